@@ -1,0 +1,96 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Executables and tests find libtorch where Scripts/setup puts it; libraries carry no path.
+let home = Context.environment["HOME"] ?? "/root"
+let cache = Context.environment["APUS_CACHE"] ?? "\(Context.environment["XDG_CACHE_HOME"] ?? "\(home)/.cache")/apus"
+let rpath: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(cache)/libtorch-2.11.0/torch/lib"])
+]
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func target(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, swiftSettings: settings, linkerSettings: rpath)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings, linkerSettings: rpath)
+}
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "apus",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "apus", targets: ["apus"]),
+        .library(name: "Apus", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Floor 0
+        .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
+        .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"]), .brew(["cairo"])]),
+        .systemLibrary(
+            name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
+        .target(name: "CTorch", dependencies: ["CLibtorch"]),
+        target("ApusTorch", ["CTorch"]),
+        target("ApusJSON"),
+        // Floor 1
+        target("ApusNN", ["ApusTorch"]),
+        target("ApusWeights", ["ApusTorch", "ApusJSON"]),
+        target("ApusText", ["ApusJSON", "COniguruma"]),
+        target("ApusHub"),
+        target("ApusFiles", ["ApusJSON", crypto]),
+        // Floor 2
+        target("ApusLanguageModel", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
+        target("ApusAdapters", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
+        target("ApusOptimizers", ["ApusTorch"]),
+        target("ApusDatasets", ["ApusText", "ApusJSON"]),
+        // Floor 3
+        target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusJSON"]),
+        target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusTorch"]),
+        target(
+            "ApusTraining",
+            [
+                "ApusLanguageModel", "ApusAdapters", "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusNN",
+                "ApusTorch", "ApusWeights", "ApusJSON", "CCairo", protobuf,
+            ], exclude: ["RunLog/Proto"]),
+        // Floor 4
+        target(
+            "ApusRecipes",
+            [
+                "ApusModels", "ApusGeneration", "ApusTraining", "ApusHub", "ApusLanguageModel", "ApusAdapters",
+                "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
+                "ApusJSON", yams,
+            ]),
+        // Floor 5
+        program("apus", ["ApusRecipes", argumentParser]),
+        // Tests
+        tests("ApusTorchTests", ["ApusTorch"]),
+        tests("ApusJSONTests", ["ApusJSON"]),
+        tests("ApusWeightsTests", ["ApusWeights", "ApusJSON"]),
+        tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
+        tests("ApusModelsTests", ["ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusWeights"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .gnucxx20
+)

@@ -1,0 +1,121 @@
+package import ApusNN
+package import ApusTorch
+
+/// The LoRA adapters of one model, in the order of its layers.
+package struct AttachedLoRA {
+    package let configuration: LoRAConfiguration
+    package let layers: [(path: String, linear: Linear, adapter: LoRA)]
+
+    /// The adapter's tensors under PEFT's names: `base_model.model.<path>.lora_A.weight`.
+    package var parameters: [(name: String, slot: ParameterSlot)] {
+        layers.flatMap { path, _, adapter in
+            adapter.parameters().map { ("base_model.model.\(path).\($0.name)", $0.slot) }
+        }
+    }
+}
+
+extension LoRAConfiguration {
+    /// Hangs an adapter on every target and freezes everything else.
+    ///
+    /// - Throws: `AdapterError` when a target matches no layer, naming the nearest ones.
+    package func attach(to model: Module) throws -> AttachedLoRA {
+        try targets.validate()
+        try excluded?.validate()
+        let candidates = model.modules().compactMap { path, module in
+            (module as? Linear).flatMap { $0 === Self.outputHead(of: model) ? nil : (path, $0) }
+        }
+        let chosen = candidates.filter { path, _ in
+            targets.contains(path) && excluded?.contains(path) != true && isInLayers(path)
+        }
+        try checkTargets(candidates.map(\.0), chosen: chosen.map(\.0))
+        try model.setTrainable(false)
+        let layers = chosen.enumerated().map { index, target in
+            let (path, linear) = target
+            let adapter = LoRA(
+                for: linear, rank: rank(of: path), scale: scale(of: path), dropout: dropout,
+                initializer: initialization, stream: UInt64(index))
+            linear.adapter = adapter
+            return (path, linear, adapter)
+        }
+        return AttachedLoRA(configuration: self, layers: layers)
+    }
+
+    /// The layer that makes the logits; adapters leave it out.
+    private static func outputHead(of model: Module) -> Module? {
+        model.modules().first { $0.path == "lm_head" }?.module
+    }
+
+    private func isInLayers(_ path: String) -> Bool {
+        guard let layers else { return true }
+        let parts = path.split(separator: ".").map(String.init)
+        for (index, part) in parts.enumerated().dropLast() {
+            let names = layersPattern ?? ["layers", "h", "blocks", "block", "layer"]
+            if names.contains(part), let number = Int(parts[index + 1]) { return layers.contains(number) }
+        }
+        return false
+    }
+
+    private func checkTargets(_ paths: [String], chosen: [String]) throws {
+        let ends = Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()
+        func advice(_ name: String) -> String {
+            let near = ends.min { editDistance($0, name) < editDistance($1, name) }
+            let guess = near.flatMap { editDistance($0, name) <= 3 ? " (did you mean \"\($0)\"?)" : nil } ?? ""
+            return guess + ". Layers that can be targets: \(ends.joined(separator: ", "))"
+        }
+        if case .names(let names) = targets {
+            for name in names where !paths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
+                throw AdapterError("--target_modules: no layer matches \"\(name)\"\(advice(name))")
+            }
+        }
+        if chosen.isEmpty {
+            let what = if case .pattern(let pattern) = targets { "the pattern \"\(pattern)\"" } else { "the targets" }
+            throw AdapterError("--target_modules: no layer matches \(what)\(advice(""))")
+        }
+    }
+}
+
+/// The Levenshtein distance.
+func editDistance(_ a: String, _ b: String) -> Int {
+    let (a, b) = (Array(a), Array(b))
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let above = row[j + 1]
+            row[j + 1] = x == y ? diagonal : min(diagonal, above, row[j]) + 1
+            diagonal = above
+        }
+    }
+    return row[b.count]
+}
+
+extension AttachedLoRA {
+    /// Allocates the adapters' first values; each has its own stream of the seed.
+    ///
+    /// - Parameter dtype: PEFT keeps adapters of 16-bit models in float32.
+    package func materialize(dtype: DType, device: Device, seed: UInt64) throws {
+        for (index, parameter) in parameters.enumerated() {
+            let generator = try Generator(seed: streamKey(seed, 0x4C6F_5241, UInt64(index)))
+            try parameter.slot.materialize(dtype: dtype, device: device, generator: generator)
+        }
+    }
+
+    package func setTrainable(_ isTrainable: Bool) throws {
+        for (_, slot) in parameters { try slot.setTrainable(isTrainable) }
+    }
+
+    /// Folds every adapter into its layer's weight and takes it off.
+    package func merge() throws {
+        try withoutGradients {
+            for (path, linear, adapter) in layers {
+                let weight = try adapter.merged(into: linear.weight)
+                guard try weight.isFinite().to(.float32).mean().item() == 1 else {
+                    throw AdapterError("merging \(path) gives values that are not finite; the adapter is damaged")
+                }
+                try linear.$weight.fill(weight)
+                linear.adapter = nil
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ApusJSON
+import ApusNN
+package import ApusTorch
+package import ApusWeights
+import Foundation
+
+/// PEFT's two files.
+package enum LoRAFiles {
+    package static let configurationName = "adapter_config.json"
+    package static let weightsName = "adapter_model.safetensors"
+
+    /// Reads `adapter_config.json` of a folder.
+    package static func configuration(in folder: String) throws -> LoRAConfiguration {
+        let path = "\(folder)/\(configurationName)"
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw AdapterError("\(folder) holds no \(configurationName); give the folder of a PEFT adapter or a checkpoint")
+        }
+        do {
+            return try LoRAConfiguration(json: JSONValue(parsing: data), file: path)
+        } catch let error as JSONError {
+            throw AdapterError("\(path): \(error)")
+        }
+    }
+}
+
+extension AttachedLoRA {
+    /// Reads the adapter's tensors from a folder, strictly: every tensor used, every slot filled.
+    package func load(from folder: String, dtype: DType = .float32, device: Device) throws {
+        let path = "\(folder)/\(LoRAFiles.weightsName)"
+        guard FileManager.default.fileExists(atPath: path) else {
+            let pickled = FileManager.default.fileExists(atPath: "\(folder)/adapter_model.bin")
+            throw AdapterError(
+                pickled
+                    ? "\(folder): the adapter is a pickle (adapter_model.bin); save it again with safe_serialization=True"
+                    : "\(folder) holds no \(LoRAFiles.weightsName)")
+        }
+        let store = try SafetensorsFile(path: path)
+        let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        let present = Set(store.tensorNames)
+        var faults = parameters.filter { !present.contains($0.name) }.map { "missing: \($0.name)" }
+        for name in store.tensorNames {
+            if let slot = wanted[name] {
+                let shape = try store.shape(of: name)
+                if shape != slot.shape {
+                    faults.append("\(name) has the shape \(shape), this model wants \(slot.shape ?? [])")
+                }
+            } else {
+                faults.append("not part of this model: \(name)")
+            }
+        }
+        guard faults.isEmpty else {
+            throw AdapterError(
+                "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
+                    + (faults.count > 8 ? "\n  … and \(faults.count - 8) more" : "")
+                    + "\nIs it an adapter of another model?")
+        }
+        for (name, slot) in parameters {
+            let (tensor, isBorrowed) = try store.tensor(name, dtype: dtype, device: device)
+            try slot.fill(isBorrowed ? tensor.cloned() : tensor)
+        }
+    }
+
+    /// The tensors to be written, under PEFT's names.
+    package func weightSources() throws -> [WeightSource] {
+        parameters.compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
+    }
+
+    /// `adapter_config.json` as PEFT writes it. A whole-model choice is written as the names it chose, as PEFT does.
+    package func configurationText() -> String {
+        var written = configuration
+        if case .allLinear = configuration.targets {
+            let ends = Set(layers.map { String($0.path.split(separator: ".").last ?? "") })
+            written.targets = .names(ends.sorted())
+        }
+        return written.json.serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
+    }
+}

@@ -1,0 +1,55 @@
+import ApusJSON
+import Foundation
+
+/// Which modules an adapter hangs on, by PEFT's rules.
+package enum TargetModules: Sendable, Equatable {
+    /// Every linear layer but the output head.
+    case allLinear
+    /// Paths, or ends of paths after a dot.
+    case names([String])
+    /// A regular expression on the whole path.
+    case pattern(String)
+
+    /// PEFT's spelling in `adapter_config.json`.
+    init?(json: JSONValue) {
+        switch json {
+        case .string("all-linear"): self = .allLinear
+        case .string(let pattern): self = .pattern(pattern)
+        case .array(let values) where values.allSatisfy({ $0.stringValue != nil }):
+            self = .names(values.compactMap(\.stringValue))
+        default: return nil
+        }
+    }
+
+    var json: JSONValue {
+        switch self {
+        case .allLinear: "all-linear"
+        case .names(let names): .array(names.map(JSONValue.string))
+        case .pattern(let pattern): .string(pattern)
+        }
+    }
+
+    func contains(_ path: String) -> Bool {
+        switch self {
+        case .allLinear: true
+        case .names(let names): names.contains { path == $0 || path.hasSuffix("." + $0) }
+        case .pattern(let pattern): Self.fullMatch(pattern, path)
+        }
+    }
+
+    /// Python's `re.fullmatch`. An expression that cannot be read matches nothing; `validate` reports it.
+    static func fullMatch(_ pattern: String, _ text: String) -> Bool {
+        guard let expression = try? NSRegularExpression(pattern: "^(?:\(pattern))$") else { return false }
+        let whole = NSRange(text.startIndex..., in: text)
+        return expression.firstMatch(in: text, options: [.anchored], range: whole)?.range == whole
+    }
+
+    func validate() throws {
+        guard case .pattern(let pattern) = self else { return }
+        do {
+            _ = try NSRegularExpression(pattern: pattern)
+        } catch {
+            throw AdapterError("the pattern of target modules \"\(pattern)\" is not a regular expression")
+        }
+    }
+}

@@ -1,0 +1,85 @@
+/// Token ids and which of them are trained on, of every sample, in three flat arrays.
+///
+/// A token costs four bytes and one bit. Samples that are the same row (a data set repeated by `#count`) share theirs.
+package struct TokenizedDataset: Sendable {
+    /// One sample. `isTrained[i]` says that token `i` is a target, predicted from those before it; the first never is.
+    package struct Sample: Sendable, Equatable {
+        package let ids: [Int32]
+        package let isTrained: [Bool]
+
+        /// - Precondition: Both have the same length.
+        package init(ids: [Int32], isTrained: [Bool]) {
+            precondition(ids.count == isTrained.count, "one mark per token")
+            self.ids = ids
+            self.isTrained = isTrained
+        }
+    }
+
+    private var ids: [Int32] = []
+    private var trainedBits: [UInt64] = []
+    /// Where each stored sequence begins in `ids`, and where the last one ends.
+    private var offsets = [0]
+    /// The stored sequence of each sample.
+    private var sequences: [Int32] = []
+    /// For each sample its number in the `ConversationDataset` it came from, to name its file and line.
+    package private(set) var conversations: [Int32] = []
+
+    package init() {}
+
+    /// A data set of samples made elsewhere.
+    package init(_ samples: some Sequence<Sample>) {
+        for (number, sample) in samples.enumerated() {
+            var isTrained = sample.isTrained
+            if !isTrained.isEmpty { isTrained[0] = false }
+            appendSample(sequence: appendSequence(sample.ids[...], isTrained: isTrained[...]), conversation: number)
+        }
+    }
+
+    package var count: Int { sequences.count }
+    package var isEmpty: Bool { sequences.isEmpty }
+    package var indices: Range<Int> { 0..<count }
+
+    /// - Precondition: `index` is in `0..<count`.
+    package func sample(_ index: Int) -> Sample {
+        let range = range(of: index)
+        return Sample(ids: Array(ids[range]), isTrained: range.map(isTrained))
+    }
+
+    /// The number of tokens of a sample, without reading them.
+    package func length(of index: Int) -> Int { range(of: index).count }
+
+    /// The number of trained tokens of a sample.
+    package func trainedCount(of index: Int) -> Int {
+        range(of: index).reduce(0) { isTrained($1) ? $0 + 1 : $0 }
+    }
+
+    private func range(of index: Int) -> Range<Int> {
+        let sequence = Int(sequences[index])
+        return offsets[sequence]..<offsets[sequence + 1]
+    }
+
+    private func isTrained(_ position: Int) -> Bool {
+        trainedBits[position >> 6] >> UInt64(position & 63) & 1 == 1
+    }
+
+    mutating func reserveCapacity(tokens: Int) {
+        ids.reserveCapacity(tokens)
+        trainedBits.reserveCapacity(tokens / 64 + 1)
+    }
+
+    /// Stores a sequence and returns its number, for `appendSample`.
+    mutating func appendSequence(_ newIDs: ArraySlice<Int32>, isTrained: ArraySlice<Bool>) -> Int32 {
+        for (position, trained) in zip(ids.count..., isTrained) {
+            if position & 63 == 0 { trainedBits.append(0) }
+            if trained { trainedBits[position >> 6] |= 1 << UInt64(position & 63) }
+        }
+        ids += newIDs
+        offsets.append(ids.count)
+        return Int32(offsets.count - 2)
+    }
+
+    mutating func appendSample(sequence: Int32, conversation: Int) {
+        sequences.append(sequence)
+        conversations.append(Int32(conversation))
+    }
+}

@@ -1,0 +1,36 @@
+/// `max_length` and what happens to longer samples.
+package struct Truncation: Sendable, Equatable {
+    package enum Strategy: String, Sendable, CaseIterable {
+        /// Drops the sample.
+        case delete
+        /// Cuts tokens off its beginning.
+        case left
+        /// Cuts tokens off its end.
+        case right
+    }
+
+    /// `nil` keeps samples of any length.
+    package let maximumLength: Int?
+    package let strategy: Strategy
+
+    /// - Throws: `DatasetError` when the length is below 2, the shortest sample with anything to predict.
+    package init(maximumLength: Int? = nil, strategy: Strategy = .delete) throws {
+        if let maximumLength, maximumLength < 2 {
+            throw DatasetError("--max_length must be at least 2, not \(maximumLength)")
+        }
+        self.maximumLength = maximumLength
+        self.strategy = strategy
+    }
+
+    /// The part of a sample of `length` tokens that stays.
+    ///
+    /// - Throws: `RowRejection` when none does.
+    func range(ofLength length: Int) throws -> Range<Int> {
+        guard let maximumLength, length > maximumLength else { return 0..<length }
+        switch strategy {
+        case .delete: throw RowRejection("longer than max_length \(maximumLength)", "\(length) tokens")
+        case .left: return length - maximumLength..<length
+        case .right: return 0..<maximumLength
+        }
+    }
+}

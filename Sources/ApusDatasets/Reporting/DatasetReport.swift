@@ -1,0 +1,92 @@
+import Foundation
+
+/// What became of the rows of a run's data sets.
+package struct DatasetReport: Sendable, Equatable {
+    /// One file as it was named on the command line.
+    package struct File: Sendable, Equatable {
+        package let path: String
+        /// The rows read.
+        package let rowCount: Int
+        package internal(set) var dropped = RowTally()
+        /// Rows that are used although something about them is worth knowing.
+        package internal(set) var notes = RowTally()
+        /// The samples chosen from the usable rows; more than those when `#count` repeats them.
+        package internal(set) var trainCount = 0
+        package internal(set) var validationCount = 0
+
+        package var usableCount: Int { rowCount - dropped.total }
+    }
+
+    package internal(set) var files: [File]
+
+    /// The report as a table for the terminal, with no line break at its end.
+    package var text: String {
+        var rows = [["file", "rows", "usable", "train", "val"]]
+        rows += files.map { file in
+            [file.path] + [file.rowCount, file.usableCount, file.trainCount, file.validationCount].map(String.init)
+        }
+        var lines = TextTable.lines(rows)
+        let dropped = files.reduce(into: RowTally()) { $0.add($1.dropped) }
+        let notes = files.reduce(into: RowTally()) { $0.add($1.notes) }
+        if !dropped.isEmpty { lines += ["rows dropped:", dropped.lines(indent: 2)] }
+        if !notes.isEmpty { lines += ["worth knowing:", notes.lines(indent: 2)] }
+        return lines.joined(separator: "\n")
+    }
+}
+
+/// What became of the conversations of one data set when they were encoded.
+package struct EncodingReport: Sendable, Equatable {
+    package let dropped: RowTally
+    /// `nil` when nothing is left.
+    package let lengths: LengthStatistics?
+    package let tokenCount: Int
+    package let trainedTokenCount: Int
+
+    init(dataset: TokenizedDataset, dropped: RowTally) {
+        self.dropped = dropped
+        lengths = LengthStatistics(dataset.indices.lazy.map(dataset.length))
+        tokenCount = dataset.indices.reduce(0) { $0 + dataset.length(of: $1) }
+        trainedTokenCount = dataset.indices.reduce(0) { $0 + dataset.trainedCount(of: $1) }
+    }
+
+    /// Between 0 and 1.
+    package var trainedShare: Double { tokenCount == 0 ? 0 : Double(trainedTokenCount) / Double(tokenCount) }
+
+    /// The report for the terminal, with no line break at its end.
+    package var text: String {
+        var lines: [String] = []
+        if let lengths { lines.append("Dataset Token Length: \(lengths)") }
+        lines.append(
+            String(
+                format: "tokens: %d, of which trained: %d (%.1f %%)", tokenCount, trainedTokenCount, 100 * trainedShare)
+        )
+        if !dropped.isEmpty { lines += ["samples dropped:", dropped.lines(indent: 2)] }
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension RowTally {
+    /// One line per reason: count, reason, the first example.
+    package func lines(indent: Int) -> String {
+        let rows = entries.map { ["\($0.count)", $0.reason, "first: \($0.example)"] }
+        return TextTable.lines(rows, leftColumns: [1, 2]).map { String(repeating: " ", count: indent) + $0 }
+            .joined(separator: "\n")
+    }
+}
+
+/// Columns of text set side by side.
+enum TextTable {
+    /// - Parameter leftColumns: The columns that are not numbers, flush left.
+    static func lines(_ rows: [[String]], leftColumns: Set<Int> = [0]) -> [String] {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            let cells = row.enumerated().map { column, cell in
+                let space = String(repeating: " ", count: widths[column] - cell.count)
+                return leftColumns.contains(column) ? cell + space : space + cell
+            }
+            let line = cells.joined(separator: "  ")
+            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+}

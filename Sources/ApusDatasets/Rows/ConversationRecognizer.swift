@@ -1,0 +1,133 @@
+import ApusJSON
+import ApusText
+
+/// Turns rows of the formats that ms-swift knows into conversations.
+///
+/// Each row is looked at by itself, so that files which mix formats work. In this order: a column of messages
+/// (`messages`, `conversation`, `conversations`); `instruction` beside `input` (alpaca); else query, response, history
+/// and system under their many names. A response without a query is plain text.
+package struct ConversationRecognizer: Sendable {
+    package struct Options: Sendable {
+        /// `--columns`: new column name by old name.
+        package var columns: [String: String] = [:]
+        /// Whether columns are recognised under names other than the canonical one.
+        package var mapsColumns = true
+        /// Whether a row without an assistant's message is a fault. Off for prompts and for classification.
+        package var requiresAnswer = true
+        /// What replaces `{{NAME}}`: the Chinese and the English name, or one for both.
+        package var modelName: [String] = []
+        /// What replaces `{{AUTHOR}}`: the Chinese and the English name, or one for both.
+        package var modelAuthor: [String] = []
+
+        package init() {}
+    }
+
+    struct Result {
+        var conversation: Conversation
+        /// What the user should hear of although the row is used; the same words for every row.
+        var notes: [String]
+    }
+
+    private let options: Options
+    let mapping: ColumnMapping
+    private let placeholders: SelfCognition
+
+    init(_ options: Options) throws {
+        self.options = options
+        mapping = ColumnMapping(options.columns)
+        placeholders = try SelfCognition(names: options.modelName, authors: options.modelAuthor)
+    }
+
+    /// - Throws: `RowRejection` when the row cannot be used.
+    func recognize(_ value: JSONValue) throws -> Result {
+        guard let object = value.objectValue else {
+            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
+        }
+        var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
+        try reader.refuseMedia()
+        var notes: [String] = []
+        var messages: [Message]
+        if let list = try reader.take(.messages) {
+            messages = try MessageList(value: list, system: try reader.takeText(.system), notes: &notes).messages
+        } else {
+            messages = try turns(&reader)
+        }
+        guard !messages.isEmpty else { throw RowRejection("no messages", "the row has \(object.columnList)") }
+        if options.requiresAnswer, !messages.contains(where: { $0.role == "assistant" }) {
+            throw RowRejection("no assistant message to learn from", "the row has \(object.columnList)")
+        }
+        let tools = try reader.take(.tools).flatMap { try ToolCalls.tools(from: $0) }
+        let isChinese = (reader.row["tag"]?.stringValue).map { $0 == "zh" }
+        notes += placeholders.fill(&messages, isChinese: isChinese)
+        if messages.contains(where: { $0.role == "assistant" && $0.hasNothing }) { notes.append("an empty answer") }
+        return Result(
+            conversation: Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes)
+    }
+
+    /// The messages of query, response, history and system columns, and of alpaca's.
+    private func turns(_ reader: inout RowReader) throws -> [Message] {
+        let isAlpaca = reader.row["instruction"] != nil && reader.row["input"] != nil
+        let query: String?
+        if isAlpaca {
+            let parts = try ["instruction", "input"].map { try reader.takeText(RowColumns(names: [$0])) ?? "" }
+            query = parts.filter { !$0.isEmpty }.joined(separator: "\n")
+        } else {
+            query = try reader.takeText(.query)
+        }
+        let answer = isAlpaca ? try reader.take(RowColumns(names: ["output"])) : nil
+        let response = try answer ?? reader.take(.response, isRequired: options.requiresAnswer)
+        var messages: [Message] = []
+        if let system = try reader.takeText(.system) { messages.append(Message(role: "system", content: system)) }
+        if let history = try reader.take(.history) {
+            for turn in try LooseJSON.list(history, column: "history") {
+                guard let pair = turn.arrayValue, pair.count == 2 else {
+                    throw RowRejection("history is not a list of [query, response] pairs", turn.excerpt)
+                }
+                try appendTurn(
+                    query: pair[0].textOrNil("history"), response: pair[1].textOrNil("history"), to: &messages)
+            }
+        }
+        try appendTurn(query: query, response: response.flatMap(Self.answerText), to: &messages)
+        return messages.contains { $0.role != "system" } ? messages : []
+    }
+
+    private func appendTurn(query: String?, response: String?, to messages: inout [Message]) throws {
+        if let query { messages.append(Message(role: "user", content: query)) }
+        if let response { messages.append(Message(role: "assistant", content: response)) }
+    }
+
+    /// A list of answers stands for its first.
+    private static func answerText(_ value: JSONValue) throws -> String? {
+        guard let list = value.arrayValue else { return try value.textOrNil("response") }
+        guard let first = list.first else { throw RowRejection("the list of responses is empty") }
+        return try first.textOrNil("response")
+    }
+}
+
+/// A row whose columns are taken out one by one; what is left over stays with the conversation.
+private struct RowReader {
+    var row: JSONObject
+    let usesAliases: Bool
+
+    mutating func take(_ columns: RowColumns, isRequired: Bool = true) throws -> JSONValue? {
+        guard let name = try columns.column(in: row, usingAliases: usesAliases, isRequired: isRequired) else {
+            return nil
+        }
+        let value = row[name]
+        // Rewards compare with the solution, so it stays readable under its own name.
+        if name != "solution" { row[name] = nil }
+        return value
+    }
+
+    mutating func takeText(_ columns: RowColumns) throws -> String? {
+        try take(columns)?.textOrNil(columns.canonical)
+    }
+
+    func refuseMedia() throws {
+        for (key, value) in row where RowColumns.media.names.contains(key.lowercased()) {
+            guard value.isNull || value.arrayValue?.isEmpty == true || value.stringValue?.isEmpty == true else {
+                throw RowRejection("images, video and audio are not supported yet", "the column \"\(key)\"")
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import ApusJSON
+
+/// A part of a row and the columns that may hold it.
+struct RowColumns: Sendable {
+    /// The canonical name first; all in lower case.
+    let names: [String]
+
+    var canonical: String { names[0] }
+
+    static let messages = RowColumns(names: ["messages", "conversation", "conversations"])
+    static let system = RowColumns(names: ["system", "system_prompt"])
+    static let query = RowColumns(names: ["query", "prompt", "input", "instruction", "question", "problem"])
+    static let response = RowColumns(names: [
+        "response", "answer", "output", "targets", "target", "answer_key", "answers", "solution", "text", "completion",
+        "content",
+    ])
+    static let history = RowColumns(names: ["history"])
+    static let tools = RowColumns(names: ["tools"])
+    /// The names that show an object to be a row.
+    static let conversational = Set(messages.names + query.names + response.names)
+    static let media = RowColumns(names: ["images", "image", "videos", "video", "audios", "audio"])
+
+    /// The column of `row` that holds this part, or `nil`.
+    ///
+    /// Names match without regard to case; a column that is null counts as absent. The canonical name wins over the
+    /// others.
+    ///
+    /// - Parameter isRequired: Whether several candidates, none of them canonical, are a fault; otherwise they are
+    ///   taken for none.
+    /// - Throws: `RowRejection` when the choice is ambiguous.
+    func column(in row: JSONObject, usingAliases: Bool, isRequired: Bool = true) throws -> String? {
+        var found: [String] = []
+        for (key, value) in row where !value.isNull {
+            let name = key.lowercased()
+            if name == canonical { return key }
+            if usingAliases, names.contains(name) { found.append(key) }
+        }
+        guard found.count > 1 else { return found.first }
+        guard isRequired else { return nil }
+        let list = found.map { "\"\($0)\"" }.joined(separator: ", ")
+        throw RowRejection(
+            "several columns could be the \(canonical)",
+            "\(list); choose one with --columns '{\"\(found[0])\": \"\(canonical)\"}'")
+    }
+}
+
+/// The renaming of columns that the user asked for (`--columns`).
+struct ColumnMapping: Sendable {
+    private let targets: [String: String]
+
+    /// - Parameter columns: New name by old name; old names match without regard to case.
+    init(_ columns: [String: String]) {
+        targets = Dictionary(columns.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    var isEmpty: Bool { targets.isEmpty }
+
+    /// The old names, in lower case.
+    var names: Set<String> { Set(targets.keys) }
+
+    /// - Throws: `RowRejection` when two columns of the row would get the same name.
+    func applied(to row: JSONObject) throws -> JSONObject {
+        guard !isEmpty else { return row }
+        var renamed = JSONObject()
+        for (key, value) in row {
+            let name = targets[key.lowercased()] ?? key
+            guard renamed[name] == nil else {
+                throw RowRejection("--columns gives two columns the same name", "\"\(name)\"")
+            }
+            renamed[name] = value
+        }
+        return renamed
+    }
+}

@@ -1,0 +1,67 @@
+import ApusNN
+package import ApusLanguageModel
+import ApusTorch
+
+/// Continues token sequences with a model: ids in, ids out.
+package struct TokenGenerator {
+    private let model: CausalLanguageModel
+    private let sampling: Sampling
+    private let endTokens: Set<Int32>
+
+    /// - Parameter endTokens: An answer ends before any of these.
+    package init(_ model: CausalLanguageModel, sampling: Sampling, endTokens: Set<Int32>) {
+        self.model = model
+        self.sampling = sampling
+        self.endTokens = endTokens
+    }
+
+    /// Answers to several prompts, all in one flat batch.
+    ///
+    /// - Parameters:
+    ///   - limit: The most tokens of an answer; also bounded by the length the model was made for.
+    ///   - draws: Names the random stream of each prompt, so that a prompt's answer does not depend on its company.
+    ///   - onToken: Sees each token as it comes, with the number of its prompt; false ends that answer.
+    /// - Returns: The answers without end tokens.
+    package func answers(
+        to prompts: [[Int32]], limit: Int?, draws: [UInt64]? = nil,
+        onToken: (_ prompt: Int, _ token: Int32) throws -> Bool = { _, _ in true }
+    ) throws -> [[Int32]] {
+        try withoutGradients {
+            var answers = Array(repeating: [Int32](), count: prompts.count)
+            let limits = try prompts.map { prompt in
+                guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
+                let room = model.maximumLength - prompt.count
+                guard room > 0 else {
+                    throw ModelError(
+                        "the prompt has \(prompt.count) tokens; the model was made for \(model.maximumLength)")
+                }
+                return min(limit ?? room, room)
+            }
+            var active = prompts.indices.filter { limits[$0] > 0 }
+            guard !active.isEmpty else { return answers }
+            let cache = KVCache(layers: model.shape.layers, sequences: active.count)
+            var seen = prompts.map { sampling.repetitionPenalty == 1 ? [] : Set($0) }
+            var batch = TokenBatch(continuing: active.map { (prompts[$0], 0) })
+            while true {
+                let hidden = try model.hiddenStates(batch, model.context(for: batch, cache: cache))
+                let last = try Tensor(batch.boundaries.dropFirst().map { $0 - 1 }, device: model.device)
+                let logits = try model.logits(hidden.indexed(0, last))  // [S, V]
+                var continuing: [(row: Int, token: Int32)] = []
+                for (row, prompt) in active.enumerated() {
+                    let draw = streamKey(draws?[prompt] ?? UInt64(prompt), UInt64(answers[prompt].count))
+                    let token = try sampling.token(logits.selected(0, row), seen: seen[prompt], draw: draw)
+                    if endTokens.contains(token) { continue }
+                    answers[prompt].append(token)
+                    if sampling.repetitionPenalty != 1 { seen[prompt].insert(token) }
+                    if try onToken(prompt, token), answers[prompt].count < limits[prompt] {
+                        continuing.append((row, token))
+                    }
+                }
+                if continuing.isEmpty { return answers }
+                if continuing.count < active.count { cache.keep(continuing.map(\.row)) }
+                active = continuing.map { active[$0.row] }
+                batch = TokenBatch(continuing: zip(cache.lengths, continuing).map { ([$1.token], $0) })
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// What a `@Child` property can hold: a module, a module that may be absent, or a list of modules.
+public protocol ChildValue {
+    /// The modules with the ends of their names.
+    var childModules: [(name: String, module: Module)] { get }
+}
+
+extension Module: ChildValue {
+    public var childModules: [(name: String, module: Module)] { [("", self)] }
+}
+
+extension Optional: ChildValue where Wrapped: Module {
+    public var childModules: [(name: String, module: Module)] { map { [("", $0)] } ?? [] }
+}
+
+extension Array: ChildValue where Element: Module {
+    public var childModules: [(name: String, module: Module)] {
+        enumerated().map { (String($0.offset), $0.element) }
+    }
+}
+
+protocol ChildWrapper {
+    var modules: [(name: String, module: Module)] { get }
+}
+
+/// A part of a module, with its name on disk: `@Child("self_attn") var attention: Qwen2Attention`.
+@propertyWrapper
+public struct Child<Value: ChildValue>: ChildWrapper {
+    private let name: String
+    private var value: Value?
+
+    public init(_ name: String) { self.name = name }
+
+    public init(wrappedValue: Value, _ name: String) {
+        self.name = name
+        value = wrappedValue
+    }
+
+    public var wrappedValue: Value {
+        get {
+            guard let value else { preconditionFailure("the child \(name) is read before it is assigned") }
+            return value
+        }
+        set { value = newValue }
+    }
+
+    var modules: [(name: String, module: Module)] {
+        guard let value else { preconditionFailure("the child \(name) was never assigned") }
+        return value.childModules.map { (Module.joined(name, $0.name), $0.module) }
+    }
+}

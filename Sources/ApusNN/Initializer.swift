@@ -1,0 +1,28 @@
+package import ApusTorch
+
+/// How a parameter gets its first values.
+public enum Initializer: Sendable, Equatable {
+    case zeros
+    case ones
+    /// N(0, deviation²).
+    case normal(deviation: Double)
+    /// U(-b, b) with b = √(6 / ((1 + a²) · fan_in)), a = √5: PyTorch's default for linear layers, b = 1/√fan_in.
+    case kaimingUniform
+
+    /// A new tensor in float32 on the CPU.
+    package func made(_ shape: [Int], generator: Generator) throws -> Tensor {
+        switch self {
+        case .zeros: return try Tensor.zeros(shape)
+        case .ones: return try Tensor.ones(shape)
+        case .normal(let deviation):
+            let tensor = try Tensor.zeros(shape)
+            try tensor.fillNormal(deviation: deviation, generator: generator)
+            return tensor
+        case .kaimingUniform:
+            let bound = 1 / Double(max(shape.last ?? 1, 1)).squareRoot()
+            let tensor = try Tensor.zeros(shape)
+            try tensor.fillUniform(-bound, bound, generator: generator)
+            return tensor
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ApusTorch
+
+/// A part of a model: parameters and children, each in a slot that carries its name on disk.
+///
+/// `init` describes shapes only; weights arrive later from a file or an initialiser, so that a model can be counted,
+/// printed or adapted from its configuration alone.
+open class Module {
+    public init() {}
+
+    /// Visits this module and everything below it, depth first in order of declaration.
+    ///
+    /// A `Module` or `Tensor` stored outside a slot is a programming error and traps, naming the property.
+    package func visit(prefix: String = "", _ body: (_ path: String, _ module: Module) throws -> Void) rethrows {
+        try body(prefix, self)
+        for child in slots().children {
+            try child.module.visit(prefix: Self.joined(prefix, child.name), body)
+        }
+    }
+
+    /// The modules of this tree with their paths; the root's path is empty.
+    package func modules() -> [(path: String, module: Module)] {
+        var found: [(String, Module)] = []
+        visit { found.append(($0, $1)) }
+        return found
+    }
+
+    /// The declared parameters of this tree with their names on disk.
+    package func parameters() -> [(name: String, slot: ParameterSlot)] {
+        var found: [(String, ParameterSlot)] = []
+        visit { path, module in
+            for slot in module.slots().parameters where slot.isDeclared {
+                found.append((Self.joined(path, slot.name), slot))
+            }
+        }
+        return found
+    }
+
+    /// This module's own slots.
+    func slots() -> (parameters: [ParameterSlot], children: [(name: String, module: Module)]) {
+        var parameters: [ParameterSlot] = []
+        var children: [(String, Module)] = []
+        var mirror: Mirror? = Mirror(reflecting: self)
+        var levels: [Mirror] = []
+        while let level = mirror {
+            levels.append(level)
+            mirror = level.superclassMirror
+        }
+        for property in levels.reversed().flatMap(\.children) {
+            switch property.value {
+            case let wrapper as any ParameterWrapper: parameters.append(wrapper.slot)
+            case let wrapper as any ChildWrapper: children.append(contentsOf: wrapper.modules)
+            case is Module, is Tensor, is [Module], is [Tensor]:
+                preconditionFailure(
+                    "\(type(of: self)).\(property.label ?? "?") must be declared with @Child or @Parameter")
+            default: break
+            }
+        }
+        return (parameters, children)
+    }
+
+    package static func joined(_ prefix: String, _ name: String) -> String {
+        prefix.isEmpty ? name : name.isEmpty ? prefix : "\(prefix).\(name)"
+    }
+}
+
+extension Module {
+    package var parameterCount: Int { parameters().reduce(0) { $0 + $1.slot.count } }
+
+    package var trainableParameters: [(name: String, slot: ParameterSlot)] {
+        parameters().filter { $0.slot.isTrainable }
+    }
+
+    /// Marks every parameter of the tree as trainable or frozen.
+    package func setTrainable(_ isTrainable: Bool) throws {
+        for (_, slot) in parameters() { try slot.setTrainable(isTrainable) }
+    }
+}

@@ -1,0 +1,96 @@
+public import ApusTorch
+
+/// The place of one tensor of a model: its name on disk, its shape, and, once loaded, its values.
+public final class ParameterSlot {
+    public let name: String
+    /// The declared shape; an undeclared slot is an absent optional parameter.
+    package private(set) var shape: [Int]?
+    package private(set) var initializer: Initializer = .zeros
+    package private(set) var isTrainable = false
+    package private(set) var tensor: Tensor?
+    /// Whether the memory belongs to a mapped file; such weights are copied before they are trained.
+    private var isBorrowed = false
+
+    init(_ name: String) { self.name = name }
+
+    package var isDeclared: Bool { shape != nil }
+
+    /// Elements, whether loaded or not.
+    package var count: Int { shape?.reduce(1, *) ?? 0 }
+
+    /// Says that the parameter exists.
+    package func declare(_ shape: [Int], _ initializer: Initializer = .zeros) {
+        self.shape = shape
+        self.initializer = initializer
+    }
+
+    /// Puts the values in place.
+    ///
+    /// - Parameter isBorrowed: Whether the memory is a file's and must not be written to.
+    /// - Throws: `TorchError` when the shape is not the declared one.
+    package func fill(_ tensor: Tensor, isBorrowed: Bool = false) throws {
+        guard tensor.shape == shape else {
+            throw TorchError(
+                kind: .invalidOperation, message: "\(name): got the shape \(tensor.shape), declared is \(shape ?? [])")
+        }
+        self.tensor = tensor
+        self.isBorrowed = isBorrowed
+        try applyTrainable()
+    }
+
+    /// Allocates and initialises the values.
+    package func materialize(dtype: DType, device: Device, generator: Generator) throws {
+        guard let shape else { return }
+        try fill(initializer.made(shape, generator: generator).to(dtype).to(device))
+    }
+
+    package func setTrainable(_ isTrainable: Bool) throws {
+        self.isTrainable = isTrainable
+        try applyTrainable()
+    }
+
+    private func applyTrainable() throws {
+        guard let current = tensor, current.requiresGradient != isTrainable else { return }
+        if isTrainable && isBorrowed {
+            tensor = try current.cloned()
+            isBorrowed = false
+        }
+        try tensor?.setRequiresGradient(isTrainable)
+    }
+}
+
+/// What a `@Parameter` property can hold: a tensor, or a tensor that may be absent.
+public protocol ParameterValue {
+    static func value(in slot: ParameterSlot) -> Self
+}
+
+extension Tensor: ParameterValue {
+    public static func value(in slot: ParameterSlot) -> Self {
+        guard let tensor = slot.tensor, let value = tensor as? Self else {
+            preconditionFailure("the parameter \(slot.name) is read before its weights are loaded")
+        }
+        return value
+    }
+}
+
+extension Optional: ParameterValue where Wrapped == Tensor {
+    public static func value(in slot: ParameterSlot) -> Tensor? {
+        slot.isDeclared ? Tensor.value(in: slot) : nil
+    }
+}
+
+protocol ParameterWrapper {
+    var slot: ParameterSlot { get }
+}
+
+/// A parameter of a module, with its name on disk: `@Parameter("weight") var weight: Tensor`.
+@propertyWrapper
+public struct Parameter<Value: ParameterValue>: ParameterWrapper {
+    let slot: ParameterSlot
+
+    public init(_ name: String) { slot = ParameterSlot(name) }
+
+    public var wrappedValue: Value { Value.value(in: slot) }
+
+    public var projectedValue: ParameterSlot { slot }
+}

@@ -1,0 +1,97 @@
+import ApusGeneration
+import ApusJSON
+public import ApusLanguageModel
+import ApusModels
+import ApusNN
+public import ApusText
+public import ApusTorch
+import ApusWeights
+import Foundation
+
+/// A model with everything that came with it: tokenizer, chat template, settings for generation.
+public final class LanguageModel {
+    public let model: CausalLanguageModel
+    public let tokenizer: Tokenizer
+    public let template: ChatTemplate
+
+    let source: ModelSource
+    let config: JSONValue
+    let generation: GenerationDefaults
+
+    /// Loads a Hugging Face folder, a GGUF file, or a model of the local hub caches by its id.
+    ///
+    /// - Parameters:
+    ///   - dtype: The type to compute in; nil takes what `config.json` says, else float32.
+    /// - Throws: `ModelError`, `WeightsError`, `TokenizerError` naming the file and what to try.
+    public convenience init(_ name: String, dtype: DType? = nil, device: Device = .cpu) throws {
+        try self.init(ModelSource(name, surroundings: Surroundings()), dtype: dtype, device: device)
+    }
+
+    init(_ source: ModelSource, dtype: DType?, device: Device) throws {
+        self.source = source
+        config = try source.config()
+        model = try Models.registry.model(config)
+        let text = try TextParts(source)
+        tokenizer = text.tokenizer
+        template = text.template
+        generation = try GenerationDefaults(source, config: config, tokenizer: tokenizer)
+        guard tokenizer.vocabularySize <= model.vocabularySize else {
+            throw ModelError(
+                "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); they do not belong together"
+            )
+        }
+        try device.prepare()
+        try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
+    }
+
+    /// The type that `config.json` names.
+    static func storedDType(_ config: JSONValue) -> DType? {
+        (config["dtype"] ?? config["torch_dtype"])?.stringValue.flatMap {
+            DType(rawValue: $0.replacingOccurrences(of: "torch.", with: ""))
+        }
+    }
+
+    var encoder: ChatEncoder {
+        let tokenizer = tokenizer
+        return ChatEncoder(template: template) { tokenizer.encode($0, addSpecialTokens: false) }
+    }
+}
+
+// MARK: - For programs
+
+extension LanguageModel {
+    /// A conversation as token ids, with what a model is to learn of it.
+    public struct Example: Sendable {
+        /// The token ids, T.
+        public let ids: [Int32]
+        /// The same ids where the assistant speaks, -100 elsewhere, T.
+        public let labels: [Int32]
+    }
+
+    /// Renders a conversation with the chat template; only the assistant's answers get labels.
+    public func example(_ messages: [Message]) throws -> Example {
+        let encoded = try encoder.encoded(messages)
+        return Example(ids: encoded.ids, labels: zip(encoded.ids, encoded.isTrained).map { $1 ? $0 : -100 })
+    }
+
+    /// The scores of every next token after each token: ids T → logits [T, V].
+    public func logits(_ ids: [Int32]) throws -> Tensor {
+        let batch = TokenBatch(continuing: [(ids, 0)])
+        return try model.logits(model.hiddenStates(batch, model.context(for: batch)))
+    }
+
+    /// Every weight, ready to be trained.
+    public func trainableParameters() throws -> [Tensor] {
+        try model.setTrainable(true)
+        return model.parameters().compactMap(\.slot.tensor)
+    }
+
+    /// The model's answer to a conversation, always taking the most probable token.
+    public func answer(_ messages: [Message], maximumTokens: Int = 64) throws -> String {
+        var sampling = Sampling()
+        sampling.temperature = 0
+        let generator = TokenGenerator(model, sampling: sampling, endTokens: generation.endTokens)
+        let ids = try generator.answers(to: [encoder.generationPrompt(messages)], limit: maximumTokens)[0]
+        return tokenizer.decode(ids, skipSpecialTokens: true)
+    }
+}

@@ -1,0 +1,45 @@
+import ApusLanguageModel
+import ApusText
+import ApusWeights
+import Foundation
+
+/// The tokenizer and the chat template of a model. The folder may hold nothing else.
+struct TextParts {
+    let tokenizer: Tokenizer
+    let template: ChatTemplate
+    /// Whether the template is the model's own, not the fallback.
+    let hasOwnTemplate: Bool
+
+    init(_ source: ModelSource) throws {
+        switch source.form {
+        case .folder: tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: source.path))
+        case .gguf(let model): tokenizer = try Tokenizer(gguf: GGUFVocabulary(GGUFTokenizerMetadata(model.file)))
+        }
+        hasOwnTemplate = tokenizer.chatTemplate != nil
+        template =
+            if let own = tokenizer.chatTemplate {
+                try ChatTemplate(source: own, bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
+            } else {
+                try ChatTemplate.chatML(bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
+            }
+    }
+
+    /// Text to ids with the special tokens that stand in it, and none added.
+    var encoder: ChatEncoder {
+        let tokenizer = tokenizer
+        return ChatEncoder(template: template) { tokenizer.encode($0, addSpecialTokens: false) }
+    }
+}
+
+extension GGUFVocabulary {
+    init(_ metadata: GGUFTokenizerMetadata) {
+        func id(_ value: Int?) -> Int32? { value.flatMap(Int32.init(exactly:)) }
+        self.init(
+            model: metadata.model, preTokenizer: metadata.pre, tokens: metadata.tokens,
+            tokenTypes: metadata.tokenTypes.map { Int32(clamping: $0) }, merges: metadata.merges,
+            beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
+            unknownID: id(metadata.unknownID), paddingID: id(metadata.paddingID),
+            addsBeginningOfSequence: metadata.addsBOS, addsEndOfSequence: metadata.addsEOS,
+            chatTemplate: metadata.chatTemplate)
+    }
+}

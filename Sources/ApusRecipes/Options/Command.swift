@@ -1,0 +1,63 @@
+/// The commands of ms-swift and of Apus.
+package enum Command: String, CaseIterable, Sendable {
+    case sft
+    case infer
+    case export
+    case mergeLoRA = "merge-lora"
+    case params
+    case tokenize
+    case template
+    case pt
+    case rlhf
+    case deploy
+    case eval
+    case app
+    case webUI = "web-ui"
+    case rollout
+    case sample
+
+    /// Reads a command name, in which ms-swift lets `_` and `-` stand for each other.
+    package init?(spelling: String) {
+        self.init(rawValue: String(spelling.map { $0 == "_" ? "-" : $0 }))
+    }
+
+    /// Whether Apus has the command; the others are ms-swift's and are refused by name.
+    package var isSupported: Bool {
+        switch self {
+        case .sft, .infer, .export, .mergeLoRA, .params, .tokenize, .template: true
+        case .pt, .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
+        }
+    }
+
+    /// One line for the list of commands.
+    package var summary: String {
+        switch self {
+        case .sft: "Fine-tune a language model on conversations, with LoRA or in full."
+        case .infer: "Answer: a chat in the terminal, or every row of a dataset."
+        case .export: "Write a model in another form, such as with its adapter merged in."
+        case .mergeLoRA: "Merge a LoRA adapter into its base model."
+        case .params: "Count parameters, total and trainable, without loading weights."
+        case .tokenize: "Show the tokens of a text, or the text of tokens."
+        case .template: "Show what a conversation becomes: text, tokens and which of them train."
+        case .pt: "Continue pretraining on plain text."
+        case .rlhf: "Learn from preferences or rewards (dpo, kto, grpo, …)."
+        case .deploy: "Serve a model over HTTP."
+        case .eval: "Run benchmarks."
+        case .app: "Chat in the browser."
+        case .webUI: "Train in the browser."
+        case .rollout: "Serve generations to a reinforcement-learning run."
+        case .sample: "Draw and filter samples."
+        }
+    }
+
+    /// Why ms-swift's command does not run here, and what to do instead; nil for a supported command.
+    package var refusal: UsageError? {
+        guard !isSupported else { return nil }
+        let commands = Self.allCases.filter(\.isSupported).map(\.rawValue).joined(separator: ", ")
+        let instead =
+            self == .pt
+            ? " Plain text trains with `apus sft --use_chat_template false --loss_scale all`, which is what pt sets."
+            : ""
+        return UsageError("\(rawValue): ms-swift has this command, Apus does not yet. Apus has \(commands).\(instead)")
+    }
+}

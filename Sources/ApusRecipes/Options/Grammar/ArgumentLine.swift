@@ -1,0 +1,52 @@
+/// The command line of one command, read by ms-swift's grammar.
+package struct ArgumentLine: Sendable {
+    package struct Argument: Sendable, Equatable {
+        package let value: OptionValue
+        package let origin: Origin
+    }
+
+    package enum Origin: Sendable, Equatable {
+        case commandLine
+        case configFile
+        /// From the `args.json` of a checkpoint.
+        case checkpoint
+    }
+
+    package let command: Command
+    /// What was given, by the name of the option; what was not given is absent.
+    package internal(set) var arguments: [String: Argument] = [:]
+    /// Environment variables that the configuration file asks for; those that exist already win.
+    package internal(set) var environment: [(name: String, value: String)] = []
+    /// Lines to print: older spellings, flags without effect.
+    package internal(set) var notices: [String] = []
+    package internal(set) var configFile: String?
+
+    /// Reads the words that follow the name of the command.
+    ///
+    /// - Throws: `UsageError` with one paragraph for each wrong argument, `SettingsError` for an unreadable
+    ///   configuration file.
+    package init(_ words: [String], for command: Command) throws {
+        self.command = command
+        var reader = ArgumentLineReader(table: .table(for: command))
+        var words = words[...]
+        if let first = words.first, ConfigFile.isNamed(by: first) {
+            words = words.dropFirst()
+            let file = try ConfigFile(path: first)
+            configFile = first
+            environment = file.environment
+            for (name, words) in file.options { reader.read(name: name, words: words, origin: .configFile) }
+        }
+        reader.read(words)
+        arguments = try reader.finished()
+        notices = reader.notices
+    }
+
+    package subscript(name: String) -> OptionValue? {
+        arguments[name]?.value
+    }
+
+    /// Asks for an option with a value that came from elsewhere, such as a checkpoint.
+    mutating func set(_ name: String, _ value: OptionValue, origin: Origin) {
+        arguments[name] = Argument(value: value, origin: origin)
+    }
+}

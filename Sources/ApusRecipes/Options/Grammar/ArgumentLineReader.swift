@@ -1,0 +1,195 @@
+/// Turns words into arguments, collecting every problem so that a pasted command is answered once.
+struct ArgumentLineReader {
+    let table: OptionTable
+    private(set) var notices: [String] = []
+    private var arguments: [String: ArgumentLine.Argument] = [:]
+    private var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
+    private var problems: [String] = []
+    /// Problems that `--ignore_args_error true` turns into warnings.
+    private var unknown: [String] = []
+
+    init(table: OptionTable) {
+        self.table = table
+    }
+
+    /// Reads the words of a command line: options, each followed by its values.
+    mutating func read(_ words: ArraySlice<String>) {
+        var rest = words
+        while let word = rest.popFirst() {
+            guard Self.isOption(word) else {
+                unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
+                continue
+            }
+            let values = Array(rest.prefix { !Self.isOption($0) })
+            rest = rest.dropFirst(values.count)
+            guard word.hasPrefix("--"), word != "--" else {
+                let name = String(word.drop { $0 == "-" })
+                unknown.append(
+                    name.isEmpty ? "\(word): stands alone." : "\(word): options begin with two dashes: --\(name).")
+                continue
+            }
+            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let explicit = parts.count > 1 ? [String(parts[1])] : []
+            read(name: String(parts[0]), words: explicit + values, origin: .commandLine)
+        }
+    }
+
+    /// Whether a word names an option: it begins with a dash and is neither a number nor a text with spaces.
+    private static func isOption(_ word: String) -> Bool {
+        guard word.hasPrefix("-"), word.count > 1 else { return false }
+        if let second = word.dropFirst().first, second.isNumber || second == ".", Double(word) != nil { return false }
+        return !word.prefix { $0 != "=" }.contains(where: \.isWhitespace)
+    }
+
+    /// Reads one option under whatever name it was given.
+    mutating func read(name spelling: String, words: [String], origin: ArgumentLine.Origin) {
+        let name = String(spelling.map { $0 == "-" ? "_" : $0 })
+        switch resolve(name) {
+        case .option(let option):
+            set(option, Rename.translate(words, of: option.name), spelling: "--\(spelling)", origin: origin)
+        case .negation(let option):
+            if let word = words.first {
+                problems.append("--\(spelling): takes no value and got \"\(word)\". Try --\(option.name) false.")
+            } else {
+                arguments[option.name] = .init(value: .boolean(false), origin: origin)
+            }
+        case .notYet(let field, let isNegated):
+            let mention = name == field ? "--\(spelling)" : "--\(spelling) (--\(field))"
+            refuse(field, words: isNegated ? ["false"] : Rename.translate(words, of: field), mention: mention)
+        case .rename(let rename):
+            apply(rename, words: words, origin: origin)
+        case .ambiguous(let names):
+            problems.append(
+                "--\(spelling): may mean \(names.map { "--\($0)" }.joined(separator: ", ")). Write the name in full.")
+        case .unknown:
+            unknown.append(unknownName(name, spelling: spelling))
+        }
+    }
+
+    /// The arguments, once all words were read.
+    ///
+    /// - Throws: `UsageError` with every problem.
+    mutating func finished() throws -> [String: ArgumentLine.Argument] {
+        for (option, value, origin) in additions {
+            var list: [String] = []
+            if case .list(let given) = arguments[option]?.value { list = given }
+            arguments[option] = .init(value: .list(list + [value]), origin: origin)
+        }
+        if arguments["ignore_args_error"]?.value == .boolean(true) {
+            notices += unknown.map { "ignored: \($0)" }
+        } else {
+            problems += unknown
+        }
+        guard problems.isEmpty else { throw UsageError(paragraphs: problems) }
+        return arguments
+    }
+
+    // MARK: Names
+
+    private enum Resolution {
+        case option(CommandOption)
+        /// `--no_name` of a boolean that is true by default.
+        case negation(CommandOption)
+        /// A field of ms-swift, or its `--no_name`.
+        case notYet(String, isNegated: Bool)
+        case rename(Rename)
+        case ambiguous([String])
+        case unknown
+    }
+
+    private func resolve(_ name: String) -> Resolution {
+        if let exact = resolveExactly(name) { return exact }
+        if let rename = Rename.all[name], rename.name.map(table.allNames.contains) ?? true { return .rename(rename) }
+        return resolvePrefix(name)
+    }
+
+    private func resolveExactly(_ name: String) -> Resolution? {
+        if let option = table[name] { return .option(option) }
+        if table.fieldNames.contains(name) { return .notYet(name, isNegated: false) }
+        guard name.hasPrefix("no_") else { return nil }
+        let positive = String(name.dropFirst(3))
+        if let option = table[positive] { return option.defaultValue == .boolean(true) ? .negation(option) : nil }
+        return table.fieldNames.contains(positive) ? .notYet(positive, isNegated: true) : nil
+    }
+
+    /// An abbreviation means what it means in ms-swift; names that only Apus has come second.
+    private func resolvePrefix(_ prefix: String) -> Resolution {
+        guard prefix.count > 1 else { return .unknown }
+        let negations = table.options.filter { $0.defaultValue == .boolean(true) }.map { "no_\($0.name)" }
+        let candidates = (table.fieldNames + negations).filter { $0.hasPrefix(prefix) }.sorted()
+        let names = candidates.isEmpty ? table.allNames.filter { $0.hasPrefix(prefix) }.sorted() : candidates
+        switch names.count {
+        case 0: return .unknown
+        case 1: return resolveExactly(names[0]) ?? .unknown
+        default: return .ambiguous(names)
+        }
+    }
+
+    private func unknownName(_ name: String, spelling: String) -> String {
+        let commands = Command.allCases.filter { OptionTable.table(for: $0).allNames.contains(name) }.map(\.rawValue)
+        guard commands.isEmpty else {
+            return "--\(spelling): \(table.command.rawValue) has no such option; it belongs to "
+                + "\(commands.joined(separator: ", "))."
+        }
+        let near = NearestNames.find(name, among: table.allNames).map { "--\($0)" }
+        let advice =
+            near.isEmpty
+            ? "`apus \(table.command.rawValue) --help` lists the options."
+            : "Did you mean \(near.joined(separator: " or "))?"
+        return "--\(spelling): \(table.command.rawValue) has no such option. \(advice)"
+    }
+
+    // MARK: Values
+
+    private mutating func set(
+        _ option: CommandOption, _ words: [String], spelling: String, origin: ArgumentLine.Origin
+    ) {
+        let reader = OptionReader(option: option, spelling: spelling)
+        var words = words
+        if let stray = reader.stray(among: words) {
+            unknown.append(stray)
+            words.removeSubrange(1...)
+        }
+        do {
+            // A configuration file may say `adapters: []`; on a command line a list without words is a slip.
+            let isEmptyList = option.kind.isList && words.isEmpty && origin == .configFile
+            let value = isEmptyList ? nil : try reader.value(of: words)
+            arguments[option.name] = value.map { .init(value: $0, origin: origin) }
+            if case .noEffect(let reason) = option.status {
+                notices.append("\(spelling) has no effect: \(reason).")
+            }
+        } catch {
+            problems.append("\(error)")
+        }
+    }
+
+    private mutating func refuse(_ field: String, words: [String], mention: String) {
+        let value = words.isEmpty ? "true" : words.joined(separator: " ").lowercased()
+        if NotYetOptions.valuesAlreadyTrue[field]?.contains(value) == true { return }
+        let advice = NotYetOptions.advice[field].map { " \($0)" } ?? ""
+        problems.append("\(mention): ms-swift has it, Apus does not yet.\(advice)")
+    }
+
+    private mutating func apply(_ rename: Rename, words: [String], origin: ArgumentLine.Origin) {
+        switch rename.meaning {
+        case .option(let name, let translate):
+            notices.append("--\(rename.old) is now --\(name).")
+            guard let words = translate(words) else {
+                arguments[name] = nil
+                return
+            }
+            read(name: name, words: words, origin: origin)
+        case .checkpointFolder:
+            let name = Rename.optionOfCheckpoint(words)
+            notices.append("--\(rename.old) is now --\(name).")
+            read(name: name, words: words, origin: origin)
+        case .addition(let name, let value):
+            notices.append("--\(rename.old) is now a part of --\(name).")
+            if let value = value(words) { additions.append((name, value, origin)) }
+        case .dropped(let reason):
+            notices.append("--\(rename.old) has no effect: \(reason).")
+        case .refused(let advice):
+            problems.append("--\(rename.old): newer versions of ms-swift have no such option. \(advice)")
+        }
+    }
+}

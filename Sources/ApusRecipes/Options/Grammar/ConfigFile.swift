@@ -1,0 +1,129 @@
+import ApusJSON
+import Foundation
+import Yams
+
+/// A configuration file: options as the keys of a JSON or YAML mapping, and `ENV`, the environment it asks for.
+struct ConfigFile {
+    /// Options in the order of the file, each with its words.
+    private(set) var options: [(name: String, words: [String])] = []
+    private(set) var environment: [(name: String, value: String)] = []
+
+    private static let largestFile = 256 << 10
+    private static let mostNodes = 100_000
+
+    /// Whether a first word names a configuration file.
+    static func isNamed(by word: String) -> Bool {
+        [".json", ".yaml", ".yml"].contains { word.hasSuffix($0) } && !word.hasPrefix("-")
+    }
+
+    init(path: String) throws {
+        let text = try Self.text(path)
+        let root: JSONValue
+        do {
+            root = path.hasSuffix(".json") ? try JSONValue(parsing: text, duplicateKeys: .refuse) : try Self.yaml(text)
+        } catch let error as YamlError {
+            throw SettingsError("\(path): not valid YAML: \(Self.summary(error))")
+        } catch {
+            throw SettingsError("\(path): \(error)")
+        }
+        guard let object = root.objectValue else {
+            throw SettingsError("\(path): wanted a mapping of options, such as `model: path`, at the top of the file.")
+        }
+        for (key, value) in object {
+            if key == "ENV" {
+                guard let variables = value.objectValue else {
+                    throw SettingsError("\(path): ENV must be a mapping of environment variables.")
+                }
+                environment = variables.map { ($0.key, Self.word($0.value)) }
+            } else if let values = value.arrayValue {
+                options.append((key, values.map(Self.word)))
+            } else if !value.isNull {
+                options.append((key, [Self.word(value)]))
+            }
+        }
+    }
+
+    private static func text(_ path: String) throws -> String {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw SettingsError(
+                "\(path): the first argument names a configuration file, which cannot be read: "
+                    + "\(error.localizedDescription)")
+        }
+        guard data.count <= largestFile, let text = String(data: data, encoding: .utf8) else {
+            throw SettingsError("\(path): a configuration file must be UTF-8 text of at most 256 KiB.")
+        }
+        return text
+    }
+
+    /// A value as the word it would be on the command line; objects become JSON.
+    private static func word(_ value: JSONValue) -> String {
+        switch value {
+        case .string(let text): text
+        case .bool(let boolean): boolean ? "true" : "false"
+        case .int(let integer): String(integer)
+        case .double(let number): "\(number)"
+        case .null: "None"
+        case .array, .object: value.serialized()
+        }
+    }
+
+    private static func yaml(_ text: String) throws -> JSONValue {
+        var budget = mostNodes
+        var options = JSONObject()
+        guard let root = try Yams.compose(yaml: text) else { return .object(options) }
+        guard let mapping = root.mapping else { return .null }
+        for (key, value) in mapping {
+            options[try name(key)] = try json(value, keepsSpelling: true, budget: &budget)
+        }
+        return .object(options)
+    }
+
+    /// The first problem and its place, without the excerpt of the file.
+    private static func summary(_ error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            "line \(mark.line), column \(mark.column): \(problem)"
+        case .duplicatedKeysInMapping(let keys, _): "keys that stand twice: \(keys.joined(separator: ", "))"
+        default: "\(error)"
+        }
+    }
+
+    /// - Parameter keepsSpelling: Leave numbers as the user wrote them, because they become words that an option reads.
+    ///   Inside an object they become numbers, because the object becomes JSON.
+    private static func json(_ node: Node, keepsSpelling: Bool, budget: inout Int) throws -> JSONValue {
+        budget -= 1
+        // Aliases can make a small file stand for a huge tree.
+        guard budget > 0 else { throw SettingsError("more than \(mostNodes) values.") }
+        switch node {
+        case .scalar(let scalar):
+            let value: JSONValue? =
+                switch Tag.Name(rawValue: node.tag.description) {
+                case .null: .null
+                case .bool: node.bool.map(JSONValue.bool)
+                case .int where !keepsSpelling: node.int.map(JSONValue.int)
+                case .float where !keepsSpelling: node.float.map(JSONValue.double)
+                default: nil
+                }
+            return value ?? .string(scalar.string)
+        case .sequence(let sequence):
+            return .array(try sequence.map { try json($0, keepsSpelling: keepsSpelling, budget: &budget) })
+        case .mapping(let mapping):
+            var object = JSONObject()
+            for (key, value) in mapping {
+                object[try name(key)] = try json(value, keepsSpelling: false, budget: &budget)
+            }
+            return .object(object)
+        case .alias:
+            throw SettingsError("an alias without an anchor.")
+        }
+    }
+
+    private static func name(_ key: Node) throws -> String {
+        guard let name = key.string else { throw SettingsError("a key is not a plain word.") }
+        return name
+    }
+}

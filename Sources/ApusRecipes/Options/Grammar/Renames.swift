@@ -1,0 +1,198 @@
+import Foundation
+
+/// An older spelling of a flag, from ms-swift 1.x to 4.x or transformers 4, and what it means now.
+struct Rename: Sendable {
+    enum Meaning: Sendable {
+        /// The same option under another name. The closure translates its words; nil leaves the option unset.
+        case option(String, @Sendable ([String]) -> [String]?)
+        /// An adapter or a whole model, each of which has its own option now.
+        case checkpointFolder
+        /// Another value of a list option, besides those given.
+        case addition(String, @Sendable ([String]) -> String?)
+        /// Dropped, and printed as such, because what it chose does not exist here.
+        case dropped(String)
+        /// Refused, saying what to do instead.
+        case refused(String)
+    }
+
+    let old: String
+    let meaning: Meaning
+
+    /// The name the flag has now, where it has one.
+    var name: String? {
+        switch meaning {
+        case .option(let name, _), .addition(let name, _): name
+        case .checkpointFolder: "model"
+        case .dropped, .refused: nil
+        }
+    }
+
+    static let all: [String: Rename] = Dictionary(
+        uniqueKeysWithValues: (renamed + translated + withoutSuccessor).map { ($0.old, $0) })
+
+    private init(_ old: String, _ meaning: Meaning) {
+        self.old = old
+        self.meaning = meaning
+    }
+
+    /// - Parameters:
+    ///   - words: New words for older values.
+    ///   - unset: The older value that meant that nothing was set.
+    private init(_ old: String, _ name: String, _ words: [String: String] = [:], unset: String? = nil) {
+        self.init(old, .option(name) { given in given.contains { $0 == unset } ? nil : given.map { words[$0] ?? $0 } })
+    }
+
+    // MARK: Name only
+
+    private static let renamed: [Rename] = [
+        Rename("sft_type", "tuner_type"),
+        Rename("train_type", "tuner_type"),
+        Rename("model_id_or_path", "model"),
+        Rename("template_type", "template"),
+        Rename("bnb_4bit_comp_dtype", "bnb_4bit_compute_dtype"),
+        Rename("check_model_is_latest", "check_model"),
+        Rename("batch_size", "per_device_train_batch_size"),
+        Rename("eval_batch_size", "per_device_eval_batch_size"),
+        Rename("evaluation_strategy", "eval_strategy"),
+        Rename("only_save_model", "save_only_model"),
+        Rename("save_safetensors", "safe_serialization"),
+        Rename("add_output_dir_suffix", "add_version"),
+        Rename("lora_target_regex", "target_regex"),
+        Rename("lora_dropout_p", "lora_dropout"),
+        Rename("lora_bias_trainable", "lora_bias"),
+        Rename("lora_lr_ratio", "lorap_lr_ratio"),
+        Rename("init_lora_weights", "init_weights"),
+        Rename("additional_trainable_parameters", "trainable_parameters"),
+        Rename("dataset_seed", "data_seed"),
+        Rename("dataset_test_ratio", "split_dataset_ratio"),
+        Rename("preprocess_num_proc", "dataset_num_proc"),
+        Rename("custom_train_dataset_path", "dataset"),
+        Rename("custom_val_dataset_path", "val_dataset"),
+        Rename("streaming_buffer_size", "shuffle_buffer_size"),
+        Rename("load_args_from_ckpt_dir", "load_args"),
+        Rename("tools_prompt", "agent_template"),
+        Rename("use_liger", "use_liger_kernel"),
+        Rename("loss_name", "loss_type"),
+        Rename("neftune_alpha", "neftune_noise_alpha"),
+        Rename("deepspeed_config_path", "deepspeed"),
+        Rename("device_map_config", "device_map"),
+        Rename("device_max_memory", "max_memory"),
+        Rename("rescale_image", "max_pixels"),
+        Rename("vit_use_gc", "vit_gradient_checkpointing"),
+        Rename("ref_model_id_or_path", "ref_model"),
+        Rename("reward_model_id_or_path", "reward_model"),
+        Rename("merge_lora_and_save", "merge_lora"),
+        Rename("merge_lora_on_export", "merge_lora"),
+        Rename("eval_nproc", "eval_num_proc"),
+        Rename("eval_token", "api_key"),
+        Rename("gpu_memory_utilization", "vllm_gpu_memory_utilization"),
+        Rename("tensor_parallel_size", "vllm_tensor_parallel_size"),
+        Rename("max_num_seqs", "vllm_max_num_seqs"),
+        Rename("enforce_eager", "vllm_enforce_eager"),
+        Rename("limit_mm_per_prompt", "vllm_limit_mm_per_prompt"),
+        Rename("tp", "lmdeploy_tp"),
+        Rename("session_len", "lmdeploy_session_len"),
+        Rename("cache_max_entry_count", "lmdeploy_cache_max_entry_count"),
+        Rename("quant_policy", "lmdeploy_quant_policy"),
+        Rename("vision_batch_size", "lmdeploy_vision_batch_size"),
+        Rename("metric", "eval_metric"),
+        Rename("no_cuda", "use_cpu"),
+        Rename("push_to_hub_token", "hub_token"),
+    ]
+
+    // MARK: Name and value
+
+    private static let layerWords: [String: String] = [
+        "DEFAULT": "all-linear", "AUTO": "all-linear", "ALL": "all-linear", "EMBEDDING": "all-embedding",
+    ]
+    private static let savedWords: [String: String] = ["EMBEDDING": "all-embedding", "LN": "all-norm"]
+
+    private static let translated: [Rename] =
+        ["lora", "boft", "vera", "ia3"].flatMap {
+            [
+                Rename("\($0)_target_modules", "target_modules", layerWords),
+                Rename("\($0)_modules_to_save", "modules_to_save", savedWords),
+            ]
+        } + [
+            Rename(
+                "dtype", "torch_dtype",
+                ["fp16": "float16", "bf16": "bfloat16", "fp32": "float32"], unset: "AUTO"),
+            Rename("quantization_bit", "quant_bits", unset: "0"),
+            Rename(
+                "use_flash_attn",
+                .option("attn_impl") { isTrue($0) ? ["flash_attn"] : nil }),
+            Rename("ckpt_dir", .checkpointFolder),
+            Rename("do_sample", .option("temperature") { isTrue($0) ? nil : ["0"] }),
+            Rename("result_dir", .option("result_path") { $0.map { "\($0)/infer_result.jsonl" } }),
+            Rename(
+                "self_cognition_sample",
+                .addition("dataset") { words in
+                    words.first.flatMap { Int($0) }.flatMap { $0 > 0 ? "swift/self-cognition#\($0)" : nil }
+                }),
+        ]
+
+    /// The option for a folder that holds an adapter or a whole model.
+    static func optionOfCheckpoint(_ folders: [String]) -> String {
+        let isAdapter = folders.contains {
+            FileManager.default.fileExists(atPath: "\($0)/adapter_config.json")
+                || FileManager.default.fileExists(atPath: "\($0)/default/adapter_config.json")
+        }
+        return isAdapter ? "adapters" : "model"
+    }
+
+    private static func isTrue(_ words: [String]) -> Bool {
+        guard let word = words.first?.lowercased() else { return true }
+        return ["true", "yes", "t", "y", "1"].contains(word)
+    }
+
+    // MARK: Without successor
+
+    private static let withoutSuccessor: [Rename] = [
+        Rename(
+            "train_dataset_sample", .refused("Write the number of rows behind the dataset: --dataset data.jsonl#1000.")),
+        Rename(
+            "val_dataset_sample",
+            .refused("Write the number of rows behind the dataset: --val_dataset data.jsonl#1000.")),
+        Rename("use_loss_scale", .refused("--loss_scale names the way in which tokens are weighted.")),
+        Rename("loss_scale_config_path", .refused("--loss_scale names the way in which tokens are weighted.")),
+        Rename(
+            "train_dataset_mix_ratio", .refused("Give several datasets with counts: --dataset a.jsonl#500 b.jsonl#500.")
+        ),
+        Rename(
+            "train_dataset_mix_ds", .refused("Give several datasets with counts: --dataset a.jsonl#500 b.jsonl#500.")),
+        Rename("test_oom_error", .refused("--max_steps 2 tries whether a run fits into memory.")),
+        Rename("gpu_memory_fraction", .refused("Leave it out; memory is used as needed.")),
+        Rename("lora_modules", .refused("Give the folder of the adapter with --adapters.")),
+        Rename("galore_config", .refused("Leave it out; Apus has no GaLore.")),
+        Rename("past_index", .refused("Leave it out; no model of Apus has such an output.")),
+        Rename(
+            "overwrite_output_dir",
+            .refused("Each run gets a new folder; --add_version false writes into the named one.")),
+        Rename("check_dataset_strategy", .dropped("bad rows are always checked; --strict true stops at one")),
+        Rename("train_backend", .dropped("there is one way to train")),
+        Rename("neftune_backend", .dropped("there is one implementation")),
+        Rename("fp16_backend", .dropped("there is one implementation")),
+        Rename("half_precision_backend", .dropped("there is one implementation")),
+    ]
+
+    // MARK: Values
+
+    /// Older words for the values of options that kept their name.
+    static func translate(_ words: [String], of option: String) -> [String] {
+        let table: [String: String] =
+            switch option {
+            case "acc_strategy": ["sentence": "seq"]
+            case "truncation_strategy": ["truncation_left": "left", "ignore": "delete"]
+            case "infer_backend", "sampler_engine": ["pt": "transformers"]
+            case "target_modules": layerWords
+            case "deepspeed":
+                [
+                    "default-zero0": "zero0", "default-zero1": "zero1", "default-zero2": "zero2",
+                    "default-zero3": "zero3",
+                    "default-zero2-offload": "zero2_offload", "default-zero3-offload": "zero3_offload",
+                ]
+            default: [:]
+            }
+        return words.map { table[$0] ?? $0 }
+    }
+}

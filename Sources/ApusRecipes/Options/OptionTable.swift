@@ -1,0 +1,48 @@
+/// The options of one command: what it accepts, and what it knows by name to refuse well.
+package struct OptionTable: Sendable {
+    package let command: Command
+    /// In the order of the help page.
+    package let options: [CommandOption]
+    /// Names of ms-swift's fields for this command.
+    package let fieldNames: Set<String>
+    private let positions: [String: Int]
+
+    private static let allOptions: [CommandOption] =
+        modelOptions + dataOptions + templateOptions + tunerOptions + trainingOptions + evaluationOptions
+        + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + deviceOptions
+        + noEffectOptions
+
+    private static let tables: [Command: OptionTable] = Dictionary(
+        uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })
+
+    package static func table(for command: Command) -> OptionTable {
+        tables[command] ?? OptionTable(command: command)
+    }
+
+    private init(command: Command) {
+        self.command = command
+        options = Self.allOptions.filter { $0.commands.contains(command) }
+        fieldNames = MSSwiftFields.names(of: command)
+        positions = Dictionary(
+            options.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    package subscript(name: String) -> CommandOption? {
+        positions[name].map { options[$0] }
+    }
+
+    /// Whether ms-swift has the field for this command and Apus does not yet.
+    package func isNotYetSupported(_ name: String) -> Bool {
+        fieldNames.contains(name) && positions[name] == nil
+    }
+
+    /// Names of ms-swift's fields that Apus refuses for this command, sorted.
+    package var notYetSupported: [String] {
+        fieldNames.filter { positions[$0] == nil }.sorted()
+    }
+
+    /// Every name that this command knows, whatever it does with it.
+    var allNames: Set<String> {
+        fieldNames.union(positions.keys)
+    }
+}

@@ -1,0 +1,32 @@
+/// Checks that several commands share.
+enum SettingChecks {
+    /// The device that `--device` and `--use_cpu` ask for together.
+    static func device(_ device: DeviceKind?, useCPU: Bool) throws -> DeviceKind? {
+        guard useCPU else { return device }
+        guard device == nil || device == .cpu else {
+            throw SettingsError(
+                "--use_cpu true and --device \(device?.rawValue ?? "") contradict each other. Give one of them.")
+        }
+        return .cpu
+    }
+
+    /// A count of steps, or a share of all steps below one.
+    static func steps(_ steps: Double?, _ option: String) throws {
+        guard let steps, steps >= 1, Int(exactly: steps) == nil else { return }
+        throw SettingsError(
+            "--\(option): got \(readable(steps)), wanted a whole number of steps, or less than 1 for a share of all steps."
+        )
+    }
+
+    /// A count where -1 means no limit.
+    static func countOrAll(_ count: Int, _ option: String) throws {
+        guard count == 0 else { return }
+        throw SettingsError("--\(option): got 0, wanted at least 1, or -1 for no limit.")
+    }
+
+    static func model(_ model: String?, _ command: Command) throws {
+        guard model?.isEmpty ?? true else { return }
+        throw UsageError(
+            "--model: not given. Give the folder of a model, as in `apus \(command.rawValue) --model Qwen2.5-0.5B …`.")
+    }
+}

@@ -1,0 +1,121 @@
+/// The type of weights.
+public enum WeightType: String, Sendable, CaseIterable {
+    case bfloat16
+    case float16
+    case float32
+}
+
+/// The kind of device to compute on.
+public enum DeviceKind: String, Sendable, CaseIterable {
+    case cpu
+    case cuda
+    case mps
+}
+
+/// A family of models.
+public enum ModelFamily: String, Sendable, CaseIterable {
+    case qwen2
+    case llama
+}
+
+/// What a model is for.
+public enum TaskType: String, Sendable, CaseIterable {
+    case causalLM = "causal_lm"
+}
+
+/// What trains.
+public enum TunerType: String, Sendable, CaseIterable {
+    /// A low-rank adapter beside frozen weights.
+    case lora
+    /// Every weight.
+    case full
+}
+
+/// What happens to a sample longer than the limit.
+public enum TruncationStrategy: String, Sendable, CaseIterable {
+    case delete
+    case left
+    case right
+}
+
+/// Which tokens train.
+public enum LossScale: String, Sendable, CaseIterable {
+    /// Every answer of the assistant.
+    case `default`
+    /// What follows the last turn of the user.
+    case lastRound = "last_round"
+    /// Every token.
+    case all
+}
+
+/// How an adapter starts.
+public enum AdapterInitialization: String, Sendable, CaseIterable {
+    /// A from Kaiming's uniform distribution and B zero, so that training starts at the base model.
+    case kaiming = "true"
+    /// Both random, for tests.
+    case random = "false"
+    /// A from a normal distribution and B zero.
+    case gaussian
+}
+
+/// An optimizer.
+public enum OptimizerName: String, Sendable, CaseIterable {
+    case adamW = "adamw_torch"
+    case fusedAdamW = "adamw_torch_fused"
+    case sgd
+}
+
+/// The course of the learning rate.
+public enum ScheduleName: String, Sendable, CaseIterable {
+    case linear
+    case cosine
+    case constant
+    case constantWithWarmup = "constant_with_warmup"
+}
+
+/// When something happens that recurs.
+public enum IntervalStrategy: String, Sendable, CaseIterable {
+    case no
+    case steps
+    case epoch
+}
+
+/// Where the log also goes.
+public enum ReportTarget: String, Sendable, CaseIterable {
+    case tensorBoard = "tensorboard"
+    case none
+}
+
+/// The metric that tells which checkpoint is the best.
+public enum BestModelMetric: String, Sendable, CaseIterable {
+    case loss
+    case evalLoss = "eval_loss"
+}
+
+/// What a run does at a gradient that is not a number.
+public enum NaNPolicy: String, Sendable, CaseIterable {
+    case stop
+    case skip
+}
+
+/// The engine that generates.
+public enum InferenceBackend: String, Sendable, CaseIterable {
+    /// Apus' own, under the name of ms-swift's default.
+    case transformers
+}
+
+extension WeightType: OptionChoice {}
+extension DeviceKind: OptionChoice {}
+extension ModelFamily: OptionChoice {}
+extension TaskType: OptionChoice {}
+extension TunerType: OptionChoice {}
+extension TruncationStrategy: OptionChoice {}
+extension LossScale: OptionChoice {}
+extension AdapterInitialization: OptionChoice {}
+extension OptimizerName: OptionChoice {}
+extension ScheduleName: OptionChoice {}
+extension IntervalStrategy: OptionChoice {}
+extension ReportTarget: OptionChoice {}
+extension BestModelMetric: OptionChoice {}
+extension NaNPolicy: OptionChoice {}
+extension InferenceBackend: OptionChoice {}

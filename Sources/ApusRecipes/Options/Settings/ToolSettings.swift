@@ -1,0 +1,130 @@
+/// The settings of `params`: counting the parameters of a model that is not loaded.
+public struct ParamsSettings: Sendable {
+    /// The folder of the model.
+    public var model: String
+    /// What trains.
+    public var tunerType = TunerType.lora
+    /// The rank r of the adapter.
+    public var loraRank = 8
+    /// Ends of the names of the layers to adapt, or `all-linear`.
+    public var targetModules = ["all-linear"]
+    /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
+    public var targetRegex: String?
+    /// Whether the adapter is scaled by α / √r.
+    public var useRSLoRA = false
+    /// The type of the weights, for their size; nil takes what `config.json` says.
+    public var torchDType: WeightType?
+
+    /// Settings for a model, with ms-swift's defaults.
+    public init(model: String) {
+        self.model = model
+    }
+}
+
+extension ParamsSettings: CommandSettings {
+    package static var command: Command { .params }
+
+    package init() {
+        self.init(model: "")
+    }
+
+    package static let fields: [SettingsField<ParamsSettings>] = [
+        SettingsField("model", \.model),
+        SettingsField("tuner_type", \.tunerType),
+        SettingsField("lora_rank", \.loraRank),
+        SettingsField("target_modules", \.targetModules),
+        SettingsField("target_regex", \.targetRegex),
+        SettingsField("use_rslora", \.useRSLoRA),
+        SettingsField("torch_dtype", \.torchDType),
+    ]
+
+    package mutating func settle(notices: inout [String]) throws {
+        try SettingChecks.model(model, .params)
+    }
+}
+
+/// The settings of `tokenize`: the tokens of a text, or the text of tokens.
+public struct TokenizeSettings: Sendable {
+    /// The folder of the tokenizer.
+    public var model: String
+    /// The text to encode.
+    public var text: String?
+    /// Token ids to turn into text.
+    public var decode: [Int]?
+    /// Whether to add what the tokenizer puts around a text.
+    public var addSpecialTokens = true
+
+    /// Settings for a tokenizer; `text` or `decode` has to be set.
+    public init(model: String) {
+        self.model = model
+    }
+}
+
+extension TokenizeSettings: CommandSettings {
+    package static var command: Command { .tokenize }
+
+    package init() {
+        self.init(model: "")
+    }
+
+    package static let fields: [SettingsField<TokenizeSettings>] = [
+        SettingsField("model", \.model),
+        SettingsField("text", \.text),
+        SettingsField("decode", \.decode),
+        SettingsField("add_special_tokens", \.addSpecialTokens),
+    ]
+
+    package mutating func settle(notices: inout [String]) throws {
+        try SettingChecks.model(model, .tokenize)
+        guard (text == nil) != (decode == nil) else {
+            throw UsageError("tokenize: give either --text \"…\" or --decode with token ids.")
+        }
+    }
+}
+
+/// The settings of `template`: what a conversation becomes.
+public struct TemplateSettings: Sendable {
+    /// The folder of the tokenizer and its chat template.
+    public var model: String
+    /// The messages, as a JSON array.
+    public var messages: String?
+    /// The tools, as a JSON array.
+    public var tools: String?
+    /// Whether to end with the start of an answer.
+    public var addGenerationPrompt = false
+    /// Whether to mark the tokens that train.
+    public var showLabels = false
+    /// The system prompt of a conversation that brings none; nil takes the template's.
+    public var system: String?
+
+    /// Settings for one conversation.
+    public init(model: String, messages: String) {
+        self.model = model
+        self.messages = messages
+    }
+}
+
+extension TemplateSettings: CommandSettings {
+    package static var command: Command { .template }
+
+    package init() {
+        model = ""
+    }
+
+    package static let fields: [SettingsField<TemplateSettings>] = [
+        SettingsField("model", \.model),
+        SettingsField("messages", \.messages),
+        SettingsField("tools", \.tools),
+        SettingsField("add_generation_prompt", \.addGenerationPrompt),
+        SettingsField("show_labels", \.showLabels),
+        SettingsField("system", \.system),
+    ]
+
+    package mutating func settle(notices: inout [String]) throws {
+        try SettingChecks.model(model, .template)
+        guard messages != nil else {
+            throw UsageError(
+                "--messages: not given. Give a JSON array of messages, or the path of a file that holds one.")
+        }
+    }
+}

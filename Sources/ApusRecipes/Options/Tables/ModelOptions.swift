@@ -1,0 +1,54 @@
+extension OptionTable {
+    /// Commands that load a model to train or run it.
+    static let loading: Set<Command> = [.sft, .infer, .export, .mergeLoRA]
+    static let exporting: Set<Command> = [.export, .mergeLoRA]
+
+    static let modelOptions: [CommandOption] = [
+        CommandOption(
+            "model", .text, "Folder of the model: config.json, tokenizer and weights.", in: .model,
+            for: loading.union([.params, .tokenize, .template])),
+        CommandOption(
+            "model_type", .choice(["qwen2", "llama"]), computed: "from config.json",
+            "Family of the model, checked against its config.json.", in: .model, for: loading,
+            hint: "Leave it out: the family is read from config.json. "
+                + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
+        CommandOption(
+            "torch_dtype", .choice(["bfloat16", "float16", "float32"]),
+            computed: "from config.json; float32 on a CPU without bfloat16", "Type of the weights.", in: .model,
+            for: loading.union([.params])),
+        CommandOption(
+            "task_type",
+            .choice(
+                ["causal_lm"], later: ["seq_cls", "embedding", "reranker", "generative_reranker", "decision"]),
+            default: .text("causal_lm"), "What the model is for.", in: .model, for: loading),
+        CommandOption(
+            "adapters", .list, default: .list([]), "Folders of adapters.", in: .model, for: loading),
+        CommandOption(
+            "load_args", .boolean, default: .boolean(false),
+            "Take settings from the args.json of --resume_from_checkpoint, --adapters or --model.", in: .model,
+            for: [.sft]),
+        CommandOption(
+            "load_args", .boolean, default: .boolean(true),
+            "Take settings from the args.json beside --adapters or --model.", in: .model,
+            for: [.infer, .export, .mergeLoRA]),
+        CommandOption(
+            "load_data_args", .boolean, default: .boolean(false),
+            "Take the data settings of that args.json too, such as the same validation split.", in: .model,
+            for: [.sft, .infer]),
+        CommandOption(
+            "seed", .integer(0...4_294_967_295), default: .integer(42),
+            "Seed of everything random but the order of the data.", in: .model, for: [.sft, .infer]),
+        CommandOption(
+            "ignore_args_error", .boolean, default: .boolean(false),
+            "Warn about unknown arguments instead of stopping.", in: .model, for: loading),
+    ]
+
+    static let deviceOptions: [CommandOption] = [
+        CommandOption(
+            "device", .choice(["cpu", "cuda", "mps"]), computed: "the fastest there is", "Where to compute.",
+            in: .device, for: loading),
+        CommandOption(
+            "use_cpu", .boolean, default: .boolean(false), "The same as --device cpu.", in: .device,
+            for: [.sft, .infer]),
+    ]
+}

@@ -1,0 +1,32 @@
+extension OptionTable {
+    private static let encoding: Set<Command> = [.sft, .infer]
+
+    static let templateOptions: [CommandOption] = [
+        CommandOption(
+            "system", .prompt, computed: "the template's", "System prompt, or the path of a .txt file with it.",
+            in: .template, for: encoding.union([.template])),
+        CommandOption(
+            "max_length", .integer(from: 1), computed: "the model's", "Most tokens of one sample.", in: .template,
+            for: encoding),
+        CommandOption(
+            "truncation_strategy", .choice(["delete", "left", "right"], later: ["split"]),
+            default: .text("delete"), "What happens to a longer sample.", in: .template, for: encoding),
+        CommandOption(
+            "use_chat_template", .boolean, default: .boolean(true),
+            "Use the chat template; false: the bare text.", in: .template, for: encoding),
+        CommandOption(
+            "loss_scale",
+            .choice(
+                ["default", "last_round", "all"],
+                later: [
+                    "react", "hermes", "qwen", "agentflan", "alpha_umi", "ignore_empty_think", "ignore_think_prefix",
+                ]),
+            default: .text("default"), "Which tokens train: every answer, the last, or all tokens.", in: .template,
+            for: [.sft]),
+        CommandOption(
+            "response_prefix", .escapedText, "Text that every answer starts with.", in: .template, for: [.infer]),
+        CommandOption(
+            "enable_thinking", .boolean, computed: "the template's", "Let a model that can think do so.",
+            in: .template, for: [.infer]),
+    ]
+}

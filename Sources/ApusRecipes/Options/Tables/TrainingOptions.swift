@@ -1,0 +1,139 @@
+extension OptionTable {
+    static let trainingOptions: [CommandOption] = [
+        CommandOption(
+            "num_train_epochs", .number(.above(0, upTo: 1e6)), default: .number(3), "Passes over the data.",
+            in: .training,
+            for: [.sft]),
+        CommandOption(
+            "max_epochs", .integer(from: 1), "Wins over --num_train_epochs.", in: .training, for: [.sft]),
+        CommandOption(
+            "max_steps", .integer(from: -1), default: .integer(-1), "Optimizer steps; wins over epochs. -1: epochs.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "per_device_train_batch_size", .integer(from: 1), default: .integer(1), "Samples of one micro-batch.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "gradient_accumulation_steps", .integer(from: 1), computed: "16 / batch size, rounded up",
+            "Micro-batches of one optimizer step.", in: .training, for: [.sft]),
+        CommandOption(
+            "learning_rate", .number(.above(0)), computed: "1e-4; 1e-5 for --tuner_type full",
+            "Highest learning rate.", in: .training, for: [.sft]),
+        CommandOption(
+            "lr_scheduler_type",
+            .choice(
+                ["linear", "cosine", "constant", "constant_with_warmup"],
+                later: [
+                    "cosine_with_restarts", "polynomial", "inverse_sqrt", "reduce_lr_on_plateau",
+                    "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
+                ]),
+            default: .text("cosine"), "Course of the learning rate.", in: .training, for: [.sft]),
+        CommandOption(
+            "warmup_ratio", .number(.from(0, below: 1)), default: .number(0), "Share of the steps that warm up.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "warmup_steps", .number(.from(0, upTo: Double(OptionKind.largestCount))), default: .number(0),
+            "Steps that warm up; below 1 a share of all.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "optim",
+            .choice(
+                ["adamw_torch_fused", "adamw_torch", "sgd"],
+                later: [
+                    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor", "adagrad",
+                    "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "lomo", "adalomo", "grokadamw",
+                    "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
+                ]),
+            default: .text("adamw_torch_fused"), "Optimizer.", in: .training, for: [.sft]),
+        CommandOption(
+            "weight_decay", .number(.from(0)), default: .number(0.1), "Decay of all weights but biases and norms.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "adam_beta1", .number(.from(0, below: 1)), default: .number(0.9), "Decay of the first moment.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "adam_beta2", .number(.from(0, below: 1)), default: .number(0.95), "Decay of the second moment.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "adam_epsilon", .number(.above(0)), default: .number(1e-8), "Keeps the division finite.", in: .training,
+            for: [.sft]),
+        CommandOption(
+            "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
+            in: .training, for: [.sft]),
+        CommandOption(
+            "gradient_checkpointing", .boolean, default: .boolean(true),
+            "Compute activations again instead of keeping them.", in: .training, for: [.sft]),
+        CommandOption(
+            "bf16", .boolean, computed: "as --torch_dtype", "Compute in bfloat16.", in: .training, for: [.sft]),
+        CommandOption(
+            "fp16", .boolean, computed: "as --torch_dtype", "Compute in float16.", in: .training, for: [.sft]),
+        CommandOption(
+            "nan_policy", .choice(["stop", "skip"]), default: .text("stop"),
+            "At a gradient that is not a number: stop, or skip the step.", in: .training, for: [.sft]),
+        CommandOption(
+            "resume_from_checkpoint", .text, "Checkpoint to go on from, or last, or auto.", in: .training,
+            for: [.sft]),
+        CommandOption(
+            "resume_only_model", .boolean, default: .boolean(false),
+            "Take only the weights of that checkpoint and begin anew.", in: .training, for: [.sft]),
+    ]
+
+    static let evaluationOptions: [CommandOption] = [
+        CommandOption(
+            "per_device_eval_batch_size", .integer(from: 1), default: .integer(1), "Samples of one micro-batch.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "eval_strategy", .choice(["no", "steps", "epoch"]),
+            computed: "as --save_strategy; no without validation data", "When to evaluate.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "eval_steps", .number(.interval), computed: "as --save_steps",
+            "Steps between evaluations; below 1 a share of all.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_strategy", .choice(["no", "steps", "epoch"], later: ["best"]), default: .text("steps"),
+            "When to save.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_steps", .number(.interval), default: .number(500),
+            "Steps between checkpoints; below 1 a share of all.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_total_limit", .integer(from: -1), computed: "all", "Checkpoints to keep, besides the best.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_only_model", .boolean, default: .boolean(false), "Leave out what resuming needs.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "metric_for_best_model", .choice(["loss", "eval_loss"], later: ["token_acc", "acc", "rouge-l", "reward"]),
+            default: .text("loss"), "What makes a checkpoint the best.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "greater_is_better", .boolean, computed: "false for a loss", "Whether more of the metric is better.",
+            in: .evaluation, for: [.sft]),
+    ]
+
+    static let outputOptions: [CommandOption] = [
+        CommandOption(
+            "output_dir", .text, computed: "output/<model>", "Folder of the run.", in: .output, for: [.sft]),
+        CommandOption(
+            "add_version", .boolean, default: .boolean(true), "Put the run in a new folder v<N>-<time> in it.",
+            in: .output, for: [.sft]),
+        CommandOption(
+            "create_checkpoint_symlink", .boolean, default: .boolean(false),
+            "Keep the links best and last to checkpoints.", in: .output, for: [.sft]),
+        CommandOption(
+            "logging_steps", .integer(from: 1), default: .integer(5), "Steps between lines of the log.", in: .output,
+            for: [.sft]),
+        CommandOption(
+            "logging_first_step", .boolean, default: .boolean(true), "Log the first step too.", in: .output,
+            for: [.sft]),
+        CommandOption(
+            "logging_dir", .text, computed: "<run>/runs", "Folder of the TensorBoard files.", in: .output,
+            for: [.sft]),
+        CommandOption(
+            "report_to",
+            .choices(
+                ["tensorboard", "none"],
+                later: ["wandb", "swanlab", "all", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune"]),
+            default: .list(["tensorboard"]), "Where the log also goes.", in: .output, for: [.sft]),
+        CommandOption(
+            "disable_tqdm", .boolean, computed: "false in a terminal", "No progress bar.", in: .output,
+            for: [.sft]),
+    ]
+}

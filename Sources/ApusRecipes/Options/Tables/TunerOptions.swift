@@ -1,0 +1,40 @@
+extension OptionTable {
+    private static let tuning: Set<Command> = [.sft, .params]
+
+    static let tunerOptions: [CommandOption] = [
+        CommandOption(
+            "tuner_type",
+            .choice(
+                ["lora", "full"],
+                later: [
+                    "longlora", "adalora", "llamapro", "adapter", "vera", "boft", "fourierft", "reft", "bone", "ia3",
+                    "lora_llm", "dummy",
+                ]),
+            default: .text("lora"), "What trains: a LoRA adapter, or every weight.", in: .tuner,
+            for: loading.union(tuning)),
+        CommandOption(
+            "lora_rank", .integer(from: 1), default: .integer(8), "Rank r of the adapter.", in: .tuner, for: tuning),
+        CommandOption(
+            "lora_alpha", .number(.above(0)), default: .number(32), "The adapter is scaled by alpha / r.", in: .tuner,
+            for: [.sft]),
+        CommandOption(
+            "lora_dropout", .number(.from(0, below: 1)), default: .number(0.05), "Dropout before the adapter.",
+            in: .tuner, for: [.sft]),
+        CommandOption(
+            "target_modules", .list, default: .list(["all-linear"]), "Layers to adapt: ends of names, or all-linear.",
+            in: .tuner, for: tuning),
+        CommandOption(
+            "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner, for: tuning),
+        CommandOption(
+            "use_rslora", .boolean, default: .boolean(false), "Scale by alpha / √r instead.", in: .tuner, for: tuning),
+        CommandOption(
+            "init_weights",
+            .choice(
+                ["true", "false", "gaussian"], later: ["pissa", "pissa_niter_4", "olora", "loftq", "lora-ga", "bat"]),
+            default: .text("true"), "Start of the adapter: true (B = 0), false (random), gaussian.", in: .tuner,
+            for: [.sft]),
+        CommandOption(
+            "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",
+            in: .tuner, for: [.sft]),
+    ]
+}

@@ -1,0 +1,209 @@
+import ApusJSON
+
+/// Reads the components of a `tokenizer.json`, and names any it does not know.
+struct ComponentReader {
+    /// The file that errors name.
+    let source: String
+
+    // MARK: - Normalizer
+
+    func normalizers(_ value: JSONValue?) throws -> [TextNormalizer] {
+        guard let value, !value.isNull else { return [] }
+        switch try type(of: value, "normalizer") {
+        case "Sequence": return try list(value, "normalizers", "normalizer").flatMap { try normalizers($0) }
+        case "NFC": return [.nfc]
+        case "Lowercase": return [.lowercase]
+        case "ByteLevel": return [.byteLevel]
+        case "Strip":
+            return [.strip(left: try flag(value, "strip_left", "Strip"), right: try flag(value, "strip_right", "Strip"))]
+        case "Prepend": return [.prepend(try text(value, "prepend", "Prepend"))]
+        case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
+        case let type:
+            throw unsupported("normalizer", type, "NFC, Lowercase, Strip, Prepend, Replace, ByteLevel and Sequence")
+        }
+    }
+
+    // MARK: - Pre-tokenizer
+
+    func preTokenizers(_ value: JSONValue?) throws -> [PreTokenizer] {
+        guard let value, !value.isNull else { return [] }
+        switch try type(of: value, "pre_tokenizer") {
+        case "Sequence": return try list(value, "pretokenizers", "pre_tokenizer").flatMap { try preTokenizers($0) }
+        case "ByteLevel":
+            let addsSpace = try flag(value, "add_prefix_space", "ByteLevel")
+            let usesRegex = try flag(value, "use_regex", "ByteLevel", default: true)
+            return Self.byteLevel(addsPrefixSpace: addsSpace, usesRegex: usesRegex)
+        case "Split":
+            guard let name = value["behavior"]?.stringValue, let behavior = SplitBehavior(rawValue: name) else {
+                throw fault("pre_tokenizer \"Split\" needs a \"behavior\": Removed, Isolated, MergedWithPrevious, "
+                    + "MergedWithNext or Contiguous")
+            }
+            return [.split(try matcher(value, "Split"), behavior, inverted: try flag(value, "invert", "Split"))]
+        case "Digits":
+            let areSingle = try flag(value, "individual_digits", "Digits")
+            return [.split(.numeric, areSingle ? .isolated : .contiguous, inverted: false)]
+        case "Whitespace": return [.split(.betweenWords, .removed, inverted: false)]
+        case "WhitespaceSplit": return [.split(.whitespace, .removed, inverted: false)]
+        case "CharDelimiterSplit":
+            return [.split(.literal(try text(value, "delimiter", "CharDelimiterSplit")), .removed, inverted: false)]
+        case let type:
+            throw unsupported(
+                "pre_tokenizer", type,
+                "ByteLevel, Split, Digits, Whitespace, WhitespaceSplit, CharDelimiterSplit and Sequence")
+        }
+    }
+
+    static func byteLevel(addsPrefixSpace: Bool, usesRegex: Bool) -> [PreTokenizer] {
+        (addsPrefixSpace ? [.prefixSpace] : []) + (usesRegex ? [.split(.gpt2, .isolated, inverted: false)] : [])
+            + [.byteLevel]
+    }
+
+    // MARK: - Post-processor
+
+    func postProcessor(_ value: JSONValue?) throws -> PostProcessor {
+        var processor = PostProcessor()
+        try add(value, to: &processor)
+        return processor
+    }
+
+    private func add(_ value: JSONValue?, to processor: inout PostProcessor) throws {
+        guard let value, !value.isNull else { return }
+        switch try type(of: value, "post_processor") {
+        case "Sequence":
+            for step in try list(value, "processors", "post_processor") { try add(step, to: &processor) }
+        case "ByteLevel": break
+        case "RobertaProcessing", "BertProcessing":
+            processor.wrap([try id(value["cls"]?[1], "cls")], [try id(value["sep"]?[1], "sep")])
+        case "TemplateProcessing":
+            let (before, after) = try template(value)
+            processor.wrap(before, after)
+        case let type:
+            throw unsupported(
+                "post_processor", type, "ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing and Sequence")
+        }
+    }
+
+    private func template(_ value: JSONValue) throws -> (before: [Int32], after: [Int32]) {
+        var before: [Int32] = []
+        var after: [Int32] = []
+        var sequences = 0
+        for piece in try list(value, "single", "post_processor") {
+            if let sequence = piece["Sequence"] {
+                guard sequence["id"]?.stringValue == "A" else {
+                    throw fault("post_processor \"TemplateProcessing\" has a sequence other than A in \"single\"")
+                }
+                sequences += 1
+            } else if let name = piece["SpecialToken"]?["id"]?.stringValue,
+                let ids = value["special_tokens"]?[name]?["ids"]?.arrayValue
+            {
+                let ids = try ids.map { try id($0, "special_tokens") }
+                if sequences == 0 { before += ids } else { after += ids }
+            } else {
+                throw fault("post_processor \"TemplateProcessing\" has a piece in \"single\" that is neither a "
+                    + "\"Sequence\" nor a \"SpecialToken\" listed in \"special_tokens\"")
+            }
+        }
+        guard sequences == 1 else {
+            throw fault("post_processor \"TemplateProcessing\" must have the sequence A once in \"single\", "
+                + "not \(sequences) times")
+        }
+        return (before, after)
+    }
+
+    private func id(_ value: JSONValue?, _ key: String) throws -> Int32 {
+        guard let id = value?.intValue, id >= 0, id < Vocabulary.idLimit else {
+            throw fault("post_processor needs token ids from 0 to \(Vocabulary.idLimit - 1) in \"\(key)\"")
+        }
+        return Int32(id)
+    }
+
+    // MARK: - Decoder
+
+    /// `nil` where there is no decoder.
+    func decoders(_ value: JSONValue?) throws -> [TokenDecoder]? {
+        guard let value, !value.isNull else { return nil }
+        switch try type(of: value, "decoder") {
+        case "Sequence": return try list(value, "decoders", "decoder").flatMap { try decoders($0) ?? [] }
+        case "ByteLevel": return [.byteLevel]
+        case "ByteFallback": return [.byteFallback]
+        case "Fuse": return [.fuse]
+        case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
+        case "Strip":
+            guard let start = value["start"]?.intValue, let stop = value["stop"]?.intValue, start >= 0, stop >= 0 else {
+                throw fault("decoder \"Strip\" needs \"start\" and \"stop\", 0 or more")
+            }
+            return [.strip(scalar: try text(value, "content", "Strip"), start: start, stop: stop)]
+        case let type:
+            throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Replace, Strip and Sequence")
+        }
+    }
+
+    // MARK: - Added tokens
+
+    func addedTokens(_ value: JSONValue?) throws -> [AddedToken] {
+        guard let value, !value.isNull else { return [] }
+        guard let tokens = value.arrayValue else { throw fault("\"added_tokens\" must be a list") }
+        return try tokens.map { try addedToken($0, "added_tokens") }
+    }
+
+    func addedToken(_ value: JSONValue, _ place: String) throws -> AddedToken {
+        guard let content = value["content"]?.stringValue else {
+            throw fault("an entry of \"\(place)\" has no \"content\"")
+        }
+        let isSpecial = value["special"]?.boolValue ?? false
+        return AddedToken(
+            content, isSpecial: isSpecial, isNormalized: value["normalized"]?.boolValue,
+            isSingleWord: value["single_word"]?.boolValue ?? false, stripsLeft: value["lstrip"]?.boolValue ?? false,
+            stripsRight: value["rstrip"]?.boolValue ?? false)
+    }
+
+    // MARK: - Parts
+
+    func fault(_ message: String) -> TokenizerError { TokenizerError(source, message) }
+
+    private func unsupported(_ component: String, _ type: String, _ supported: String) -> TokenizerError {
+        fault("\(component) \"\(type)\" is not supported; supported are \(supported)")
+    }
+
+    private func type(of value: JSONValue, _ component: String) throws -> String {
+        guard let type = value["type"]?.stringValue else { throw fault("\(component) has no \"type\"") }
+        return type
+    }
+
+    private func list(_ value: JSONValue, _ key: String, _ component: String) throws -> [JSONValue] {
+        guard let list = value[key]?.arrayValue else { throw fault("\(component) needs the list \"\(key)\"") }
+        return list
+    }
+
+    private func flag(
+        _ value: JSONValue, _ key: String, _ component: String, default missing: Bool? = nil
+    ) throws -> Bool {
+        guard let flag = value[key]?.boolValue ?? (value[key] == nil ? missing : nil) else {
+            throw fault("\"\(component)\" needs \"\(key)\", true or false")
+        }
+        return flag
+    }
+
+    private func text(_ value: JSONValue, _ key: String, _ component: String) throws -> [UInt8] {
+        guard let text = value[key]?.stringValue else { throw fault("\"\(component)\" needs the string \"\(key)\"") }
+        return Array(text.utf8)
+    }
+
+    private func matcher(_ value: JSONValue, _ component: String) throws -> SplitMatcher {
+        let pattern: String
+        if let literal = value["pattern"]?["String"]?.stringValue {
+            // The empty pattern matches between any two scalars.
+            if !literal.isEmpty { return .literal(Array(literal.utf8)) }
+            pattern = ""
+        } else if let regex = value["pattern"]?["Regex"]?.stringValue {
+            pattern = regex
+        } else {
+            throw fault("\"\(component)\" needs a \"pattern\" that holds a \"String\" or a \"Regex\"")
+        }
+        do {
+            return try SplitMatcher(pattern: pattern)
+        } catch let error as OnigurumaRegex.CompileError {
+            throw fault("\"\(component)\" has a pattern that Oniguruma refuses (\(error.reason)): \(pattern)")
+        }
+    }
+}

@@ -1,0 +1,157 @@
+/// The tokenizer of a GGUF file, as its `tokenizer.ggml.*` keys give it.
+package struct GGUFVocabulary: Sendable {
+    /// `tokenizer.ggml.model`, such as "gpt2".
+    package var model: String
+    /// `tokenizer.ggml.pre`, the name of the way to split text.
+    package var preTokenizer: String?
+    package var tokens: [String]
+    /// `tokenizer.ggml.token_type`; 3 is a control token, 4 one defined by the user.
+    package var tokenTypes: [Int32]
+    package var merges: [String]
+    package var beginningOfSequenceID: Int32?
+    package var endOfSequenceID: Int32?
+    package var unknownID: Int32?
+    package var paddingID: Int32?
+    package var addsBeginningOfSequence: Bool?
+    package var addsEndOfSequence: Bool?
+    package var chatTemplate: String?
+
+    package init(
+        model: String, preTokenizer: String?, tokens: [String], tokenTypes: [Int32], merges: [String],
+        beginningOfSequenceID: Int32? = nil, endOfSequenceID: Int32? = nil, unknownID: Int32? = nil,
+        paddingID: Int32? = nil, addsBeginningOfSequence: Bool? = nil, addsEndOfSequence: Bool? = nil,
+        chatTemplate: String? = nil
+    ) {
+        self.model = model
+        self.preTokenizer = preTokenizer
+        self.tokens = tokens
+        self.tokenTypes = tokenTypes
+        self.merges = merges
+        self.beginningOfSequenceID = beginningOfSequenceID
+        self.endOfSequenceID = endOfSequenceID
+        self.unknownID = unknownID
+        self.paddingID = paddingID
+        self.addsBeginningOfSequence = addsBeginningOfSequence
+        self.addsEndOfSequence = addsEndOfSequence
+        self.chatTemplate = chatTemplate
+    }
+}
+
+extension GGUFVocabulary {
+    /// How the tokenizer behind a `tokenizer.ggml.pre` splits text.
+    private struct Recipe {
+        var normalizers: [TextNormalizer] = []
+        var splits: [PreTokenizer]
+        var ignoresMerges = false
+        var addsBeginningOfSequence = false
+    }
+
+    private static let source = "GGUF tokenizer"
+
+    private func recipe() throws -> Recipe {
+        func split(_ matcher: SplitMatcher) -> PreTokenizer { .split(matcher, .isolated, inverted: false) }
+        switch preTokenizer ?? "default" {
+        case "default", "gpt-2", "gpt2", "mpt", "olmo", "jais":
+            return Recipe(splits: [split(.gpt2)])
+        case "smollm", "starcoder", "refact", "codeshell":
+            return Recipe(splits: [split(.numeric), split(.gpt2)])
+        case "qwen2", "deepseek-r1-qwen", "megrez":
+            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen2))])
+        case "qwen35":
+            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen35))])
+        case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral":
+            return Recipe(splits: [split(.cl100k(.llama3))], ignoresMerges: true, addsBeginningOfSequence: true)
+        case "dbrx", "smaug-bpe":
+            return Recipe(splits: [split(.cl100k(.llama3))])
+        case "tekken":
+            return Recipe(splits: [split(.o200k(.tekken))], ignoresMerges: true, addsBeginningOfSequence: true)
+        case "gpt-4o", "llama4":
+            return Recipe(splits: [split(.o200k(.gpt4o))])
+        case let name:
+            throw TokenizerError(
+                Self.source, "tokenizer.ggml.pre \(name.debugDescription) is not supported; supported are gpt-2, "
+                    + "smollm, starcoder, refact, qwen2, qwen35, llama-bpe, tekken, gpt-4o and their aliases. Use the "
+                    + "model's Hugging Face folder with its tokenizer.json")
+        }
+    }
+
+    fileprivate func parts() throws -> TokenizerParts {
+        guard model == "gpt2" else {
+            throw TokenizerError(
+                Self.source, "tokenizer.ggml.model \(model.debugDescription) is not supported; only byte-level "
+                    + "byte-pair encoding (\"gpt2\") is. Use the model's Hugging Face folder with its tokenizer.json")
+        }
+        guard tokenTypes.isEmpty || tokenTypes.count == tokens.count else {
+            throw TokenizerError(
+                Self.source, "\(tokens.count) tokens but \(tokenTypes.count) entries in tokenizer.ggml.token_type")
+        }
+        let recipe = try recipe()
+        let files = BytePairFiles(source: Self.source)
+        var vocabulary = Vocabulary(expectedCount: tokens.count)
+        for (id, token) in tokens.enumerated() {
+            guard id < Vocabulary.idLimit else {
+                throw TokenizerError(Self.source, "\(tokens.count) tokens; at most \(Vocabulary.idLimit) are supported")
+            }
+            let bytes = Array(token.utf8)
+            if vocabulary.id(of: bytes) != nil {
+                throw TokenizerError(Self.source, "token \(token.debugDescription) appears twice, last as id \(id)")
+            }
+            try files.insert(bytes, Int32(id), into: &vocabulary)
+        }
+        var builder = MergeBuilder(source: Self.source, vocabulary: vocabulary, prefixLength: 0)
+        for merge in merges {
+            let bytes = Array(merge.utf8)
+            try bytes.withUnsafeBufferPointer { try builder.append(line: $0) }
+        }
+        var options = BytePairModel.Options()
+        options.ignoresMerges = recipe.ignoresMerges
+        var parts = TokenizerParts(
+            normalizers: recipe.normalizers, preTokenizers: recipe.splits + [.byteLevel], vocabulary: vocabulary,
+            merges: builder.table(), options: options, source: Self.source)
+        parts.decoders = [.byteLevel]
+        for (kind, isSpecial) in [(Int32(3), true), (4, false)] {
+            try parts.addTokens(
+                zip(tokens, tokenTypes).filter { $0.1 == kind }.map {
+                    AddedToken($0.0, isSpecial: isSpecial, isNormalized: false)
+                })
+        }
+        func boundary(_ isAdded: Bool, _ id: Int32?) throws -> [Int32] {
+            guard isAdded, let id else { return [] }
+            _ = try self.token(id)
+            return [id]
+        }
+        parts.postProcessor.wrap(
+            try boundary(addsBeginningOfSequence ?? recipe.addsBeginningOfSequence, beginningOfSequenceID),
+            try boundary(addsEndOfSequence ?? false, endOfSequenceID))
+        return parts
+    }
+
+    fileprivate func configuration() throws -> TokenizerConfiguration {
+        var configuration = TokenizerConfiguration()
+        let roles: [(TokenizerConfiguration.Role, Int32?)] = [
+            (.beginningOfSequence, beginningOfSequenceID), (.endOfSequence, endOfSequenceID), (.unknown, unknownID),
+            (.padding, paddingID),
+        ]
+        for (role, id) in roles {
+            if let id { configuration.named[role] = AddedToken(try token(id), isSpecial: true) }
+        }
+        configuration.chatTemplate = chatTemplate
+        return configuration
+    }
+
+    private func token(_ id: Int32) throws -> String {
+        guard tokens.indices.contains(Int(id)) else {
+            throw TokenizerError(Self.source, "a special token has id \(id), but there are \(tokens.count) tokens")
+        }
+        return tokens[Int(id)]
+    }
+}
+
+extension Tokenizer {
+    /// Makes the tokenizer that a GGUF file carries.
+    ///
+    /// - Throws: `TokenizerError` where its model or its way to split text is not supported.
+    package convenience init(gguf: GGUFVocabulary) throws {
+        try self.init(try gguf.parts(), try gguf.configuration())
+    }
+}

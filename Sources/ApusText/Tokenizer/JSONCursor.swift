@@ -1,0 +1,194 @@
+/// A forward reader of JSON bytes that can pass over what it does not need.
+///
+/// The vocabulary and the merges of a `tokenizer.json` are hundreds of thousands of strings; as a tree of values they
+/// cost more time than everything else in loading.
+struct JSONCursor {
+    /// Where and why reading stopped.
+    struct Fault: Error {
+        let offset: Int
+        let message: String
+    }
+
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private(set) var offset: Int
+    /// The last string that `readString` read, unescaped.
+    private(set) var string: [UInt8] = []
+
+    init(_ bytes: UnsafeBufferPointer<UInt8>, offset: Int = 0) {
+        self.bytes = bytes
+        self.offset = offset
+    }
+
+    func fault(_ message: String) -> Fault { Fault(offset: offset, message: message) }
+
+    /// The next byte that is not white space, or 0 at the end.
+    mutating func peek() -> UInt8 {
+        while offset < bytes.count {
+            switch bytes[offset] {
+            case 0x20, 0x0A, 0x0D, 0x09: offset += 1
+            case let byte: return byte
+            }
+        }
+        return 0
+    }
+
+    mutating func expect(_ byte: UInt8) throws {
+        guard peek() == byte else { throw fault("expected '\(Character(Unicode.Scalar(byte)))'") }
+        offset += 1
+    }
+
+    /// Calls `body` at the value of each member, which it must read or skip; the key is in `string`.
+    mutating func readObject(_ body: (inout JSONCursor) throws -> Void) throws {
+        try expect(UInt8(ascii: "{"))
+        if peek() == UInt8(ascii: "}") {
+            offset += 1
+            return
+        }
+        while true {
+            try readString()
+            try expect(UInt8(ascii: ":"))
+            try body(&self)
+            if peek() == UInt8(ascii: ",") {
+                offset += 1
+            } else {
+                return try expect(UInt8(ascii: "}"))
+            }
+        }
+    }
+
+    /// Calls `body` at each element, which it must read or skip.
+    mutating func readArray(_ body: (inout JSONCursor) throws -> Void) throws {
+        try expect(UInt8(ascii: "["))
+        if peek() == UInt8(ascii: "]") {
+            offset += 1
+            return
+        }
+        while true {
+            try body(&self)
+            if peek() == UInt8(ascii: ",") {
+                offset += 1
+            } else {
+                return try expect(UInt8(ascii: "]"))
+            }
+        }
+    }
+
+    mutating func readString() throws {
+        try expect(UInt8(ascii: "\""))
+        string.removeAll(keepingCapacity: true)
+        while offset < bytes.count {
+            let byte = bytes[offset]
+            if byte == UInt8(ascii: "\"") {
+                offset += 1
+                return
+            }
+            offset += 1
+            if byte == UInt8(ascii: "\\") {
+                try readEscape()
+            } else {
+                string.append(byte)
+            }
+        }
+        throw fault("the text ends inside a string")
+    }
+
+    private mutating func readEscape() throws {
+        guard offset < bytes.count else { throw fault("the text ends inside a string") }
+        let escape = bytes[offset]
+        offset += 1
+        switch escape {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): string.append(escape)
+        case UInt8(ascii: "b"): string.append(0x08)
+        case UInt8(ascii: "f"): string.append(0x0C)
+        case UInt8(ascii: "n"): string.append(0x0A)
+        case UInt8(ascii: "r"): string.append(0x0D)
+        case UInt8(ascii: "t"): string.append(0x09)
+        case UInt8(ascii: "u"):
+            var unit = try readHexadecimal()
+            if (0xD800..<0xDC00).contains(unit), offset + 1 < bytes.count, bytes[offset] == UInt8(ascii: "\\"),
+                bytes[offset + 1] == UInt8(ascii: "u")
+            {
+                offset += 2
+                let low = try readHexadecimal()
+                guard (0xDC00..<0xE000).contains(low) else { throw fault("a lone surrogate in a string") }
+                unit = 0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = Unicode.Scalar(unit) else { throw fault("a lone surrogate in a string") }
+            string.append(contentsOf: UTF8.encode(scalar)?.map { $0 } ?? [])
+        default: throw fault("unknown escape in a string")
+        }
+    }
+
+    private mutating func readHexadecimal() throws -> UInt32 {
+        guard offset + 4 <= bytes.count,
+            let unit = UInt32(String(decoding: bytes[offset..<offset + 4], as: UTF8.self), radix: 16)
+        else { throw fault("\\u needs four hexadecimal digits") }
+        offset += 4
+        return unit
+    }
+
+    /// An integer from 0 to 2³¹-1.
+    mutating func readID() throws -> Int32 {
+        guard peek() &- UInt8(ascii: "0") < 10 else { throw fault("expected a token id, 0 or more") }
+        var value = 0
+        while offset < bytes.count, bytes[offset] &- UInt8(ascii: "0") < 10 {
+            value = value * 10 + Int(bytes[offset] &- UInt8(ascii: "0"))
+            guard value <= Int32.max else { throw fault("a token id above \(Int32.max)") }
+            offset += 1
+        }
+        return Int32(value)
+    }
+
+    /// Passes over one value of any kind, checking only strings and brackets.
+    ///
+    /// - Returns: Where the value lies.
+    @discardableResult
+    mutating func skipValue() throws -> Range<Int> {
+        _ = peek()
+        let start = offset
+        var depth = 0
+        repeat {
+            switch peek() {
+            case 0: throw fault("the text ends inside a value")
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                offset += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                guard depth > 0 else { throw fault("expected a value") }
+                depth -= 1
+                offset += 1
+            case UInt8(ascii: "\""):
+                try skipString()
+            case UInt8(ascii: ","), UInt8(ascii: ":"):
+                guard depth > 0 else { throw fault("expected a value") }
+                offset += 1
+            default:
+                while offset < bytes.count, !Self.endsWord(bytes[offset]) { offset += 1 }
+            }
+        } while depth > 0
+        return start..<offset
+    }
+
+    private static func endsWord(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x20, 0x0A, 0x0D, 0x09, UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "]"), UInt8(ascii: "}"),
+            UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: "\""):
+            true
+        default: false
+        }
+    }
+
+    private mutating func skipString() throws {
+        offset += 1
+        while offset < bytes.count {
+            switch bytes[offset] {
+            case UInt8(ascii: "\""):
+                offset += 1
+                return
+            case UInt8(ascii: "\\"): offset += 2
+            default: offset += 1
+            }
+        }
+        throw fault("the text ends inside a string")
+    }
+}

@@ -1,0 +1,131 @@
+/// A step that turns the spellings of tokens into text.
+enum TokenDecoder: Sendable {
+    /// Spellings in the byte alphabet become bytes, joined.
+    case byteLevel
+    /// Runs of `<0x00>`… become the text they encode.
+    case byteFallback
+    /// All tokens become one.
+    case fuse
+    case replace(SplitMatcher, [UInt8])
+    /// Removes up to `start` of a scalar from the front of each token and up to `stop` from its end.
+    case strip(scalar: [UInt8], start: Int, stop: Int)
+}
+
+/// The bytes of tokens on their way through the decoders, step by step, so that whole and streamed texts take one path.
+struct DecoderPipeline {
+    private enum Stage {
+        case byteFallback(pending: [UInt8])
+        case replace(SplitMatcher, [UInt8])
+        case strip(scalar: [UInt8], start: Int, stop: Int)
+        /// After tokens are joined: removes up to `remaining` of a scalar from the front of the text.
+        case stripText(scalar: [UInt8], remaining: Int)
+        case byteLevel
+    }
+
+    private var stages: [Stage] = []
+    /// Text without a decoder has a space between its tokens.
+    private let separator: [UInt8]
+    private var isFirst = true
+
+    /// - Throws: `TokenizerError` where a step cannot work on a stream.
+    init(_ decoders: [TokenDecoder]?, source: String) throws {
+        separator = decoders == nil ? [0x20] : []
+        var isJoined = false
+        for decoder in decoders ?? [] {
+            switch decoder {
+            case .strip(let scalar, let start, let stop) where isJoined:
+                guard stop == 0 else {
+                    throw TokenizerError(source, "decoder \"Strip\" with \"stop\" \(stop) after the tokens are joined "
+                        + "is not supported")
+                }
+                stages.append(.stripText(scalar: scalar, remaining: start))
+            case .fuse: isJoined = true
+            case _ where isJoined:
+                throw TokenizerError(source, "a decoder other than \"Strip\" after \"Fuse\" or \"ByteLevel\" is not "
+                    + "supported")
+            case .byteLevel:
+                stages.append(.byteLevel)
+                isJoined = true
+            case .byteFallback: stages.append(.byteFallback(pending: []))
+            case .replace(let matcher, let content): stages.append(.replace(matcher, content))
+            case .strip(let scalar, let start, let stop):
+                stages.append(.strip(scalar: scalar, start: start, stop: stop))
+            }
+        }
+    }
+
+    /// Appends what a token adds to the text.
+    mutating func push(_ token: ArraySlice<UInt8>, into text: inout [UInt8]) {
+        if stages.count == 1, case .byteLevel = stages[0] {
+            if !ByteAlphabet.append(bytesSpelledBy: token, to: &text) { text += token }
+        } else {
+            push(Array(token), from: 0, into: &text)
+        }
+    }
+
+    /// Appends what the steps have held back.
+    mutating func finish(into text: inout [UInt8]) {
+        for index in stages.indices {
+            guard case .byteFallback(let pending) = stages[index], !pending.isEmpty else { continue }
+            stages[index] = .byteFallback(pending: [])
+            for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
+        }
+    }
+
+    private mutating func push(_ token: [UInt8], from first: Int, into text: inout [UInt8]) {
+        var token = token
+        for index in first..<stages.count {
+            switch stages[index] {
+            case .byteFallback(let pending):
+                if let byte = Self.fallbackByte(token) {
+                    stages[index] = .byteFallback(pending: pending + [byte])
+                    return
+                }
+                stages[index] = .byteFallback(pending: [])
+                for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
+            case .replace(let matcher, let content):
+                var stretches: [Stretch] = []
+                token.withUnsafeBufferPointer { matcher.stretches(of: $0, into: &stretches) }
+                token = stretches.flatMap { $0.isMatch ? content : Array(token[$0.start..<$0.end]) }
+            case .strip(let scalar, let start, let stop):
+                token = Self.strip(token, scalar, start: start, stop: stop)
+            case .stripText(let scalar, var remaining):
+                while remaining > 0, !token.isEmpty {
+                    guard token.starts(with: scalar) else {
+                        remaining = 0
+                        break
+                    }
+                    token.removeFirst(scalar.count)
+                    remaining -= 1
+                }
+                stages[index] = .stripText(scalar: scalar, remaining: remaining)
+            case .byteLevel:
+                var bytes: [UInt8] = []
+                if ByteAlphabet.append(bytesSpelledBy: token[...], to: &bytes) { token = bytes }
+            }
+        }
+        if !isFirst { text += separator }
+        isFirst = false
+        text += token
+    }
+
+    private static func strip(_ token: [UInt8], _ scalar: [UInt8], start: Int, stop: Int) -> [UInt8] {
+        var rest = token[...]
+        for _ in 0..<min(start, token.count) where rest.starts(with: scalar) { rest = rest.dropFirst(scalar.count) }
+        for _ in 0..<min(stop, token.count) where rest.reversed().starts(with: scalar.reversed()) { rest = rest.dropLast(scalar.count) }
+        return Array(rest)
+    }
+
+    private static func fallbackByte(_ token: [UInt8]) -> UInt8? {
+        guard token.count == 6, token.starts(with: Array("<0x".utf8)), token[5] == UInt8(ascii: ">") else { return nil }
+        // Rust's parser takes a plus sign as well.
+        return UInt8(String(decoding: token[3..<5], as: UTF8.self), radix: 16)
+    }
+
+    /// The text that bytes encode, or U+FFFD for each where they are not valid UTF-8 as a whole.
+    private static func decodeFallback(_ bytes: [UInt8]) -> [[UInt8]] {
+        if bytes.isEmpty { return [] }
+        if String(validating: bytes, as: UTF8.self) != nil { return [bytes] }
+        return bytes.map { _ in Array("\u{FFFD}".utf8) }
+    }
+}

@@ -1,0 +1,159 @@
+public import Foundation
+
+/// Turns text into token ids and back, exactly as PyPI `tokenizers` does for the same files.
+///
+/// A tokenizer never changes after it is made, and any number of threads may use one at a time.
+public final class Tokenizer: Sendable {
+    private let parts: TokenizerParts
+    private let configuration: TokenizerConfiguration
+    private let pool = ScratchPool()
+    private let firstPipeline: DecoderPipeline
+    /// Per id, whether decoding may skip it.
+    private let specialIDs: Set<Int32>
+
+    /// Reads a tokenizer from a folder in the layout of Hugging Face.
+    ///
+    /// A `tokenizer.json` comes first; else `vocab.json` and `merges.txt` are read. `tokenizer_config.json`,
+    /// `special_tokens_map.json`, `added_tokens.json` and `chat_template.jinja` are used where they are there.
+    ///
+    /// - Throws: `TokenizerError` naming the file and the component that is missing, broken or not supported.
+    public static func load(folder: URL) throws -> Tokenizer {
+        let (parts, configuration) = try TokenizerFolder(url: folder).read()
+        return try Tokenizer(parts, configuration)
+    }
+
+    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration) throws {
+        self.parts = parts
+        self.configuration = configuration
+        firstPipeline = try DecoderPipeline(parts.decoders, source: parts.source)
+        let added = parts.added
+        // A plain token of the model counts as special where it is spelled like one.
+        specialIDs = Set(
+            added.tokens.keys.filter { id in added.spelling(of: id).map(added.isSpecial) ?? false })
+    }
+
+    // MARK: - Encoding
+
+    /// The ids of a text.
+    ///
+    /// - Parameter addSpecialTokens: Whether to put the tokens around it that the tokenizer puts around every text,
+    ///   such as a beginning-of-sequence token. Special tokens spelled out in the text are recognised in any case.
+    public func encode(_ text: String, addSpecialTokens: Bool = true) -> [Int32] {
+        var text = text
+        var ids: [Int32] = []
+        ids.reserveCapacity(text.utf8.count / 3 + 8)
+        if addSpecialTokens { ids += parts.postProcessor.prefix }
+        text.withUTF8 { bytes in
+            pool.withScratch { encode(bytes, into: &ids, $0) }
+        }
+        if addSpecialTokens { ids += parts.postProcessor.suffix }
+        return ids
+    }
+
+    private func encode(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch) {
+        if parts.added.findsNothing(at: .plain) {
+            encodePlain(text, into: &ids, scratch)
+        } else {
+            parts.added.split(
+                text, at: .plain, onText: { encodePlain($0, into: &ids, scratch) }, onToken: { ids.append($0) })
+        }
+    }
+
+    private func encodePlain(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch) {
+        let normalized = parts.normalizers.apply(to: text, scratch.firstNormalized, scratch.secondNormalized)
+        if parts.added.findsNothing(at: .normalized) {
+            encodeNormalized(normalized, into: &ids, scratch)
+        } else {
+            parts.added.split(
+                normalized, at: .normalized, onText: { encodeNormalized($0, into: &ids, scratch) },
+                onToken: { ids.append($0) })
+        }
+    }
+
+    private func encodeNormalized(
+        _ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch
+    ) {
+        let split = parts.preTokenizers.apply(to: text, scratch: scratch)
+        parts.model.encode(split, pieces: scratch.pieces, into: &ids, scratch: scratch)
+    }
+
+    // MARK: - Decoding
+
+    /// The text that ids stand for; bytes that are not valid UTF-8 become U+FFFD, unknown ids nothing.
+    ///
+    /// - Parameter skipSpecialTokens: Whether to leave special tokens out.
+    public func decode(_ ids: [Int32], skipSpecialTokens: Bool = false) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(ids.count * 4)
+        var pipeline = firstPipeline
+        for id in ids { push(id, skipSpecialTokens, through: &pipeline, into: &bytes) }
+        pipeline.finish(into: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// A decoder that takes ids one by one.
+    public func streamingDecoder(skipSpecialTokens: Bool = false) -> StreamingDecoder {
+        StreamingDecoder(self, firstPipeline, skipSpecialTokens: skipSpecialTokens)
+    }
+
+    func push(
+        _ id: Int32, _ skipSpecialTokens: Bool, through pipeline: inout DecoderPipeline, into bytes: inout [UInt8]
+    ) {
+        if skipSpecialTokens, specialIDs.contains(id) { return }
+        if let spelling = parts.added.spelling(of: id) {
+            pipeline.push(spelling[...], into: &bytes)
+        } else if let token = parts.model.vocabulary.token(of: id) {
+            pipeline.push(token, into: &bytes)
+        }
+    }
+
+    // MARK: - Vocabulary
+
+    /// The number of different tokens, added ones included.
+    public var vocabularySize: Int {
+        let vocabulary = parts.model.vocabulary
+        return vocabulary.count
+            + parts.added.tokens.values.count { vocabulary.id(of: Array($0.content.utf8)) == nil }
+    }
+
+    /// The id of a token, spelled as in the vocabulary (byte-level tokenizers spell a space `Ġ`).
+    public func id(of token: String) -> Int32? { parts.id(of: token) }
+
+    /// The spelling of a token in the vocabulary.
+    public func token(of id: Int32) -> String? {
+        let spelling = parts.added.spelling(of: id).map { $0[...] } ?? parts.model.vocabulary.token(of: id)
+        return spelling.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The tokens that `decode` can skip, in the order of their ids.
+    public var specialTokens: [String] {
+        specialIDs.sorted().compactMap { parts.added.tokens[$0]?.content }
+    }
+
+    /// Every token that is matched in the text before it is split, by id.
+    public var addedTokens: [Int32: AddedToken] { parts.added.tokens }
+
+    // MARK: - Named tokens
+
+    /// The beginning-of-sequence token, where the tokenizer has one.
+    public var bosToken: String? { configuration.named[.beginningOfSequence]?.content }
+    /// The end-of-sequence token, where the tokenizer has one.
+    public var eosToken: String? { configuration.named[.endOfSequence]?.content }
+    /// The padding token, where the tokenizer has one.
+    public var padToken: String? { configuration.named[.padding]?.content }
+    /// The unknown token, where the tokenizer has one.
+    public var unkToken: String? { configuration.named[.unknown]?.content }
+
+    public var bosTokenID: Int32? { bosToken.flatMap(id(of:)) }
+    public var eosTokenID: Int32? { eosToken.flatMap(id(of:)) }
+    public var padTokenID: Int32? { padToken.flatMap(id(of:)) }
+    public var unkTokenID: Int32? { unkToken.flatMap(id(of:)) }
+
+    // MARK: - Configuration
+
+    /// The Jinja source of the chat template; of several, the one named "default".
+    public var chatTemplate: String? { configuration.chatTemplate }
+
+    /// The most tokens that the model was made for, where the files give a number (`model_max_length`).
+    public var modelMaximumLength: Int? { configuration.modelMaximumLength }
+}

@@ -1,0 +1,47 @@
+/// One byte for every Unicode scalar, in two stages: 256 scalars share a page, and equal pages are stored once.
+///
+/// Tables are made once per process and never freed, so the pointers are valid for ever and lookups skip every check.
+struct ScalarTable: @unchecked Sendable {
+    private let pageOf: UnsafePointer<UInt16>
+    /// Page 0 first: `values[byte]` is the value of an ASCII scalar.
+    let values: UnsafePointer<UInt8>
+
+    /// - Parameter fill: Writes the value of every scalar into the buffer of 0x110000 bytes.
+    init(_ fill: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+        let flat = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 0x110000)
+        defer { flat.deallocate() }
+        flat.initialize(repeating: 0)
+        fill(flat)
+        let pageCount = 0x110000 >> 8
+        let pageOf = UnsafeMutablePointer<UInt16>.allocate(capacity: pageCount)
+        var pages: [UInt8] = []
+        var known: [[UInt8]: UInt16] = [:]
+        for page in 0..<pageCount {
+            let content = Array(flat[page << 8..<(page + 1) << 8])
+            let number = known[content] ?? UInt16(pages.count >> 8)
+            if known.updateValue(number, forKey: content) == nil { pages += content }
+            (pageOf + page).initialize(to: number)
+        }
+        let values = UnsafeMutablePointer<UInt8>.allocate(capacity: pages.count)
+        values.initialize(from: pages, count: pages.count)
+        self.pageOf = UnsafePointer(pageOf)
+        self.values = UnsafePointer(values)
+    }
+
+    @inline(__always)
+    subscript(scalar: UInt32) -> UInt8 {
+        values[Int(pageOf[Int(scalar >> 8)]) << 8 | Int(scalar & 0xFF)]
+    }
+}
+
+/// The scalar that starts at `position` of valid UTF-8, and where the next one starts.
+@inline(__always)
+func decodeScalar(_ text: UnsafePointer<UInt8>, _ position: Int) -> (scalar: UInt32, next: Int) {
+    let lead = UInt32(text[position])
+    if lead < 0x80 { return (lead, position + 1) }
+    let second = UInt32(text[position + 1] & 0x3F)
+    if lead < 0xE0 { return ((lead & 0x1F) << 6 | second, position + 2) }
+    let third = UInt32(text[position + 2] & 0x3F)
+    if lead < 0xF0 { return ((lead & 0x0F) << 12 | second << 6 | third, position + 3) }
+    return ((lead & 0x07) << 18 | second << 12 | third << 6 | UInt32(text[position + 3] & 0x3F), position + 4)
+}

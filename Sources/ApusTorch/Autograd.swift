@@ -1,0 +1,80 @@
+internal import CTorch
+
+extension Tensor {
+    /// Whether operations on this tensor are recorded for `backward()`.
+    public var requiresGradient: Bool { withHandles(self) { ct_requires_gradient($0) } }
+
+    public func setRequiresGradient(_ value: Bool) throws {
+        try check(withHandles(self) { ct_set_requires_gradient($0, value) })
+    }
+
+    /// What `backward()` has accumulated here, if anything.
+    public var gradient: Tensor? {
+        get { withHandles(self) { ct_gradient($0) }.flatMap { try? Tensor(owning: $0) } }
+        set {
+            // Assigning can only fail for a gradient of another shape, type or device.
+            let status = withHandles(self) { handle in withHandle(ifPresent: newValue) { ct_set_gradient(handle, $0) } }
+            precondition(status == 0, "the gradient does not fit its tensor")
+        }
+    }
+
+    /// Accumulates the gradient of this scalar into every tensor that requires one.
+    public func backward() throws {
+        try check(withHandles(self) { ct_backward($0, nil) })
+    }
+
+    /// The same with a given gradient of this tensor.
+    public func backward(_ gradient: Tensor) throws {
+        try check(withHandles(self, gradient) { ct_backward($0, $1) })
+    }
+
+    /// The same values without history.
+    public func detached() throws -> Tensor { try Tensor(owning: withHandles(self) { ct_detach($0) }) }
+}
+
+/// Runs `body` without recording operations. Synchronous, since the mode belongs to the thread.
+public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = ct_gradient_enabled()
+    ct_set_gradient_enabled(false)
+    defer { ct_set_gradient_enabled(before) }
+    return try body()
+}
+
+/// Whether operations are being recorded on this thread.
+package var isRecordingGradients: Bool { ct_gradient_enabled() }
+
+private final class CheckpointBody {
+    let body: (Tensor) throws -> Tensor
+    var error: (any Error)?
+
+    init(_ body: @escaping (Tensor) throws -> Tensor) { self.body = body }
+}
+
+/// `body(x)` without keeping what it computes; it runs again when its gradient is needed.
+///
+/// Time for memory: one more forward pass of the part. Chen et al. 2016, <https://arxiv.org/abs/1604.06174>.
+/// `body` must give the same values each time it runs.
+package func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tensor) throws -> Tensor {
+    let context = CheckpointBody(body)
+    let opaque = Unmanaged.passRetained(context).toOpaque()
+    let handle = withHandles(x) { input in
+        ct_checkpoint(
+            input, opaque,
+            { context, input in
+                guard let context else { return nil }
+                let part = Unmanaged<CheckpointBody>.fromOpaque(context).takeUnretainedValue()
+                do {
+                    let output = try part.body(Tensor(owning: input))
+                    return withHandles(output) { ct_alias($0) }
+                } catch {
+                    part.error = error
+                    return nil
+                }
+            },
+            { context in
+                if let context { Unmanaged<CheckpointBody>.fromOpaque(context).release() }
+            })
+    }
+    if let error = context.error { throw error }
+    return try Tensor(owning: handle)
+}

@@ -1,0 +1,45 @@
+import CTorch
+
+/// Where a tensor lives.
+public enum Device: Sendable, Equatable, CustomStringConvertible {
+    case cpu
+    case cuda(Int)
+    case mps
+
+    /// libtorch's number of the kind (`c10::DeviceType`).
+    var type: Int32 {
+        switch self {
+        case .cpu: 0
+        case .cuda: 1
+        case .mps: 13
+        }
+    }
+
+    var index: Int32 {
+        if case .cuda(let index) = self { Int32(index) } else { self == .mps ? 0 : -1 }
+    }
+
+    init(type: Int32, index: Int32) {
+        switch type {
+        case 1: self = .cuda(Int(index))
+        case 13: self = .mps
+        default: self = .cpu
+        }
+    }
+
+    /// Makes the device usable: loads the kernels of CUDA. Does nothing for the CPU.
+    ///
+    /// - Throws: `TorchError` when the kernels or the device are not there.
+    public func prepare() throws {
+        guard case .cuda = self else { return }
+        if ct_load_cuda() != 0 { throw TorchError.last() }
+    }
+
+    public var description: String {
+        switch self {
+        case .cpu: "cpu"
+        case .cuda(let index): "cuda:\(index)"
+        case .mps: "mps"
+        }
+    }
+}

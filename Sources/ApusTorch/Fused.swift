@@ -1,0 +1,88 @@
+internal import CTorch
+
+// Operations with hand-written gradients (Sources/CTorch/fused). Each is tested against the plain form of its docstring.
+
+/// `x Wᵀ + b` — x [T, in], weight [out, in], bias [out].
+public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) throws -> Tensor {
+    try Tensor(owning: withHandles(x, weight) { x, w in withHandle(ifPresent: bias) { ct_linear(x, w, $0) } })
+}
+
+/// `x Wᵀ + b + scale · (drop(x) Aᵀ) Bᵀ` — A [rank, in], B [out, rank]; `key` decides which elements are dropped.
+package func loraLinear(
+    _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, a: Tensor, b: Tensor, scale: Double, dropout: Double, key: UInt64
+) throws -> Tensor {
+    try Tensor(
+        owning: withHandles(x, weight) { x, weight in
+            withHandles(a, b) { a, b in
+                withHandle(ifPresent: bias) { ct_lora_linear(x, weight, $0, a, b, scale, dropout, key) }
+            }
+        })
+}
+
+/// `softmax(q kᵀ · scale) v` inside each sequence of a flat batch — q [T, H, E], k and v [T', K, E], H a multiple of K.
+///
+/// - Parameters:
+///   - queryBounds: Offsets of the sequences in `q`, one more than there are sequences.
+///   - keyBounds: The same for `k` and `v`. With more keys than queries the queries are the last positions.
+package func attention(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, queryBounds: [Int32], keyBounds: [Int32], isCausal: Bool, scale: Double
+) throws -> Tensor {
+    guard queryBounds.count == keyBounds.count, queryBounds.count > 1 else {
+        throw TorchError(kind: .invalidOperation, message: "attention: the boundaries name no sequence")
+    }
+    return try Tensor(
+        owning: withHandles(q, k, v) {
+            ct_attention($0, $1, $2, queryBounds, keyBounds, Int32(queryBounds.count - 1), isCausal, scale)
+        })
+}
+
+/// `weight · x / √(mean(x²) + ε)` over the last axis. Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
+package func rmsNorm(_ x: Tensor, _ weight: Tensor, epsilon: Double) throws -> Tensor {
+    try Tensor(owning: withHandles(x, weight) { ct_rms_norm($0, $1, epsilon) })
+}
+
+/// `silu(gate) · up`. Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
+package func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(gate, up) { ct_swiglu($0, $1) })
+}
+
+/// Rotates the pairs (i, i + E/2) of x [T, H, E] by angles given as cosines and sines, [T, E/2] in float32.
+package func rotated(_ x: Tensor, cosines: Tensor, sines: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(x, cosines, sines) { ct_rope($0, $1, $2) })
+}
+
+/// `x · mask / (1 - p)`; the mask is a pure function of `key`.
+package func dropout(_ x: Tensor, probability: Double, key: UInt64) throws -> Tensor {
+    try Tensor(owning: withHandles(x) { ct_dropout($0, probability, key) })
+}
+
+/// The rows of `weight` [V, D] that the ids [T] name: [T, D].
+package func embedding(_ ids: Tensor, _ weight: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(weight, ids) { ct_embedding($0, $1) })
+}
+
+/// `Σᵢ weightᵢ · CE(xᵢ Wᵀ, labelᵢ)` and how many labels are the argmax, without ever holding all logits.
+///
+/// - Parameters:
+///   - x: The hidden states of the rows that have a target, [N, D].
+///   - weight: The head, [V, D].
+///   - labels: One id a row, [N].
+///   - rowWeights: The weight of each row's loss; 1 when absent.
+///   - chunk: Rows whose logits exist at a time.
+package func linearCrossEntropy(
+    _ x: Tensor, _ weight: Tensor, labels: Tensor, rowWeights: Tensor? = nil, chunk: Int = 256
+) throws -> (loss: Tensor, correct: Tensor) {
+    var correct: ct_tensor?
+    let loss = try Tensor(
+        owning: withHandles(x, weight, labels) { x, weight, labels in
+            withHandle(ifPresent: rowWeights) {
+                ct_linear_cross_entropy(x, weight, labels, $0, Int64(chunk), &correct)
+            }
+        })
+    return (loss, try Tensor(owning: correct))
+}
+
+/// `Σᵢ CE(logitsᵢ, labelᵢ)`: cross entropy from logits [N, V] and labels [N], summed.
+public func crossEntropySum(_ logits: Tensor, _ labels: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(logits, labels) { ct_cross_entropy_sum($0, $1) })
+}

@@ -1,0 +1,90 @@
+package import ApusFiles
+package import Foundation
+
+/// The folder of one run: `<output_dir>/v{N}-{YYYYmmdd-HHMMSS}`, or `output_dir` itself.
+package struct RunFolder: Sendable {
+    package let path: String
+    /// Keeps other runs out for as long as this run lives.
+    package let lock: FolderLock
+
+    /// The file of one JSON row per log event.
+    package var loggingPath: String { FilePath.join(path, "logging.jsonl") }
+    /// TensorBoard's event files.
+    package var tensorBoardPath: String { FilePath.join(path, "runs") }
+    package var imagesPath: String { FilePath.join(path, "images") }
+
+    /// Makes a folder for a new run, or enters `outputDirectory` itself when `addVersion` is off.
+    ///
+    /// N is one more than the highest version there. Two runs that start together get different folders.
+    ///
+    /// - Throws: `FileError` when the folder cannot be made or written; `FolderInUse`.
+    package init(
+        outputDirectory: String, addVersion: Bool, date: Date = Date(), timeZone: TimeZone = .current,
+        fileSystem: any FileSystem = LocalFileSystem()
+    ) throws {
+        try fileSystem.createDirectories(outputDirectory)
+        let path = addVersion ? try Self.makeVersion(in: outputDirectory, date, timeZone, fileSystem) : outputDirectory
+        try self.init(existing: path, fileSystem: fileSystem)
+    }
+
+    /// Enters the folder of an earlier run, to resume it.
+    package init(existing path: String, fileSystem: any FileSystem = LocalFileSystem()) throws {
+        self.path = path
+        lock = try FolderLock(path, fileSystem: fileSystem)
+    }
+
+    private static func makeVersion(
+        in folder: String, _ date: Date, _ timeZone: TimeZone, _ fileSystem: any FileSystem
+    ) throws -> String {
+        // Held while looking and creating, so that nobody else takes the same number; on disks without locks only the
+        // collision of whole names is noticed.
+        let turn = try waitForTurn(folder, fileSystem)
+        defer { turn?.release() }
+        var version = try nextVersion(in: folder, fileSystem)
+        while true {
+            let path = FilePath.join(folder, "v\(version)-\(timestamp(date, timeZone))")
+            do {
+                try fileSystem.createDirectory(path)
+            } catch let error as FileError where error.code == EEXIST {
+                version += 1
+                continue
+            }
+            try fileSystem.synchronizeDirectory(folder)
+            return path
+        }
+    }
+
+    private static func nextVersion(in folder: String, _ fileSystem: any FileSystem) throws -> Int {
+        let versions = try fileSystem.contentsOfDirectory(folder).compactMap { name -> Int? in
+            guard name.hasPrefix("v"), let dash = name.firstIndex(of: "-") else { return nil }
+            let digits = name[name.index(after: name.startIndex)..<dash]
+            guard (1...9).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }) else {
+                return nil
+            }
+            return Int(digits)
+        }
+        return (versions.max() ?? -1) + 1
+    }
+
+    /// The lock on a folder, after at most two seconds of waiting; nil on disks without locks, and when it stays taken.
+    private static func waitForTurn(_ folder: String, _ fileSystem: any FileSystem) throws -> (any FileLock)? {
+        for _ in 0..<200 {
+            do {
+                if let lock = try fileSystem.lock(folder) { return lock }
+            } catch let error as FileError where error.code == ENOTSUP {
+                return nil
+            }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        return nil
+    }
+
+    private static func timestamp(_ date: Date, _ timeZone: TimeZone) -> String {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = timeZone
+        let parts = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: date)
+        let digits = [parts.month, parts.day, parts.hour, parts.minute, parts.second]
+            .map { DurationFormat.twoDigits($0 ?? 0) }
+        return "\(parts.year ?? 0)" + digits[..<2].joined() + "-" + digits[2...].joined()
+    }
+}

@@ -1,0 +1,205 @@
+package import ApusFiles
+package import ApusJSON
+package import Foundation
+
+/// What a run tells the world: rows in `logging.jsonl`, TensorBoard curves, console lines with a progress bar, and at
+/// the end one picture per metric.
+///
+/// Rows, names and their order are those of ms-swift.
+package final class RunLog {
+    package struct Options: Sendable {
+        /// The step at which the run ends.
+        package var maxSteps: Int
+        /// The step of the checkpoint that the run continues from; what an earlier process logged after it is dropped.
+        package var resumingAfter: Int?
+        package var writesTensorBoard = true
+        package var drawsCurves = true
+
+        package init(maxSteps: Int, resumingAfter: Int? = nil) {
+            self.maxSteps = maxSteps
+            self.resumingAfter = resumingAfter
+        }
+    }
+
+    /// Where the time comes from.
+    package struct Clock: Sendable {
+        /// Seconds; never goes back.
+        package var now: @Sendable () -> Double
+        package var date: @Sendable () -> Date
+
+        package init(
+            now: @escaping @Sendable () -> Double = { ProcessInfo.processInfo.systemUptime },
+            date: @escaping @Sendable () -> Date = { Date() }
+        ) {
+            self.now = now
+            self.date = date
+        }
+    }
+
+    package let console: Console
+    /// Every row so far, each with its `step`: what `trainer_state.json` calls `log_history`.
+    package private(set) var history: [JSONObject] = []
+
+    private let options: Options
+    private let clock: Clock
+    private let fileSystem: any FileSystem
+    private let imagesPath: String
+    private let rows: JSONLines
+    private let tensorBoard: TensorBoardWriter?
+    private let bar: ProgressBar
+    private let startTime: Double
+    private let startStep: Int
+    private var step: Int
+    private var curves = Curves()
+    private var memory: Double?
+    private var resident: (bytes: Int64?, read: Double) = (nil, -.infinity)
+
+    /// Opens the files of `folder` and shows the bar.
+    package init(
+        _ folder: RunFolder, _ options: Options, console: Console, clock: Clock = Clock(),
+        fileSystem: any FileSystem = LocalFileSystem()
+    ) throws {
+        self.console = console
+        self.options = options
+        self.clock = clock
+        self.fileSystem = fileSystem
+        imagesPath = folder.imagesPath
+        startStep = options.resumingAfter ?? 0
+        step = startStep
+
+        var earlier: [(row: JSONObject, step: Int)] = []
+        rows = try JSONLines(
+            folder.loggingPath, fileSystem: fileSystem,
+            keeping: options.resumingAfter.map { last in
+                // The summary of a run that had ended goes too: this one writes its own.
+                { row in row["log_history"] == nil && (Self.step(of: row) ?? 0) <= last }
+            },
+            visit: { row in
+                if options.resumingAfter != nil, let step = Self.step(of: row) { earlier.append((row, step)) }
+            })
+        tensorBoard =
+            options.writesTensorBoard
+            ? try TensorBoardWriter(
+                folder.tensorBoardPath, resumingAfter: options.resumingAfter, date: clock.date(),
+                fileSystem: fileSystem) : nil
+        startTime = clock.now()
+        bar = console.startProgress("Train", total: options.maxSteps, initial: startStep)
+        for line in rows.damagedLines { console.print("\(folder.loggingPath):\(line): not JSON; left as it is") }
+        for (row, step) in earlier {
+            let metrics = row.compactMap { key, value in value.doubleValue.map { (key, $0) } }
+            curves.add(metrics, step: step)
+            history.append(Self.withStep(row, step))
+        }
+    }
+
+    /// Moves the bar: `step` optimizer steps are done.
+    package func advance(to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil) {
+        self.step = step
+        var postfix: [(String, String)] = []
+        if let loss { postfix.append(("loss", String(format: "%.4g", loss))) }
+        if let tokensPerSecond { postfix.append(("tok/s", String(format: "%.0f", tokensPerSecond))) }
+        let now = clock.now()
+        if now - resident.read >= 0.5 { resident = (ResidentMemory.current, now) }
+        if let bytes = resident.bytes { postfix.append(("mem", ByteCount.format(bytes))) }
+        bar.update(to: step, postfix: postfix)
+    }
+
+    /// Logs one event: a row, a console line, and a point on the curve of every metric.
+    ///
+    /// - Parameters:
+    ///   - metrics: In the order of the row. Names that start with `eval_` go to the curves `eval/…`, others to `train/…`.
+    ///   - memory: The most device memory held so far, in GiB; nil on the CPU.
+    package func record(
+        step: Int, epoch: Double, metrics: [(name: String, value: Double)], memory: Double? = nil
+    ) throws {
+        self.step = step
+        if let memory { self.memory = max(self.memory ?? 0, memory) }
+        let elapsed = clock.now() - startTime
+        let secondsPerStep = step > startStep ? elapsed / Double(step - startStep) : 0
+
+        var row = JSONObject()
+        for (name, value) in metrics { row[name] = .double(LogValue.rounded(value, digits: 8)) }
+        row["epoch"] = .double(LogValue.rounded(epoch, digits: 8))
+        row[Self.stepKey] = .string("\(step)/\(options.maxSteps)")
+        row["elapsed_time"] = .string(DurationFormat.words(elapsed))
+        row["remaining_time"] = .string(
+            DurationFormat.words(secondsPerStep * Double(max(0, options.maxSteps - step))))
+        if let memory = self.memory { row[Self.memoryKey] = .double(LogValue.rounded(memory, digits: 2)) }
+        row[Self.speedKey] = .double(LogValue.rounded(secondsPerStep, digits: 6))
+
+        history.append(Self.withStep(row, step))
+        console.print(LogValue.consoleLine(row))
+        try rows.append(row)
+        var points = metrics + [("epoch", epoch), (Self.speedKey, secondsPerStep)]
+        if let memory = self.memory { points.append((Self.memoryKey, memory)) }
+        curves.add(points, step: step)
+        if let tensorBoard {
+            let date = clock.date()
+            for (name, value) in points { try tensorBoard.scalar(Curves.tag(of: name), value, step: step, date: date) }
+            try tensorBoard.flush()
+        }
+    }
+
+    /// Ends the log: draws the pictures and writes the last row, which is returned.
+    ///
+    /// - Parameter summary: What the row starts with: `model_parameter_info`, …, `best_metric`.
+    @discardableResult
+    package func finish(summary: JSONObject) throws -> JSONObject {
+        bar.finish()
+        var row = summary
+        row["global_step"] = .int(step)
+        row["log_history"] = .array(history.map { .object($0) })
+        if let memory { row["memory"] = .double(LogValue.rounded(memory, digits: 2)) }
+        try rows.append(row)
+        try rows.synchronize()
+        try tensorBoard?.flush()
+        if options.drawsCurves { try drawCurves() }
+        return row
+    }
+
+    /// Draws the pictures of all metrics so far.
+    package func drawCurves() throws {
+        try fileSystem.createDirectories(imagesPath)
+        for (tag, samples) in curves.samples.sorted(by: { $0.key < $1.key }) {
+            let curve = LossCurve(title: tag, samples: samples, isSmoothed: tag == "train/loss")
+            let path = FilePath.join(imagesPath, LossCurve.fileName(of: tag))
+            guard let png = curve.png() else {
+                console.print("\(path): Cairo could not draw it; the values are in logging.jsonl")
+                continue
+            }
+            try fileSystem.writeAtomically(png, to: path)
+        }
+    }
+
+    private static let stepKey = "global_step/max_steps"
+    private static let memoryKey = "memory(GiB)"
+    private static let speedKey = "train_speed(s/it)"
+
+    /// The 5 of `"global_step/max_steps": "5/100"`.
+    private static func step(of row: JSONObject) -> Int? {
+        row[stepKey]?.stringValue.flatMap { $0.split(separator: "/").first }.flatMap { Int($0) }
+    }
+
+    private static func withStep(_ row: JSONObject, _ step: Int) -> JSONObject {
+        var row = row
+        row["step"] = .int(step)
+        return row
+    }
+}
+
+/// The values of every metric over the steps, by TensorBoard tag.
+private struct Curves {
+    private(set) var samples: [String: [LossCurve.Sample]] = [:]
+
+    mutating func add(_ metrics: [(name: String, value: Double)], step: Int) {
+        for (name, value) in metrics { samples[Self.tag(of: name), default: []].append((step, value)) }
+    }
+
+    /// `eval_loss` → `eval/loss`, `loss` → `train/loss`.
+    static func tag(of name: String) -> String {
+        for group in ["eval", "test"] where name.hasPrefix(group + "_") {
+            return group + "/" + name.dropFirst(group.count + 1)
+        }
+        return "train/" + name
+    }
+}

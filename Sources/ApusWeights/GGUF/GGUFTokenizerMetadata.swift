@@ -1,0 +1,59 @@
+/// The tokenizer that a GGUF file describes, as the file gives it (`tokenizer.*`).
+package struct GGUFTokenizerMetadata: Sendable, Equatable {
+    /// The algorithm in llama.cpp's terms: `gpt2` is byte-level BPE, `llama` SentencePiece BPE, `bert` WordPiece.
+    package let model: String
+    /// The pre-tokenizer in llama.cpp's terms, such as `qwen2` or `smollm`.
+    package let pre: String?
+    /// Position is the id.
+    package let tokens: [String]
+    /// One for each token, or none.
+    package let scores: [Double]
+    /// One for each token, or none: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+    package let tokenTypes: [Int]
+    /// Pairs joined by one space, the first to be merged first; none for algorithms without merges.
+    package let merges: [String]
+    package let bosID: Int?
+    package let eosID: Int?
+    /// The end of a turn, where it differs from `eosID`.
+    package let eotID: Int?
+    package let unknownID: Int?
+    package let paddingID: Int?
+    package let addsBOS: Bool?
+    package let addsEOS: Bool?
+    package let addsSpacePrefix: Bool?
+    package let chatTemplate: String?
+
+    /// Reads the metadata of `file`.
+    ///
+    /// - Throws: `WeightsError` when there is no tokenizer, or its parts contradict each other.
+    package init(_ file: GGUFFile) throws {
+        func id(_ name: String, below count: Int) throws -> Int? {
+            let key = "tokenizer.ggml.\(name)_token_id"
+            guard let id = try file.value(key, \.intValue) else { return nil }
+            guard (0..<count).contains(id) else {
+                throw WeightsError(file.path, item: key, "\(id) is not the id of one of the \(count) tokens")
+            }
+            return id
+        }
+        model = try file.requiredValue("tokenizer.ggml.model", \.stringValue)
+        pre = try file.value("tokenizer.ggml.pre", \.stringValue)
+        tokens = try file.requiredValue("tokenizer.ggml.tokens", \.stringValues)
+        scores = try file.value("tokenizer.ggml.scores", \.doubleValues) ?? []
+        tokenTypes = try file.value("tokenizer.ggml.token_type", \.intValues) ?? []
+        merges = try file.value("tokenizer.ggml.merges", \.stringValues) ?? []
+        for (key, count) in [("scores", scores.count), ("token_type", tokenTypes.count)]
+        where count != 0 && count != tokens.count {
+            throw WeightsError(
+                file.path, item: "tokenizer.ggml.\(key)", "has \(count) elements for \(tokens.count) tokens")
+        }
+        bosID = try id("bos", below: tokens.count)
+        eosID = try id("eos", below: tokens.count)
+        eotID = try id("eot", below: tokens.count)
+        unknownID = try id("unknown", below: tokens.count)
+        paddingID = try id("padding", below: tokens.count)
+        addsBOS = try file.value("tokenizer.ggml.add_bos_token", \.boolValue)
+        addsEOS = try file.value("tokenizer.ggml.add_eos_token", \.boolValue)
+        addsSpacePrefix = try file.value("tokenizer.ggml.add_space_prefix", \.boolValue)
+        chatTemplate = try file.value("tokenizer.chat_template", \.stringValue)
+    }
+}

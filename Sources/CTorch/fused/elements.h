@@ -1,0 +1,57 @@
+// Element types of the fused CPU kernels: storage in T, arithmetic in float (double for double).
+#pragma once
+
+#include <ATen/ATen.h>
+#include <bit>
+#include <cstdint>
+
+namespace ctorch {
+
+/// bfloat16 as bits, so that loops over it vectorise with integer shifts.
+struct BFloat16Bits {
+    uint16_t bits;
+};
+
+template <class T> struct Arithmetic {
+    using Type = float;
+};
+template <> struct Arithmetic<double> {
+    using Type = double;
+};
+
+inline float load(const float *p) { return *p; }
+inline double load(const double *p) { return *p; }
+inline float load(const BFloat16Bits *p) { return std::bit_cast<float>(uint32_t(p->bits) << 16); }
+inline float load(const at::Half *p) { return float(*p); }
+
+inline void store(float *p, float x) { *p = x; }
+inline void store(double *p, double x) { *p = x; }
+inline void store(BFloat16Bits *p, float x) {
+    // Round to nearest, ties to even; a NaN stays a NaN.
+    uint32_t bits = std::bit_cast<uint32_t>(x);
+    uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    p->bits = uint16_t(x != x ? 0x7FC0 : rounded);
+}
+inline void store(at::Half *p, float x) { *p = at::Half(x); }
+
+/// x rounded to T and back.
+template <class T> inline typename Arithmetic<T>::Type rounded(typename Arithmetic<T>::Type x) {
+    T value;
+    store(&value, x);
+    return load(&value);
+}
+
+/// Calls `body` with a null pointer of the element type of `x`.
+template <class Body> void with_elements(const at::Tensor &x, const char *name, Body &&body) {
+    switch (x.scalar_type()) {
+        case at::kFloat: return body(static_cast<float *>(nullptr));
+        case at::kDouble: return body(static_cast<double *>(nullptr));
+        case at::kBFloat16: return body(static_cast<BFloat16Bits *>(nullptr));
+        case at::kHalf: return body(static_cast<at::Half *>(nullptr));
+        default: TORCH_CHECK(false, name, " needs a floating-point tensor, got ", x.scalar_type());
+    }
+}
+
+template <class T> T *data(const at::Tensor &x) { return static_cast<T *>(x.data_ptr()); }
+
+}  // namespace ctorch

@@ -1,0 +1,114 @@
+// Linear layers with and without a low-rank adapter, as one node of the graph each.
+//
+// Gain over the chain of ordinary operations: the adapter's sums are accumulated inside the products (no temporaries of
+// the width of the output), a frozen weight asks for no gradient, the dropped input is made anew in the backward pass
+// instead of being kept, and the input is saved once however many layers share it. Cost: this file.
+
+#include "../guard.h"
+#include "dropout.h"
+#include "products.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace ctorch {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor rows(const at::Tensor &x) { return x.reshape({-1, x.size(-1)}); }
+
+struct Linear : torch::autograd::Function<Linear> {
+    static at::Tensor forward(
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+        context->save_for_backward({x, weight});
+        return product_forward(x, weight, bias);
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &weight = saved[1];
+        auto dy = rows(gradients[0]);
+        at::Tensor dx, dw, db;
+        if (context->needs_input_grad(0)) dx = product_input_gradient(dy, weight).reshape(x.sizes());
+        if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, rows(x));
+        if (context->needs_input_grad(2)) db = dy.sum(0);
+        return {dx, dw, db};
+    }
+};
+
+struct LoRALinear : torch::autograd::Function<LoRALinear> {
+    static at::Tensor forward(
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+        const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
+        auto input = rows(x);
+        auto low = a.to(x.scalar_type()), high = b.to(x.scalar_type());
+        auto y = product_forward(input, weight, bias);                                          // [T, out]
+        auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
+        auto z = product_forward(kept, low, {});                                                // [T, r]
+        y.addmm_(z, high.t(), 1.0, scale);
+        context->save_for_backward({x, weight, low, high, z});
+        context->saved_data["scale"] = scale;
+        context->saved_data["p"] = probability;
+        context->saved_data["key"] = key;
+        context->saved_data["a"] = int64_t(a.scalar_type());
+        context->saved_data["b"] = int64_t(b.scalar_type());
+        auto shape = x.sizes().vec();
+        shape.back() = weight.size(0);
+        return y.reshape(shape);
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &weight = saved[1], &low = saved[2], &high = saved[3], &z = saved[4];
+        double scale = context->saved_data["scale"].toDouble(), p = context->saved_data["p"].toDouble();
+        auto key = uint64_t(context->saved_data["key"].toInt());
+        auto dy = rows(gradients[0]);
+        auto input = rows(x);
+
+        at::Tensor dx, dw, bias_gradient, da, db;
+        auto dz = product_input_gradient(dy, high).mul_(scale);                                 // [T, r]
+        if (context->needs_input_grad(0)) {
+            auto sum = product_input_gradient(dy, weight);                                      // [T, in]
+            if (p > 0) {
+                add_dropped(sum, at::mm(dz, low), p, key);
+            } else {
+                sum.addmm_(dz, low);
+            }
+            dx = sum.reshape(x.sizes());
+        }
+        if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, input);
+        if (context->needs_input_grad(2)) bias_gradient = dy.sum(0);
+        if (context->needs_input_grad(3)) {
+            auto kept = p > 0 ? dropped(input, p, key) : input;
+            da = product_weight_gradient(dz, kept).to(at::ScalarType(context->saved_data["a"].toInt()));
+        }
+        if (context->needs_input_grad(4)) {
+            db = product_weight_gradient(dy, z).mul_(scale).to(at::ScalarType(context->saved_data["b"].toInt()));
+        }
+        return {dx, dw, bias_gradient, da, db, {}, {}, {}};
+    }
+};
+
+}  // namespace
+
+}  // namespace ctorch
+
+using namespace ctorch;
+
+ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias) {
+    return guarded([&] { return own(Linear::apply(ref(x), ref(weight), optional(bias))); });
+}
+
+ct_tensor ct_lora_linear(
+    ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor a, ct_tensor b, double scale, double probability,
+    uint64_t key) {
+    return guarded([&] {
+        TORCH_CHECK(
+            ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
+            ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
+        return own(LoRALinear::apply(
+            ref(x), ref(weight), optional(bias), ref(a), ref(b), scale, probability, int64_t(key)));
+    });
+}

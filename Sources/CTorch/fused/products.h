@@ -1,0 +1,15 @@
+// The three matrix products of a linear layer, each by the fastest route this machine has.
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace ctorch {
+
+/// x Wᵀ + b: x [T, in], W [out, in].
+at::Tensor product_forward(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
+/// dy W: dy [T, out].
+at::Tensor product_input_gradient(const at::Tensor &dy, const at::Tensor &weight);
+/// dyᵀ x.
+at::Tensor product_weight_gradient(const at::Tensor &dy, const at::Tensor &x);
+
+}  // namespace ctorch

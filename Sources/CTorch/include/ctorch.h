@@ -1,0 +1,168 @@
+// The C face of libtorch: handles in, handles out, no policy. Every function that can fail returns null (or -1) and
+// leaves a message for `ct_error_message`; no C++ exception crosses this header. Handles are owned by the caller.
+#ifndef CTORCH_H
+#define CTORCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ct_tensor_s *ct_tensor;
+typedef struct ct_generator_s *ct_generator;
+
+// --- errors, process ------------------------------------------------------------------------------------------------
+enum { CT_ERROR_TORCH = 1, CT_ERROR_OUT_OF_MEMORY = 2, CT_ERROR_OTHER = 3 };
+int ct_error_kind(void);
+const char *ct_error_message(void);
+const char *ct_torch_version(void);
+void ct_set_threads(int count);
+int ct_threads(void);
+/// Loads the kernels of CUDA; 0 when they are there and a device answers.
+int ct_load_cuda(void);
+int64_t ct_live_tensors(void);
+/// Gives freed heap pages back to the system.
+void ct_trim_heap(void);
+
+// --- making tensors -------------------------------------------------------------------------------------------------
+// dtype: c10::ScalarType's number. device_type: c10::DeviceType's number.
+ct_tensor ct_empty(const int64_t *shape, int rank, int dtype, int device_type, int device_index);
+ct_tensor ct_full(const int64_t *shape, int rank, double value, int dtype, int device_type, int device_index);
+ct_tensor ct_copy_from(const void *data, const int64_t *shape, int rank, int dtype);
+/// A tensor over memory of the caller; `release(owner)` is called when the last view of it is gone.
+ct_tensor ct_borrow(
+    const void *data, const int64_t *shape, int rank, int dtype, void *owner, void (*release)(void *));
+ct_tensor ct_arange(int64_t start, int64_t end, int dtype, int device_type, int device_index);
+void ct_free(ct_tensor x);
+ct_tensor ct_alias(ct_tensor x);
+
+// --- looking at tensors ---------------------------------------------------------------------------------------------
+int ct_rank(ct_tensor x);
+void ct_shape(ct_tensor x, int64_t *out);
+int64_t ct_element_count(ct_tensor x);
+int ct_dtype(ct_tensor x);
+int ct_device_type(ct_tensor x);
+int ct_device_index(ct_tensor x);
+bool ct_is_contiguous(ct_tensor x);
+void *ct_data(ct_tensor x);
+int ct_item(ct_tensor x, double *out);
+/// Copies all elements, converted to `dtype`, into `out`.
+int ct_read(ct_tensor x, int dtype, void *out);
+/// 1 when both hold the same bits, 0 when not.
+int ct_equal(ct_tensor a, ct_tensor b);
+
+// --- autograd -------------------------------------------------------------------------------------------------------
+bool ct_gradient_enabled(void);
+void ct_set_gradient_enabled(bool enabled);
+bool ct_requires_gradient(ct_tensor x);
+int ct_set_requires_gradient(ct_tensor x, bool value);
+ct_tensor ct_gradient(ct_tensor x);  // null without error kind when there is none
+int ct_set_gradient(ct_tensor x, ct_tensor gradient);  // gradient may be null
+int ct_backward(ct_tensor x, ct_tensor gradient);      // gradient may be null
+ct_tensor ct_detach(ct_tensor x);
+
+// --- random ---------------------------------------------------------------------------------------------------------
+ct_generator ct_generator_new(uint64_t seed);
+void ct_generator_free(ct_generator g);
+int ct_uniform(ct_tensor x, double low, double high, ct_generator g);
+int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g);
+ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g);
+
+// --- operations -----------------------------------------------------------------------------------------------------
+#define CT_UNARY(name) ct_tensor ct_##name(ct_tensor x)
+CT_UNARY(neg); CT_UNARY(exp); CT_UNARY(log); CT_UNARY(sqrt); CT_UNARY(rsqrt); CT_UNARY(abs); CT_UNARY(tanh);
+CT_UNARY(sigmoid); CT_UNARY(silu); CT_UNARY(relu); CT_UNARY(sin); CT_UNARY(cos); CT_UNARY(contiguous);
+CT_UNARY(clone); CT_UNARY(isfinite); CT_UNARY(logical_not);
+#undef CT_UNARY
+#define CT_BINARY(name) ct_tensor ct_##name(ct_tensor a, ct_tensor b)
+CT_BINARY(add); CT_BINARY(sub); CT_BINARY(mul); CT_BINARY(div); CT_BINARY(matmul); CT_BINARY(eq); CT_BINARY(lt);
+CT_BINARY(gt); CT_BINARY(ge);
+#undef CT_BINARY
+ct_tensor ct_add_scalar(ct_tensor x, double value);
+ct_tensor ct_mul_scalar(ct_tensor x, double value);
+ct_tensor ct_pow_scalar(ct_tensor x, double exponent);
+ct_tensor ct_lt_scalar(ct_tensor x, double value);
+ct_tensor ct_eq_scalar(ct_tensor x, double value);
+int ct_add_in_place(ct_tensor x, ct_tensor y, double scale);
+int ct_mul_in_place(ct_tensor x, double value);
+int ct_copy_in_place(ct_tensor x, ct_tensor source);
+int ct_fill_in_place(ct_tensor x, double value);
+ct_tensor ct_where(ct_tensor condition, ct_tensor a, ct_tensor b);
+ct_tensor ct_masked_fill(ct_tensor x, ct_tensor mask, double value);
+
+ct_tensor ct_reshape(ct_tensor x, const int64_t *shape, int rank);
+ct_tensor ct_transpose(ct_tensor x, int64_t a, int64_t b);
+ct_tensor ct_permute(ct_tensor x, const int64_t *axes, int rank);
+ct_tensor ct_narrow(ct_tensor x, int64_t axis, int64_t start, int64_t length);
+ct_tensor ct_select(ct_tensor x, int64_t axis, int64_t index);
+ct_tensor ct_unsqueeze(ct_tensor x, int64_t axis);
+ct_tensor ct_squeeze(ct_tensor x, int64_t axis);
+ct_tensor ct_expand(ct_tensor x, const int64_t *shape, int rank);
+ct_tensor ct_repeat_interleave(ct_tensor x, int64_t repeats, int64_t axis);
+ct_tensor ct_cat(const ct_tensor *tensors, int count, int64_t axis);
+ct_tensor ct_stack(const ct_tensor *tensors, int count, int64_t axis);
+ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index);
+ct_tensor ct_gather(ct_tensor x, int64_t axis, ct_tensor index);
+ct_tensor ct_scatter(ct_tensor x, int64_t axis, ct_tensor index, ct_tensor source);
+ct_tensor ct_embedding(ct_tensor weight, ct_tensor ids);
+ct_tensor ct_to_dtype(ct_tensor x, int dtype);
+ct_tensor ct_to_device(ct_tensor x, int device_type, int device_index);
+
+ct_tensor ct_sum(ct_tensor x);
+ct_tensor ct_sum_axis(ct_tensor x, int64_t axis, bool keep);
+ct_tensor ct_mean(ct_tensor x);
+ct_tensor ct_mean_axis(ct_tensor x, int64_t axis, bool keep);
+ct_tensor ct_max(ct_tensor x);
+ct_tensor ct_amax(ct_tensor x, int64_t axis, bool keep);
+ct_tensor ct_argmax(ct_tensor x, int64_t axis);
+ct_tensor ct_cumsum(ct_tensor x, int64_t axis);
+ct_tensor ct_softmax(ct_tensor x, int64_t axis);
+ct_tensor ct_log_softmax(ct_tensor x, int64_t axis);
+int ct_sort(ct_tensor x, int64_t axis, bool descending, ct_tensor *values, ct_tensor *indices);
+int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices);
+ct_tensor ct_rms_norm_plain(ct_tensor x, ct_tensor weight, double epsilon);
+ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
+
+// --- optimizer ------------------------------------------------------------------------------------------------------
+int ct_fused_adamw(
+    const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *averages, const ct_tensor *squares,
+    const ct_tensor *steps, int count, double rate, double beta1, double beta2, double decay, double epsilon);
+/// The 2-norm over all tensors together.
+ct_tensor ct_total_norm(const ct_tensor *tensors, int count);
+int ct_scale_all(const ct_tensor *tensors, int count, ct_tensor factor);
+
+// --- fused (Sources/CTorch/fused) -----------------------------------------------------------------------------------
+/// y = x Wᵀ + b
+ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias);
+/// y = x Wᵀ + b + scale · (drop(x) Aᵀ) Bᵀ. `key` seeds the dropout mask; probability 0 drops nothing.
+ct_tensor ct_lora_linear(
+    ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor a, ct_tensor b, double scale, double probability,
+    uint64_t key);
+/// Causal or full attention inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E].
+/// Query boundaries and key boundaries are offsets, count + 1 of each.
+ct_tensor ct_attention(
+    ct_tensor q, ct_tensor k, ct_tensor v, const int32_t *query_bounds, const int32_t *key_bounds, int count,
+    bool causal, double scale);
+ct_tensor ct_rms_norm(ct_tensor x, ct_tensor weight, double epsilon);
+/// silu(gate) · up
+ct_tensor ct_swiglu(ct_tensor gate, ct_tensor up);
+/// Rotates pairs (i, i + E/2) of x [T, H, E] by the angles whose cosines and sines are [T, E/2].
+ct_tensor ct_rope(ct_tensor x, ct_tensor cosines, ct_tensor sines);
+/// x · mask / (1 - p) with the mask of `key`.
+ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
+/// Σ_i weight_i · CE(x_i Wᵀ, label_i) over N rows, logits made in chunks of `chunk` rows and never kept.
+/// `correct` receives how many rows have their label as the argmax, `losses` (may be null) each row's CE.
+ct_tensor ct_linear_cross_entropy(
+    ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, ct_tensor *correct);
+/// Runs `body` now without recording it, and again with recording when its gradient is asked for.
+/// `body` gets a handle it owns and returns a handle; null means failure. `release` ends the context.
+ct_tensor ct_checkpoint(
+    ct_tensor x, void *context, ct_tensor (*body)(void *context, ct_tensor x), void (*release)(void *context));
+
+#ifdef __cplusplus
+}
+#endif
+#endif

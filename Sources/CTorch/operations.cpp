@@ -1,0 +1,215 @@
+#include "guard.h"
+
+using namespace ctorch;
+
+#define CT_UNARY(name, expression) \
+    ct_tensor ct_##name(ct_tensor x_) { \
+        return guarded([&] { const auto &x = ref(x_); return own(expression); }); \
+    }
+CT_UNARY(neg, at::neg(x))
+CT_UNARY(exp, at::exp(x))
+CT_UNARY(log, at::log(x))
+CT_UNARY(sqrt, at::sqrt(x))
+CT_UNARY(rsqrt, at::rsqrt(x))
+CT_UNARY(abs, at::abs(x))
+CT_UNARY(tanh, at::tanh(x))
+CT_UNARY(sigmoid, at::sigmoid(x))
+CT_UNARY(silu, at::silu(x))
+CT_UNARY(relu, at::relu(x))
+CT_UNARY(sin, at::sin(x))
+CT_UNARY(cos, at::cos(x))
+CT_UNARY(contiguous, x.contiguous())
+CT_UNARY(clone, x.clone())
+CT_UNARY(isfinite, at::isfinite(x))
+CT_UNARY(logical_not, at::logical_not(x))
+
+#define CT_BINARY(name, function) \
+    ct_tensor ct_##name(ct_tensor a, ct_tensor b) { \
+        return guarded([&] { return own(function(ref(a), ref(b))); }); \
+    }
+CT_BINARY(add, at::add)
+CT_BINARY(sub, at::sub)
+CT_BINARY(mul, at::mul)
+CT_BINARY(div, at::div)
+CT_BINARY(matmul, at::matmul)
+CT_BINARY(eq, at::eq)
+CT_BINARY(lt, at::lt)
+CT_BINARY(gt, at::gt)
+CT_BINARY(ge, at::ge)
+
+ct_tensor ct_add_scalar(ct_tensor x, double value) {
+    return guarded([&] { return own(at::add(ref(x), value)); });
+}
+ct_tensor ct_mul_scalar(ct_tensor x, double value) {
+    return guarded([&] { return own(at::mul(ref(x), value)); });
+}
+ct_tensor ct_pow_scalar(ct_tensor x, double exponent) {
+    return guarded([&] { return own(at::pow(ref(x), exponent)); });
+}
+ct_tensor ct_lt_scalar(ct_tensor x, double value) {
+    return guarded([&] { return own(at::lt(ref(x), value)); });
+}
+ct_tensor ct_eq_scalar(ct_tensor x, double value) {
+    return guarded([&] { return own(at::eq(ref(x), value)); });
+}
+int ct_add_in_place(ct_tensor x, ct_tensor y, double scale) {
+    return guarded([&] { ref(x).add_(ref(y), scale); return 0; });
+}
+int ct_mul_in_place(ct_tensor x, double value) {
+    return guarded([&] { ref(x).mul_(value); return 0; });
+}
+int ct_copy_in_place(ct_tensor x, ct_tensor source) {
+    return guarded([&] { ref(x).copy_(ref(source)); return 0; });
+}
+int ct_fill_in_place(ct_tensor x, double value) {
+    return guarded([&] { ref(x).fill_(value); return 0; });
+}
+ct_tensor ct_where(ct_tensor condition, ct_tensor a, ct_tensor b) {
+    return guarded([&] { return own(at::where(ref(condition), ref(a), ref(b))); });
+}
+ct_tensor ct_masked_fill(ct_tensor x, ct_tensor mask, double value) {
+    return guarded([&] { return own(at::masked_fill(ref(x), ref(mask), value)); });
+}
+
+ct_tensor ct_reshape(ct_tensor x, const int64_t *shape, int rank) {
+    return guarded([&] { return own(at::reshape(ref(x), {shape, size_t(rank)})); });
+}
+ct_tensor ct_transpose(ct_tensor x, int64_t a, int64_t b) {
+    return guarded([&] { return own(at::transpose(ref(x), a, b)); });
+}
+ct_tensor ct_permute(ct_tensor x, const int64_t *axes, int rank) {
+    return guarded([&] { return own(at::permute(ref(x), {axes, size_t(rank)})); });
+}
+ct_tensor ct_narrow(ct_tensor x, int64_t axis, int64_t start, int64_t length) {
+    return guarded([&] { return own(at::narrow(ref(x), axis, start, length)); });
+}
+ct_tensor ct_select(ct_tensor x, int64_t axis, int64_t index) {
+    return guarded([&] { return own(at::select(ref(x), axis, index)); });
+}
+ct_tensor ct_unsqueeze(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::unsqueeze(ref(x), axis)); });
+}
+ct_tensor ct_squeeze(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::squeeze(ref(x), axis)); });
+}
+ct_tensor ct_expand(ct_tensor x, const int64_t *shape, int rank) {
+    return guarded([&] { return own(ref(x).expand({shape, size_t(rank)})); });
+}
+ct_tensor ct_repeat_interleave(ct_tensor x, int64_t repeats, int64_t axis) {
+    return guarded([&] { return own(at::repeat_interleave(ref(x), repeats, axis)); });
+}
+ct_tensor ct_cat(const ct_tensor *tensors, int count, int64_t axis) {
+    return guarded([&] { return own(at::cat(list(tensors, count), axis)); });
+}
+ct_tensor ct_stack(const ct_tensor *tensors, int count, int64_t axis) {
+    return guarded([&] { return own(at::stack(list(tensors, count), axis)); });
+}
+ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index) {
+    return guarded([&] { return own(at::index_select(ref(x), axis, ref(index))); });
+}
+ct_tensor ct_gather(ct_tensor x, int64_t axis, ct_tensor index) {
+    return guarded([&] { return own(at::gather(ref(x), axis, ref(index))); });
+}
+ct_tensor ct_scatter(ct_tensor x, int64_t axis, ct_tensor index, ct_tensor source) {
+    return guarded([&] { return own(at::scatter(ref(x), axis, ref(index), ref(source))); });
+}
+ct_tensor ct_embedding(ct_tensor weight, ct_tensor ids) {
+    return guarded([&] { return own(at::embedding(ref(weight), ref(ids))); });
+}
+ct_tensor ct_to_dtype(ct_tensor x, int dtype) {
+    return guarded([&] { return own(ref(x).to(static_cast<at::ScalarType>(dtype))); });
+}
+ct_tensor ct_to_device(ct_tensor x, int device_type, int device_index) {
+    return guarded([&] {
+        return own(ref(x).to(at::Device(static_cast<at::DeviceType>(device_type), c10::DeviceIndex(device_index))));
+    });
+}
+
+ct_tensor ct_sum(ct_tensor x) {
+    return guarded([&] { return own(at::sum(ref(x))); });
+}
+ct_tensor ct_sum_axis(ct_tensor x, int64_t axis, bool keep) {
+    return guarded([&] { return own(at::sum(ref(x), at::IntArrayRef{axis}, keep)); });
+}
+ct_tensor ct_mean(ct_tensor x) {
+    return guarded([&] { return own(at::mean(ref(x))); });
+}
+ct_tensor ct_mean_axis(ct_tensor x, int64_t axis, bool keep) {
+    return guarded([&] { return own(at::mean(ref(x), at::IntArrayRef{axis}, keep)); });
+}
+ct_tensor ct_max(ct_tensor x) {
+    return guarded([&] { return own(at::max(ref(x))); });
+}
+ct_tensor ct_amax(ct_tensor x, int64_t axis, bool keep) {
+    return guarded([&] { return own(at::amax(ref(x), axis, keep)); });
+}
+ct_tensor ct_argmax(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::argmax(ref(x), axis)); });
+}
+ct_tensor ct_cumsum(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::cumsum(ref(x), axis)); });
+}
+ct_tensor ct_softmax(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::softmax(ref(x), axis)); });
+}
+ct_tensor ct_log_softmax(ct_tensor x, int64_t axis) {
+    return guarded([&] { return own(at::log_softmax(ref(x), axis)); });
+}
+int ct_sort(ct_tensor x, int64_t axis, bool descending, ct_tensor *values, ct_tensor *indices) {
+    return guarded([&] {
+        auto [v, i] = at::sort(ref(x), axis, descending);
+        *values = own(v);
+        *indices = own(i);
+        return 0;
+    });
+}
+int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices) {
+    return guarded([&] {
+        auto [v, i] = at::topk(ref(x), k);
+        *values = own(v);
+        *indices = own(i);
+        return 0;
+    });
+}
+
+ct_tensor ct_rms_norm_plain(ct_tensor x_, ct_tensor weight, double epsilon) {
+    return guarded([&] {
+        const auto &x = ref(x_);
+        auto wide = x.to(at::kFloat);
+        auto normalized = wide * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
+        return own(ref(weight) * normalized.to(x.scalar_type()));
+    });
+}
+ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels) {
+    return guarded([&] {
+        return own(at::cross_entropy_loss(ref(logits), ref(labels), {}, at::Reduction::Sum));
+    });
+}
+
+int ct_fused_adamw(
+    const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *averages, const ct_tensor *squares,
+    const ct_tensor *steps, int count, double rate, double beta1, double beta2, double decay, double epsilon) {
+    return guarded([&] {
+        at::NoGradGuard no_gradient;
+        auto p = list(parameters, count), s = list(steps, count);
+        auto g = list(gradients, count), m = list(averages, count), v = list(squares, count);
+        at::_fused_adamw_(p, g, m, v, {}, s, rate, beta1, beta2, decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
+        return 0;
+    });
+}
+
+ct_tensor ct_total_norm(const ct_tensor *tensors, int count) {
+    return guarded([&] {
+        at::NoGradGuard no_gradient;
+        return own(at::linalg_vector_norm(at::stack(at::_foreach_norm(list(tensors, count)))));
+    });
+}
+
+int ct_scale_all(const ct_tensor *tensors, int count, ct_tensor factor) {
+    return guarded([&] {
+        at::NoGradGuard no_gradient;
+        auto all = list(tensors, count);
+        at::_foreach_mul_(all, ref(factor));
+        return 0;
+    });
+}

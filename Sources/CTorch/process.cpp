@@ -1,0 +1,62 @@
+#include "guard.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <dlfcn.h>
+#include <malloc.h>
+#include <string>
+#include <torch/headeronly/version.h>
+
+namespace ctorch {
+
+std::atomic<int64_t> live_tensors{0};
+
+namespace {
+thread_local int last_kind = 0;
+thread_local std::string last_message;
+}  // namespace
+
+void fail(int kind, const char *message) noexcept {
+    last_kind = kind;
+    try {
+        last_message = message;
+    } catch (...) {
+        last_message.clear();
+    }
+}
+
+void clear_error() noexcept { last_kind = 0; }
+
+}  // namespace ctorch
+
+using namespace ctorch;
+
+int ct_error_kind(void) { return last_kind; }
+const char *ct_error_message(void) { return last_message.c_str(); }
+const char *ct_torch_version(void) { return TORCH_VERSION; }
+void ct_set_threads(int count) {
+    guarded([&] { at::set_num_threads(count); return 0; });
+}
+int ct_threads(void) { return at::get_num_threads(); }
+
+int ct_load_cuda(void) {
+    return guarded([] {
+        // libtorch registers its CUDA kernels when the library is loaded; RTLD_GLOBAL lets them find each other.
+        static void *kernels = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+        if (!kernels) {
+            const char *reason = dlerror();
+            TORCH_CHECK(false, "the CUDA kernels of libtorch could not be loaded: ", reason ? reason : "not found");
+        }
+        TORCH_CHECK(at::hasCUDA(), "libtorch finds no CUDA device");
+        at::globalContext().lazyInitDevice(at::kCUDA);
+        return 0;
+    });
+}
+
+int64_t ct_live_tensors(void) { return live_tensors.load(); }
+
+void ct_trim_heap(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}

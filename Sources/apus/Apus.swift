@@ -1,0 +1,24 @@
+import ApusRecipes
+import ArgumentParser
+
+/// The program: commands to recipes, no logic of its own.
+@main
+struct Apus: ParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "apus",
+        abstract: "Fine-tunes language models.",
+        discussion: """
+            The options of a command are ms-swift's. `apus <command> --help` lists them, and a .json or .yaml file \
+            as the first argument may hold them.
+            """,
+        version: version,
+        subcommands: [
+            SFT.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self, Template.self,
+        ])
+
+    static func main() {
+        Program.run(CommandLine.arguments)
+    }
+}

@@ -1,0 +1,96 @@
+import ApusRecipes
+import ArgumentParser
+import Foundation
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// From the words of the process to its exit code.
+enum Program {
+    /// Runs the program and leaves the process.
+    static func run(_ arguments: [String]) -> Never {
+        exit(exitCode(of: arguments))
+    }
+
+    /// Runs the program.
+    ///
+    /// - Parameter arguments: The name that the program was started by, and the words behind it.
+    static func exitCode(of arguments: [String]) -> Int32 {
+        do {
+            let words = try words(of: arguments)
+            var command = try Apus.parseAsRoot(words)
+            try command.run()
+            return EXIT_SUCCESS
+        } catch {
+            return report(error)
+        }
+    }
+
+    /// The words with the command first, in the spelling that has a `-`.
+    ///
+    /// - Throws: `UsageError` for a command that does not exist or is not supported.
+    static func words(of arguments: [String]) throws -> [String] {
+        var words = Array(arguments.dropFirst())
+        // `swift sft` starts the program `swift-sft` that lies beside the compiler: a link to this one.
+        let name = (arguments.first ?? "").split(separator: "/").last ?? ""
+        if name.hasPrefix("swift-") { words.insert(String(name.dropFirst("swift-".count)), at: 0) }
+
+        if words.first == "help" { words = Array(words.dropFirst().prefix(1)) + ["--help"] }
+        guard let first = words.first, !first.hasPrefix("-") else { return words }
+        guard let command = Command(spelling: first) else { throw unknown(first) }
+        if let refusal = command.refusal { throw refusal }
+        words[0] = command.rawValue
+        return words
+    }
+
+    private static func unknown(_ word: String) -> UsageError {
+        let names = Command.allCases.map(\.rawValue)
+        let near = NearestNames.find(word.replacing("_", with: "-"), among: names)
+        let supported = Command.allCases.filter(\.isSupported).map(\.rawValue).joined(separator: ", ")
+        let advice =
+            near.isEmpty ? "Commands: \(supported)." : "Did you mean \(near.joined(separator: " or "))?"
+        return UsageError("\(word): there is no such command. \(advice)")
+    }
+
+    /// Prints what went wrong and says how to leave.
+    private static func report(_ error: any Error) -> Int32 {
+        // Help, the version and completion scripts come as errors too; they are printed as they are.
+        if Apus.exitCode(for: error) == .success {
+            print(Apus.fullMessage(for: error))
+            return EXIT_SUCCESS
+        }
+        switch error {
+        case let error as UsageError:
+            for paragraph in error.paragraphs { Console.error(paragraph) }
+            return error.exitCode
+        case let error as any ExitCodeProviding:
+            Console.error("\(error)")
+            return error.exitCode
+        default:
+            // A failure of the argument parser is one of the words; all others describe themselves.
+            let isUsage = Apus.exitCode(for: error) == .validationFailure
+            Console.error(isUsage ? Apus.message(for: error) : "\(error)")
+            return isUsage ? ApusRecipes.ExitCode.usage : ApusRecipes.ExitCode.failure
+        }
+    }
+}
+
+/// Lines for the person in front of the terminal; results go to standard output, these do not.
+enum Console {
+    static func error(_ text: String) {
+        write("error: \(text)")
+    }
+
+    static func note(_ text: String) {
+        write("note: \(text)")
+    }
+
+    private static func write(_ line: String) {
+        FileHandle.standardError.write(Data("\(line)\n".utf8))
+    }
+}

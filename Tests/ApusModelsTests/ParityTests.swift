@@ -1,0 +1,115 @@
+import Testing
+
+@testable import ApusJSON
+
+@testable import ApusLanguageModel
+@testable import ApusNN
+@testable import ApusTorch
+
+/// Logits, loss and all gradients against `transformers`, whole tensors.
+struct ParityTests {
+    static let models = [
+        "qwen2-tied-gqa", "qwen2-untied", "qwen2-sharded", "llama-untied-mha", "llama-tied-gqa", "llama-bias",
+        "llama-head-dim", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-llama3", "llama-rope-yarn",
+        "llama-rope-yarn-options",
+    ]
+
+    @Test(arguments: models) func logitsLossAndGradientsEqualTransformers(name: String) throws {
+        let fixture = try Fixture("models/\(name)")
+        let model = try Fixture.model(name)
+        try model.setTrainable(true)
+        let batch = fixture.batch()
+        let (logits, loss) = try model.outputs(batch)
+        var worst = 0.0
+        for index in 0..<batch.sequenceCount {
+            let (start, end) = (Int(batch.boundaries[index]), Int(batch.boundaries[index + 1]))
+            let part = try logits.narrowed(0, start: start, length: end - start)
+            worst = try max(worst, difference(part, fixture.tensor("logits.\(index)")))
+        }
+        #expect(worst <= 1e-5)
+        let expectedLoss = try #require(fixture.expected["loss"]?.doubleValue)
+        // The fixture's loss is the sum over the targets of all sequences, divided by their number.
+        #expect(try abs(loss.item() - expectedLoss / 1) <= 1e-5 * max(1, expectedLoss))
+
+        try loss.backward()
+        var worstGradient = (0.0, "")
+        for (parameter, slot) in model.parameters() {
+            let gradient = try #require(slot.tensor?.gradient, "\(parameter) has no gradient")
+            let distance = try relativeDifference(gradient, fixture.tensor("grad.\(parameter)"))
+            if distance > worstGradient.0 { worstGradient = (distance, parameter) }
+        }
+        #expect(worstGradient.0 <= 1e-5, "\(worstGradient.1)")
+        print("parity \(name): logits \(worst), gradients \(worstGradient.0) (\(worstGradient.1))")
+    }
+
+    @Test func bothSpellingsOfTheConfigurationMakeTheSameModel() throws {
+        let fixture = try Fixture("models/qwen2-tied-gqa")
+        let a = try Fixture.model("qwen2-tied-gqa")
+        let b = try Fixture.model("qwen2-tied-gqa", config: "config.transformers5.json")
+        #expect(a.rotary == b.rotary)
+        #expect(try a.outputs(fixture.batch()).logits.equals(b.outputs(fixture.batch()).logits))
+    }
+
+    @Test(arguments: ["qwen2-tied-gqa", "llama-rope-dynamic"]) func aFlatBatchEqualsItsSequencesOneByOne(name: String) throws {
+        let fixture = try Fixture("models/\(name)")
+        let model = try Fixture.model(name)
+        try model.setTrainable(true)
+        let whole = fixture.batch()
+        try model.outputs(whole).loss.backward()
+        let together = try model.parameters().map { try #require($0.slot.tensor?.gradient).cloned() }
+        for (_, slot) in model.parameters() { slot.tensor?.gradient = nil }
+        var total = 0.0
+        for index in 0..<whole.sequenceCount {
+            let one = fixture.batch(index)
+            let share = Double(one.targets.count) / Double(whole.targets.count)
+            let loss = try model.outputs(one).loss * share
+            total += try loss.item()
+            try loss.backward()
+        }
+        #expect(try abs(total - model.outputs(whole).loss.item()) <= 1e-6)
+        for (gradient, parameter) in zip(together, model.parameters()) {
+            let other = try #require(parameter.slot.tensor?.gradient)
+            #expect(try difference(gradient, other) <= 1e-6, "\(parameter.name)")
+        }
+    }
+
+    @Test func checkpointedLayersHaveTheSameGradients() throws {
+        let fixture = try Fixture("models/llama-tied-gqa")
+        func gradients(checkpoints: Bool) throws -> [Tensor] {
+            let model = try Fixture.model("llama-tied-gqa")
+            try model.setTrainable(true)
+            try model.outputs(fixture.batch(), checkpoints: checkpoints).loss.backward()
+            return try model.parameters().map { try #require($0.slot.tensor?.gradient) }
+        }
+        for (a, b) in try zip(gradients(checkpoints: false), gradients(checkpoints: true)) {
+            #expect(try difference(a, b) <= 1e-7)
+        }
+    }
+
+    @Test func bfloat16FollowsTransformersLoosely() throws {
+        let fixture = try Fixture("models/qwen2-tied-gqa")
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: .bfloat16)
+        let logits = try model.outputs(fixture.batch(0)).logits
+        let scale = try abs(fixture.tensor("logits.0")).max().item()
+        #expect(try difference(logits, fixture.tensor("logits.0")) <= 0.05 * scale)
+    }
+
+    @Test func aCachedForwardEqualsTheWholeOne() throws {
+        let fixture = try Fixture("models/qwen2-tied-gqa")
+        let model = try Fixture.model("qwen2-tied-gqa")
+        try withoutGradients {
+            let cache = KVCache(layers: model.shape.layers, sequences: 2)
+            let (first, second) = (fixture.batch(0).tokens, fixture.batch(1).tokens)
+            // The first four tokens of each at once, then the rest one by one and in pieces.
+            let start = TokenBatch(continuing: [(Array(first[..<4]), 0), (Array(second[..<4]), 0)])
+            _ = try model.hiddenStates(start, model.context(for: start, cache: cache))
+            let middle = TokenBatch(continuing: [(Array(first[4..<5]), 4), (Array(second[4..<7]), 4)])
+            _ = try model.hiddenStates(middle, model.context(for: middle, cache: cache))
+            let end = TokenBatch(continuing: [(Array(first[5...]), 5), (Array(second[7...]), 7)])
+            let last = try model.logits(model.hiddenStates(end, model.context(for: end, cache: cache)))
+            #expect(cache.lengths == [7, 12])
+            #expect(try difference(last.selected(0, 1), fixture.tensor("logits.0").selected(0, 6)) <= 1e-5)
+            #expect(try difference(last.selected(0, 6), fixture.tensor("logits.1").selected(0, 11)) <= 1e-5)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import Testing
+
+@testable import ApusRecipes
+
+struct ConfigFileTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    @Test func yaml() throws {
+        let file = try folder.write(
+            """
+            # A run.
+            model: "yes"
+            dataset: [a.jsonl, 'b.jsonl#5']
+            target-modules:
+              - q_proj
+              - v_proj
+            learning_rate: 1e-4
+            lora_rank: 16
+            packing: false
+            use_rslora: yes
+            columns: {text1: query}
+            max_length: null
+            adapters: []
+            system: "on"
+            sft_type: lora
+            ENV:
+              CUDA_VISIBLE_DEVICES: 0
+              NAME: some text
+            """, to: "run.yaml")
+        let line = try ArgumentLine([file, "--lora_rank", "4"], for: .sft)
+        #expect(line["model"] == .text("yes"))
+        #expect(line["dataset"] == .list(["a.jsonl", "b.jsonl#5"]))
+        #expect(line["target_modules"] == .list(["q_proj", "v_proj"]))
+        #expect(line["learning_rate"] == .number(1e-4))
+        #expect(line.arguments["lora_rank"] == .init(value: .integer(4), origin: .commandLine))
+        #expect(line.arguments["use_rslora"] == .init(value: .boolean(true), origin: .configFile))
+        #expect(line["columns"] == .mapping(["text1": "query"]))
+        #expect(line["max_length"] == nil)
+        #expect(line["adapters"] == nil)
+        #expect(line["system"] == .text("on"))
+        #expect(line["tuner_type"] == .text("lora"))
+        #expect(line.environment.map(\.name) == ["CUDA_VISIBLE_DEVICES", "NAME"])
+        #expect(line.environment.map(\.value) == ["0", "some text"])
+        #expect(line.configFile == file)
+    }
+
+    @Test func json() throws {
+        let file = try folder.write(
+            #"{"model": "m", "dataset": ["a"], "lora_rank": 16, "lora_alpha": 32.0, "strict": true, "columns": {"a": "b"},"#
+                + #" "ENV": {"A": 1}}"#, to: "run.json")
+        let line = try ArgumentLine([file], for: .sft)
+        #expect(line["lora_rank"] == .integer(16))
+        #expect(line["lora_alpha"] == .number(32))
+        #expect(line["strict"] == .boolean(true))
+        #expect(line["columns"] == .mapping(["a": "b"]))
+        #expect(line.environment.map(\.value) == ["1"])
+    }
+
+    /// A value of a file is never an option, whatever it begins with.
+    @Test func valuesAreNotOptions() throws {
+        let file = try folder.write("system: --strict", to: "run.yml")
+        #expect(try ArgumentLine([file], for: .sft)["system"] == .text("--strict"))
+    }
+
+    @Test func refusedFlagsAreRefusedInFilesToo() throws {
+        let file = try folder.write("deepspeed: zero2\nlora_rnk: 4\n", to: "run.yaml")
+        #expect(refusal([file]).count == 2)
+    }
+
+    @Test(
+        arguments: [
+            ("a.yaml", "a: [1"), ("a.yaml", "just text"), ("a.yaml", "a: 1\na: 2\n"), ("a.json", "{"), ("a.json", "[]"),
+            ("a.json", #"{"model": "a", "model": "b"}"#), ("a.yaml", "ENV: 3"), ("a.yaml", "? [a]\n: b"),
+            ("a.yaml", "a: *b"),
+        ] as [(String, String)])
+    func brokenFiles(name: String, text: String) throws {
+        let file = try folder.write(text, to: name)
+        #expect { try ArgumentLine([file], for: .sft) } throws: { error in
+            (error as? SettingsError)?.exitCode == 3 && "\(error)".hasPrefix(file) && !"\(error)".contains("\n")
+        }
+    }
+
+    @Test func missingFile() {
+        #expect(throws: SettingsError.self) { try ArgumentLine(["/nowhere/run.yaml"], for: .sft) }
+    }
+
+    @Test func emptyFile() throws {
+        let file = try folder.write("", to: "run.yaml")
+        #expect(try ArgumentLine([file, "--model", "m"], for: .sft)["model"] == .text("m"))
+    }
+
+    /// Nesting and aliases that would need more stack or memory than there is.
+    @Test func hostileFiles() throws {
+        let deep = [
+            "a: " + String(repeating: "[", count: 90_000), String(repeating: "- ", count: 90_000),
+            (0..<400).map { String(repeating: " ", count: $0) + "a:" }.joined(separator: "\n"),
+        ]
+        let bomb =
+            "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+            + (1..<9).map {
+                "a\($0): &a\($0) [" + Array(repeating: "*a\($0 - 1)", count: 10).joined(separator: ",") + "]\n"
+            }
+            .joined()
+        let huge = "a: " + String(repeating: "x", count: 1 << 20)
+        for text in deep + [bomb, huge] {
+            let file = try folder.write(text, to: "run.yaml")
+            #expect(throws: (any Error).self) { try ArgumentLine([file], for: .sft) }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+struct RenameTests {
+    /// Older words, the option they set now, and its value.
+    @Test(
+        arguments: [
+            ("--sft_type full", "tuner_type", .text("full")),
+            ("--train_type lora", "tuner_type", .text("lora")),
+            ("--train-type lora", "tuner_type", .text("lora")),
+            ("--model_id_or_path m", "model", .text("m")),
+            ("--dtype bf16", "torch_dtype", .text("bfloat16")),
+            ("--dtype fp16", "torch_dtype", .text("float16")),
+            ("--dtype fp32", "torch_dtype", .text("float32")),
+            ("--batch_size 4", "per_device_train_batch_size", .integer(4)),
+            ("--eval_batch_size 4", "per_device_eval_batch_size", .integer(4)),
+            ("--evaluation_strategy no", "eval_strategy", .text("no")),
+            ("--only_save_model true", "save_only_model", .boolean(true)),
+            ("--add_output_dir_suffix false", "add_version", .boolean(false)),
+            ("--lora_target_modules ALL", "target_modules", .list(["all-linear"])),
+            ("--lora_target_modules DEFAULT", "target_modules", .list(["all-linear"])),
+            ("--boft_target_modules AUTO", "target_modules", .list(["all-linear"])),
+            ("--vera_target_modules q_proj v_proj", "target_modules", .list(["q_proj", "v_proj"])),
+            ("--ia3_target_modules EMBEDDING", "target_modules", .list(["all-embedding"])),
+            ("--target_modules ALL", "target_modules", .list(["all-linear"])),
+            ("--lora_target_regex .*q", "target_regex", .text(".*q")),
+            ("--lora_dropout_p 0.1", "lora_dropout", .number(0.1)),
+            ("--init_lora_weights gaussian", "init_weights", .text("gaussian")),
+            ("--init_lora_weights True", "init_weights", .text("true")),
+            ("--dataset_seed 1", "data_seed", .integer(1)),
+            ("--dataset_test_ratio 0.01", "split_dataset_ratio", .number(0.01)),
+            ("--preprocess_num_proc 2", "dataset_num_proc", .integer(2)),
+            ("--custom_train_dataset_path a b", "dataset", .list(["a", "b"])),
+            ("--custom_val_dataset_path a", "val_dataset", .list(["a"])),
+            ("--truncation_strategy truncation_left", "truncation_strategy", .text("left")),
+            ("--truncation_strategy ignore", "truncation_strategy", .text("delete")),
+            ("--load_args_from_ckpt_dir true", "load_args", .boolean(true)),
+            ("--use_flash_attn true", "attn_impl", .text("flash_attn")),
+            ("--use_liger true", "use_liger_kernel", .boolean(true)),
+            ("--vit_use_gc true", "vit_gradient_checkpointing", .boolean(true)),
+            ("--no_cuda true", "use_cpu", .boolean(true)),
+            ("--self_cognition_sample 500 --dataset a", "dataset", .list(["a", "swift/self-cognition#500"])),
+        ] as [(String, String, OptionValue)])
+    func olderSpellingsForTraining(words: String, name: String, value: OptionValue) throws {
+        let line = try ArgumentLine(words.split(separator: " ").map(String.init), for: .sft)
+        #expect(line[name] == value)
+        let isOldName = OptionTable.table(for: .sft)[String(words.dropFirst(2).prefix { $0 != " " })] == nil
+        #expect(line.notices.contains { $0.contains("is now") } == isOldName)
+    }
+
+    @Test(
+        arguments: [
+            ("--do_sample false", "temperature", .number(0)),
+            ("--merge_lora_and_save true", "merge_lora", .boolean(true)),
+            ("--merge_lora_on_export true", "merge_lora", .boolean(true)),
+            ("--infer_backend pt", "infer_backend", .text("transformers")),
+            ("--result_dir out", "result_path", .text("out/infer_result.jsonl")),
+            ("--val_dataset_sample 10", "val_dataset_sample", .integer(10)),
+            ("--ckpt_dir nowhere", "model", .text("nowhere")),
+        ] as [(String, String, OptionValue)])
+    func olderSpellingsForInference(words: String, name: String, value: OptionValue) throws {
+        #expect(try parsed(words, name, for: .infer) == value)
+    }
+
+    @Test(
+        arguments: [
+            ("--dtype AUTO", "torch_dtype"), ("--quantization_bit 0", "quant_bits"),
+            ("--use_flash_attn false", "attn_impl"),
+            ("--self_cognition_sample 0", "dataset"),
+        ] as [(String, String)])
+    func valuesThatMeantNothing(words: String, name: String) throws {
+        #expect(try parsed(words, name) == nil)
+    }
+
+    /// Older spellings of what Apus does not have are refused under the name of today.
+    @Test(
+        arguments: [
+            ("template_type", "qwen", "template"), ("quantization_bit", "4", "quant_bits"),
+            ("bnb_4bit_comp_dtype", "float16", "bnb_4bit_compute_dtype"),
+            ("check_model_is_latest", "true", "check_model"),
+            ("save_safetensors", "false", "safe_serialization"), ("lora_modules_to_save", "LN", "modules_to_save"),
+            ("lora_bias_trainable", "all", "lora_bias"), ("lora_lr_ratio", "16", "lorap_lr_ratio"),
+            ("additional_trainable_parameters", "x", "trainable_parameters"),
+            ("streaming_buffer_size", "9", "shuffle_buffer_size"), ("tools_prompt", "react_en", "agent_template"),
+            ("loss_name", "x", "loss_type"), ("neftune_alpha", "5", "neftune_noise_alpha"),
+            ("deepspeed_config_path", "x.json", "deepspeed"), ("device_map_config", "x", "device_map"),
+            ("device_max_memory", "20GB", "max_memory"), ("rescale_image", "9", "max_pixels"),
+            ("metric", "acc", "eval_metric"),
+            ("push_to_hub_token", "x", "hub_token"),
+        ] as [(String, String, String)])
+    func refusedUnderTheNameOfToday(old: String, value: String, name: String) {
+        #expect(
+            refusal(["--\(old)", value]).first?.hasPrefix("--\(name): ms-swift has it, Apus does not yet.") == true)
+    }
+
+    @Test(arguments: [
+        "gpu_memory_utilization", "tensor_parallel_size", "max_num_seqs", "enforce_eager", "limit_mm_per_prompt", "tp",
+        "session_len", "cache_max_entry_count", "quant_policy", "vision_batch_size",
+    ])
+    func enginesOfOthers(old: String) {
+        #expect(refusal(["--\(old)", "1"], for: .infer).first?.contains("_\(old): ms-swift has it") == true)
+    }
+
+    @Test(arguments: [
+        "train_dataset_sample", "val_dataset_sample", "use_loss_scale", "loss_scale_config_path",
+        "train_dataset_mix_ratio", "train_dataset_mix_ds", "test_oom_error", "gpu_memory_fraction", "lora_modules",
+        "galore_config", "past_index", "overwrite_output_dir",
+    ])
+    func withoutSuccessor(old: String) {
+        let problems = refusal(["--\(old)", "1"])
+        #expect(problems.count == 1)
+        #expect(problems.first?.hasPrefix("--\(old): newer versions of ms-swift have no such option. ") == true)
+    }
+
+    @Test(arguments: [
+        "check_dataset_strategy", "train_backend", "neftune_backend", "fp16_backend", "half_precision_backend",
+    ])
+    func dropped(old: String) throws {
+        let line = try ArgumentLine(["--\(old)", "auto"], for: .sft)
+        #expect(line.arguments.isEmpty)
+        #expect(line.notices.first?.hasPrefix("--\(old) has no effect: ") == true)
+    }
+
+    /// Every rename leads to a field of ms-swift 4.6 or an option of Apus.
+    @Test func namesOfTodayExist() {
+        let names = Command.allCases.reduce(into: Set<String>()) { $0.formUnion(OptionTable.table(for: $1).allNames) }
+        for rename in Rename.all.values {
+            if let name = rename.name { #expect(names.contains(name), "\(rename.old) → \(name)") }
+        }
+    }
+
+    @Test func checkpointFoldersAreAdaptersOrModels() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("{}", to: "adapter_config.json")
+        let line = try ArgumentLine(["--ckpt_dir", folder.path], for: .infer)
+        #expect(line["adapters"] == .list([folder.path]))
+        #expect(line["model"] == nil)
+    }
+}

@@ -1,0 +1,264 @@
+import ApusJSON
+import Testing
+
+@testable import ApusRecipes
+
+struct SettingsTests {
+    private func sft(_ words: String) throws -> SFTSettings {
+        var notices: [String] = []
+        let words = "--model m --dataset d.jsonl \(words)".split(separator: " ").map(String.init)
+        return try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
+    }
+
+    private func infer(_ words: String) throws -> InferSettings {
+        var notices: [String] = []
+        return try InferSettings(
+            try ArgumentLine(words.split(separator: " ").map(String.init), for: .infer), notices: &notices)
+    }
+
+    /// The defaults of ms-swift 4.6.0, resolved for `--model m --dataset d.jsonl` without validation data.
+    private static let defaults: JSONObject = [
+        "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "tuner_type": "lora",
+        "adapters": [], "load_args": false, "load_data_args": false, "seed": 42, "dataset": ["d.jsonl"],
+        "val_dataset": [], "split_dataset_ratio": 0, "columns": nil, "strict": false, "data_seed": 42,
+        "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
+        "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
+        "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
+        "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
+        "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
+        "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 16, "learning_rate": 1e-4, "lr_scheduler_type": "cosine", "warmup_ratio": 0,
+        "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95,
+        "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": true, "bf16": nil, "fp16": nil,
+        "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
+        "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
+        "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
+        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "create_checkpoint_symlink": false,
+        "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
+        "disable_tqdm": nil, "device": nil, "use_cpu": false, "swift_version": "4.6.0",
+    ]
+
+    @Test func defaultsAreThoseOfMSSwift() throws {
+        let json = try sft("").argsJSON()
+        #expect(json == Self.defaults)
+        #expect(SFTSettings(model: "m", dataset: ["d.jsonl"]).argsJSON() == Self.defaults)
+    }
+
+    @Test func computedDefaults() throws {
+        #expect(try sft("--tuner_type full").learningRate == 1e-5)
+        #expect(try sft("--learning_rate 2e-5").learningRate == 2e-5)
+        #expect(try sft("--per_device_train_batch_size 3").gradientAccumulationSteps == 6)
+        #expect(try sft("--per_device_train_batch_size 64").gradientAccumulationSteps == 1)
+        #expect(try sft("--per_device_train_batch_size 2147483647").gradientAccumulationSteps == 1)
+        #expect(try sft("--val_dataset v").evalStrategy == .steps)
+        #expect(try sft("--val_dataset v --save_strategy epoch").evalStrategy == .epoch)
+        #expect(try sft("--val_dataset v --save_steps 50").evalSteps == 50)
+        #expect(try sft("--val_dataset v --save_strategy epoch").evalSteps == nil)
+        #expect(try sft("--eval_strategy steps").evalStrategy == .no)
+        #expect(try sft("--split_dataset_ratio 0.1").evalStrategy == .steps)
+        #expect(try sft("--split_dataset_ratio 0.1 --eval_strategy no").splitDatasetRatio == 0)
+        #expect(try sft("--split_dataset_ratio 0.1 --val_dataset v").splitDatasetRatio == 0)
+        #expect(try sft("--save_total_limit 0").saveTotalLimit == nil)
+        #expect(try sft("--max_epochs 2").epochs == 2)
+        #expect(try sft("--use_cpu").device == .cpu)
+        #expect(try infer("--model m").stream)
+        #expect(try !infer("--model m --val_dataset v").stream)
+        #expect(try infer("--model m --val_dataset v --stream true").stream)
+    }
+
+    @Test(arguments: [
+        "--warmup_ratio 0.1 --warmup_steps 10", "--save_steps 1.5", "--val_dataset v --eval_steps 2.5",
+        "--bf16 true --fp16 true", "--bf16 true --torch_dtype float32", "--fp16 true --torch_dtype bfloat16",
+        "--use_cpu true --device cuda", "--report_to none tensorboard",
+    ])
+    func contradictions(words: String) {
+        #expect(throws: SettingsError.self) { try sft(words) }
+    }
+
+    @Test func whatMustBeGiven() {
+        var notices: [String] = []
+        #expect(throws: UsageError.self) {
+            try SFTSettings(try ArgumentLine(["--dataset", "d"], for: .sft), notices: &notices)
+        }
+        #expect(throws: UsageError.self) {
+            try SFTSettings(try ArgumentLine(["--model", "m"], for: .sft), notices: &notices)
+        }
+        #expect(throws: UsageError.self) { try infer("--top_k 3") }
+        #expect(throws: UsageError.self) { try SFTSettings(model: "m", dataset: []).validated() }
+        #expect(throws: UsageError.self) { try ExportSettings(adapters: [], mergeLoRA: true).argumentsChecked() }
+        #expect(throws: UsageError.self) { try ExportSettings(adapters: ["a"], mergeLoRA: false).argumentsChecked() }
+    }
+
+    @Test func settingsMadeInSwiftAreChecked() throws {
+        var settings = SFTSettings(model: "m", dataset: ["d"])
+        #expect(try settings.validated().loraRank == 8)
+        settings.learningRate = .nan
+        #expect(throws: SettingsError.self) { try settings.validated() }
+        settings.learningRate = 1e-4
+        settings.perDeviceTrainBatchSize = 0
+        #expect(throws: SettingsError.self) { try settings.validated() }
+    }
+
+    /// Flags of an adapter say so when there is none.
+    @Test func idleFlagsAreNoted() throws {
+        var notices: [String] = []
+        let words = ["--model", "m", "--dataset", "d", "--tuner_type", "full", "--lora_rank", "4"]
+        _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
+        #expect(notices == ["--lora_rank: without effect, because --tuner_type full has no adapter."])
+    }
+
+    @Test func modelNames() {
+        #expect(ModelName.short("Qwen/Qwen2.5-0.5B") == "Qwen2.5-0.5B")
+        #expect(ModelName.short("/models/Qwen2.5-0.5B/") == "Qwen2.5-0.5B")
+        #expect(ModelName.short("/c/models--Qwen--Qwen2.5-0.5B/snapshots/abc") == "Qwen2.5-0.5B")
+        #expect(ModelName.short("/c/models/Qwen--Qwen2.5-0.5B/snapshots/abc") == "Qwen2.5-0.5B")
+        #expect(ModelName.short("/c/Qwen2___5-0___5B") == "Qwen2.5-0.5B")
+        #expect(ModelName.short("") == "model")
+    }
+
+    @Test(arguments: [
+        ("5GB", 5_000_000_000), ("500MB", 500_000_000), ("2GiB", 2_147_483_648), ("1.5gb", 1_500_000_000),
+    ])
+    func shardSizes(text: String, bytes: Int) {
+        var settings = ExportSettings(adapters: ["a"])
+        settings.maxShardSize = text
+        #expect(settings.maxShardBytes == bytes)
+    }
+
+    @Test(arguments: ["", "5", "GB", "0GB", "-1GB", "1e999GB", "99999999999999999TB", "5 GB", "nanGB"])
+    func wrongShardSizes(text: String) {
+        var settings = ExportSettings(adapters: ["a"])
+        settings.maxShardSize = text
+        #expect(settings.maxShardBytes == nil)
+    }
+
+    @Test func exportFolders() throws {
+        var notices: [String] = []
+        let line = try ArgumentLine(["--adapters", "run/checkpoint-100/"], for: .mergeLoRA)
+        let settings = try ExportSettings(line, notices: &notices, mergeLoRA: true)
+        #expect(settings.outputDirectory == "run/checkpoint-100-merged")
+        #expect(settings.mergeLoRA)
+    }
+}
+
+extension ExportSettings {
+    fileprivate func argumentsChecked() throws {
+        var (settings, notices) = (self, [String]())
+        try settings.settle(notices: &notices)
+    }
+}
+
+// MARK: Round trips
+
+struct RoundTripTests {
+    /// A value that is not the default, for any kind of option.
+    private func sample(_ option: CommandOption) -> [String] {
+        switch option.kind {
+        case .text, .escapedText, .prompt: ["some text"]
+        case .integer: ["7"]
+        case .number: ["0.25"]
+        case .boolean: [option.defaultValue == .boolean(true) ? "false" : "true"]
+        case .choice(let words, _): [words.last ?? ""]
+        case .choices(let words, _): [words.last ?? ""]
+        case .list: ["one", "two"]
+        case .integers: ["1", "2"]
+        case .mapping: [#"{"a": "b"}"#]
+        case .json: [#"[{"role": "user", "content": "Hi"}]"#]
+        }
+    }
+
+    /// Every supported option reaches its property, comes out in `args.json` and back in.
+    private func check<Settings: CommandSettings>(_: Settings.Type, with required: [String]) throws {
+        let table = OptionTable.table(for: Settings.command)
+        let fields = Settings.fields.map(\.name)
+        #expect(Set(fields).count == fields.count)
+        let expected = table.options.filter { $0.status == .supported && $0.name != "ignore_args_error" }.map(\.name)
+        #expect(Set(fields) == Set(expected))
+
+        for field in Settings.fields {
+            guard let option = table[field.name] else { continue }
+            // These two can only be given alone; validation data lets the evaluation options count.
+            var words = required
+            if field.name == "decode" { words = ["--model", "m"] }
+            if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            words += ["--\(field.name)"] + sample(option)
+            var notices: [String] = []
+            let line = try ArgumentLine(words, for: Settings.command)
+            let settings = try Settings(line, notices: &notices)
+            #expect(field.read(settings) == line[field.name], "\(field.name)")
+
+            let text = JSONValue.object(settings.argsJSON()).serialized()
+            let json = try #require(try JSONValue(parsing: text, duplicateKeys: .refuse).objectValue)
+            let copy = try Settings(argsJSON: json)
+            #expect(field.read(copy) == line[field.name], "\(field.name)")
+            #expect(copy.argsJSON() == settings.argsJSON(), "\(field.name)")
+        }
+    }
+
+    /// What help shows as the default is what the struct holds.
+    private func checkDefaults<Settings: CommandSettings>(_: Settings.Type) {
+        let table = OptionTable.table(for: Settings.command)
+        let settings = Settings()
+        for field in Settings.fields {
+            guard let option = table[field.name], option.kind != .text, option.computedDefault == nil else { continue }
+            #expect(field.read(settings) == option.defaultValue, "\(field.name)")
+        }
+    }
+
+    @Test func sft() throws { try check(SFTSettings.self, with: ["--model", "m", "--dataset", "d"]) }
+    @Test func infer() throws { try check(InferSettings.self, with: ["--model", "m"]) }
+    @Test func params() throws { try check(ParamsSettings.self, with: ["--model", "m"]) }
+    @Test func tokenize() throws { try check(TokenizeSettings.self, with: ["--model", "m", "--text", "t"]) }
+    @Test func template() throws { try check(TemplateSettings.self, with: ["--model", "m", "--messages", "[]"]) }
+
+    @Test func defaults() {
+        checkDefaults(SFTSettings.self)
+        checkDefaults(InferSettings.self)
+        checkDefaults(ExportSettings.self)
+        checkDefaults(ParamsSettings.self)
+        checkDefaults(TokenizeSettings.self)
+        checkDefaults(TemplateSettings.self)
+    }
+
+    /// The raw values of the Swift enumerations are the words of the table.
+    @Test func choicesAgree() {
+        func words(_ name: String) -> [String] {
+            for command in [Command.sft, .infer] {
+                switch OptionTable.table(for: command)[name]?.kind {
+                case .choice(let words, _), .choices(let words, _): return words.sorted()
+                default: continue
+                }
+            }
+            return []
+        }
+        func raw<T: OptionChoice>(_: T.Type) -> [String] { T.allCases.map(\.rawValue).sorted() }
+        #expect(words("torch_dtype") == raw(WeightType.self))
+        #expect(words("lora_dtype") == raw(WeightType.self))
+        #expect(words("device") == raw(DeviceKind.self))
+        #expect(words("model_type") == raw(ModelFamily.self))
+        #expect(words("task_type") == raw(TaskType.self))
+        #expect(words("tuner_type") == raw(TunerType.self))
+        #expect(words("truncation_strategy") == raw(TruncationStrategy.self))
+        #expect(words("loss_scale") == raw(LossScale.self))
+        #expect(words("init_weights") == raw(AdapterInitialization.self))
+        #expect(words("optim") == raw(OptimizerName.self))
+        #expect(words("lr_scheduler_type") == raw(ScheduleName.self))
+        #expect(words("eval_strategy") == raw(IntervalStrategy.self))
+        #expect(words("save_strategy") == raw(IntervalStrategy.self))
+        #expect(words("report_to") == raw(ReportTarget.self))
+        #expect(words("metric_for_best_model") == raw(BestModelMetric.self))
+        #expect(words("nan_policy") == raw(NaNPolicy.self))
+        #expect(words("infer_backend") == raw(InferenceBackend.self))
+    }
+
+    @Test(arguments: [
+        #"{"model": 3, "dataset": ["d"], "lora_rank": "x"}"#, #"{"model": "m", "dataset": ["d"], "lora_rank": 0}"#,
+        #"{"model": "m", "dataset": ["d"], "optim": "lomo"}"#, #"{"model": "m", "dataset": ["d"], "strict": [1, 2]}"#,
+        #"{"model": "m", "dataset": ["d"], "learning_rate": 1e999}"#,
+    ])
+    func wrongArgsJSON(text: String) throws {
+        let json = try? JSONValue(parsing: text, duplicateKeys: .refuse).objectValue
+        guard let json else { return }
+        #expect(throws: SettingsError.self) { try SFTSettings(argsJSON: json) }
+    }
+}

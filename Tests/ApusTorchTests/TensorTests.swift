@@ -1,0 +1,78 @@
+import Testing
+
+@testable import ApusTorch
+
+struct TensorTests {
+    @Test func arithmeticAndShapes() throws {
+        let a = try Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])
+        let b = try (a * 2 + a).reshaped([3, 2])
+        #expect(b.shape == [3, 2])
+        #expect(try b.values(as: Float.self) == [3, 6, 9, 12, 15, 18])
+        #expect(try a.transposed(0, 1).values(as: Float.self) == [1, 4, 2, 5, 3, 6])
+        #expect(try a.sum(1).values(as: Float.self) == [6, 15])
+        #expect(try a.to(.bfloat16).dtype == .bfloat16)
+    }
+
+    @Test func gradientsFlow() throws {
+        let x = try Tensor([1, 2, 3] as [Float])
+        try x.setRequiresGradient(true)
+        try (x * x).sum().backward()
+        #expect(try x.gradient?.values(as: Float.self) == [2, 4, 6])
+        let silent = try withoutGradients { try x * x }
+        #expect(!silent.requiresGradient)
+    }
+
+    @Test func aWrongShapeIsAnErrorAndTheProcessLives() throws {
+        let a = try Tensor.zeros([2, 3])
+        let b = try Tensor.zeros([4, 5])
+        let error = #expect(throws: TorchError.self) { try matmul(a, b) }
+        #expect(error?.message.contains("2x3") == true)
+        #expect(error?.message.contains("frame #") == false)
+        #expect(throws: TorchError.self) { try Tensor([1, 2, 3] as [Float], shape: [2, 2]) }
+        #expect(try (a + 1).sum().item() == 6)
+    }
+
+    @Test func exhaustedMemoryIsAnErrorAndMemoryComesBack() throws {
+        let before = Torch.liveTensors
+        let error = #expect(throws: TorchError.self) { try Tensor.empty([1 << 50], dtype: .float32) }
+        #expect(error?.kind == .outOfMemory)
+        #expect(Torch.liveTensors == before)
+        #expect(try Tensor.ones([8]).sum().item() == 8)
+    }
+
+    @Test func aBorrowedTensorKeepsItsOwnerAlive() throws {
+        final class Owner {
+            let memory = UnsafeMutablePointer<Float>.allocate(capacity: 4)
+            let onEnd: () -> Void
+            init(onEnd: @escaping () -> Void) {
+                self.onEnd = onEnd
+                memory.initialize(repeating: 7, count: 4)
+            }
+            deinit {
+                memory.deallocate()
+                onEnd()
+            }
+        }
+        var ended = false
+        do {
+            var owner: Owner? = Owner { ended = true }
+            let view = try Tensor.borrowing(
+                try #require(owner).memory, shape: [4], dtype: .float32, owner: try #require(owner))
+            owner = nil
+            #expect(!ended)
+            #expect(try view.sum().item() == 28)
+        }
+        #expect(ended)
+    }
+
+    @Test func generatorsRepeat() throws {
+        func draw(_ seed: UInt64) throws -> [Float] {
+            let x = try Tensor.zeros([16])
+            try x.fillNormal(generator: Generator(seed: seed))
+            return try x.values()
+        }
+        #expect(try draw(1) == draw(1))
+        #expect(try draw(1) != draw(2))
+        #expect(streamKey(1, 2, 3) != streamKey(1, 3, 2))
+    }
+}

@@ -1,0 +1,44 @@
+import ApusRecipes
+import Testing
+
+@testable import apus
+
+struct ProgramTests {
+    @Test func commandNames() throws {
+        #expect(
+            try Program.words(of: ["apus", "merge_lora", "--adapters", "a_b"]) == ["merge-lora", "--adapters", "a_b"])
+        #expect(try Program.words(of: ["apus"]) == [])
+        #expect(try Program.words(of: ["apus", "--version"]) == ["--version"])
+        #expect(try Program.words(of: ["apus", "help", "sft"]) == ["sft", "--help"])
+        #expect(try Program.words(of: ["apus", "help"]) == ["--help"])
+        #expect(try Program.words(of: []) == [])
+    }
+
+    /// `swift sft` starts `swift-sft`.
+    @Test func linkNames() throws {
+        #expect(try Program.words(of: ["/opt/bin/swift-sft", "--model", "m"]) == ["sft", "--model", "m"])
+        #expect(try Program.words(of: ["swift-merge-lora"]) == ["merge-lora"])
+    }
+
+    @Test func unknownCommands() {
+        #expect { try Program.words(of: ["apus", "sftt"]) } throws: { "\($0)".contains("Did you mean sft?") }
+        #expect { try Program.words(of: ["apus", "rlhf"]) } throws: { "\($0)".contains("Apus does not yet") }
+        #expect(throws: UsageError.self) { try Program.words(of: ["swift-build"]) }
+    }
+
+    @Test(
+        arguments: [
+            (["apus", "--version"], 0), (["apus", "sft", "--help"], 0), (["apus", "sft", "--help_all"], 0),
+            (["apus", "help", "infer"], 0), (["apus", "--nope"], 2), (["apus", "nope"], 2), (["apus", "pt"], 2),
+            (["apus", "sft"], 2), (["apus", "sft", "--nope"], 2), (["apus", "sft", "/nowhere.yaml"], 3),
+            (["apus", "sft", "--model", "m", "--dataset", "d", "--bf16", "--fp16"], 3),
+        ] as [([String], Int32)])
+    func exitCodes(arguments: [String], code: Int32) {
+        #expect(Program.exitCode(of: arguments) == code)
+    }
+
+    @Test func environment() {
+        let notices = Environment.apply([("LD_PRELOAD", "x.so"), ("A=B", "1"), ("", "1"), ("PATH", "nowhere")])
+        #expect(notices.count == 4)
+    }
+}
