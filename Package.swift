@@ -80,7 +80,7 @@ let package = Package(
             [
                 "ApusModels", "ApusGeneration", "ApusTraining", "ApusHub", "ApusLanguageModel", "ApusAdapters",
                 "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
-                "ApusJSON", yams,
+                "ApusJSON", crypto, yams,
             ]),
         // Floor 5
         program("apus", ["ApusRecipes", argumentParser]),

@@ -32,7 +32,7 @@ extension FileSystem {
             return try DirectoryManifest(parsing: Array(text))
         } catch let error as FileError where error.code == ENOENT {
             throw VerificationError(
-                folder: folder, file: name, problem: "missing: the folder was never completed, or was not written by Apus")
+                folder: folder, file: name, problem: "missing: the folder was not completed, or not written by Apus")
         } catch let error as FileError {
             throw VerificationError(folder: folder, file: name, problem: "unreadable (\(error))")
         } catch let error as ManifestError {

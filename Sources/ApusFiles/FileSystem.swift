@@ -131,7 +131,7 @@ extension FileSystem {
             let count = try file.read(into: chunk)
             if count == 0 { return data }
             guard data.count + count <= limit else { throw FileError("read", path, code: EFBIG) }
-            data.append(contentsOf: chunk[..<count])
+            data.append(contentsOf: UnsafeRawBufferPointer(rebasing: chunk[..<count]))
         }
     }
 }

@@ -5,7 +5,8 @@ import Foundation
 /// The system drops the lock when the process ends, however it ends; the file stays.
 package final class FolderLock: Sendable {
     package static let fileName = ".lock"
-    private let lock: any FileLock
+    /// Nil on a disk without locks (some cluster file systems): nobody is kept out there.
+    private let lock: (any FileLock)?
 
     /// Locks an existing folder.
     ///
@@ -13,11 +14,16 @@ package final class FolderLock: Sendable {
     package init(_ folder: String, fileSystem: any FileSystem = LocalFileSystem()) throws {
         let path = FilePath.join(folder, Self.fileName)
         let file = try fileSystem.open(path, .append)
-        guard let lock = try fileSystem.lock(path) else {
+        do {
+            lock = try fileSystem.lock(path)
+        } catch let error as FileError where error.code == ENOTSUP {
+            lock = nil
+            return
+        }
+        guard lock != nil else {
             let owner = try? fileSystem.contents(of: path, limit: 4096)
             throw FolderInUse(folder: folder, owner: owner.map { String(decoding: $0, as: UTF8.self) } ?? "")
         }
-        self.lock = lock
         try file.truncate(to: 0)
         let owner = "process \(ProcessInfo.processInfo.processIdentifier) on \(HostName.current)"
         try Array(owner.utf8).withUnsafeBytes { try file.write($0) }
@@ -26,7 +32,7 @@ package final class FolderLock: Sendable {
 
     /// Lets others have the folder. Also happens when the value goes away.
     package func release() {
-        lock.release()
+        lock?.release()
     }
 }
 

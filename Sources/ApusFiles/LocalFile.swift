@@ -58,7 +58,9 @@ final class LocalFile: OpenFile {
     static func freeSpace(_ path: String) throws -> Int64 {
         var info = statvfs()
         guard statvfs(path, &info) == 0 else { throw FileError("ask for the free space of", path, code: errno) }
-        return Int64(clamping: UInt64(info.f_bavail).multipliedReportingOverflow(by: UInt64(info.f_frsize)).partialValue)
+        let (bytes, overflow) = Int64(clamping: info.f_bavail)
+            .multipliedReportingOverflow(by: Int64(clamping: info.f_frsize))
+        return overflow ? .max : bytes
     }
 
     // macOS refuses transfers of 2 GiB and more; Linux cuts them.

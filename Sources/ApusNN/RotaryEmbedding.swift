@@ -95,9 +95,10 @@ package struct RotaryEmbedding: Sendable, Equatable {
         high = Swift.min(high, Double(size - 1))
         if low == high { high += 0.001 }
         return plain.enumerated().map { index, frequency in
-            let ramp = Swift.min(Swift.max((Double(index) - low) / (high - low), 0), 1)
-            let extrapolated = 1 - ramp
-            return Float(Double(frequency) / yarn.factor * (1 - extrapolated) + Double(frequency) * extrapolated)
+            let ramp = (Float(index) - Float(low)) / Float(high - low)
+            let extrapolated = 1 - Swift.min(Swift.max(ramp, 0), 1)
+            let interpolated = 1 / (Float(yarn.factor) * (1 / frequency))
+            return interpolated * (1 - extrapolated) + frequency * extrapolated
         }
     }
 

@@ -7,8 +7,11 @@
 /// Many templates rewrite history: they drop earlier thoughts, move the system text into the last user turn, or end
 /// the whole text with a token of its own. Then the two texts are aligned at one message instead: its content is
 /// replaced by a marker in both, and what stays the same from the end backwards begins, in both, right behind that
-/// content. What the shorter text has from there on must be what the whole text has there. Nothing is guessed: where
-/// this fails, an error names the message.
+/// content. What the shorter text has from there on must be what the whole text has there.
+///
+/// Nothing is guessed. A change to the message before a turn must leave the text from the turn's beginning on as it
+/// is, and a change to the message after it the text up to its end. Where any of this fails, an error names the
+/// message.
 struct ChatBoundaryFinder {
     private let template: ChatTemplate
     private let context: ChatContext
@@ -49,6 +52,7 @@ struct ChatBoundaryFinder {
             guard (spans.last?.range.upperBound ?? 0) <= start, start <= end else {
                 throw ChatBoundaryError(turn: turn, reason: "its text overlaps that of another message")
             }
+            try verify(start..<end, of: turn)
             spans.append((start..<end, weights[turn] ?? false))
         }
         return spans
@@ -131,6 +135,34 @@ struct ChatBoundaryFinder {
     private func startOfThought(in tail: [UInt8]) -> Int? {
         let tail = JinjaText(tail)
         return Self.thoughts.compactMap { tail.firstOffset(of: $0.bytes, in: 0..<tail.bytes.count) }.min()
+    }
+
+    /// Changes the neighbours of a turn and looks whether the text changes only outside of it.
+    private func verify(_ span: Range<Int>, of turn: Int) throws {
+        if turn > 0, let changed = try textWithChange(in: turn - 1, turn: turn),
+            commonSuffix(text, changed) < text.count - span.lowerBound
+        {
+            throw ChatBoundaryError(turn: turn, reason: "its text depends on the message before it")
+        }
+        if turn + 1 < context.messages.count, let changed = try textWithChange(in: turn + 1, turn: turn),
+            commonPrefix(text, changed) < span.upperBound
+        {
+            throw ChatBoundaryError(turn: turn, reason: "its text depends on the message after it")
+        }
+    }
+
+    /// The whole text with the marker in the middle of one message; nil where the message has no text to change, or
+    /// the template does not take the change.
+    private func textWithChange(in message: Int, turn: Int) throws -> [UInt8]? {
+        guard case .dictionary(let fields) = context.messages[message], let content = fields["content"]?.text,
+            content.count > 1
+        else { return nil }
+        // The ends stay: templates look at them to recognise tool responses, for example.
+        let middle = content.byteOffset(ofScalar: content.count / 2)
+        let changed = JinjaText(content.bytes[..<middle] + marker.bytes + content.bytes[middle...])
+        var messages = context.messages
+        messages[message] = try setting("content", to: .text(changed), in: messages[message])
+        return try? rendering(messages, addGenerationPrompt: false, turn: turn).bytes
     }
 
     // MARK: - Alignment

@@ -9,10 +9,12 @@ struct JinjaArgumentList: Sendable {
         positional + named.map(\.value) + [spread, spreadNamed].compactMap { $0 }
     }
 
-    func evaluate(_ interpreter: JinjaInterpreter) throws -> JinjaArguments {
+    /// - Parameter caller: What the body of a `call` block adds to the named arguments.
+    func evaluate(_ interpreter: JinjaInterpreter, caller: JinjaMacro? = nil) throws -> JinjaArguments {
         var arguments = JinjaArguments()
         for expression in positional { arguments.positional.append(try expression.evaluate(interpreter)) }
         for (name, expression) in named { arguments.named.append((name, try expression.evaluate(interpreter))) }
+        if let caller { arguments.named.append(("caller", .object(caller))) }
         if let spread {
             arguments.positional += try interpreter.items(of: spread.evaluate(interpreter))
         }
@@ -51,8 +53,7 @@ final class JinjaCall: JinjaExpression {
     func evaluate(_ interpreter: JinjaInterpreter, caller: JinjaMacro?) throws -> JinjaValue {
         try interpreter.enter(line)
         let function = try callee.evaluate(interpreter)
-        var values = try arguments.evaluate(interpreter)
-        if let caller { values.named.append(("caller", .object(caller))) }
+        let values = try arguments.evaluate(interpreter, caller: caller)
         interpreter.line = line
         return try interpreter.call(function, values)
     }

@@ -96,7 +96,8 @@ extension JinjaFilters {
 
     private static let round: Function = { interpreter, value, arguments in
         let values = try arguments.matched("round", ["precision", "method"])
-        let precision = try values[0].integer("precision", default: 0)
+        let isToInteger = values[0]?.isNone ?? false
+        let precision = isToInteger ? 0 : try values[0].integer("precision", default: 0)
         let method = try values[1]?.requiredText("method") ?? "common"
         if case .undefined(let undefined) = value { throw undefined.error }
         guard ["common", "ceil", "floor"].contains(method) else {
@@ -108,12 +109,19 @@ extension JinjaFilters {
         guard (-400...400).contains(precision) else { throw JinjaError.limit("a precision of \(precision) is too large") }
         let scale = pow(10.0, Double(precision))
         if method != "common" {
+            guard !isToInteger else { throw JinjaError.value("precision must be an integer, not 'NoneType'") }
             let scaled = number * scale
             guard scaled.isFinite else { throw JinjaError.value("cannot convert float to integer") }
             return .double((method == "ceil" ? scaled.rounded(.up) : scaled.rounded(.down)) / scale)
         }
         if let integer = value.integer {
             return .int(precision >= 0 ? integer : try rounded(integer, digits: -precision))
+        }
+        if isToInteger {
+            guard let integer = Int(exactly: number.rounded(.toNearestOrEven)) else {
+                throw JinjaError.value("the integer does not fit into 64 bits")
+            }
+            return .int(integer)
         }
         guard number.isFinite else { return value }
         if precision >= 0 { return .double(Double(String(format: "%.\(precision)f", number)) ?? number) }

@@ -129,14 +129,15 @@ extension JinjaFilters {
 
     private static let truncate: Function = { interpreter, value, arguments in
         let values = try arguments.matched("truncate", ["length", "killwords", "end", "leeway"])
-        let text = try value.requiredText("the value of truncate")
         let length = try values[0].integer("length", default: 255)
         let end = try values[2]?.requiredText("end") ?? "..."
         let leeway = try values[3].flatMap { $0.isNone ? nil : $0 }.integer("leeway", default: 5)
         guard length >= end.count else { throw JinjaError.value("expected length >= \(end.count), got \(length)") }
         guard leeway >= 0 else { throw JinjaError.value("expected leeway >= 0, got \(leeway)") }
+        // Anything with a length passes when it is short enough.
+        if let count = try interpreter.length(of: value), count - leeway <= length { return value }
+        let text = try value.requiredText("the value of truncate")
         try interpreter.charge(bytes: text.bytes.count, times: 4)
-        if text.count - leeway <= length { return .text(text) }
         var head = try text.sliced(start: 0, stop: length - end.count, step: nil)
         if !(try values[1].isTrue(default: false)) { head = head.splitFromEnd(on: " ", limit: 1)[0] }
         return .text(JinjaText(head.bytes + end.bytes, isMarkup: text.isMarkup))

@@ -52,9 +52,17 @@ final class JinjaFor: JinjaStatement {
         defer { loop.finish() }
         // As in jinja2, `else` also runs when no turn reached the end of the body.
         var finishedATurn = false
+        let unset = interpreter.unsetNames(scope)
+        var turn = JinjaScope(parent: interpreter.scope, unset: unset)
         while let item = try loop.advance() {
             try interpreter.enter(line)
-            let completion = try interpreter.inScope(scope) {
+            // A macro may have kept the scope of the last turn.
+            if isKnownUniquelyReferenced(&turn) {
+                turn.reset(unset: unset)
+            } else {
+                turn = JinjaScope(parent: interpreter.scope, unset: unset)
+            }
+            let completion = try interpreter.inScope(turn) {
                 interpreter.scope.set(loopName, .object(loop))
                 try interpreter.assign(target, item)
                 return try body.execute(interpreter)

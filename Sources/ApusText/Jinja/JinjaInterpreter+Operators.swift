@@ -45,8 +45,7 @@ extension JinjaInterpreter {
 
     private func repeated(_ text: JinjaText, _ count: Int) throws -> JinjaText {
         try charge(bytes: text.bytes.count, times: count)
-        if text.isEmpty { return text }
-        return JinjaText(Array(repeatElement(text.bytes, count: max(count, 0)).joined()), isMarkup: text.isMarkup)
+        return text.isEmpty ? text : JinjaText(text.bytes.repeated(count), isMarkup: text.isMarkup)
     }
 
     private func repeated(_ items: JinjaList, _ value: JinjaValue, _ count: Int) throws -> JinjaValue {
@@ -221,7 +220,7 @@ extension JinjaInterpreter {
         switch container {
         case .text(let text):
             let part = try member.requiredText("the left side of 'in' a string")
-            try charge(bytes: text.bytes.count)
+            try charge(bytes: text.bytes.count, times: 2)
             return text.contains(part)
         case .dictionary(let dictionary):
             guard JinjaKey.isHashable(member) else {

@@ -142,8 +142,12 @@ final class JinjaInterpreter {
     }
 
     func inScope(_ number: Int, _ body: () throws -> JinjaCompletion) throws -> JinjaCompletion {
+        try inScope(JinjaScope(parent: scope, unset: template.unsetNames[number]), body)
+    }
+
+    func inScope(_ inner: JinjaScope, _ body: () throws -> JinjaCompletion) throws -> JinjaCompletion {
         let outer = scope
-        scope = JinjaScope(parent: outer, unset: template.unsetNames[number])
+        scope = inner
         defer { scope = outer }
         return try body()
     }

@@ -8,7 +8,7 @@ public struct JinjaLimits: Sendable, Equatable {
     /// Nested constructs in the source, and nodes between the root of one expression and its deepest leaf.
     public var sourceDepth = 128
     /// Nodes evaluated, loop turns and comparisons in one rendering.
-    public var steps = 5_000_000
+    public var steps = 3_000_000
     /// Bytes of strings and lists made or scanned in one rendering, thrown away ones included.
     public var workBytes = 256 << 20
     /// Bytes of rendered text.

@@ -37,6 +37,13 @@ final class JinjaScope {
         }
     }
 
+    /// Makes the scope as new, for the next turn of a loop.
+    func reset(unset: [Int]) {
+        names.removeAll(keepingCapacity: true)
+        values.removeAll(keepingCapacity: true)
+        for name in unset { set(name, .undefined(Self.unset)) }
+    }
+
     /// Lets go of all values; ends reference cycles when a rendering is over.
     func clear() {
         names = []

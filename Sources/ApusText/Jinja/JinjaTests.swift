@@ -114,7 +114,12 @@ enum JinjaTests {
         "divisibleby": remainder("divisibleby", of: nil, equals: 0),
         "lower": casing { $0.isLowercase },
         "upper": casing { $0.isUppercase },
-        "filter": { _, value, _ in JinjaFilters.table[value.text?.string ?? ""] != nil },
-        "test": { _, value, _ in table[value.text?.string ?? ""] != nil },
+        "filter": { _, value, _ in try isName(value) { JinjaFilters.table[$0] != nil } },
+        "test": { _, value, _ in try isName(value) { table[$0] != nil } },
     ]
+
+    private static func isName(_ value: JinjaValue, _ isKnown: (String) -> Bool) throws -> Bool {
+        guard JinjaKey.isHashable(value) else { throw JinjaError.value("unhashable type: '\(value.typeName)'") }
+        return value.text.map { isKnown($0.string) } ?? false
+    }
 }

@@ -56,3 +56,15 @@ extension JinjaText: Comparable {
 extension JinjaText: ExpressibleByStringLiteral {
     init(stringLiteral value: String) { self.init(value) }
 }
+
+extension [UInt8] {
+    /// The bytes `count` times, none for a negative count.
+    func repeated(_ count: Int) -> [UInt8] {
+        if count <= 0 { return [] }
+        if self.count == 1 { return [UInt8](repeating: self[0], count: count) }
+        var result: [UInt8] = []
+        result.reserveCapacity(self.count * count)
+        for _ in 0..<count { result += self }
+        return result
+    }
+}

@@ -296,9 +296,7 @@ enum JinjaTextMethods {
         try interpreter.charge(bytes: fill.bytes.count, times: gap)
         try interpreter.charge(bytes: text.bytes.count)
         let (left, right) = sides(gap, width)
-        let bytes =
-            Array(repeatElement(fill.bytes, count: left).joined()) + text.bytes
-            + Array(repeatElement(fill.bytes, count: right).joined())
+        let bytes = fill.bytes.repeated(left) + text.bytes + fill.bytes.repeated(right)
         return .text(JinjaText(bytes, isMarkup: text.isMarkup))
     }
 

@@ -187,7 +187,7 @@ struct FormatSpecification {
         let gap = max(width - body.count - prefix.count, 0)
         try interpreter.charge(bytes: fill.bytes.count, times: gap)
         try interpreter.charge(bytes: body.bytes.count)
-        func padding(_ count: Int) -> [UInt8] { Array(repeatElement(fill.bytes, count: count).joined()) }
+        func padding(_ count: Int) -> [UInt8] { fill.bytes.repeated(count) }
         switch alignment {
         case "<": return JinjaText(prefix + body.bytes + padding(gap))
         case "^": return JinjaText(padding(gap / 2) + prefix + body.bytes + padding(gap - gap / 2))

@@ -57,11 +57,13 @@ struct AddedVocabulary: Sendable {
         normalizedTrie = TokenTrie()
         for (id, token) in tokens {
             let content = token.isNormalized ? spelling(of: id) ?? [] : Array(token.content.utf8)
-            let other = token.isNormalized
+            let other =
+                token.isNormalized
                 ? normalizedTrie.insert(content, id: id) : plainTrie.insert(content, id: id)
             if let other {
                 throw TokenizerError(
-                    source, "the added tokens \(token.content.debugDescription) (id \(id)) and id \(other) are the same "
+                    source,
+                    "the added tokens \(token.content.debugDescription) (id \(id)) and id \(other) are the same "
                         + "after normalisation; make one of them \"normalized\": false")
             }
         }

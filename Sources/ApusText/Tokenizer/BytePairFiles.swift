@@ -96,7 +96,8 @@ struct MergeBuilder {
     mutating func append(line: UnsafeBufferPointer<UInt8>) throws {
         guard let space = line.firstIndex(of: 0x20), !line[(space + 1)...].contains(0x20) else {
             throw TokenizerError(
-                source, "merge \(merges.count + 1), \(BytePairFiles.describe(line)), is not two tokens with a space between")
+                source,
+                "merge \(merges.count + 1), \(BytePairFiles.describe(line)), is not two tokens with a space between")
         }
         try append(line[..<space], line[(space + 1)...])
     }
@@ -115,7 +116,8 @@ struct MergeBuilder {
         guard let leftID, let rightID, let result else {
             let missing = leftID == nil ? Array(left) : rightID == nil ? Array(right) : joined
             throw TokenizerError(
-                source, "merge \(merges.count + 1) needs the token \(BytePairFiles.describe(missing)), "
+                source,
+                "merge \(merges.count + 1) needs the token \(BytePairFiles.describe(missing)), "
                     + "which is not in the vocabulary")
         }
         guard merges.count < MergeTable.limit else {

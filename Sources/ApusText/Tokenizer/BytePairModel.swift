@@ -21,23 +21,28 @@ final class BytePairModel: TokenModel {
 
     /// What the first symbols of a piece are.
     private enum Alphabet: Sendable {
-        /// Each byte is a symbol. `pairRanks` holds the rank of every pair of bytes; `words`, where merges are
-        /// ignored for whole tokens, the tokens by the bytes they stand for.
-        case bytes(ids: [Int32], pairRanks: [UInt32], words: Vocabulary?)
+        /// Each byte is a symbol; -1 in `ids` marks one that the vocabulary lacks, which is left out. `pairRanks` holds
+        /// the rank of every pair of bytes; `words`, where merges are ignored for whole tokens, the tokens by the bytes
+        /// they stand for.
+        case bytes(ids: [Int32], lacksSome: Bool, pairRanks: [UInt32], words: Vocabulary?)
         /// Each scalar of the piece is looked up. `bytes` holds the ids of `<0x00>`… for the byte fallback.
         case scalars(bytes: [Int32?])
     }
 
     /// Whether the model can take the bytes of a text itself instead of their spelling in the byte alphabet.
     static func takesBytes(_ vocabulary: Vocabulary, _ options: Options) -> Bool {
-        options.continuingPrefix.isEmpty && options.endSuffix.isEmpty && !byteIDs(vocabulary).contains(nil)
+        guard options.continuingPrefix.isEmpty, options.endSuffix.isEmpty else { return false }
+        return (options.unknownID == nil && !options.fallsBackToBytes) || knowsAllBytes(vocabulary)
     }
 
-    private static func byteIDs(_ vocabulary: Vocabulary) -> [Int32?] {
+    /// Whether every byte has a token; vocabularies made from little text lack the rarest.
+    static func knowsAllBytes(_ vocabulary: Vocabulary) -> Bool { !byteIDs(vocabulary).contains(-1) }
+
+    private static func byteIDs(_ vocabulary: Vocabulary) -> [Int32] {
         (0...255).map { byte in
             var spelling: [UInt8] = []
             ByteAlphabet.spell(UInt8(byte), into: &spelling)
-            return vocabulary.id(of: spelling)
+            return vocabulary.id(of: spelling) ?? -1
         }
     }
 
@@ -54,24 +59,27 @@ final class BytePairModel: TokenModel {
                 })
             return
         }
-        let ids = Self.byteIDs(vocabulary).map { $0 ?? 0 }
+        let ids = Self.byteIDs(vocabulary)
         var pairRanks = [UInt32](repeating: MergeTable.none, count: 1 << 16)
-        for left in 0...255 {
-            for right in 0...255 { pairRanks[left << 8 | right] = merges.rank(ids[left], ids[right]) }
+        for left in 0...255 where ids[left] >= 0 {
+            for right in 0...255 where ids[right] >= 0 {
+                pairRanks[left << 8 | right] = merges.rank(ids[left], ids[right])
+            }
         }
         var words: Vocabulary?
         if options.ignoresMerges {
             var spelled = Vocabulary(expectedCount: vocabulary.count)
             for id in 0..<Int32(vocabulary.idBound) {
                 var bytes: [UInt8] = []
-                guard let token = vocabulary.token(of: id), ByteAlphabet.append(bytesSpelledBy: token, to: &bytes) else {
+                guard let token = vocabulary.token(of: id), ByteAlphabet.append(bytesSpelledBy: token, to: &bytes)
+                else {
                     continue
                 }
                 _ = bytes.withUnsafeBufferPointer { spelled.insert($0, id: id) }
             }
             words = spelled
         }
-        alphabet = .bytes(ids: ids, pairRanks: pairRanks, words: words)
+        alphabet = .bytes(ids: ids, lacksSome: ids.contains(-1), pairRanks: pairRanks, words: words)
     }
 
     func encode(
@@ -99,9 +107,12 @@ final class BytePairModel: TokenModel {
         _ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch
     ) {
         switch alphabet {
-        case .bytes(let byteIDs, let pairRanks, let words):
+        case .bytes(let byteIDs, let lacksSome, let pairRanks, let words):
             if let words, let id = words.id(of: word) {
                 ids.append(id)
+            } else if lacksSome, word.contains(where: { byteIDs[Int($0)] < 0 }) {
+                WordSymbols.mergeLong(
+                    word.map { byteIDs[Int($0)] }.filter { $0 >= 0 }, merges: merges, into: &ids)
             } else if word.count <= WordSymbols.shortLimit {
                 byteIDs.withUnsafeBufferPointer { byteIDs in
                     pairRanks.withUnsafeBufferPointer { pairRanks in

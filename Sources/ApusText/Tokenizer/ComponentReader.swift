@@ -15,7 +15,9 @@ struct ComponentReader {
         case "Lowercase": return [.lowercase]
         case "ByteLevel": return [.byteLevel]
         case "Strip":
-            return [.strip(left: try flag(value, "strip_left", "Strip"), right: try flag(value, "strip_right", "Strip"))]
+            return [
+                .strip(left: try flag(value, "strip_left", "Strip"), right: try flag(value, "strip_right", "Strip"))
+            ]
         case "Prepend": return [.prepend(try text(value, "prepend", "Prepend"))]
         case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
         case let type:
@@ -35,8 +37,9 @@ struct ComponentReader {
             return Self.byteLevel(addsPrefixSpace: addsSpace, usesRegex: usesRegex)
         case "Split":
             guard let name = value["behavior"]?.stringValue, let behavior = SplitBehavior(rawValue: name) else {
-                throw fault("pre_tokenizer \"Split\" needs a \"behavior\": Removed, Isolated, MergedWithPrevious, "
-                    + "MergedWithNext or Contiguous")
+                throw fault(
+                    "pre_tokenizer \"Split\" needs a \"behavior\": Removed, Isolated, MergedWithPrevious, "
+                        + "MergedWithNext or Contiguous")
             }
             return [.split(try matcher(value, "Split"), behavior, inverted: try flag(value, "invert", "Split"))]
         case "Digits":
@@ -45,7 +48,7 @@ struct ComponentReader {
         case "Whitespace": return [.split(.betweenWords, .removed, inverted: false)]
         case "WhitespaceSplit": return [.split(.whitespace, .removed, inverted: false)]
         case "CharDelimiterSplit":
-            return [.split(.literal(try text(value, "delimiter", "CharDelimiterSplit")), .removed, inverted: false)]
+            return [.split(.literal(try scalar(value, "delimiter", "CharDelimiterSplit")), .removed, inverted: false)]
         case let type:
             throw unsupported(
                 "pre_tokenizer", type,
@@ -99,13 +102,15 @@ struct ComponentReader {
                 let ids = try ids.map { try id($0, "special_tokens") }
                 if sequences == 0 { before += ids } else { after += ids }
             } else {
-                throw fault("post_processor \"TemplateProcessing\" has a piece in \"single\" that is neither a "
-                    + "\"Sequence\" nor a \"SpecialToken\" listed in \"special_tokens\"")
+                throw fault(
+                    "post_processor \"TemplateProcessing\" has a piece in \"single\" that is neither a "
+                        + "\"Sequence\" nor a \"SpecialToken\" listed in \"special_tokens\"")
             }
         }
         guard sequences == 1 else {
-            throw fault("post_processor \"TemplateProcessing\" must have the sequence A once in \"single\", "
-                + "not \(sequences) times")
+            throw fault(
+                "post_processor \"TemplateProcessing\" must have the sequence A once in \"single\", "
+                    + "not \(sequences) times")
         }
         return (before, after)
     }
@@ -132,7 +137,7 @@ struct ComponentReader {
             guard let start = value["start"]?.intValue, let stop = value["stop"]?.intValue, start >= 0, stop >= 0 else {
                 throw fault("decoder \"Strip\" needs \"start\" and \"stop\", 0 or more")
             }
-            return [.strip(scalar: try text(value, "content", "Strip"), start: start, stop: stop)]
+            return [.strip(scalar: try scalar(value, "content", "Strip"), start: start, stop: stop)]
         case let type:
             throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Replace, Strip and Sequence")
         }
@@ -186,6 +191,13 @@ struct ComponentReader {
 
     private func text(_ value: JSONValue, _ key: String, _ component: String) throws -> [UInt8] {
         guard let text = value[key]?.stringValue else { throw fault("\"\(component)\" needs the string \"\(key)\"") }
+        return Array(text.utf8)
+    }
+
+    private func scalar(_ value: JSONValue, _ key: String, _ component: String) throws -> [UInt8] {
+        guard let text = value[key]?.stringValue, text.unicodeScalars.count == 1 else {
+            throw fault("\"\(component)\" needs \"\(key)\", a single character")
+        }
         return Array(text.utf8)
     }
 

@@ -6,11 +6,11 @@ final class EncodingScratch {
     let secondNormalized = ByteBuffer()
     let firstRewrite = ByteBuffer()
     let secondRewrite = ByteBuffer()
+    /// The pieces of the text at hand.
     var pieces: [Stretch] = []
-    var splitPieces: [Stretch] = []
-    var stretches: [Stretch] = []
+    var sparePieces: [Stretch] = []
     let cache = WordCache()
-    var word = WordSymbols()
+    let word = WordSymbols()
 }
 
 /// Hands each running encode a scratch of its own, so that threads share nothing but one short lock per call.

@@ -69,7 +69,8 @@ extension GGUFVocabulary {
             return Recipe(splits: [split(.o200k(.gpt4o))])
         case let name:
             throw TokenizerError(
-                Self.source, "tokenizer.ggml.pre \(name.debugDescription) is not supported; supported are gpt-2, "
+                Self.source,
+                "tokenizer.ggml.pre \(name.debugDescription) is not supported; supported are gpt-2, "
                     + "smollm, starcoder, refact, qwen2, qwen35, llama-bpe, tekken, gpt-4o and their aliases. Use the "
                     + "model's Hugging Face folder with its tokenizer.json")
         }
@@ -78,7 +79,8 @@ extension GGUFVocabulary {
     fileprivate func parts() throws -> TokenizerParts {
         guard model == "gpt2" else {
             throw TokenizerError(
-                Self.source, "tokenizer.ggml.model \(model.debugDescription) is not supported; only byte-level "
+                Self.source,
+                "tokenizer.ggml.model \(model.debugDescription) is not supported; only byte-level "
                     + "byte-pair encoding (\"gpt2\") is. Use the model's Hugging Face folder with its tokenizer.json")
         }
         guard tokenTypes.isEmpty || tokenTypes.count == tokens.count else {

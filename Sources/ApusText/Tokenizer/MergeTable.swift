@@ -3,7 +3,7 @@ struct MergeTable: Sendable {
     /// The rank of a pair that does not merge.
     static let none = UInt32.max
     /// Ranks stay below this to fit the packed keys.
-    static let limit = 1 << 22
+    static let limit = 1 << 22 - 1
 
     /// Open addressing; left id in bits 43…63, right id in bits 22…42, rank in bits 0…21. All ones is empty.
     private var slots: [UInt64]

@@ -5,7 +5,8 @@ import Synchronization
 /// A regular expression compiled as PyPI `tokenizers` compiles it: Oniguruma, UTF-8, Ruby syntax.
 ///
 /// The installed Oniguruma may know another Unicode version than the one in `tokenizers`, so general categories, `\w`
-/// and `\d` are redirected to properties made from our own tables. Matching is thread-safe.
+/// and `\d` are redirected to properties made from our own tables; scripts and long names of properties are not.
+/// Matching is thread-safe.
 final class OnigurumaRegex: @unchecked Sendable {
     private let regex: OnigRegex
 
@@ -42,7 +43,8 @@ final class OnigurumaRegex: @unchecked Sendable {
 
     /// Calls `body` with start and end of every match, empty ones included, from left to right.
     ///
-    /// As the Rust binding of `tokenizers` does, an empty match right after another match is passed over.
+    /// As the Rust binding of `tokenizers` does, an empty match right after another match is passed over. A pattern that
+    /// backtracks beyond Oniguruma's limit finds no more matches.
     func forEachMatch(in text: UnsafeBufferPointer<UInt8>, _ body: (Int, Int) -> Void) {
         guard let base = text.baseAddress, let region = onig_region_new() else { return }
         defer { onig_region_free(region, 1) }
@@ -81,19 +83,24 @@ private enum OnigurumaProperties {
 
     /// Oniguruma takes 20 user-defined properties; these are the ones that grew with the versions of Unicode.
     private static let categories: [String: Set<GeneralCategory>] = [
-        "L": [.Lu, .Ll, .Lt, .Lm, .Lo], "Lu": [.Lu], "Ll": [.Ll], "Lm": [.Lm], "Lo": [.Lo],
-        "M": [.Mn, .Mc, .Me], "Mn": [.Mn], "Mc": [.Mc],
-        "N": [.Nd, .Nl, .No], "Nd": [.Nd], "No": [.No],
-        "P": [.Pc, .Pd, .Ps, .Pe, .Pi, .Pf, .Po], "Po": [.Po],
-        "S": [.Sm, .Sc, .Sk, .So], "So": [.So], "Sm": [.Sm],
+        "L": [.lu, .ll, .lt, .lm, .lo], "Lu": [.lu], "Ll": [.ll], "Lm": [.lm], "Lo": [.lo],
+        "M": [.mn, .mc, .me], "Mn": [.mn], "Mc": [.mc],
+        "N": [.nd, .nl, .no], "Nd": [.nd], "No": [.no],
+        "P": [.pc, .pd, .ps, .pe, .pi, .pf, .po], "Po": [.po],
+        "S": [.sm, .sc, .sk, .so], "So": [.so], "Sm": [.sm],
     ]
 
     private static func name(_ category: String) -> String { "apus\(category.lowercased())" }
 
     static func define() {
         for (category, members) in categories { define(name(category)) { members.contains($0) } }
-        define(name("w"), adding: [0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE, 0x24B6...0x24E9, 0x1F130...0x1F149,
-                                   0x1F150...0x1F169, 0x1F170...0x1F189]) {
+        define(
+            name("w"),
+            adding: [
+                0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE, 0x24B6...0x24E9, 0x1F130...0x1F149,
+                0x1F150...0x1F169, 0x1F170...0x1F189,
+            ]
+        ) {
             $0.scalarClass.contains(.word)
         }
     }

@@ -8,7 +8,7 @@ enum PreTokenizer: Sendable {
 }
 
 extension [PreTokenizer] {
-    /// Cuts a text into pieces.
+    /// Cuts a text into `scratch.pieces`.
     ///
     /// - Returns: The text that the pieces index, which is another one where a step has rewritten it.
     func apply(
@@ -17,60 +17,58 @@ extension [PreTokenizer] {
         var text = text
         var output = scratch.firstRewrite
         var spare = scratch.secondRewrite
-        scratch.pieces.removeAll(keepingCapacity: true)
-        guard text.count > 0 else { return text }
-        scratch.pieces.append(Stretch(start: 0, end: text.count, isMatch: false))
+        // Arrays of a class pay for a check at every access, so the loops work on local ones.
+        var pieces: [Stretch] = []
+        var nextPieces: [Stretch] = []
+        swap(&pieces, &scratch.pieces)
+        swap(&nextPieces, &scratch.sparePieces)
+        pieces.removeAll(keepingCapacity: true)
+        if text.count > 0 { pieces.append(Stretch(start: 0, end: text.count, isMatch: false)) }
         for step in self {
+            nextPieces.removeAll(keepingCapacity: true)
             switch step {
+            case .split(let matcher, .isolated, _):
+                for piece in pieces {
+                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
+                    matcher.appendStretches(of: part, offset: piece.start, to: &nextPieces)
+                }
+                if case .regex = matcher { nextPieces.removeAll { $0.start == $0.end } }
             case .split(let matcher, let behavior, let inverted):
-                split(text, scratch, matcher, behavior, inverted)
+                for piece in pieces {
+                    var stretches: [Stretch] = []
+                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
+                    matcher.appendStretches(of: part, offset: piece.start, to: &stretches)
+                    behavior.apply(to: &stretches, inverted: inverted)
+                    for stretch in stretches where stretch.start < stretch.end { nextPieces.append(stretch) }
+                }
             case .prefixSpace, .byteLevel:
                 output.removeAll()
-                for index in scratch.pieces.indices {
-                    let piece = scratch.pieces[index]
+                for piece in pieces {
                     let start = output.count
-                    if case .byteLevel = step {
-                        var spelled: [UInt8] = []
-                        for byte in text[piece.start..<piece.end] { ByteAlphabet.spell(byte, into: &spelled) }
-                        output.append(spelled)
-                    } else {
-                        if text[piece.start] != UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
-                        output.append(UnsafeBufferPointer(rebasing: text[piece.start..<piece.end]))
-                    }
-                    scratch.pieces[index] = Stretch(start: start, end: output.count, isMatch: false)
+                    step.rewrite(UnsafeBufferPointer(rebasing: text[piece.start..<piece.end]), into: output)
+                    nextPieces.append(Stretch(start: start, end: output.count, isMatch: false))
                 }
                 text = output.contents
-                Swift.swap(&output, &spare)
+                swap(&output, &spare)
             }
+            swap(&pieces, &nextPieces)
         }
+        swap(&pieces, &scratch.pieces)
+        swap(&nextPieces, &scratch.sparePieces)
         return text
     }
+}
 
-    private func split(
-        _ text: UnsafeBufferPointer<UInt8>, _ scratch: EncodingScratch, _ matcher: SplitMatcher,
-        _ behavior: SplitBehavior, _ inverted: Bool
-    ) {
-        // The common case, a single step that keeps every stretch, writes the pieces directly.
-        if scratch.pieces.count == 1, case .isolated = behavior {
-            let whole = scratch.pieces[0]
-            if whole.start == 0, whole.end == text.count {
-                scratch.pieces.removeAll(keepingCapacity: true)
-                matcher.stretches(of: text, into: &scratch.pieces)
-                if case .regex = matcher { scratch.pieces.removeAll { $0.start == $0.end } }
-                return
-            }
+extension PreTokenizer {
+    /// Appends a piece as this step rewrites it.
+    fileprivate func rewrite(_ piece: UnsafeBufferPointer<UInt8>, into output: ByteBuffer) {
+        if case .byteLevel = self {
+            var spelled: [UInt8] = []
+            for byte in piece { ByteAlphabet.spell(byte, into: &spelled) }
+            output.append(spelled)
+        } else {
+            if piece.first != UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
+            output.append(piece)
         }
-        scratch.splitPieces.removeAll(keepingCapacity: true)
-        for piece in scratch.pieces {
-            scratch.stretches.removeAll(keepingCapacity: true)
-            let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
-            matcher.stretches(of: part, into: &scratch.stretches)
-            behavior.apply(to: &scratch.stretches, inverted: inverted)
-            for stretch in scratch.stretches where stretch.start < stretch.end {
-                scratch.splitPieces.append(
-                    Stretch(start: piece.start + stretch.start, end: piece.start + stretch.end, isMatch: false))
-            }
-        }
-        swap(&scratch.pieces, &scratch.splitPieces)
     }
 }

@@ -28,60 +28,64 @@ enum SplitMatcher: Sendable {
     }
 
     /// Appends the stretches of a text, gaps between matches included, so that they cover it.
-    func stretches(of text: UnsafeBufferPointer<UInt8>, into result: inout [Stretch]) {
+    ///
+    /// - Parameter offset: What to add to every position.
+    func appendStretches(of text: UnsafeBufferPointer<UInt8>, offset: Int = 0, to result: inout [Stretch]) {
         guard let base = text.baseAddress, text.count > 0 else { return }
         switch self {
-        case .gpt2: scan(base, text.count, GPT2Scanner(), into: &result)
-        case .cl100k(let scanner): scan(base, text.count, scanner, into: &result)
-        case .o200k(let scanner): scan(base, text.count, scanner, into: &result)
+        case .gpt2: scan(base, text.count, GPT2Scanner(), offset, to: &result)
+        case .cl100k(let scanner): scan(base, text.count, scanner, offset, to: &result)
+        case .o200k(let scanner): scan(base, text.count, scanner, offset, to: &result)
         case .regex(let regex):
             var previous = 0
             regex.forEachMatch(in: text) { start, end in
-                if previous != start { result.append(Stretch(start: previous, end: start, isMatch: false)) }
-                result.append(Stretch(start: start, end: end, isMatch: true))
+                if previous != start { result.append(Stretch(previous, start, offset, isMatch: false)) }
+                result.append(Stretch(start, end, offset, isMatch: true))
                 previous = end
             }
-            if previous != text.count { result.append(Stretch(start: previous, end: text.count, isMatch: false)) }
-        case .literal(let literal): splitLiteral(text, literal, into: &result)
-        case .numeric: splitScalars(base, text.count, .numeric, into: &result)
-        case .whitespace: splitScalars(base, text.count, .space, into: &result)
-        case .betweenWords: splitWords(base, text.count, into: &result)
+            if previous != text.count { result.append(Stretch(previous, text.count, offset, isMatch: false)) }
+        case .literal(let literal): splitLiteral(text, literal, offset, to: &result)
+        case .numeric: splitScalars(base, text.count, .numeric, offset, to: &result)
+        case .whitespace: splitScalars(base, text.count, .space, offset, to: &result)
+        case .betweenWords: splitWords(base, text.count, offset, to: &result)
         }
     }
 
     @inline(__always)
     private func scan(
-        _ base: UnsafePointer<UInt8>, _ count: Int, _ scanner: some SplitScanner, into result: inout [Stretch]
+        _ base: UnsafePointer<UInt8>, _ count: Int, _ scanner: some SplitScanner, _ offset: Int,
+        to result: inout [Stretch]
     ) {
         let text = ClassifiedText(base, end: count)
         var start = 0
         while start < count {
             let end = scanner.matchEnd(in: text, from: start)
-            result.append(Stretch(start: start, end: end, isMatch: true))
+            result.append(Stretch(start, end, offset, isMatch: true))
             start = end
         }
     }
 
     private func splitLiteral(
-        _ text: UnsafeBufferPointer<UInt8>, _ literal: [UInt8], into result: inout [Stretch]
+        _ text: UnsafeBufferPointer<UInt8>, _ literal: [UInt8], _ offset: Int, to result: inout [Stretch]
     ) {
         var previous = 0
         var position = 0
         while !literal.isEmpty, position + literal.count <= text.count {
             if text[position] == literal[0], text[position..<position + literal.count].elementsEqual(literal) {
-                if previous < position { result.append(Stretch(start: previous, end: position, isMatch: false)) }
-                result.append(Stretch(start: position, end: position + literal.count, isMatch: true))
+                if previous < position { result.append(Stretch(previous, position, offset, isMatch: false)) }
+                result.append(Stretch(position, position + literal.count, offset, isMatch: true))
                 position += literal.count
                 previous = position
             } else {
                 position += 1
             }
         }
-        if previous < text.count { result.append(Stretch(start: previous, end: text.count, isMatch: false)) }
+        if previous < text.count { result.append(Stretch(previous, text.count, offset, isMatch: false)) }
     }
 
     private func splitScalars(
-        _ base: UnsafePointer<UInt8>, _ count: Int, _ wanted: ScalarClass, into result: inout [Stretch]
+        _ base: UnsafePointer<UInt8>, _ count: Int, _ wanted: ScalarClass, _ offset: Int,
+        to result: inout [Stretch]
     ) {
         let text = ClassifiedText(base, end: count)
         var previous = 0
@@ -89,16 +93,18 @@ enum SplitMatcher: Sendable {
         while position < count {
             let (scalarClass, next) = text.scalar(at: position)
             if !scalarClass.isDisjoint(with: wanted) {
-                if previous < position { result.append(Stretch(start: previous, end: position, isMatch: false)) }
-                result.append(Stretch(start: position, end: next, isMatch: true))
+                if previous < position { result.append(Stretch(previous, position, offset, isMatch: false)) }
+                result.append(Stretch(position, next, offset, isMatch: true))
                 previous = next
             }
             position = next
         }
-        if previous < count { result.append(Stretch(start: previous, end: count, isMatch: false)) }
+        if previous < count { result.append(Stretch(previous, count, offset, isMatch: false)) }
     }
 
-    private func splitWords(_ base: UnsafePointer<UInt8>, _ count: Int, into result: inout [Stretch]) {
+    private func splitWords(
+        _ base: UnsafePointer<UInt8>, _ count: Int, _ offset: Int, to result: inout [Stretch]
+    ) {
         let text = ClassifiedText(base, end: count)
         var position = 0
         while position < count {
@@ -111,7 +117,7 @@ enum SplitMatcher: Sendable {
             } else {
                 end = text.run(without: [.word, .space], from: next)
             }
-            result.append(Stretch(start: position, end: end, isMatch: scalarClass.contains(.space)))
+            result.append(Stretch(position, end, offset, isMatch: scalarClass.contains(.space)))
             position = end
         }
     }
@@ -122,4 +128,15 @@ struct Stretch {
     var start: Int
     var end: Int
     var isMatch: Bool
+
+    init(start: Int, end: Int, isMatch: Bool) {
+        self.start = start
+        self.end = end
+        self.isMatch = isMatch
+    }
+
+    @inline(__always)
+    fileprivate init(_ start: Int, _ end: Int, _ offset: Int, isMatch: Bool) {
+        self.init(start: start + offset, end: end + offset, isMatch: isMatch)
+    }
 }

@@ -37,7 +37,7 @@ enum TextNormalizer: Sendable {
             output.append(text)
         case .replace(let matcher, let content):
             var stretches: [Stretch] = []
-            matcher.stretches(of: text, into: &stretches)
+            matcher.appendStretches(of: text, to: &stretches)
             guard stretches.contains(where: { $0.isMatch }) else { return false }
             for stretch in stretches {
                 if stretch.isMatch {
@@ -75,7 +75,7 @@ extension [TextNormalizer] {
     func normalized(_ text: [UInt8]) -> [UInt8] {
         let (first, second) = (ByteBuffer(), ByteBuffer())
         return withExtendedLifetime((first, second)) {
-            text.withUnsafeBufferPointer { Array<UInt8>(apply(to: $0, first, second)) }
+            text.withUnsafeBufferPointer { [UInt8](apply(to: $0, first, second)) }
         }
     }
 }

@@ -35,14 +35,18 @@ struct DecoderPipeline {
             switch decoder {
             case .strip(let scalar, let start, let stop) where isJoined:
                 guard stop == 0 else {
-                    throw TokenizerError(source, "decoder \"Strip\" with \"stop\" \(stop) after the tokens are joined "
-                        + "is not supported")
+                    throw TokenizerError(
+                        source,
+                        "decoder \"Strip\" with \"stop\" \(stop) after the tokens are joined "
+                            + "is not supported")
                 }
                 stages.append(.stripText(scalar: scalar, remaining: start))
             case .fuse: isJoined = true
             case _ where isJoined:
-                throw TokenizerError(source, "a decoder other than \"Strip\" after \"Fuse\" or \"ByteLevel\" is not "
-                    + "supported")
+                throw TokenizerError(
+                    source,
+                    "a decoder other than \"Strip\" after \"Fuse\" or \"ByteLevel\" is not "
+                        + "supported")
             case .byteLevel:
                 stages.append(.byteLevel)
                 isJoined = true
@@ -85,7 +89,7 @@ struct DecoderPipeline {
                 for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
             case .replace(let matcher, let content):
                 var stretches: [Stretch] = []
-                token.withUnsafeBufferPointer { matcher.stretches(of: $0, into: &stretches) }
+                token.withUnsafeBufferPointer { matcher.appendStretches(of: $0, to: &stretches) }
                 token = stretches.flatMap { $0.isMatch ? content : Array(token[$0.start..<$0.end]) }
             case .strip(let scalar, let start, let stop):
                 token = Self.strip(token, scalar, start: start, stop: stop)
@@ -112,7 +116,9 @@ struct DecoderPipeline {
     private static func strip(_ token: [UInt8], _ scalar: [UInt8], start: Int, stop: Int) -> [UInt8] {
         var rest = token[...]
         for _ in 0..<min(start, token.count) where rest.starts(with: scalar) { rest = rest.dropFirst(scalar.count) }
-        for _ in 0..<min(stop, token.count) where rest.reversed().starts(with: scalar.reversed()) { rest = rest.dropLast(scalar.count) }
+        for _ in 0..<min(stop, token.count) where rest.reversed().starts(with: scalar.reversed()) {
+            rest = rest.dropLast(scalar.count)
+        }
         return Array(rest)
     }
 

@@ -43,7 +43,8 @@ struct TokenizerConfiguration: Sendable {
             }
             added = try tokens.map { key, value -> (Int, AddedToken) in
                 guard let id = Int(key) else {
-                    throw TokenizerError(source, "\"added_tokens_decoder\" has the key \(key.debugDescription), not an id")
+                    throw TokenizerError(
+                        source, "\"added_tokens_decoder\" has the key \(key.debugDescription), not an id")
                 }
                 return (id, try ComponentReader(source: source).addedToken(value, "added_tokens_decoder"))
             }.sorted { $0.0 < $1.0 }.map(\.1)

@@ -112,12 +112,16 @@ struct TokenizerFolder {
             if vocabulary.id(of: Array("<|endoftext|>".utf8)) != nil || vocabulary.id(of: Array("</s>".utf8)) != nil {
                 return .gpt2
             }
-            throw TokenizerError(url.path, "nothing says how this tokenizer splits text; add its tokenizer_config.json "
-                + "or tokenizer.json")
+            throw TokenizerError(
+                url.path,
+                "nothing says how this tokenizer splits text; add its tokenizer_config.json "
+                    + "or tokenizer.json")
         default:
             let kind = className ?? "model type \(modelType ?? "")"
-            throw TokenizerError(url.path, "vocab.json and merges.txt of \(kind) are not supported; save the tokenizer "
-                + "with transformers to get a tokenizer.json")
+            throw TokenizerError(
+                url.path,
+                "vocab.json and merges.txt of \(kind) are not supported; save the tokenizer "
+                    + "with transformers to get a tokenizer.json")
         }
     }
 

@@ -24,8 +24,9 @@ struct TokenizerJSONFile {
         let model = root["model"] ?? .null
         let type = model["type"]?.stringValue ?? (mergesRange == nil ? nil : "BPE")
         guard type == "BPE" else {
-            throw reader.fault("model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only "
-                + "byte-pair encoding (\"BPE\") is")
+            throw reader.fault(
+                "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only "
+                    + "byte-pair encoding (\"BPE\") is")
         }
         guard let vocabularyRange, let mergesRange else {
             throw reader.fault("model \"BPE\" needs \"vocab\" and \"merges\"")
@@ -46,9 +47,10 @@ struct TokenizerJSONFile {
         let merges = try files.readMerges(&cursor, vocabulary, prefixLength: options.continuingPrefix.count)
         let unknown = model["unk_token"]?.stringValue
         options.unknownID = unknown.flatMap { vocabulary.id(of: Array($0.utf8)) }
-        if let unknown, options.unknownID == nil, !BytePairModel.takesBytes(vocabulary, options) {
-            throw reader.fault("model \"BPE\" names \"unk_token\" \(unknown.debugDescription), "
-                + "which is not in its vocabulary")
+        if let unknown, options.unknownID == nil, !BytePairModel.knowsAllBytes(vocabulary) {
+            throw reader.fault(
+                "model \"BPE\" names \"unk_token\" \(unknown.debugDescription), "
+                    + "which is not in its vocabulary")
         }
 
         var parts = TokenizerParts(

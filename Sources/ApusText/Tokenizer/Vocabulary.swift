@@ -113,7 +113,7 @@ struct Vocabulary: Sendable {
         }
     }
 
-    /// FNV-1a over eight bytes at a time, mixed at the end.
+    /// Multiplies in eight bytes at a time, then the rest one by one.
     private static func hash(_ token: UnsafeBufferPointer<UInt8>) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ UInt64(token.count)
         let raw = UnsafeRawBufferPointer(token)

@@ -33,10 +33,11 @@ struct Axis {
         let magnitude = Int(log10(largest).rounded(.down))
         exponent = !integers && (magnitude >= 5 || magnitude < -3) ? magnitude : 0
         let scaled = step / pow(10, Double(exponent))
-        decimals = (0..<12).first { digits in
-            let shifted = scaled * pow(10, Double(digits))
-            return (shifted - shifted.rounded()).magnitude < 1e-6 * shifted
-        } ?? 12
+        decimals =
+            (0..<12).first { digits in
+                let shifted = scaled * pow(10, Double(digits))
+                return (shifted - shifted.rounded()).magnitude < 1e-6 * shifted
+            } ?? 12
     }
 
     /// Where `value` lies between the ends, from 0 to 1.

@@ -9,6 +9,8 @@ struct LossCurve {
 
     private static let size = (width: 800.0, height: 500.0)
     private static let area = (left: 76.0, top: 46.0, right: 776.0, bottom: 444.0)
+    /// Curves of up to this many values show each of them as a dot.
+    private static let mostMarked = 30
     private static let pale = Canvas.Color(0xFFE2D9)
     private static let strong = Canvas.Color(0xFF7043)
     private static let alarm = Canvas.Color(0xD50000)
@@ -67,10 +69,11 @@ struct LossCurve {
     private func draw(_ samples: [Sample], on canvas: Canvas, _ x: Axis, _ y: Axis, _ color: Canvas.Color) {
         for part in samples.split(whereSeparator: { !$0.value.isFinite || $0.value.magnitude >= 1e100 }) {
             let points = Self.thinned(part.map { (position(Double($0.step), x), position(value: $0.value, y)) })
+            canvas.line(points, color, width: 1.8)
             if points.count == 1 {
                 canvas.dot(points[0], color, radius: 4)
-            } else {
-                canvas.line(points, color, width: 1.8)
+            } else if samples.count <= Self.mostMarked {
+                for point in points { canvas.dot(point, color, radius: 3) }
             }
         }
     }

@@ -22,10 +22,11 @@ struct ProgressMeter: Sendable {
         last = (now, initial)
     }
 
-    /// Moves on to `position`. Speed is the moving average of seconds per step, the newest counting 0.3, as in tqdm.
+    /// Moves on to `position`. Speed is the moving average of seconds per step, the newest counting 0.3, as in tqdm;
+    /// steps shorter than a tenth of a second are taken together.
     mutating func advance(to position: Int, now: Double) {
         self.position = position
-        guard position > last.position, now > last.time else { return }
+        guard position > last.position, now - last.time >= 0.1 else { return }
         speed.add((now - last.time) / Double(position - last.position))
         last = (now, position)
     }

@@ -11,6 +11,15 @@ package enum ResidentMemory {
     /// The most there ever was.
     package static var peak: Int64? { read().peak }
 
+    /// What the system could still give to programs, or nil where it does not say.
+    package static var available: Int64? {
+        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+            let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int64($0) })
+        else { return nil }
+        return kibibytes * 1024
+    }
+
     #if canImport(Darwin)
         private static func read() -> (current: Int64?, peak: Int64?) {
             var info = mach_task_basic_info()

@@ -33,16 +33,18 @@ package final class TensorBoardWriter {
         let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
         path = FilePath.join(folder, "events.out.tfevents.\(padded).\(HostName.current).\(process).\(count)")
         file = try fileSystem.open(path, .createNew)
-        try add(TensorBoardEvent.with {
-            $0.wallTime = date.timeIntervalSince1970
-            $0.fileVersion = "brain.Event:2"
-        })
-        if let step {
-            try add(TensorBoardEvent.with {
+        try add(
+            TensorBoardEvent.with {
                 $0.wallTime = date.timeIntervalSince1970
-                $0.step = Int64(step) + 1
-                $0.sessionLog.status = .start
+                $0.fileVersion = "brain.Event:2"
             })
+        if let step {
+            try add(
+                TensorBoardEvent.with {
+                    $0.wallTime = date.timeIntervalSince1970
+                    $0.step = Int64(step) + 1
+                    $0.sessionLog.status = .start
+                })
         }
         try flush()
     }
@@ -53,21 +55,22 @@ package final class TensorBoardWriter {
 
     /// Adds a point to the curve `tag`.
     package func scalar(_ tag: String, _ value: Double, step: Int, date: Date = Date()) throws {
-        try add(TensorBoardEvent.with { event in
-            event.wallTime = date.timeIntervalSince1970
-            event.step = Int64(step)
-            event.summary.value = [
-                TensorBoardSummary.Value.with {
-                    $0.tag = tag
-                    $0.simpleValue = Float(value)
-                    // Once per tag is enough for readers, and keeps the file small.
-                    if knownTags.insert(tag).inserted {
-                        $0.metadata.pluginData.pluginName = "scalars"
-                        $0.metadata.dataClass = .scalar
+        try add(
+            TensorBoardEvent.with { event in
+                event.wallTime = date.timeIntervalSince1970
+                event.step = Int64(step)
+                event.summary.value = [
+                    TensorBoardSummary.Value.with {
+                        $0.tag = tag
+                        $0.simpleValue = Float(value)
+                        // Once per tag is enough for readers, and keeps the file small.
+                        if knownTags.insert(tag).inserted {
+                            $0.metadata.pluginData.pluginName = "scalars"
+                            $0.metadata.dataClass = .scalar
+                        }
                     }
-                }
-            ]
-        })
+                ]
+            })
     }
 
     /// Hands all events to the operating system, so that a running TensorBoard shows them.

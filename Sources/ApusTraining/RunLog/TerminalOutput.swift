@@ -11,7 +11,8 @@ package protocol TerminalOutput: Sendable {
     /// Columns per line; nil when it is not a terminal.
     var columns: Int? { get }
 
-    /// Writes all of `text` at once. A reader that went away is no error.
+    /// Writes all of `text` at once. Text that cannot be written is lost: a run outlives its terminal. (A program has to
+    /// ignore SIGPIPE for that.)
     func write(_ text: String)
 }
 

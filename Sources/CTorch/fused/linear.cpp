@@ -17,13 +17,19 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// An absent bias. The engine numbers only the tensors that are there, so those behind it move up by one without it.
+using Bias = std::optional<at::Tensor>;
+Bias bias_of(ct_tensor bias) { return bias ? Bias(ref(bias)) : std::nullopt; }
+at::Tensor value(const Bias &bias) { return bias ? *bias : at::Tensor(); }
+
 at::Tensor rows(const at::Tensor &x) { return x.reshape({-1, x.size(-1)}); }
 
 struct Linear : torch::autograd::Function<Linear> {
     static at::Tensor forward(
-        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias) {
         context->save_for_backward({x, weight});
-        return product_forward(x, weight, bias);
+        context->saved_data["bias"] = bias.has_value();
+        return product_forward(x, weight, value(bias));
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
@@ -33,22 +39,23 @@ struct Linear : torch::autograd::Function<Linear> {
         at::Tensor dx, dw, db;
         if (context->needs_input_grad(0)) dx = product_input_gradient(dy, weight).reshape(x.sizes());
         if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, rows(x));
-        if (context->needs_input_grad(2)) db = dy.sum(0);
+        if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
         return {dx, dw, db};
     }
 };
 
 struct LoRALinear : torch::autograd::Function<LoRALinear> {
     static at::Tensor forward(
-        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias,
         const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
         auto input = rows(x);
         auto low = a.to(x.scalar_type()), high = b.to(x.scalar_type());
-        auto y = product_forward(input, weight, bias);                                          // [T, out]
+        auto y = product_forward(input, weight, value(bias));                                          // [T, out]
         auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
         auto z = product_forward(kept, low, {});                                                // [T, r]
         y.addmm_(z, high.t(), 1.0, scale);
         context->save_for_backward({x, weight, low, high, z});
+        context->saved_data["bias"] = bias.has_value();
         context->saved_data["scale"] = scale;
         context->saved_data["p"] = probability;
         context->saved_data["key"] = key;
@@ -79,12 +86,14 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
             dx = sum.reshape(x.sizes());
         }
         if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, input);
-        if (context->needs_input_grad(2)) bias_gradient = dy.sum(0);
-        if (context->needs_input_grad(3)) {
+        bool has_bias = context->saved_data["bias"].toBool();
+        size_t a_index = has_bias ? 3 : 2;
+        if (has_bias && context->needs_input_grad(2)) bias_gradient = dy.sum(0);
+        if (context->needs_input_grad(a_index)) {
             auto kept = p > 0 ? dropped(input, p, key) : input;
             da = product_weight_gradient(dz, kept).to(at::ScalarType(context->saved_data["a"].toInt()));
         }
-        if (context->needs_input_grad(4)) {
+        if (context->needs_input_grad(a_index + 1)) {
             db = product_weight_gradient(dy, z).mul_(scale).to(at::ScalarType(context->saved_data["b"].toInt()));
         }
         return {dx, dw, bias_gradient, da, db, {}, {}, {}};
@@ -98,7 +107,7 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
 using namespace ctorch;
 
 ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias) {
-    return guarded([&] { return own(Linear::apply(ref(x), ref(weight), optional(bias))); });
+    return guarded([&] { return own(Linear::apply(ref(x), ref(weight), bias_of(bias))); });
 }
 
 ct_tensor ct_lora_linear(
@@ -109,6 +118,6 @@ ct_tensor ct_lora_linear(
             ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
             ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
         return own(LoRALinear::apply(
-            ref(x), ref(weight), optional(bias), ref(a), ref(b), scale, probability, int64_t(key)));
+            ref(x), ref(weight), bias_of(bias), ref(a), ref(b), scale, probability, int64_t(key)));
     });
 }

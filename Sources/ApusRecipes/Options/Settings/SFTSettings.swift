@@ -117,8 +117,8 @@ public struct SFTSettings: Sendable {
     public var adamEpsilon = 1e-8
     /// The norm to which gradients are clipped; 0 leaves them.
     public var maxGradNorm = 1.0
-    /// Whether to compute activations again instead of keeping them.
-    public var gradientCheckpointing = true
+    /// Whether to compute activations again instead of keeping them; nil does so when memory would run out.
+    public var gradientCheckpointing: Bool?
     /// Whether to compute in bfloat16; nil follows the type of the weights.
     public var bf16: Bool?
     /// Whether to compute in float16; nil follows the type of the weights.

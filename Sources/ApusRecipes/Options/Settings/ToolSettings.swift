@@ -47,14 +47,14 @@ extension ParamsSettings: CommandSettings {
 public struct TokenizeSettings: Sendable {
     /// The folder of the tokenizer.
     public var model: String
-    /// The text to encode.
+    /// The text to encode; nil goes through the lines of standard input.
     public var text: String?
-    /// Token ids to turn into text.
-    public var decode: [Int]?
+    /// Whether the lines are JSON lists of ids that become text again.
+    public var decode = false
     /// Whether to add what the tokenizer puts around a text.
     public var addSpecialTokens = true
 
-    /// Settings for a tokenizer; `text` or `decode` has to be set.
+    /// Settings for a tokenizer.
     public init(model: String) {
         self.model = model
     }
@@ -76,9 +76,6 @@ extension TokenizeSettings: CommandSettings {
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .tokenize)
-        guard (text == nil) != (decode == nil) else {
-            throw UsageError("tokenize: give either --text \"…\" or --decode with token ids.")
-        }
     }
 }
 

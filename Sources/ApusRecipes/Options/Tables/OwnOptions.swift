@@ -1,8 +1,11 @@
 extension OptionTable {
     /// Options of the commands that ms-swift does not have.
     static let ownOptions: [CommandOption] = [
-        CommandOption("text", .text, "Text to encode.", in: .command, for: [.tokenize]),
-        CommandOption("decode", .integers, "Token ids to turn into text.", in: .command, for: [.tokenize]),
+        CommandOption(
+            "text", .text, "Text to encode; without it the lines of standard input.", in: .command, for: [.tokenize]),
+        CommandOption(
+            "decode", .boolean, default: .boolean(false), "From JSON lists of ids to text.", in: .command,
+            for: [.tokenize]),
         CommandOption(
             "add_special_tokens", .boolean, default: .boolean(true), "Add what the tokenizer puts around a text.",
             in: .command, for: [.tokenize]),

@@ -60,7 +60,7 @@ extension OptionTable {
             "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
             in: .training, for: [.sft]),
         CommandOption(
-            "gradient_checkpointing", .boolean, default: .boolean(true),
+            "gradient_checkpointing", .boolean, computed: "only when memory would run out",
             "Compute activations again instead of keeping them.", in: .training, for: [.sft]),
         CommandOption(
             "bf16", .boolean, computed: "as --torch_dtype", "Compute in bfloat16.", in: .training, for: [.sft]),

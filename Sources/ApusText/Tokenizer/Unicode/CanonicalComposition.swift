@@ -132,7 +132,9 @@ enum CanonicalComposition {
     private static let decompositions: [UInt32: (UInt32, UInt32)] = {
         var table: [UInt32: (UInt32, UInt32)] = [:]
         for list in [canonicalPairs, canonicalReplacements] {
-            for index in stride(from: 0, to: list.count, by: 3) { table[list[index]] = (list[index + 1], list[index + 2]) }
+            for index in stride(from: 0, to: list.count, by: 3) {
+                table[list[index]] = (list[index + 1], list[index + 2])
+            }
         }
         return table
     }()
@@ -156,7 +158,10 @@ private enum Hangul {
         let index = scalar &- syllable
         guard index < leadingCount * vowelCount * trailingCount else { return nil }
         let last = index % trailingCount
-        return [leading + index / (vowelCount * trailingCount), vowel + index % (vowelCount * trailingCount) / trailingCount]
+        return [
+            leading + index / (vowelCount * trailingCount),
+            vowel + index % (vowelCount * trailingCount) / trailingCount,
+        ]
             + (last == 0 ? [] : [trailing + last])
     }
 

@@ -37,18 +37,18 @@ struct ScalarClass: OptionSet {
 
 /// General categories in the order that `generalCategoryRuns` numbers them.
 enum GeneralCategory: UInt8, CaseIterable {
-    case Cn, Lu, Ll, Lt, Lm, Lo, Mn, Mc, Me, Nd, Nl, No, Pc, Pd, Ps, Pe, Pi, Pf, Po, Sm, Sc, Sk, So, Zs, Zl, Zp, Cc
-    case Cf, Co
+    case cn, lu, ll, lt, lm, lo, mn, mc, me, nd, nl, no, pc, pd, ps, pe, pi, pf, po, sm, sc, sk, so, zs, zl, zp, cc
+    case cf, co
 
     var scalarClass: ScalarClass {
         switch self {
-        case .Lu, .Lt: [.letter, .upper, .word]
-        case .Ll: [.letter, .lower, .word]
-        case .Lm, .Lo: [.letter, .word]
-        case .Mn, .Mc, .Me: [.mark, .word]
-        case .Nd, .Nl: [.number, .numeric, .word]
-        case .No: [.number, .numeric]
-        case .Pc: .word
+        case .lu, .lt: [.letter, .upper, .word]
+        case .ll: [.letter, .lower, .word]
+        case .lm, .lo: [.letter, .word]
+        case .mn, .mc, .me: [.mark, .word]
+        case .nd, .nl: [.number, .numeric, .word]
+        case .no: [.number, .numeric]
+        case .pc: .word
         default: []
         }
     }

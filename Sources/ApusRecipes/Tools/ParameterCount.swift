@@ -1,0 +1,42 @@
+import ApusAdapters
+import ApusLanguageModel
+import ApusModels
+import ApusNN
+
+/// How many parameters a model has and how many would train, from its configuration alone.
+public struct ParameterCount: Sendable {
+    public let total: Int
+    public let trainable: Int
+
+    /// No weights are read and none are allocated.
+    public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
+        let source = try ModelSource(settings.model, surroundings: surroundings)
+        let model = try Models.registry.model(source.config())
+        let base = model.parameterCount
+        guard settings.tunerType == .lora else {
+            (total, trainable) = (base, base)
+            return
+        }
+        let attached = try LoRAConfiguration(
+            rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
+            usesRankStabilization: settings.useRSLoRA
+        ).attach(to: model)
+        trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
+        total = base + trainable
+    }
+
+    /// PEFT's line.
+    public var text: String {
+        func grouped(_ count: Int) -> String {
+            var digits = String(count)
+            var index = digits.count - 3
+            while index > 0 {
+                digits.insert(",", at: digits.index(digits.startIndex, offsetBy: index))
+                index -= 3
+            }
+            return digits
+        }
+        let share = (1e6 * Double(trainable) / Double(max(total, 1))).rounded() / 1e4
+        return "trainable params: \(grouped(trainable)) || all params: \(grouped(total)) || trainable%: \(share)"
+    }
+}

@@ -1,0 +1,78 @@
+import ApusJSON
+import ApusLanguageModel
+import ApusText
+import Foundation
+
+/// What a model sees: text as token ids and back.
+public struct TokenizeTool {
+    private let tokenizer: Tokenizer
+    private let addsSpecialTokens: Bool
+
+    /// The folder may hold a tokenizer only.
+    public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
+        tokenizer = try TextParts(ModelSource(settings.model, surroundings: surroundings)).tokenizer
+        addsSpecialTokens = settings.addSpecialTokens
+    }
+
+    /// The ids as one JSON list.
+    public func encoded(_ text: String) -> String {
+        "[" + tokenizer.encode(text, addSpecialTokens: addsSpecialTokens).map(String.init).joined(separator: ", ") + "]"
+    }
+
+    /// The text of a JSON list of ids.
+    ///
+    /// - Throws: `ModelError` when the line is not such a list.
+    public func decoded(_ line: String) throws -> String {
+        guard let values = try? JSONValue(parsing: line).arrayValue else {
+            throw ModelError("a line is not a JSON list of ids, as [1, 2, 3]: \(line.prefix(80))")
+        }
+        let ids = try values.map { value in
+            guard let id = value.intValue.flatMap(Int32.init(exactly:)), tokenizer.token(of: id) != nil else {
+                throw ModelError("\(value.serialized()) is not the id of a token")
+            }
+            return id
+        }
+        return tokenizer.decode(ids)
+    }
+}
+
+/// What a model sees of a conversation: the rendered prompt, with the trained parts marked if asked.
+public struct TemplateTool {
+    private let settings: TemplateSettings
+    private let text: TextParts
+
+    public init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
+        self.settings = settings
+        text = try TextParts(ModelSource(settings.model, surroundings: surroundings))
+    }
+
+    /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.
+    public func rendered(usesColor: Bool) throws -> String {
+        guard let path = settings.messages else { throw ModelError("--messages: not given. Give a JSON file with a list of messages.") }
+        let json = try read(path)
+        let list = json["messages"]?.arrayValue ?? json.arrayValue
+        guard let list else { throw ModelError("\(path): wanted a list of messages, or an object with \"messages\"") }
+        var messages = try list.map { try Message($0) }
+        if let system = settings.system, messages.first?.role != "system" {
+            messages.insert(Message(role: "system", content: system), at: 0)
+        }
+        let tools = try settings.tools.map(read)?.arrayValue ?? json["tools"]?.arrayValue
+        guard settings.showLabels else {
+            return try text.template.rendered(
+                messages, tools: tools, addGenerationPrompt: settings.addGenerationPrompt, variables: [:])
+        }
+        return try text.encoder.pieces(messages, tools: tools).map { piece in
+            guard piece.isTrained else { return piece.text }
+            return usesColor ? "\u{1B}[32m\(piece.text)\u{1B}[0m" : "«\(piece.text)»"
+        }.joined()
+    }
+
+    private func read(_ path: String) throws -> JSONValue {
+        guard let data = FileManager.default.contents(atPath: path) else { throw ModelError("\(path): there is no such file") }
+        do {
+            return try JSONValue(parsing: data)
+        } catch {
+            throw ModelError("\(path): \(error)")
+        }
+    }
+}

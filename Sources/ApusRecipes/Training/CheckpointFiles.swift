@@ -1,0 +1,98 @@
+import ApusAdapters
+import ApusFiles
+import ApusJSON
+import ApusLanguageModel
+import ApusNN
+import ApusText
+import ApusTorch
+import ApusTraining
+import ApusWeights
+import Foundation
+
+/// PEFT's files, and what `apus infer` and ms-swift look for beside them.
+struct AdapterContents: CheckpointContents {
+    let attached: AttachedLoRA
+    let arguments: Data
+    let settings: SFTSettings
+
+    func write(into folder: AtomicDirectory) throws {
+        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: LoRAFiles.weightsName))
+        try folder.write(Data(attached.configurationText().utf8), as: LoRAFiles.configurationName)
+        let additional: JSONValue = [
+            "lora_dtype": settings.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
+            "lorap_emb_lr": .double(1e-6),
+        ]
+        try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
+        try folder.write(arguments, as: "args.json")
+        try folder.write(Data(modelCard.utf8), as: "README.md")
+    }
+
+    private var modelCard: String {
+        """
+        ---
+        base_model: \(settings.model)
+        library_name: peft
+        pipeline_tag: text-generation
+        tags:
+        - lora
+        - sft
+        - apus
+        ---
+
+        # A LoRA adapter for \(settings.model)
+
+        Rank \(attached.configuration.rank), alpha \(attached.configuration.alpha), \(attached.layers.count) layers, trained with Apus.
+
+        ```
+        apus infer --adapters .
+        ```
+
+        ```python
+        from peft import AutoPeftModelForCausalLM
+        model = AutoPeftModelForCausalLM.from_pretrained(".")
+        ```
+
+        """
+    }
+}
+
+/// A whole model as a Hugging Face folder.
+struct ModelContents: CheckpointContents {
+    let model: CausalLanguageModel
+    let source: ModelSource
+    let config: JSONValue
+    let arguments: Data?
+    let shardSize: Int?
+
+    func write(into folder: AtomicDirectory) throws {
+        let weights = model.parameters().compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
+        try ModelWeightsWriter.write(
+            weights, to: folder.stagingPath, maximumShardSize: shardSize ?? ModelWeightsWriter.defaultMaximumShardSize)
+        var config = config.objectValue ?? JSONObject()
+        // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
+        config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(model.dtype.rawValue)
+        try folder.write(Data((JSONValue.object(config).serialized(indent: 2) + "\n").utf8), as: "config.json")
+        if let arguments { try folder.write(arguments, as: "args.json") }
+        try copyCompanions(into: folder)
+    }
+
+    /// The files beside the weights that other programs want: tokenizer, template, settings for generation.
+    private func copyCompanions(into folder: AtomicDirectory) throws {
+        switch source.form {
+        case .folder:
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: source.path)) ?? []
+            for name in names.sorted() where Self.companions.contains(name) {
+                guard let data = FileManager.default.contents(atPath: "\(source.path)/\(name)") else { continue }
+                try folder.write(data, as: name)
+            }
+        case .gguf(let gguf):
+            let files = try GGUFVocabulary(GGUFTokenizerMetadata(gguf.file)).tokenizerFiles()
+            for (name, text) in files { try folder.write(Data(text.utf8), as: name) }
+        }
+    }
+
+    private static let companions: Set<String> = [
+        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+        "merges.txt", "added_tokens.json", "chat_template.jinja", "tokenizer.model",
+    ]
+}

@@ -1,0 +1,203 @@
+import ApusAdapters
+import ApusDatasets
+import ApusFiles
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusNN
+import ApusOptimizers
+import ApusTorch
+import ApusTraining
+import Foundation
+
+/// Supervised fine-tuning, as `apus sft` does it.
+public struct FineTuning {
+    /// What a run leaves behind.
+    public struct Outcome: Sendable {
+        /// The folder of the run.
+        public let folder: String
+        public let lastCheckpoint: String?
+        public let bestCheckpoint: String?
+        /// The signal that ended the run early.
+        public let signal: Int32?
+    }
+
+    private let settings: SFTSettings
+    private let surroundings: Surroundings
+    private let console: Console
+
+    /// - Throws: An error naming the setting when settings are out of range or contradict each other.
+    public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
+        self.settings = settings
+        self.surroundings = surroundings
+        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+    }
+
+    /// Runs from the first or a saved step to the last.
+    public func callAsFunction() throws -> Outcome {
+        // Everything that can be wrong is looked at before anything is written.
+        let source = try ModelSource(settings.model, surroundings: surroundings)
+        let config = try source.config()
+        let model = try Models.registry.model(config)
+        try checkFamily(config)
+        let dtype = try dtype(config)
+        let device = try Devices.device(settings.device)
+        let text = try TextParts(source)
+        if !text.hasOwnTemplate && settings.useChatTemplate {
+            console.print("\(settings.model) has no chat template; ChatML is used")
+        }
+        let tuner = try Tuner(settings, model: model, sourceName: settings.model)
+        console.print("model_parameter_info: \(tuner.parameterInfo(model))")
+        let data = try TrainingSamples(settings, text: text, modelLength: model.maximumLength, console: console)
+        let plan = try TrainingPlan(settings, data: data, console: console)
+        let identity = RunIdentity.json(
+            settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
+        let resume = try ResumePoint(settings, console: console)
+
+        try device.prepare()
+        StopSignal.install()
+        let weights = try tuner.isFull && resume.checkpoint != nil
+            ? ModelSource(resume.checkpoint ?? "", surroundings: surroundings).weights() : source.weights()
+        try model.loadWeights(weights, dtype: dtype, device: device)
+        try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
+        let optimizer = try makeOptimizer(tuner.trained(model))
+        var progress = TrainingProgress()
+        if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
+            progress = try CheckpointStore.resume(checkpoint, identity: identity, optimizer: optimizer)
+        }
+
+        let isResuming = resume.folder != nil && !settings.resumeOnlyModel
+        let folder = try isResuming
+            ? RunFolder(existing: resume.folder ?? "")
+            : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
+        let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype)
+        try data.writeSplitOff(to: folder.path)
+        let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
+        let checkpoints = try plan.saving == .never
+            ? nil
+            : CheckpointStore(
+                runFolder: folder.path,
+                contents: tuner.contents(model, source: source, config: config, arguments: arguments, settings: settings),
+                identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
+                makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
+        var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
+        options.resumingAfter = isResuming ? progress.step : nil
+        options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
+        console.print("The logging file will be saved in: \(folder.loggingPath)")
+        let log = try RunLog(folder, options, console: console)
+        let run = TrainingRun(
+            model: model, trained: tuner.trained(model), optimizer: optimizer, data: data.train,
+            validation: data.validation, plan: plannedWithMemory, progress: progress, checkpoints: checkpoints,
+            log: log, placeOfSample: data.placeOfSample)
+        let ending: TrainingRun.Ending
+        do {
+            ending = try run()
+        } catch {
+            // The last line of the log is written whatever happens; the error that ended the run is what counts.
+            _ = try? log.finish(summary: summary(tuner, model, data, run.progress))
+            throw error
+        }
+        try log.finish(summary: summary(tuner, model, data, run.progress))
+        return report(ending, run, folder: folder)
+    }
+
+    // MARK: - Parts
+
+    private func checkFamily(_ config: JSONValue) throws {
+        guard let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted.rawValue != type
+        else { return }
+        throw ModelError("--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type)")
+    }
+
+    private func dtype(_ config: JSONValue) throws -> DType {
+        let dtype = settings.torchDType.flatMap { DType(rawValue: $0.rawValue) }
+            ?? LanguageModel.storedDType(config) ?? .float32
+        if settings.bf16 == true && dtype != .bfloat16 || settings.fp16 == true && dtype != .float16 {
+            throw ModelError(
+                "--\(settings.bf16 == true ? "bf16" : "fp16") true does not go with weights of type \(dtype); set --torch_dtype"
+            )
+        }
+        return dtype
+    }
+
+    private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {
+        let groups = ParameterGroup.decaying(trained, settings.weightDecay)
+        if settings.optim == .sgd { return SGD(groups) }
+        var adam = AdamW.Settings()
+        adam.beta1 = settings.adamBeta1
+        adam.beta2 = settings.adamBeta2
+        adam.epsilon = settings.adamEpsilon
+        return try AdamW(groups, settings: adam)
+    }
+
+    private func writeArguments(
+        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType
+    ) throws -> Data {
+        var arguments = settings.argsJSON()
+        arguments["torch_dtype"] = .string(dtype.rawValue)
+        arguments["model_type"] = config["model_type"] ?? .null
+        arguments["model_dir"] = .string(source.path)
+        arguments["output_dir"] = .string(folder.path)
+        let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)
+        try LocalFileSystem().writeAtomically(data, to: "\(folder.path)/args.json")
+        return data
+    }
+
+    private func withForecast(
+        _ plan: TrainingPlan, model: CausalLanguageModel, tuner: Tuner, data: TrainingSamples, dtype: DType
+    ) throws -> TrainingPlan {
+        var plan = plan
+        func forecast(checkpoints: Bool) -> MemoryForecast {
+            let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
+            return MemoryForecast(
+                shape: model.shape, parameterCount: tuner.baseParameterCount, dtype: dtype,
+                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
+                tokens: largest.tokens, targets: largest.targets, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
+                checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
+        }
+        let available = ResidentMemory.available.map(Int.init)
+        let plain = forecast(checkpoints: false)
+        let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
+        plan.checkpointsLayers = settings.gradientCheckpointing ?? isTight
+        let chosen = forecast(checkpoints: plan.checkpointsLayers)
+        var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
+        if let available { line += " of \(ByteCount.format(Int64(available))) available" }
+        if settings.gradientCheckpointing == nil {
+            line += plan.checkpointsLayers
+                ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
+                : "; gradient checkpointing is not needed"
+        }
+        console.print(line)
+        return plan
+    }
+
+    private func summary(
+        _ tuner: Tuner, _ model: CausalLanguageModel, _ data: TrainingSamples, _ progress: TrainingProgress
+    ) -> JSONObject {
+        [
+            "model_parameter_info": .string(tuner.parameterInfo(model)),
+            "train_dataset": .string(data.trainStatistics),
+            "val_dataset": data.validationStatistics.map(JSONValue.string) ?? .null,
+            "last_model_checkpoint": progress.lastCheckpoint.map(JSONValue.string) ?? .null,
+            "best_model_checkpoint": progress.best.map { .string($0.path) } ?? .null,
+            "best_metric": progress.best.map { .double($0.loss) } ?? .null,
+        ]
+    }
+
+    private func report(_ ending: TrainingRun.Ending, _ run: TrainingRun, folder: RunFolder) -> Outcome {
+        if let peak = ResidentMemory.peak { console.print("memory peak: \(ByteCount.format(peak))") }
+        if let last = run.progress.lastCheckpoint { console.print("last_model_checkpoint: \(last)") }
+        if let best = run.progress.best { console.print("best_model_checkpoint: \(best.path)") }
+        console.print("images_dir: \(folder.imagesPath)")
+        var signal: Int32?
+        if case .stopped(let number) = ending {
+            signal = number
+            console.print(
+                "stopped by \(StopSignal.name(of: number)) after step \(run.progress.step); "
+                    + "go on with the same command and --resume_from_checkpoint last")
+        }
+        return Outcome(
+            folder: folder.path, lastCheckpoint: run.progress.lastCheckpoint,
+            bestCheckpoint: run.progress.best?.path, signal: signal)
+    }
+}

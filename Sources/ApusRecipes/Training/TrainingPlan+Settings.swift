@@ -1,0 +1,40 @@
+import ApusDatasets
+import ApusOptimizers
+import ApusTraining
+
+extension TrainingPlan {
+    /// The plan that the settings and the data make.
+    init(_ settings: SFTSettings, data: TrainingSamples, console: Console) throws {
+        let batches = try BatchPlan(
+            sampleCount: data.train.count, batchSize: settings.perDeviceTrainBatchSize,
+            accumulation: settings.gradientAccumulationSteps, dropLast: settings.dataloaderDropLast,
+            epochs: settings.epochs, maximumSteps: settings.maxSteps > 0 ? settings.maxSteps : nil,
+            order: EpochOrder(
+                method: settings.trainDataloaderShuffle ? .torch : .sequential,
+                seed: UInt64(bitPattern: Int64(settings.dataSeed))))
+        let total = batches.totalSteps
+        /// Below 1 a number of steps is a share of all.
+        func steps(_ value: Double) -> Int { value < 1 ? Int((value * Double(total)).rounded(.up)) : Int(value) }
+        func recurrence(_ strategy: IntervalStrategy, _ every: Double?) -> Recurrence {
+            switch strategy {
+            case .no: .never
+            case .epoch: .everyEpoch
+            case .steps: .every(max(1, steps(every ?? 500)))
+            }
+        }
+        let warmup = settings.warmupRatio > 0 ? Int((settings.warmupRatio * Double(total)).rounded(.up)) : steps(settings.warmupSteps)
+        self.init(
+            batches: batches,
+            schedule: Schedule(
+                Schedule.Kind(rawValue: settings.lrSchedulerType.rawValue) ?? .cosine, peak: settings.learningRate,
+                warmupSteps: warmup, totalSteps: total),
+            maximumGradientNorm: settings.maxGradNorm,
+            evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
+            saving: recurrence(settings.saveStrategy, settings.saveSteps), loggingSteps: settings.loggingSteps,
+            logsFirstStep: settings.loggingFirstStep, evaluationBatchSize: settings.perDeviceEvalBatchSize,
+            nanPolicy: settings.nanPolicy == .skip ? .skip : .stop, seed: UInt64(bitPattern: Int64(settings.seed)))
+        console.print(
+            "\(total) steps: \(data.train.count) samples, \(batches.stepsPerEpoch) steps an epoch, "
+                + "\(settings.perDeviceTrainBatchSize) × \(settings.gradientAccumulationSteps) samples a step")
+    }
+}

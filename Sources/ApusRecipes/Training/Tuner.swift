@@ -1,0 +1,106 @@
+import ApusAdapters
+import ApusJSON
+import ApusLanguageModel
+import ApusNN
+import ApusOptimizers
+import ApusTorch
+import ApusTraining
+import Foundation
+
+/// What trains: a LoRA adapter, or every weight.
+struct Tuner {
+    let isFull: Bool
+    /// Elements of the model without adapters.
+    let baseParameterCount: Int
+    private let attached: AttachedLoRA?
+    /// The adapter that the run goes on with.
+    private let startingAdapter: String?
+
+    /// Hangs the adapter on; no weights are needed.
+    init(_ settings: SFTSettings, model: CausalLanguageModel, sourceName: String) throws {
+        isFull = settings.tunerType == .full
+        baseParameterCount = model.parameterCount
+        guard settings.adapters.count <= 1 else {
+            throw AdapterError("--adapters: training goes on from one adapter, got \(settings.adapters.count)")
+        }
+        startingAdapter = settings.adapters.first
+        if isFull {
+            guard startingAdapter == nil else {
+                throw AdapterError("--adapters does not go with --tuner_type full; merge the adapter first (apus merge-lora)")
+            }
+            attached = nil
+            return
+        }
+        var configuration =
+            try startingAdapter.map { try LoRAFiles.configuration(in: $0) } ?? LoRAConfiguration(settings)
+        configuration.dropout = settings.loraDropout
+        configuration.baseModel = sourceName
+        attached = try configuration.attach(to: model)
+    }
+
+    /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
+    func prepare(
+        _ model: CausalLanguageModel, settings: SFTSettings, device: Device, checkpoint: String?
+    ) throws {
+        guard let attached else { return try model.setTrainable(true) }
+        let dtype = settings.loraDType.flatMap { DType(rawValue: $0.rawValue) } ?? .float32
+        if let folder = checkpoint ?? startingAdapter {
+            try attached.load(from: folder, dtype: dtype, device: device)
+        } else {
+            try attached.materialize(dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.seed)))
+        }
+        try attached.setTrainable(true)
+    }
+
+    func trained(_ model: CausalLanguageModel) -> [TrainedParameter] {
+        let slots = attached?.parameters ?? model.parameters()
+        return slots.compactMap { name, slot in slot.tensor.map { TrainedParameter(name: name, tensor: $0) } }
+    }
+
+    func trainedCount(_ model: CausalLanguageModel) -> Int {
+        attached?.parameters.reduce(0) { $0 + $1.slot.count } ?? model.parameterCount
+    }
+
+    /// ms-swift's line: `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
+    func parameterInfo(_ model: CausalLanguageModel) -> String {
+        let all = isFull ? baseParameterCount : baseParameterCount + trainedCount(model)
+        let trainable = trainedCount(model)
+        func millions(_ count: Int) -> String { String(format: "%.4fM", Double(count) / 1e6) }
+        return "\(isFull ? model.architecture : "PeftModelForCausalLM"): \(millions(all)) Params "
+            + "(\(millions(trainable)) Trainable [\(String(format: "%.4f", 100 * Double(trainable) / Double(max(all, 1))))%]), 0.0000M Buffers."
+    }
+
+    func contents(
+        _ model: CausalLanguageModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings
+    ) -> any CheckpointContents {
+        if let attached {
+            return AdapterContents(attached: attached, arguments: arguments, settings: settings)
+        }
+        return ModelContents(model: model, source: source, config: config, arguments: arguments, shardSize: nil)
+    }
+}
+
+extension LoRAConfiguration {
+    /// The adapter that the settings ask for.
+    init(_ settings: SFTSettings) {
+        self.init(
+            rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
+            usesRankStabilization: settings.useRSLoRA)
+        alpha = settings.loraAlpha
+        dropout = settings.loraDropout
+        initialization =
+            switch settings.initWeights {
+            case .kaiming: .standard
+            case .gaussian: .gaussian
+            case .random: .random
+            }
+    }
+
+    init(rank: Int, targets: [String], regex: String?, usesRankStabilization: Bool) {
+        self.init()
+        self.rank = rank
+        self.usesRankStabilization = usesRankStabilization
+        self.targets =
+            if let regex { .pattern(regex) } else { targets.contains("all-linear") ? .allLinear : .names(targets) }
+    }
+}

@@ -1,0 +1,81 @@
+import ApusJSON
+
+extension GGUFVocabulary {
+    /// The files of a Hugging Face folder that hold the same tokenizer: `tokenizer.json` and `tokenizer_config.json`.
+    ///
+    /// - Throws: `TokenizerError` for a vocabulary that cannot be loaded either.
+    package func tokenizerFiles() throws -> [(name: String, text: String)] {
+        _ = try Tokenizer(gguf: self)  // refuses what the files could not say
+        var vocabulary = JSONObject()
+        for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
+        let pairs = merges.map { merge -> JSONValue in
+            let parts = merge.split(separator: " ", maxSplits: 1).map { JSONValue.string(String($0)) }
+            return .array(parts)
+        }
+        let added = zip(tokens, tokenTypes).enumerated().filter { $0.element.1 == 3 || $0.element.1 == 4 }
+        let file: JSONValue = [
+            "version": "1.0", "truncation": .null, "padding": .null,
+            "added_tokens": .array(
+                added.map { id, entry in
+                    [
+                        "id": .int(id), "content": .string(entry.0), "single_word": false, "lstrip": false,
+                        "rstrip": false, "normalized": false, "special": .bool(entry.1 == 3),
+                    ]
+                }),
+            "normalizer": try splitting().normalizer, "pre_tokenizer": try splitting().preTokenizer,
+            "post_processor": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true],
+            "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
+            "model": [
+                "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
+                "end_of_word_suffix": .null, "fuse_unk": false, "byte_fallback": false,
+                "ignore_merges": .bool(try splitting().ignoresMerges), "vocab": .object(vocabulary),
+                "merges": .array(pairs),
+            ],
+        ]
+        return [
+            ("tokenizer.json", file.serialized(indent: 2)),
+            ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
+        ]
+    }
+
+    private func configurationFile() -> JSONValue {
+        var file: JSONObject = ["clean_up_tokenization_spaces": false, "tokenizer_class": "PreTrainedTokenizerFast"]
+        let roles = [
+            ("bos_token", beginningOfSequenceID), ("eos_token", endOfSequenceID), ("unk_token", unknownID),
+            ("pad_token", paddingID ?? endOfSequenceID),
+        ]
+        for (role, id) in roles {
+            if let id, tokens.indices.contains(Int(id)) { file[role] = .string(tokens[Int(id)]) }
+        }
+        if let chatTemplate { file["chat_template"] = .string(chatTemplate) }
+        return .object(file)
+    }
+
+    /// How text is split before merging, in the words of `tokenizer.json`.
+    private func splitting() throws -> (normalizer: JSONValue, preTokenizer: JSONValue, ignoresMerges: Bool) {
+        func sequence(_ parts: [JSONValue]) -> JSONValue { ["type": "Sequence", "pretokenizers": .array(parts)] }
+        func byteLevel(usesRegex: Bool) -> JSONValue {
+            ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": .bool(usesRegex)]
+        }
+        func split(_ pattern: String) -> JSONValue {
+            ["type": "Split", "pattern": ["Regex": .string(pattern)], "behavior": "Isolated", "invert": false]
+        }
+        let tail = #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+        func cl100k(_ digits: String) -> JSONValue {
+            split("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + tail.replacing("DIGITS", with: digits))
+        }
+        switch preTokenizer ?? "default" {
+        case "default", "gpt-2", "gpt2": return (.null, byteLevel(usesRegex: true), false)
+        case "smollm", "starcoder":
+            return (
+                .null, sequence([["type": "Digits", "individual_digits": true], byteLevel(usesRegex: true)]), false
+            )
+        case "qwen2": return (["type": "NFC"], sequence([cl100k(""), byteLevel(usesRegex: false)]), false)
+        case "llama-bpe", "llama3", "llama-v3":
+            return (.null, sequence([cl100k("{1,3}"), byteLevel(usesRegex: false)]), true)
+        case let name:
+            throw TokenizerError(
+                "GGUF tokenizer", "a tokenizer.json for tokenizer.ggml.pre \(name.debugDescription) cannot be written yet")
+        }
+    }
+}

@@ -1,0 +1,7 @@
+package import ApusFiles
+
+/// What a checkpoint holds besides the state of the run: the files that other programs read.
+package protocol CheckpointContents {
+    /// Writes the weights and everything beside them into a folder that is being staged.
+    func write(into folder: AtomicDirectory) throws
+}

@@ -1,0 +1,37 @@
+package import ApusNN
+package import ApusTorch
+
+/// What a run will need at its peak, from shapes alone, in bytes.
+package struct MemoryForecast: Sendable, Equatable {
+    package let weights: Int
+    package let trained: Int
+    package let activations: Int
+    package let logits: Int
+    /// The program and the libraries it runs on.
+    static let process = 330 << 20
+
+    package var total: Int { Self.process + weights + trained + activations + logits }
+
+    /// - Parameters:
+    ///   - trainedCount: Elements of the trained parameters.
+    ///   - trainedDType: Their type; the gradient and AdamW's two moments have the same.
+    ///   - tokens: Tokens of the largest micro-batch.
+    ///   - targets: Its targets.
+    ///   - adaptedRank: The rank of the adapters, 0 without.
+    package init(
+        shape: DecoderShape, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
+        targets: Int, adaptedRank: Int, checkpointsLayers: Bool, keepsMoments: Bool
+    ) {
+        weights = parameterCount * dtype.size
+        trained = trainedCount * trainedDType.size * (keepsMoments ? 4 : 2)
+        // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,
+        // gate and up; and, beside them, what the widest operation makes while it runs.
+        let queries = shape.heads * shape.headSize
+        let shared = shape.keyValueHeads * shape.headSize
+        let kept = 4 * shape.width + 2 * queries + 2 * shared + 3 * shape.hidden + 7 * adaptedRank
+        let transient = 3 * shape.hidden + 4 * shape.width
+        let layers = checkpointsLayers ? shape.width * shape.layers + kept : kept * shape.layers
+        activations = tokens * (layers + transient) * dtype.size
+        logits = min(256, targets) * shape.vocabulary * dtype.size + 2 * targets * shape.width * dtype.size
+    }
+}

@@ -1,0 +1,62 @@
+package import ApusDatasets
+package import ApusOptimizers
+
+/// What a run does at which step: everything that varies, as values.
+package struct TrainingPlan: Sendable {
+    /// When something recurring happens.
+    package enum Recurrence: Sendable, Equatable {
+        case never
+        case every(Int)
+        case everyEpoch
+    }
+
+    /// What to do with a loss or a gradient that is not finite.
+    package enum NaNPolicy: Sendable, Equatable {
+        case stop
+        /// Leaves weights and optimizer as they are and goes on.
+        case skip
+    }
+
+    package var batches: BatchPlan
+    package var schedule: Schedule
+    package var maximumGradientNorm: Double
+    package var evaluation: Recurrence
+    package var saving: Recurrence
+    package var loggingSteps: Int
+    package var logsFirstStep: Bool
+    package var evaluationBatchSize: Int
+    package var checkpointsLayers: Bool
+    package var nanPolicy: NaNPolicy
+    package var seed: UInt64
+
+    package init(
+        batches: BatchPlan, schedule: Schedule, maximumGradientNorm: Double = 1, evaluation: Recurrence = .never,
+        saving: Recurrence = .never, loggingSteps: Int = 5, logsFirstStep: Bool = true, evaluationBatchSize: Int = 1,
+        checkpointsLayers: Bool = false, nanPolicy: NaNPolicy = .stop, seed: UInt64 = 42
+    ) {
+        self.batches = batches
+        self.schedule = schedule
+        self.maximumGradientNorm = maximumGradientNorm
+        self.evaluation = evaluation
+        self.saving = saving
+        self.loggingSteps = loggingSteps
+        self.logsFirstStep = logsFirstStep
+        self.evaluationBatchSize = evaluationBatchSize
+        self.checkpointsLayers = checkpointsLayers
+        self.nanPolicy = nanPolicy
+        self.seed = seed
+    }
+
+    /// Whether it is time, `step` steps being done. The last step is always time for what recurs at all.
+    func isTime(for recurrence: Recurrence, after step: Int) -> Bool {
+        switch recurrence {
+        case .never: false
+        case .every(let steps): step % max(1, steps) == 0 || step == batches.totalSteps
+        case .everyEpoch: step % batches.stepsPerEpoch == 0 || step == batches.totalSteps
+        }
+    }
+
+    func isTimeToLog(after step: Int) -> Bool {
+        step % max(1, loggingSteps) == 0 || (step == 1 && logsFirstStep) || step == batches.totalSteps
+    }
+}

@@ -1,0 +1,46 @@
+import ApusRecipes
+import Foundation
+
+private let surroundings = Surroundings(
+    environment: ProcessInfo.processInfo.environment, commandLine: CommandLine.arguments)
+
+func runSFT(_ settings: SFTSettings, configFile: String?) throws {
+    let outcome = try FineTuning(settings, surroundings: surroundings)()
+    if let configFile {
+        let copy = URL(fileURLWithPath: outcome.folder).appendingPathComponent(
+            URL(fileURLWithPath: configFile).lastPathComponent)
+        try Data(contentsOf: URL(fileURLWithPath: configFile)).write(to: copy)
+    }
+    if let signal = outcome.signal { throw StoppedBySignal(signal: signal) }
+}
+
+func runInfer(_ settings: InferSettings) throws {
+    try Inference(settings, surroundings: surroundings)()
+}
+
+func runExport(_ settings: ExportSettings) throws {
+    print(try ModelExport(settings, surroundings: surroundings)())
+}
+
+func runParams(_ settings: ParamsSettings) throws {
+    print(try ParameterCount(settings, surroundings: surroundings).text)
+}
+
+func runTokenize(_ settings: TokenizeSettings) throws {
+    let tool = try TokenizeTool(settings, surroundings: surroundings)
+    func show(_ line: String) throws { print(try settings.decode ? tool.decoded(line) : tool.encoded(line)) }
+    if let text = settings.text { return try show(text) }
+    while let line = readLine() { try show(line) }
+}
+
+func runTemplate(_ settings: TemplateSettings) throws {
+    let usesColor = isatty(STDOUT_FILENO) == 1 && surroundings.environment["NO_COLOR"] == nil
+    print(try TemplateTool(settings, surroundings: surroundings).rendered(usesColor: usesColor), terminator: "")
+}
+
+/// The run was saved and left because a signal asked for it.
+struct StoppedBySignal: ExitCodeProviding, CustomStringConvertible {
+    let signal: Int32
+    var exitCode: Int32 { 128 + signal }
+    var description: String { "stopped by signal \(signal)" }
+}

@@ -1,0 +1,93 @@
+import ApusFiles
+import ApusFilesTesting
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusTraining
+
+@Suite struct RunLogTests {
+    private let folder: TemporaryFolder
+    private let terminal = FakeTerminal(columns: nil)
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private func open(_ options: RunLog.Options) throws -> RunLog {
+        try RunLog(
+            try RunFolder(outputDirectory: folder.path, addVersion: false), options,
+            console: Console(output: terminal, style: ConsoleStyle(lineInterval: 1e9), now: terminal.now),
+            clock: RunLog.Clock(now: terminal.now, date: { Date(timeIntervalSince1970: 1.75e9) }))
+    }
+
+    private func rows() throws -> [String] {
+        let text = String(decoding: try LocalFileSystem().contents(of: folder("logging.jsonl")), as: UTF8.self)
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    @Test func rowsAreThoseOfMsSwift() throws {
+        let log = try open(RunLog.Options(maxSteps: 100))
+        terminal.wait(14.56)
+        let metrics = [
+            ("loss", 1.435022164), ("grad_norm", 3.483622551), ("learning_rate", 9.6e-5), ("token_acc", 0.6400209),
+        ]
+        try log.record(step: 5, epoch: 0.748856789, metrics: metrics, memory: 18.584)
+        let expected =
+            #"{"loss": 1.43502216, "grad_norm": 3.48362255, "learning_rate": 9.6e-05, "token_acc": 0.6400209, "#
+            + #""epoch": 0.74885679, "global_step/max_steps": "5/100", "elapsed_time": "14s", "#
+            + #""remaining_time": "4m 36s", "memory(GiB)": 18.58, "train_speed(s/it)": 2.912}"#
+        #expect(try rows() == [expected])
+        #expect(terminal.written == expected.replacing("\"", with: "'") + "\n")
+
+        terminal.wait(1)
+        try log.record(step: 5, epoch: 0.75, metrics: [("eval_loss", 1), ("eval_token_acc", .nan)])
+        #expect(try rows()[1].hasPrefix(#"{"eval_loss": 1.0, "eval_token_acc": NaN, "epoch": 0.75, "global"#))
+    }
+
+    @Test func theLastRowHoldsEverything() throws {
+        let log = try open(RunLog.Options(maxSteps: 2))
+        for step in 1...2 {
+            log.advance(to: step, loss: 1, tokensPerSecond: 10)
+            try log.record(step: step, epoch: Double(step) / 2, metrics: [("loss", 2 / Double(step))])
+        }
+        try log.record(step: 2, epoch: 1, metrics: [("eval_loss", 0.5)])
+        let row = try log.finish(summary: ["model_parameter_info": "M", "best_metric": 0.5])
+        #expect(row.keys == ["model_parameter_info", "best_metric", "global_step", "log_history"])
+        #expect(row["global_step"] == 2)
+        #expect(row["log_history"]?.arrayValue?.count == 3)
+        #expect(row["log_history"]?[0]?["step"] == 1)
+        #expect(try rows().count == 4)
+        let images = try LocalFileSystem().contentsOfDirectory(folder("images"))
+        #expect(images.contains("train_loss.png") && images.contains("eval_loss.png"))
+        for image in images {
+            let png = Array(try LocalFileSystem().contents(of: folder("images/" + image)))
+            #expect(LossCurveTests.size(of: png) == [800, 500])
+        }
+        #expect(try LocalFileSystem().contentsOfDirectory(folder("runs")).count == 1)
+    }
+
+    @Test func aResumedRunForgetsWhatCameAfterItsCheckpoint() throws {
+        do {
+            let log = try open(RunLog.Options(maxSteps: 4))
+            for step in 1...4 { try log.record(step: step, epoch: 0, metrics: [("loss", Double(step))]) }
+            try log.finish(summary: [:])
+        }
+        let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
+        #expect(log.history.map { $0["step"] } == [1, 2])
+        for step in 3...4 { try log.record(step: step, epoch: 0, metrics: [("loss", 10)]) }
+        try log.finish(summary: [:])
+        let parsed = try rows().map { try JSONValue(parsing: $0) }
+        #expect(parsed.map { $0["loss"]?.doubleValue } == [1, 2, 10, 10, nil])
+        #expect(parsed.last?["log_history"]?.arrayValue?.count == 4)
+        #expect(try LocalFileSystem().contentsOfDirectory(folder("runs")).count == 2)
+    }
+
+    @Test func aRunThatDidNotResumeAppends() throws {
+        do { try open(RunLog.Options(maxSteps: 4)).record(step: 4, epoch: 0, metrics: [("loss", 1)]) }
+        let log = try open(RunLog.Options(maxSteps: 4))
+        try log.record(step: 1, epoch: 0, metrics: [("loss", 2)])
+        #expect(try rows().count == 2)
+        #expect(log.history.count == 1)
+    }
+}

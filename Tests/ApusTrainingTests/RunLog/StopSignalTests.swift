@@ -1,0 +1,53 @@
+import Foundation
+import Testing
+
+@testable import ApusTraining
+
+/// Each test runs in a process of its own: signals belong to the whole process.
+@Suite struct StopSignalTests {
+    @Test func theFirstSignalOnlySetsAFlag() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            StopSignal.install()
+            StopSignal.install()
+            guard StopSignal.pending == nil else { exit(1) }
+            guard send(SIGTERM) == SIGTERM, StopSignal.name(of: SIGTERM) == "SIGTERM" else { exit(2) }
+            StopSignal.reset()
+            guard StopSignal.pending == nil else { exit(3) }
+            StopSignal.install()
+            exit(send(SIGINT) == SIGINT ? 0 : 4)
+        }
+    }
+
+    @Test func theSecondSignalLeavesAtOnce() async {
+        await #expect(processExitsWith: .exitCode(128 + SIGINT)) {
+            StopSignal.install()
+            guard send(SIGTERM) == SIGTERM else { exit(1) }
+            kill(getpid(), SIGINT)
+            waitToBeEnded()
+        }
+    }
+
+    @Test func resetBringsBackTheOldBehaviour() async {
+        await #expect(processExitsWith: .signal(SIGTERM)) {
+            StopSignal.install()
+            guard send(SIGTERM) == SIGTERM else { exit(1) }
+            StopSignal.reset()
+            kill(getpid(), SIGTERM)
+            waitToBeEnded()
+        }
+    }
+}
+
+/// Sends a signal to this process and waits until it arrives. Signals to a thread (`raise`) would stay away: the
+/// threads that run tests block them.
+private func send(_ signal: Int32) -> Int32? {
+    kill(getpid(), signal)
+    let end = Date() + 20
+    while StopSignal.pending == nil, Date() < end {}
+    return StopSignal.pending
+}
+
+/// Until a signal ends the process, or 20 seconds.
+private func waitToBeEnded() {
+    sleep(20)
+}
