@@ -89,7 +89,19 @@ let package = Package(
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusJSON"]),
         tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
-        tests("ApusModelsTests", ["ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusWeights"]),
+        tests(
+            "ApusModelsTests",
+            ["ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusWeights"]),
+        .target(
+            name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
+            swiftSettings: settings),
+        tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusTrainingTests", ["ApusTraining", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        .testTarget(
+            name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
+            swiftSettings: settings),
+        tests("ApusRecipesTests", ["ApusRecipes", "ApusJSON"]),
+        tests("apusTests", ["apus", "ApusRecipes"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .gnucxx20

@@ -24,7 +24,8 @@ def identical_bits(a, b):
 def compare(name, ours, expected, options):
     """One line about one tensor, whether it passes, and its counts of identical and of all values."""
     if ours.shape != expected.shape:
-        return f"{name}: shape {tuple(ours.shape)}, expected {tuple(expected.shape)}", False, 0, expected.numel()
+        line = f"{name}: shape {tuple(ours.shape)}, expected {tuple(expected.shape)}  FAILED"
+        return line, False, 0, expected.numel()
     a, b = ours.double(), expected.double()
     # Equal infinities agree; their difference would be NaN.
     difference = torch.where(a == b, 0.0, (a - b).abs())

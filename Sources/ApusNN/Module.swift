@@ -25,9 +25,14 @@ open class Module {
     }
 
     /// The declared parameters of this tree with their names on disk.
+    ///
+    /// Adapters that hang on a layer are not part of the model's file and are left out; asked themselves, they answer.
     package func parameters() -> [(name: String, slot: ParameterSlot)] {
+        var adapters: [String] = []
         var found: [(String, ParameterSlot)] = []
         visit { path, module in
+            if module is LinearAdapter && module !== self { adapters.append(path) }
+            if let last = adapters.last, path == last || path.hasPrefix(last + ".") { return }
             for slot in module.slots().parameters where slot.isDeclared {
                 found.append((Self.joined(path, slot.name), slot))
             }

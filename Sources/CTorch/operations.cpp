@@ -193,6 +193,7 @@ int ct_fused_adamw(
         at::NoGradGuard no_gradient;
         auto p = list(parameters, count), s = list(steps, count);
         auto g = list(gradients, count), m = list(averages, count), v = list(squares, count);
+        at::_foreach_add_(s, 1);  // the kernel reads the number of the step, it does not count it
         at::_fused_adamw_(p, g, m, v, {}, s, rate, beta1, beta2, decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
         return 0;
     });

@@ -25,6 +25,10 @@ struct Fixture {
         try JSONValue(parsing: Data(contentsOf: root.appendingPathComponent(path)))
     }
 
+    static func parse(_ path: String) throws -> JSONValue {
+        try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path)))
+    }
+
     static func model(_ name: String, config: String = "config.json", dtype: DType = .float32) throws -> CausalLanguageModel {
         let model = try Models.registry.model(json("models/\(name)/\(config)"))
         let store = try ModelWeights(folder: root.appendingPathComponent("models/\(name)").path)

@@ -38,13 +38,18 @@ struct ChatBoundaryFinder {
         self.marker = marker
     }
 
-    /// The byte ranges of the answers in order.
+    /// The byte ranges, in order, of the answers that differ from the text around them.
     ///
-    /// - Parameter weights: Whether each answer is trained, by the position of its message.
-    func spans(of weights: [Int: Bool]) throws -> [(range: Range<Int>, isTrained: Bool)] {
-        let turns = weights.keys.sorted()
+    /// - Parameters:
+    ///   - weights: Whether each answer is trained, by the position of its message.
+    ///   - otherText: Whether the text between the answers is trained.
+    func spans(
+        of weights: [Int: Bool], otherText: Bool
+    ) throws -> [(range: Range<Int>, isTrained: Bool)] {
+        let turns = weights.keys.filter { weights[$0] != otherText }.sorted()
         if turns.isEmpty { return [] }
-        if let blocks = full.generations, !blocks.isEmpty { return try spans(of: weights, blocks: blocks) }
+        let blocks = outermost(full.generations ?? [])
+        if !blocks.isEmpty { return try spans(of: weights, blocks: blocks) }
         var spans: [(range: Range<Int>, isTrained: Bool)] = []
         for turn in turns {
             let start = try beginning(of: turn)
@@ -64,9 +69,6 @@ struct ChatBoundaryFinder {
         of weights: [Int: Bool], blocks: [Range<Int>]
     ) throws -> [(range: Range<Int>, isTrained: Bool)] {
         let turns = weights.keys.sorted()
-        // Inner blocks are part of the outer one.
-        let blocks = blocks.sorted { $0.lowerBound < $1.lowerBound }
-            .reduce(into: [Range<Int>]()) { if $1.lowerBound >= ($0.last?.upperBound ?? 0) { $0.append($1) } }
         if Set(weights.values).count == 1, let isTrained = weights.values.first {
             return blocks.map { ($0, isTrained) }
         }
@@ -74,13 +76,19 @@ struct ChatBoundaryFinder {
         // A turn may write several blocks or none: count them in the renderings up to each turn.
         var result: [(range: Range<Int>, isTrained: Bool)] = []
         for turn in turns {
-            let count = try rendering(upTo: turn + 1, turn: turn).generations?.count ?? 0
+            let count = try outermost(rendering(upTo: turn + 1, turn: turn).generations ?? []).count
             guard count >= result.count, count <= blocks.count else {
                 throw ChatBoundaryError(turn: turn, reason: "its generation blocks change with what follows")
             }
             result += blocks[result.count..<count].map { ($0, weights[turn] ?? false) }
         }
         return result
+    }
+
+    /// Blocks without those inside another one.
+    private func outermost(_ blocks: [Range<Int>]) -> [Range<Int>] {
+        blocks.sorted { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
+            .reduce(into: []) { if $1.lowerBound >= ($0.last?.upperBound ?? 0) { $0.append($1) } }
     }
 
     // MARK: - Beginning and end of a turn
@@ -107,13 +115,16 @@ struct ChatBoundaryFinder {
         if text[rest...].starts(with: tail) { return rest + tail.count }
         // The template ends a conversation differently from a turn. Both ways have the end of the turn in common,
         // and perhaps the first characters of different special tokens.
-        var common = commonPrefix(text[rest...], tail)
-        while common > 0, try !isTokenBoundary(rest + common, from: rest) { common -= 1 }
-        guard common > 0 else {
+        let common = commonPrefix(text[rest...], tail)
+        let candidates = (max(1, common - Self.longestSharedMarker)..<common + 1).reversed()
+        guard let length = try candidates.first(where: { try isTokenBoundary(rest + $0, from: rest) }) else {
             throw ChatBoundaryError(turn: turn, reason: "the text of the next message does not begin at a token")
         }
-        return rest + common
+        return rest + length
     }
+
+    /// Bytes that two special tokens may have in common before they differ.
+    private static let longestSharedMarker = 32
 
     /// True when cutting the text does not change its tokens.
     private func isTokenBoundary(_ offset: Int, from start: Int) throws -> Bool {

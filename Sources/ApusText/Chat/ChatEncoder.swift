@@ -56,7 +56,7 @@ package struct ChatEncoder: Sendable {
         let weights = try weights(of: messages, training: training)
         let context = try ChatContext(messages: messages, tools: tools, variables: variables)
         let finder = try ChatBoundaryFinder(template: template, context: context, tokenize: tokenize)
-        let spans = try finder.spans(of: weights)
+        let spans = try finder.spans(of: weights, otherText: training == .all)
         let bytes = finder.text
         var pieces: [Piece] = []
         func add(_ range: Range<Int>, _ isTrained: Bool) {

@@ -29,7 +29,7 @@ enum BraceFormat {
             while index < scalars.count {
                 let scalar = scalars[index]
                 index += 1
-                if (scalar == "{" || scalar == "}"), scalars[safe: index] == scalar {
+                if scalar == "{" || scalar == "}", scalars[safe: index] == scalar {
                     result += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
                     index += 1
                 } else if scalar == "{" {
@@ -122,6 +122,7 @@ enum BraceFormat {
                 }
                 return value
             }
+            try interpreter.step(arguments.named.count)
             guard let value = arguments.named.first(where: { $0.name == name })?.value else {
                 throw JinjaError.value("format: no argument '\(name)'")
             }

@@ -5,7 +5,7 @@
 /// block from its start, even where the assignment comes after an inner block that reads it.
 struct JinjaAnalyzer {
     /// Names that a block declares, by scope number.
-    private(set) var unsetNames: [[Int]]
+    private var unsetNames: [[Int]]
     private let loopName: Int?
     private let stack: StackGuard
 
@@ -16,12 +16,6 @@ struct JinjaAnalyzer {
         let root = Symbols(parent: nil)
         try analyzer.analyze(body, scope: 0, symbols: root, isInLoop: false)
         return analyzer.unsetNames
-    }
-
-    private init(unsetNames: [[Int]], loopName: Int?, stack: StackGuard) {
-        self.unsetNames = unsetNames
-        self.loopName = loopName
-        self.stack = stack
     }
 
     // MARK: - Symbols of one block
@@ -226,6 +220,12 @@ struct JinjaAnalyzer {
                 error.line = call.line
                 throw error
             }
+        }
+        // jinja2 folds constants first: what follows a deciding constant is never looked at.
+        if let logical = expression as? JinjaLogical, let first = logical.operands.first as? JinjaLiteral,
+            try first.value.isTrue() == logical.decisive
+        {
+            return
         }
         for child in expression.children { try check(child, isSoft: isSoft || expression is JinjaConditional) }
     }

@@ -16,12 +16,15 @@ struct JinjaArgumentList: Sendable {
         for (name, expression) in named { arguments.named.append((name, try expression.evaluate(interpreter))) }
         if let caller { arguments.named.append(("caller", .object(caller))) }
         if let spread {
-            arguments.positional += try interpreter.items(of: spread.evaluate(interpreter))
+            let items = try interpreter.items(of: spread.evaluate(interpreter))
+            try interpreter.charge(bytes: MemoryLayout<JinjaValue>.stride, times: items.count)
+            arguments.positional += items
         }
         if let spreadNamed {
             guard case .dictionary(let dictionary) = try spreadNamed.evaluate(interpreter) else {
                 throw JinjaError.value("what follows ** must be a mapping")
             }
+            try interpreter.charge(bytes: 4 * MemoryLayout<JinjaValue>.stride, times: dictionary.count)
             for entry in dictionary.entries {
                 arguments.named.append((try entry.key.requiredText("a keyword").string, entry.value))
             }

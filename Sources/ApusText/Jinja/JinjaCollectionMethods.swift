@@ -71,7 +71,7 @@ enum JinjaCollectionMethods {
 enum JinjaNumberMethods {
     static func member(of value: JinjaValue, name: String) throws -> JinjaValue? {
         switch name {
-        case "real": value
+        case "real": value.integer.map { .int($0) } ?? value
         case "imag": if case .double = value { .double(0) } else { .int(0) }
         case "numerator": value.integer.map { .int($0) }
         case "denominator": value.integer.map { _ in .int(1) }

@@ -13,7 +13,13 @@ extension JinjaExpression {
 
 /// A constant.
 final class JinjaLiteral: JinjaExpression {
-    enum Constant: Sendable { case none, bool(Bool), int(Int), double(Double), text(JinjaText) }
+    enum Constant: Sendable {
+        case none
+        case bool(Bool)
+        case int(Int)
+        case double(Double)
+        case text(JinjaText)
+    }
 
     let constant: Constant
     let line: Int
@@ -25,7 +31,12 @@ final class JinjaLiteral: JinjaExpression {
         self.line = line
     }
 
-    func evaluate(_ interpreter: JinjaInterpreter) -> JinjaValue {
+    func evaluate(_ interpreter: JinjaInterpreter) throws -> JinjaValue {
+        try interpreter.step()
+        return value
+    }
+
+    var value: JinjaValue {
         switch constant {
         case .none: .none
         case .bool(let value): .bool(value)

@@ -8,7 +8,7 @@ extension JinjaFilters {
             if case .undefined(let undefined) = value { throw undefined.error }
             return try double(value).map { .double($0) } ?? fallback
         },
-        "abs": { interpreter, value, _ in
+        "abs": plain("abs") { interpreter, value in
             if case .undefined(let undefined) = value { throw undefined.error }
             if let number = value.integer { return number < 0 ? try interpreter.signed(true, value) : .int(number) }
             guard case .double(let number) = value else {
@@ -20,10 +20,15 @@ extension JinjaFilters {
         "filesizeformat": filesizeformat,
     ]
 
+    private static func checkLength(_ text: JinjaText) throws {
+        if text.bytes.count > 4096 { throw JinjaError.limit("a text of \(text.bytes.count) bytes is no number") }
+    }
+
     /// Python's `float(value)`, or nil where that raises TypeError or ValueError.
     private static func double(_ value: JinjaValue) throws -> Double? {
         if let number = value.number { return number }
         guard case .text(let text) = value else { return nil }
+        try checkLength(text)
         let digits = text.stripped().string.lowercased()
         switch digits.drop(while: { $0 == "+" || $0 == "-" }) {
         case "inf", "infinity": return digits.hasPrefix("-") ? -.infinity : .infinity
@@ -59,7 +64,7 @@ extension JinjaFilters {
             throw JinjaError.value("cannot convert float infinity to integer")
         }
         if case .text(let text) = value {
-            try interpreter.charge(bytes: text.bytes.count, times: 2)
+            try checkLength(text)
             if let number = try integer(text, base: base) { return .int(number) }
         }
         guard let number = try double(value), number.isFinite else { return fallback }
@@ -106,13 +111,17 @@ extension JinjaFilters {
         guard let number = value.number else {
             throw JinjaError.value("type \(value.typeName) doesn't define __round__ method")
         }
-        guard (-400...400).contains(precision) else { throw JinjaError.limit("a precision of \(precision) is too large") }
+        guard (-400...400).contains(precision) else {
+            throw JinjaError.limit("a precision of \(precision) is too large")
+        }
         let scale = pow(10.0, Double(precision))
         if method != "common" {
             guard !isToInteger else { throw JinjaError.value("precision must be an integer, not 'NoneType'") }
             let scaled = number * scale
             guard scaled.isFinite else { throw JinjaError.value("cannot convert float to integer") }
-            return .double((method == "ceil" ? scaled.rounded(.up) : scaled.rounded(.down)) / scale)
+            let rounded = scaled.rounded(method == "ceil" ? .up : .down)
+            // Python rounds to an integer, which has no negative zero.
+            return .double(rounded == 0 ? 0 : rounded / scale)
         }
         if let integer = value.integer {
             return .int(precision >= 0 ? integer : try rounded(integer, digits: -precision))

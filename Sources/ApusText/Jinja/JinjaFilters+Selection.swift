@@ -14,14 +14,14 @@ extension JinjaFilters {
         var holdings = value
         if arguments.positional.isEmpty, arguments.named.contains(where: { $0.name == "attribute" }) {
             let values = try JinjaArguments(named: arguments.named).matched("map", ["attribute", "default"])
-            let path = try JinjaAttributePath(values[0])
+            let path = try JinjaAttributePath(values[0], interpreter)
             let fallback = values[1]
             transform = { try path.value(in: $0, interpreter, default: fallback) }
         } else {
             guard let name = arguments.positional.first else {
                 throw JinjaError.value("map requires a filter argument")
             }
-            let filter = try name.requiredText("the filter of map").string
+            let filter = try named(name, "the filter of map", interpreter)
             let rest = JinjaArguments(positional: Array(arguments.positional.dropFirst()), named: arguments.named)
             transform = { try apply(filter, to: $0, rest, interpreter) }
             holdings = try interpreter.list([value] + rest.positional + rest.named.map(\.value))
@@ -34,20 +34,26 @@ extension JinjaFilters {
         }
     }
 
+    private static func named(_ value: JinjaValue, _ what: String, _ interpreter: JinjaInterpreter) throws -> String {
+        let name = try value.requiredText(what)
+        try interpreter.charge(bytes: name.bytes.count, times: 4)
+        return name.string
+    }
+
     private static func select(
         _ interpreter: JinjaInterpreter, _ value: JinjaValue, _ arguments: JinjaArguments, keeps: Bool,
         byAttribute: Bool
     ) throws -> JinjaValue {
         guard try value.isTrue() else { return try interpreter.generator(over: value) { nil } }
         var positional = arguments.positional[...]
-        var path = try JinjaAttributePath(nil)
+        var path = try JinjaAttributePath(nil, interpreter)
         if byAttribute {
             guard let attribute = positional.popFirst() else {
                 throw JinjaError.value("Missing parameter for attribute name")
             }
-            path = try JinjaAttributePath(attribute)
+            path = try JinjaAttributePath(attribute, interpreter)
         }
-        let test = try positional.popFirst()?.requiredText("the name of a test").string
+        let test = try positional.popFirst().map { try named($0, "the name of a test", interpreter) }
         let rest = JinjaArguments(positional: Array(positional), named: arguments.named)
         let holdings = try interpreter.list([value] + rest.positional + rest.named.map(\.value))
         let iterator = try interpreter.iterator(over: value)

@@ -3,17 +3,17 @@ extension JinjaFilters {
         "length": length,
         "count": length,
         "join": join,
-        "first": { interpreter, value, _ in
+        "first": plain("first") { interpreter, value in
             try interpreter.iterator(over: value).next()
                 ?? .undefined(JinjaUndefined("No first item, sequence was empty."))
         },
         "last": last,
-        "list": { interpreter, value, _ in
+        "list": plain("list") { interpreter, value in
             if case .text(let text) = value { try interpreter.charge(bytes: text.bytes.count, times: 48) }
             return try interpreter.list(interpreter.items(of: value))
         },
         "reverse": reverse,
-        "items": { interpreter, value, _ in
+        "items": plain("items") { interpreter, value in
             if value.isUndefined { return try interpreter.generator(over: value) { nil } }
             guard case .dictionary(let dictionary) = value else {
                 throw JinjaError.value("Can only get item pairs from a mapping.")
@@ -36,7 +36,7 @@ extension JinjaFilters {
         "groupby": groupby,
     ]
 
-    private static let length: Function = { interpreter, value, _ in
+    private static let length: Function = plain("length") { interpreter, value in
         guard let length = try interpreter.length(of: value) else {
             throw JinjaError.value("object of type '\(value.typeName)' has no len()")
         }
@@ -46,7 +46,7 @@ extension JinjaFilters {
     private static let join: Function = { interpreter, value, arguments in
         let values = try arguments.matched("join", ["d", "attribute"])
         let separator = try values[0].map(interpreter.string) ?? .empty
-        let path = try JinjaAttributePath(values[1])
+        let path = try JinjaAttributePath(values[1], interpreter)
         let iterator = try interpreter.iterator(over: value)
         var bytes: [UInt8] = []
         var isFirst = true
@@ -61,7 +61,7 @@ extension JinjaFilters {
         return .text(JinjaText(bytes))
     }
 
-    private static let last: Function = { interpreter, value, _ in
+    private static let last: Function = plain("last") { interpreter, value in
         if case .object(let generator as JinjaGenerator) = value {
             throw JinjaError.value("'\(generator.typeName)' object is not reversible")
         }
@@ -69,7 +69,7 @@ extension JinjaFilters {
             ?? .undefined(JinjaUndefined("No last item, sequence was empty."))
     }
 
-    private static let reverse: Function = { interpreter, value, _ in
+    private static let reverse: Function = plain("reverse") { interpreter, value in
         if case .text(let text) = value {
             try interpreter.charge(bytes: text.bytes.count, times: text.isASCII ? 2 : 16)
             return .text(try text.sliced(start: nil, stop: nil, step: -1))
@@ -112,7 +112,8 @@ extension JinjaFilters {
         let isCaseSensitive = try values[1].isTrue(default: false)
         var attributes: [JinjaValue?] = [values[2]]
         if case .text(let text) = values[2] { attributes = text.split(on: ",", limit: -1).map { .text($0) } }
-        let paths = try attributes.map { try JinjaAttributePath($0) }
+        if let text = values[2]?.text { try interpreter.charge(bytes: text.bytes.count, times: 32) }
+        let paths = try attributes.map { try JinjaAttributePath($0, interpreter) }
         let items = try interpreter.items(of: value)
         let sorted = try JinjaSorting.sorted(items, interpreter, reversed: values[0].isTrue(default: false)) { item in
             try interpreter.list(
@@ -126,7 +127,7 @@ extension JinjaFilters {
     private static let unique: Function = { interpreter, value, arguments in
         let values = try arguments.matched("unique", ["case_sensitive", "attribute"])
         let isCaseSensitive = try values[0].isTrue(default: false)
-        let path = try JinjaAttributePath(values[1])
+        let path = try JinjaAttributePath(values[1], interpreter)
         let iterator = try interpreter.iterator(over: value)
         var seen: Set<JinjaKey> = []
         return try interpreter.generator(over: value) {
@@ -149,7 +150,7 @@ extension JinjaFilters {
     ) throws -> JinjaValue {
         let values = try arguments.matched(name, ["case_sensitive", "attribute"])
         let isCaseSensitive = try values[0].isTrue(default: false)
-        let path = try JinjaAttributePath(values[1])
+        let path = try JinjaAttributePath(values[1], interpreter)
         var best: (item: JinjaValue, key: JinjaValue)?
         for item in try interpreter.items(of: value) {
             let key = try foldedKey(
@@ -162,12 +163,12 @@ extension JinjaFilters {
 
     private static let sum: Function = { interpreter, value, arguments in
         let values = try arguments.matched("sum", ["attribute", "start"])
-        let path = try JinjaAttributePath(values[0])
+        let path = try JinjaAttributePath(values[0], interpreter)
         var total = values[1] ?? .int(0)
+        if case .text = total { throw JinjaError.value("sum() can't sum strings [use ''.join(seq) instead]") }
         for item in try interpreter.items(of: value) {
             try interpreter.step()
             let part = try path.value(in: item, interpreter)
-            if case .text = total { throw JinjaError.value("sum() can't sum strings") }
             total = try interpreter.arithmetic(.add, total, part)
         }
         return total
@@ -218,7 +219,7 @@ extension JinjaFilters {
 
     private static let groupby: Function = { interpreter, value, arguments in
         let values = try arguments.matched("groupby", ["attribute", "default", "case_sensitive"], required: 1)
-        let path = try JinjaAttributePath(values[0])
+        let path = try JinjaAttributePath(values[0], interpreter)
         let isCaseSensitive = try values[2].isTrue(default: false)
         let keyed = try interpreter.items(of: value).map { item in
             let value = try path.value(in: item, interpreter, default: values[1])

@@ -48,21 +48,21 @@ extension JinjaFilters {
         },
         "escape": escape,
         "e": escape,
-        "forceescape": { interpreter, value, _ in
+        "forceescape": plain("forceescape") { interpreter, value in
             .text(try interpreter.escaped(interpreter.string(value)))
         },
-        "safe": { interpreter, value, _ in .text(try interpreter.string(value).marked(true)) },
+        "safe": plain("safe") { interpreter, value in .text(try interpreter.string(value).marked(true)) },
         "striptags": striptags,
         "urlencode": urlencode,
         "xmlattr": xmlattr,
     ]
 
-    private static let escape: Function = { interpreter, value, _ in
+    private static let escape: Function = plain("escape") { interpreter, value in
         .text(try interpreter.escaped(soft(value, interpreter)))
     }
 
     /// Title case after spaces, hyphens and opening brackets only, unlike `str.title`.
-    private static let title: Function = { interpreter, value, _ in
+    private static let title: Function = plain("title") { interpreter, value in
         let text = try soft(value, interpreter)
         try interpreter.charge(bytes: text.bytes.count, times: text.isASCII ? 4 : 32)
         func isBoundary(_ scalar: Unicode.Scalar) -> Bool {
@@ -144,7 +144,7 @@ extension JinjaFilters {
     }
 
     /// Removes comments and tags and joins what is left with single spaces, as markupsafe does.
-    private static let striptags: Function = { interpreter, value, _ in
+    private static let striptags: Function = plain("striptags") { interpreter, value in
         let text = try interpreter.string(value)
         try interpreter.charge(bytes: text.bytes.count, times: 8)
         let withoutComments = removing(from: "<!--", to: "-->", in: text.bytes)
@@ -182,7 +182,7 @@ extension JinjaFilters {
         return result
     }
 
-    private static let urlencode: Function = { interpreter, value, _ in
+    private static let urlencode: Function = plain("urlencode") { interpreter, value in
         func quoted(_ value: JinjaValue, isQuery: Bool) throws -> [UInt8] {
             let text = try interpreter.string(value)
             try interpreter.charge(bytes: text.bytes.count, times: 3)
@@ -218,6 +218,7 @@ extension JinjaFilters {
     private static let xmlattr: Function = { interpreter, value, arguments in
         guard case .dictionary(let dictionary) = value else { throw JinjaError.value("xmlattr takes a mapping") }
         let spaced = try arguments.matched("xmlattr", ["autospace"])[0].isTrue(default: true)
+        try interpreter.charge(bytes: MemoryLayout<JinjaValue>.stride, times: dictionary.count)
         var bytes: [UInt8] = []
         for entry in dictionary.entries where !entry.value.isNone && !entry.value.isUndefined {
             let key = try entry.key.requiredText("an attribute's name")

@@ -23,13 +23,22 @@ enum JinjaFilters {
         return try function(interpreter, value, arguments)
     }
 
+    /// A filter without arguments.
+    static func plain(
+        _ name: String, _ body: @escaping @Sendable (JinjaInterpreter, JinjaValue) throws -> JinjaValue
+    ) -> Function {
+        { interpreter, value, arguments in
+            _ = try arguments.matched(name, [])
+            return try body(interpreter, value)
+        }
+    }
+
     // MARK: - Filters of any value
 
     private static let valueFilters: [String: Function] = [
         "default": defaultValue,
         "d": defaultValue,
-        "string": { interpreter, value, arguments in
-            _ = try arguments.matched("string", [])
+        "string": plain("string") { interpreter, value in
             if case .text = value { return value }
             return .text(try interpreter.string(value))
         },

@@ -11,7 +11,7 @@ final class JinjaFor: JinjaStatement {
     let scope: Int
     let testScope: Int
     let alternativeScope: Int
-    /// The number of the name `loop`, where the template uses it.
+    /// The number of the name `loop`.
     let loopName: Int
 
     init(
@@ -56,6 +56,8 @@ final class JinjaFor: JinjaStatement {
         var turn = JinjaScope(parent: interpreter.scope, unset: unset)
         while let item = try loop.advance() {
             try interpreter.enter(line)
+            // A turn costs as much as a few nodes, even with nothing in it.
+            try interpreter.step(unset.count + 2)
             // A macro may have kept the scope of the last turn.
             if isKnownUniquelyReferenced(&turn) {
                 turn.reset(unset: unset)

@@ -30,6 +30,8 @@ extension JinjaInterpreter {
             if let count = left.integer { return try repeated(items, right, count) }
         case (.modulo, .text(let format), _):
             return .text(try PercentFormat.formatted(format, right, self))
+        case (.subtract, .object(is JinjaDictionaryView), _), (.subtract, _, .object(is JinjaDictionaryView)):
+            throw JinjaError.unsupported("Python's sets are not supported in chat templates")
         default: break
         }
         throw JinjaError.value(
@@ -40,7 +42,7 @@ extension JinjaInterpreter {
         let isMarkup = left.isMarkup || right.isMarkup
         let (a, b) = isMarkup ? (try escaped(left), try escaped(right)) : (left, right)
         try charge(bytes: a.bytes.count + b.bytes.count)
-        return JinjaText(a.bytes + b.bytes, isMarkup: isMarkup)
+        return JinjaText(a.bytes + b.bytes, isASCII: a.isASCII && b.isASCII, isMarkup: isMarkup)
     }
 
     private func repeated(_ text: JinjaText, _ count: Int) throws -> JinjaText {

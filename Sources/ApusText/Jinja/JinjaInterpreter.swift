@@ -1,5 +1,3 @@
-import Foundation
-
 /// One rendering of one template: variables, output, and what is left of the limits.
 final class JinjaInterpreter {
     let limits: JinjaLimits
@@ -142,7 +140,9 @@ final class JinjaInterpreter {
     }
 
     func inScope(_ number: Int, _ body: () throws -> JinjaCompletion) throws -> JinjaCompletion {
-        try inScope(JinjaScope(parent: scope, unset: template.unsetNames[number]), body)
+        let unset = template.unsetNames[number]
+        try step(unset.count)
+        return try inScope(JinjaScope(parent: scope, unset: unset), body)
     }
 
     func inScope(_ inner: JinjaScope, _ body: () throws -> JinjaCompletion) throws -> JinjaCompletion {
@@ -166,6 +166,7 @@ final class JinjaInterpreter {
             guard values.count == targets.count else {
                 throw JinjaError.value("cannot unpack \(values.count) values into \(targets.count) names")
             }
+            try step(values.count)
             for (target, value) in zip(targets, values) { try assign(target, value) }
         }
     }

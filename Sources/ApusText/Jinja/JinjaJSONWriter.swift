@@ -88,7 +88,7 @@ struct JinjaJSONWriter {
     private mutating func write(_ text: JinjaText) throws {
         try interpreter.charge(bytes: text.bytes.count, times: 2)
         bytes.append(UInt8(ascii: "\""))
-        if escapesNonASCII, !text.isASCII {
+        if escapesNonASCII {
             for unit in text.string.utf16 { writeUnit(unit) }
         } else {
             for byte in text.bytes {
@@ -107,7 +107,8 @@ struct JinjaJSONWriter {
         case 0x09: bytes += "\\t".utf8
         case 0x08: bytes += "\\b".utf8
         case 0x0C: bytes += "\\f".utf8
-        case 0x20...0x7F: bytes.append(UInt8(unit))
+        case 0x7F where !escapesNonASCII: bytes.append(0x7F)
+        case 0x20..<0x7F: bytes.append(UInt8(unit))
         default:
             let digits = String(unit, radix: 16)
             bytes += "\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".utf8

@@ -257,7 +257,9 @@ struct JinjaLexer {
         var end = endOfDigits(position, isDecimal)
         if mayBeFloat {
             let whole = end
-            if byte(at: end) == UInt8(ascii: "."), isDecimal(byte(at: end + 1)) { end = endOfDigits(end + 1, isDecimal) }
+            if byte(at: end) == UInt8(ascii: "."), isDecimal(byte(at: end + 1)) {
+                end = endOfDigits(end + 1, isDecimal)
+            }
             if byte(at: end) | 0x20 == UInt8(ascii: "e") {
                 let sign = byte(at: end + 1)
                 let digits = end + (sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") ? 2 : 1)

@@ -3,8 +3,10 @@
 /// Templates come with models and are not trusted: each limit ends the parsing or the rendering with a `JinjaError`
 /// of kind `.limit`.
 public struct JinjaLimits: Sendable, Equatable {
-    /// Bytes of template source.
-    public var sourceBytes = 1 << 20
+    /// Bytes of template source. The longest template of a known model has 17 KB.
+    public var sourceBytes = 1 << 18
+    /// Different names of variables in the source.
+    public var names = 2048
     /// Nested constructs in the source, and nodes between the root of one expression and its deepest leaf.
     public var sourceDepth = 128
     /// Nodes evaluated, loop turns and comparisons in one rendering.

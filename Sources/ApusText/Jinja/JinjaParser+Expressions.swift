@@ -190,7 +190,7 @@ extension JinjaParser {
         case "false", "False": return JinjaLiteral(.bool(false), line: line)
         case "none", "None": return JinjaLiteral(.none, line: line)
         default:
-            let expression = JinjaName(name, id: number(of: name), line: line)
+            let expression = JinjaName(name, id: try number(of: name), line: line)
             guard allowingNamespace, skip(".") else { return expression }
             return JinjaNamespaceReference(expression, attribute: try expectName())
         }

@@ -29,8 +29,11 @@ struct JinjaParser {
 
     // MARK: - Names and limits
 
-    mutating func number(of name: String) -> Int {
+    mutating func number(of name: String) throws -> Int {
         if let number = nameNumbers[name] { return number }
+        guard names.count < limits.names else {
+            throw JinjaError(.limit, "the template has more than \(limits.names) names", line: line)
+        }
         nameNumbers[name] = names.count
         names.append(name)
         return names.count - 1
@@ -194,7 +197,7 @@ struct JinjaParser {
         let alternative = end == "else" ? try parseBlock(until: "endfor").body : []
         return JinjaFor(
             target: target, iterable: iterable, test: test, isRecursive: isRecursive, body: body,
-            alternative: alternative, line: line, scopes: scopes, loopName: number(of: "loop"))
+            alternative: alternative, line: line, scopes: scopes, loopName: try number(of: "loop"))
     }
 
     private mutating func parseSet() throws -> any JinjaStatement {
@@ -236,7 +239,7 @@ struct JinjaParser {
 
     private mutating func parseMacro() throws -> any JinjaStatement {
         let name = try expectName()
-        let id = number(of: name)
+        let id = try number(of: name)
         let parameters = try parseParameters()
         return try parseMacroBody(name: name, id: id, parameters: parameters, end: "endmacro")
     }
@@ -246,7 +249,8 @@ struct JinjaParser {
         guard let call = try parseExpression() as? JinjaCall else {
             throw JinjaError(.syntax, "expected a call after 'call'", line: line)
         }
-        return JinjaCallBlock(call, caller: try parseMacroBody(name: nil, id: 0, parameters: parameters, end: "endcall"))
+        let caller = try parseMacroBody(name: nil, id: 0, parameters: parameters, end: "endcall")
+        return JinjaCallBlock(call, caller: caller)
     }
 
     private mutating func parseParameters() throws -> [JinjaMacroDefinition.Parameter] {
@@ -262,7 +266,8 @@ struct JinjaParser {
             guard !parameters.contains(where: { $0.name == name }) else {
                 throw failure("the parameter '\(name)' appears twice")
             }
-            parameters.append(JinjaMacroDefinition.Parameter(name: name, id: number(of: name), fallback: fallback))
+            parameters.append(
+                JinjaMacroDefinition.Parameter(name: name, id: try number(of: name), fallback: fallback))
         }
         try expect(")")
         return parameters
@@ -280,15 +285,15 @@ struct JinjaParser {
             if case .name(let name) = $1.kind { $0.insert(name) }
         }
         let declared = Set(parameters.map(\.name))
-        func special(_ name: String) -> Int? {
-            mentioned.contains(name) && !declared.contains(name) ? number(of: name) : nil
+        func special(_ name: String) throws -> Int? {
+            mentioned.contains(name) && !declared.contains(name) ? try number(of: name) : nil
         }
         if mentioned.contains("caller"), parameters.contains(where: { $0.name == "caller" && $0.fallback == nil }) {
             throw failure("the parameter 'caller' must be omitted or have a default")
         }
-        specials.caller = special("caller")
-        specials.keywords = special("kwargs")
-        specials.extras = special("varargs")
+        specials.caller = try special("caller")
+        specials.keywords = try special("kwargs")
+        specials.extras = try special("varargs")
         return JinjaMacroDefinition(
             name: name, id: id, parameters: parameters, specials: specials, body: body, scope: scope)
     }

@@ -2,26 +2,40 @@
 final class JinjaScope {
     let parent: JinjaScope?
     private var names: [Int]
-    private var values: [JinjaValue]
+    // Most scopes have a few names: comparing them all is faster than hashing.
+    private var positions: [Int: Int] = [:]
+    private static let hashThreshold = 16
+    // Nil for a variable that is declared but has no value yet.
+    private var values: [JinjaValue?]
 
     /// - Parameter unset: Names that the block assigns itself: until then they are undefined, whatever they are outside.
     init(parent: JinjaScope?, unset: [Int] = []) {
         self.parent = parent
         names = unset
-        values = Array(repeating: .undefined(Self.unset), count: unset.count)
+        values = Array(repeating: nil, count: unset.count)
+        indexNames()
     }
 
-    // Marks a variable that is declared but has no value; compared by identity, never shown.
-    nonisolated(unsafe) private static let unset = JinjaUndefined("unset")
+    private func indexNames() {
+        positions = [:]
+        guard names.count > Self.hashThreshold else { return }
+        for (position, name) in names.enumerated() where positions[name] == nil { positions[name] = position }
+    }
 
-    enum Lookup { case value(JinjaValue), unset, absent }
+    private func position(of name: Int) -> Int? {
+        names.count > Self.hashThreshold ? positions[name] : names.firstIndex(of: name)
+    }
+
+    enum Lookup {
+        case value(JinjaValue)
+        case unset, absent
+    }
 
     func lookup(_ name: Int) -> Lookup {
         var scope: JinjaScope? = self
         while let current = scope {
-            if let index = current.names.firstIndex(of: name) {
-                if case .undefined(let undefined) = current.values[index], undefined === Self.unset { return .unset }
-                return .value(current.values[index])
+            if let index = current.position(of: name) {
+                return current.values[index].map { .value($0) } ?? .unset
             }
             scope = current.parent
         }
@@ -29,11 +43,16 @@ final class JinjaScope {
     }
 
     func set(_ name: Int, _ value: JinjaValue) {
-        if let index = names.firstIndex(of: name) {
+        if let index = position(of: name) {
             values[index] = value
-        } else {
-            names.append(name)
-            values.append(value)
+            return
+        }
+        names.append(name)
+        values.append(value)
+        if names.count == Self.hashThreshold + 1 {
+            indexNames()
+        } else if names.count > Self.hashThreshold {
+            positions[name] = names.count - 1
         }
     }
 
@@ -41,7 +60,9 @@ final class JinjaScope {
     func reset(unset: [Int]) {
         names.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
-        for name in unset { set(name, .undefined(Self.unset)) }
+        names += unset
+        values += repeatElement(nil, count: unset.count)
+        indexNames()
     }
 
     /// Lets go of all values; ends reference cycles when a rendering is over.
@@ -101,6 +122,7 @@ final class JinjaMacro: JinjaObject {
         let parameters = definition.parameters
         let specials = definition.specials
         let name = definition.name ?? "caller"
+        try interpreter.step(parameters.count)
         // Parameters come first, so that looking one up never finds an outer variable of the same name.
         let result = JinjaScope(
             parent: scope, unset: parameters.map(\.id) + interpreter.unsetNames(definition.scope))

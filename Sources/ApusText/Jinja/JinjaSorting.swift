@@ -21,10 +21,11 @@ enum JinjaSorting {
 struct JinjaAttributePath {
     private let parts: [JinjaValue]
 
-    init(_ attribute: JinjaValue?) throws {
+    init(_ attribute: JinjaValue?, _ interpreter: JinjaInterpreter) throws {
         switch attribute {
         case nil, .some(.none): parts = []
         case .text(let text):
+            try interpreter.charge(bytes: text.bytes.count, times: 32)
             parts = text.split(on: ".", limit: -1).map { part in
                 let isIndex = part.isNonEmpty(allSatisfying: PythonCharacter.isDigit)
                 return isIndex ? .int(Int(part.string) ?? .max) : .text(part)

@@ -9,6 +9,7 @@ enum JinjaCompletion { case normal, breaking, continuing }
 extension Array where Element == any JinjaStatement {
     func execute(_ interpreter: JinjaInterpreter) throws -> JinjaCompletion {
         for statement in self {
+            try interpreter.step()
             let completion = try statement.execute(interpreter)
             if completion != .normal { return completion }
         }

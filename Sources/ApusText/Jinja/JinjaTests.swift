@@ -15,9 +15,14 @@ enum JinjaTests {
     static let table: [String: Function] = kinds.merging(comparisons) { $1 }.merging(contents) { $1 }
 
     private static func kind(_ test: @escaping @Sendable (JinjaValue) -> Bool) -> Function {
-        { _, value, arguments in
+        plain { _, value in test(value) }
+    }
+
+    /// A test without arguments.
+    private static func plain(_ test: @escaping @Sendable (JinjaInterpreter, JinjaValue) throws -> Bool) -> Function {
+        { interpreter, value, arguments in
             _ = try arguments.matched("this test", [])
-            return test(value)
+            return try test(interpreter, value)
         }
     }
 
@@ -49,7 +54,7 @@ enum JinjaTests {
             default: false
             }
         },
-        "iterable": { interpreter, value, _ in
+        "iterable": plain { interpreter, value in
             switch value {
             case .undefined, .text, .list, .tuple, .dictionary: true
             case .object(let object): try object.iterator(interpreter) != nil
@@ -95,13 +100,13 @@ enum JinjaTests {
 
     private static func remainder(_ name: String, of divisor: Int?, equals wanted: Int) -> Function {
         { interpreter, value, arguments in
-            let by = try divisor.map { .int($0) } ?? arguments.one(name, "num")
-            return try interpreter.areEqual(interpreter.arithmetic(.modulo, value, by), .int(wanted))
+            let divisor = try divisor.map { JinjaValue.int($0) } ?? arguments.one(name, "num")
+            return try interpreter.areEqual(interpreter.arithmetic(.modulo, value, divisor), .int(wanted))
         }
     }
 
     private static func casing(_ test: @escaping @Sendable (JinjaText) -> Bool) -> Function {
-        { interpreter, value, _ in
+        plain { interpreter, value in
             let text = try interpreter.string(value)
             try interpreter.charge(bytes: text.bytes.count, times: 8)
             return test(text)
@@ -114,11 +119,14 @@ enum JinjaTests {
         "divisibleby": remainder("divisibleby", of: nil, equals: 0),
         "lower": casing { $0.isLowercase },
         "upper": casing { $0.isUppercase },
-        "filter": { _, value, _ in try isName(value) { JinjaFilters.table[$0] != nil } },
-        "test": { _, value, _ in try isName(value) { table[$0] != nil } },
+        "filter": plain { try isName($1, $0) { JinjaFilters.table[$0] != nil } },
+        "test": plain { try isName($1, $0) { table[$0] != nil } },
     ]
 
-    private static func isName(_ value: JinjaValue, _ isKnown: (String) -> Bool) throws -> Bool {
+    private static func isName(
+        _ value: JinjaValue, _ interpreter: JinjaInterpreter, _ isKnown: (String) -> Bool
+    ) throws -> Bool {
+        if let name = value.text { try interpreter.charge(bytes: name.bytes.count, times: 4) }
         guard JinjaKey.isHashable(value) else { throw JinjaError.value("unhashable type: '\(value.typeName)'") }
         return value.text.map { isKnown($0.string) } ?? false
     }

@@ -14,6 +14,14 @@ extension JinjaText {
         return JinjaText(Array(result.utf8), isMarkup: isMarkup)
     }
 
+    /// `str.casefold`, as the lower case of the upper case.
+    func casefolded() -> JinjaText {
+        if isASCII { return lowercased() }
+        return mapScalars { scalar in
+            scalar.properties.uppercaseMapping.unicodeScalars.map(\.properties.lowercaseMapping).joined()
+        }
+    }
+
     /// The lower case of one code point in its surroundings: only capital sigma depends on them.
     private static func lowercase(_ scalars: [Unicode.Scalar], _ index: Int) -> String {
         guard scalars[index] == "\u{3A3}" else { return scalars[index].properties.lowercaseMapping }

@@ -119,7 +119,8 @@ extension JinjaText {
         var rest = stripped(leading: true, trailing: false)
         while !rest.isEmpty {
             if limit >= 0, pieces.count == limit {
-                pieces.append(rest.stripped(leading: false, trailing: true))
+                // The rest keeps its trailing whitespace.
+                pieces.append(rest)
                 break
             }
             let end = rest.endOfWord()
@@ -140,8 +141,7 @@ extension JinjaText {
             rest = JinjaText(rest.bytes.dropLast(word.bytes.count), isMarkup: isMarkup)
                 .stripped(leading: false, trailing: true)
         }
-        let head = rest.stripped(leading: true, trailing: false)
-        return (head.isEmpty ? [] : [head]) + tail
+        return (rest.isEmpty ? [] : [rest]) + tail
     }
 
     private func endOfWord() -> Int {

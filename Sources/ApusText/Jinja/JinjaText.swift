@@ -8,8 +8,15 @@ struct JinjaText: Sendable {
     let isMarkup: Bool
 
     init(_ bytes: [UInt8], isMarkup: Bool = false) {
+        // Without an early exit the compiler makes this a vector loop.
+        let union = bytes.withUnsafeBufferPointer { $0.reduce(0) { $0 | $1 } }
+        self.init(bytes, isASCII: union < 0x80, isMarkup: isMarkup)
+    }
+
+    /// - Parameter isASCII: Must be true for ASCII bytes.
+    init(_ bytes: [UInt8], isASCII: Bool, isMarkup: Bool) {
         self.bytes = bytes
-        isASCII = bytes.allSatisfy { $0 < 0x80 }
+        self.isASCII = isASCII
         self.isMarkup = isMarkup
     }
 
@@ -39,7 +46,7 @@ struct JinjaText: Sendable {
 
     /// The same characters as Markup or as a plain string.
     func marked(_ isMarkup: Bool) -> JinjaText {
-        self.isMarkup == isMarkup ? self : JinjaText(bytes, isMarkup: isMarkup)
+        JinjaText(bytes, isASCII: isASCII, isMarkup: isMarkup)
     }
 }
 

@@ -25,7 +25,7 @@ enum JinjaTextMethods {
         uniqueKeysWithValues: [
             plain("upper") { .text($0.uppercased()) },
             plain("lower") { .text($0.lowercased()) },
-            plain("casefold") { .text($0.lowercased()) },
+            plain("casefold") { .text($0.casefolded()) },
             plain("title") { .text($0.titlecased()) },
             plain("capitalize") { .text($0.capitalized()) },
             plain("swapcase") { .text($0.caseSwapped()) },
@@ -161,9 +161,9 @@ enum JinjaTextMethods {
         _ test: (JinjaText, JinjaText) -> Bool
     ) throws -> JinjaValue {
         let values = try arguments.matched("str.startswith", ["prefix", "start", "end"], required: 1)
+        if values[1] != nil { try interpreter.charge(bytes: text.bytes.count, times: 2) }
         guard let range = try range(text, values[1], values[2]) else { return .bool(false) }
         let part = range == 0..<text.bytes.count ? text : JinjaText(text.bytes[range])
-        if range != 0..<text.bytes.count { try interpreter.charge(bytes: text.bytes.count) }
         var affixes = values[0].map { [$0] } ?? []
         if case .tuple(let list) = affixes.first { affixes = list.items }
         for affix in affixes {
@@ -254,9 +254,10 @@ enum JinjaTextMethods {
         "rjust": { try padded($0, $1, $2) { gap, _ in (gap, 0) } },
         "zfill": { interpreter, text, arguments in
             let width = try JinjaValue?.some(arguments.one("str.zfill", "width")).integer("the width", default: 0)
+            try interpreter.charge(bytes: text.bytes.count)
             let gap = max(width, 0) - text.count
             guard gap > 0 else { return .text(text) }
-            try interpreter.charge(bytes: text.bytes.count + gap)
+            try interpreter.charge(bytes: gap)
             let isSigned = text.bytes.first == UInt8(ascii: "-") || text.bytes.first == UInt8(ascii: "+")
             let sign = text.bytes.prefix(isSigned ? 1 : 0)
             let zeros = [UInt8](repeating: UInt8(ascii: "0"), count: gap)
@@ -290,11 +291,13 @@ enum JinjaTextMethods {
         let values = try arguments.matched("str.center", ["width", "fillchar"], required: 1)
         let width = try values[0].integer("the width", default: 0)
         let fill = try values[1]?.requiredText("the fill character") ?? " "
-        guard fill.count == 1 else { throw JinjaError.value("the fill character must be exactly one character long") }
+        guard fill.bytes.count <= 4, fill.count == 1 else {
+            throw JinjaError.value("the fill character must be exactly one character long")
+        }
+        try interpreter.charge(bytes: text.bytes.count)
         let gap = max(width, 0) - text.count
         guard gap > 0 else { return .text(text) }
         try interpreter.charge(bytes: fill.bytes.count, times: gap)
-        try interpreter.charge(bytes: text.bytes.count)
         let (left, right) = sides(gap, width)
         let bytes = fill.bytes.repeated(left) + text.bytes + fill.bytes.repeated(right)
         return .text(JinjaText(bytes, isMarkup: text.isMarkup))
@@ -304,6 +307,11 @@ enum JinjaTextMethods {
 
     private static let refused: [String: Method] = Dictionary(
         uniqueKeysWithValues: ["encode", "translate", "maketrans"].map { name in
-            (name, { @Sendable _, _, _ in throw JinjaError.unsupported("str.\(name) is not supported in chat templates") })
+            (
+                name,
+                { @Sendable _, _, _ in
+                    throw JinjaError.unsupported("str.\(name) is not supported in chat templates")
+                }
+            )
         })
 }

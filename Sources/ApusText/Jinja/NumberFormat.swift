@@ -54,7 +54,9 @@ struct FormatSpecification {
         self.source = source.string
         // Scalars, not characters: a fill may combine with what follows.
         var rest = Array(source.scalars)[...]
-        func isAlignment(_ scalar: Unicode.Scalar?) -> Bool { scalar.map { "<>=^".unicodeScalars.contains($0) } ?? false }
+        func isAlignment(_ scalar: Unicode.Scalar?) -> Bool {
+            scalar.map { "<>=^".unicodeScalars.contains($0) } ?? false
+        }
         if rest.count >= 2, isAlignment(rest[rest.startIndex + 1]) {
             fill = JinjaText(scalars: rest.prefix(1))
             alignment = Character(rest[rest.startIndex + 1])
@@ -62,7 +64,10 @@ struct FormatSpecification {
         } else if isAlignment(rest.first) {
             alignment = rest.popFirst().map(Character.init)
         }
-        if let next = rest.first, "+- ".unicodeScalars.contains(next) { sign = rest.popFirst().map(Character.init) ?? "-" }
+        if let next = rest.first, "+- ".unicodeScalars.contains(next) {
+            sign = Character(next)
+            rest.removeFirst()
+        }
         if rest.first == "#" {
             isAlternate = true
             rest.removeFirst()
@@ -75,7 +80,9 @@ struct FormatSpecification {
         if rest.first == "," || rest.first == "_" { grouping = rest.popFirst().map(Character.init) }
         if rest.first == "." {
             rest.removeFirst()
-            guard let digits = try Self.number(&rest) else { throw JinjaError.value("Format specifier missing precision") }
+            guard let digits = try Self.number(&rest) else {
+                throw JinjaError.value("Format specifier missing precision")
+            }
             precision = digits
         }
         type = rest.popFirst().map(Character.init)
@@ -104,9 +111,7 @@ struct FormatSpecification {
         case .text(let text): return try format(text, interpreter)
         case .double(let number): return try format(number, "float", interpreter)
         case .int(let number): return try format(number, "int", interpreter)
-        case .bool(let flag):
-            if type == nil || type == "s" { return try format(interpreter.string(value), interpreter) }
-            return try format(flag ? 1 : 0, "bool", interpreter)
+        case .bool(let flag): return try format(flag ? 1 : 0, "bool", interpreter)
         case .undefined(let undefined): throw undefined.error
         default:
             throw JinjaError.value("unsupported format string passed to \(value.typeName).__format__")
@@ -116,6 +121,7 @@ struct FormatSpecification {
     private func format(_ text: JinjaText, _ interpreter: JinjaInterpreter) throws -> JinjaText {
         guard type == nil || type == "s", alignment != "=" || fill == "0", sign == "-", !isAlternate, grouping == nil
         else { throw invalid("str") }
+        try interpreter.charge(bytes: text.bytes.count)
         let shown = try precision.map { try text.sliced(start: 0, stop: $0, step: nil) } ?? text
         // Padding with "0" is meant for numbers, but Python allows it on strings, left-aligned.
         return try padded("", shown, alignment == "=" ? "<" : alignment ?? "<", interpreter)
@@ -154,8 +160,9 @@ struct FormatSpecification {
                 digits = digits.count >= wanted ? try exponent(magnitude, digits: wanted) : digits + ".0"
             }
         case "%":
-            digits = try NumberFormat.float(
-                magnitude * 100, type: "f", precision: precision ?? 6, keepsPoint: isAlternate) + "%"
+            let percent = magnitude * 100
+            digits =
+                try NumberFormat.float(percent, type: "f", precision: precision ?? 6, keepsPoint: isAlternate) + "%"
         case let type? where "eEfFgGn".contains(type):
             let wanted = precision ?? 6
             digits = try NumberFormat.float(
@@ -164,7 +171,8 @@ struct FormatSpecification {
         default: throw invalid(typeName)
         }
         if let grouping { digits = NumberFormat.grouped(digits, separator: String(grouping), every: 3) }
-        return try padded(signText(number.sign == .minus && !number.isNaN), JinjaText(digits), alignment ?? ">", interpreter)
+        let isNegative = number.sign == .minus && !number.isNaN
+        return try padded(signText(isNegative), JinjaText(digits), alignment ?? ">", interpreter)
     }
 
     private func exponent(_ magnitude: Double, digits: Int) throws -> String {

@@ -29,21 +29,21 @@ enum PercentFormat {
     /// The right side of `%`: a tuple's items one by one, or one value, or a mapping by name.
     private struct Values {
         private var rest: ArraySlice<JinjaValue>
-        private let mapping: JinjaDictionary?
+        private var mapping: JinjaDictionary?
+        private let mayBeLeftOver: Bool
 
         init(_ value: JinjaValue) {
-            if case .dictionary(let dictionary) = value { mapping = dictionary } else { mapping = nil }
             if case .tuple(let list) = value { rest = list.items[...] } else { rest = [value] }
-        }
-
-        // Python lets whatever has `__getitem__` be left over, a list for example.
-        var areUsed: Bool {
-            if mapping != nil { return true }
-            switch rest.first {
-            case nil, .list, .undefined: return true
-            default: return false
+            if case .dictionary(let dictionary) = value { mapping = dictionary }
+            // Python only asks whether the right side has `__getitem__`.
+            switch value {
+            case .dictionary, .list, .undefined: mayBeLeftOver = true
+            case .object(let object): mayBeLeftOver = object.isSequence
+            default: mayBeLeftOver = false
             }
         }
+
+        var areUsed: Bool { rest.isEmpty || mayBeLeftOver }
 
         mutating func next() throws -> JinjaValue {
             guard let value = rest.popFirst() else {
@@ -122,11 +122,16 @@ enum PercentFormat {
             case "s", "r", "a":
                 var text = type == "s" ? try interpreter.string(value) : try interpreter.repr(value)
                 if isMarkup, !(value.text?.isMarkup ?? false) { text = try interpreter.escaped(text) }
+                try interpreter.charge(bytes: text.bytes.count)
                 if let precision { text = try text.sliced(start: 0, stop: precision, step: nil) }
                 return try padded("", text, isNumber: false, interpreter)
             case "d", "i", "u":
-                guard let number = value.integer ?? value.number.flatMap({ Int(exactly: $0.rounded(.towardZero)) })
-                else { throw JinjaError.value("%d format: a real number is required, not '\(value.typeName)'") }
+                guard let real = value.number else {
+                    throw JinjaError.value("%d format: a real number is required, not '\(value.typeName)'")
+                }
+                guard let number = value.integer ?? Int(exactly: real.rounded(.towardZero)) else {
+                    throw JinjaError.value("%d format: the integer does not fit into 64 bits")
+                }
                 return try integer(number, "d", interpreter)
             case "x", "X", "o":
                 guard let number = value.integer else {

@@ -1,0 +1,76 @@
+"""Writes token ids and labels once, so that every peer trains on exactly the same rows in the same order.
+
+From an Alpaca-style file (chat-formatted; only answers are supervised):
+    make_data.py --tokenizer FOLDER --alpaca alpaca_en_demo.json --rows 200 --out data.json
+Random ids of one length, of which the last part is supervised:
+    make_data.py --fixed 256 --supervised 64 --rows 200 --out data.json
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+IGNORED = -100
+
+
+def alpaca_rows(tokenizer_folder, file):
+    """Rows in ChatML, as Qwen's own template renders one question and its answer."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    for row in json.loads(file.read_text(encoding="utf-8")):
+        question = row["instruction"] + ("\n" + row["input"] if row.get("input") else "")
+        prompt = f"{system}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+        head = tokenizer.encode(prompt, add_special_tokens=False).ids
+        tail = tokenizer.encode(f"{row['output']}<|im_end|>", add_special_tokens=False).ids
+        yield {"ids": head + tail, "labels": [IGNORED] * len(head) + tail}
+
+
+def fixed_rows(length, supervised, vocabulary):
+    source = random.Random(42)
+    while True:
+        ids = [source.randrange(vocabulary) for _ in range(length)]
+        yield {"ids": ids, "labels": [IGNORED] * (length - supervised) + ids[length - supervised :]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--tokenizer", type=Path, help="folder with a tokenizer.json of the Qwen family")
+    parser.add_argument("--alpaca", type=Path)
+    parser.add_argument("--max-length", type=int, default=512, help="longer rows are left out")
+    parser.add_argument("--fixed", type=int, help="make random rows of this length")
+    parser.add_argument("--supervised", type=int, default=64, help="supervised ids of a random row")
+    parser.add_argument("--vocabulary", type=int, default=151643, help="ids stay below this (taken modulo)")
+    options = parser.parse_args()
+
+    if options.fixed:
+        source = fixed_rows(options.fixed, options.supervised, options.vocabulary)
+    elif options.alpaca and options.tokenizer:
+        source = alpaca_rows(options.tokenizer, options.alpaca)
+    else:
+        parser.error("give --fixed, or --alpaca with --tokenizer")
+    rows = []
+    for row in source:
+        if len(row["ids"]) <= (options.fixed or options.max_length):
+            largest = max(row["ids"])
+            if largest >= options.vocabulary and not options.fixed:
+                limit = options.vocabulary
+                row = {"ids": [i % limit for i in row["ids"]],
+                       "labels": [i if i == IGNORED else i % limit for i in row["labels"]]}
+            rows.append(row)
+        if len(rows) == options.rows:
+            break
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(rows))
+    lengths = sorted(len(row["ids"]) for row in rows)
+    supervised = sum(label != IGNORED for row in rows for label in row["labels"][1:])
+    print(f"{options.out}: {len(rows)} rows, lengths {lengths[0]} to {lengths[-1]}, median "
+          f"{lengths[len(lengths) // 2]}, {sum(lengths)} tokens, {supervised / sum(lengths):.1%} supervised")
+
+
+if __name__ == "__main__":
+    main()

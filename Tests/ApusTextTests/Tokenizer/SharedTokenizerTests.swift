@@ -1,0 +1,72 @@
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusText
+
+/// Real tokenizers from the fixtures beside the checkout; skipped where there are none.
+@Suite(.enabled(if: sharedFixtures("tokenizers") != nil, "needs shared/fixtures beside the checkout"))
+struct SharedTokenizerTests {
+    private func load(_ name: String) throws -> Tokenizer {
+        try Tokenizer.load(folder: try #require(sharedFixtures("tokenizers/\(name)")))
+    }
+
+    @Test func gpt2AgreesWithThePublishedEncoding() throws {
+        let tokenizer = try load("gpt2")
+        let url = try #require(sharedFixtures("tokenizers/vectors-swift-transformers/gpt2_encoded_tokens.json"))
+        let vector = try JSONValue(parsing: Data(contentsOf: url))
+        let text = try #require(vector["text"]?.stringValue)
+        let tokens = (vector["bpe_tokens"]?.arrayValue ?? []).compactMap(\.stringValue)
+        let ids = (vector["token_ids"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        #expect(!ids.isEmpty)
+        #expect(tokenizer.encode(text) == ids)
+        #expect(tokenizer.encode(text).compactMap(tokenizer.token(of:)) == tokens)
+        #expect(tokenizer.decode(ids) == text)
+        #expect(tokenizer.eosTokenID == 50256)
+    }
+
+    @Test func qwenEncodesAConversation() throws {
+        let tokenizer = try load("qwen2.5")
+        let ids = tokenizer.encode("<|im_start|>user\nHello, world! 你好 123\u{301}<|im_end|>\n")
+        #expect(ids == [151644, 872, 198, 9707, 11, 1879, 0, 220, 108386, 220, 16, 17, 18, 53839, 151645, 198])
+        #expect(tokenizer.eosToken == "<|im_end|>" && tokenizer.eosTokenID == 151645)
+        #expect(tokenizer.padTokenID == 151643 && tokenizer.bosToken == nil)
+        #expect(tokenizer.vocabularySize == 151665)
+        #expect(tokenizer.modelMaximumLength == 131072)
+        #expect(tokenizer.chatTemplate?.hasPrefix("{%- if tools %}") == true)
+    }
+
+    @Test func vocabularyAndMergesMakeTheSameTokenizer() throws {
+        let whole = try load("qwen2.5")
+        let parts = try load("qwen2-0.5b")
+        var texts = RandomTexts(seed: 11)
+        for _ in 0..<300 {
+            let text = texts.next()
+            #expect(whole.encode(text) == parts.encode(text))
+        }
+    }
+
+    @Test func threadsShareATokenizer() async throws {
+        let tokenizer = try load("gpt2")
+        var generator = RandomTexts(seed: 5)
+        let texts = (0..<200).map { _ in generator.next() }
+        let expected = texts.map { tokenizer.encode($0) }
+        try await withThrowingTaskGroup(of: [[Int32]].self) { group in
+            for _ in 0..<4 { group.addTask { texts.map { tokenizer.encode($0) } } }
+            for try await ids in group { #expect(ids == expected) }
+        }
+    }
+
+    @Test(arguments: ["roberta-base", "opt", "qwen3"])
+    func decodesWhatItEncodes(_ name: String) throws {
+        let tokenizer = try load(name)
+        for text in ["Hello world", " The quick brown fox's 12 jumps!\n\n\tover", "naïve 你好 😀 \u{0} end"] {
+            #expect(tokenizer.decode(tokenizer.encode(text), skipSpecialTokens: true) == text)
+        }
+    }
+
+    @Test(arguments: ["t5", "t5-small"])
+    func refusesUnigram(_ name: String) {
+        #expect(throws: TokenizerError.self) { try load(name) }
+    }
+}

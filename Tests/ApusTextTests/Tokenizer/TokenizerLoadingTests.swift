@@ -1,0 +1,219 @@
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusText
+
+/// What is refused, and what the small files beside a tokenizer change.
+@Suite struct TokenizerLoadingTests {
+    /// A tokenizer.json of three letters; `components` go before the model.
+    private func json(_ components: String = "", model: String = "") -> String {
+        #"{"version": "1.0", \#(components.isEmpty ? "" : components + ",") "#
+            + #""model": {"type": "BPE", \#(model.isEmpty ? "" : model + ",") "#
+            + #""vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "\u00e9": 4, "\ud83d\ude00": 5}, "merges": ["a b"]}}"#
+    }
+
+    private func message(_ body: () throws -> Tokenizer) -> String {
+        do {
+            _ = try body()
+            return "loaded"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test(arguments: [
+        (#""normalizer": {"type": "Precompiled"}"#, "normalizer \"Precompiled\" is not supported"),
+        (#""pre_tokenizer": {"type": "Metaspace"}"#, "pre_tokenizer \"Metaspace\" is not supported"),
+        (#""pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Bert"}]}"#, "\"Bert\" is not supported"),
+        (
+            #""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false}"#,
+            "Oniguruma refuses"
+        ),
+        (#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a"}, "invert": false}"#, "needs a \"behavior\""),
+        (#""pre_tokenizer": {"type": "ByteLevel"}"#, "needs \"add_prefix_space\""),
+        (#""decoder": {"type": "WordPiece"}"#, "decoder \"WordPiece\" is not supported"),
+        (#""decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "ByteLevel"}]}"#, "after \"Fuse\""),
+        (#""post_processor": {"type": "Unknown"}"#, "post_processor \"Unknown\" is not supported"),
+        (#""post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}"#, "0 times"),
+        (#""added_tokens": [{"id": 0}]"#, "no \"content\""),
+        (#""added_tokens": 3"#, "must be a list"),
+    ])
+    func refusesComponents(_ components: String, _ expected: String) {
+        let message = message { try makeTokenizer(json(components)) }
+        #expect(message.contains(expected) && message.contains("tokenizer.json"), "\(message)")
+    }
+
+    @Test(arguments: [
+        (#"{"model": {"type": "Unigram", "vocab": []}}"#, "model \"Unigram\" is not supported"),
+        (#"{"model": {"type": "BPE", "vocab": {}}}"#, "needs \"vocab\" and \"merges\""),
+        (#"{"model": {"vocab": {"a": 0}}}"#, "without a \"type\""),
+        (#"{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}"#, "expected a token id"),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 99999999}, "merges": []}}"#, "ids must be below"),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 99999999999999999999}, "merges": []}}"#, "a token id above"),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}}"#, "as another token has already"),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}}"#, "merge 1, \"a\""),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "a"]]}}"#, "needs the token \"aa\""),
+        (#"{"model": {"type": "BPE", "vocab": {"\ud800": 0}, "merges": []}}"#, "lone surrogate"),
+        (#"{"model": {"type": "BPE", "dropout": 0.1, "vocab": {"a": 0}, "merges": []}}"#, "dropout"),
+        (#"{"model": {"type": "BPE", "unk_token": "<unk>", "vocab": {"a": 0}, "merges": []}}"#, "<unk>"),
+        (#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a"#, "ends"),
+        ("", "expected '{'"), ("[]", "expected '{'"), ("{", "expected"), (#"{"model": "#, "ends"),
+    ])
+    func refusesBrokenFiles(_ file: String, _ expected: String) {
+        let message = message { try makeTokenizer(file) }
+        #expect(message.contains(expected), "\(message)")
+    }
+
+    @Test func everyPrefixOfAFileIsRefusedWithoutATrap() {
+        let file = Array(json(#""normalizer": {"type": "NFC"}, "added_tokens": [{"id": 6, "content": "<x>"}]"#).utf8)
+        for count in 0..<file.count {
+            let text = String(decoding: file[..<count], as: UTF8.self)
+            #expect(message { try makeTokenizer(text) } != "loaded")
+        }
+    }
+
+    @Test func damagedFilesNeverTrap() throws {
+        let file = Array(
+            json(
+                #""normalizer": {"type": "Strip", "strip_left": true, "strip_right": false}, "#
+                    + #""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a|b"}, "behavior": "Isolated", "#
+                    + #""invert": false}, "decoder": {"type": "Strip", "content": "a", "start": 1, "stop": 2}, "#
+                    + #""added_tokens": [{"id": 6, "content": "<x>", "lstrip": true}]"#
+            ).utf8)
+        var generator = SeededGenerator(seed: 2)
+        for _ in 0..<400 {
+            var damaged = file
+            for _ in 0..<Int.random(in: 1...3, using: &generator) {
+                let index = Int.random(in: 0..<damaged.count, using: &generator)
+                damaged[index] =
+                    Bool.random(using: &generator)
+                    ? .random(in: 0...255, using: &generator) : file[index / 2]
+            }
+            let url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString).json")
+            try Data(damaged).write(to: url)
+            defer { try? FileManager.default.removeItem(at: url) }
+            guard let parts = try? TokenizerJSONFile(url).read(),
+                let tokenizer = try? Tokenizer(parts, TokenizerConfiguration())
+            else { continue }
+            _ = tokenizer.decode(tokenizer.encode("ab <x> é😀"))
+        }
+    }
+
+    @Test func refusesAFolderWithoutATokenizer() {
+        #expect(message { try makeTokenizer(files: ["spiece.model": ""]) }.contains("spiece.model alone"))
+        #expect(message { try makeTokenizer() }.contains("holds no tokenizer.json"))
+    }
+
+    @Test func readsUnescapedAndEscapedTokens() throws {
+        let tokenizer = try makeTokenizer(json())
+        #expect(tokenizer.encode("abcé😀") == [3, 2, 4, 5])
+        #expect(tokenizer.id(of: "é") == 4)
+        #expect(tokenizer.token(of: 5) == "😀")
+        #expect(tokenizer.token(of: -1) == nil)
+        #expect(tokenizer.token(of: 6) == nil)
+        // Without a decoder there are spaces between tokens, and unknown ids are left out.
+        #expect(tokenizer.decode([0, 99, 1]) == "a b")
+    }
+
+    @Test func readsTheSmallFiles() throws {
+        let tokenizer = try makeTokenizer(
+            json(),
+            files: [
+                "tokenizer_config.json": """
+                {"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null,
+                 "unk_token": "c", "model_max_length": 1e30, "add_bos_token": true, "add_eos_token": false,
+                 "additional_special_tokens": ["<x>"],
+                 "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}
+                """
+            ])
+        #expect(tokenizer.bosToken == "<s>" && tokenizer.eosToken == "</s>" && tokenizer.padToken == nil)
+        #expect(tokenizer.bosTokenID == 6 && tokenizer.eosTokenID == 7 && tokenizer.unkTokenID == 2)
+        #expect(tokenizer.modelMaximumLength == nil)
+        #expect(tokenizer.chatTemplate == "d")
+        #expect(tokenizer.specialTokens == ["c", "<s>", "</s>", "<x>"])
+        #expect(tokenizer.vocabularySize == 9)
+        #expect(tokenizer.encode("ab<x>") == [6, 3, 8])
+        #expect(tokenizer.encode("ab", addSpecialTokens: false) == [3])
+        #expect(tokenizer.decode([6, 3, 8], skipSpecialTokens: true) == "ab")
+    }
+
+    @Test func chatTemplateFileComesFirst() throws {
+        let files = ["tokenizer_config.json": #"{"chat_template": "old"}"#, "chat_template.jinja": "new\n"]
+        #expect(try makeTokenizer(json(), files: files).chatTemplate == "new\n")
+    }
+
+    @Test func readsTheFilesOfOlderTokenizers() throws {
+        let tokenizer = try makeTokenizer(
+            json(),
+            files: [
+                "tokenizer_config.json": #"{"eos_token": "a", "model_max_length": 512}"#,
+                "special_tokens_map.json": #"{"eos_token": "<e>"}"#,
+                "added_tokens.json": #"{"<f>": 7, "<e>": 6}"#,
+            ])
+        #expect(tokenizer.eosToken == "<e>" && tokenizer.eosTokenID == 6)
+        #expect(tokenizer.id(of: "<f>") == 7)
+        #expect(tokenizer.specialTokens == ["<e>"])
+        #expect(tokenizer.modelMaximumLength == 512)
+    }
+
+    @Test func canonicallyEqualTokensAreDifferentTokens() throws {
+        let file =
+            #"{"model": {"type": "BPE", "vocab": {"e": 0, "\u0301": 1, "e\u0301": 2, "\u00e9": 3}, "#
+            + #""merges": ["e \u0301"]}, "added_tokens": []}"#
+        let tokenizer = try makeTokenizer(file)
+        #expect(tokenizer.encode("e\u{301}") == [2])
+        #expect(tokenizer.encode("é") == [3])
+    }
+
+    @Test func readsVocabularyAndMerges() throws {
+        let files = [
+            "vocab.json": #"{"a": 0, "Ġ": 1, "Ġa": 2, "<|endoftext|>": 3}"#, "merges.txt": "#version: 0.2\nĠ a\n",
+        ]
+        let tokenizer = try makeTokenizer(files: files)
+        #expect(tokenizer.encode("a a<|endoftext|>") == [0, 2, 3])
+        #expect(tokenizer.eosTokenID == 3)
+        var unknown = files
+        unknown["tokenizer_config.json"] = #"{"tokenizer_class": "CLIPTokenizer"}"#
+        #expect(message { try makeTokenizer(files: unknown) }.contains("CLIPTokenizer are not supported"))
+    }
+}
+
+@Suite struct GGUFVocabularyTests {
+    private func vocabulary(model: String = "gpt2", pre: String? = "smollm") -> GGUFVocabulary {
+        let bytes = (0...255).map { byte in
+            var spelling: [UInt8] = []
+            ByteAlphabet.spell(UInt8(byte), into: &spelling)
+            return String(decoding: spelling, as: UTF8.self)
+        }
+        return GGUFVocabulary(
+            model: model, preTokenizer: pre, tokens: ["<|im_start|>", "<think>"] + bytes + ["12", "ab"],
+            tokenTypes: [3, 4] + bytes.map { _ in 1 } + [1, 1], merges: ["1 2", "a b"], beginningOfSequenceID: 0,
+            endOfSequenceID: 0, addsBeginningOfSequence: true, chatTemplate: "x")
+    }
+
+    @Test func makesATokenizer() throws {
+        let tokenizer = try Tokenizer(gguf: vocabulary())
+        let (one, two, ab) = (Int32(2 + 0x31), Int32(2 + 0x32), Int32(259))
+        // "smollm" takes digits one by one.
+        #expect(tokenizer.encode("ab12<think>") == [0, ab, one, two, 1])
+        #expect(try Tokenizer(gguf: vocabulary(pre: "gpt-2")).encode("12") == [0, 258])
+        #expect(tokenizer.decode([0, ab, 1], skipSpecialTokens: true) == "ab<think>")
+        #expect(tokenizer.bosTokenID == 0 && tokenizer.chatTemplate == "x")
+        #expect(tokenizer.specialTokens == ["<|im_start|>"])
+    }
+
+    @Test func refusesWhatItCannotDo() throws {
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "llama")) }
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(pre: "no-such-thing")) }
+        var broken = vocabulary()
+        broken.tokenTypes = [1]
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: broken) }
+        broken = vocabulary()
+        broken.endOfSequenceID = 100_000
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: broken) }
+        broken = vocabulary()
+        broken.merges = ["1 2 3"]
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: broken) }
+    }
+}
