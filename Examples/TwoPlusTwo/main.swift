@@ -21,7 +21,7 @@ let positions = try Tensor(rows.map { $0 - 1 })  // [N]
 let labels = try Tensor(rows.map { Int(example.labels[$0]) })  // [N]
 
 let parameters = try language.trainableParameters()
-for step in 1...20 {
+for step in 1...10 {
     let logits = try language.logits(example.ids).indexed(0, positions)  // [N, V]
     let loss = try crossEntropySum(logits, labels) / Double(rows.count)
     try loss.backward()

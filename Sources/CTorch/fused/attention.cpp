@@ -5,6 +5,8 @@
 
 #include "../guard.h"
 
+#include "products.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace ctorch {
@@ -50,12 +52,13 @@ struct FlashCPU : torch::autograd::Function<FlashCPU> {
         int64_t groups = q.size(1) / k.size(1);
         auto out = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
         variable_list saved{q, k, v, out};
+        auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
         for (size_t i = 0; i + 1 < queries.size(); ++i) {
             int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
-            auto mask = causal ? late_causal_mask(q, t, s) : std::nullopt;
+            auto mask = causal ? late_causal_mask(wide_q, t, s) : std::nullopt;
             auto [y, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-                sequence(q, queries, i), shared_heads(sequence(k, keys, i), groups),
-                shared_heads(sequence(v, keys, i), groups), 0.0, causal && t == s, mask, scale);
+                sequence(wide_q, queries, i), shared_heads(sequence(wide_k, keys, i), groups),
+                shared_heads(sequence(wide_v, keys, i), groups), 0.0, causal && t == s, mask, scale);
             sequence(out, queries, i).copy_(y);
             saved.push_back(logsumexp);
         }
@@ -69,13 +72,13 @@ struct FlashCPU : torch::autograd::Function<FlashCPU> {
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto saved = context->get_saved_variables();
-        const auto &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+        auto q = computable(saved[0]), k = computable(saved[1]), v = computable(saved[2]), out = computable(saved[3]);
         auto queries = context->saved_data["queries"].toIntVector(), keys = context->saved_data["keys"].toIntVector();
         bool causal = context->saved_data["causal"].toBool();
         double scale = context->saved_data["scale"].toDouble();
         int64_t groups = q.size(1) / k.size(1);
-        auto dy = gradients[0].contiguous();
-        auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
+        auto dy = computable(gradients[0].contiguous());
+        auto dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
         for (size_t i = 0; i + 1 < queries.size(); ++i) {
             int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
             auto mask = causal ? late_causal_mask(q, t, s) : std::nullopt;

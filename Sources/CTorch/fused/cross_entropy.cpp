@@ -118,7 +118,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         int64_t correct = 0;
         for (int64_t start = 0; start < x.size(0); start += chunk) {
             int64_t count = std::min(chunk, x.size(0) - start);
-            auto part = x.narrow(0, start, count);
+            auto part = computable(x.narrow(0, start, count));
             auto part_weights = weights.narrow(0, start, count);
             auto logits = product_forward(part, weight, {});                                    // [count, V]
             auto loss = chunk_loss(logits, labels.narrow(0, start, count), part_weights, wants_dx || wants_dw);
@@ -130,6 +130,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                 dw = dw.defined() ? dw.add_(piece) : piece;
             }
         }
+        if (dw.defined()) dw = dw.to(weight.scalar_type());
         context->save_for_backward({dx, dw});
         auto options = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
         auto hits = at::full({}, correct, options);

@@ -29,17 +29,21 @@ struct Linear : torch::autograd::Function<Linear> {
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias) {
         context->save_for_backward({x, weight});
         context->saved_data["bias"] = bias.has_value();
-        return product_forward(x, weight, value(bias));
+        return product_forward(computable(x), weight, value(bias)).to(x.scalar_type());
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto saved = context->get_saved_variables();
         const auto &x = saved[0], &weight = saved[1];
-        auto dy = rows(gradients[0]);
+        auto dy = rows(computable(gradients[0]));
         at::Tensor dx, dw, db;
-        if (context->needs_input_grad(0)) dx = product_input_gradient(dy, weight).reshape(x.sizes());
-        if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, rows(x));
-        if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
+        if (context->needs_input_grad(0)) {
+            dx = product_input_gradient(dy, weight).to(x.scalar_type()).reshape(x.sizes());
+        }
+        if (context->needs_input_grad(1)) {
+            dw = product_weight_gradient(dy, rows(computable(x))).to(weight.scalar_type());
+        }
+        if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0).to(gradients[0].scalar_type());
         return {dx, dw, db};
     }
 };
@@ -48,8 +52,8 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias,
         const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
-        auto input = rows(x);
-        auto low = a.to(x.scalar_type()), high = b.to(x.scalar_type());
+        auto input = rows(computable(x));
+        auto low = a.to(input.scalar_type()), high = b.to(input.scalar_type());
         auto y = product_forward(input, weight, value(bias));                                          // [T, out]
         auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
         auto z = product_forward(kept, low, {});                                                // [T, r]
@@ -63,7 +67,7 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
         context->saved_data["b"] = int64_t(b.scalar_type());
         auto shape = x.sizes().vec();
         shape.back() = weight.size(0);
-        return y.reshape(shape);
+        return y.to(x.scalar_type()).reshape(shape);
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
@@ -71,8 +75,8 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
         const auto &x = saved[0], &weight = saved[1], &low = saved[2], &high = saved[3], &z = saved[4];
         double scale = context->saved_data["scale"].toDouble(), p = context->saved_data["p"].toDouble();
         auto key = uint64_t(context->saved_data["key"].toInt());
-        auto dy = rows(gradients[0]);
-        auto input = rows(x);
+        auto dy = rows(computable(gradients[0]));
+        auto input = rows(computable(x));
 
         at::Tensor dx, dw, bias_gradient, da, db;
         auto dz = product_input_gradient(dy, high).mul_(scale);                                 // [T, r]
@@ -83,12 +87,12 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
             } else {
                 sum.addmm_(dz, low);
             }
-            dx = sum.reshape(x.sizes());
+            dx = sum.to(x.scalar_type()).reshape(x.sizes());
         }
-        if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, input);
+        if (context->needs_input_grad(1)) dw = product_weight_gradient(dy, input).to(weight.scalar_type());
         bool has_bias = context->saved_data["bias"].toBool();
         size_t a_index = has_bias ? 3 : 2;
-        if (has_bias && context->needs_input_grad(2)) bias_gradient = dy.sum(0);
+        if (has_bias && context->needs_input_grad(2)) bias_gradient = dy.sum(0).to(gradients[0].scalar_type());
         if (context->needs_input_grad(a_index)) {
             auto kept = p > 0 ? dropped(input, p, key) : input;
             da = product_weight_gradient(dz, kept).to(at::ScalarType(context->saved_data["a"].toInt()));

@@ -21,18 +21,31 @@ const std::optional<c10::TypedOperatorHandle<PointwiseSignature>> &pointwise() {
     return handle;
 }
 
-/// On AMD the default library for fp32 leaves half of the machine unused and oneDNN does not (2.2 to 3.6 times faster,
-/// measured on Zen 5); on Intel the default is right.
-bool prefers_onednn() {
-    static const bool answer = [] {
+/// The processor's name and abilities, as Linux tells them.
+struct Processor {
+    bool is_amd = false;
+    bool multiplies_short_floats = true;
+
+    Processor() {
         std::ifstream info("/proc/cpuinfo");
         for (std::string line; std::getline(info, line);) {
-            if (line.rfind("vendor_id", 0) == 0) return line.find("AuthenticAMD") != std::string::npos;
+            if (line.rfind("vendor_id", 0) == 0) is_amd = line.find("AuthenticAMD") != std::string::npos;
+            if (line.rfind("flags", 0) != 0) continue;
+            multiplies_short_floats =
+                line.find(" avx512_bf16") != std::string::npos || line.find(" amx_bf16") != std::string::npos;
+            break;
         }
-        return false;
-    }();
-    return answer;
+    }
+};
+
+const Processor &processor() {
+    static const Processor instance;
+    return instance;
 }
+
+/// On AMD the default library for fp32 leaves up to half of the machine unused and oneDNN does not (measured on Zen 3
+/// and Zen 5); on Intel the default is right.
+bool prefers_onednn() { return processor().is_amd; }
 
 bool takes_onednn(const at::Tensor &x) {
     return x.scalar_type() == at::kFloat && x.is_cpu() && x.numel() > 0 && prefers_onednn() && pointwise().has_value();
@@ -46,18 +59,59 @@ at::Tensor onednn(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
         x, weight, present(bias), "none", c10::List<std::optional<at::Scalar>>(), c10::string_view(""));
 }
 
+
+/// Weights of at most this many elements are converted whole.
+constexpr int64_t block_elements = 1 << 24;
+
+/// Calls `body(first, block)` with blocks of rows of the weight, each converted to `type`.
+template <class Body> void for_blocks(const at::Tensor &weight, at::ScalarType type, Body &&body) {
+    int64_t rows = std::max<int64_t>(1, block_elements / std::max<int64_t>(1, weight.size(1)));
+    for (int64_t first = 0; first < weight.size(0); first += rows) {
+        int64_t count = std::min(rows, weight.size(0) - first);
+        body(first, weight.narrow(0, first, count).to(type));
+    }
+}
+
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+    return takes_onednn(x) ? onednn(x, weight, bias) : at::linear(x, weight, present(bias));
+}
+
+at::Tensor product_transposed(const at::Tensor &dy, const at::Tensor &weight) {
+    return takes_onednn(dy) ? onednn(dy, weight.t(), {}) : at::mm(dy, weight);
+}
+
 }  // namespace
+
+at::Tensor computable(const at::Tensor &x) {
+    bool is_short = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
+    bool widens = is_short && x.is_cpu() && (x.scalar_type() == at::kHalf || !processor().multiplies_short_floats);
+    return widens ? x.to(at::kFloat) : x;
+}
 
 at::Tensor product_forward(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
     TORCH_CHECK(
         x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1), "linear: the input has shape ", x.sizes(),
         ", the weight ", weight.sizes(), "; the last sizes must be equal");
-    return takes_onednn(x) && weight.scalar_type() == at::kFloat ? onednn(x, weight, bias)
-                                                                      : at::linear(x, weight, present(bias));
+    if (weight.scalar_type() == x.scalar_type()) return product(x, weight, bias);
+    auto rows = x.reshape({-1, x.size(-1)});
+    auto y = at::empty({rows.size(0), weight.size(0)}, x.options());
+    for_blocks(weight, x.scalar_type(), [&](int64_t first, const at::Tensor &block) {
+        y.narrow(1, first, block.size(0)).copy_(product(rows, block, {}));
+    });
+    if (bias.defined()) y.add_(bias);
+    auto shape = x.sizes().vec();
+    shape.back() = weight.size(0);
+    return y.reshape(shape);
 }
 
 at::Tensor product_input_gradient(const at::Tensor &dy, const at::Tensor &weight) {
-    return takes_onednn(dy) ? onednn(dy, weight.t(), {}) : at::mm(dy, weight);
+    if (weight.scalar_type() == dy.scalar_type()) return product_transposed(dy, weight);
+    at::Tensor sum;
+    for_blocks(weight, dy.scalar_type(), [&](int64_t first, const at::Tensor &block) {
+        auto part = product_transposed(dy.narrow(1, first, block.size(0)), block);
+        sum = sum.defined() ? sum.add_(part) : part;
+    });
+    return sum;
 }
 
 at::Tensor product_weight_gradient(const at::Tensor &dy, const at::Tensor &x) {

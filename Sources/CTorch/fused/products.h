@@ -5,6 +5,12 @@
 
 namespace ctorch {
 
+/// x in a type that this machine multiplies well: 16-bit floats become 32-bit on a processor without instructions for
+/// them, where their products are 10 to 100 times slower.
+at::Tensor computable(const at::Tensor &x);
+
+// A weight of another type than x is converted block by block; the result has the type of x.
+
 /// x Wᵀ + b: x [T, in], W [out, in].
 at::Tensor product_forward(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
 /// dy W: dy [T, out].
