@@ -71,8 +71,8 @@ let package = Package(
         target(
             "ApusTraining",
             [
-                "ApusLanguageModel", "ApusAdapters", "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON", "CCairo", protobuf,
+                "ApusLanguageModel", "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusNN", "ApusTorch",
+                "ApusWeights", "ApusJSON", "CCairo", protobuf,
             ], exclude: ["RunLog/Proto"]),
         // Floor 4
         target(
@@ -84,6 +84,16 @@ let package = Package(
             ]),
         // Floor 5
         program("apus", ["ApusRecipes", argumentParser]),
+        program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
+        // Benchmarks
+        program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
+        program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),
+        program(
+            "StepBench",
+            [
+                "ApusModels", "ApusAdapters", "ApusTraining", "ApusOptimizers", "ApusDatasets", "ApusLanguageModel",
+                "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+            ], path: "Benchmarks/StepBench"),
         // Tests
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
@@ -91,7 +101,10 @@ let package = Package(
         tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
         tests(
             "ApusModelsTests",
-            ["ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusWeights"]),
+            [
+                "ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusWeights",
+                "ApusDatasets", "ApusFiles", "ApusJSON", "ApusLanguageModel", "ApusNN", "ApusTorch",
+            ]),
         .target(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),

@@ -1,8 +1,9 @@
 public import ApusNN
 public import ApusTorch
 
-/// `y + s · B A drop(x)`, s = α / r, or α / √r for rsLoRA. Hu et al. 2021, <https://arxiv.org/abs/2106.09685>;
-/// Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>.
+/// `y + s · B A drop(x)`, s = α / r, or α / √r for rsLoRA.
+///
+/// Hu et al. 2021, <https://arxiv.org/abs/2106.09685>; Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>.
 public final class LoRA: LinearAdapter {
     @Parameter("lora_A.weight") package var a: Tensor  // [rank, in]
     @Parameter("lora_B.weight") package var b: Tensor  // [out, rank]

@@ -81,7 +81,9 @@ extension LoRAConfiguration {
     }
 
     /// Whole numbers without a decimal point, as Python writes an `int`.
-    private static func number(_ value: Double) -> JSONValue { Int(exactly: value).map(JSONValue.int) ?? .double(value) }
+    private static func number(_ value: Double) -> JSONValue {
+        Int(exactly: value).map(JSONValue.int) ?? .double(value)
+    }
 
     /// Reads PEFT's file.
     ///

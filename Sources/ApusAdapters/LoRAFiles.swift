@@ -13,7 +13,8 @@ package enum LoRAFiles {
     package static func configuration(in folder: String) throws -> LoRAConfiguration {
         let path = "\(folder)/\(configurationName)"
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw AdapterError("\(folder) holds no \(configurationName); give the folder of a PEFT adapter or a checkpoint")
+            throw AdapterError(
+                "\(folder) holds no \(configurationName); give the folder of a PEFT adapter or a checkpoint")
         }
         do {
             return try LoRAConfiguration(json: JSONValue(parsing: data), file: path)
@@ -65,7 +66,9 @@ extension AttachedLoRA {
         parameters.compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
     }
 
-    /// `adapter_config.json` as PEFT writes it. A whole-model choice is written as the names it chose, as PEFT does.
+    /// `adapter_config.json` as PEFT writes it.
+    ///
+    /// A whole-model choice is written as the names it chose, as PEFT does.
     package func configurationText() -> String {
         var written = configuration
         if case .allLinear = configuration.targets {

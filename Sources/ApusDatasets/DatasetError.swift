@@ -1,4 +1,6 @@
-/// Why a data set cannot be used at all. Faults of single rows are `RowRejection`s.
+/// Why a data set cannot be used at all.
+///
+/// Faults of single rows are `RowRejection`s.
 package struct DatasetError: Error, CustomStringConvertible, Equatable, Sendable {
     package let description: String
 

@@ -51,7 +51,9 @@ package final class AtomicDirectory {
         discard()
     }
 
-    /// Writes one file. `name` may hold folders: `model/weights.safetensors`.
+    /// Writes one file.
+    ///
+    /// `name` may hold folders: `model/weights.safetensors`.
     package func write(_ bytes: some ContiguousBytes, as name: String) throws {
         try writeFile(name) { try $0.write(bytes) }
     }
@@ -94,7 +96,9 @@ package final class AtomicDirectory {
         try publish()
     }
 
-    /// Removes the hidden folder unless it was committed. Left-overs that cannot be removed now are swept later.
+    /// Removes the hidden folder unless it was committed.
+    ///
+    /// Left-overs that cannot be removed now are swept later.
     package func discard() {
         guard isOpen else { return }
         isOpen = false

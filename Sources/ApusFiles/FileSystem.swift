@@ -52,7 +52,9 @@ package enum FileOpenMode: Sendable {
     case append
 }
 
-/// An open file. Closing happens when the value goes away; `close` also reports an error.
+/// An open file.
+///
+/// Closing happens when the value goes away; `close` also reports an error.
 package protocol OpenFile: AnyObject {
     /// Reads up to `buffer.count` bytes at the current position; 0 at the end.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
@@ -93,7 +95,9 @@ package struct FileStatus: Sendable, Equatable {
 }
 
 extension FileSystem {
-    /// Creates a folder and the missing ones above it; each survives a power cut. An existing folder is fine.
+    /// Creates a folder and the missing ones above it; each survives a power cut.
+    ///
+    /// An existing folder is fine.
     package func createDirectories(_ path: String) throws {
         if path.isEmpty || path == "." { return }
         let parent = FilePath.parent(of: path)
@@ -107,7 +111,9 @@ extension FileSystem {
         try synchronizeDirectory(parent)
     }
 
-    /// Removes a file, a link, or a folder with everything in it. What is already gone is fine; links are not followed.
+    /// Removes a file, a link, or a folder with everything in it.
+    ///
+    /// What is already gone is fine; links are not followed.
     package func removeTree(_ path: String) throws {
         guard let status = try status(path) else { return }
         do {

@@ -30,7 +30,9 @@ package final class FolderLock: Sendable {
         try file.close()
     }
 
-    /// Lets others have the folder. Also happens when the value goes away.
+    /// Lets others have the folder.
+    ///
+    /// Also happens when the value goes away.
     package func release() {
         lock?.release()
     }

@@ -2,7 +2,9 @@ import Foundation
 
 /// The name of this machine.
 package enum HostName {
-    /// As the kernel has it. Foundation's `hostName` asks the network, which can take seconds.
+    /// As the kernel has it.
+    ///
+    /// Foundation's `hostName` asks the network, which can take seconds.
     package static var current: String {
         var buffer = [CChar](repeating: 0, count: 256)
         let status = gethostname(&buffer, buffer.count - 1)

@@ -27,7 +27,9 @@ enum StagingName {
 
 extension FileSystem {
     /// Clears `folder` of what dead runs left half-written, and puts back a previous folder that one of them had moved
-    /// aside. Items of running processes stay.
+    /// aside.
+    ///
+    /// Items of running processes stay.
     ///
     /// - Parameter now: Seconds since 1970. Files and, on disks without locks, folders count as left over after a day.
     /// - Returns: The names that were removed or put back.

@@ -9,8 +9,9 @@ package struct Sampling: Sendable, Equatable {
     package var topK: Int?
     /// Only the most probable tokens that together reach this probability; nil takes all.
     package var topP: Double?
-    /// Divides the score of tokens that were seen (multiplies negative ones). Keskar et al. 2019,
-    /// <https://arxiv.org/abs/1909.05858>.
+    /// Divides the score of tokens that were seen (multiplies negative ones).
+    ///
+    /// Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>.
     package var repetitionPenalty = 1.0
     package var seed: UInt64 = 42
 

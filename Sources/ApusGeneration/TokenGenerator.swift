@@ -1,5 +1,5 @@
-import ApusNN
 package import ApusLanguageModel
+import ApusNN
 import ApusTorch
 
 /// Continues token sequences with a model: ids in, ids out.

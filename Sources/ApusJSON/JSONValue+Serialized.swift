@@ -36,7 +36,9 @@ private struct JSONWriter {
                 writer.write(values[index], level: level + 1)
             }
         case .object(let object):
-            let keys = sortedKeys ? object.keys.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+            let keys =
+                sortedKeys
+                ? object.keys.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
                 : object.keys
             writeList("{", "}", count: keys.count, level: level) { writer, index in
                 writer.write(keys[index])

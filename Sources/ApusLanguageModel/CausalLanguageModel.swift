@@ -12,7 +12,7 @@ public final class CausalLanguageModel: Module {
     package let tiesEmbeddings: Bool
     /// The longest text the model was made for.
     public let maximumLength: Int
-    /// The module's class in `transformers`, e.g. `Qwen2ForCausalLM`.
+    /// The name of the class in `transformers`, such as `Qwen2ForCausalLM`.
     public let architecture: String
 
     package init(

@@ -22,7 +22,9 @@ extension Module {
                 continue
             }
             let shape = try store.shape(of: name)
-            if shape != slot.shape { faults.append("\(name) has the shape \(shape), the model wants \(slot.shape ?? [])") }
+            if shape != slot.shape {
+                faults.append("\(name) has the shape \(shape), the model wants \(slot.shape ?? [])")
+            }
         }
         guard faults.isEmpty else {
             let more = faults.count > 12 ? "\n  … and \(faults.count - 12) more" : ""

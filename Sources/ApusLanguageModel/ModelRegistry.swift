@@ -17,7 +17,8 @@ package struct ModelRegistry: Sendable {
         }
         guard let make = makers[type] else {
             throw ModelError(
-                "models of type \"\(type)\" are not there yet; there are \(makers.keys.sorted().joined(separator: ", "))")
+                "models of type \"\(type)\" are not there yet; there are \(makers.keys.sorted().joined(separator: ", "))"
+            )
         }
         return try make(config)
     }

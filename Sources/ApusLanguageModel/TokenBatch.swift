@@ -1,4 +1,6 @@
-/// The sequences of one micro-batch laid end to end. T tokens, S sequences, N targets.
+/// The sequences of one micro-batch laid end to end.
+///
+/// T tokens, S sequences, N targets.
 package struct TokenBatch: Sendable {
     package let tokens: [Int32]  // T
     package let positions: [Int32]  // T, from 0 in each sequence

@@ -3,6 +3,7 @@ package import ApusTorch
 // T tokens, D width, H query heads, K key/value heads, E head size.
 
 /// Causal self-attention with rotary positions and shared key/value heads.
+///
 /// Ainslie et al. 2023, <https://arxiv.org/abs/2305.13245>.
 package final class GroupedQueryAttention: Module {
     @Child("q_proj") package var query: Linear

@@ -1,6 +1,8 @@
 package import ApusTorch
 
-/// Adam with decoupled weight decay. Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>.
+/// Adam with decoupled weight decay.
+///
+/// Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>.
 ///
 /// `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `w ← w - η(m̂ / (√v̂ + ε) + λw)`, one fused pass over all parameters.
 package final class AdamW: Optimizer {

@@ -32,7 +32,9 @@ extension Tensor {
     public func detached() throws -> Tensor { try Tensor(owning: withHandles(self) { ct_detach($0) }) }
 }
 
-/// Runs `body` without recording operations. Synchronous, since the mode belongs to the thread.
+/// Runs `body` without recording operations.
+///
+/// Synchronous, since the mode belongs to the thread.
 public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
     let before = ct_gradient_enabled()
     ct_set_gradient_enabled(false)

@@ -27,13 +27,18 @@ public enum Device: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Makes the device usable: loads the kernels of CUDA. Does nothing for the CPU.
+    /// Makes the device usable: loads the kernels of CUDA.
+    ///
+    /// Does nothing for the CPU.
     ///
     /// - Throws: `TorchError` when the kernels or the device are not there.
     public func prepare() throws {
         guard case .cuda = self else { return }
         if ct_load_cuda() != 0 { throw TorchError.last() }
     }
+
+    /// A CUDA device where its kernels are installed and one answers, else the CPU.
+    package static var fastest: Device { ct_load_cuda() == 0 ? .cuda(0) : .cpu }
 
     public var description: String {
         switch self {

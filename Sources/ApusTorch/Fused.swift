@@ -36,12 +36,16 @@ package func attention(
         })
 }
 
-/// `weight · x / √(mean(x²) + ε)` over the last axis. Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
+/// `weight · x / √(mean(x²) + ε)` over the last axis.
+///
+/// Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
 package func rmsNorm(_ x: Tensor, _ weight: Tensor, epsilon: Double) throws -> Tensor {
     try Tensor(owning: withHandles(x, weight) { ct_rms_norm($0, $1, epsilon) })
 }
 
-/// `silu(gate) · up`. Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
+/// `silu(gate) · up`.
+///
+/// Shazeer 2020, <https://arxiv.org/abs/2002.05202>.
 package func swiglu(gate: Tensor, up: Tensor) throws -> Tensor {
     try Tensor(owning: withHandles(gate, up) { ct_swiglu($0, $1) })
 }

@@ -1,7 +1,8 @@
 internal import CTorch
 
-/// One step of AdamW over many tensors in one pass (libtorch's fused kernel). Loshchilov and Hutter 2019,
-/// <https://arxiv.org/abs/1711.05101>.
+/// One step of AdamW over many tensors in one pass (libtorch's fused kernel).
+///
+/// Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>.
 package func fusedAdamW(
     parameters: [Tensor], gradients: [Tensor], averages: [Tensor], squares: [Tensor], steps: [Tensor],
     rate: Double, beta1: Double, beta2: Double, decay: Double, epsilon: Double

@@ -68,7 +68,9 @@ extension Tensor {
                 Int64(range.lowerBound), Int64(range.upperBound), dtype.scalarType, device.type, device.index))
     }
 
-    /// A tensor over memory that `owner` keeps alive, such as a mapped file. Never written to.
+    /// A tensor over memory that `owner` keeps alive, such as a mapped file.
+    ///
+    /// Never written to.
     package static func borrowing(
         _ bytes: UnsafeRawPointer, shape: [Int], dtype: DType, owner: AnyObject
     ) throws -> Tensor {

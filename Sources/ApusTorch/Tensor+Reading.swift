@@ -1,7 +1,9 @@
 internal import CTorch
 
 extension Tensor {
-    /// The one element, as a double. Waits for the device.
+    /// The one element, as a double.
+    ///
+    /// Waits for the device.
     ///
     /// - Throws: `TorchError` when there is not exactly one element.
     public func item() throws -> Double {
@@ -10,7 +12,9 @@ extension Tensor {
         return value
     }
 
-    /// All elements in row-major order, converted to `Element`. Waits for the device and copies.
+    /// All elements in row-major order, converted to `Element`.
+    ///
+    /// Waits for the device and copies.
     public func values<Element: TensorElement>(as type: Element.Type = Element.self) throws -> [Element] {
         let total = count
         return try [Element](unsafeUninitializedCapacity: total) { buffer, initialized in

@@ -1,7 +1,9 @@
 internal import CTorch
 
 extension Tensor {
-    /// The same elements in another shape; one size may be -1. Copies only when it must.
+    /// The same elements in another shape; one size may be -1.
+    ///
+    /// Copies only when it must.
     public func reshaped(_ shape: [Int]) throws -> Tensor {
         let sizes = shape.map(Int64.init)
         return try Tensor(owning: withHandles(self) { ct_reshape($0, sizes, Int32(sizes.count)) })

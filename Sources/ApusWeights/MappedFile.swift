@@ -13,7 +13,9 @@ package final class MappedFile: @unchecked Sendable {
     // Unchecked: the pointer is immutable, the pages are read-only, and both live exactly as long as the object.
 
     package let path: String
-    /// The file's bytes; page-aligned. Valid while this object is retained, so whoever keeps a pointer keeps the object.
+    /// The file's bytes; page-aligned.
+    ///
+    /// Valid while this object is retained, so whoever keeps a pointer keeps the object.
     package let bytes: UnsafeRawBufferPointer
 
     /// Maps the file at `path`.
@@ -51,7 +53,9 @@ package final class MappedFile: @unchecked Sendable {
 
     package var count: Int { bytes.count }
 
-    /// The first byte. A tensor over these bytes must hold on to this object until it is freed.
+    /// The first byte.
+    ///
+    /// A tensor over these bytes must hold on to this object until it is freed.
     package var baseAddress: UnsafeRawPointer {
         // An empty file is refused above, so the buffer has an address.
         bytes.baseAddress.unsafelyUnwrapped

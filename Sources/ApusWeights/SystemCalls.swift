@@ -4,7 +4,9 @@
     import Glibc
 #endif
 
-/// The text of the last failed system call. Read it before anything else can overwrite `errno`.
+/// The text of the last failed system call.
+///
+/// Read it before anything else can overwrite `errno`.
 func lastSystemError() -> String {
     String(cString: strerror(errno))
 }

@@ -20,7 +20,8 @@ struct JSONValueTests {
 
     @Test func numbersPrintAsPythonPrintsThem() {
         let expected: [(Double, String)] = [
-            (1, "1.0"), (0.1, "0.1"), (1e-5, "1e-05"), (1e16, "1e+16"), (123_456_789_012_345_680, "1.2345678901234568e+17"),
+            (1, "1.0"), (0.1, "0.1"), (1e-5, "1e-05"), (1e16, "1e+16"),
+            (123_456_789_012_345_680, "1.2345678901234568e+17"),
             (9_007_199_254_740_994, "9007199254740994.0"), (1.5e300, "1.5e+300"), (0.0001, "0.0001"), (-0.0, "-0.0"),
         ]
         for (number, text) in expected { #expect(JSONValue.double(number).serialized() == text) }

@@ -29,7 +29,9 @@ struct Fixture {
         try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path)))
     }
 
-    static func model(_ name: String, config: String = "config.json", dtype: DType = .float32) throws -> CausalLanguageModel {
+    static func model(_ name: String, config: String = "config.json", dtype: DType = .float32) throws
+        -> CausalLanguageModel
+    {
         let model = try Models.registry.model(json("models/\(name)/\(config)"))
         let store = try ModelWeights(folder: root.appendingPathComponent("models/\(name)").path)
         try model.loadWeights(store, dtype: dtype, device: .cpu)

@@ -1,7 +1,6 @@
 import Testing
 
 @testable import ApusJSON
-
 @testable import ApusLanguageModel
 @testable import ApusNN
 @testable import ApusTorch
@@ -50,7 +49,9 @@ struct ParityTests {
         #expect(try a.outputs(fixture.batch()).logits.equals(b.outputs(fixture.batch()).logits))
     }
 
-    @Test(arguments: ["qwen2-tied-gqa", "llama-rope-dynamic"]) func aFlatBatchEqualsItsSequencesOneByOne(name: String) throws {
+    @Test(arguments: ["qwen2-tied-gqa", "llama-rope-dynamic"]) func aFlatBatchEqualsItsSequencesOneByOne(name: String)
+        throws
+    {
         let fixture = try Fixture("models/\(name)")
         let model = try Fixture.model(name)
         try model.setTrainable(true)

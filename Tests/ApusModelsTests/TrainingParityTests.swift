@@ -76,7 +76,8 @@ struct TrainingParityTests {
                 accumulation: Int(recorded.number("gradient_accumulation_steps")), maximumSteps: total,
                 order: EpochOrder(method: .sequential, seed: 0)),
             schedule: Schedule(
-                try #require(Schedule.Kind(rawValue: recorded.json["settings"]?["lr_scheduler_type"]?.stringValue ?? "constant")),
+                try #require(
+                    Schedule.Kind(rawValue: recorded.json["settings"]?["lr_scheduler_type"]?.stringValue ?? "constant")),
                 peak: recorded.number("learning_rate"),
                 warmupSteps: Int(recorded.json["settings"]?["warmup_steps"]?.doubleValue ?? 0), totalSteps: total),
             maximumGradientNorm: recorded.number("max_grad_norm"), loggingSteps: 1)
@@ -91,7 +92,9 @@ struct TrainingParityTests {
         #expect(try run() == .finished)
 
         func logged(_ key: String) -> [Double] { log.history.compactMap { $0[key]?.doubleValue } }
-        func worst(_ ours: [Double], _ theirs: [Double]) -> Double { zip(ours, theirs).map { abs($0 - $1) }.max() ?? .nan }
+        func worst(_ ours: [Double], _ theirs: [Double]) -> Double {
+            zip(ours, theirs).map { abs($0 - $1) }.max() ?? .nan
+        }
         #expect(logged("loss").count == total)
         let distance = worst(logged("loss"), recorded.losses)
         print("parity \(name): \(total) steps, largest difference of a loss \(distance)")

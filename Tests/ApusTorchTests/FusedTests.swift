@@ -65,7 +65,9 @@ struct FusedTests {
 
     @Test func linearEqualsItsPlainForm() throws {
         let inputs = try [random([7, 12], 1), random([5, 12], 2), random([5], 3)]
-        try expectEqual(inputs) { try linear($0[0], $0[1], $0[2]) } plain: {
+        try expectEqual(inputs) {
+            try linear($0[0], $0[1], $0[2])
+        } plain: {
             try matmul($0[0], $0[1].transposed(0, 1)) + $0[2]
         }
         try expectGradient([random([3, 4], 1, dtype: .float64), random([5, 4], 2, dtype: .float64)]) {
@@ -74,7 +76,9 @@ struct FusedTests {
     }
 
     @Test(arguments: [0.0, 0.3]) func loraLinearEqualsItsPlainForm(probability: Double) throws {
-        let inputs = try [random([9, 12], 1), random([10, 12], 2), random([10], 3), random([4, 12], 4), random([10, 4], 5)]
+        let inputs = try [
+            random([9, 12], 1), random([10, 12], 2), random([10], 3), random([4, 12], 4), random([10, 4], 5),
+        ]
         try expectEqual(inputs) {
             try loraLinear($0[0], $0[1], $0[2], a: $0[3], b: $0[4], scale: 0.7, dropout: probability, key: 42)
         } plain: {
@@ -92,7 +96,9 @@ struct FusedTests {
 
     @Test func rmsNormEqualsItsPlainForm() throws {
         let inputs = try [random([6, 37], 1), random([37], 2)]
-        try expectEqual(inputs) { try rmsNorm($0[0], $0[1], epsilon: 1e-6) } plain: {
+        try expectEqual(inputs) {
+            try rmsNorm($0[0], $0[1], epsilon: 1e-6)
+        } plain: {
             let variance = try $0[0].power(2).mean(-1, keepAxis: true) + 1e-6
             return try $0[0] * variance.power(-0.5) * $0[1]
         }
@@ -103,7 +109,11 @@ struct FusedTests {
 
     @Test func swigluEqualsItsPlainForm() throws {
         let inputs = try [random([6, 40], 1), random([6, 40], 2)]
-        try expectEqual(inputs) { try swiglu(gate: $0[0] * 9, up: $0[1]) } plain: { try silu($0[0] * 9) * $0[1] }
+        try expectEqual(inputs) {
+            try swiglu(gate: $0[0] * 9, up: $0[1])
+        } plain: {
+            try silu($0[0] * 9) * $0[1]
+        }
         try expectGradient([random([3, 5], 1, dtype: .float64), random([3, 5], 2, dtype: .float64)]) {
             try swiglu(gate: $0[0], up: $0[1])
         }
@@ -112,7 +122,9 @@ struct FusedTests {
     @Test func rotaryEmbeddingEqualsItsPlainForm() throws {
         let angles = try withoutGradients { try random([5, 3], 4).detached() }
         let (c, s) = (try cos(angles), try sin(angles))
-        try expectEqual([random([5, 2, 6], 1)]) { try rotated($0[0], cosines: c, sines: s) } plain: {
+        try expectEqual([random([5, 2, 6], 1)]) {
+            try rotated($0[0], cosines: c, sines: s)
+        } plain: {
             let a = try $0[0].narrowed(2, start: 0, length: 3)
             let b = try $0[0].narrowed(2, start: 3, length: 3)
             let (c, s) = (try c.unsqueezed(1), try s.unsqueezed(1))
@@ -121,7 +133,9 @@ struct FusedTests {
     }
 
     /// Attention by its formula, one sequence after the other, with an explicit mask.
-    func plainAttention(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ bounds: [Int32], causal: Bool, scale: Double) throws -> Tensor {
+    func plainAttention(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ bounds: [Int32], causal: Bool, scale: Double) throws
+        -> Tensor
+    {
         let groups = q.shape[1] / k.shape[1]
         let parts = try zip(bounds, bounds.dropFirst()).map { start, end in
             let (start, length) = (Int(start), Int(end - start))
@@ -204,7 +218,9 @@ struct FusedTests {
         let w = try random([6, 6], 2)
         try expectEqual([random([3, 6], 1), w]) { inputs in
             try checkpointed(inputs[0]) { try tanh(linear($0, w)) }
-        } plain: { try tanh(linear($0[0], $0[1])) }
+        } plain: {
+            try tanh(linear($0[0], $0[1]))
+        }
         let error = #expect(throws: TorchError.self) {
             _ = try checkpointed(w) { try matmul($0, Tensor.zeros([2, 2])) }
         }

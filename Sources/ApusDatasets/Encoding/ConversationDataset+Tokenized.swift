@@ -2,7 +2,9 @@
 package typealias ConversationEncoding = @Sendable (Conversation) throws -> (ids: [Int32], isTrained: [Bool])
 
 extension ConversationDataset {
-    /// Encodes every conversation, once, on several threads. The result does not depend on how many.
+    /// Encodes every conversation, once, on several threads.
+    ///
+    /// The result does not depend on how many.
     ///
     /// - Parameters:
     ///   - truncation: `max_length` and `truncation_strategy`.

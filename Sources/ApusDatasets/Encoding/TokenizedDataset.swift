@@ -2,7 +2,9 @@
 ///
 /// A token costs four bytes and one bit. Samples that are the same row (a data set repeated by `#count`) share theirs.
 package struct TokenizedDataset: Sendable {
-    /// One sample. `isTrained[i]` says that token `i` is a target, predicted from those before it; the first never is.
+    /// One sample.
+    ///
+    /// `isTrained[i]` says that token `i` is a target, predicted from those before it; the first never is.
     package struct Sample: Sendable, Equatable {
         package let ids: [Int32]
         package let isTrained: [Bool]

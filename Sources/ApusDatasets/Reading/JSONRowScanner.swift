@@ -37,8 +37,9 @@ struct JSONRowScanner {
     }
 
     /// The rows of a `.json` file: the elements of its array; or its objects, when several follow each other; or, when
-    /// it is a single object, the elements of the one member that is an array of objects. A single object with
-    /// columns of a conversation is one row.
+    /// it is a single object, the elements of the one member that is an array of objects.
+    ///
+    /// A single object with columns of a conversation is one row.
     mutating func rows() throws -> [Range<Int>] {
         skipWhitespace()
         guard position < bytes.count else { return [] }

@@ -12,7 +12,9 @@ package struct ConversationRecognizer: Sendable {
         package var columns: [String: String] = [:]
         /// Whether columns are recognised under names other than the canonical one.
         package var mapsColumns = true
-        /// Whether a row without an assistant's message is a fault. Off for prompts and for classification.
+        /// Whether a row without an assistant's message is a fault.
+        ///
+        /// Off for prompts and for classification.
         package var requiresAnswer = true
         /// What replaces `{{NAME}}`: the Chinese and the English name, or one for both.
         package var modelName: [String] = []

@@ -41,7 +41,9 @@ enum ToolCalls {
         return value
     }
 
-    /// The `tools` column: a list, one tool, or the text of either. `nil` when it names none.
+    /// The `tools` column: a list, one tool, or the text of either.
+    ///
+    /// `nil` when it names none.
     static func tools(from value: JSONValue) throws -> [JSONValue]? {
         var value = value
         if let text = value.stringValue {

@@ -22,7 +22,8 @@ public struct ModelExport {
         }
         let output = settings.outputDirectory
         if FileManager.default.fileExists(atPath: output), !settings.existOK {
-            throw ModelError("--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
+            throw ModelError(
+                "--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
         }
         let adapted = try AdaptedModel(
             model: settings.model, adapters: settings.adapters, dtype: settings.torchDType?.dtype,

@@ -17,7 +17,10 @@ struct AdaptedModel {
         let configuration = try adapters.first.map { try LoRAFiles.configuration(in: $0) }
         guard let name = model ?? configuration?.baseModel else {
             throw ModelError(
-                "--model: not given" + (adapters.isEmpty ? ". Give a model or a checkpoint." : ", and \(adapters[0]) does not name its base model. Give it."))
+                "--model: not given"
+                    + (adapters.isEmpty
+                        ? ". Give a model or a checkpoint."
+                        : ", and \(adapters[0]) does not name its base model. Give it."))
         }
         language = try LanguageModel(ModelSource(name, surroundings: surroundings), dtype: dtype, device: device)
         guard let configuration, let folder = adapters.first else {

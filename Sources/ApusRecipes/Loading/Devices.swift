@@ -6,7 +6,8 @@ enum Devices {
         switch kind {
         case .cuda: .cuda(0)
         case .mps: .mps
-        case .cpu, nil: .cpu
+        case .cpu: .cpu
+        case nil: Device.fastest
         }
     }
 }

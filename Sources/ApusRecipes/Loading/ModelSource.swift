@@ -34,7 +34,8 @@ struct ModelSource {
                         + (isHubID
                             ? ", and no model of that id in the local caches (\(cache.searched.joined(separator: ", "))). "
                                 + "Downloading from a hub is not there yet: download it with `hf download \(name)` and run this again, or give a folder."
-                            : ". Give the folder of a Hugging Face model, a .gguf file, or the id of a model in the local cache."))
+                            : ". Give the folder of a Hugging Face model, a .gguf file, or the id of a model in the local cache.")
+                )
             }
             path = folder
             isFolder = true
@@ -67,7 +68,9 @@ struct ModelSource {
 
     /// One of the folder's JSON files, or nil when it is not there.
     func json(_ file: String) throws -> JSONValue? {
-        guard case .folder = form, let data = FileManager.default.contents(atPath: "\(path)/\(file)") else { return nil }
+        guard case .folder = form, let data = FileManager.default.contents(atPath: "\(path)/\(file)") else {
+            return nil
+        }
         do {
             return try JSONValue(parsing: data)
         } catch {

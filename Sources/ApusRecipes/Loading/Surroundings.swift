@@ -1,6 +1,8 @@
 import Foundation
 
-/// What a run may know of the process around it. The command line fills it in; nothing below reads the environment.
+/// What a run may know of the process around it.
+///
+/// The command line fills it in; nothing below reads the environment.
 public struct Surroundings: Sendable {
     /// The environment variables.
     public var environment: [String: String]

@@ -3,7 +3,9 @@ import ApusText
 import ApusWeights
 import Foundation
 
-/// The tokenizer and the chat template of a model. The folder may hold nothing else.
+/// The tokenizer and the chat template of a model.
+///
+/// The folder may hold nothing else.
 struct TextParts {
     let tokenizer: Tokenizer
     let template: ChatTemplate

@@ -48,15 +48,18 @@ public struct TemplateTool {
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.
     public func rendered(usesColor: Bool) throws -> String {
-        guard let path = settings.messages else { throw ModelError("--messages: not given. Give a JSON file with a list of messages.") }
-        let json = try read(path)
-        let list = json["messages"]?.arrayValue ?? json.arrayValue
-        guard let list else { throw ModelError("\(path): wanted a list of messages, or an object with \"messages\"") }
+        guard let given = settings.messages else {
+            throw ModelError("--messages: not given. Give a JSON file with a list of messages.")
+        }
+        let json = try parsed(given, "messages")
+        guard let list = json["messages"]?.arrayValue ?? json.arrayValue else {
+            throw ModelError("--messages: wanted a list of messages, or an object with \"messages\"")
+        }
         var messages = try list.map { try Message($0) }
         if let system = settings.system, messages.first?.role != "system" {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
-        let tools = try settings.tools.map(read)?.arrayValue ?? json["tools"]?.arrayValue
+        let tools = try settings.tools.map { try parsed($0, "tools") }?.arrayValue ?? json["tools"]?.arrayValue
         guard settings.showLabels else {
             return try text.template.rendered(
                 messages, tools: tools, addGenerationPrompt: settings.addGenerationPrompt, variables: [:])
@@ -67,12 +70,11 @@ public struct TemplateTool {
         }.joined()
     }
 
-    private func read(_ path: String) throws -> JSONValue {
-        guard let data = FileManager.default.contents(atPath: path) else { throw ModelError("\(path): there is no such file") }
+    private func parsed(_ text: String, _ option: String) throws -> JSONValue {
         do {
-            return try JSONValue(parsing: data)
+            return try JSONValue(parsing: text)
         } catch {
-            throw ModelError("\(path): \(error)")
+            throw ModelError("--\(option): \(error)")
         }
     }
 }

@@ -56,7 +56,8 @@ public struct FineTuning {
 
         try device.prepare()
         StopSignal.install()
-        let weights = try tuner.isFull && resume.checkpoint != nil
+        let weights =
+            try tuner.isFull && resume.checkpoint != nil
             ? ModelSource(resume.checkpoint ?? "", surroundings: surroundings).weights() : source.weights()
         try model.loadWeights(weights, dtype: dtype, device: device)
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
@@ -67,17 +68,20 @@ public struct FineTuning {
         }
 
         let isResuming = resume.folder != nil && !settings.resumeOnlyModel
-        let folder = try isResuming
+        let folder =
+            try isResuming
             ? RunFolder(existing: resume.folder ?? "")
             : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
         let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
-        let checkpoints = try plan.saving == .never
+        let checkpoints =
+            try plan.saving == .never
             ? nil
             : CheckpointStore(
                 runFolder: folder.path,
-                contents: tuner.contents(model, source: source, config: config, arguments: arguments, settings: settings),
+                contents: tuner.contents(
+                    model, source: source, config: config, arguments: arguments, settings: settings),
                 identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
@@ -110,7 +114,8 @@ public struct FineTuning {
     }
 
     private func dtype(_ config: JSONValue) throws -> DType {
-        let dtype = settings.torchDType.flatMap { DType(rawValue: $0.rawValue) }
+        let dtype =
+            settings.torchDType.flatMap { DType(rawValue: $0.rawValue) }
             ?? LanguageModel.storedDType(config) ?? .float32
         if settings.bf16 == true && dtype != .bfloat16 || settings.fp16 == true && dtype != .float16 {
             throw ModelError(
@@ -163,7 +168,8 @@ public struct FineTuning {
         var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
         if let available { line += " of \(ByteCount.format(Int64(available))) available" }
         if settings.gradientCheckpointing == nil {
-            line += plan.checkpointsLayers
+            line +=
+                plan.checkpointsLayers
                 ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
                 : "; gradient checkpointing is not needed"
         }

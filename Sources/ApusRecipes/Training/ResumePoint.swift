@@ -23,13 +23,16 @@ struct ResumePoint {
                     return
                 }
             }
-            console.print("--resume_from_checkpoint \(wanted): no checkpoint in \(settings.outputDirectory); starting anew")
+            console.print(
+                "--resume_from_checkpoint \(wanted): no checkpoint in \(settings.outputDirectory); starting anew")
             (checkpoint, folder) = (nil, nil)
             return
         }
         guard FileManager.default.fileExists(atPath: wanted) else {
             throw TrainingError(
-                .resume, "--resume_from_checkpoint \(wanted): there is no such folder. Give a checkpoint-<step> folder, or `last`.")
+                .resume,
+                "--resume_from_checkpoint \(wanted): there is no such folder. Give a checkpoint-<step> folder, or `last`."
+            )
         }
         checkpoint = wanted
         folder = FilePath.parent(of: wanted)

@@ -22,7 +22,9 @@ extension TrainingPlan {
             case .steps: .every(max(1, steps(every ?? 500)))
             }
         }
-        let warmup = settings.warmupRatio > 0 ? Int((settings.warmupRatio * Double(total)).rounded(.up)) : steps(settings.warmupSteps)
+        let warmup =
+            settings.warmupRatio > 0
+            ? Int((settings.warmupRatio * Double(total)).rounded(.up)) : steps(settings.warmupSteps)
         self.init(
             batches: batches,
             schedule: Schedule(

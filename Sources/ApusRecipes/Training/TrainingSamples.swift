@@ -99,7 +99,9 @@ struct ConversationEncoder {
 
     @Sendable func encode(_ conversation: Conversation) throws -> (ids: [Int32], isTrained: [Bool]) {
         var messages = conversation.messages
-        if let system, messages.first?.role != "system" { messages.insert(Message(role: "system", content: system), at: 0) }
+        if let system, messages.first?.role != "system" {
+            messages.insert(Message(role: "system", content: system), at: 0)
+        }
         guard usesTemplate else { return plain(messages) }
         let encoded = try text.encoder.encoded(messages, tools: conversation.tools, training: turns)
         return (encoded.ids, encoded.isTrained)

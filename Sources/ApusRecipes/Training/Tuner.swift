@@ -26,7 +26,8 @@ struct Tuner {
         startingAdapter = settings.adapters.first
         if isFull {
             guard startingAdapter == nil else {
-                throw AdapterError("--adapters does not go with --tuner_type full; merge the adapter first (apus merge-lora)")
+                throw AdapterError(
+                    "--adapters does not go with --tuner_type full; merge the adapter first (apus merge-lora)")
             }
             attached = nil
             return
@@ -61,7 +62,9 @@ struct Tuner {
         attached?.parameters.reduce(0) { $0 + $1.slot.count } ?? model.parameterCount
     }
 
-    /// ms-swift's line: `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
+    /// The counts as ms-swift prints them.
+    ///
+    /// `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
     func parameterInfo(_ model: CausalLanguageModel) -> String {
         let all = isFull ? baseParameterCount : baseParameterCount + trainedCount(model)
         let trainable = trainedCount(model)

@@ -48,7 +48,9 @@ package struct ChatEncoder: Sendable {
         return result
     }
 
-    /// The text of a conversation, cut where training begins and ends. The pieces joined are the rendered text.
+    /// The text of a conversation, cut where training begins and ends.
+    ///
+    /// The pieces joined are the rendered text.
     package func pieces(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: TrainedTurns = .everyAnswer

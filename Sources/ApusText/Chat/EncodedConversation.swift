@@ -1,7 +1,9 @@
 /// A conversation as token ids, each marked as trained or not.
 package struct EncodedConversation: Sendable, Equatable {
     package var ids: [Int32]
-    /// As long as `ids`. The first token is never trained: nothing predicts it.
+    /// As long as `ids`.
+    ///
+    /// The first token is never trained: nothing predicts it.
     package var isTrained: [Bool]
 
     package init(ids: [Int32], isTrained: [Bool]) {

@@ -2,7 +2,9 @@ package import ApusJSON
 
 /// One turn of a conversation: what a chat template sees, and whether the model learns to write it.
 public struct Message: Sendable, Equatable {
-    /// The turn's keys in their order, as templates see them. Without `loss`, which is for training only.
+    /// The turn's keys in their order, as templates see them.
+    ///
+    /// Without `loss`, which is for training only.
     package var fields: JSONObject
 
     /// Whether an assistant's turn is trained; nil leaves it to the strategy.

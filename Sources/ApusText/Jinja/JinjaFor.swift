@@ -125,7 +125,9 @@ final class JinjaLoop: JinjaObject {
         self.recursion = recursion
     }
 
-    /// Lets go of all values. A template may keep a loop; a chain of kept loops would be released recursively.
+    /// Lets go of all values.
+    ///
+    /// A template may keep a loop; a chain of kept loops would be released recursively.
     func finish() {
         iterable = nil
         iterator = JinjaIterator([])

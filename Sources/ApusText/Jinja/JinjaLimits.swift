@@ -3,7 +3,9 @@
 /// Templates come with models and are not trusted: each limit ends the parsing or the rendering with a `JinjaError`
 /// of kind `.limit`.
 public struct JinjaLimits: Sendable, Equatable {
-    /// Bytes of template source. The longest template of a known model has 17 KB.
+    /// Bytes of template source.
+    ///
+    /// The longest template of a known model has 17 KB.
     public var sourceBytes = 1 << 18
     /// Different names of variables in the source.
     public var names = 2048

@@ -88,7 +88,9 @@ final class JinjaUndefined {
     var error: JinjaError { JinjaError(.undefined, makeMessage()) }
 }
 
-/// The items of a Python list or tuple. Templates cannot change them.
+/// The items of a Python list or tuple.
+///
+/// Templates cannot change them.
 final class JinjaList {
     let items: [JinjaValue]
     let depth: Int
@@ -103,7 +105,9 @@ final class JinjaList {
     }
 }
 
-/// A Python dictionary: entries in the order of insertion. Templates cannot change it.
+/// A Python dictionary: entries in the order of insertion.
+///
+/// Templates cannot change it.
 final class JinjaDictionary {
     private(set) var entries: [(key: JinjaValue, value: JinjaValue)] = []
     private(set) var depth = 1
@@ -153,8 +157,9 @@ struct JinjaKey: Hashable {
 
     init(_ value: JinjaValue) { self.value = value }
 
-    /// Lists and dictionaries have no hash. Of tuples only small flat ones do here: hashing a nested one can take
-    /// exponential time where parts are shared.
+    /// Lists and dictionaries have no hash.
+    ///
+    /// Of tuples only small flat ones do here: hashing a nested one can take exponential time where parts are shared.
     static func isHashable(_ value: JinjaValue) -> Bool {
         switch value {
         case .list, .dictionary: false

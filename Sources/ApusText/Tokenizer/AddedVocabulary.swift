@@ -20,8 +20,10 @@ struct AddedVocabulary: Sendable {
 
     func isSpecial(spelling: [UInt8]) -> Bool { specialContents.contains(spelling) }
 
-    /// Adds tokens in order. One whose content the model or this vocabulary knows keeps that id and takes on the new
-    /// properties; the others are numbered on from the end, whatever a file says.
+    /// Adds tokens in order.
+    ///
+    /// One whose content the model or this vocabulary knows keeps that id and takes on the new properties; the others
+    /// are numbered on from the end, whatever a file says.
     ///
     /// - Throws: `TokenizerError` where ids run out or two tokens are the same after normalisation.
     mutating func add(

@@ -1,4 +1,6 @@
-/// Byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909) as `tokenizers` runs it.
+/// Byte-pair encoding (Sennrich et al.
+///
+/// 2016, arXiv:1508.07909) as `tokenizers` runs it.
 final class BytePairModel: TokenModel {
     let vocabulary: Vocabulary
     private let merges: MergeTable

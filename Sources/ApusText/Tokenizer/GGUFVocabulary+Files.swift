@@ -23,7 +23,9 @@ extension GGUFVocabulary {
                     ]
                 }),
             "normalizer": try splitting().normalizer, "pre_tokenizer": try splitting().preTokenizer,
-            "post_processor": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true],
+            "post_processor": [
+                "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true,
+            ],
             "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
@@ -75,7 +77,8 @@ extension GGUFVocabulary {
             return (.null, sequence([cl100k("{1,3}"), byteLevel(usesRegex: false)]), true)
         case let name:
             throw TokenizerError(
-                "GGUF tokenizer", "a tokenizer.json for tokenizer.ggml.pre \(name.debugDescription) cannot be written yet")
+                "GGUF tokenizer",
+                "a tokenizer.json for tokenizer.ggml.pre \(name.debugDescription) cannot be written yet")
         }
     }
 }

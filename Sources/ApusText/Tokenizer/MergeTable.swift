@@ -5,7 +5,9 @@ struct MergeTable: Sendable {
     /// Ranks stay below this to fit the packed keys.
     static let limit = 1 << 22 - 1
 
-    /// Open addressing; left id in bits 43…63, right id in bits 22…42, rank in bits 0…21. All ones is empty.
+    /// Open addressing; left id in bits 43…63, right id in bits 22…42, rank in bits 0…21.
+    ///
+    /// All ones is empty.
     private var slots: [UInt64]
     private let mask: Int
     private var merged: [Int32] = []

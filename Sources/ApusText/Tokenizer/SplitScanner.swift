@@ -78,7 +78,9 @@ struct ClassifiedText {
         return position == end || last == start ? position : last
     }
 
-    /// The end of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, or `nil`. Case folding lets ſ stand for s.
+    /// The end of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, or `nil`.
+    ///
+    /// Case folding lets ſ stand for s.
     @inline(__always)
     func contractionEnd(from start: Int) -> Int? {
         guard start + 1 < end else { return nil }

@@ -1,4 +1,6 @@
-/// The stage that turns pieces of text into ids. Byte-pair encoding is one; WordPiece and Unigram are others.
+/// The stage that turns pieces of text into ids.
+///
+/// Byte-pair encoding is one; WordPiece and Unigram are others.
 protocol TokenModel: Sendable {
     var vocabulary: Vocabulary { get }
 

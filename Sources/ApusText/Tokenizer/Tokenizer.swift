@@ -34,7 +34,9 @@ public final class Tokenizer: Sendable {
 
     // MARK: - Encoding
 
-    /// The ids of a text. Lengths that the files give for truncation and padding are not applied.
+    /// The ids of a text.
+    ///
+    /// Lengths that the files give for truncation and padding are not applied.
     ///
     /// - Parameter addSpecialTokens: Whether to put the tokens around it that the tokenizer puts around every text,
     ///   such as a beginning-of-sequence token. Special tokens spelled out in the text are recognised in any case.

@@ -147,7 +147,8 @@ extension CheckpointStore {
         }
         guard verified.identity["resumable"]?.boolValue == true else {
             throw TrainingError(
-                .resume, "--resume_from_checkpoint: \(path) was saved with --save_only_model and holds no optimizer state")
+                .resume,
+                "--resume_from_checkpoint: \(path) was saved with --save_only_model and holds no optimizer state")
         }
         let differences = Self.differences(verified.identity["run"] ?? .null, identity)
         guard differences.isEmpty else {

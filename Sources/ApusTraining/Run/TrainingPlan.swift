@@ -47,7 +47,9 @@ package struct TrainingPlan: Sendable {
         self.seed = seed
     }
 
-    /// Whether it is time, `step` steps being done. The last step is always time for what recurs at all.
+    /// Whether it is time, `step` steps being done.
+    ///
+    /// The last step is always time for what recurs at all.
     func isTime(for recurrence: Recurrence, after step: Int) -> Bool {
         switch recurrence {
         case .never: false

@@ -45,7 +45,9 @@ package final class TrainingRun {
         self.placeOfSample = placeOfSample
     }
 
-    /// Trains, top to bottom. There are no callbacks: what happens is what you read.
+    /// Trains, top to bottom.
+    ///
+    /// There are no callbacks: what happens is what you read.
     package func callAsFunction() throws -> Ending {
         var window = Window()
         while progress.step < plan.batches.totalSteps {
@@ -81,7 +83,8 @@ package final class TrainingRun {
             progress.step += 1
             progress.targets += targets
             window.add(
-                loss: loss, correct: correct, targets: targets, tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
+                loss: loss, correct: correct, targets: targets,
+                tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
                 seconds: ProcessInfo.processInfo.systemUptime - started)
             log.advance(to: progress.step, loss: loss, tokensPerSecond: window.tokensPerSecond)
 

@@ -25,8 +25,9 @@ final class Canvas {
     private let surface: OpaquePointer?
     private let context: OpaquePointer?
 
-    /// A white canvas. Cairo's objects record failures themselves: drawing on a failed one does nothing, and `png()`
-    /// returns nil.
+    /// A white canvas.
+    ///
+    /// Cairo's objects record failures themselves: drawing on a failed one does nothing, and `png()` returns nil.
     init(width: Int, height: Int) {
         surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, Int32(clamping: width), Int32(clamping: height))
         context = cairo_create(surface)

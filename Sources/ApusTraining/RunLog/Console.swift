@@ -75,7 +75,9 @@ package final class Console: Sendable {
         }
     }
 
-    /// Shows a bar. One that is shown already waits until this one is finished.
+    /// Shows a bar.
+    ///
+    /// One that is shown already waits until this one is finished.
     package func startProgress(_ label: String, total: Int, initial: Int = 0) -> ProgressBar {
         state.withLock { state in
             var meter = ProgressMeter(label, total: total, initial: initial, now: now())

@@ -27,7 +27,9 @@ package final class JSONLines {
         if size < text.count { try file.truncate(to: Int64(size)) }
     }
 
-    /// Adds one row, in one write. A row that fails halfway, on a full disk, is taken back.
+    /// Adds one row, in one write.
+    ///
+    /// A row that fails halfway, on a full disk, is taken back.
     package func append(_ row: JSONObject) throws {
         let text = Array((JSONValue.object(row).serialized() + "\n").utf8)
         do {

@@ -22,8 +22,10 @@ struct ProgressMeter: Sendable {
         last = (now, initial)
     }
 
-    /// Moves on to `position`. Speed is the moving average of seconds per step, the newest counting 0.3, as in tqdm;
-    /// steps shorter than a tenth of a second are taken together.
+    /// Moves on to `position`.
+    ///
+    /// Speed is the moving average of seconds per step, the newest counting 0.3, as in tqdm; steps shorter than a tenth
+    /// of a second are taken together.
     mutating func advance(to position: Int, now: Double) {
         self.position = position
         guard position > last.position, now - last.time >= 0.1 else { return }

@@ -4,7 +4,9 @@ import Synchronization
 /// SIGTERM and SIGINT as a wish to stop: the first sets a flag that the training loop reads between steps, so that it
 /// can save and leave; the second ends the process at once with status 128 + signal.
 package enum StopSignal {
-    /// Starts to listen. Further calls do nothing.
+    /// Starts to listen.
+    ///
+    /// Further calls do nothing.
     package static func install() {
         // The atomic exists before a handler can run: the first use of a global is not safe inside one.
         _ = received.load(ordering: .relaxed)

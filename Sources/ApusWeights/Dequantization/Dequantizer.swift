@@ -4,7 +4,9 @@ import Dispatch
 struct Dequantizer {
     let type: GGUFTensorType
     let blocks: UnsafeRawBufferPointer
-    /// Blocks per row, and for each row written the row read. `nil` leaves the order as it is.
+    /// Blocks per row, and for each row written the row read.
+    ///
+    /// `nil` leaves the order as it is.
     var rowOrder: (blocksPerRow: Int, sourceRow: @Sendable (Int) -> Int)?
 
     /// The elements one thread decodes before it asks for more: enough to hide the cost of asking.

@@ -110,7 +110,9 @@ struct GGUFConfiguration {
         return try file.requiredValue(prefix + key, get)
     }
 
-    /// A positive integer that must be there. The bound keeps products of two of them far from overflow.
+    /// A positive integer that must be there.
+    ///
+    /// The bound keeps products of two of them far from overflow.
     private mutating func count(_ key: String) throws -> Int {
         let count = try required(key, \.intValue)
         guard (1...1 << 31).contains(count) else {

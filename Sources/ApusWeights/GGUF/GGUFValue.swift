@@ -1,4 +1,6 @@
-/// A metadata value of a GGUF file. Integers of every width become `Int`, floats `Double`.
+/// A metadata value of a GGUF file.
+///
+/// Integers of every width become `Int`, floats `Double`.
 package enum GGUFValue: Sendable, Equatable {
     case integer(Int)
     /// An unsigned integer beyond `Int.max`.

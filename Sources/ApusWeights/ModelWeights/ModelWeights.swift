@@ -6,7 +6,9 @@ package final class ModelWeights: Sendable {
     package let files: [SafetensorsFile]
     /// The names of all tensors, sorted by their bytes.
     package let names: [String]
-    /// Tensors that a shard holds and the index does not list. They are not part of the model.
+    /// Tensors that a shard holds and the index does not list.
+    ///
+    /// They are not part of the model.
     package let unlistedNames: [String]
     private let places: [String: (file: Int, entry: SafetensorsEntry)]
 

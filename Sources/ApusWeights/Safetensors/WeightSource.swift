@@ -1,4 +1,6 @@
-/// Receives consecutive bytes of a file. The buffer is borrowed for the call.
+/// Receives consecutive bytes of a file.
+///
+/// The buffer is borrowed for the call.
 package typealias ByteSink = (UnsafeRawBufferPointer) throws -> Void
 
 /// A tensor to be written: its description, and a way to produce its bytes when its turn comes.

@@ -149,8 +149,10 @@ struct ChatEncoderTests {
         #expect(try trained(shouting, [Message(role: "user", content: "x")]).isEmpty)
     }
 
-    /// Conversations with the labels that another trainer (axolotl) gave them. Its tokenizer is not at hand, so the
-    /// number of trained runs is compared, and what stands before each and at its end.
+    /// Conversations with the labels that another trainer (axolotl) gave them.
+    ///
+    /// Its tokenizer is not at hand, so the number of trained runs is compared, and what stands before each and at its
+    /// end.
     @Test(
         .enabled(if: sharedFixtures("data/axolotl-sft-label-vectors") != nil, "no shared/fixtures beside the checkout"))
     func axolotlLabelsAgree() throws {

@@ -108,7 +108,8 @@ struct JinjaLimitTests {
         thread.stackSize = 512 << 10
         thread.start()
         done.wait()
-        return box.value!
+        guard let value = box.value else { preconditionFailure("the thread ended without a value") }
+        return value
     }
 
     @Test(arguments: hostile.keys.sorted()) func hostileTemplatesEndInAnError(_ name: String) throws {

@@ -38,8 +38,9 @@ import Testing
     }
 }
 
-/// Sends a signal to this process and waits until it arrives. Signals to a thread (`raise`) would stay away: the
-/// threads that run tests block them.
+/// Sends a signal to this process and waits until it arrives.
+///
+/// Signals to a thread (`raise`) would stay away: the threads that run tests block them.
 private func send(_ signal: Int32) -> Int32? {
     kill(getpid(), signal)
     let end = Date() + 20

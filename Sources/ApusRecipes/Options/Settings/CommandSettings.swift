@@ -30,8 +30,10 @@ extension CommandSettings {
         try settle(notices: &notices)
     }
 
-    /// Settings as an `args.json` holds them. Keys that are no option of the command are passed over, because the
-    /// file also holds what ms-swift derived and what Apus does not have.
+    /// Settings as an `args.json` holds them.
+    ///
+    /// Keys that are no option of the command are passed over, because the file also holds what ms-swift derived and
+    /// what Apus does not have.
     ///
     /// - Throws: `SettingsError` naming the key and the value that does not fit.
     package init(argsJSON: JSONObject) throws {

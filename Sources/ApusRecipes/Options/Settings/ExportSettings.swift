@@ -85,7 +85,9 @@ extension ExportSettings: CommandSettings {
         }
     }
 
-    /// `maxShardSize` in bytes; nil if it is no size. `MB` counts in thousands and `MiB` in 1024s.
+    /// `maxShardSize` in bytes; nil if it is no size.
+    ///
+    /// `MB` counts in thousands and `MiB` in 1024s.
     package var maxShardBytes: Int? {
         let digits = maxShardSize.prefix { $0.isNumber || $0 == "." }
         let units = [

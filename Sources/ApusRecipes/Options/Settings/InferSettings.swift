@@ -69,7 +69,9 @@ public struct InferSettings: Sendable {
 
     /// The most tokens of one answer; nil goes on until the context is full.
     public var maxNewTokens: Int?
-    /// 0 always takes the likeliest token. Nil, here and below, takes the value of `generation_config.json`.
+    /// 0 always takes the likeliest token.
+    ///
+    /// Nil, here and below, takes the value of `generation_config.json`.
     public var temperature: Double?
     /// Draw among this many likeliest tokens; -1 draws among all.
     public var topK: Int?

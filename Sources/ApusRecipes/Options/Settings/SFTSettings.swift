@@ -195,13 +195,17 @@ extension SFTSettings {
         set { givenLearningRate = newValue }
     }
 
-    /// When to evaluate; by default whenever a checkpoint is saved. Without validation data it is `no`.
+    /// When to evaluate; by default whenever a checkpoint is saved.
+    ///
+    /// Without validation data it is `no`.
     public var evalStrategy: IntervalStrategy {
         get { hasValidationData ? givenEvalStrategy ?? saveStrategy : .no }
         set { givenEvalStrategy = newValue }
     }
 
-    /// Steps between evaluations, below 1 a share of all; by default `saveSteps`. Nil unless steps decide.
+    /// Steps between evaluations, below 1 a share of all; by default `saveSteps`.
+    ///
+    /// Nil unless steps decide.
     public var evalSteps: Double? {
         get { evalStrategy == .steps ? givenEvalSteps ?? saveSteps : nil }
         set { givenEvalSteps = newValue }

@@ -1,5 +1,7 @@
 extension OptionTable {
-    /// Flags whose effect cannot exist in Apus. Each use prints its reason.
+    /// Flags whose effect cannot exist in Apus.
+    ///
+    /// Each use prints its reason.
     static let noEffectOptions: [CommandOption] = [
         noEffect(
             "there is one implementation of attention, whichever is named", loading,

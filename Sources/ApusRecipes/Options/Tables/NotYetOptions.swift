@@ -1,7 +1,9 @@
 /// What to say of flags of ms-swift that Apus does not have yet.
 enum NotYetOptions {
-    /// Values that describe what Apus does anyway. A flag given with such a value asks for nothing and is accepted,
-    /// so that a command which spells out ms-swift's defaults runs.
+    /// Values that describe what Apus does anyway.
+    ///
+    /// A flag given with such a value asks for nothing and is accepted, so that a command which spells out ms-swift's
+    /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
             "tuner_backend": ["peft"], "template_backend": ["swift"], "lora_bias": ["none"], "optimizer": ["default"],

@@ -2,21 +2,21 @@
 struct ScalarClass: OptionSet {
     let rawValue: UInt8
 
-    /// `\p{L}`
+    /// Letters, `\p{L}`.
     static let letter = ScalarClass(rawValue: 1)
-    /// `\p{N}`
+    /// Numbers, `\p{N}`.
     static let number = ScalarClass(rawValue: 2)
-    /// `\s`, the White_Space property
+    /// The White_Space property, `\s`.
     static let space = ScalarClass(rawValue: 4)
-    /// `\p{M}`
+    /// Marks, `\p{M}`.
     static let mark = ScalarClass(rawValue: 8)
-    /// `\p{Lu}` or `\p{Lt}`
+    /// Upper and title case, `\p{Lu}` and `\p{Lt}`.
     static let upper = ScalarClass(rawValue: 16)
-    /// `\p{Ll}`
+    /// Lower case, `\p{Ll}`.
     static let lower = ScalarClass(rawValue: 32)
-    /// `\w` of Rust's `regex`
+    /// Word characters as Rust's `regex` sees them, `\w`.
     static let word = ScalarClass(rawValue: 64)
-    /// `char::is_numeric` of Rust, which knows a newer Unicode than `\p{N}`
+    /// What `char::is_numeric` of Rust says, which knows a newer Unicode than `\p{N}`.
     static let numeric = ScalarClass(rawValue: 128)
 
     static let table = ScalarTable { values in

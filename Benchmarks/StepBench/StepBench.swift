@@ -1,0 +1,86 @@
+import ApusAdapters
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusNN
+import ApusOptimizers
+import ApusTorch
+import ApusTraining
+import ApusWeights
+import Foundation
+
+/// Times LoRA steps on given token ids, as `Benchmarks/peers/hf_peft.py` does for the Python programs.
+///
+/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP]
+@main
+struct StepBench {
+    static func main() throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count >= 5, let steps = Int(arguments[3]), let dtype = DType(rawValue: arguments[4]) else {
+            print("usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP]")
+            exit(2)
+        }
+        let batch = arguments.count > 5 ? Int(arguments[5]) ?? 4 : 4
+        let warmup = arguments.count > 6 ? Int(arguments[6]) ?? 2 : 2
+        let folder = arguments[1]
+        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
+        let rows = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: arguments[2]))).arrayValue ?? []
+        let data = TokenizedDataset(
+            rows.map { row in
+                TokenizedDataset.Sample(
+                    ids: (row["ids"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) },
+                    isTrained: (row["labels"]?.arrayValue ?? []).map { $0.intValue != -100 })
+            })
+        let model = try Models.registry.model(config)
+        var lora = LoRAConfiguration()
+        lora.alpha = 32
+        lora.dropout = 0.05
+        let attached = try lora.attach(to: model)
+        try model.loadWeights(ModelWeights(folder: folder), dtype: dtype, device: .cpu)
+        try attached.materialize(dtype: .float32, device: .cpu, seed: 42)
+        try attached.setTrainable(true)
+        let trained = attached.parameters.compactMap { name, slot in
+            slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
+        }
+        let optimizer = try AdamW(ParameterGroup.decaying(trained, 0.1))
+        var plan = try BatchPlan(
+            sampleCount: data.count, batchSize: batch, maximumSteps: steps,
+            order: EpochOrder(method: .sequential, seed: 0))
+
+        var (seconds, tokens, losses): ([Double], [Int], [Double]) = ([], [], [])
+        var firstStep = 0.0
+        for step in 0..<steps {
+            let started = ProcessInfo.processInfo.systemUptime
+            let samples = plan.batches(ofStep: step)[0].map { data.sample($0) }
+            let micro = TokenBatch(samples.map { ($0.ids, $0.isTrained) })
+            let context = try model.context(for: micro, isTraining: true, randomKey: streamKey(42, UInt64(step), 0))
+            let part = try NextToken().loss(model, micro, context)
+            let loss = try part.sum / Double(part.targets)
+            try loss.backward()
+            _ = try clipGradients(of: trained, to: 1).item()
+            try optimizer.step(rate: 1e-4)
+            for parameter in trained { parameter.tensor.gradient = nil }
+            losses.append(try loss.item())
+            seconds.append(ProcessInfo.processInfo.systemUptime - started)
+            tokens.append(micro.tokens.count)
+            if step == 0 { firstStep = secondsSinceStart() }
+        }
+        let timed = Double(tokens.dropFirst(warmup).reduce(0, +)) / seconds.dropFirst(warmup).reduce(0, +)
+        let report: JSONValue = [
+            "peer": "apus", "precision": .string(dtype.rawValue), "tokens_per_second": .double(timed),
+            "seconds_to_first_step": .double(firstStep), "peak_gib": .double(Double(ResidentMemory.peak ?? 0) / 1_073_741_824),
+            "step_seconds": .array(seconds.map(JSONValue.double)), "losses": .array(losses.map(JSONValue.double)),
+        ]
+        print(report.serialized())
+    }
+
+    /// Seconds since this process was started, by the clock of the system.
+    static func secondsSinceStart() -> Double {
+        guard let stat = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8),
+            let end = stat.lastIndex(of: ")"),
+            let ticks = Double(stat[stat.index(after: end)...].split(separator: " ")[19])
+        else { return .nan }
+        return ProcessInfo.processInfo.systemUptime - ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+@testable import ApusAdapters
+@testable import ApusGeneration
+@testable import ApusJSON
+@testable import ApusLanguageModel
+@testable import ApusNN
+@testable import ApusRecipes
+@testable import ApusTorch
+@testable import ApusWeights
+
+private let realModelFolders: (models: String, expected: String)? = {
+    let environment = ProcessInfo.processInfo.environment
+    guard let models = environment["APUS_REAL_MODELS"], let expected = environment["APUS_PARITY"] else { return nil }
+    return (models, expected)
+}()
+
+/// Real models against what `transformers` computes from the same dequantised weights.
+///
+/// Runs when APUS_REAL_MODELS names a folder with the models and APUS_PARITY one with the expectations
+/// (`make parity` prepares both); is skipped otherwise.
+struct RealModelTests {
+    static let models = [
+        ("smollm2-135m-instruct", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+        ("qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+    ]
+
+    func ids(_ value: JSONValue?) -> [Int32] { (value?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) } }
+
+    @Test(.enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"), arguments: models)
+    func argmaxAndGreedyTextEqualTransformers(name: String, file: String) throws {
+        let folders = try #require(realModelFolders)
+        let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float32)
+        let expected = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(folders.expected)/\(name)/expected.json")))
+        let top = try SafetensorsFile(path: "\(folders.expected)/\(name)/expected.safetensors")
+        var (positions, equal, worst) = (0, 0, 0.0)
+        for (index, piece) in (expected["pieces"]?.arrayValue ?? []).enumerated() {
+            let logits = try withoutGradients { try language.logits(ids(piece["ids"])) }
+            let guesses: [Int] = try logits.argmax(-1).values()
+            let best = try top.tensor("top5.ids.\(index)", dtype: .int64, device: .cpu).tensor
+            let scores = try top.tensor("top5.scores.\(index)", dtype: .float32, device: .cpu).tensor
+            let wanted: [Int] = try best.selected(1, 0).values()
+            positions += wanted.count
+            equal += zip(guesses, wanted).filter { $0 == $1 }.count
+            worst = try max(worst, abs(logits.gathered(1, best) - scores).max().item())
+        }
+        #expect(positions >= 1000)
+        #expect(equal == positions)
+
+        var sampling = Sampling()
+        sampling.temperature = 0
+        let generator = TokenGenerator(language.model, sampling: sampling, endTokens: language.generation.endTokens)
+        let chats = expected["chats"]?.arrayValue ?? []
+        var same = 0
+        for chat in chats {
+            // The prompt is the template's, the ids the tokenizer's. (transformers reads SmolLM2's GGUF vocabulary
+            // without its digit splitting, so the ids it used are taken as they are.)
+            let answer = try generator.answers(to: [ids(chat["promptIds"])], limit: ids(chat["ids"]).count)[0]
+            let wanted = ids(chat["ids"]).prefix { !language.generation.endTokens.contains($0) }
+            same += answer == Array(wanted) ? 1 : 0
+        }
+        #expect(chats.count == 50)
+        #expect(same == chats.count)
+        print(
+            "parity \(name): argmax \(equal)/\(positions), top-5 logits within \(worst), greedy \(same)/\(chats.count)")
+    }
+}
