@@ -32,6 +32,7 @@ struct StepBench {
                     ids: (row["ids"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) },
                     isTrained: (row["labels"]?.arrayValue ?? []).map { $0.intValue != -100 })
             })
+        Torch.keepHeap()
         let model = try Models.registry.model(config)
         var lora = LoRAConfiguration()
         lora.alpha = 32

@@ -55,8 +55,9 @@ int ct_load_cuda(void) {
 
 int64_t ct_live_tensors(void) { return live_tensors.load(); }
 
-void ct_trim_heap(void) {
+void ct_keep_heap(void) {
 #ifdef __GLIBC__
-    malloc_trim(0);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
 }

@@ -66,4 +66,37 @@ struct RealModelTests {
         print(
             "parity \(name): argmax \(equal)/\(positions), top-5 logits within \(worst), greedy \(same)/\(chats.count)")
     }
+
+    /// An adapter that somebody published, strictly, onto the real model.
+    @Test(.enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"))
+    func aPublishedAdapterGivesTheLogitsOfPEFT() throws {
+        let folders = try #require(realModelFolders)
+        guard let adapter = sharedFixture("peft/qwen2.5-0.5b-causal-r8") else { return }
+        let (name, file) = Self.models[1]
+        let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float32)
+        let attached = try LoRAFiles.configuration(in: adapter.path).attach(to: language.model)
+        try attached.load(from: adapter.path, device: .cpu)
+        let folder = "\(folders.expected)/qwen2.5-peft-adapter"
+        let wanted = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/expected.json")))
+        let expected = try SafetensorsFile(path: "\(folder)/expected.safetensors")
+        var worst = 0.0
+        for (index, sequence) in (wanted["sequences"]?.arrayValue ?? []).enumerated() {
+            let logits = try withoutGradients { try language.logits(ids(sequence)) }
+            let last = try logits.selected(0, logits.shape[0] - 1)
+            let other = try expected.tensor("logits.\(index)", dtype: .float32, device: .cpu).tensor.selected(0, 0)
+            worst = try max(worst, abs(last - other).max().item() / abs(other).max().item())
+        }
+        print("parity published adapter: last logits within \(worst) of PEFT's, relative to the largest")
+        #expect(worst <= 1e-5)
+    }
+}
+
+private func sharedFixture(_ path: String) -> URL? {
+    var folder = URL(filePath: #filePath)
+    while folder.path != "/" {
+        folder.deleteLastPathComponent()
+        let candidate = folder.appending(path: "shared/fixtures/\(path)")
+        if FileManager.default.fileExists(atPath: candidate.path) { return candidate }
+    }
+    return nil
 }

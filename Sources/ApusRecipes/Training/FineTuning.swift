@@ -54,6 +54,7 @@ public struct FineTuning {
             settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
         let resume = try ResumePoint(settings, console: console)
 
+        Torch.keepHeap()
         try device.prepare()
         StopSignal.install()
         let weights =

@@ -24,8 +24,8 @@ int ct_threads(void);
 /// Loads the kernels of CUDA; 0 when they are there and a device answers.
 int ct_load_cuda(void);
 int64_t ct_live_tensors(void);
-/// Gives freed heap pages back to the system.
-void ct_trim_heap(void);
+/// Keeps freed memory for the next large tensor instead of giving it back to the system.
+void ct_keep_heap(void);
 
 // --- making tensors -------------------------------------------------------------------------------------------------
 // dtype: c10::ScalarType's number. device_type: c10::DeviceType's number.

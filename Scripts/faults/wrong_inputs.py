@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+"""Gives the program wrong inputs and checks that each is answered by one message a person can act on.
+
+usage: wrong_inputs.py --apus .build/debug/apus [--work DIR] [--only WORD] [--whole]
+
+For each case: the exit code is not 0; standard error ends in exactly one paragraph that starts with `error:`, names
+what is wrong and says a way out, and holds no stack trace; it takes less than 20 seconds; and nothing is left on the
+disk. The table shows the beginning of each message, or all of it with --whole.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from tiny_model import REPOSITORY, make_model, make_rows, tokenizer, write_json
+
+SECONDS = 20
+CRASH = re.compile(r"Fatal error|Stack dump|Current stack trace|\*\*\* Signal|Swift/.*\.swift:\d+")
+# A way out is an order, a question, or what was wanted instead.
+WAY_OUT = re.compile(
+    r"\b(give|try|use|take|leave|download|save|convert|replace|remove|put|raise|lower|choose|free|merge|train|check"
+    r"|fix|correct|add|set|start|wanted|did you mean|can be targets|are supported|apus has|is it)\b", re.IGNORECASE)
+SHOWN = 110
+
+
+@dataclasses.dataclass
+class Case:
+    """One wrong input; `culprits` are the texts that the message must hold."""
+
+    name: str
+    words: list
+    culprits: list
+    input: str = ""
+
+
+class Material:
+    """The good things that the wrong ones are made of."""
+
+    def __init__(self, apus, work):
+        self.apus = apus
+        self.work = work
+        self.model = make_model(work / "model")
+        self.rows = make_rows(work / "rows.jsonl")
+        self.run = work / "trained"
+        self.environment = {
+            **os.environ, "OMP_NUM_THREADS": "1", "HOME": str(work / "home"), "HF_HOME": str(work / "home/hf"),
+            "MODELSCOPE_CACHE": str(work / "home/modelscope"),
+        }
+        for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]:
+            self.environment.pop(name, None)
+        ended = self.start(self.training() + [
+            "--output_dir", self.run, "--add_version", "false", "--max_steps", 4, "--save_steps", 2])
+        if ended.returncode != 0:
+            sys.exit(f"the run that makes the material failed:\n{ended.stdout}{ended.stderr}")
+        self.checkpoint = self.run / "checkpoint-4"
+
+    def start(self, words, input=""):
+        return subprocess.run(
+            [self.apus, *map(str, words)], input=input, capture_output=True, encoding="utf-8", errors="replace",
+            env=self.environment, timeout=3 * SECONDS)
+
+    def training(self, model=None, rows=None):
+        """A command that trains, but for what a case spoils."""
+        return [
+            "sft", "--model", model or self.model, "--dataset", rows or self.rows, "--torch_dtype", "float32",
+            "--device", "cpu", "--max_steps", 2]
+
+    def sft(self, *more, model=None, rows=None):
+        return self.training(model, rows) + ["--output_dir", self.work / "output", *more]
+
+    def infer(self, *more, rows=None):
+        return [
+            "infer", "--model", self.model, "--val_dataset", rows or self.rows, "--max_new_tokens", 2, "--device",
+            "cpu", *more]
+
+    def resume(self, checkpoint, *more):
+        return self.training() + [
+            "--output_dir", self.run, "--add_version", "false", "--max_steps", 4, "--resume_from_checkpoint",
+            checkpoint, *more]
+
+    def text(self, name, content):
+        (self.work / name).write_text(content, encoding="utf-8")
+        return self.work / name
+
+    def lines(self, name, rows):
+        return self.text(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def spoiled_model(self, name, spoil):
+        """A copy of the model folder after `spoil(folder)`."""
+        folder = self.work / name
+        shutil.copytree(self.model, folder)
+        spoil(folder)
+        return folder
+
+    def spoiled_checkpoint(self, name, spoil):
+        folder = self.work / name / "checkpoint-4"
+        shutil.copytree(self.checkpoint, folder)
+        spoil(folder)
+        return folder
+
+
+def change_json(file, **values):
+    write_json(file, json.loads(file.read_text()) | values)
+
+
+def truncate(file, share=0.5):
+    file.write_bytes(file.read_bytes()[:int(file.stat().st_size * share)])
+
+
+def with_header(file, change):
+    """Rewrites a safetensors file after `change(header)`."""
+    data = file.read_bytes()
+    length, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length:])
+
+
+def lie_about_shape(file):
+    def change(header):
+        header["model.norm.weight"]["shape"] = [1 << 40]
+    with_header(file, change)
+
+
+def lie_about_place(file):
+    def change(header):
+        header["model.norm.weight"]["data_offsets"] = [1 << 50, (1 << 50) + 192]
+    with_header(file, change)
+
+
+def claim_long_header(file):
+    file.write_bytes(struct.pack("<Q", 1 << 62) + file.read_bytes()[8:])
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def pickle_only(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
+
+
+def larger_tokenizer(folder):
+    large = tokenizer()
+    large["added_tokens"].append(large["added_tokens"][-1] | {"id": 259, "content": "<|more|>"})
+    write_json(folder / "tokenizer.json", large)
+
+
+def conversation(*turns):
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+def cases_of_arguments(m):
+    return [
+        Case("unknown command", ["stf"], ["stf", "sft"]),
+        Case("unsupported command", ["rlhf", "--model", m.model], ["rlhf"]),
+        Case("unknown flag", m.sft("--learning_rat", "1e-4"), ["--learning_rat", "--learning_rate"]),
+        Case("unsupported flag of ms-swift", m.sft("--deepspeed", "zero2"), ["--deepspeed"]),
+        Case("unsupported value of ms-swift", m.sft("--tuner_type", "adalora"), ["--tuner_type", "adalora", "lora"]),
+        Case("value outside the choices", m.sft("--lr_scheduler_type", "cosin"), ["--lr_scheduler_type", "cosine"]),
+        Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),
+        Case("learning rate that is no number", m.sft("--learning_rate", "nan"), ["--learning_rate", "nan"]),
+        Case("number beyond all integers", m.sft("--max_length", "9" * 30), ["--max_length", "999"]),
+        Case("LoRA rank 0", m.sft("--lora_rank", 0), ["--lora_rank", "0"]),
+        Case("LoRA rank beyond memory", m.sft("--lora_rank", 1 << 60), ["--lora_rank"]),
+        Case("dropout 1.5", m.sft("--lora_dropout", 1.5), ["--lora_dropout", "1.5"]),
+        Case("batch size 0", m.sft("--per_device_train_batch_size", 0), ["--per_device_train_batch_size"]),
+        Case("split ratio 2", m.sft("--split_dataset_ratio", 2), ["--split_dataset_ratio", "2"]),
+        Case("flag without its value", m.sft("--max_length"), ["--max_length"]),
+        Case("value too many", m.sft("--max_length", 32, 64), ["--max_length", "64"]),
+        Case("--columns that is not JSON", m.sft("--columns", "{text: query"), ["--columns", "{text: query"]),
+        Case("--columns names a missing column", m.sft("--columns", '{"textt": "query"}'), ["--columns", "textt"]),
+        Case("misspelt target module", m.sft("--target_modules", "q_porj"), ["q_porj", "q_proj"]),
+        Case("invalid --target_regex", m.sft("--target_regex", "layers.(q_proj"), ["--target_regex", "layers.(q_proj"]),
+        Case("--target_regex without a match", m.sft("--target_regex", "nothing"), ["--target_regex", "nothing"]),
+        Case("warmup given twice over", m.sft("--warmup_ratio", 0.1, "--warmup_steps", 2),
+             ["--warmup_ratio", "--warmup_steps"]),
+        Case("device that is not there", m.sft("--device", "mps"), ["mps"]),
+        Case("no --model", ["sft", "--dataset", m.rows], ["--model"]),
+        Case("no --dataset", ["sft", "--model", m.model], ["--dataset"]),
+        Case("configuration file that is not YAML", ["sft", m.text("bad.yaml", "model: [a\nb: }\n")], ["bad.yaml"]),
+        Case("configuration file that is missing", ["sft", m.work / "none.yaml"], ["none.yaml"]),
+    ]
+
+
+def cases_of_data(m):
+    good = json.loads(m.rows.read_text().splitlines()[0])
+    broken = m.text("broken.jsonl", json.dumps(good) + "\n" + '{"messages": [\n' + json.dumps(good) + "\n")
+    masked = m.lines("masked.jsonl", [conversation(("user", "a"))])
+    long = m.lines("long.jsonl", [conversation(("user", "a" * 200), ("assistant", "b"))])
+    return [
+        Case("missing data file", m.sft(rows=m.work / "none.jsonl"), ["none.jsonl"]),
+        Case("broken JSON line", m.sft(rows=broken), ["broken.jsonl:2"]),
+        Case("file that is not text", m.sft(rows=m.spoiled_model("bytes", lambda f: (f / "r.jsonl").write_bytes(
+            bytes(range(256)) * 8)) / "r.jsonl"), ["r.jsonl"]),
+        Case("wrong column", m.sft(rows=m.lines("column.jsonl", [{"textt": "hello"}])), ["column.jsonl", "textt"]),
+        Case("wrong column, --strict",
+             m.sft("--strict", "true", rows=m.lines("strict.jsonl", [good, {"textt": "hello"}])), ["strict.jsonl:2"]),
+        Case("unknown role", m.sft(rows=m.lines("role.jsonl", [conversation(("user", "a"), ("robot", "b"))])),
+             ["role.jsonl", "robot"]),
+        Case("empty data set", m.sft(rows=m.text("empty.jsonl", "")), ["empty.jsonl"]),
+        Case("no assistant turn", m.sft(rows=masked), ["masked.jsonl", "assistant"]),
+        Case("all rows longer than max_length", m.sft("--max_length", 16, rows=long), ["max_length"]),
+        Case("all rows longer than the model", m.sft(rows=long), ["64"]),
+        Case("data of a kind that is not read", m.sft(rows=m.text("data.docx", "x")), ["data.docx"]),
+        Case("sample count that is no number", m.sft(rows=f"{m.rows}#many"), ["many"]),
+        Case("answers to missing data", m.infer(rows=m.work / "none.jsonl"), ["none.jsonl"]),
+    ]
+
+
+def cases_of_models(m):
+    gguf = REPOSITORY / "Tests/Fixtures/gguf/tiny-qwen2.gguf"
+    cut_gguf, wrong_gguf = m.work / "cut.gguf", m.work / "magic.gguf"
+    cut_gguf.write_bytes(gguf.read_bytes()[:20_000])
+    short_gguf = m.work / "short.gguf"
+    short_gguf.write_bytes(gguf.read_bytes()[:-4_000])
+    wrong_gguf.write_bytes(b"GGML" + gguf.read_bytes()[4:])
+    spoil, safetensors = m.spoiled_model, "model.safetensors"
+    return [
+        Case("model that is not there", m.sft(model=m.work / "none"), [str(m.work / "none")]),
+        Case("hub id that is not in the caches", m.sft(model="someone/some-model"),
+             ["someone/some-model", str(m.work / "home/hf")]),
+        Case("no config.json", m.sft(model=spoil("no-config", lambda f: (f / "config.json").unlink())),
+             ["no-config", "config.json"]),
+        Case("config.json that is not JSON",
+             m.sft(model=spoil("text-config", lambda f: (f / "config.json").write_text("{"))), ["config.json"]),
+        Case("config.json of lists",
+             m.sft(model=spoil("list-config", lambda f: (f / "config.json").write_text("[1]"))), ["config.json"]),
+        Case("unknown model_type", m.sft(model=spoil(
+            "unknown-type", lambda f: change_json(f / "config.json", model_type="gemma9"))), ["gemma9"]),
+        Case("hidden size that heads do not divide", m.sft(model=spoil(
+            "bad-heads", lambda f: change_json(f / "config.json", num_attention_heads=7))), ["num_attention_heads"]),
+        Case("hidden size beyond memory", m.sft(model=spoil(
+            "huge", lambda f: change_json(f / "config.json", hidden_size=1 << 61))), ["hidden_size"]),
+        Case("negative vocab_size", m.sft(model=spoil(
+            "negative", lambda f: change_json(f / "config.json", vocab_size=-1))), ["vocab_size"]),
+        Case("model_type that is another's", m.sft("--model_type", "llama"), ["llama", "qwen2"]),
+        Case("truncated safetensors", m.sft(model=spoil("cut", lambda f: truncate(f / safetensors))),
+             [f"cut/{safetensors}"]),
+        Case("empty safetensors", m.sft(model=spoil("no-bytes", lambda f: truncate(f / safetensors, 0))),
+             [f"no-bytes/{safetensors}"]),
+        Case("safetensors header lies about a shape",
+             m.sft(model=spoil("shape", lambda f: lie_about_shape(f / safetensors))), ["model.norm.weight"]),
+        Case("safetensors header lies about a place",
+             m.sft(model=spoil("place", lambda f: lie_about_place(f / safetensors))), ["model.norm.weight"]),
+        Case("safetensors header of 4 EiB",
+             m.sft(model=spoil("header", lambda f: claim_long_header(f / safetensors))), [f"header/{safetensors}"]),
+        Case("weights with a tensor missing", m.sft(model=spoil("missing", lambda f: with_header(
+            f / safetensors, lambda h: h.update({"other": h.pop("model.norm.weight")})))), ["model.norm.weight"]),
+        Case("weights of another size", m.sft(model=spoil(
+            "size", lambda f: change_json(f / "config.json", intermediate_size=80))), ["mlp", "80", "88"]),
+        Case("no weights", m.sft(model=spoil("no-weights", lambda f: (f / safetensors).unlink())), ["no-weights"]),
+        Case("weights as a pickle", m.sft(model=spoil("pickle", pickle_only)), ["pytorch_model.bin"]),
+        Case("GGUF that ends in its header", m.sft(model=cut_gguf), ["cut.gguf"]),
+        Case("GGUF that ends in its tensors", m.sft(model=short_gguf), ["short.gguf"]),
+        Case("GGUF with a wrong magic", m.sft(model=wrong_gguf), ["magic.gguf", "GGUF"]),
+        Case("file that is no model", m.sft(model=m.rows), ["rows.jsonl"]),
+        Case("no tokenizer", m.sft(model=spoil("no-tokens", lambda f: (f / "tokenizer.json").unlink())),
+             ["no-tokens", "tokenizer"]),
+        Case("tokenizer.json that is not JSON",
+             m.sft(model=spoil("text-tokens", lambda f: truncate(f / "tokenizer.json"))), ["tokenizer.json"]),
+        Case("tokenizer larger than the model", m.sft(model=spoil("large-tokens", larger_tokenizer)), ["260", "259"]),
+        Case("template that raises", m.sft(model=spoil("raises", lambda f: change_json(
+            f / "tokenizer_config.json", chat_template="{{ raise_exception('roles must alternate') }}"))),
+             ["roles must alternate"]),
+        Case("template that cannot be read", m.sft(model=spoil("unclosed", lambda f: change_json(
+            f / "tokenizer_config.json", chat_template="{% for m in messages %}x"))), ["template"]),
+        Case("template without an end", m.sft(model=spoil("endless", lambda f: change_json(
+            f / "tokenizer_config.json", chat_template="{% for a in range(100000) %}{% for b in range(100000) %}x"
+            "{% endfor %}{% endfor %}"))), ["template"]),
+        Case("parameters of a missing model", ["params", "--model", m.work / "none"], [str(m.work / "none")]),
+        Case("parameters of a misspelt target", ["params", "--model", m.model, "--target_modules", "k_porj"],
+             ["k_porj", "k_proj"]),
+    ]
+
+
+def cases_of_adapters(m):
+    other = m.spoiled_checkpoint("other", lambda f: change_json(f / "adapter_config.json", r=4))
+    no_config = m.spoiled_checkpoint("bare", lambda f: (f / "adapter_config.json").unlink())
+    no_weights = m.spoiled_checkpoint("hollow", lambda f: (f / "adapter_model.safetensors").unlink())
+    cut = m.spoiled_checkpoint("half", lambda f: truncate(f / "adapter_model.safetensors"))
+    kind = m.spoiled_checkpoint("kind", lambda f: change_json(f / "adapter_config.json", peft_type="IA3"))
+    foreign = REPOSITORY / "Tests/Fixtures/models/llama-tied-gqa"
+    exists = m.work / "exists"
+    exists.mkdir()
+    (exists / "precious.txt").write_text("mine")
+    export = ["export", "--merge_lora", "true"]
+    return [
+        Case("adapter of another rank", m.infer("--adapters", other), ["other/checkpoint-4", "shape"]),
+        Case("adapter of another model", export + [
+            "--model", foreign, "--adapters", m.checkpoint, "--output_dir", m.work / "merged"], ["llama-tied-gqa"]),
+        Case("adapter folder without configuration", m.infer("--adapters", no_config),
+             ["bare/checkpoint-4", "adapter_config.json"]),
+        Case("adapter folder without weights", m.infer("--adapters", no_weights),
+             ["hollow/checkpoint-4", "adapter_model.safetensors"]),
+        Case("truncated adapter", m.infer("--adapters", cut), ["half/checkpoint-4/adapter_model.safetensors"]),
+        Case("adapter of another kind", m.infer("--adapters", kind), ["IA3"]),
+        Case("adapter that is not there", m.infer("--adapters", m.work / "none"), [str(m.work / "none")]),
+        Case("--adapters with two folders", m.infer("--adapters", m.checkpoint, other), ["--adapters"]),
+        Case("--adapters given twice", m.infer("--adapters", m.checkpoint, "--adapters", other), ["--adapters"]),
+        Case("adapters and --tuner_type full", m.sft("--tuner_type", "full", "--adapters", m.checkpoint),
+             ["--adapters", "full"]),
+        Case("answers into an unwritable place",
+             m.infer("--result_path", m.rows / "answers.jsonl"), [str(m.rows)]),
+        Case("export onto a folder that exists", export + [
+            "--model", m.model, "--adapters", m.checkpoint, "--output_dir", exists], [str(exists), "--exist_ok"]),
+        Case("export of a damaged adapter", export + [
+            "--model", m.model, "--adapters", cut, "--output_dir", m.work / "merged"], ["half/checkpoint-4"]),
+        Case("export below a file", export + [
+            "--model", m.model, "--adapters", m.checkpoint, "--output_dir", m.rows / "merged"], [str(m.rows)]),
+        Case("export without an adapter", export + ["--model", m.model], ["--adapters"]),
+        Case("export in shards of no size", export + [
+            "--model", m.model, "--adapters", m.checkpoint, "--max_shard_size", "many"], ["--max_shard_size", "many"]),
+    ]
+
+
+def cases_of_runs(m):
+    spoil = m.spoiled_checkpoint
+    damaged = spoil("damaged", lambda f: flip(f / "optimizer.safetensors"))
+    bare = spoil("stateless", lambda f: (f / "MANIFEST.json").unlink())
+    return [
+        Case("output folder below a file", m.training() + ["--output_dir", m.rows / "output"], [str(m.rows)]),
+        Case("output folder in /proc", m.training() + ["--output_dir", "/proc/output"], ["/proc/output"]),
+        Case("resume from a folder that is not there", m.resume(m.run / "checkpoint-99"), ["checkpoint-99"]),
+        Case("resume from a folder that is no checkpoint", m.resume(m.model), [str(m.model)]),
+        Case("resume from a damaged checkpoint", m.resume(damaged), ["damaged/checkpoint-4", "optimizer.safetensors"]),
+        Case("resume from one without manifest", m.resume(bare), ["stateless/checkpoint-4"]),
+        Case("resume with changed settings", m.resume(m.checkpoint, "--learning_rate", 5e-4, "--seed", 7),
+             ["learning_rate", "0.0005", "seed", "7"]),
+        Case("resume with another rank", m.resume(m.checkpoint, "--lora_rank", 4), ["lora_rank", "4", "8"]),
+        Case("resume as full training", m.resume(m.checkpoint, "--tuner_type", "full"), ["tuner_type", "full"]),
+    ]
+
+
+def cases_of_tools(m):
+    good = m.text("messages.json", '[{"role": "user", "content": "Hi"}]')
+    raises = m.spoiled_model("tool-raises", lambda f: change_json(
+        f / "tokenizer_config.json", chat_template="{{ raise_exception('roles must alternate') }}"))
+    template = ["template", "--model", m.model, "--messages"]
+    return [
+        Case("messages that are not JSON", template + [m.text("bad.json", "[{")], ["bad.json"]),
+        Case("messages that are no list", template + [m.text("number.json", "7")], ["number.json"]),
+        Case("message without a role", template + [m.text("no-role.json", '[{"content": "x"}]')], ["role"]),
+        Case("messages that are not there", template + [m.work / "none.json"], ["none.json"]),
+        Case("messages nested beyond reason", template + [m.text("deep.json", "[" * 100_000)], ["deep.json"]),
+        Case("template that raises, shown", ["template", "--model", raises, "--messages", good],
+             ["roles must alternate"]),
+        Case("id that is no token", ["tokenize", "--model", m.model, "--decode", "true", "--text", "[1, 99999]"],
+             ["99999"]),
+        Case("ids that are no list", ["tokenize", "--model", m.model, "--decode", "true"], ["hello"], "hello\n"),
+        Case("text without a tokenizer", ["tokenize", "--model", m.rows.parent / "home", "--text", "x"], ["home"]),
+    ]
+
+
+def snapshot(folder):
+    """Each file with its size and time of change, each folder by its name."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def paragraph(text):
+    """The paragraph of the first `error:`, and all that follows it."""
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), len(lines))
+    return "\n".join(lines[start:])
+
+
+def problems_of(material, case):
+    """What is wrong with the answer to a case, and the answer."""
+    before = snapshot(material.work)
+    started = time.monotonic()
+    try:
+        ended = material.start(case.words, case.input)
+    except subprocess.TimeoutExpired:
+        return [f"runs for more than {3 * SECONDS} s"], ""
+    seconds = time.monotonic() - started
+    message = paragraph(ended.stderr)
+    problems = []
+    if ended.returncode <= 0:
+        problems.append(f"exit code {ended.returncode}")
+    if seconds > SECONDS:
+        problems.append(f"takes {seconds:.1f} s")
+    if CRASH.search(ended.stderr):
+        problems.append("crashes: " + CRASH.search(ended.stderr)[0])
+    count = sum(line.startswith("error:") for line in ended.stderr.splitlines())
+    if count != 1:
+        problems.append(f"{count} paragraphs start with error:")
+    if "\n\n" in message.strip():
+        problems.append("the message is more than one paragraph")
+    problems += [f"does not name {text!r}" for text in case.culprits if text not in message]
+    if message and not WAY_OUT.search(message):
+        problems.append("says no way out")
+    after = snapshot(material.work)
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path, 0) != after.get(path, 0))
+    if changed:
+        problems.append("leaves behind: " + ", ".join(changed[:6]))
+    for path in changed:
+        if path not in before:
+            (shutil.rmtree if (material.work / path).is_dir() else os.remove)(material.work / path) if (
+                material.work / path).exists() else None
+    return problems, message or ended.stderr.strip()[-400:]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--apus", required=True, help="the program")
+    parser.add_argument("--work", help="a new folder to work in, which stays")
+    parser.add_argument("--only", default="", help="cases whose name holds this word")
+    parser.add_argument("--whole", action="store_true", help="show whole messages")
+    arguments = parser.parse_args()
+
+    work = pathlib.Path(arguments.work or tempfile.mkdtemp(prefix="apus-wrong-")).resolve()
+    (work / "home").mkdir(parents=True)
+    material = Material(str(pathlib.Path(arguments.apus).resolve()), work)
+    makers = [cases_of_arguments, cases_of_data, cases_of_models, cases_of_adapters, cases_of_runs, cases_of_tools]
+    cases = [case for make in makers for case in make(material) if arguments.only in case.name]
+    width = max((len(case.name) for case in cases), default=0)
+    failures = 0
+    for case in cases:
+        problems, message = problems_of(material, case)
+        failures += bool(problems)
+        text = message.replace(str(work) + "/", "")
+        shown = "\n" + text if arguments.whole else " ".join(text.split())[:SHOWN]
+        print(f"{'FAILED' if problems else 'ok    '} {case.name:{width}}  {shown}", flush=True)
+        if problems:
+            words = " ".join(map(str, case.words)).replace(str(work) + "/", "")
+            print("\n".join(f"         {line}" for line in [*problems, f"apus {words}"]), flush=True)
+    print(f"wrong inputs: {len(cases) - failures}/{len(cases)}")
+    if arguments.work is None:
+        shutil.rmtree(work)
+    return 1 if failures or not cases else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
