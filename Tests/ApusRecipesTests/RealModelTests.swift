@@ -71,7 +71,7 @@ struct RealModelTests {
     @Test(.enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"))
     func aPublishedAdapterGivesTheLogitsOfPEFT() throws {
         let folders = try #require(realModelFolders)
-        guard let adapter = sharedFixture("peft/qwen2.5-0.5b-causal-r8") else { return }
+        guard let adapter = sharedFixture("peft/qwen2.5-0.5b-causal-r8/lora_adapter") else { return }
         let (name, file) = Self.models[1]
         let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float32)
         let attached = try LoRAFiles.configuration(in: adapter.path).attach(to: language.model)
