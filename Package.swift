@@ -113,7 +113,12 @@ let package = Package(
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),
-        tests("ApusRecipesTests", ["ApusRecipes", "ApusJSON"]),
+        tests(
+            "ApusRecipesTests",
+            [
+                "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusNN", "ApusTorch",
+                "ApusWeights", "ApusJSON",
+            ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],
     swiftLanguageModes: [.v6],

@@ -70,7 +70,8 @@ struct StepBench {
         let timed = Double(tokens.dropFirst(warmup).reduce(0, +)) / seconds.dropFirst(warmup).reduce(0, +)
         let report: JSONValue = [
             "peer": "apus", "precision": .string(dtype.rawValue), "tokens_per_second": .double(timed),
-            "seconds_to_first_step": .double(firstStep), "peak_gib": .double(Double(ResidentMemory.peak ?? 0) / 1_073_741_824),
+            "seconds_to_first_step": .double(firstStep),
+            "peak_gib": .double(Double(ResidentMemory.peak ?? 0) / 1_073_741_824),
             "step_seconds": .array(seconds.map(JSONValue.double)), "losses": .array(losses.map(JSONValue.double)),
         ]
         print(report.serialized())

@@ -204,7 +204,8 @@ def trial(trainer, number, kind, chance):
             break
         else:
             problems += problems_of_leaving(ended, stop, output)
-            told.append(f"{stop.signal.name} at {stop.after:.2f} s" + (" while saving" if stop.waits_for_saving else ""))
+            moment = " while saving" if stop.waits_for_saving else ""
+            told.append(f"{stop.signal.name} at {stop.after:.2f} s{moment}")
         if damages and checkpoints(output):
             damages = False
             damaged = damage(checkpoints(output)[-1], chance)

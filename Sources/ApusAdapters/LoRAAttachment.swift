@@ -68,8 +68,11 @@ extension LoRAConfiguration {
             }
         }
         if chosen.isEmpty {
-            let what = if case .pattern(let pattern) = targets { "the pattern \"\(pattern)\"" } else { "the targets" }
-            throw AdapterError("--target_modules: no layer matches \(what)\(advice(""))")
+            var what = "--target_modules: no layer matches the targets"
+            if case .pattern(let pattern) = targets {
+                what = "--target_regex: no layer's whole path matches \"\(pattern)\""
+            }
+            throw AdapterError("\(what)\(advice(""))")
         }
     }
 }

@@ -33,7 +33,8 @@ extension AttachedLoRA {
             throw AdapterError(
                 pickled
                     ? "\(folder): the adapter is a pickle (adapter_model.bin); save it again with safe_serialization=True"
-                    : "\(folder) holds no \(LoRAFiles.weightsName)")
+                    : "\(folder) holds no \(LoRAFiles.weightsName); give the folder of a complete PEFT adapter or a checkpoint"
+            )
         }
         let store = try SafetensorsFile(path: path)
         let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })

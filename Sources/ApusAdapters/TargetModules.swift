@@ -51,7 +51,9 @@ package enum TargetModules: Sendable, Equatable {
         do {
             _ = try NSRegularExpression(pattern: pattern)
         } catch {
-            throw AdapterError("the pattern of target modules \"\(pattern)\" is not a regular expression")
+            throw AdapterError(
+                "--target_regex: \"\(pattern)\" is not a regular expression; correct it, or name layers with --target_modules"
+            )
         }
     }
 }

@@ -33,6 +33,12 @@ public enum Device: Sendable, Equatable, CustomStringConvertible {
     ///
     /// - Throws: `TorchError` when the kernels or the device are not there.
     public func prepare() throws {
+        #if !canImport(Darwin)
+            if self == .mps {
+                throw TorchError(
+                    kind: .other, message: "--device mps: this machine has none; leave --device out or give cpu")
+            }
+        #endif
         guard case .cuda = self else { return }
         if ct_load_cuda() != 0 { throw TorchError.last() }
     }

@@ -72,7 +72,8 @@ struct LoadingTests {
         #expect(throws: DatasetError.self) { try DatasetLoader().load(["hf::org/name"]) }
         loader = DatasetLoader()
         loader.recognition.columns = ["reply": "response", "query": "query"]
-        #expect(throws: DatasetError("--columns: no row has a column \"reply\"")) { try loader.load([path]) }
+        let error = #expect(throws: DatasetError.self) { try loader.load([path]) }
+        #expect(error?.description.contains("no row has a column \"reply\"") == true)
     }
 
     @Test func badRowsAreCountedWithTheFirstOfEach() throws {

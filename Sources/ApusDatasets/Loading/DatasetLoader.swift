@@ -165,6 +165,7 @@ private struct FilePool {
     /// - Throws: `DatasetError` when a column named in `--columns` was in no row of any file.
     func checkColumns() throws {
         guard let name = missingColumns.min() else { return }
-        throw DatasetError("--columns: no row has a column \"\(name)\"")
+        throw DatasetError(
+            "--columns: no row has a column \"\(name)\"; write the mapping as {\"name in the file\": \"query\"}")
     }
 }

@@ -12,7 +12,9 @@ struct AdaptedModel {
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
     init(model: String?, adapters: [String], dtype: DType?, device: Device, surroundings: Surroundings) throws {
         guard adapters.count <= 1 else {
-            throw AdapterError("--adapters: one adapter at a time is there for now, got \(adapters.count)")
+            throw AdapterError(
+                "--adapters: one adapter at a time is there for now, got \(adapters.count). "
+                    + "Merge one first (apus merge-lora), then give the other.")
         }
         let configuration = try adapters.first.map { try LoRAFiles.configuration(in: $0) }
         guard let name = model ?? configuration?.baseModel else {

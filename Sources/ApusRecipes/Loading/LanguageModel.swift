@@ -35,11 +35,7 @@ public final class LanguageModel {
         tokenizer = text.tokenizer
         template = text.template
         generation = try GenerationDefaults(source, config: config, tokenizer: tokenizer)
-        guard tokenizer.vocabularySize <= model.vocabularySize else {
-            throw ModelError(
-                "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); they do not belong together"
-            )
-        }
+        try text.checkFits(model, of: source)
         try device.prepare()
         try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
     }

@@ -26,6 +26,14 @@ struct TextParts {
             }
     }
 
+    /// Refuses a tokenizer with ids that the model has no row for.
+    func checkFits(_ model: CausalLanguageModel, of source: ModelSource) throws {
+        guard tokenizer.vocabularySize > model.vocabularySize else { return }
+        throw ModelError(
+            "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); "
+                + "they do not belong together. Take both from the same model.")
+    }
+
     /// Text to ids with the special tokens that stand in it, and none added.
     var encoder: ChatEncoder {
         let tokenizer = tokenizer

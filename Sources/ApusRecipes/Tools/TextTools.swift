@@ -24,11 +24,13 @@ public struct TokenizeTool {
     /// - Throws: `ModelError` when the line is not such a list.
     public func decoded(_ line: String) throws -> String {
         guard let values = try? JSONValue(parsing: line).arrayValue else {
-            throw ModelError("a line is not a JSON list of ids, as [1, 2, 3]: \(line.prefix(80))")
+            throw ModelError(
+                "--decode true: a line is not a JSON list of ids: \(line.prefix(80)). Give lists as [1, 2, 3].")
         }
         let ids = try values.map { value in
             guard let id = value.intValue.flatMap(Int32.init(exactly:)), tokenizer.token(of: id) != nil else {
-                throw ModelError("\(value.serialized()) is not the id of a token")
+                throw ModelError(
+                    "\(value.serialized()) is not the id of a token; ids go from 0 to \(tokenizer.vocabularySize - 1)")
             }
             return id
         }
@@ -53,7 +55,9 @@ public struct TemplateTool {
         }
         let json = try parsed(given, "messages")
         guard let list = json["messages"]?.arrayValue ?? json.arrayValue else {
-            throw ModelError("--messages: wanted a list of messages, or an object with \"messages\"")
+            throw ModelError(
+                "--messages: got \(given.prefix(40)), wanted a list as [{\"role\": \"user\", \"content\": \"Hi\"}], or an object with such a list under \"messages\""
+            )
         }
         var messages = try list.map { try Message($0) }
         if let system = settings.system, messages.first?.role != "system" {

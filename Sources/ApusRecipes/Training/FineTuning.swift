@@ -43,6 +43,7 @@ public struct FineTuning {
         let dtype = try dtype(config)
         let device = try Devices.device(settings.device)
         let text = try TextParts(source)
+        try text.checkFits(model, of: source)
         if !text.hasOwnTemplate && settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
@@ -53,6 +54,9 @@ public struct FineTuning {
         let identity = RunIdentity.json(
             settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
         let resume = try ResumePoint(settings, console: console)
+        if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
+            try CheckpointStore.check(checkpoint, identity: identity)
+        }
 
         Torch.keepHeap()
         try device.prepare()
@@ -65,7 +69,7 @@ public struct FineTuning {
         let optimizer = try makeOptimizer(tuner.trained(model))
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
-            progress = try CheckpointStore.resume(checkpoint, identity: identity, optimizer: optimizer)
+            progress = try CheckpointStore.resume(checkpoint, optimizer: optimizer)
         }
 
         let isResuming = resume.folder != nil && !settings.resumeOnlyModel

@@ -103,8 +103,13 @@ struct ConversationEncoder {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
         guard usesTemplate else { return plain(messages) }
-        let encoded = try text.encoder.encoded(messages, tools: conversation.tools, training: turns)
-        return (encoded.ids, encoded.isTrained)
+        do {
+            let encoded = try text.encoder.encoded(messages, tools: conversation.tools, training: turns)
+            return (encoded.ids, encoded.isTrained)
+        } catch let error as JinjaError where error.kind == .limit {
+            // A template that runs away does so for every row; one is enough.
+            throw DatasetError("\(error). Look at the model's chat template with `apus template`.")
+        }
     }
 
     /// ms-swift's generation template: the bare texts one after the other, answers ended by the end-of-sequence token.

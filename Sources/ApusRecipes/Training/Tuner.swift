@@ -21,7 +21,8 @@ struct Tuner {
         isFull = settings.tunerType == .full
         baseParameterCount = model.parameterCount
         guard settings.adapters.count <= 1 else {
-            throw AdapterError("--adapters: training goes on from one adapter, got \(settings.adapters.count)")
+            throw AdapterError(
+                "--adapters: training goes on from one adapter, got \(settings.adapters.count). Give one of them.")
         }
         startingAdapter = settings.adapters.first
         if isFull {

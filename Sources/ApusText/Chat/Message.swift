@@ -22,7 +22,9 @@ public struct Message: Sendable, Equatable {
         guard let object = value.objectValue else {
             throw MessageError("a message must be an object with \"role\" and \"content\"")
         }
-        guard object["role"]?.stringValue != nil else { throw MessageError("a message has no \"role\" text") }
+        guard object["role"]?.stringValue != nil else {
+            throw MessageError("a message has no \"role\"; write {\"role\": \"user\", \"content\": \"…\"}")
+        }
         switch object["loss"] {
         case nil, .null: isTrained = nil
         case .bool(let flag): isTrained = flag

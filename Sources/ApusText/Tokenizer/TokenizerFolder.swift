@@ -13,7 +13,10 @@ struct TokenizerFolder {
         } else if exists("vocab.json"), exists("merges.txt") {
             parts = try readVocabularyAndMerges(&configuration)
         } else {
-            throw TokenizerError(url.path, "holds no tokenizer.json, and no vocab.json with merges.txt\(hint)")
+            throw TokenizerError(
+                url.path,
+                "holds no tokenizer.json, and no vocab.json with merges.txt\(hint); give the folder of a model or a tokenizer"
+            )
         }
         parts.added.splitsSpecialTokens = configuration.splitsSpecialTokens
         try parts.addTokens(configuration.added)

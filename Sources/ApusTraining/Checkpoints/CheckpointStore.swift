@@ -133,12 +133,12 @@ extension CheckpointStore {
         return (nil, refused)
     }
 
-    /// Takes up a checkpoint: verifies it, checks that it belongs to this run, and fills the optimizer.
+    /// Verifies a checkpoint and that it belongs to this run, before anything of it is read.
     ///
     /// - Parameter identity: What this run is; differences are listed.
-    package static func resume(
-        _ path: String, identity: JSONValue, optimizer: any Optimizer, fileSystem: any FileSystem = LocalFileSystem()
-    ) throws -> TrainingProgress {
+    package static func check(
+        _ path: String, identity: JSONValue, fileSystem: any FileSystem = LocalFileSystem()
+    ) throws {
         let verified: VerifiedDirectory
         do {
             verified = try fileSystem.verifyDirectory(path)
@@ -158,6 +158,12 @@ extension CheckpointStore {
                     + differences.joined(separator: "\n  ")
                     + "\nUse the settings of that run, or --resume_only_model true to take only its weights.")
         }
+    }
+
+    /// Takes up a checkpoint that was checked: fills the optimizer and says how far the run was.
+    package static func resume(
+        _ path: String, optimizer: any Optimizer, fileSystem: any FileSystem = LocalFileSystem()
+    ) throws -> TrainingProgress {
         let file = FilePath.join(path, progressFile)
         let progress = try TrainingProgress(json: JSONValue(parsing: fileSystem.contents(of: file)), file: file)
         try fill(optimizer, from: FilePath.join(path, optimizerFile))

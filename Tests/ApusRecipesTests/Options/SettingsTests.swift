@@ -29,7 +29,7 @@ struct SettingsTests {
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "learning_rate": 1e-4, "lr_scheduler_type": "cosine", "warmup_ratio": 0,
         "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95,
-        "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": true, "bf16": nil, "fp16": nil,
+        "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "bf16": nil, "fp16": nil,
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
