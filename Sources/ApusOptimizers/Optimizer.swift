@@ -73,7 +73,8 @@ package func clipGradients(of parameters: [TrainedParameter], to maximum: Double
     let norm = try totalNorm(gradients)
     if maximum > 0 {
         let factor = try (norm + 1e-6).power(-1) * maximum
-        try scaleAll(gradients, by: select(factor.isLess(than: 1), factor, factor / factor))
+        let one = try Tensor.ones([], dtype: norm.dtype, device: norm.device)
+        try scaleAll(gradients, by: select(factor.isLess(than: 1), factor, one))
     }
     return norm
 }
