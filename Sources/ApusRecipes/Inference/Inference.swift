@@ -2,6 +2,7 @@ import ApusAdapters
 import ApusDatasets
 import ApusGeneration
 import ApusJSON
+import ApusLanguageModel
 import ApusText
 import ApusTraining
 import Foundation
@@ -47,12 +48,25 @@ public struct Inference {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
         guard settings.useChatTemplate else {
-            return language.tokenizer.encode(messages.compactMap(\.text).joined())
+            return try shortened(language.tokenizer.encode(messages.compactMap(\.text).joined()))
         }
         var variables: [String: JSONValue] = [:]
         if let thinks = settings.enableThinking { variables["enable_thinking"] = .bool(thinks) }
         let prompt = try language.encoder.generationPrompt(messages, tools: tools, variables: variables)
-        return prompt + language.tokenizer.encode(settings.responsePrefix ?? "", addSpecialTokens: false)
+        return try shortened(prompt + language.tokenizer.encode(settings.responsePrefix ?? "", addSpecialTokens: false))
+    }
+
+    /// A prompt within `--max_length`, cut as `--truncation_strategy` says.
+    private func shortened(_ prompt: [Int32]) throws -> [Int32] {
+        guard let limit = settings.maxLength, prompt.count > limit else { return prompt }
+        switch settings.truncationStrategy {
+        case .left: return Array(prompt.suffix(limit))
+        case .right: return Array(prompt.prefix(limit))
+        case .delete:
+            throw ModelError(
+                "a prompt has \(prompt.count) tokens, --max_length is \(limit). Raise it, or cut with --truncation_strategy left."
+            )
+        }
     }
 
     // MARK: - A file
@@ -65,8 +79,17 @@ public struct Inference {
         loader.threads = settings.datasetNumProc
         loader.seed = UInt32(truncatingIfNeeded: settings.dataSeed)
         loader.shufflesValidation = settings.valDatasetShuffle
-        let rows = try loader.load([], validation: settings.valDataset.isEmpty ? settings.dataset : settings.valDataset)
-            .validation
+        // With the data settings of a training run, the rows that it had split off are meant.
+        let isSplit = settings.valDataset.isEmpty && settings.splitDatasetRatio > 0
+        if isSplit {
+            loader.splitRatio = settings.splitDatasetRatio
+            loader.shufflesTraining = settings.datasetShuffle
+        }
+        let rows =
+            try isSplit
+            ? loader.load(settings.dataset).validation
+            : loader.load([], validation: settings.valDataset.isEmpty ? settings.dataset : settings.valDataset)
+                .validation
         let count = min(rows.count, settings.valDatasetSample ?? rows.count)
         let output = try ResultFile(settings.resultPath ?? defaultResultPath())
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))

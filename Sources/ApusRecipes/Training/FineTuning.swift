@@ -72,6 +72,7 @@ public struct FineTuning {
             progress = try CheckpointStore.resume(checkpoint, optimizer: optimizer)
         }
 
+        progress.greaterIsBetter = settings.greaterIsBetter
         let isResuming = resume.folder != nil && !settings.resumeOnlyModel
         let folder =
             try isResuming
@@ -91,6 +92,8 @@ public struct FineTuning {
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
+        options.tensorBoardFolder = settings.loggingDirectory
+        options.showsBar = settings.disableTQDM != true
         options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)

@@ -11,6 +11,8 @@ package struct TrainingProgress: Sendable, Equatable {
     /// The best checkpoint that was saved at an evaluation, and its loss.
     package private(set) var best: (path: String, step: Int, loss: Double)?
     package private(set) var lastCheckpoint: String?
+    /// Which way the best checkpoint is sought; `greater_is_better`.
+    package var greaterIsBetter = false
 
     package init() {}
 
@@ -19,7 +21,7 @@ package struct TrainingProgress: Sendable, Equatable {
     mutating func noteSaved(_ path: String) {
         lastCheckpoint = path
         if let lastEvaluation, lastEvaluation.step == step, lastEvaluation.loss.isFinite,
-            lastEvaluation.loss < best?.loss ?? .infinity
+            best.map({ greaterIsBetter ? lastEvaluation.loss > $0.loss : lastEvaluation.loss < $0.loss }) ?? true
         {
             best = (path, step, lastEvaluation.loss)
         }

@@ -13,6 +13,9 @@ package final class RunLog {
         /// The step of the checkpoint that the run continues from; what an earlier process logged after it is dropped.
         package var resumingAfter: Int?
         package var writesTensorBoard = true
+        /// Where the TensorBoard files go; nil is `runs` in the run's folder.
+        package var tensorBoardFolder: String?
+        package var showsBar = true
         package var drawsCurves = true
 
         package init(maxSteps: Int, resumingAfter: Int? = nil) {
@@ -80,7 +83,8 @@ package final class RunLog {
         tensorBoard =
             options.writesTensorBoard
             ? try TensorBoardWriter(
-                folder.tensorBoardPath, resumingAfter: options.resumingAfter, date: clock.date(),
+                options.tensorBoardFolder ?? folder.tensorBoardPath, resumingAfter: options.resumingAfter,
+                date: clock.date(),
                 fileSystem: fileSystem) : nil
         startTime = clock.now()
         bar = console.startProgress("Train", total: options.maxSteps, initial: startStep)
@@ -95,6 +99,7 @@ package final class RunLog {
     /// Moves the bar: `step` optimizer steps are done.
     package func advance(to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil) {
         self.step = step
+        guard options.showsBar else { return }
         var postfix: [(String, String)] = []
         if let loss { postfix.append(("loss", String(format: "%.4g", loss))) }
         if let tokensPerSecond { postfix.append(("tok/s", String(format: "%.0f", tokensPerSecond))) }

@@ -265,6 +265,11 @@ extension SFTSettings {
         try SettingChecks.steps(saveSteps, "save_steps")
         try SettingChecks.steps(givenEvalSteps, "eval_steps")
         try settlePrecision()
+        if dataloaderNumWorkers > 1 {
+            notices.append(
+                "--dataloader_num_workers \(dataloaderNumWorkers): batches are cut from memory, which needs no workers."
+            )
+        }
         noteIdleTuning(&notices)
         guard reportTo.count <= 1 || !reportTo.contains(.none) else {
             throw SettingsError("--report_to: got none among others. Give none alone.")
