@@ -22,7 +22,8 @@ struct ExampleDataTests {
         }
         #expect(chinese.count >= 50)
         #expect(conversations.count - chinese.count >= 70)
-        #expect(conversations.count { $0.messages[1].textOrEmpty.contains("Apus") } > conversations.count * 8 / 10)
+        // The rest are plain facts, so that a model keeps what it knew.
+        #expect(conversations.count { $0.messages[1].textOrEmpty.contains("Apus") } > conversations.count * 3 / 4)
     }
 
     @Test func theCorpusIsPlainEnglish() throws {
