@@ -360,7 +360,7 @@ def cases_of_tools(m):
     template = ["template", "--model", m.model, "--messages"]
     return [
         Case("messages that are not JSON", template + [m.text("bad.json", "[{")], ["bad.json"]),
-        Case("messages that are no list", template + [m.text("number.json", "7")], ["number.json"]),
+        Case("messages that are no list", template + [m.text("number.json", "7")], ["--messages"]),
         Case("message without a role", template + [m.text("no-role.json", '[{"content": "x"}]')], ["role"]),
         Case("messages that are not there", template + [m.work / "none.json"], ["none.json"]),
         Case("messages nested beyond reason", template + [m.text("deep.json", "[" * 100_000)], ["deep.json"],

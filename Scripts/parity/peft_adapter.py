@@ -73,7 +73,8 @@ def main():
         tensors |= collect("base", model)
     tensors |= collect("merged", model.merge_and_unload())
     write_tensors(options.out / "expected.safetensors", tensors)
-    write_json(options.out / "expected.json", {"sequences": rows, "lastRowOnly": options.last_row})
+    write_json(options.out / "expected.json", {
+        "adapter": str(options.adapter.resolve()), "sequences": rows, "lastRowOnly": options.last_row})
     for n in range(len(rows)):
         effect, merge = (tensors[f"{key}.{n}"].sub(tensors[f"logits.{n}"]).abs().max() for key in ("base", "merged"))
         print(f"sequence {n}: {len(rows[n])} ids, the adapter moves logits by {effect:.3g}, merging by {merge:.3g}")

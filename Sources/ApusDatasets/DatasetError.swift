@@ -7,4 +7,9 @@ package struct DatasetError: Error, CustomStringConvertible, Equatable, Sendable
     package init(_ description: String) {
         self.description = description
     }
+
+    /// The first row that cannot be used, where that ends a run.
+    init(strictly rejection: RowRejection, at place: String) {
+        self.init("\(place): \(rejection). Correct the row, or leave out --strict to go on without such rows.")
+    }
 }

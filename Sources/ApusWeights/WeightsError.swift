@@ -33,5 +33,6 @@ public struct WeightsError: Error, CustomStringConvertible, Sendable, Equatable 
         return text + (name.unicodeScalars.count > limit ? "…\"" : "\"")
     }
 
+    static let notSafetensors = "this is not a safetensors file, or it is damaged: download or save it again"
     static let downloadAgain = "the file is truncated or damaged: download or save it again"
 }

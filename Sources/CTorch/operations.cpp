@@ -49,9 +49,6 @@ ct_tensor ct_pow_scalar(ct_tensor x, double exponent) {
 ct_tensor ct_lt_scalar(ct_tensor x, double value) {
     return guarded([&] { return own(at::lt(ref(x), value)); });
 }
-ct_tensor ct_eq_scalar(ct_tensor x, double value) {
-    return guarded([&] { return own(at::eq(ref(x), value)); });
-}
 int ct_add_in_place(ct_tensor x, ct_tensor y, double scale) {
     return guarded([&] { ref(x).add_(ref(y), scale); return 0; });
 }
@@ -94,9 +91,6 @@ ct_tensor ct_squeeze(ct_tensor x, int64_t axis) {
 }
 ct_tensor ct_expand(ct_tensor x, const int64_t *shape, int rank) {
     return guarded([&] { return own(ref(x).expand({shape, size_t(rank)})); });
-}
-ct_tensor ct_repeat_interleave(ct_tensor x, int64_t repeats, int64_t axis) {
-    return guarded([&] { return own(at::repeat_interleave(ref(x), repeats, axis)); });
 }
 ct_tensor ct_cat(const ct_tensor *tensors, int count, int64_t axis) {
     return guarded([&] { return own(at::cat(list(tensors, count), axis)); });
@@ -172,14 +166,6 @@ int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices) {
     });
 }
 
-ct_tensor ct_rms_norm_plain(ct_tensor x_, ct_tensor weight, double epsilon) {
-    return guarded([&] {
-        const auto &x = ref(x_);
-        auto wide = x.to(at::kFloat);
-        auto normalized = wide * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
-        return own(ref(weight) * normalized.to(x.scalar_type()));
-    });
-}
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels) {
     return guarded([&] {
         return own(at::cross_entropy_loss(ref(logits), ref(labels), {}, at::Reduction::Sum));

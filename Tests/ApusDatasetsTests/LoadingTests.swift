@@ -101,17 +101,18 @@ struct LoadingTests {
         #expect(report.files[0].notes.entries.map(\.example) == ["\(path):6"])
         #expect(report.text.contains("2  no assistant message to learn from  first: \(path):3"))
         loader.isStrict = true
-        #expect(throws: DatasetError("\(path):3: no assistant message to learn from: the row has columns query")) {
-            try loader.load([path])
-        }
+        let error = #expect(throws: DatasetError.self) { try loader.load([path]) }
+        #expect(
+            error?.description.hasPrefix(
+                "\(path):3: no assistant message to learn from: the row has columns query. ") == true)
     }
 
     @Test func aFileWithoutAUsableRowSaysWhy() throws {
         let path = try folder.write("[{\"a\": 1}]", to: "x.json")
         let error = #expect(throws: DatasetError.self) { try DatasetLoader().load([path]) }
         #expect(
-            error?.description
-                == "\(path): no row can be used:\n  1  no messages  first: \(path):1: the row has columns a")
+            error?.description.hasPrefix(
+                "\(path): no row can be used:\n  1  no messages  first: \(path):1: the row has columns a\nGive ") == true)
     }
 
     @Test func tokensAreTheSameWithAnyNumberOfThreads() throws {

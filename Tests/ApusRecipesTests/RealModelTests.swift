@@ -67,36 +67,30 @@ struct RealModelTests {
             "parity \(name): argmax \(equal)/\(positions), top-5 logits within \(worst), greedy \(same)/\(chats.count)")
     }
 
-    /// An adapter that somebody published, strictly, onto the real model.
-    @Test(.enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"))
-    func aPublishedAdapterGivesTheLogitsOfPEFT() throws {
+    /// An adapter that somebody published and one that Apus trained, on real models, against PEFT with the same files.
+    @Test(
+        .enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"),
+        arguments: [("published-adapter", 1), ("trained-adapter", 0)])
+    func adaptersGiveTheLogitsOfPEFT(expectations: String, model: Int) throws {
         let folders = try #require(realModelFolders)
-        guard let adapter = sharedFixture("peft/qwen2.5-0.5b-causal-r8/lora_adapter") else { return }
-        let (name, file) = Self.models[1]
-        let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float32)
-        let attached = try LoRAFiles.configuration(in: adapter.path).attach(to: language.model)
-        try attached.load(from: adapter.path, device: .cpu)
-        let folder = "\(folders.expected)/qwen2.5-peft-adapter"
+        let folder = "\(folders.expected)/\(expectations)"
         let wanted = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/expected.json")))
         let expected = try SafetensorsFile(path: "\(folder)/expected.safetensors")
+        let adapter = try #require(wanted["adapter"]?.stringValue)
+        let (name, file) = Self.models[model]
+        let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float32)
+        let attached = try LoRAFiles.configuration(in: adapter).attach(to: language.model)
+        try attached.load(from: adapter, device: .cpu)
         var worst = 0.0
         for (index, sequence) in (wanted["sequences"]?.arrayValue ?? []).enumerated() {
             let logits = try withoutGradients { try language.logits(ids(sequence)) }
             let last = try logits.selected(0, logits.shape[0] - 1)
             let other = try expected.tensor("logits.\(index)", dtype: .float32, device: .cpu).tensor.selected(0, 0)
+            let base = try expected.tensor("base.\(index)", dtype: .float32, device: .cpu).tensor.selected(0, 0)
+            #expect(try abs(other - base).max().item() > 1e-2, "the adapter does nothing")
             worst = try max(worst, abs(last - other).max().item() / abs(other).max().item())
         }
-        print("parity published adapter: last logits within \(worst) of PEFT's, relative to the largest")
-        #expect(worst <= 1e-5)
+        print("parity \(expectations): last logits within \(worst) of PEFT's, relative to the largest")
+        #expect(worst <= 2e-6)
     }
-}
-
-private func sharedFixture(_ path: String) -> URL? {
-    var folder = URL(filePath: #filePath)
-    while folder.path != "/" {
-        folder.deleteLastPathComponent()
-        let candidate = folder.appending(path: "shared/fixtures/\(path)")
-        if FileManager.default.fileExists(atPath: candidate.path) { return candidate }
-    }
-    return nil
 }

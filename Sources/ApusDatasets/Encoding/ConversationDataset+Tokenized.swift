@@ -30,7 +30,7 @@ extension ConversationDataset {
                     throw error
                 } catch {
                     let rejection = error as? RowRejection ?? RowRejection("cannot be encoded", "\(error)")
-                    if isStrict { throw DatasetError("\(place(of: conversation)): \(rejection)") }
+                    if isStrict { throw DatasetError(strictly: rejection, at: place(of: conversation)) }
                     chunk.results.append(.failure(rejection))
                 }
             }
@@ -62,7 +62,10 @@ extension ConversationDataset {
             }
         }
         guard !dataset.isEmpty || isEmpty else {
-            throw DatasetError("no sample is left of \(count):\n" + dropped.lines(indent: 2))
+            throw DatasetError(
+                "no sample is left of \(count):\n\(dropped.lines(indent: 2))\n"
+                    + "Give rows that the chat template takes, with an assistant's answer and at most --max_length "
+                    + "tokens; --truncation_strategy left or right cuts longer ones.")
         }
         return (dataset, EncodingReport(dataset: dataset, dropped: dropped))
     }

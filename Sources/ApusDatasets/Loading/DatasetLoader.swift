@@ -134,7 +134,7 @@ private struct FilePool {
                     findings.usable.append(UInt32(row))
                     findings.notes += result.notes.map { (row, $0) }
                 } catch let rejection as RowRejection {
-                    if isStrict { throw DatasetError("\(file.place(of: row)): \(rejection)") }
+                    if isStrict { throw DatasetError(strictly: rejection, at: file.place(of: row)) }
                     findings.dropped.append((row, rejection))
                 }
             }
@@ -149,7 +149,10 @@ private struct FilePool {
             missingColumns.subtract(chunk.columns)
         }
         guard !usable.isEmpty else {
-            throw DatasetError("\(file.path): no row can be used:\n" + report.dropped.lines(indent: 2))
+            throw DatasetError(
+                "\(file.path): no row can be used:\n\(report.dropped.lines(indent: 2))\n"
+                    + "Give rows with \"messages\", or with \"query\" and \"response\"; "
+                    + "--columns '{\"yours\": \"query\"}' renames columns.")
         }
         files.append(file)
         reports.append(report)

@@ -32,7 +32,7 @@ struct RowFile: Sendable {
         } catch let fault as JSONRowScanner.Fault {
             throw DatasetError("\(path):\(Self.line(of: fault.offset, in: bytes)): \(fault.message)")
         }
-        if ranges.isEmpty { throw DatasetError("\(path): has no rows") }
+        if ranges.isEmpty { throw DatasetError("\(path): has no rows; give one JSON object per row") }
     }
 
     var count: Int { ranges.count }

@@ -118,7 +118,9 @@ public struct FineTuning {
     private func checkFamily(_ config: JSONValue) throws {
         guard let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted.rawValue != type
         else { return }
-        throw ModelError("--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type)")
+        throw ModelError(
+            "--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type); "
+                + "leave the flag out")
     }
 
     private func dtype(_ config: JSONValue) throws -> DType {

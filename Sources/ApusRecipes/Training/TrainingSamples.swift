@@ -108,7 +108,8 @@ struct ConversationEncoder {
             return (encoded.ids, encoded.isTrained)
         } catch let error as JinjaError where error.kind == .limit {
             // A template that runs away does so for every row; one is enough.
-            throw DatasetError("\(error). Look at the model's chat template with `apus template`.")
+            throw DatasetError(
+                "\(error). Correct the chat template in the model's folder; `apus template` tries it on one conversation.")
         }
     }
 

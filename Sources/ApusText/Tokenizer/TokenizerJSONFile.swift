@@ -6,6 +6,8 @@ struct TokenizerJSONFile {
     private let url: URL
     private var source: String { url.path }
 
+    private static let advice = "; the file is truncated or damaged: download or save it again"
+
     init(_ url: URL) { self.url = url }
 
     func read() throws -> TokenizerParts {
@@ -95,9 +97,9 @@ struct TokenizerJSONFile {
             rest += bytes[copied...]
             return (try JSONValue(parsing: rest), vocabulary, merges)
         } catch let error as JSONError {
-            throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)")
+            throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)\(Self.advice)")
         } catch let fault as JSONCursor.Fault {
-            throw TokenizerError(source, "byte \(fault.offset): \(fault.message)")
+            throw TokenizerError(source, "byte \(fault.offset): \(fault.message)\(Self.advice)")
         }
     }
 }

@@ -57,7 +57,7 @@ struct SafetensorsHeader {
         guard length <= UInt64(maximumLength) else {
             throw WeightsError(
                 path, "the header claims \(length) bytes, more than the format's limit of \(maximumLength)",
-                advice: "this is not a safetensors file, or it is damaged")
+                advice: WeightsError.notSafetensors)
         }
         guard length <= UInt64(file.count - lengthSize) else {
             throw WeightsError(
@@ -67,7 +67,7 @@ struct SafetensorsHeader {
         let text = UnsafeRawBufferPointer(rebasing: file[lengthSize..<lengthSize + Int(length)])
         guard text.first == UInt8(ascii: "{") else {
             throw WeightsError(
-                path, "the header does not start with '{'", advice: "this is not a safetensors file, or it is damaged")
+                path, "the header does not start with '{'", advice: WeightsError.notSafetensors)
         }
         return text
     }

@@ -85,7 +85,6 @@ ct_tensor ct_add_scalar(ct_tensor x, double value);
 ct_tensor ct_mul_scalar(ct_tensor x, double value);
 ct_tensor ct_pow_scalar(ct_tensor x, double exponent);
 ct_tensor ct_lt_scalar(ct_tensor x, double value);
-ct_tensor ct_eq_scalar(ct_tensor x, double value);
 int ct_add_in_place(ct_tensor x, ct_tensor y, double scale);
 int ct_mul_in_place(ct_tensor x, double value);
 int ct_copy_in_place(ct_tensor x, ct_tensor source);
@@ -101,7 +100,6 @@ ct_tensor ct_select(ct_tensor x, int64_t axis, int64_t index);
 ct_tensor ct_unsqueeze(ct_tensor x, int64_t axis);
 ct_tensor ct_squeeze(ct_tensor x, int64_t axis);
 ct_tensor ct_expand(ct_tensor x, const int64_t *shape, int rank);
-ct_tensor ct_repeat_interleave(ct_tensor x, int64_t repeats, int64_t axis);
 ct_tensor ct_cat(const ct_tensor *tensors, int count, int64_t axis);
 ct_tensor ct_stack(const ct_tensor *tensors, int count, int64_t axis);
 ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index);
@@ -123,7 +121,6 @@ ct_tensor ct_softmax(ct_tensor x, int64_t axis);
 ct_tensor ct_log_softmax(ct_tensor x, int64_t axis);
 int ct_sort(ct_tensor x, int64_t axis, bool descending, ct_tensor *values, ct_tensor *indices);
 int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices);
-ct_tensor ct_rms_norm_plain(ct_tensor x, ct_tensor weight, double epsilon);
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
 
 // --- optimizer ------------------------------------------------------------------------------------------------------

@@ -154,6 +154,9 @@ struct ArgumentLineReader {
             // A configuration file may say `adapters: []`; on a command line a list without words is a slip.
             let isEmptyList = option.kind.isList && words.isEmpty && origin == .configFile
             let value = isEmptyList ? nil : try reader.value(of: words)
+            if origin == .commandLine, arguments[option.name]?.origin == origin {
+                notices.append("--\(option.name) is given more than once; the last counts.")
+            }
             arguments[option.name] = value.map { .init(value: $0, origin: origin) }
             if case .noEffect(let reason) = option.status {
                 notices.append("\(spelling) has no effect: \(reason).")

@@ -50,7 +50,8 @@ struct ConfigFile {
         } catch {
             throw SettingsError(
                 "\(path): the first argument names a configuration file, which cannot be read: "
-                    + "\(error.localizedDescription)")
+                    + "\(error.localizedDescription) Give a .json, .yaml or .yml file of options, "
+                    + "or start with the options themselves, as --model.")
         }
         guard data.count <= largestFile, let text = String(data: data, encoding: .utf8) else {
             throw SettingsError("\(path): a configuration file must be UTF-8 text of at most 256 KiB.")
