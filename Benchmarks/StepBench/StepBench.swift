@@ -56,7 +56,7 @@ struct StepBench {
             let samples = plan.batches(ofStep: step)[0].map { data.sample($0) }
             let micro = TokenBatch(samples.map { ($0.ids, $0.isTrained) })
             let context = try model.context(for: micro, isTraining: true, randomKey: streamKey(42, UInt64(step), 0))
-            let part = try NextToken().loss(model, micro, context)
+            let part = try NextToken(model).loss(micro, context)
             let loss = try part.sum / Double(part.targets)
             try loss.backward()
             _ = try clipGradients(of: trained, to: 1).item()

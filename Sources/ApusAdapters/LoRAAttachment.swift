@@ -5,24 +5,30 @@ package import ApusTorch
 package struct AttachedLoRA {
     package let configuration: LoRAConfiguration
     package let layers: [(path: String, linear: Linear, adapter: LoRA)]
+    /// The model's own parameters that are trained and stored whole, such as a new head's.
+    let saved: [(path: String, slot: ParameterSlot)]
 
     /// The adapter's tensors under PEFT's names: `base_model.model.<path>.lora_A.weight`.
     package var parameters: [(name: String, slot: ParameterSlot)] {
         layers.flatMap { path, _, adapter in
             adapter.parameters().map { ("base_model.model.\(path).\($0.name)", $0.slot) }
-        }
+        } + saved.map { ("base_model.model.\($0.path)", $0.slot) }
     }
+
+    /// Elements of the adapters alone: what comes on top of the model.
+    package var addedCount: Int { layers.reduce(0) { $0 + $1.adapter.parameterCount } }
 }
 
 extension LoRAConfiguration {
     /// Hangs an adapter on every target and freezes everything else.
     ///
+    /// - Parameter heads: Paths of the modules that make the model's answer; `all-linear` leaves them out.
     /// - Throws: `AdapterError` when a target matches no layer, naming the nearest ones.
-    package func attach(to model: Module) throws -> AttachedLoRA {
+    package func attach(to model: Module, heads: [String] = ["lm_head"]) throws -> AttachedLoRA {
         try targets.validate()
         try excluded?.validate()
         let candidates = model.modules().compactMap { path, module in
-            (module as? Linear).flatMap { $0 === Self.outputHead(of: model) ? nil : (path, $0) }
+            (module as? Linear).flatMap { Self.lies(path, in: heads + modulesToSave) ? nil : (path, $0) }
         }
         let chosen = candidates.filter { path, _ in
             targets.contains(path) && excluded?.contains(path) != true && isInLayers(path)
@@ -37,12 +43,17 @@ extension LoRAConfiguration {
             linear.adapter = adapter
             return (path, linear, adapter)
         }
-        return AttachedLoRA(configuration: self, layers: layers)
+        let saved = model.parameters().filter { name, _ in Self.lies(name, in: modulesToSave) }
+        return AttachedLoRA(configuration: self, layers: layers, saved: saved.map { ($0.name, $0.slot) })
     }
 
-    /// The layer that makes the logits; adapters leave it out.
-    private static func outputHead(of model: Module) -> Module? {
-        model.modules().first { $0.path == "lm_head" }?.module
+    /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths.
+    private static func lies(_ path: String, in modules: [String]) -> Bool {
+        let parts = path.split(separator: ".")
+        return modules.contains { module in
+            let name = module.split(separator: ".")
+            return parts.indices.contains { parts[$0...].starts(with: name) }
+        }
     }
 
     private func isInLayers(_ path: String) -> Bool {
@@ -98,9 +109,14 @@ extension AttachedLoRA {
     ///
     /// - Parameter dtype: PEFT keeps adapters of 16-bit models in float32.
     package func materialize(dtype: DType, device: Device, seed: UInt64) throws {
-        for (index, parameter) in parameters.enumerated() {
+        let adapters = layers.flatMap { $0.adapter.parameters() }
+        for (index, parameter) in adapters.enumerated() {
             let generator = try Generator(seed: streamKey(seed, 0x4C6F_5241, UInt64(index)))
             try parameter.slot.materialize(dtype: dtype, device: device, generator: generator)
+        }
+        // What the base model's file or a fresh head gave them, in the adapters' type.
+        for (_, slot) in saved {
+            if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
         }
     }
 

@@ -25,6 +25,8 @@ package struct LoRAConfiguration: Sendable, Equatable {
     package var alphaPattern: [(pattern: String, value: Double)] = []
     package var initialization = Initialization.standard
     package var taskType: String? = "CAUSAL_LM"
+    /// Modules that are trained and stored whole beside the adapters, by PEFT's rule for names.
+    package var modulesToSave: [String] = []
     package var baseModel: String?
     package var revision: String?
 
@@ -70,7 +72,7 @@ extension LoRAConfiguration {
             "layers_to_transform": layers.map { .array($0.map(JSONValue.int)) } ?? .null, "loftq_config": [:],
             "lora_alpha": Self.number(alpha), "lora_bias": false, "lora_dropout": .double(dropout),
             "lora_ga_config": nil, "megatron_config": nil, "megatron_core": "megatron.core",
-            "modules_to_save": nil, "monteclora_config": nil, "peft_type": "LORA",
+            "modules_to_save": modulesToSave.isEmpty ? nil : .array(modulesToSave.map(JSONValue.string)), "monteclora_config": nil, "peft_type": "LORA",
             "peft_version": .string(Self.peftVersion), "qalora_group_size": 16, "r": .int(rank),
             "rank_pattern": patterns(rankPattern), "revision": revision.map(JSONValue.string) ?? .null,
             "target_modules": targets.json, "target_parameters": nil,
@@ -98,7 +100,7 @@ extension LoRAConfiguration {
         // Each of these changes the values; none may be passed over in silence.
         let inactive: [(key: String, values: [JSONValue])] = [
             ("use_dora", [false]), ("use_qalora", [false]), ("lora_bias", [false]), ("bias", ["none"]),
-            ("fan_in_fan_out", [false]), ("modules_to_save", [[]]), ("target_parameters", [[]]),
+            ("fan_in_fan_out", [false]), ("target_parameters", [[]]),
             ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]), ("alora_invocation_tokens", [[]]),
             ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []), ("velora_config", []),
             ("monteclora_config", []), ("megatron_config", []),
@@ -132,6 +134,7 @@ extension LoRAConfiguration {
         }
         rankPattern = try Self.patterns(json["rank_pattern"], in: file)
         alphaPattern = try Self.patterns(json["alpha_pattern"], in: file)
+        modulesToSave = (json["modules_to_save"]?.arrayValue ?? []).compactMap(\.stringValue)
         taskType = json["task_type"]?.stringValue
         baseModel = json["base_model_name_or_path"]?.stringValue
         revision = json["revision"]?.stringValue

@@ -3,15 +3,23 @@ package import ApusJSON
 /// The architectures that can be made from a `config.json`.
 package struct ModelRegistry: Sendable {
     /// Describes a model from its configuration; no weights, no memory.
-    package typealias Maker = @Sendable (_ config: JSONValue) throws -> CausalLanguageModel
+    package typealias Maker = @Sendable (_ config: JSONValue, _ task: ModelTask) throws -> any TextModel
 
     private let makers: [String: Maker]
 
     /// - Parameter makers: By `model_type`.
     package init(_ makers: [String: Maker]) { self.makers = makers }
 
-    /// The model that a configuration describes, without weights.
+    /// The language model that a configuration describes, without weights.
     package func model(_ config: JSONValue) throws -> CausalLanguageModel {
+        guard let model = try model(config, for: .causalLanguageModel) as? CausalLanguageModel else {
+            throw ModelError("config.json does not describe a model that continues text")
+        }
+        return model
+    }
+
+    /// The model that a configuration describes with the head of a task, without weights.
+    package func model(_ config: JSONValue, for task: ModelTask) throws -> any TextModel {
         guard let type = config["model_type"]?.stringValue else {
             throw ModelError("config.json has no \"model_type\"; is this the folder of a language model?")
         }
@@ -20,7 +28,7 @@ package struct ModelRegistry: Sendable {
                 "models of type \"\(type)\" are not there yet; there are \(makers.keys.sorted().joined(separator: ", "))"
             )
         }
-        return try make(config)
+        return try make(config, task)
     }
 
     package var types: [String] { makers.keys.sorted() }

@@ -4,50 +4,79 @@
 package struct TokenBatch: Sendable {
     package let tokens: [Int32]  // T
     package let positions: [Int32]  // T, from 0 in each sequence
+    /// Which part of its sequence a token belongs to, T; nil where all belong to the first.
+    package let segments: [Int32]?
     /// S + 1 offsets, on the host, so that attention can loop over them.
     package let boundaries: [Int32]
+    /// The tokens to be predicted.
     package let targets: TokenTargets
+    /// What is to be predicted of whole sequences.
+    package let labels: SequenceLabels
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {
-        var tokens: [Int32] = []
-        var positions: [Int32] = []
-        var boundaries: [Int32] = [0]
         var rows: [Int32] = []
         var labels: [Int32] = []
+        var start: Int32 = 0
         for (ids, isTarget) in sequences {
-            let start = Int32(tokens.count)
-            tokens.append(contentsOf: ids)
-            positions.append(contentsOf: 0..<Int32(ids.count))
-            boundaries.append(Int32(tokens.count))
             for index in ids.indices.dropFirst() where isTarget[index] {
                 rows.append(start + Int32(index) - 1)
                 labels.append(ids[index])
             }
+            start += Int32(ids.count)
+        }
+        self.init(sequences.map(\.ids), targets: TokenTargets(rows: rows, labels: labels))
+    }
+
+    /// Whole sequences.
+    ///
+    /// - Parameters:
+    ///   - segments: For each sequence the part that each token belongs to; nil where all belong to the first.
+    ///   - targets: Rows of the flat batch and the tokens to be predicted there.
+    package init(
+        _ sequences: [[Int32]], segments: [[Int32]?] = [], targets: TokenTargets = .none,
+        labels: SequenceLabels = .none
+    ) {
+        var parts: [Int32]?
+        if segments.contains(where: { $0 != nil }) {
+            parts = zip(sequences, segments).flatMap { $1 ?? Array(repeating: 0, count: $0.count) }
         }
         self.init(
-            tokens: tokens, positions: positions, boundaries: boundaries,
-            targets: TokenTargets(rows: rows, labels: labels))
+            tokens: sequences.flatMap { $0 }, positions: sequences.flatMap { Array(0..<Int32($0.count)) },
+            segments: parts, boundaries: Self.boundaries(of: sequences), targets: targets, labels: labels)
     }
 
     /// Sequences without targets, each continuing at a position.
     package init(continuing sequences: [(ids: [Int32], position: Int)]) {
-        var boundaries: [Int32] = [0]
-        for (ids, _) in sequences { boundaries.append(boundaries[boundaries.count - 1] + Int32(ids.count)) }
         self.init(
             tokens: sequences.flatMap(\.ids),
             positions: sequences.flatMap { Array(Int32($0.position)..<Int32($0.position + $0.ids.count)) },
-            boundaries: boundaries, targets: TokenTargets(rows: [], labels: []))
+            segments: nil, boundaries: Self.boundaries(of: sequences.map(\.ids)), targets: .none, labels: .none)
     }
 
-    private init(tokens: [Int32], positions: [Int32], boundaries: [Int32], targets: TokenTargets) {
+    private init(
+        tokens: [Int32], positions: [Int32], segments: [Int32]?, boundaries: [Int32], targets: TokenTargets,
+        labels: SequenceLabels
+    ) {
         self.tokens = tokens
         self.positions = positions
+        self.segments = segments
         self.boundaries = boundaries
         self.targets = targets
+        self.labels = labels
+    }
+
+    private static func boundaries(of sequences: [[Int32]]) -> [Int32] {
+        sequences.reduce(into: [0]) { $0.append($0[$0.count - 1] + Int32($1.count)) }
     }
 
     package var sequenceCount: Int { boundaries.count - 1 }
+
+    /// The row of each sequence's first token, S.
+    package var firstRows: [Int32] { Array(boundaries.dropLast()) }
+
+    /// The row of each sequence's last token, S.
+    package var lastRows: [Int32] { boundaries.dropFirst().map { $0 - 1 } }
 
     /// For each token the length of its sequence including what came before this batch, T.
     package var lengthsByToken: [Int32] {
@@ -60,10 +89,26 @@ package struct TokenBatch: Sendable {
 
 /// Which rows of hidden states predict which tokens.
 package struct TokenTargets: Sendable {
+    package static let none = TokenTargets(rows: [], labels: [])
+
     /// The row before each target, N.
     package let rows: [Int32]
     /// The target ids, N.
     package let labels: [Int32]
 
     package var count: Int { rows.count }
+
+    package init(rows: [Int32], labels: [Int32]) {
+        self.rows = rows
+        self.labels = labels
+    }
+}
+
+/// What is known of each sequence as a whole.
+package enum SequenceLabels: Sendable, Equatable {
+    case none
+    /// The class of each, S.
+    case classes([Int32])
+    /// Numbers, or 0 and 1 for several classes at once, row-major [S, width].
+    case values([Float], width: Int)
 }

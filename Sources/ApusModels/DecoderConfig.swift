@@ -3,57 +3,60 @@ import ApusLanguageModel
 import ApusNN
 import Foundation
 
-/// What the configurations of the Llama family have in common, by the names of `config.json`.
-protocol DecoderConfig: Decodable {
-    var vocabSize: Int { get }
-    var hiddenSize: Int { get }
-    var intermediateSize: Int { get }
-    var numHiddenLayers: Int { get }
-    var numAttentionHeads: Int { get }
-    var numKeyValueHeads: Int? { get }
-    var headDim: Int? { get }
-    var rmsNormEps: Double? { get }
-    var hiddenAct: String? { get }
-    var maxPositionEmbeddings: Int? { get }
-    var tieWordEmbeddings: Bool? { get }
-    var attentionDropout: Double? { get }
-    var initializerRange: Double? { get }
-
-    func validate() throws
-}
-
-extension DecoderConfig {
-    /// Decodes and checks a `config.json`.
-    init(_ config: JSONValue) throws {
+/// Decodes the fields of a `config.json` that a family names in a structure of its own.
+enum ModelConfig {
+    static func decode<Fields: Decodable>(_ config: JSONValue) throws -> Fields {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         do {
-            self = try decoder.decode(Self.self, from: Data(config.serialized().utf8))
+            return try decoder.decode(Fields.self, from: Data(config.serialized().utf8))
         } catch DecodingError.keyNotFound(let key, _) {
-            throw ModelError("config.json has no \"\(Self.snakeCase(key.stringValue))\"")
+            throw ModelError("config.json has no \"\(snakeCase(key.stringValue))\"")
         } catch DecodingError.typeMismatch(let type, let context) {
-            let key = context.codingPath.last.map { Self.snakeCase($0.stringValue) } ?? "?"
+            let key = context.codingPath.last.map { snakeCase($0.stringValue) } ?? "?"
             throw ModelError("config.json: \"\(key)\" is not of the type \(type)")
         } catch let error as DecodingError {
             throw ModelError("config.json cannot be read: \(error)")
         }
-        try validate()
     }
 
     private static func snakeCase(_ name: String) -> String {
         name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
     }
 
-    func validateDecoder() throws {
-        let sizes: [(String, Int)] = [
+    /// Refuses sizes that are not positive or beyond all memory.
+    static func checkSizes(_ sizes: [(name: String, value: Int)]) throws {
+        for (name, size) in sizes where size < 1 || size > 1 << 31 {
+            throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^31")
+        }
+    }
+}
+
+/// What the configurations of the Llama family have in common, by the names of `config.json`.
+struct DecoderConfig: Decodable {
+    let vocabSize: Int
+    let hiddenSize: Int
+    let intermediateSize: Int
+    let numHiddenLayers: Int
+    let numAttentionHeads: Int
+    let numKeyValueHeads: Int?
+    let headDim: Int?
+    let rmsNormEps: Double?
+    let hiddenAct: String?
+    let maxPositionEmbeddings: Int?
+    let tieWordEmbeddings: Bool?
+    let attentionDropout: Double?
+    let initializerRange: Double?
+
+    /// Decodes and checks a `config.json`.
+    init(_ config: JSONValue) throws {
+        self = try ModelConfig.decode(config)
+        try ModelConfig.checkSizes([
             ("vocab_size", vocabSize), ("hidden_size", hiddenSize), ("intermediate_size", intermediateSize),
             ("num_hidden_layers", numHiddenLayers), ("num_attention_heads", numAttentionHeads),
             ("num_key_value_heads", keyValueHeads), ("head_dim", headSize),
             ("max_position_embeddings", maxPositionEmbeddings ?? 1),
-        ]
-        for (name, size) in sizes where size < 1 || size > 1 << 31 {
-            throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^31")
-        }
+        ])
         guard numAttentionHeads % keyValueHeads == 0 else {
             throw ModelError(
                 "config.json: num_attention_heads (\(numAttentionHeads)) is not a multiple of num_key_value_heads (\(keyValueHeads))"
@@ -79,14 +82,45 @@ extension DecoderConfig {
         return shape
     }
 
+    /// - Parameter name: What the classes of this family begin with in `transformers`, such as `Qwen2`.
     func model(
-        _ architecture: String, shape: DecoderShape, config: JSONValue, defaultLength: Int
-    ) throws -> CausalLanguageModel {
-        let maximumLength = maxPositionEmbeddings ?? defaultLength
-        return CausalLanguageModel(
-            architecture: architecture, shape: shape,
-            rotary: try RotaryConfiguration.embedding(
-                config: config, headSize: shape.headSize, maximumLength: maximumLength),
-            tiesEmbeddings: tieWordEmbeddings ?? false, maximumLength: maximumLength)
+        _ name: String, shape: DecoderShape, config: JSONValue, task: ModelTask, defaultLength: Int
+    ) throws -> any TextModel {
+        let length = maxPositionEmbeddings ?? defaultLength
+        let rotary = try RotaryConfiguration.embedding(
+            config: config, headSize: shape.headSize, maximumLength: length)
+        switch task {
+        case .causalLanguageModel:
+            return CausalLanguageModel(
+                architecture: "\(name)ForCausalLM", shape: shape, rotary: rotary,
+                tiesEmbeddings: tieWordEmbeddings ?? false, maximumLength: length)
+        case .sequenceClassification(let labels):
+            return DecoderSequenceClassifier(
+                architecture: "\(name)ForSequenceClassification", shape: shape, rotary: rotary, labelCount: labels,
+                maximumLength: length)
+        case .hiddenStates:
+            return DecoderModel(
+                architecture: "\(name)Model", shape: shape, rotary: rotary, maximumLength: length)
+        case .maskedLanguageModel:
+            throw ModelError(
+                "models of type \"\(name.lowercased())\" predict the next token, not masked ones; give a BERT or RoBERTa")
+        }
+    }
+}
+
+/// The keys of a sliding window, as Qwen2 and Qwen3 have them.
+struct SlidingWindowConfig: Decodable {
+    let useSlidingWindow: Bool?
+    let slidingWindow: Int?
+    let maxWindowLayers: Int?
+
+    /// Windows begin at layer `max_window_layers`.
+    func applied(to shape: DecoderShape) throws -> DecoderShape {
+        guard useSlidingWindow == true, let slidingWindow else { return shape }
+        try ModelConfig.checkSizes([("sliding_window", slidingWindow)])
+        var shape = shape
+        shape.window = slidingWindow
+        shape.firstWindowLayer = maxWindowLayers ?? 28
+        return shape
     }
 }

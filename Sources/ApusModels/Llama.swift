@@ -6,34 +6,20 @@ package import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 
-/// The fields of a Llama `config.json`.
-package struct LlamaConfig: DecoderConfig {
-    let vocabSize: Int
-    let hiddenSize: Int
-    let intermediateSize: Int
-    let numHiddenLayers: Int
-    let numAttentionHeads: Int
-    let numKeyValueHeads: Int?
-    let headDim: Int?
-    let rmsNormEps: Double?
-    let hiddenAct: String?
-    let maxPositionEmbeddings: Int?
-    let tieWordEmbeddings: Bool?
+/// The fields of a Llama `config.json` beside the common ones.
+struct LlamaConfig: Decodable {
     let attentionBias: Bool?
     let mlpBias: Bool?
-    let attentionDropout: Double?
-    let initializerRange: Double?
-
-    package func validate() throws { try validateDecoder() }
 }
 
 package enum Llama {
-    package static func make(_ config: JSONValue) throws -> CausalLanguageModel {
-        let fields = try LlamaConfig(config)
-        var shape = fields.shape
-        shape.hasAttentionInputBias = fields.attentionBias ?? false
-        shape.hasAttentionOutputBias = fields.attentionBias ?? false
-        shape.hasFeedForwardBias = fields.mlpBias ?? false
-        return try fields.model("LlamaForCausalLM", shape: shape, config: config, defaultLength: 2048)
+    package static func make(_ config: JSONValue, _ task: ModelTask) throws -> any TextModel {
+        let common = try DecoderConfig(config)
+        let own: LlamaConfig = try ModelConfig.decode(config)
+        var shape = common.shape
+        shape.hasAttentionInputBias = own.attentionBias ?? false
+        shape.hasAttentionOutputBias = own.attentionBias ?? false
+        shape.hasFeedForwardBias = own.mlpBias ?? false
+        return try common.model("Llama", shape: shape, config: config, task: task, defaultLength: 2048)
     }
 }

@@ -3,7 +3,11 @@ package import ApusLanguageModel
 /// Every architecture there is, by the `model_type` of its `config.json`.
 package enum Models {
     package static let registry = ModelRegistry([
+        "bert": BERT.make,
         "llama": Llama.make,
+        "mistral": Mistral.make,
         "qwen2": Qwen2.make,
+        "qwen3": Qwen3.make,
+        "roberta": RoBERTa.make,
     ])
 }

@@ -5,36 +5,12 @@ package import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 
-/// The fields of a Qwen2 `config.json`.
-package struct Qwen2Config: DecoderConfig {
-    let vocabSize: Int
-    let hiddenSize: Int
-    let intermediateSize: Int
-    let numHiddenLayers: Int
-    let numAttentionHeads: Int
-    let numKeyValueHeads: Int?
-    let headDim: Int?
-    let rmsNormEps: Double?
-    let hiddenAct: String?
-    let maxPositionEmbeddings: Int?
-    let tieWordEmbeddings: Bool?
-    let useSlidingWindow: Bool?
-    let attentionDropout: Double?
-    let initializerRange: Double?
-
-    package func validate() throws {
-        try validateDecoder()
-        if useSlidingWindow == true {
-            throw ModelError("config.json: use_sliding_window is true; Qwen2 with sliding windows is not there yet")
-        }
-    }
-}
-
 package enum Qwen2 {
-    package static func make(_ config: JSONValue) throws -> CausalLanguageModel {
-        let fields = try Qwen2Config(config)
-        var shape = fields.shape
+    package static func make(_ config: JSONValue, _ task: ModelTask) throws -> any TextModel {
+        let common = try DecoderConfig(config)
+        let window: SlidingWindowConfig = try ModelConfig.decode(config)
+        var shape = try window.applied(to: common.shape)
         shape.hasAttentionInputBias = true
-        return try fields.model("Qwen2ForCausalLM", shape: shape, config: config, defaultLength: 32_768)
+        return try common.model("Qwen2", shape: shape, config: config, task: task, defaultLength: 32_768)
     }
 }

@@ -13,6 +13,11 @@ package struct DecoderShape: Sendable, Equatable {
     package var hasAttentionInputBias = false
     package var hasAttentionOutputBias = false
     package var hasFeedForwardBias = false
+    /// Whether each head of q and k is normed before it is rotated.
+    package var normsHeads = false
+    /// The most keys that a token sees, in the layers from `firstWindowLayer` on; nil sets no limit.
+    package var window: Int?
+    package var firstWindowLayer = 0
     package var initializer: Initializer = .normal(deviation: 0.02)
 
     package init(
@@ -28,6 +33,12 @@ package struct DecoderShape: Sendable, Equatable {
         self.headSize = headSize
         self.normEpsilon = normEpsilon
     }
+
+    package var sizes: TransformerSizes {
+        TransformerSizes(
+            vocabulary: vocabulary, width: width, hidden: hidden, layers: layers, heads: heads,
+            keyValueHeads: keyValueHeads, headSize: headSize)
+    }
 }
 
 /// Attention and SwiGLU, each behind a norm and around a residual.
@@ -40,10 +51,7 @@ package final class DecoderLayer: Module {
     init(_ shape: DecoderShape, layer: Int) {
         super.init()
         attentionNorm = RMSNorm(shape.width, epsilon: shape.normEpsilon)
-        attention = GroupedQueryAttention(
-            width: shape.width, heads: shape.heads, keyValueHeads: shape.keyValueHeads, headSize: shape.headSize,
-            layer: layer, inputBias: shape.hasAttentionInputBias, outputBias: shape.hasAttentionOutputBias,
-            initializer: shape.initializer)
+        attention = GroupedQueryAttention(shape, layer: layer)
         feedForwardNorm = RMSNorm(shape.width, epsilon: shape.normEpsilon)
         feedForward = SwiGLU(
             width: shape.width, hidden: shape.hidden, bias: shape.hasFeedForwardBias, initializer: shape.initializer)

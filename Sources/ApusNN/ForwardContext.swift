@@ -7,8 +7,10 @@ package import ApusTorch
 public final class ForwardContext {
     /// Offsets of the sequences among the T tokens, one more than there are sequences.
     package let bounds: [Int32]
-    package let cosines: Tensor  // [T, E/2]
-    package let sines: Tensor  // [T, E/2]
+    /// What rotary positions turn by, [T, E/2] each; nil in models with other positions.
+    private let angles: (cosines: Tensor, sines: Tensor)?
+    /// Whether a token sees only those before it.
+    package let isCausal: Bool
     package let cache: KVCache?
     package let isTraining: Bool
     /// Whether adapters take part; a reference model is the same model without them.
@@ -19,12 +21,12 @@ public final class ForwardContext {
     package let randomKey: UInt64
 
     package init(
-        bounds: [Int32], cosines: Tensor, sines: Tensor, cache: KVCache? = nil, isTraining: Bool = false,
-        usesAdapters: Bool = true, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        bounds: [Int32], angles: (cosines: Tensor, sines: Tensor)?, isCausal: Bool = true, cache: KVCache? = nil,
+        isTraining: Bool = false, usesAdapters: Bool = true, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) {
         self.bounds = bounds
-        self.cosines = cosines
-        self.sines = sines
+        self.angles = angles
+        self.isCausal = isCausal
         self.cache = cache
         self.isTraining = isTraining
         self.usesAdapters = usesAdapters
@@ -32,15 +34,42 @@ public final class ForwardContext {
         self.randomKey = randomKey
     }
 
-    /// The tables rotate q and k [T, H, E].
-    package func rotary(_ x: Tensor) throws -> Tensor { try rotated(x, cosines: cosines, sines: sines) }
+    /// q or k [T, H, E], rotated where the model has rotary positions.
+    package func rotary(_ x: Tensor) throws -> Tensor {
+        guard let angles else { return x }
+        return try rotated(x, cosines: angles.cosines, sines: angles.sines)
+    }
 
-    /// Causal attention of q [T, H, E] over k, v [T, K, E] and, with a cache, over everything before: [T, H, E].
-    package func attend(_ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, scale: Double) throws -> Tensor {
+    /// Attention of q [T, H, E] over k, v [T, K, E] and, with a cache, over everything before: [T, H, E].
+    ///
+    /// - Parameters:
+    ///   - window: The most keys that a token sees; nil sets no limit.
+    ///   - dropout: The probability with which a weight is dropped while training.
+    package func attend(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, scale: Double, window: Int? = nil, dropout: Double = 0
+    ) throws -> Tensor {
         guard let cache else {
-            return try attention(q, k, v, queryBounds: bounds, keyBounds: bounds, isCausal: true, scale: scale)
+            return try attention(
+                q, k, v, queryBounds: bounds, keyBounds: bounds, isCausal: isCausal, window: window, scale: scale,
+                dropout: isTraining ? dropout : 0, key: key(.attention, layer))
         }
-        return try cache.attend(q, k, v, bounds: bounds, layer: layer, scale: scale)
+        return try cache.attend(q, k, v, bounds: bounds, layer: layer, scale: scale, window: window)
+    }
+
+    /// Where a model's own dropout draws; each place in each layer has its own stream.
+    package enum DropoutPlace: UInt64 {
+        case attention, attentionOutput, feedForwardOutput, embedding, head
+    }
+
+    /// `x` with elements dropped by chance while training.
+    package func dropped(_ x: Tensor, _ probability: Double, _ place: DropoutPlace, layer: Int = 0) throws -> Tensor {
+        guard isTraining, probability > 0 else { return x }
+        return try dropout(x, probability: probability, key: key(place, layer))
+    }
+
+    // Adapters count their streams from 0; the model's own begin far above.
+    private func key(_ place: DropoutPlace, _ layer: Int) -> UInt64 {
+        streamKey(randomKey, 1 << 32 + place.rawValue, UInt64(layer))
     }
 
     /// One layer, run again in the backward pass where the run asks for that.

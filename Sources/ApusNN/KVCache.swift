@@ -24,7 +24,7 @@ package final class KVCache {
 
     /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
     func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, bounds: [Int32], layer: Int, scale: Double
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, bounds: [Int32], layer: Int, scale: Double, window: Int?
     ) throws -> Tensor {
         var mixed: [Tensor] = []
         for sequence in 0..<(bounds.count - 1) {
@@ -36,7 +36,7 @@ package final class KVCache {
                 try attention(
                     part(q), entry.keys.narrowed(0, start: 0, length: entry.count),
                     entry.values.narrowed(0, start: 0, length: entry.count), queryBounds: [0, Int32(length)],
-                    keyBounds: [0, Int32(entry.count)], isCausal: true, scale: scale))
+                    keyBounds: [0, Int32(entry.count)], isCausal: true, window: window, scale: scale))
         }
         return mixed.count == 1 ? mixed[0] : try concatenated(mixed)
     }

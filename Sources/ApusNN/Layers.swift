@@ -26,6 +26,22 @@ public final class RMSNorm: Module {
     package func callAsFunction(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
 }
 
+/// `(x - mean) / √(variance + ε) · w + b` over the last axis.
+public final class LayerNorm: Module {
+    @Parameter("weight") public var weight: Tensor  // [D]
+    @Parameter("bias") public var bias: Tensor  // [D]
+    private let epsilon: Double
+
+    public init(_ width: Int, epsilon: Double) {
+        self.epsilon = epsilon
+        super.init()
+        $weight.declare([width], .ones)
+        $bias.declare([width])
+    }
+
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try layerNorm(x, weight, bias, epsilon: epsilon) }
+}
+
 /// `down(silu(gate(x)) · up(x))`, the feed-forward part of Llama and its relatives.
 public final class SwiGLU: Module {
     @Child("gate_proj") var gate: Linear

@@ -24,15 +24,19 @@ package func loraLinear(
 /// - Parameters:
 ///   - queryBounds: Offsets of the sequences in `q`, one more than there are sequences.
 ///   - keyBounds: The same for `k` and `v`. With more keys than queries the queries are the last positions.
+///   - window: A query sees at most this many keys, the last up to its own; nil sets no limit.
+///   - dropout: The probability with which each attention weight is dropped; `key` decides which.
 package func attention(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, queryBounds: [Int32], keyBounds: [Int32], isCausal: Bool, scale: Double
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, queryBounds: [Int32], keyBounds: [Int32], isCausal: Bool,
+    window: Int? = nil, scale: Double, dropout: Double = 0, key: UInt64 = 0
 ) throws -> Tensor {
     guard queryBounds.count == keyBounds.count, queryBounds.count > 1 else {
         throw TorchError(kind: .invalidOperation, message: "attention: the boundaries name no sequence")
     }
     return try Tensor(
         owning: withHandles(q, k, v) {
-            ct_attention($0, $1, $2, queryBounds, keyBounds, Int32(queryBounds.count - 1), isCausal, scale)
+            ct_attention($0, $1, $2, queryBounds, keyBounds, Int32(queryBounds.count - 1), isCausal, Int64(window ?? 0), scale,
+                dropout, key)
         })
 }
 
@@ -41,6 +45,20 @@ package func attention(
 /// Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>.
 package func rmsNorm(_ x: Tensor, _ weight: Tensor, epsilon: Double) throws -> Tensor {
     try Tensor(owning: withHandles(x, weight) { ct_rms_norm($0, $1, epsilon) })
+}
+
+/// `(x - mean) / √(variance + ε) · weight + bias` over the last axis.
+///
+/// Ba et al. 2016, <https://arxiv.org/abs/1607.06450>.
+package func layerNorm(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, epsilon: Double) throws -> Tensor {
+    try Tensor(owning: withHandles(x, weight, bias) { ct_layer_norm($0, $1, $2, epsilon) })
+}
+
+/// `x Φ(x)`, or `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+///
+/// Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>.
+package func gelu(_ x: Tensor, approximatesByTanh: Bool = false) throws -> Tensor {
+    try Tensor(owning: withHandles(x) { ct_gelu($0, approximatesByTanh) })
 }
 
 /// `silu(gate) · up`.
@@ -89,4 +107,9 @@ package func linearCrossEntropy(
 /// `Σᵢ CE(logitsᵢ, labelᵢ)`: cross entropy from logits [N, V] and labels [N], summed.
 public func crossEntropySum(_ logits: Tensor, _ labels: Tensor) throws -> Tensor {
     try Tensor(owning: withHandles(logits, labels) { ct_cross_entropy_sum($0, $1) })
+}
+
+/// `Σ log(1 + eˣ) - x · target`: binary cross entropy of logits and targets of the same shape, summed.
+package func binaryCrossEntropySum(_ logits: Tensor, _ targets: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(logits, targets) { ct_binary_cross_entropy_sum($0, $1) })
 }

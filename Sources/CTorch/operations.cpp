@@ -166,6 +166,17 @@ int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices) {
     });
 }
 
+ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon) {
+    return guarded([&] { return own(at::layer_norm(ref(x), ref(weight).sizes(), ref(weight), ref(bias), epsilon)); });
+}
+ct_tensor ct_gelu(ct_tensor x, bool approximates) {
+    return guarded([&] { return own(at::gelu(ref(x), approximates ? "tanh" : "none")); });
+}
+ct_tensor ct_binary_cross_entropy_sum(ct_tensor logits, ct_tensor targets) {
+    return guarded([&] {
+        return own(at::binary_cross_entropy_with_logits(ref(logits), ref(targets), {}, {}, at::Reduction::Sum));
+    });
+}
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels) {
     return guarded([&] {
         return own(at::cross_entropy_loss(ref(logits), ref(labels), {}, at::Reduction::Sum));

@@ -27,7 +27,7 @@ struct TextParts {
     }
 
     /// Refuses a tokenizer with ids that the model has no row for.
-    func checkFits(_ model: CausalLanguageModel, of source: ModelSource) throws {
+    func checkFits(_ model: any TextModel, of source: ModelSource) throws {
         guard tokenizer.vocabularySize > model.vocabularySize else { return }
         throw ModelError(
             "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); "

@@ -20,7 +20,7 @@ public struct ParameterCount: Sendable {
         let attached = try LoRAConfiguration(
             rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
             usesRankStabilization: settings.useRSLoRA
-        ).attach(to: model)
+        ).attach(to: model, heads: model.headNames)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         total = base + trainable
     }

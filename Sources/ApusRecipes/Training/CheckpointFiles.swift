@@ -58,7 +58,7 @@ struct AdapterContents: CheckpointContents {
 
 /// A whole model as a Hugging Face folder.
 struct ModelContents: CheckpointContents {
-    let model: CausalLanguageModel
+    let model: any TextModel
     let source: ModelSource
     let config: JSONValue
     let arguments: Data?

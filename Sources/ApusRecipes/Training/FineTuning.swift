@@ -98,7 +98,7 @@ public struct FineTuning {
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
-            model: model, trained: tuner.trained(model), optimizer: optimizer, data: data.train,
+            model: model, trained: tuner.trained(model), optimizer: optimizer, objective: NextToken(model), data: data.train,
             validation: data.validation, plan: plannedWithMemory, progress: progress, checkpoints: checkpoints,
             log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
@@ -159,13 +159,13 @@ public struct FineTuning {
     }
 
     private func withForecast(
-        _ plan: TrainingPlan, model: CausalLanguageModel, tuner: Tuner, data: TrainingSamples, dtype: DType
+        _ plan: TrainingPlan, model: any TextModel, tuner: Tuner, data: TrainingSamples, dtype: DType
     ) throws -> TrainingPlan {
         var plan = plan
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
             return MemoryForecast(
-                shape: model.shape, parameterCount: tuner.baseParameterCount, dtype: dtype,
+                shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
                 tokens: largest.tokens, targets: largest.targets, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
@@ -188,7 +188,7 @@ public struct FineTuning {
     }
 
     private func summary(
-        _ tuner: Tuner, _ model: CausalLanguageModel, _ data: TrainingSamples, _ progress: TrainingProgress
+        _ tuner: Tuner, _ model: any TextModel, _ data: TrainingSamples, _ progress: TrainingProgress
     ) -> JSONObject {
         [
             "model_parameter_info": .string(tuner.parameterInfo(model)),
@@ -196,7 +196,7 @@ public struct FineTuning {
             "val_dataset": data.validationStatistics.map(JSONValue.string) ?? .null,
             "last_model_checkpoint": progress.lastCheckpoint.map(JSONValue.string) ?? .null,
             "best_model_checkpoint": progress.best.map { .string($0.path) } ?? .null,
-            "best_metric": progress.best.map { .double($0.loss) } ?? .null,
+            "best_metric": progress.best.map { .double($0.metric) } ?? .null,
         ]
     }
 

@@ -17,7 +17,7 @@ struct Tuner {
     private let startingAdapter: String?
 
     /// Hangs the adapter on; no weights are needed.
-    init(_ settings: SFTSettings, model: CausalLanguageModel, sourceName: String) throws {
+    init(_ settings: SFTSettings, model: any TextModel, sourceName: String) throws {
         isFull = settings.tunerType == .full
         baseParameterCount = model.parameterCount
         guard settings.adapters.count <= 1 else {
@@ -37,12 +37,17 @@ struct Tuner {
             try startingAdapter.map { try LoRAFiles.configuration(in: $0) } ?? LoRAConfiguration(settings)
         configuration.dropout = settings.loraDropout
         configuration.baseModel = sourceName
-        attached = try configuration.attach(to: model)
+        if !model.modulesToSave.isEmpty {
+            // PEFT's lists for the task, whichever of the two names this model has.
+            configuration.taskType = "SEQ_CLS"
+            configuration.modulesToSave = ["classifier", "score"]
+        }
+        attached = try configuration.attach(to: model, heads: model.headNames)
     }
 
     /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
     func prepare(
-        _ model: CausalLanguageModel, settings: SFTSettings, device: Device, checkpoint: String?
+        _ model: any TextModel, settings: SFTSettings, device: Device, checkpoint: String?
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
         let dtype = settings.loraDType.flatMap { DType(rawValue: $0.rawValue) } ?? .float32
@@ -54,28 +59,36 @@ struct Tuner {
         try attached.setTrainable(true)
     }
 
-    func trained(_ model: CausalLanguageModel) -> [TrainedParameter] {
+    func trained(_ model: any TextModel) -> [TrainedParameter] {
         let slots = attached?.parameters ?? model.parameters()
         return slots.compactMap { name, slot in slot.tensor.map { TrainedParameter(name: name, tensor: $0) } }
     }
 
-    func trainedCount(_ model: CausalLanguageModel) -> Int {
+    func trainedCount(_ model: any TextModel) -> Int {
         attached?.parameters.reduce(0) { $0 + $1.slot.count } ?? model.parameterCount
     }
 
     /// The counts as ms-swift prints them.
     ///
     /// `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
-    func parameterInfo(_ model: CausalLanguageModel) -> String {
-        let all = isFull ? baseParameterCount : baseParameterCount + trainedCount(model)
+    func parameterInfo(_ model: any TextModel) -> String {
+        let all = baseParameterCount + (attached?.addedCount ?? 0)
         let trainable = trainedCount(model)
         func millions(_ count: Int) -> String { String(format: "%.4fM", Double(count) / 1e6) }
-        return "\(isFull ? model.architecture : "PeftModelForCausalLM"): \(millions(all)) Params "
+        return "\(attached.map(Self.peftClass) ?? model.architecture): \(millions(all)) Params "
             + "(\(millions(trainable)) Trainable [\(String(format: "%.4f", 100 * Double(trainable) / Double(max(all, 1))))%]), 0.0000M Buffers."
     }
 
+    private static func peftClass(_ attached: AttachedLoRA) -> String {
+        switch attached.configuration.taskType {
+        case "CAUSAL_LM": "PeftModelForCausalLM"
+        case "SEQ_CLS": "PeftModelForSequenceClassification"
+        default: "PeftModel"
+        }
+    }
+
     func contents(
-        _ model: CausalLanguageModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings
+        _ model: any TextModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings
     ) -> any CheckpointContents {
         if let attached {
             return AdapterContents(attached: attached, arguments: arguments, settings: settings)

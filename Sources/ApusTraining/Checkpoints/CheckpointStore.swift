@@ -80,7 +80,7 @@ package final class CheckpointStore {
     private func trainerState(_ progress: TrainingProgress, epoch: Double, history: [JSONObject]) -> JSONValue {
         [
             "best_global_step": progress.best.map { .int($0.step) } ?? .null,
-            "best_metric": progress.best.map { .double($0.loss) } ?? .null,
+            "best_metric": progress.best.map { .double($0.metric) } ?? .null,
             "best_model_checkpoint": progress.best.map { .string($0.path) } ?? .null,
             "epoch": .double(epoch), "global_step": .int(progress.step), "is_hyper_param_search": false,
             "is_local_process_zero": true, "is_world_process_zero": true,

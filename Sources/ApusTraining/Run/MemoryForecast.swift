@@ -19,7 +19,7 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
     package init(
-        shape: DecoderShape, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
+        shape: TransformerSizes, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
         targets: Int, adaptedRank: Int, checkpointsLayers: Bool, keepsMoments: Bool
     ) {
         weights = parameterCount * dtype.size

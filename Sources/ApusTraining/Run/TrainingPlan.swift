@@ -28,6 +28,8 @@ package struct TrainingPlan: Sendable {
     package var checkpointsLayers: Bool
     package var nanPolicy: NaNPolicy
     package var seed: UInt64
+    /// What the best checkpoint is chosen by, a metric of the evaluation without `eval_`.
+    package var bestMetric = "loss"
 
     package init(
         batches: BatchPlan, schedule: Schedule, maximumGradientNorm: Double = 1, evaluation: Recurrence = .never,

@@ -6,24 +6,33 @@ package struct TrainingProgress: Sendable, Equatable {
     package var step = 0
     /// Target tokens seen.
     package var targets = 0
-    /// The last evaluation's loss and the step it was made at.
-    package private(set) var lastEvaluation: (step: Int, loss: Double)?
-    /// The best checkpoint that was saved at an evaluation, and its loss.
-    package private(set) var best: (path: String, step: Int, loss: Double)?
+    /// What the best checkpoint is chosen by, at the last evaluation and the step it was made at.
+    package private(set) var lastEvaluation: (step: Int, metric: Double)?
+    /// The best checkpoint that was saved at an evaluation, and its metric.
+    package private(set) var best: (path: String, step: Int, metric: Double)?
     package private(set) var lastCheckpoint: String?
     /// Which way the best checkpoint is sought; `greater_is_better`.
     package var greaterIsBetter = false
 
     package init() {}
 
-    mutating func noteEvaluation(loss: Double) { lastEvaluation = (step, loss) }
+    /// - Throws: `TrainingError` when the evaluation measured no such metric.
+    mutating func noteEvaluation(_ metrics: [(String, Double)], best name: String) throws {
+        guard let value = metrics.first(where: { $0.0 == name })?.1 else {
+            throw TrainingError(
+                .other,
+                "--metric_for_best_model: the evaluation measures no \"\(name)\". Give one of "
+                    + metrics.map(\.0).joined(separator: ", ") + ".")
+        }
+        lastEvaluation = (step, value)
+    }
 
     mutating func noteSaved(_ path: String) {
         lastCheckpoint = path
-        if let lastEvaluation, lastEvaluation.step == step, lastEvaluation.loss.isFinite,
-            best.map({ greaterIsBetter ? lastEvaluation.loss > $0.loss : lastEvaluation.loss < $0.loss }) ?? true
+        if let lastEvaluation, lastEvaluation.step == step, lastEvaluation.metric.isFinite,
+            best.map({ greaterIsBetter ? lastEvaluation.metric > $0.metric : lastEvaluation.metric < $0.metric }) ?? true
         {
-            best = (path, step, lastEvaluation.loss)
+            best = (path, step, lastEvaluation.metric)
         }
     }
 
@@ -35,7 +44,7 @@ extension TrainingProgress {
     package var json: JSONValue {
         var object: JSONObject = ["step": .int(step), "targets": .int(targets)]
         if let best {
-            object["best"] = ["checkpoint": .string(best.path), "step": .int(best.step), "loss": .double(best.loss)]
+            object["best"] = ["checkpoint": .string(best.path), "step": .int(best.step), "metric": .double(best.metric)]
         }
         return .object(object)
     }
@@ -48,9 +57,9 @@ extension TrainingProgress {
         self.step = step
         self.targets = targets
         if let path = json["best"]?["checkpoint"]?.stringValue, let step = json["best"]?["step"]?.intValue,
-            let loss = json["best"]?["loss"]?.doubleValue
+            let metric = json["best"]?["metric"]?.doubleValue
         {
-            best = (path, step, loss)
+            best = (path, step, metric)
         }
     }
 }

@@ -1,4 +1,4 @@
-package import ApusDatasets
+import ApusDatasets
 package import ApusLanguageModel
 package import ApusOptimizers
 import ApusTorch
@@ -13,12 +13,12 @@ package final class TrainingRun {
         case stopped(signal: Int32)
     }
 
-    private let model: CausalLanguageModel
+    private let model: any TextModel
     private let trained: [TrainedParameter]
     private let optimizer: any Optimizer
     private let objective: any Objective
-    private let data: TokenizedDataset
-    private let validation: TokenizedDataset
+    private let data: any TrainingSource
+    private let validation: any TrainingSource
     private let checkpoints: CheckpointStore?
     private let log: RunLog
     private var plan: TrainingPlan
@@ -27,8 +27,8 @@ package final class TrainingRun {
     package private(set) var progress: TrainingProgress
 
     package init(
-        model: CausalLanguageModel, trained: [TrainedParameter], optimizer: any Optimizer,
-        objective: any Objective = NextToken(), data: TokenizedDataset, validation: TokenizedDataset,
+        model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, objective: any Objective,
+        data: any TrainingSource, validation: any TrainingSource,
         plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), checkpoints: CheckpointStore?, log: RunLog,
         placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
     ) {
@@ -61,14 +61,14 @@ package final class TrainingRun {
             var loss = 0.0
             var correct = 0.0
             for (index, samples) in batches.enumerated() {
-                let batch = data.batch(samples)
+                let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
+                let batch = data.batch(samples, draw: draw)
                 let context = try model.context(
-                    for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers,
-                    randomKey: streamKey(plan.seed, UInt64(step), UInt64(index)))
-                let part = try objective.loss(model, batch, context)
+                    for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
+                let part = try objective.loss(batch, context)
                 try (part.sum / Double(max(targets, 1))).backward()
                 loss += try part.sum.item() / Double(max(targets, 1))
-                correct += try part.correct.item()
+                correct += try part.correct?.item() ?? 0
             }
 
             let rate = plan.schedule.rate(at: step)
@@ -91,10 +91,8 @@ package final class TrainingRun {
             if plan.isTimeToLog(after: progress.step) {
                 try log.record(
                     step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-                    metrics: [
-                        ("loss", window.loss), ("grad_norm", norm), ("learning_rate", rate),
-                        ("token_acc", window.accuracy),
-                    ])
+                    metrics: [("loss", window.loss), ("grad_norm", norm), ("learning_rate", rate)]
+                        + (objective.accuracyName.map { [($0, window.accuracy)] } ?? []))
                 window = Window(speedOf: window)
             }
             if plan.isTime(for: plan.evaluation, after: progress.step) { try evaluate() }
@@ -107,35 +105,40 @@ package final class TrainingRun {
         return .finished
     }
 
-    /// The mean loss and the share of right tokens over the validation data.
+    /// The mean loss over the validation data, and what the objective measures beside it.
     private func evaluate() throws {
         guard !validation.isEmpty else { return }
         let started = ProcessInfo.processInfo.systemUptime
         var (sum, correct, targets) = (0.0, 0.0, 0)
+        var evaluation = objective.evaluation()
         let bar = log.console.startProgress("Val", total: validation.count)
         try withoutGradients {
             for start in stride(from: 0, to: validation.count, by: plan.evaluationBatchSize) {
                 let samples = Array(start..<min(start + plan.evaluationBatchSize, validation.count))
-                let batch = validation.batch(samples)
-                let part = try objective.loss(model, batch, model.context(for: batch))
+                let batch = validation.batch(samples, draw: nil)
+                let part = try objective.loss(batch, model.context(for: batch))
                 sum += try part.sum.item()
-                correct += try part.correct.item()
+                correct += try part.correct?.item() ?? 0
                 targets += part.targets
+                try evaluation.add(part, batch)
                 bar.update(to: samples.count + start)
             }
         }
         bar.finish()
         let seconds = ProcessInfo.processInfo.systemUptime - started
         let loss = sum / Double(max(targets, 1))
-        progress.noteEvaluation(loss: loss)
+        var metrics = [("loss", loss)]
+        if let name = objective.accuracyName { metrics.append((name, correct / Double(max(targets, 1)))) }
+        metrics += try evaluation.metrics()
+        try progress.noteEvaluation(metrics, best: plan.bestMetric)
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         try log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-            metrics: [
-                ("eval_loss", loss), ("eval_token_acc", correct / Double(max(targets, 1))), ("eval_runtime", seconds),
-                ("eval_samples_per_second", Double(validation.count) / seconds),
+            metrics: metrics.map { ("eval_" + $0.0, $0.1) } + [
+                ("eval_runtime", seconds), ("eval_samples_per_second", Double(validation.count) / seconds),
                 ("eval_steps_per_second", Double(passes) / seconds),
             ])
+        try evaluation.draw(to: log.imagesPath)
     }
 
     private func save() throws {

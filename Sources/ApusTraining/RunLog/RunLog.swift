@@ -46,7 +46,7 @@ package final class RunLog {
     private let options: Options
     private let clock: Clock
     private let fileSystem: any FileSystem
-    private let imagesPath: String
+    package let imagesPath: String
     private let rows: JSONLines
     private let tensorBoard: TensorBoardWriter?
     private let bar: ProgressBar

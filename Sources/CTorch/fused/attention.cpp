@@ -1,13 +1,12 @@
-// Attention inside each sequence of a flat batch: softmax(Q Kᵀ · scale) V, without padding and without masks.
+// Attention inside each sequence of a flat batch: softmax(Q Kᵀ · scale) V, without padding.
 // On the CPU a loop over the sequences around libtorch's flash kernel; on CUDA its variable-length flash kernel.
 // Fewer key/value heads than query heads are shared by consecutive query heads (GQA).
 // Gain: work and memory of a padded batch's padding (1.3 to 3 times on mixed lengths). Cost: this file.
 
 #include "../guard.h"
 
+#include "attention.h"
 #include "products.h"
-
-#include <torch/csrc/autograd/custom_function.h>
 
 namespace ctorch {
 
@@ -15,50 +14,22 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using Bounds = std::vector<int64_t>;
-
-/// [T, H, E] → [1, H, t, E], a view of one sequence.
-at::Tensor sequence(const at::Tensor &x, const Bounds &bounds, size_t i) {
-    return x.narrow(0, bounds[i], bounds[i + 1] - bounds[i]).transpose(0, 1).unsqueeze(0);
-}
-
-/// [1, K, t, E] → [1, K · groups, t, E]: each head `groups` times in a row.
-at::Tensor shared_heads(const at::Tensor &x, int64_t groups) {
-    if (groups == 1) return x;
-    auto shape = x.sizes();
-    return x.unsqueeze(2)
-        .expand({shape[0], shape[1], groups, shape[2], shape[3]})
-        .reshape({shape[0], shape[1] * groups, shape[2], shape[3]});
-}
-
-/// The gradient of `shared_heads`.
-at::Tensor summed_heads(const at::Tensor &x, int64_t groups) {
-    if (groups == 1) return x;
-    auto shape = x.sizes();
-    return x.reshape({shape[0], shape[1] / groups, groups, shape[2], shape[3]}).sum(2);
-}
-
-/// With fewer queries than keys (a cache), query i sees the keys up to `keys - queries + i`. A single query sees all.
-std::optional<at::Tensor> late_causal_mask(const at::Tensor &q, int64_t queries, int64_t keys) {
-    if (queries == keys || queries == 1) return std::nullopt;
-    auto open = at::ones({queries, keys}, q.options().dtype(at::kBool)).tril(keys - queries);
-    return at::zeros({queries, keys}, q.options()).masked_fill_(open.logical_not(), -INFINITY);
-}
 
 struct FlashCPU : torch::autograd::Function<FlashCPU> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries,
-        const Bounds &keys, bool causal, double scale) {
+        const Bounds &keys, bool causal, int64_t window, double scale) {
         int64_t groups = q.size(1) / k.size(1);
+        Sight sight{causal, window};
         auto out = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
         variable_list saved{q, k, v, out};
         auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
         for (size_t i = 0; i + 1 < queries.size(); ++i) {
             int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
-            auto mask = causal ? late_causal_mask(wide_q, t, s) : std::nullopt;
+            auto mask = sight.mask(wide_q, t, s);
             auto [y, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
                 sequence(wide_q, queries, i), shared_heads(sequence(wide_k, keys, i), groups),
-                shared_heads(sequence(wide_v, keys, i), groups), 0.0, causal && t == s, mask, scale);
+                shared_heads(sequence(wide_v, keys, i), groups), 0.0, sight.is_plain_causal(t, s), mask, scale);
             sequence(out, queries, i).copy_(y);
             saved.push_back(logsumexp);
         }
@@ -66,6 +37,7 @@ struct FlashCPU : torch::autograd::Function<FlashCPU> {
         context->saved_data["queries"] = queries;
         context->saved_data["keys"] = keys;
         context->saved_data["causal"] = causal;
+        context->saved_data["window"] = window;
         context->saved_data["scale"] = scale;
         return out;
     }
@@ -74,23 +46,23 @@ struct FlashCPU : torch::autograd::Function<FlashCPU> {
         auto saved = context->get_saved_variables();
         auto q = computable(saved[0]), k = computable(saved[1]), v = computable(saved[2]), out = computable(saved[3]);
         auto queries = context->saved_data["queries"].toIntVector(), keys = context->saved_data["keys"].toIntVector();
-        bool causal = context->saved_data["causal"].toBool();
+        Sight sight{context->saved_data["causal"].toBool(), context->saved_data["window"].toInt()};
         double scale = context->saved_data["scale"].toDouble();
         int64_t groups = q.size(1) / k.size(1);
         auto dy = computable(gradients[0].contiguous());
         auto dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
         for (size_t i = 0; i + 1 < queries.size(); ++i) {
             int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
-            auto mask = causal ? late_causal_mask(q, t, s) : std::nullopt;
+            auto mask = sight.mask(q, t, s);
             auto [a, b, c] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
                 sequence(dy, queries, i), sequence(q, queries, i), shared_heads(sequence(k, keys, i), groups),
                 shared_heads(sequence(v, keys, i), groups), sequence(out, queries, i), saved[4 + i], 0.0,
-                causal && t == s, mask, scale);
+                sight.is_plain_causal(t, s), mask, scale);
             sequence(dq, queries, i).copy_(a);
             sequence(dk, keys, i).copy_(summed_heads(b, groups));
             sequence(dv, keys, i).copy_(summed_heads(c, groups));
         }
-        return {dq, dk, dv, {}, {}, {}, {}};
+        return {dq, dk, dv, {}, {}, {}, {}, {}};
     }
 };
 
@@ -101,16 +73,23 @@ int64_t longest(const Bounds &bounds) {
 }
 
 struct FlashCUDA : torch::autograd::Function<FlashCUDA> {
+    /// The kernel counts the keys before the query's own.
+    static std::optional<int64_t> limit(int64_t window) {
+        return window > 0 ? std::optional(window - 1) : std::nullopt;
+    }
+
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries,
-        const Bounds &keys, bool causal, double scale) {
+        const Bounds &keys, bool causal, int64_t window, double scale) {
         auto on_device = [&](const Bounds &bounds) { return at::tensor(bounds, at::kInt).to(q.device()); };
         auto query_bounds = on_device(queries), key_bounds = on_device(keys);
         auto [out, logsumexp, seed, unused, debug] = at::_flash_attention_forward(
-            q, k, v, query_bounds, key_bounds, longest(queries), longest(keys), 0.0, causal, false, scale);
+            q, k, v, query_bounds, key_bounds, longest(queries), longest(keys), 0.0, causal, false, scale,
+            limit(window));
         context->save_for_backward({q, k, v, out, logsumexp, query_bounds, key_bounds, seed, unused});
         context->saved_data["longest"] = Bounds{longest(queries), longest(keys)};
         context->saved_data["causal"] = causal;
+        context->saved_data["window"] = window;
         context->saved_data["scale"] = scale;
         return out;
     }
@@ -120,23 +99,24 @@ struct FlashCUDA : torch::autograd::Function<FlashCUDA> {
         auto lengths = context->saved_data["longest"].toIntVector();
         auto [dq, dk, dv] = at::_flash_attention_backward(
             gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], s[5], s[6], lengths[0], lengths[1], 0.0,
-            context->saved_data["causal"].toBool(), s[7], s[8], context->saved_data["scale"].toDouble());
-        return {dq, dk, dv, {}, {}, {}, {}};
+            context->saved_data["causal"].toBool(), s[7], s[8], context->saved_data["scale"].toDouble(),
+            limit(context->saved_data["window"].toInt()));
+        return {dq, dk, dv, {}, {}, {}, {}, {}};
     }
 };
 
 /// Ordinary operations, for devices and types without a flash kernel.
 at::Tensor looped(
     const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries, const Bounds &keys,
-    bool causal, double scale) {
+    Sight sight, double scale) {
     int64_t groups = q.size(1) / k.size(1);
     std::vector<at::Tensor> parts;
     for (size_t i = 0; i + 1 < queries.size(); ++i) {
         int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
         auto y = at::scaled_dot_product_attention(
             sequence(q, queries, i), shared_heads(sequence(k, keys, i), groups),
-            shared_heads(sequence(v, keys, i), groups), causal ? late_causal_mask(q, t, s) : std::nullopt, 0.0,
-            causal && t == s, scale);
+            shared_heads(sequence(v, keys, i), groups), sight.mask(q, t, s), 0.0,
+            sight.is_plain_causal(t, s), scale);
         parts.push_back(y.squeeze(0).transpose(0, 1));
     }
     return at::cat(parts, 0);
@@ -148,7 +128,7 @@ at::Tensor looped(
 
 ct_tensor ct_attention(
     ct_tensor q_, ct_tensor k_, ct_tensor v_, const int32_t *query_bounds, const int32_t *key_bounds, int count,
-    bool causal, double scale) {
+    bool causal, int64_t window, double scale, double dropout, uint64_t key) {
     using namespace ctorch;
     return guarded([&] {
         const auto &q = ref(q_), &k = ref(k_), &v = ref(v_);
@@ -163,9 +143,12 @@ ct_tensor ct_attention(
                 keys.back() == k.size(0) && std::is_sorted(queries.begin(), queries.end()) &&
                 std::is_sorted(keys.begin(), keys.end()),
             "attention: the boundaries do not cover ", q.size(0), " queries and ", k.size(0), " keys");
-        if (q.is_cpu()) return own(FlashCPU::apply(q, k, v, queries, keys, causal, scale));
+        if (dropout > 0) {
+            return own(attention_with_dropout(q, k, v, queries, keys, {causal, window}, scale, dropout, key));
+        }
+        if (q.is_cpu()) return own(FlashCPU::apply(q, k, v, queries, keys, causal, window, scale));
         bool is_short = q.scalar_type() == at::kHalf || q.scalar_type() == at::kBFloat16;
-        if (q.is_cuda() && is_short) return own(FlashCUDA::apply(q, k, v, queries, keys, causal, scale));
-        return own(looped(q, k, v, queries, keys, causal, scale));
+        if (q.is_cuda() && is_short) return own(FlashCUDA::apply(q, k, v, queries, keys, causal, window, scale));
+        return own(looped(q, k, v, queries, keys, {causal, window}, scale));
     });
 }

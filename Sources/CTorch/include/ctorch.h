@@ -139,10 +139,17 @@ ct_tensor ct_lora_linear(
     ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor a, ct_tensor b, double scale, double probability,
     uint64_t key);
 /// Causal or full attention inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E].
-/// Query boundaries and key boundaries are offsets, count + 1 of each.
+/// Query boundaries and key boundaries are offsets, count + 1 of each. A query sees at most the last `window` keys up to
+/// its own (0: all of them). `dropout` drops probabilities by chance, by the mask of `key`.
 ct_tensor ct_attention(
     ct_tensor q, ct_tensor k, ct_tensor v, const int32_t *query_bounds, const int32_t *key_bounds, int count,
-    bool causal, double scale);
+    bool causal, int64_t window, double scale, double dropout, uint64_t key);
+/// (x - mean) / √(variance + ε) · weight + bias over the last axis.
+ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon);
+/// x Φ(x), or its approximation by tanh.
+ct_tensor ct_gelu(ct_tensor x, bool approximates);
+/// Σ over all elements of log(1 + eˣ) - x · target.
+ct_tensor ct_binary_cross_entropy_sum(ct_tensor logits, ct_tensor targets);
 ct_tensor ct_rms_norm(ct_tensor x, ct_tensor weight, double epsilon);
 /// silu(gate) · up
 ct_tensor ct_swiglu(ct_tensor gate, ct_tensor up);

@@ -1,0 +1,153 @@
+package import ApusTorch
+
+// T tokens, D width, H heads, E head size, F feed-forward width, S sequences.
+
+/// The sizes of an encoder of the BERT family.
+package struct EncoderShape: Sendable, Equatable {
+    package var sizes: TransformerSizes
+    package var positions: Int
+    package var segments: Int
+    package var normEpsilon: Double
+    package var activation = Activation.gelu
+    package var hiddenDropout = 0.1
+    package var attentionDropout = 0.1
+    package var initializer: Initializer = .normal(deviation: 0.02)
+    /// The position of a sequence's first token; RoBERTa counts from its padding id + 1.
+    package var firstPosition = 0
+
+    package init(sizes: TransformerSizes, positions: Int, segments: Int, normEpsilon: Double) {
+        self.sizes = sizes
+        self.positions = positions
+        self.segments = segments
+        self.normEpsilon = normEpsilon
+    }
+}
+
+/// Words, positions and segments, summed and normed: ids [T] → [T, D].
+package final class EncoderEmbeddings: Module {
+    @Child("word_embeddings") package var words: Embedding
+    @Child("position_embeddings") var positions: Embedding
+    @Child("token_type_embeddings") var segments: Embedding
+    @Child("LayerNorm") var norm: LayerNorm
+
+    private let dropout: Double
+
+    init(_ shape: EncoderShape) {
+        dropout = shape.hiddenDropout
+        super.init()
+        words = Embedding(shape.sizes.vocabulary, shape.sizes.width, initializer: shape.initializer)
+        positions = Embedding(shape.positions, shape.sizes.width, initializer: shape.initializer)
+        segments = Embedding(shape.segments, shape.sizes.width, initializer: shape.initializer)
+        norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
+    }
+
+    func callAsFunction(
+        _ ids: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
+    ) throws -> Tensor {
+        let sum = try words(ids) + self.segments(segments) + self.positions(positions)  // [T, D]
+        return try context.dropped(norm(sum), dropout, .embedding)
+    }
+}
+
+/// Attention in which every token sees every other of its sequence.
+package final class EncoderAttention: Module {
+    @Child("self.query") var query: Linear
+    @Child("self.key") var key: Linear
+    @Child("self.value") var value: Linear
+    @Child("output.dense") var output: Linear
+    @Child("output.LayerNorm") var norm: LayerNorm
+
+    private let shape: EncoderShape
+    private let layer: Int
+
+    init(_ shape: EncoderShape, layer: Int) {
+        self.shape = shape
+        self.layer = layer
+        super.init()
+        let width = shape.sizes.width
+        query = Linear(width, width, initializer: shape.initializer)
+        key = Linear(width, width, initializer: shape.initializer)
+        value = Linear(width, width, initializer: shape.initializer)
+        output = Linear(width, width, initializer: shape.initializer)
+        norm = LayerNorm(width, epsilon: shape.normEpsilon)
+    }
+
+    func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let size = shape.sizes.headSize
+        func heads(_ y: Tensor) throws -> Tensor { try y.reshaped([-1, shape.sizes.heads, size]) }
+
+        let mixed = try context.attend(
+            heads(query(x, context)), heads(key(x, context)), heads(value(x, context)), layer: layer,
+            scale: 1 / Double(size).squareRoot(), dropout: shape.attentionDropout)  // [T, H, E]
+        let y = try output(mixed.reshaped([-1, shape.sizes.width]), context)  // [T, D]
+        return try norm(context.dropped(y, shape.hiddenDropout, .attentionOutput, layer: layer) + x)
+    }
+}
+
+/// Attention and a feed-forward part, each followed by a residual and a norm.
+package final class EncoderLayer: Module {
+    @Child("attention") var attention: EncoderAttention
+    @Child("intermediate.dense") var up: Linear
+    @Child("output.dense") var down: Linear
+    @Child("output.LayerNorm") var norm: LayerNorm
+
+    private let shape: EncoderShape
+    private let layer: Int
+
+    init(_ shape: EncoderShape, layer: Int) {
+        self.shape = shape
+        self.layer = layer
+        super.init()
+        let (width, hidden) = (shape.sizes.width, shape.sizes.hidden)
+        attention = EncoderAttention(shape, layer: layer)
+        up = Linear(width, hidden, initializer: shape.initializer)
+        down = Linear(hidden, width, initializer: shape.initializer)
+        norm = LayerNorm(width, epsilon: shape.normEpsilon)
+    }
+
+    func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let h = try attention(x, context)  // [T, D]
+        let y = try down(shape.activation(up(h, context)), context)  // [T, D]
+        return try norm(context.dropped(y, shape.hiddenDropout, .feedForwardOutput, layer: layer) + h)
+    }
+}
+
+/// `tanh(W h + b)` of each sequence's first token.
+package final class EncoderPooler: Module {
+    @Child("dense") var dense: Linear
+
+    init(_ shape: EncoderShape) {
+        super.init()
+        dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
+    }
+
+    package func callAsFunction(_ first: Tensor, _ context: ForwardContext) throws -> Tensor {
+        try tanh(dense(first, context))  // [S, D]
+    }
+}
+
+/// Embeddings and layers of the BERT family: ids [T] → [T, D].
+///
+/// Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>.
+package final class Encoder: Module {
+    @Child("embeddings") package var embeddings: EncoderEmbeddings
+    @Child("encoder.layer") var layers: [EncoderLayer]
+    @Child("pooler") package var pooler: EncoderPooler?
+
+    package init(_ shape: EncoderShape, pools: Bool) {
+        super.init()
+        embeddings = EncoderEmbeddings(shape)
+        layers = (0..<shape.sizes.layers).map { EncoderLayer(shape, layer: $0) }
+        pooler = pools ? EncoderPooler(shape) : nil
+    }
+
+    package func callAsFunction(
+        _ ids: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
+    ) throws -> Tensor {
+        var x = try embeddings(ids, positions: positions, segments: segments, context)  // [T, D]
+        for layer in layers {
+            x = try context.layer(x) { try layer($0, context) }
+        }
+        return x
+    }
+}
