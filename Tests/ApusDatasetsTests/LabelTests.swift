@@ -37,6 +37,7 @@ struct LabelTests {
         (#"{"text": "a", "label": 1}"#, LabelledRow.Content.text("a")),
         (#"{"Query": "a", "Score": 1}"#, .text("a")),
         (#"{"sentence": "a", "text": "b", "label": 1}"#, .text("b")),
+        (#"{"text": "a", "system": "", "label": 1}"#, .text("a")),
         (#"{"sentence1": "a", "sentence2": "b", "score": 1}"#, .pair("a", "b")),
         (##"{"Quality": "1", "#1 ID": "2", "#2 ID": "3", "#1 String": "a", "#2 String": "b"}"##, .pair("a", "b")),
         (#"{"premise": "a", "hypothesis": "b", "label": 1}"#, .pair("a", "b")),

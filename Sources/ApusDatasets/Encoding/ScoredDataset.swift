@@ -19,7 +19,7 @@ package struct ScoredDataset: Sendable {
     }
 
     private var ids: [Int32] = []
-    /// As many as ids where the samples have segments; else none. Segments are small: 0 and 1, rarely more.
+    /// As many as ids where the samples have segments, else none; a byte each, for they are 0 and 1, rarely more.
     private var segments: [UInt8] = []
     private var offsets = [0]
     /// The targets of the stored sequences: values end to end, or classes.

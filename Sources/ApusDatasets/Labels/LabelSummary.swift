@@ -53,7 +53,7 @@ struct LabelSummary: Sendable {
             lengths.insert(values.count)
         case .numbers(let values):
             kind = .numbers
-            values.forEach { add($0) }
+            for value in values { add(value) }
             lengths.insert(values.count)
         case .names(let list):
             kind = .names

@@ -10,6 +10,8 @@ struct TableLayout: Sendable, Equatable {
 
     private(set) var names: [String]
     private(set) var width: Width
+    /// Whether fields beyond the names are called by their position; else they are left out.
+    private let isPositional: Bool
     /// Whether the first row holds the names.
     let hasHeader: Bool
 
@@ -17,7 +19,7 @@ struct TableLayout: Sendable, Equatable {
     static let sampleCount = 10
 
     /// Names the columns: by the first row when that is a header; else by the shape of a well-known data set; else by
-    /// position, "0", "1" …
+    /// position, counted from "0".
     ///
     /// - Parameters:
     ///   - sample: The first rows.
@@ -28,6 +30,7 @@ struct TableLayout: Sendable, Equatable {
         let positions = columns.compactMap { Int($0) }
         if Self.isHeader(first, mapped: columns) {
             hasHeader = true
+            isPositional = false
             width = .exactly
             names = first.enumerated().map { index, cell in
                 let name = cell.trimmed
@@ -42,11 +45,13 @@ struct TableLayout: Sendable, Equatable {
         hasHeader = false
         if positions.isEmpty, let shape = Self.shape(of: sample) {
             (names, width) = shape
+            isPositional = false
         } else {
             let needed = (positions.max() ?? -1) + 1
             // Only what is mapped has to be there: rows of one file may have more columns than others.
             names = (0..<min(needed, 1 << 16)).map(String.init)
             width = .atLeast
+            isPositional = true
         }
     }
 
@@ -59,7 +64,6 @@ struct TableLayout: Sendable, Equatable {
             throw RowRejection("more fields than columns", "\(fields.count) instead of \(names.count)")
         }
         var object = JSONObject()
-        let isPositional = !hasHeader && names == names.indices.map(String.init)
         for (index, field) in fields.enumerated() {
             guard index < names.count || isPositional else { break }
             object[index < names.count ? names[index] : "\(index)"] = .string(field)
