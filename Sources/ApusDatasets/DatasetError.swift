@@ -12,4 +12,9 @@ package struct DatasetError: Error, CustomStringConvertible, Equatable, Sendable
     init(strictly rejection: RowRejection, at place: String) {
         self.init("\(place): \(rejection). Correct the row, or leave out --strict to go on without such rows.")
     }
+
+    /// A row that no run should pass over.
+    init(_ fault: RowFault, at place: String) {
+        self.init("\(place): \(fault)")
+    }
 }

@@ -112,7 +112,8 @@ struct LoadingTests {
         let error = #expect(throws: DatasetError.self) { try DatasetLoader().load([path]) }
         #expect(
             error?.description.hasPrefix(
-                "\(path): no row can be used:\n  1  no messages  first: \(path):1: the row has columns a\nGive ") == true)
+                "\(path): no row can be used:\n  1  no messages  first: \(path):1: the row has columns a\nGive ")
+                == true)
     }
 
     @Test func tokensAreTheSameWithAnyNumberOfThreads() throws {

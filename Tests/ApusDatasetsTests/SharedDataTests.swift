@@ -109,4 +109,50 @@ struct SharedDataTests {
         #expect(
             report.trainedTokenCount == dataset.indices.reduce(0) { $0 + dataset.sample($1).isTrained.count { $0 } })
     }
+
+    @Test(arguments: [
+        ("stsb/sts-train.csv:reg", 5749, ProblemType.regression, 1), ("stsb/sts-dev.csv", 1500, .regression, 1),
+        ("sst2/train.tsv", 6920, .singleLabel, 2), ("sst2/dev.tsv", 872, .singleLabel, 2),
+        ("sst2/test.tsv", 1821, .singleLabel, 2), ("mrpc/msr_paraphrase_train.txt", 4076, .singleLabel, 2),
+        ("mrpc/msr_paraphrase_test.txt", 1725, .singleLabel, 2), ("cola/in_domain_train.tsv", 8551, .singleLabel, 2),
+        ("cola/in_domain_dev.tsv", 527, .singleLabel, 2), ("cola/out_of_domain_dev.tsv", 516, .singleLabel, 2),
+        ("lcqmc/LCQMC.valid.data", 8802, .singleLabel, 2),
+    ])
+    func tablesAreReadWhole(_ name: String, _ count: Int, _ problem: ProblemType, _ outputs: Int) throws {
+        let path = try #require(sharedFixtures("data/\(name)")).path
+        var loader = DatasetLoader()
+        loader.shufflesTraining = false
+        loader.isStrict = true
+        loader.threads = 2
+        let train = try loader.load([path], as: LabelledRecognizer()).train
+        #expect(train.count == count)
+        let scheme = try LabelScheme(inferredFrom: train, threads: 2)
+        #expect(scheme.problemType == problem)
+        #expect(scheme.labelCount == outputs)
+        #expect(try train.tokenized(scheme: scheme, threads: 2, encode: byteLabelEncoding).dataset.count == count)
+    }
+
+    @Test func theSTSBenchmarkIsWhatItSays() throws {
+        let path = try #require(sharedFixtures("data/stsb/sts-train.csv")).path
+        var loader = DatasetLoader()
+        loader.shufflesTraining = false
+        var options = LabelledRecognizer.Options()
+        let known = try loader.load([path], as: LabelledRecognizer(options)).train
+        options.columns = ["5": "sentence1", "6": "sentence2", "4": "score"]
+        let mapped = try loader.load([path], as: LabelledRecognizer(options)).train
+        #expect(mapped.count == 5749)
+        let scheme = try LabelScheme(problemType: .regression, labelCount: 1)
+        // Taken apart by hand.
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        for (index, line) in lines.enumerated() {
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            let row = try known.recognized(at: index)
+            #expect(row.content == .pair(fields[5], fields[6]))
+            let score = try #require(Double(fields[4]))
+            let target = try #require(try row.label.map { try scheme.target(of: $0) })
+            #expect(target == .values([Float(score)]))
+            let other = try mapped.recognized(at: index)
+            #expect(other.content == row.content && other.label == row.label)
+        }
+    }
 }

@@ -33,7 +33,7 @@ package struct TokenizedDataset: Sendable {
         for (number, sample) in samples.enumerated() {
             var isTrained = sample.isTrained
             if !isTrained.isEmpty { isTrained[0] = false }
-            appendSample(sequence: appendSequence(sample.ids[...], isTrained: isTrained[...]), conversation: number)
+            appendSample(sequence: appendSequence(sample.ids[...], isTrained: isTrained[...]), row: number)
         }
     }
 
@@ -64,11 +64,6 @@ package struct TokenizedDataset: Sendable {
         trainedBits[position >> 6] >> UInt64(position & 63) & 1 == 1
     }
 
-    mutating func reserveCapacity(tokens: Int) {
-        ids.reserveCapacity(tokens)
-        trainedBits.reserveCapacity(tokens / 64 + 1)
-    }
-
     /// Stores a sequence and returns its number, for `appendSample`.
     mutating func appendSequence(_ newIDs: ArraySlice<Int32>, isTrained: ArraySlice<Bool>) -> Int32 {
         for (position, trained) in zip(ids.count..., isTrained) {
@@ -79,9 +74,24 @@ package struct TokenizedDataset: Sendable {
         offsets.append(ids.count)
         return Int32(offsets.count - 2)
     }
+}
 
-    mutating func appendSample(sequence: Int32, conversation: Int) {
+extension TokenizedDataset: SampleStore {
+    var tokenCount: Int { ids.count }
+
+    mutating func reserveCapacity(for parts: [TokenizedDataset]) {
+        let count = parts.reduce(0) { $0 + $1.tokenCount }
+        ids.reserveCapacity(count)
+        trainedBits.reserveCapacity(count / 64 + 1)
+    }
+
+    mutating func appendSequence(_ number: Int, of part: TokenizedDataset) -> Int32 {
+        let range = part.offsets[number]..<part.offsets[number + 1]
+        return appendSequence(part.ids[range], isTrained: range.map(part.isTrained)[...])
+    }
+
+    mutating func appendSample(sequence: Int32, row: Int) {
         sequences.append(sequence)
-        conversations.append(Int32(conversation))
+        conversations.append(Int32(row))
     }
 }

@@ -9,11 +9,21 @@ struct RowFile: Sendable {
     let path: String
     private let bytes: Data
     private let ranges: [Range<Int>]
+    /// `nil` for JSON.
+    private let table: Table?
 
-    /// Opens a `.jsonl` or `.json` file and finds its rows.
+    /// How the rows of a table are read.
+    private struct Table {
+        let scanner: TableScanner
+        let layout: TableLayout
+    }
+
+    /// Opens a file and finds its rows.
     ///
+    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them holds
+    ///   the names of the columns.
     /// - Throws: `DatasetError` naming the file, and the line where one is at fault.
-    init(path: String) throws {
+    init(path: String, columns: Set<String> = []) throws {
         self.path = path
         let format = try DataFileFormat(path: path)
         do {
@@ -25,25 +35,53 @@ struct RowFile: Sendable {
             throw DatasetError("\(path): is UTF-16; save it as UTF-8")
         }
         do {
-            ranges = try bytes.withUnsafeBytes { bytes in
+            (ranges, table) = try bytes.withUnsafeBytes { bytes in
+                if let separator = try format.separator(of: bytes, path: path) {
+                    return try Self.table(bytes, TableScanner(separator: separator), columns: columns, path: path)
+                }
                 var scanner = JSONRowScanner(bytes: bytes)
-                return try format == .jsonLines ? scanner.lines() : scanner.rows()
+                return (try format == .jsonLines ? scanner.lines() : scanner.rows(), nil)
             }
         } catch let fault as JSONRowScanner.Fault {
             throw DatasetError("\(path):\(Self.line(of: fault.offset, in: bytes)): \(fault.message)")
         }
-        if ranges.isEmpty { throw DatasetError("\(path): has no rows; give one JSON object per row") }
+        if ranges.isEmpty {
+            throw DatasetError(
+                "\(path): has no rows" + (table == nil ? "; give one JSON object per row" : ""))
+        }
+    }
+
+    private static func table(
+        _ bytes: UnsafeRawBufferPointer, _ scanner: TableScanner, columns: Set<String>, path: String
+    ) throws -> ([Range<Int>], Table?) {
+        var ranges = try scanner.rows(of: bytes)
+        // A faulty row says so when it is read; what the table is, the others tell.
+        let sample = ranges.prefix(TableLayout.sampleCount).compactMap {
+            try? scanner.fields(of: UnsafeRawBufferPointer(rebasing: bytes[$0]))
+        }
+        do {
+            let layout = try TableLayout(sample: sample, columns: columns)
+            if layout.hasHeader, !ranges.isEmpty { ranges.removeFirst() }
+            return (ranges, Table(scanner: scanner, layout: layout))
+        } catch let error as DatasetError {
+            throw DatasetError("\(path):1: \(error)")
+        }
     }
 
     var count: Int { ranges.count }
 
-    /// The row as JSON.
+    /// The row as JSON; every value of a table's row is a text.
     ///
-    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON.
+    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON; `RowRejection` for a row of a
+    ///   table with too few fields.
     func value(at row: Int) throws -> JSONValue {
         try bytes.withUnsafeBytes { bytes in
+            let bytes = UnsafeRawBufferPointer(rebasing: bytes[ranges[row]])
             do {
-                return try JSONValue(parsing: UnsafeRawBufferPointer(rebasing: bytes[ranges[row]]))
+                guard let table else { return try JSONValue(parsing: bytes) }
+                return .object(try table.layout.object(table.scanner.fields(of: bytes)))
+            } catch let error as DatasetError {
+                throw DatasetError("\(place(of: row)): \(error)")
             } catch let error as JSONError {
                 let line = lineNumber(of: row) + error.line - 1
                 throw DatasetError("\(path):\(line): not valid JSON at column \(error.column): \(error.message)")
@@ -60,39 +98,6 @@ struct RowFile: Sendable {
     private static func line(of offset: Int, in bytes: Data) -> Int {
         bytes.withUnsafeBytes { bytes in
             bytes[..<min(offset, bytes.count)].reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
-        }
-    }
-}
-
-/// The formats of data files that Apus reads.
-enum DataFileFormat: Equatable {
-    case jsonLines
-    case json
-
-    /// - Throws: `DatasetError` for what is not a file, and for other formats by name.
-    init(path: String) throws {
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            let looksLikeFile =
-                path.hasPrefix("/") || path.hasPrefix(".") || path.hasPrefix("~")
-                || ["jsonl", "json", "csv", "tsv", "txt", "parquet", "arrow"]
-                    .contains(URL(filePath: path).pathExtension.lowercased())
-            throw DatasetError(
-                looksLikeFile
-                    ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath))"
-                    : "\(path): not a file; download the data set first and give the path of its .jsonl or .json file")
-        }
-        if isDirectory.boolValue {
-            throw DatasetError("\(path): is a folder, not a file; give the path of a .jsonl or .json file in it")
-        }
-        let type = URL(filePath: path).pathExtension.lowercased()
-        switch type {
-        case "jsonl", "ndjson": self = .jsonLines
-        case "json": self = .json
-        default:
-            throw DatasetError(
-                "\(path): \(type.isEmpty ? "a file without an extension" : ".\(type) files") cannot be read yet; "
-                    + "convert it to .jsonl (one JSON object per line) or .json (an array of objects)")
         }
     }
 }

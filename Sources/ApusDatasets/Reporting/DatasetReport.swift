@@ -34,32 +34,43 @@ package struct DatasetReport: Sendable, Equatable {
     }
 }
 
-/// What became of the conversations of one data set when they were encoded.
+/// What became of the rows of one data set when they were encoded.
 package struct EncodingReport: Sendable, Equatable {
     package let dropped: RowTally
     /// `nil` when nothing is left.
     package let lengths: LengthStatistics?
     package let tokenCount: Int
-    package let trainedTokenCount: Int
+    /// `nil` where not tokens are learned, but what a whole sample is worth.
+    package let trainedTokenCount: Int?
 
     init(dataset: TokenizedDataset, dropped: RowTally) {
-        self.dropped = dropped
-        lengths = LengthStatistics(dataset.indices.lazy.map(dataset.length))
-        tokenCount = dataset.indices.reduce(0) { $0 + dataset.length(of: $1) }
-        trainedTokenCount = dataset.indices.reduce(0) { $0 + dataset.trainedCount(of: $1) }
+        self.init(
+            lengths: dataset.indices.map(dataset.length),
+            trainedTokenCount: dataset.indices.reduce(0) { $0 + dataset.trainedCount(of: $1) }, dropped: dropped)
     }
 
-    /// Between 0 and 1.
-    package var trainedShare: Double { tokenCount == 0 ? 0 : Double(trainedTokenCount) / Double(tokenCount) }
+    /// - Parameter lengths: The tokens of each sample.
+    init(lengths: [Int], trainedTokenCount: Int? = nil, dropped: RowTally) {
+        self.dropped = dropped
+        self.lengths = LengthStatistics(lengths)
+        tokenCount = lengths.reduce(0, +)
+        self.trainedTokenCount = trainedTokenCount
+    }
+
+    /// Between 0 and 1; `nil` where no tokens are learned.
+    package var trainedShare: Double? {
+        trainedTokenCount.map { tokenCount == 0 ? 0 : Double($0) / Double(tokenCount) }
+    }
 
     /// The report for the terminal, with no line break at its end.
     package var text: String {
         var lines: [String] = []
         if let lengths { lines.append("Dataset Token Length: \(lengths)") }
-        lines.append(
-            String(
-                format: "tokens: %d, of which trained: %d (%.1f %%)", tokenCount, trainedTokenCount, 100 * trainedShare)
-        )
+        var line = "tokens: \(tokenCount)"
+        if let trainedTokenCount, let trainedShare {
+            line += String(format: ", of which trained: %d (%.1f %%)", trainedTokenCount, 100 * trainedShare)
+        }
+        lines.append(line)
         if !dropped.isEmpty { lines += ["samples dropped:", dropped.lines(indent: 2)] }
         return lines.joined(separator: "\n")
     }

@@ -1,4 +1,4 @@
-import ApusJSON
+package import ApusJSON
 import ApusText
 
 /// Turns rows of the formats that ms-swift knows into conversations.
@@ -6,7 +6,7 @@ import ApusText
 /// Each row is looked at by itself, so that files which mix formats work. In this order: a column of messages
 /// (`messages`, `conversation`, `conversations`); `instruction` beside `input` (alpaca); else query, response, history
 /// and system under their many names. A response without a query is plain text.
-package struct ConversationRecognizer: Sendable {
+package struct ConversationRecognizer: RowRecognizer {
     package struct Options: Sendable {
         /// `--columns`: new column name by old name.
         package var columns: [String: String] = [:]
@@ -24,24 +24,25 @@ package struct ConversationRecognizer: Sendable {
         package init() {}
     }
 
-    struct Result {
-        var conversation: Conversation
-        /// What the user should hear of although the row is used; the same words for every row.
-        var notes: [String]
-    }
+    package typealias Row = Conversation
+    package typealias Result = RecognizedRow<Conversation>
+
+    package static let advice =
+        "Give rows with \"messages\", or with \"query\" and \"response\"; "
+        + "--columns '{\"yours\": \"query\"}' renames columns."
 
     private let options: Options
-    let mapping: ColumnMapping
+    package let mapping: ColumnMapping
     private let placeholders: SelfCognition
 
-    init(_ options: Options) throws {
+    package init(_ options: Options) throws {
         self.options = options
         mapping = ColumnMapping(options.columns)
         placeholders = try SelfCognition(names: options.modelName, authors: options.modelAuthor)
     }
 
     /// - Throws: `RowRejection` when the row cannot be used.
-    func recognize(_ value: JSONValue) throws -> Result {
+    package func recognize(_ value: JSONValue) throws -> Result {
         guard let object = value.objectValue else {
             throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
         }
@@ -62,8 +63,7 @@ package struct ConversationRecognizer: Sendable {
         let isChinese = (reader.row["tag"]?.stringValue).map { $0 == "zh" }
         notes += placeholders.fill(&messages, isChinese: isChinese)
         if messages.contains(where: { $0.role == "assistant" && $0.hasNothing }) { notes.append("an empty answer") }
-        return Result(
-            conversation: Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes)
+        return Result(Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes)
     }
 
     /// The messages of query, response, history and system columns, and of alpaca's.
@@ -80,7 +80,8 @@ package struct ConversationRecognizer: Sendable {
         let response = try answer ?? reader.take(.response, isRequired: options.requiresAnswer)
         var messages: [Message] = []
         if let system = try reader.takeText(.system) { messages.append(Message(role: "system", content: system)) }
-        if let history = try reader.take(.history) {
+        // In tables an empty cell is what null is in JSON.
+        if let history = try reader.take(.history), history.stringValue != "" {
             for turn in try LooseJSON.list(history, column: "history") {
                 guard let pair = turn.arrayValue, pair.count == 2 else {
                     throw RowRejection("history is not a list of [query, response] pairs", turn.excerpt)
@@ -106,30 +107,6 @@ package struct ConversationRecognizer: Sendable {
     }
 }
 
-/// A row whose columns are taken out one by one; what is left over stays with the conversation.
-private struct RowReader {
-    var row: JSONObject
-    let usesAliases: Bool
-
-    mutating func take(_ columns: RowColumns, isRequired: Bool = true) throws -> JSONValue? {
-        guard let name = try columns.column(in: row, usingAliases: usesAliases, isRequired: isRequired) else {
-            return nil
-        }
-        let value = row[name]
-        // Rewards compare with the solution, so it stays readable under its own name.
-        if name != "solution" { row[name] = nil }
-        return value
-    }
-
-    mutating func takeText(_ columns: RowColumns) throws -> String? {
-        try take(columns)?.textOrNil(columns.canonical)
-    }
-
-    func refuseMedia() throws {
-        for (key, value) in row where RowColumns.media.names.contains(key.lowercased()) {
-            guard value.isNull || value.arrayValue?.isEmpty == true || value.stringValue?.isEmpty == true else {
-                throw RowRejection("images, video and audio are not supported yet", "the column \"\(key)\"")
-            }
-        }
-    }
+extension RecognizedRow where Row == Conversation {
+    package var conversation: Conversation { row }
 }

@@ -18,6 +18,42 @@ struct RowColumns: Sendable {
     static let tools = RowColumns(names: ["tools"])
     /// The names that show an object to be a row.
     static let conversational = Set(messages.names + query.names + response.names)
+    // Of rows with labels.
+    static let firstText = RowColumns(names: [
+        "sentence1", "text1", "sentence_1", "text_1", "question1", "premise", "anchor", "sentence_a", "text_a",
+        "#1 string",
+    ])
+    static let secondText = RowColumns(names: [
+        "sentence2", "text2", "sentence_2", "text_2", "question2", "hypothesis", "positive", "sentence_b", "text_b",
+        "#2 string", "document", "passage",
+    ])
+    static let onlyText = RowColumns(names: ["text", "sentence", "content", "review"] + query.names)
+    static let label = RowColumns(names: [
+        "label", "labels", "score", "similarity", "similarity_score", "relatedness_score", "quality", "class",
+        "category",
+        "target",
+    ])
+    // Of rows for embedding and reranking.
+    static let positives = RowColumns(names: [
+        "positive", "positives", "pos", "positive_document", "positive_documents", "positive_passages",
+    ])
+    static let negatives = RowColumns(names: [
+        "negative", "negatives", "neg", "negative_document", "negative_documents", "negative_passages",
+    ])
+    static let document = RowColumns(names: ["document", "passage", "doc"])
+    static let positiveMessages = RowColumns(names: ["positive_messages"])
+    static let negativeMessages = RowColumns(names: ["negative_messages"])
+    /// The names that show the first line of a table to be its header.
+    ///
+    /// Without those that are just as often classes.
+    static let headers: Set<String> = {
+        let columns = [
+            messages, system, query, response, history, tools, firstText, secondText, onlyText, label, negatives,
+            positives,
+            document, positiveMessages, negativeMessages, media,
+        ]
+        return Set(columns.flatMap(\.names)).subtracting(["positive", "negative", "pos", "neg"])
+    }()
     static let media = RowColumns(names: ["images", "image", "videos", "video", "audios", "audio"])
 
     /// The column of `row` that holds this part, or `nil`.
@@ -45,11 +81,11 @@ struct RowColumns: Sendable {
 }
 
 /// The renaming of columns that the user asked for (`--columns`).
-struct ColumnMapping: Sendable {
+package struct ColumnMapping: Sendable {
     private let targets: [String: String]
 
     /// - Parameter columns: New name by old name; old names match without regard to case.
-    init(_ columns: [String: String]) {
+    package init(_ columns: [String: String]) {
         targets = Dictionary(columns.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 

@@ -1,0 +1,84 @@
+/// Encoded samples, made in parts on several threads and joined.
+///
+/// A stored sequence is what was encoded of one row; samples that are the same row share it.
+protocol SampleStore: Sendable {
+    var isEmpty: Bool { get }
+    /// The tokens of all stored sequences.
+    var tokenCount: Int { get }
+
+    /// Makes room for the sequences of some parts.
+    mutating func reserveCapacity(for parts: [Self])
+
+    /// Stores a sequence of a part and returns its number, for `appendSample`.
+    mutating func appendSequence(_ number: Int, of part: Self) -> Int32
+
+    /// - Parameter row: The number of the sample in the `RowDataset` it came from.
+    mutating func appendSample(sequence: Int32, row: Int)
+}
+
+extension RowDataset {
+    /// Encodes every distinct row, once, on several threads.
+    ///
+    /// The result does not depend on how many.
+    ///
+    /// - Parameters:
+    ///   - store: An empty store.
+    ///   - advice: What to try when nothing is left.
+    ///   - append: Adds one sequence to a store, or throws.
+    /// - Throws: `DatasetError` naming file and line for a `RowFault`, and when strict for any row that cannot be
+    ///   encoded; and when no sample is left.
+    func encoded<Store: SampleStore>(
+        into store: Store, isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
+        advice: String, append: @Sendable (Recognizer.Row, inout Store) throws -> Void
+    ) throws -> (Store, dropped: RowTally) {
+        let distinct = DistinctRows(rows)
+        var parts = try inParallelChunks(of: distinct.first.count, threads: threads, progress: progress) { range in
+            var part = store
+            var rejections: [RowRejection?] = []
+            for sample in distinct.first[range] {
+                do {
+                    try append(recognized(at: sample), &part)
+                    rejections.append(nil)
+                } catch let error as DatasetError {
+                    throw error
+                } catch let fault as RowFault {
+                    throw DatasetError(fault, at: place(of: sample))
+                } catch {
+                    let rejection = error as? RowRejection ?? RowRejection("cannot be encoded", "\(error)")
+                    if isStrict { throw DatasetError(strictly: rejection, at: place(of: sample)) }
+                    rejections.append(rejection)
+                }
+            }
+            return (store: part, rejections: rejections)
+        }
+        var whole = store
+        whole.reserveCapacity(for: parts.map(\.store))
+        var outcomes: [Result<Int32, RowRejection>] = []
+        outcomes.reserveCapacity(distinct.first.count)
+        for index in parts.indices {
+            let part = parts[index]
+            // Each part is freed as soon as it is joined, so that the tokens are not held twice.
+            parts[index] = (store, [])
+            var next = 0
+            for rejection in part.rejections {
+                if let rejection {
+                    outcomes.append(.failure(rejection))
+                } else {
+                    outcomes.append(.success(whole.appendSequence(next, of: part.store)))
+                    next += 1
+                }
+            }
+        }
+        var dropped = RowTally()
+        for sample in rows.indices {
+            switch outcomes[distinct.number(of: sample)] {
+            case .success(let sequence): whole.appendSample(sequence: sequence, row: sample)
+            case .failure(let rejection): dropped.add(rejection, place: place(of: sample))
+            }
+        }
+        guard !whole.isEmpty || isEmpty else {
+            throw DatasetError("no sample is left of \(count):\n\(dropped.lines(indent: 2))\n\(advice)")
+        }
+        return (whole, dropped)
+    }
+}

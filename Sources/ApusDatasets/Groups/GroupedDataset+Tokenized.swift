@@ -1,0 +1,72 @@
+extension RowDataset where Recognizer == EmbeddingRecognizer {
+    /// Encodes every text of every row, once, on several threads.
+    ///
+    /// - Parameters:
+    ///   - maximumLength: `max_length` of each text; `nil` keeps any length.
+    ///   - strategy: What happens to longer texts; `delete` drops the whole row.
+    ///   - encode: The tokenizer.
+    /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
+    package func tokenized(
+        maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        encode: @Sendable (RowText) throws -> [Int32]
+    ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
+        let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
+        return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+            func text(_ text: RowText) throws -> GroupedDataset.Text {
+                try GroupedDataset.Text(encoded: (try encode(text), nil), truncation: truncation)
+            }
+            return GroupedDataset.Group(
+                anchor: try text(row.anchor), positives: try row.positive.map { [try text($0)] } ?? [],
+                negatives: try row.negatives.map(text), label: row.label)
+        }
+    }
+}
+
+extension RowDataset where Recognizer == RerankerRecognizer {
+    /// Encodes every query with each of its documents, once, on several threads.
+    ///
+    /// - Parameters:
+    ///   - maximumLength: `max_length` of each pair; `nil` keeps any length.
+    ///   - strategy: What happens to longer pairs; `delete` drops the whole row.
+    ///   - encode: The tokenizer. All pairs have segments, or none has.
+    /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
+    package func tokenized(
+        maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        encode: @Sendable (_ query: RowText, _ document: RowText) throws -> (ids: [Int32], segments: [Int32]?)
+    ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
+        let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
+        return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+            func pair(_ document: RowText) throws -> GroupedDataset.Text {
+                try GroupedDataset.Text(encoded: try encode(row.query, document), truncation: truncation)
+            }
+            return GroupedDataset.Group(
+                positives: try row.positives.map(pair), negatives: try row.negatives.map(pair))
+        }
+    }
+}
+
+extension RowDataset {
+    fileprivate func grouped(
+        isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
+        group: @Sendable (Recognizer.Row) throws -> GroupedDataset.Group
+    ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
+        let (dataset, dropped) = try encoded(
+            into: GroupedDataset(), isStrict: isStrict, threads: threads, progress: progress,
+            advice: "Give rows with texts of at most --max_length tokens; --truncation_strategy right cuts longer ones."
+        ) { row, dataset in dataset.appendGroup(try group(row)) }
+        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), dropped: dropped))
+    }
+}
+
+extension GroupedDataset.Text {
+    fileprivate init(encoded: (ids: [Int32], segments: [Int32]?), truncation: Truncation) throws {
+        guard !encoded.ids.isEmpty else { throw RowRejection("no tokens") }
+        if let segments = encoded.segments, segments.count != encoded.ids.count {
+            throw RowRejection("cannot be encoded", "\(encoded.ids.count) ids but \(segments.count) segments")
+        }
+        let range = try truncation.range(ofLength: encoded.ids.count)
+        self.init(ids: Array(encoded.ids[range]), segments: encoded.segments.map { Array($0[range]) })
+    }
+}

@@ -1,0 +1,74 @@
+package import ApusJSON
+
+/// A question with documents that answer it and documents that do not.
+package struct RerankerRow: Sendable, Equatable {
+    package var query: RowText
+    package var positives: [RowText]
+    package var negatives: [RowText]
+    package var otherColumns: JSONObject
+
+    package init(
+        query: RowText, positives: [RowText], negatives: [RowText] = [], otherColumns: JSONObject = [:]
+    ) {
+        self.query = query
+        self.positives = positives
+        self.negatives = negatives
+        self.otherColumns = otherColumns
+    }
+}
+
+package typealias RerankerDataset = RowDataset<RerankerRecognizer>
+
+/// Turns rows into a query with documents.
+///
+/// `messages`, `positive_messages` and `negative_messages` as ms-swift writes them; or `query`, `positive` and
+/// `negative`, each a text or a list of them; or `query`, `document` and a label of 1 or 0.
+package struct RerankerRecognizer: RowRecognizer {
+    package struct Options: Sendable {
+        /// `--columns`: new column name by old name.
+        package var columns: [String: String] = [:]
+        /// Whether columns are recognised under names other than the canonical one.
+        package var mapsColumns = true
+        /// Whether a document without a label is a fault; off for inference, where it counts as positive.
+        package var requiresLabel = true
+
+        package init() {}
+    }
+
+    package static let advice =
+        "Give rows with \"query\", \"positive\" and \"negative\" (a text or a list), with "
+        + "\"query\", \"document\" and a \"label\" of 1 or 0, or with \"messages\" and \"positive_messages\"; "
+        + "--columns '{\"yours\": \"query\"}' renames columns."
+
+    private let options: Options
+    package let mapping: ColumnMapping
+
+    package init(_ options: Options = Options()) {
+        self.options = options
+        mapping = ColumnMapping(options.columns)
+    }
+
+    package func recognize(_ value: JSONValue) throws -> RecognizedRow<RerankerRow> {
+        guard let object = value.objectValue else {
+            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
+        }
+        var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
+        try reader.refuseMedia()
+        var notes: [String] = []
+        let query = try reader.takeAnchor(columns: object.columnList, notes: &notes)
+        var positives = try reader.takeTexts(.positiveMessages, .positives)
+        var negatives = try reader.takeNegatives()
+        if positives.isEmpty, negatives.isEmpty {
+            let documents = try reader.takeTexts(.document, .secondText)
+            guard !documents.isEmpty else { throw RowRejection("no documents", "the row has \(object.columnList)") }
+            let label = try reader.take(.label).flatMap { try RowLabel($0) }
+            let isPositive = label == nil && !options.requiresLabel ? true : try PairLabel.binary.value(label) == 1
+            (positives, negatives) = isPositive ? (documents, []) : ([], documents)
+        } else if positives.isEmpty, options.requiresLabel {
+            throw RowRejection("negative documents without a positive one", "the row has \(object.columnList)")
+        }
+        return RecognizedRow(
+            RerankerRow(query: query, positives: positives, negatives: negatives, otherColumns: reader.row),
+            notes: notes)
+    }
+}

@@ -1,0 +1,112 @@
+import ApusJSON
+
+/// The files of one load and what became of their rows.
+struct FilePool<Recognizer: RowRecognizer> {
+    let recognizer: Recognizer
+    let isStrict: Bool
+    let threads: Int
+    private(set) var reports: [DatasetReport.File] = []
+    private var files: [RowFile] = []
+    private var missingColumns: Set<String>
+
+    init(recognizer: Recognizer, isStrict: Bool, threads: Int) {
+        self.recognizer = recognizer
+        self.isStrict = isStrict
+        self.threads = threads
+        missingColumns = recognizer.mapping.names
+    }
+
+    func dataset(_ rows: [RowID]) -> RowDataset<Recognizer> {
+        RowDataset(rows: rows, files: files, recognizer: recognizer)
+    }
+
+    /// What recognition found in a range of rows.
+    private struct Findings: Sendable {
+        var usable: [UInt32] = []
+        var dropped: [(row: Int, rejection: RowRejection)] = []
+        var notes: [(row: Int, text: String)] = []
+        var columns: Set<String> = []
+    }
+
+    /// Opens a file and recognises its rows; adds its report.
+    mutating func usableRows(of reference: DatasetReference) throws -> [RowID] {
+        if let hub = reference.hub {
+            throw DatasetError(
+                "\(hub.rawValue)::\(reference.location): data sets are not fetched from hubs yet; "
+                    + "download it first and give the path of its .jsonl or .json file")
+        }
+        try check(reference)
+        let file = try RowFile(path: reference.location, columns: recognizer.mapping.names)
+        guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
+        let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
+        let subset = reference.subsets.first
+        let chunks = try inParallelChunks(of: file.count, threads: threads) { range in
+            var findings = Findings()
+            for row in range {
+                do {
+                    let value = try file.value(at: row)
+                    if !missing.isEmpty, let object = value.objectValue {
+                        findings.columns.formUnion(object.keys.lazy.map { $0.lowercased() }.filter(missing.contains))
+                    }
+                    let result = try recognizer.recognize(value)
+                    if let subset, !recognizer.isScoredPair(result.row) {
+                        throw RowFault(
+                            "the subset \"\(subset)\" is one of pairs of sentences with a score, which this row is not; "
+                                + "leave out :\(subset)")
+                    }
+                    findings.usable.append(UInt32(row))
+                    findings.notes += result.notes.map { (row, $0) }
+                } catch let fault as RowFault {
+                    throw DatasetError(fault, at: file.place(of: row))
+                } catch let rejection as RowRejection {
+                    if isStrict { throw DatasetError(strictly: rejection, at: file.place(of: row)) }
+                    findings.dropped.append((row, rejection))
+                }
+            }
+            return findings
+        }
+        var report = DatasetReport.File(path: file.path, rowCount: file.count)
+        var usable: [RowID] = []
+        for chunk in chunks {
+            usable += chunk.usable.map { RowID(file: UInt32(files.count), row: $0) }
+            for (row, rejection) in chunk.dropped { report.dropped.add(rejection, place: file.place(of: row)) }
+            for (row, text) in chunk.notes { report.notes.add(text, example: file.place(of: row)) }
+            missingColumns.subtract(chunk.columns)
+        }
+        guard !usable.isEmpty else {
+            throw DatasetError(
+                "\(file.path): no row can be used:\n\(report.dropped.lines(indent: 2))\n\(Recognizer.advice)")
+        }
+        files.append(file)
+        reports.append(report)
+        return usable
+    }
+
+    /// A file has no subsets, but commands written for a data set on a hub may name those of its kind.
+    private func check(_ reference: DatasetReference) throws {
+        let word = "\(reference.location):\(reference.subsets.joined(separator: "/"))"
+        for subset in reference.subsets where !Recognizer.subsets.contains(subset) {
+            throw DatasetError(
+                subset == "generate" && !Recognizer.subsets.isEmpty
+                    ? "\(word): \"generate\" writes the score as a text to generate, which this task does not; "
+                        + "use :reg"
+                    : "\(word): a file has no subsets; leave out what follows the colon")
+        }
+        guard reference.subsets.count <= 1 else {
+            throw DatasetError("\(word): would read the file \(reference.subsets.count) times; name one subset")
+        }
+    }
+
+    /// Tells the newest report how many of its rows were chosen.
+    mutating func note(_ selection: RowSelection) {
+        reports[reports.count - 1].trainCount = selection.train.count
+        reports[reports.count - 1].validationCount = selection.validation.count
+    }
+
+    /// - Throws: `DatasetError` when a column named in `--columns` was in no row of any file.
+    func checkColumns() throws {
+        guard let name = missingColumns.min() else { return }
+        throw DatasetError(
+            "--columns: no row has a column \"\(name)\"; write the mapping as {\"name in the file\": \"query\"}")
+    }
+}

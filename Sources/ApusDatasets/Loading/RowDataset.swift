@@ -1,0 +1,63 @@
+package import ApusJSON
+
+/// A row of a file; eight bytes, so that a million rows cost eight megabytes.
+struct RowID: Sendable, Hashable {
+    let file: UInt32
+    let row: UInt32
+}
+
+/// Rows in the order in which they were chosen, read from their files when asked for.
+package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
+    let rows: [RowID]
+    private let files: [RowFile]
+    private let recognizer: Recognizer
+
+    init(rows: [RowID], files: [RowFile], recognizer: Recognizer) {
+        self.rows = rows
+        self.files = files
+        self.recognizer = recognizer
+    }
+
+    package var count: Int { rows.count }
+    package var isEmpty: Bool { rows.isEmpty }
+
+    /// A row as its task has it.
+    ///
+    /// - Precondition: `index` is in `0..<count`.
+    /// - Throws: `DatasetError` when the file was changed since it was opened.
+    package func recognized(at index: Int) throws -> Recognizer.Row {
+        do {
+            return try recognizer.recognize(row(at: index)).row
+        } catch let rejection as RowRejection {
+            throw DatasetError("\(place(of: index)): the file was changed while it was read: \(rejection)")
+        } catch let fault as RowFault {
+            throw DatasetError(fault, at: place(of: index))
+        }
+    }
+
+    /// A row as its file has it.
+    ///
+    /// - Throws: `DatasetError` when the file was changed since it was opened.
+    package func row(at index: Int) throws -> JSONValue {
+        let id = rows[index]
+        do {
+            return try files[Int(id.file)].value(at: Int(id.row))
+        } catch let rejection as RowRejection {
+            throw DatasetError("\(place(of: index)): the file was changed while it was read: \(rejection)")
+        }
+    }
+
+    /// `file:line` of a row.
+    package func place(of index: Int) -> String {
+        files[Int(rows[index].file)].place(of: Int(rows[index].row))
+    }
+}
+
+/// Conversations in the order in which they were chosen.
+package typealias ConversationDataset = RowDataset<ConversationRecognizer>
+
+extension RowDataset where Recognizer == ConversationRecognizer {
+    /// - Precondition: `index` is in `0..<count`.
+    /// - Throws: `DatasetError` when the file was changed since it was opened.
+    package func conversation(at index: Int) throws -> Conversation { try recognized(at: index) }
+}

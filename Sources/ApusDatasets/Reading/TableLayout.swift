@@ -1,0 +1,118 @@
+import ApusJSON
+
+/// The names of the columns of a table.
+struct TableLayout: Sendable, Equatable {
+    /// What is asked of the number of fields.
+    enum Width: Sendable, Equatable {
+        case exactly
+        case atLeast
+    }
+
+    private(set) var names: [String]
+    private(set) var width: Width
+    /// Whether fields beyond the names are called by their position; else they are left out.
+    private let isPositional: Bool
+    /// Whether the first row holds the names.
+    let hasHeader: Bool
+
+    /// How many rows at the beginning of a table are looked at to tell what it is.
+    static let sampleCount = 10
+
+    /// Names the columns: by the first row when that is a header; else by the shape of a well-known data set; else by
+    /// position, counted from "0".
+    ///
+    /// - Parameters:
+    ///   - sample: The first rows.
+    ///   - columns: The old names in `--columns`, in lower case.
+    /// - Throws: `DatasetError` without a place for a header that names a column twice.
+    init(sample: [[String]], columns: Set<String>) throws {
+        let first = sample.first ?? []
+        let positions = columns.compactMap { Int($0) }
+        if Self.isHeader(first, mapped: columns) {
+            hasHeader = true
+            isPositional = false
+            width = .exactly
+            names = first.enumerated().map { index, cell in
+                let name = cell.trimmed
+                return name.isEmpty || columns.contains("\(index)") ? "\(index)" : name
+            }
+            var seen: Set<String> = []
+            if let twice = names.first(where: { !seen.insert($0.lowercased()).inserted }) {
+                throw DatasetError("two columns are called \"\(twice)\"; rename one")
+            }
+            return
+        }
+        hasHeader = false
+        if positions.isEmpty, let shape = Self.shape(of: sample) {
+            (names, width) = shape
+            isPositional = false
+        } else {
+            let needed = (positions.max() ?? -1) + 1
+            // Only what is mapped has to be there: rows of one file may have more columns than others.
+            names = (0..<min(needed, 1 << 16)).map(String.init)
+            width = .atLeast
+            isPositional = true
+        }
+    }
+
+    /// - Throws: `RowRejection` for a row with too few or too many fields.
+    func object(_ fields: [String]) throws -> JSONObject {
+        if fields.count < names.count {
+            throw RowRejection("fewer fields than columns", "\(fields.count) of \(names.count)")
+        }
+        if width == .exactly, fields.count > names.count {
+            throw RowRejection("more fields than columns", "\(fields.count) instead of \(names.count)")
+        }
+        var object = JSONObject()
+        for (index, field) in fields.enumerated() {
+            guard index < names.count || isPositional else { break }
+            object[index < names.count ? names[index] : "\(index)"] = .string(field)
+        }
+        return object
+    }
+
+    /// A header has a cell that is a known or mapped name, and none that could only be data.
+    private static func isHeader(_ cells: [String], mapped: Set<String>) -> Bool {
+        let names = cells.map { $0.trimmed.lowercased() }
+        let mappedNames = mapped.filter { Int($0) == nil }
+        if names.contains(where: mappedNames.contains) { return true }
+        return names.contains(where: RowColumns.headers.contains)
+            && names.allSatisfy { Double($0) == nil && isShort($0) }
+    }
+
+    /// Not a sentence: a name, or a class.
+    private static func isShort(_ text: String) -> Bool {
+        text.utf8.count <= 40 && text.count { $0 == " " } <= 2 && !(text.last.map { ".?!。？！".contains($0) } ?? false)
+    }
+
+    /// The shapes of the STS benchmark, CoLA, pairs with a label, and texts with a label.
+    private static func shape(of sample: [[String]]) -> (names: [String], width: Width)? {
+        func all(_ count: ClosedRange<Int>, _ test: ([String]) -> Bool) -> Bool {
+            !sample.isEmpty && sample.allSatisfy { count.contains($0.count) && test($0) }
+        }
+        func isLabel(_ text: String) -> Bool { !text.trimmed.isEmpty && isShort(text.trimmed) }
+        if all(7...64, { (Double($0[4]).map { (0...5).contains($0) } ?? false) && !$0[5].isEmpty && !$0[6].isEmpty }) {
+            return (["genre", "file", "year", "id", "score", "sentence1", "sentence2"], .atLeast)
+        }
+        if all(4...4, { ["0", "1"].contains($0[1]) && $0[2].count <= 2 && !$0[3].isEmpty }) {
+            return (["source", "label", "mark", "sentence"], .exactly)
+        }
+        if all(3...3, { !$0[0].isEmpty && !$0[1].isEmpty && isLabel($0[2]) }) {
+            return (["sentence1", "sentence2", "label"], .exactly)
+        }
+        if all(2...2, { !$0[0].isEmpty && isLabel($0[1]) }) { return (["text", "label"], .exactly) }
+        return nil
+    }
+}
+
+extension String {
+    /// Without spaces at its ends.
+    var trimmed: String {
+        guard utf8.first.map(Self.isSpace) == true || utf8.last.map(Self.isSpace) == true else { return self }
+        let start = utf8.firstIndex { !Self.isSpace($0) } ?? utf8.endIndex
+        let end = utf8[start...].lastIndex { !Self.isSpace($0) }.map { utf8.index(after: $0) } ?? start
+        return String(self[start..<end])
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+}

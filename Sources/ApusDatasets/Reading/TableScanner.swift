@@ -1,0 +1,128 @@
+import ApusJSON
+
+/// Finds the rows of a table of text, and the fields of a row.
+///
+/// Fields between commas follow RFC 4180: a field may stand in quotes, and then holds commas, line ends and doubled
+/// quotes. Fields between tabs end at the next tab or line end whatever they hold; quotes there are plain text.
+struct TableScanner {
+    enum Separator: Sendable, Equatable {
+        case comma
+        case tab
+
+        var byte: UInt8 { self == .comma ? UInt8(ascii: ",") : UInt8(ascii: "\t") }
+    }
+
+    private static let quote = UInt8(ascii: "\"")
+    private static let newline = UInt8(ascii: "\n")
+    private static let carriageReturn = UInt8(ascii: "\r")
+
+    let separator: Separator
+
+    /// Whether the first line has a tab.
+    static func firstLineHasTab(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        bytes.first { $0 == newline || $0 == Separator.tab.byte } == Separator.tab.byte
+    }
+
+    /// The rows that are not blank, without their line ends.
+    func rows(of bytes: UnsafeRawBufferPointer) throws -> [Range<Int>] {
+        var rows: [Range<Int>] = []
+        var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        while start < bytes.count {
+            let end = try self.end(ofRowAt: start, in: bytes)
+            let hasReturn = end > start && bytes[end - 1] == Self.carriageReturn
+            let row = start..<(hasReturn ? end - 1 : end)
+            if !row.isEmpty { rows.append(row) }
+            start = end + 1
+        }
+        if rows.count == 1, let at = bytes[rows[0]].firstIndex(of: Self.carriageReturn), separator == .tab {
+            throw JSONRowScanner.Fault(
+                offset: at, message: "lines end with a carriage return alone; save the file with line feeds")
+        }
+        return rows
+    }
+
+    private func end(ofRowAt start: Int, in bytes: UnsafeRawBufferPointer) throws -> Int {
+        guard separator == .comma else { return bytes[start...].firstIndex(of: Self.newline) ?? bytes.count }
+        var position = start
+        var isFieldStart = true
+        while position < bytes.count {
+            switch bytes[position] {
+            case Self.newline: return position
+            case Self.quote where isFieldStart:
+                guard let end = Self.end(ofQuotesAt: position, in: bytes) else {
+                    throw JSONRowScanner.Fault(
+                        offset: position, message: "the quotes that begin here are never closed; is the file complete?")
+                }
+                position = end
+                isFieldStart = false
+                continue
+            case separator.byte: isFieldStart = true
+            default: isFieldStart = false
+            }
+            position += 1
+        }
+        return position
+    }
+
+    /// The position behind the closing quote.
+    private static func end(ofQuotesAt start: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
+        var position = start + 1
+        while let quote = bytes[position...].firstIndex(of: Self.quote) {
+            position = quote + 1
+            guard position < bytes.count, bytes[position] == Self.quote else { return position }
+            position += 1
+        }
+        return nil
+    }
+
+    /// The fields of one row.
+    ///
+    /// - Throws: `RowRejection`, or `DatasetError` without a place when the text is not UTF-8.
+    func fields(of row: UnsafeRawBufferPointer) throws -> [String] {
+        guard !row.contains(0) else { throw RowRejection("a NUL byte in the row") }
+        var fields: [String] = []
+        var position = 0
+        while true {
+            let end: Int
+            if separator == .comma, position < row.count, row[position] == Self.quote {
+                guard let close = Self.end(ofQuotesAt: position, in: row) else {
+                    throw RowRejection("quotes that are never closed")
+                }
+                guard close == row.count || row[close] == separator.byte else {
+                    throw RowRejection(
+                        "text behind closing quotes",
+                        "write quotes inside of a quoted field twice, as in \"a \"\"b\"\"\"")
+                }
+                fields.append(try Self.text(Self.unquoted(row[position + 1..<close - 1])))
+                end = close
+            } else {
+                end = row[position...].firstIndex(of: separator.byte) ?? row.count
+                fields.append(try Self.text(row[position..<end]))
+            }
+            guard end < row.count else { return fields }
+            position = end + 1
+        }
+    }
+
+    private static func unquoted(_ bytes: Slice<UnsafeRawBufferPointer>) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count)
+        var isSecondQuote = false
+        for byte in bytes {
+            if byte == quote, isSecondQuote {
+                isSecondQuote = false
+                continue
+            }
+            isSecondQuote = byte == quote
+            result.append(byte)
+        }
+        return result
+    }
+
+    private static func text(_ bytes: some Sequence<UInt8>) throws -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw DatasetError("is not UTF-8; save the file as UTF-8")
+        }
+        return text
+    }
+}
