@@ -12,7 +12,7 @@ package struct ConfusionMatrixPlot {
     package let names: [String]
 
     private static let mostNumbered = 50
-    private static let widestName = 170.0
+    private static let widestName = 230.0
     private static let ink = Canvas.Color(0x333333)
     private static let grid = Canvas.Color(0xD0D0D0)
 
@@ -62,7 +62,7 @@ package struct ConfusionMatrixPlot {
                 at: isUpward ? (left + middle + baseline, bottom + 8) : (left + middle, bottom + 8 + fontSize),
                 isUpward ? .trailing : .center, size: fontSize, Self.ink, isUpward: isUpward)
         }
-        let heading = canvas.shortened(title, toWidth: width - 40, size: 15)
+        let heading = canvas.shortened(title, toWidth: width - 40, size: 15, bold: true)
         canvas.text(heading, at: (width / 2, 30), .center, size: 15, Self.ink, bold: true)
         canvas.text("true class", at: (24, top + side / 2), .center, size: 13, Self.ink, isUpward: true)
         canvas.text("predicted class", at: (left + side / 2, bottom + namesHeight + 36), .center, size: 13, Self.ink)
@@ -75,8 +75,10 @@ package struct ConfusionMatrixPlot {
             let total = Double(row.reduce(0, +))
             for (prediction, count) in row.enumerated() where count > 0 || counts.count <= 10 {
                 let share = total > 0 ? Double(count) / total : 0
+                // Without its number a rare mistake must be told from none.
+                let tint = counts.count > Self.mostNumbered ? max(share, 0.08) : share
                 let (x, y) = (left + Double(prediction) * cell, top + Double(truth) * cell)
-                canvas.box(x: x, y: y, width: max(cell, 1), height: max(cell, 1), fill: HeatColor.color(share))
+                canvas.box(x: x, y: y, width: max(cell, 1), height: max(cell, 1), fill: HeatColor.color(tint))
                 guard counts.count <= Self.mostNumbered else { continue }
                 let color = share > 0.45 ? Canvas.Color(0xFFFFFF) : count == 0 ? Canvas.Color(0x9E9E9E) : Self.ink
                 let (text, size) = Self.fitted(count, into: cell - 4, on: canvas)

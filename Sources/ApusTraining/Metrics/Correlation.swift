@@ -56,7 +56,7 @@ package enum Correlation {
         }
     }
 
-    /// The centred values at length 1. Scaled by the largest before squaring, so that no square overflows.
+    /// The centred values at length 1, scaled by the largest before squaring so that no square overflows.
     private static func direction(_ values: [Double]) -> [Double] {
         let centre = mean(values)
         let centred = values.map { $0 - centre }

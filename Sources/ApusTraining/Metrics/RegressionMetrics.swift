@@ -45,7 +45,9 @@ package struct RegressionMetrics: Sendable {
         Array(zip(Self.names, [mse, rmse, mae, pearson, spearman, r2]))
     }
 
-    /// R² of one output. For constant labels 1 if all are met, else 0; NaN for fewer than two rows (as scikit-learn).
+    /// R² of one output.
+    ///
+    /// For constant labels 1 if all are met, else 0; NaN for fewer than two rows (as scikit-learn).
     private static func determination(_ predictions: [Double], _ labels: [Double]) -> Double {
         guard labels.count > 1 else { return .nan }
         let centre = Correlation.mean(labels)

@@ -68,7 +68,7 @@ package struct ScatterPlot {
         let axes = [(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)]
         canvas.line(axes.map { ($0.0 - 0.5, $0.1 + 0.5) }, Self.ink, width: 1)
         let middle = (x: (area.left + area.right) / 2, y: (area.top + area.bottom) / 2)
-        let heading = canvas.shortened(title, toWidth: Double(Self.side) - 40, size: 15)
+        let heading = canvas.shortened(title, toWidth: Double(Self.side) - 40, size: 15, bold: true)
         canvas.text(heading, at: (Double(Self.side) / 2, 28), .center, size: 15, Self.ink, bold: true)
         canvas.text("label", at: (middle.x, Double(Self.side) - 14), .center, size: 13, Self.ink)
         canvas.text("prediction", at: (22, middle.y), .center, size: 13, Self.ink, isUpward: true)
@@ -76,7 +76,7 @@ package struct ScatterPlot {
 
     private func drawDots(_ points: [Canvas.Point], on canvas: Canvas) {
         // A hundred dots are nearly solid; of thousands each is a breath, so that crowds stand out.
-        let alpha = min(0.8, max(0.15, 8 / Double(max(1, points.count)).squareRoot()))
+        let alpha = min(0.8, max(0.2, 12 / Double(max(1, points.count)).squareRoot()))
         let color = Canvas.Color(0xFF7043, alpha: alpha)
         for point in points { canvas.dot(point, color, radius: 3.2) }
     }

@@ -128,14 +128,14 @@ final class Canvas {
     }
 
     /// The text, cut with an ellipsis where it is wider than `width` pixels.
-    func shortened(_ text: String, toWidth width: Double, size: Double) -> String {
+    func shortened(_ text: String, toWidth width: Double, size: Double, bold: Bool = false) -> String {
         // No glyph is narrower than a tenth of its size: what lies beyond is cut unmeasured.
         let characters = Array(text.prefix(Int(max(0, width / size * 10)) + 1))
-        guard characters.count < text.count || measure(text, size: size) > width else { return text }
+        guard characters.count < text.count || measure(text, size: size, bold: bold) > width else { return text }
         var fits = 0..<characters.count
         while fits.count > 1 {
             let middle = (fits.lowerBound + fits.upperBound) / 2
-            let isNarrow = measure(String(characters[..<middle]) + "…", size: size) <= width
+            let isNarrow = measure(String(characters[..<middle]) + "…", size: size, bold: bold) <= width
             fits = isNarrow ? middle..<fits.upperBound : fits.lowerBound..<middle
         }
         return String(characters[..<fits.lowerBound]) + "…"

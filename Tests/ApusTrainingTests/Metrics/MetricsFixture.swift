@@ -5,7 +5,7 @@ import Testing
 
 /// What SciPy and scikit-learn say (Scripts/fixtures/make_metrics.py).
 struct MetricsFixture: Decodable {
-    /// One case; which fields it has depends on the task. A missing number is NaN.
+    /// One case, with the fields of its task; a missing number is NaN.
     struct Case: Decodable, CustomTestStringConvertible, Sendable {
         struct Group: Decodable, Sendable {
             let scores: [Double]
@@ -55,12 +55,10 @@ struct MetricsFixture: Decodable {
     }()
 }
 
-/// Whether two numbers agree: both NaN, or a relative difference of at most 1e-9. What cancels to nothing may differ
-/// by the rounding of numbers near 1.
+/// Whether both numbers are NaN, or their relative difference is at most 1e-9.
 func agrees(_ ours: Double, _ theirs: Double) -> Bool {
     if ours.isNaN || theirs.isNaN { return ours.isNaN && theirs.isNaN }
-    return ours == theirs
-        || (ours - theirs).magnitude <= max(1e-9 * theirs.magnitude, theirs.magnitude > 1e-12 ? 0 : 1e-15)
+    return ours == theirs || (ours - theirs).magnitude <= 1e-9 * theirs.magnitude
 }
 
 /// Expects every metric of a case, in order and with its value.

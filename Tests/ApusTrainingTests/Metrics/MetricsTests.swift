@@ -86,9 +86,9 @@ import Testing
         #expect(Set(long.prefix(4).map { TextColumns.width(String($0)) }) == [76])
     }
 
-    @Test func aMillionRowsAreFine() throws {
+    @Test func manyRowsAreFine() throws {
         var state: UInt64 = 1
-        let values = (0..<1_000_000).map { _ in
+        let values = (0..<200_000).map { _ in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Double(state >> 11) / Double(1 << 53)
         }
@@ -102,6 +102,6 @@ import Testing
             #expect(classification.auroc == 1)
         }
         // Seconds, also without optimisation; a quadratic sort or count would take hours.
-        #expect(time < .seconds(300))
+        #expect(time < .seconds(120))
     }
 }
