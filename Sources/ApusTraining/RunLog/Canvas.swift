@@ -70,23 +70,35 @@ final class Canvas {
         cairo_new_path(context)
     }
 
+    /// The outline of a box, one pixel wide.
+    func frame(x: Double, y: Double, width: Double, height: Double, _ color: Color) {
+        cairo_rectangle(context, x, y, width, height)
+        setColor(color)
+        cairo_set_line_width(context, 1)
+        cairo_stroke(context)
+    }
+
     /// Text whose baseline starts, is centred or ends at a point.
+    ///
+    /// - Parameter isUpward: Turns the text by a quarter to the left, about the point.
     func text(
-        _ text: String, at point: Point, _ alignment: Alignment, size: Double, _ color: Color, bold: Bool = false
+        _ text: String, at point: Point, _ alignment: Alignment, size: Double, _ color: Color, bold: Bool = false,
+        isUpward: Bool = false
     ) {
         setColor(color)
         let width = measure(text, size: size, bold: bold)
-        cairo_move_to(context, point.x - width * alignment.rawValue, point.y)
+        cairo_save(context)
+        cairo_translate(context, point.x, point.y)
+        if isUpward { cairo_rotate(context, -.pi / 2) }
+        cairo_move_to(context, -width * alignment.rawValue, 0)
         cairo_show_text(context, text)
         cairo_new_path(context)
+        cairo_restore(context)
     }
 
     /// The width of a text in pixels.
     func measure(_ text: String, size: Double, bold: Bool = false) -> Double {
-        // Where no font is installed Cairo draws with strokes of its own.
-        cairo_select_font_face(
-            context, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL)
-        cairo_set_font_size(context, size)
+        selectFont(for: text, size: size, bold: bold)
         var extents = cairo_text_extents_t()
         cairo_text_extents(context, text, &extents)
         return extents.x_advance
@@ -108,6 +120,60 @@ final class Canvas {
                 }, target)
         }
         return status == CAIRO_STATUS_SUCCESS ? bytes : nil
+    }
+
+    /// Whether an installed font has a glyph for every character of a text.
+    func canDraw(_ text: String) -> Bool {
+        selectFont(for: text, size: 12, bold: false)
+    }
+
+    /// The text, cut with an ellipsis where it is wider than `width` pixels.
+    func shortened(_ text: String, toWidth width: Double, size: Double, bold: Bool = false) -> String {
+        // No glyph is narrower than a tenth of its size: what lies beyond is cut unmeasured.
+        let characters = Array(text.prefix(Int(max(0, width / size * 10)) + 1))
+        guard characters.count < text.count || measure(text, size: size, bold: bold) > width else { return text }
+        var fits = 0..<characters.count
+        while fits.count > 1 {
+            let middle = (fits.lowerBound + fits.upperBound) / 2
+            let isNarrow = measure(String(characters[..<middle]) + "…", size: size, bold: bold) <= width
+            fits = isNarrow ? middle..<fits.upperBound : fits.lowerBound..<middle
+        }
+        return String(characters[..<fits.lowerBound]) + "…"
+    }
+
+    /// Fonts to draw with, most wanted first: Cairo itself does not look elsewhere for a glyph that a font lacks.
+    private static let fonts = [
+        "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
+        "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Arial Unicode MS", "Noto Sans",
+    ]
+
+    /// Selects the first font that can draw a text, or the first of all; whether it can.
+    ///
+    /// Where no font is installed Cairo draws with strokes of its own.
+    @discardableResult
+    private func selectFont(for text: String, size: Double, bold: Bool) -> Bool {
+        func select(_ font: String) {
+            let weight = bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL
+            cairo_select_font_face(context, font, CAIRO_FONT_SLANT_NORMAL, weight)
+            cairo_set_font_size(context, size)
+        }
+        for font in text.utf8.allSatisfy({ $0 < 0x80 }) ? [] : Self.fonts {
+            select(font)
+            if hasGlyphs(for: text) { return true }
+        }
+        select(Self.fonts[0])
+        return text.utf8.allSatisfy { $0 < 0x80 }
+    }
+
+    /// Whether the selected font has no "missing" glyph, which is number 0, for a text.
+    private func hasGlyphs(for text: String) -> Bool {
+        var glyphs: UnsafeMutablePointer<cairo_glyph_t>?
+        var count: Int32 = 0
+        let status = cairo_scaled_font_text_to_glyphs(
+            cairo_get_scaled_font(context), 0, 0, text, -1, &glyphs, &count, nil, nil, nil)
+        defer { cairo_glyph_free(glyphs) }
+        return status == CAIRO_STATUS_SUCCESS
+            && UnsafeBufferPointer(start: glyphs, count: Int(count)).allSatisfy { $0.index != 0 }
     }
 
     private func setColor(_ color: Color) {

@@ -1,0 +1,62 @@
+/// A metric's name and its value; NaN where the metric is not defined.
+package typealias MetricValue = (name: String, value: Double)
+
+/// The kinds of evaluation, each with the metrics it reports.
+package enum MetricTask: String, CaseIterable, Sendable {
+    case regression
+    case classification
+    case multiLabel
+    case embedding
+    case reranker
+
+    /// The names of all metrics of the task, in the order in which they are reported.
+    package var metricNames: [String] {
+        switch self {
+        case .regression: RegressionMetrics.names
+        case .classification: ClassificationMetrics.names
+        case .multiLabel: MultiLabelMetrics.names
+        case .embedding: EmbeddingMetrics.names
+        case .reranker: RerankerMetrics.names
+        }
+    }
+
+    /// Whether more of a metric is better; nil for a name that is no metric of the task.
+    ///
+    /// The name may carry the Trainer's prefix: `eval_f1` is `f1`.
+    package func greaterIsBetter(_ name: String) -> Bool? {
+        let plain = name.hasPrefix("eval_") ? String(name.dropFirst(5)) : name
+        return metricNames.contains(plain) ? !Self.errors.contains(plain) : nil
+    }
+
+    /// Metrics that measure a mistake; every other one measures a merit.
+    private static let errors: Set<String> = ["mse", "rmse", "mae"]
+}
+
+/// Why no metric can be computed: the rows do not fit together.
+package struct MetricError: Error, CustomStringConvertible, Equatable, Sendable {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+
+    /// Checks that there are as many predictions as labels, and at least one.
+    static func checkCounts(_ what: String, _ predictions: Int, _ labels: Int) throws {
+        guard predictions == labels else {
+            throw MetricError("\(what): \(predictions) predictions and \(labels) labels; each row needs one of both")
+        }
+        guard labels > 0 else {
+            throw MetricError("\(what): no rows to evaluate; is the validation set empty?")
+        }
+    }
+
+    /// Checks that all rows have the width of the first, and returns it.
+    static func checkedWidth(_ what: String, _ rows: [[Double]], width: Int? = nil) throws -> Int {
+        let wanted = width ?? rows.first?.count ?? 0
+        guard wanted > 0 else {
+            throw MetricError("\(what): the first row is empty; every row needs at least one value")
+        }
+        if let wrong = rows.firstIndex(where: { $0.count != wanted }) {
+            throw MetricError("\(what): row \(wrong) has \(rows[wrong].count) values instead of \(wanted)")
+        }
+        return wanted
+    }
+}
