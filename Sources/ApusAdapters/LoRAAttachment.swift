@@ -27,13 +27,14 @@ extension LoRAConfiguration {
     package func attach(to model: Module, heads: [String] = ["lm_head"]) throws -> AttachedLoRA {
         try targets.validate()
         try excluded?.validate()
-        let candidates = model.modules().compactMap { path, module in
-            (module as? Linear).flatMap { Self.lies(path, in: heads + modulesToSave) ? nil : (path, $0) }
+        let linears = model.modules().compactMap { path, module in (module as? Linear).map { (path, $0) } }
+        let candidates = linears.filter { path, _ in
+            !Self.lies(path, in: modulesToSave) && !(targets == .allLinear && Self.lies(path, in: heads))
         }
         let chosen = candidates.filter { path, _ in
             targets.contains(path) && excluded?.contains(path) != true && isInLayers(path)
         }
-        try checkTargets(candidates.map(\.0), chosen: chosen.map(\.0))
+        try checkTargets(linears.map(\.0), chosen: chosen.map(\.0))
         try model.setTrainable(false)
         let layers = chosen.enumerated().map { index, target in
             let (path, linear) = target

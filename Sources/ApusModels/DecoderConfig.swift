@@ -103,7 +103,8 @@ struct DecoderConfig: Decodable {
                 architecture: "\(name)Model", shape: shape, rotary: rotary, maximumLength: length)
         case .maskedLanguageModel:
             throw ModelError(
-                "models of type \"\(name.lowercased())\" predict the next token, not masked ones; give a BERT or RoBERTa")
+                "models of type \"\(name.lowercased())\" predict the next token, not masked ones; give a BERT or RoBERTa"
+            )
         }
     }
 }

@@ -32,11 +32,13 @@ struct EncoderConfig: Decodable {
         ])
         guard hiddenSize % numAttentionHeads == 0 else {
             throw ModelError(
-                "config.json: hidden_size (\(hiddenSize)) is not a multiple of num_attention_heads (\(numAttentionHeads))")
+                "config.json: hidden_size (\(hiddenSize)) is not a multiple of num_attention_heads (\(numAttentionHeads))"
+            )
         }
         guard positionEmbeddingType ?? "absolute" == "absolute" else {
             throw ModelError(
-                "config.json: position_embedding_type \"\(positionEmbeddingType ?? "")\" is not there yet; there is absolute")
+                "config.json: position_embedding_type \"\(positionEmbeddingType ?? "")\" is not there yet; there is absolute"
+            )
         }
         guard isDecoder != true else {
             throw ModelError("config.json: is_decoder is true; a BERT that continues text is not there yet")

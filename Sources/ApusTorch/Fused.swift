@@ -35,7 +35,8 @@ package func attention(
     }
     return try Tensor(
         owning: withHandles(q, k, v) {
-            ct_attention($0, $1, $2, queryBounds, keyBounds, Int32(queryBounds.count - 1), isCausal, Int64(window ?? 0), scale,
+            ct_attention(
+                $0, $1, $2, queryBounds, keyBounds, Int32(queryBounds.count - 1), isCausal, Int64(window ?? 0), scale,
                 dropout, key)
         })
 }

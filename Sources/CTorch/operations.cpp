@@ -179,7 +179,7 @@ ct_tensor ct_binary_cross_entropy_sum(ct_tensor logits, ct_tensor targets) {
 }
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels) {
     return guarded([&] {
-        return own(at::cross_entropy_loss(ref(logits), ref(labels), {}, at::Reduction::Sum));
+        return own(at::cross_entropy_loss(ref(logits), ref(labels).to(at::kLong), {}, at::Reduction::Sum));
     });
 }
 

@@ -9,7 +9,8 @@ import Testing
 struct ParityTests {
     static let models = [
         "qwen2-tied-gqa", "qwen2-untied", "qwen2-sharded", "llama-untied-mha", "llama-tied-gqa", "llama-bias",
-        "llama-head-dim", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-llama3", "llama-rope-yarn",
+        "llama-head-dim", "qwen2-window", "qwen3-tied", "qwen3-bias", "mistral-window",
+        "mistral-no-window", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-llama3", "llama-rope-yarn",
         "llama-rope-yarn-options",
     ]
 
@@ -49,14 +50,18 @@ struct ParityTests {
         #expect(try a.outputs(fixture.batch()).logits.equals(b.outputs(fixture.batch()).logits))
     }
 
-    @Test(arguments: ["qwen2-tied-gqa", "llama-rope-dynamic"]) func aFlatBatchEqualsItsSequencesOneByOne(name: String)
-        throws
-    {
+    /// In float64 the identity shows to its last digits; in float32 rounding depends on the processor's kernels, which
+    /// sum a long batch in another order than short ones.
+    @Test(
+        arguments: ["qwen2-tied-gqa", "llama-rope-dynamic", "mistral-window"],
+        [(DType.float64, 1e-9), (.float32, 4e-6)])
+    func aFlatBatchEqualsItsSequencesOneByOne(name: String, precision: (dtype: DType, bound: Double)) throws {
         let fixture = try Fixture("models/\(name)")
-        let model = try Fixture.model(name)
+        let model = try Fixture.model(name, dtype: precision.dtype)
         try model.setTrainable(true)
         let whole = fixture.batch()
-        try model.outputs(whole).loss.backward()
+        let (_, loss) = try model.outputs(whole)
+        try loss.backward()
         let together = try model.parameters().map { try #require($0.slot.tensor?.gradient).cloned() }
         for (_, slot) in model.parameters() { slot.tensor?.gradient = nil }
         var total = 0.0
@@ -67,14 +72,14 @@ struct ParityTests {
             total += try loss.item()
             try loss.backward()
         }
-        #expect(try abs(total - model.outputs(whole).loss.item()) <= 1e-6)
+        #expect(try abs(total - loss.item()) <= 1e-6)
         var worst = 0.0
         for (gradient, parameter) in zip(together, model.parameters()) {
             let other = try #require(parameter.slot.tensor?.gradient)
-            print("DEBUG \(parameter.name) \(try difference(gradient, other)) \(try abs(other).max().item() as Double)")
             worst = try max(worst, relativeDifference(gradient, other))
         }
-        #expect(worst <= 2e-6)
+        print("parity \(name), \(precision.dtype): flat against one by one, gradients \(worst)")
+        #expect(worst <= precision.bound)
     }
 
     @Test func checkpointedLayersHaveTheSameGradients() throws {

@@ -30,7 +30,8 @@ public struct TokenizeTool {
         let ids = try values.map { value in
             guard let id = value.intValue.flatMap(Int32.init(exactly:)), tokenizer.token(of: id) != nil else {
                 throw ModelError(
-                    "\(value.serialized()) is not the id of a token; give ids from 0 to \(tokenizer.vocabularySize - 1)")
+                    "\(value.serialized()) is not the id of a token; give ids from 0 to \(tokenizer.vocabularySize - 1)"
+                )
             }
             return id
         }

@@ -109,7 +109,8 @@ struct ConversationEncoder {
         } catch let error as JinjaError where error.kind == .limit {
             // A template that runs away does so for every row; one is enough.
             throw DatasetError(
-                "\(error). Correct the chat template in the model's folder; `apus template` tries it on one conversation.")
+                "\(error). Correct the chat template in the model's folder; `apus template` tries it on one conversation."
+            )
         }
     }
 

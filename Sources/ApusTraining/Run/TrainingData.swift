@@ -33,3 +33,43 @@ extension TokenizedDataset: TrainingSource {
     /// How many tokens of these samples are predicted; the first of a sample never is.
     package func targetCount(_ samples: [Int]) -> Int { samples.reduce(0) { $0 + trainedCount(of: $1) } }
 }
+
+extension ScoredDataset: TrainingSource {
+    package func batch(_ samples: [Int], draw: UInt64?) -> TokenBatch {
+        let rows = samples.map { sample($0) }
+        return TokenBatch(rows.map(\.ids), segments: rows.map(\.segments), labels: SequenceLabels(rows.map(\.target)))
+    }
+
+    /// The numbers that are compared: one class, or every element of the values.
+    package func targetCount(_ samples: [Int]) -> Int {
+        samples.reduce(0) { count, index in
+            switch target(of: index) {
+            case .values(let values): count + values.count
+            case .classID: count + 1
+            case nil: count
+            }
+        }
+    }
+}
+
+extension SequenceLabels {
+    /// Labels of one kind; `none` where a sequence has none.
+    init(_ targets: [LabelTarget?]) {
+        var classes: [Int32] = []
+        var values: [Float] = []
+        for target in targets {
+            switch target {
+            case .classID(let id): classes.append(id)
+            case .values(let numbers): values += numbers
+            case nil: break
+            }
+        }
+        if classes.count == targets.count {
+            self = .classes(classes)
+        } else if classes.isEmpty, !values.isEmpty, values.count % targets.count == 0 {
+            self = .values(values, width: values.count / targets.count)
+        } else {
+            self = .none
+        }
+    }
+}

@@ -30,7 +30,8 @@ package struct TrainingProgress: Sendable, Equatable {
     mutating func noteSaved(_ path: String) {
         lastCheckpoint = path
         if let lastEvaluation, lastEvaluation.step == step, lastEvaluation.metric.isFinite,
-            best.map({ greaterIsBetter ? lastEvaluation.metric > $0.metric : lastEvaluation.metric < $0.metric }) ?? true
+            best.map({ greaterIsBetter ? lastEvaluation.metric > $0.metric : lastEvaluation.metric < $0.metric })
+                ?? true
         {
             best = (path, step, lastEvaluation.metric)
         }
@@ -44,7 +45,9 @@ extension TrainingProgress {
     package var json: JSONValue {
         var object: JSONObject = ["step": .int(step), "targets": .int(targets)]
         if let best {
-            object["best"] = ["checkpoint": .string(best.path), "step": .int(best.step), "metric": .double(best.metric)]
+            object["best"] = [
+                "checkpoint": .string(best.path), "step": .int(best.step), "metric": .double(best.metric),
+            ]
         }
         return .object(object)
     }
