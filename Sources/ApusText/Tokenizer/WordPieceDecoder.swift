@@ -1,0 +1,48 @@
+/// Joins the tokens of words again, token by token.
+struct WordPieceDecoder: Sendable {
+    let prefix: [UInt8]
+    /// Whether spaces before punctuation and English contractions go.
+    let cleansUp: Bool
+    private var isFirst = true
+
+    init(prefix: [UInt8], cleansUp: Bool) {
+        self.prefix = prefix
+        self.cleansUp = cleansUp
+    }
+
+    /// What `tokenizers` replaces, in its order, in each token with the space before it.
+    private static let cleanups: [(found: [UInt8], replacement: [UInt8])] = [
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
+        (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+    ].map { (Array($0.utf8), Array($1.utf8)) }
+
+    mutating func decode(_ token: inout [UInt8]) {
+        if isFirst {
+            isFirst = false
+        } else if token.starts(with: prefix) {
+            token.removeFirst(prefix.count)
+        } else {
+            token.insert(0x20, at: 0)
+        }
+        // Every replacement needs a space.
+        guard cleansUp, token.contains(0x20) else { return }
+        for (found, replacement) in Self.cleanups where token.count >= found.count {
+            Self.replace(found, with: replacement, in: &token)
+        }
+    }
+
+    private static func replace(_ found: [UInt8], with replacement: [UInt8], in token: inout [UInt8]) {
+        var result: [UInt8] = []
+        var position = 0
+        while position < token.count {
+            if token[position] == found[0], token[position...].starts(with: found) {
+                result += replacement
+                position += found.count
+            } else {
+                result.append(token[position])
+                position += 1
+            }
+        }
+        token = result
+    }
+}
