@@ -113,7 +113,7 @@ struct BertNormalizer: Sendable {
     }
 }
 
-/// The marks since the last starter, in canonical order. Those that are stripped need no place in it.
+/// The marks since the last starter, in canonical order; those that are stripped need no place in it.
 private struct SortedMarks {
     private var scalars: [UInt32] = []
     var isEmpty: Bool { scalars.isEmpty }

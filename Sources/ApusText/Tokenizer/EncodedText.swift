@@ -32,8 +32,8 @@ extension Tokenizer {
             append(second, to: &texts[1])
         }
         if let maximumLength {
-            let special = layout.count { if case .token = $0 { true } else { false } }
-            Self.truncate(&texts, to: max(0, maximumLength - special))
+            let reserved = addSpecialTokens ? reservedLength(isPair: second != nil) : 0
+            Self.truncate(&texts, to: max(0, max(0, maximumLength) - reserved))
         }
         var result = EncodedText(ids: [], segments: [])
         result.ids.reserveCapacity(layout.count + texts.reduce(0) { $0 + $1.count })

@@ -30,6 +30,8 @@ struct PostProcessor: Sendable {
     private let pair: [Piece]
     private let plainSingle: [Piece]
     private let plainPair: [Piece]
+    /// How many special tokens the steps say that they add; after a template this may not be how many there are.
+    private let declared: (single: Int, pair: Int)
 
     /// Adds nothing, and lets a second text follow as segment 1.
     init() {
@@ -37,6 +39,7 @@ struct PostProcessor: Sendable {
         plainPair = [.text(0, segment: 0), .text(1, segment: 1)]
         single = plainSingle
         pair = plainPair
+        declared = (0, 0)
     }
 
     /// - Throws: `TooManyParts`, where `tokenizers` ends as well.
@@ -45,6 +48,13 @@ struct PostProcessor: Sendable {
         pair = try Self.layout(steps, texts: 2, addsSpecialTokens: true)
         plainSingle = try Self.layout(steps, texts: 1, addsSpecialTokens: false)
         plainPair = try Self.layout(steps, texts: 2, addsSpecialTokens: false)
+        declared = steps.reduce((0, 0)) { sum, step in
+            switch step {
+            case .bert: (sum.0 + 2, sum.1 + 3)
+            case .roberta: (sum.0 + 2, sum.1 + 4)
+            case .template(let single, let pair): (sum.0 + Self.tokens(in: single), sum.1 + Self.tokens(in: pair))
+            }
+        }
     }
 
     /// Puts the same tokens around every text.
@@ -58,12 +68,20 @@ struct PostProcessor: Sendable {
         plainPair = [.text(0, segment: 0), .text(1, segment: 1)]
         single = wrapped(0)
         pair = wrapped(0) + wrapped(1)
+        declared = (Self.tokens(in: single), Self.tokens(in: pair))
+    }
+
+    private static func tokens(in pieces: [Piece]) -> Int {
+        pieces.count { if case .token = $0 { true } else { false } }
     }
 
     /// The pieces that one text or two become.
     func layout(isPair: Bool, addsSpecialTokens: Bool) -> [Piece] {
         isPair ? (addsSpecialTokens ? pair : plainPair) : (addsSpecialTokens ? single : plainSingle)
     }
+
+    /// How many ids to keep free for special tokens where a text is shortened.
+    func reservedLength(isPair: Bool) -> Int { isPair ? declared.pair : declared.single }
 
     private static func layout(_ steps: [Step], texts: Int, addsSpecialTokens: Bool) throws -> [Piece] {
         var parts: [[Piece]] = (0..<texts).map { [.text($0, segment: Int32($0))] }

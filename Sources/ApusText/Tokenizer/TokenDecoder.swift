@@ -67,6 +67,9 @@ struct DecoderPipeline {
     mutating func push(_ token: ArraySlice<UInt8>, into text: inout [UInt8]) {
         if stages.count == 1, case .byteLevel = stages[0] {
             if !ByteAlphabet.append(bytesSpelledBy: token, to: &text) { text += token }
+        } else if stages.count == 1, case .wordPiece(var decoder) = stages[0] {
+            decoder.append(token, to: &text)
+            stages[0] = .wordPiece(decoder)
         } else {
             push(Array(token), from: 0, into: &text)
         }

@@ -57,6 +57,9 @@ public final class Tokenizer: Sendable {
         parts.postProcessor.layout(isPair: isPair, addsSpecialTokens: addSpecialTokens)
     }
 
+    /// How many special tokens a shortened text needs room for.
+    func reservedLength(isPair: Bool) -> Int { parts.postProcessor.reservedLength(isPair: isPair) }
+
     /// Appends the ids of a text, without any around them.
     func append(_ text: String, to ids: inout [Int32]) {
         var text = text

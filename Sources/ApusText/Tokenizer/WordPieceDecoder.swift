@@ -31,6 +31,35 @@ struct WordPieceDecoder: Sendable {
         }
     }
 
+    /// Appends what a token adds to the text; the same as `decode`, without an array for each token.
+    mutating func append(_ token: ArraySlice<UInt8>, to text: inout [UInt8]) {
+        guard !cleansUp || !Self.mayChange(token) else {
+            var token = Array(token)
+            decode(&token)
+            text += token
+            return
+        }
+        if isFirst {
+            isFirst = false
+            text += token
+        } else if token.starts(with: prefix) {
+            text += token.dropFirst(prefix.count)
+        } else {
+            text.append(0x20)
+            text += token
+        }
+    }
+
+    /// Whether a replacement is possible: where the token begins like one, or holds a space itself.
+    private static func mayChange(_ token: ArraySlice<UInt8>) -> Bool {
+        switch token.first {
+        case UInt8(ascii: "."), UInt8(ascii: "?"), UInt8(ascii: "!"), UInt8(ascii: ","), UInt8(ascii: "'"),
+            UInt8(ascii: "n"), UInt8(ascii: "d"):
+            true
+        default: token.contains(0x20)
+        }
+    }
+
     private static func replace(_ found: [UInt8], with replacement: [UInt8], in token: inout [UInt8]) {
         var result: [UInt8] = []
         var position = 0
