@@ -13,7 +13,8 @@ import Foundation
 ///     TokenizerBench FOLDER VECTORS.jsonl
 ///     TokenizerBench gguf.json VECTORS.jsonl
 ///
-/// Each row is `{"text", "ids", "decoded", "plain"}` and `gguf.json` the vocabulary of a GGUF
+/// Each row is `{"text", "ids", "decoded", "plain"}`, of encoders with `"segments"`, `"pair"` and `"limit"` as well, and
+/// `gguf.json` the vocabulary of a GGUF
 /// file, as `Scripts/parity/tokenizer_vectors.py` writes them.
 @main
 struct TokenizerBench {
@@ -22,6 +23,23 @@ struct TokenizerBench {
         let ids: [Int32]
         let decoded: String
         let plain: String?
+        /// The segments of the ids, and what made them: a second text and the most ids, where there are any.
+        let segments: [Int32]?
+        let pair: String?
+        let limit: Int?
+
+        init(_ value: JSONValue) {
+            func numbers(_ key: String) -> [Int32]? { value[key]?.arrayValue?.map { Int32($0.intValue ?? -1) } }
+            text = value["text"]?.stringValue ?? ""
+            ids = numbers("ids") ?? []
+            decoded = value["decoded"]?.stringValue ?? ""
+            plain = value["plain"]?.stringValue
+            segments = numbers("segments")
+            pair = value["pair"]?.stringValue
+            limit = value["limit"]?.intValue
+        }
+
+        var byteCount: Int { text.utf8.count + (pair?.utf8.count ?? 0) }
     }
 
     static func main() throws {
@@ -59,13 +77,7 @@ struct TokenizerBench {
 
     private static func readRows(_ url: URL) throws -> [Row] {
         let data = try Data(contentsOf: url, options: .mappedIfSafe)
-        return try data.split(separator: 0x0A).map { line in
-            let value = try JSONValue(parsing: Data(line))
-            return Row(
-                text: value["text"]?.stringValue ?? "",
-                ids: (value["ids"]?.arrayValue ?? []).map { Int32($0.intValue ?? -1) },
-                decoded: value["decoded"]?.stringValue ?? "", plain: value["plain"]?.stringValue)
-        }
+        return try data.split(separator: 0x0A).map { Row(try JSONValue(parsing: Data($0))) }
     }
 
     /// Prints the first differences and returns how many there are.
@@ -77,14 +89,20 @@ struct TokenizerBench {
             print(
                 "\(kind): \(row.text.debugDescription)\n   scalars \(row.text.unicodeScalars.map { String($0.value, radix: 16) })"
             )
+            if let pair = row.pair { print("   pair \(pair.debugDescription), at most \(row.limit ?? .max) ids") }
             print("   got    \(got)\n   wanted \(wanted)")
         }
-        var (encodes, decodes, streams) = (0, 0, 0)
+        var (encodes, segments, decodes, streams) = (0, 0, 0, 0)
         for row in rows {
-            let ids = tokenizer.encode(row.text)
-            if ids != row.ids {
+            let encoded = tokenizer.encode(row.text, pair: row.pair, maximumLength: row.limit)
+            let ids = row.pair == nil && row.limit == nil ? tokenizer.encode(row.text) : encoded.ids
+            if ids != row.ids || encoded.ids != row.ids {
                 encodes += 1
                 report("encode", row, "\(ids)", "\(row.ids)")
+            }
+            if let expected = row.segments, encoded.segments != expected {
+                segments += 1
+                report("segments", row, "\(encoded.segments)", "\(expected)")
             }
             let decoded = tokenizer.decode(row.ids)
             if !same(decoded, row.decoded) {
@@ -105,20 +123,26 @@ struct TokenizerBench {
             }
         }
         print(
-            "\(rows.count) rows: \(encodes) differing encodes, \(decodes) differing decodes, "
-                + "\(streams) differing streamed decodes")
-        return encodes + decodes + streams
+            "\(rows.count) rows, \(rows.count { $0.pair != nil }) of them pairs: \(encodes) differing encodes, "
+                + "\(segments) differing segments, \(decodes) differing decodes, \(streams) differing streamed decodes")
+        return encodes + segments + decodes + streams
     }
 
     /// Equality of scalars; `==` would let canonically equal strings pass.
     private static func same(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
 
     private static func measure(_ tokenizer: Tokenizer, _ rows: [Row]) {
-        let bytes = rows.reduce(0) { $0 + $1.text.utf8.count }
+        let bytes = rows.reduce(0) { $0 + $1.byteCount }
         var count = 0
         let encoding =
             (0..<3).map { _ in
-                seconds { for row in rows { count += tokenizer.encode(row.text).count } }
+                seconds {
+                    for row in rows {
+                        count +=
+                            row.segments == nil
+                            ? tokenizer.encode(row.text).count : tokenizer.encode(row.text, pair: row.pair).ids.count
+                    }
+                }
             }.min() ?? 0
         let decoding = seconds { for row in rows { count += tokenizer.decode(row.ids).utf8.count } }
         print("encode \(speed(bytes, encoding)) MB/s, decode \(speed(bytes, decoding)) MB/s, \(count) ids and bytes")

@@ -2,13 +2,16 @@
 """Write what PyPI `tokenizers` makes of random and adversarial texts, one JSON object a line.
 
 usage: tokenizer_vectors.py TOKENIZER OUTPUT [--count N] [--seed S] [--text FILE …] [--small] [--lines] [--scalars]
-                            [--kind gpt2|qwen2] [--save FOLDER]
+                            [--kind gpt2|qwen2|roberta] [--save FOLDER] [--encoder]
 
-TOKENIZER is a folder with tokenizer.json (or vocab.json and merges.txt) or a GGUF file of a byte-level model.
+TOKENIZER is a folder with tokenizer.json (or vocab.json and merges.txt, or vocab.txt) or a GGUF file of a byte-level
+model.
 Rows: {"text", "ids", "decoded", "plain"}: `encode`, `decode` of those ids, and with the special tokens skipped.
---kind says how to split text where there is no tokenizer.json. --text mixes lines of real text in, --lines takes all
+--encoder makes texts for the tokenizers of encoders, half of them pairs; rows then have "segments" as well, and where
+there is one "pair" and "limit", the length for `enable_truncation`.
+--kind says how to split text where there is no tokenizer.json; --kind roberta and vocab.txt ask `transformers`. --text mixes lines of real text in, --lines takes all
 of them and nothing else, --scalars all assigned Unicode scalars in several surroundings. --save writes the
-tokenizer.json that was used, and for a GGUF file its vocabulary as gguf.json. --small keeps texts short.
+tokenizer.json that was used, for a GGUF file its vocabulary as gguf.json, and with --encoder the files of the model. --small keeps texts short.
 Prints the speed of `tokenizers` on the same texts, per second of one thread's processor time.
 """
 import argparse
@@ -78,6 +81,11 @@ def load(path, kind):
         return tokenizer
     if (path / "tokenizer.json").exists():
         return Tokenizer.from_file(str(path / "tokenizer.json"))
+    if kind == "roberta" or not (path / "vocab.json").exists():
+        import transformers
+
+        name = "RobertaTokenizerFast" if kind == "roberta" else "BertTokenizerFast"
+        return getattr(transformers, name).from_pretrained(path).backend_tokenizer
     vocabulary = json.loads((path / "vocab.json").read_text())
     lines = [line for line in (path / "merges.txt").read_text().split("\n") if line and not line.startswith("#version")]
     merges = [tuple(line.split(" ")) for line in lines]
@@ -202,8 +210,9 @@ def main():
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--lines", action="store_true")
     parser.add_argument("--scalars", action="store_true")
-    parser.add_argument("--kind", choices=["gpt2", "qwen2"], default="gpt2")
+    parser.add_argument("--kind", choices=["gpt2", "qwen2", "roberta"], default="gpt2")
     parser.add_argument("--save")
+    parser.add_argument("--encoder", action="store_true")
     arguments = parser.parse_args()
 
     tokenizer = load(arguments.tokenizer, arguments.kind)
@@ -212,11 +221,20 @@ def main():
     if arguments.save:
         Path(arguments.save).mkdir(parents=True, exist_ok=True)
         tokenizer.save(str(Path(arguments.save) / "tokenizer.json"))
+        if arguments.encoder:
+            tokenizer.model.save(arguments.save)
         if arguments.tokenizer.endswith(".gguf"):
             (Path(arguments.save) / "gguf.json").write_text(json.dumps(read_gguf(arguments.tokenizer)))
     lines = [line for name in arguments.text for line in Path(name).read_text(errors="replace").splitlines(keepends=True)]
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    if arguments.lines:
+    pairs = None
+    if arguments.encoder and not arguments.scalars and not arguments.lines:
+        from encoder_texts import EncoderTexts
+
+        generator = EncoderTexts(arguments.seed, special, lines)
+        texts = [generator.text(arguments.small) for _ in range(arguments.count)]
+        pairs = [generator.pair(arguments.small) if i % 2 else (None, None) for i in range(arguments.count)]
+    elif arguments.lines:
         texts = lines
     elif arguments.scalars:
         texts = list(every_scalar())
@@ -225,13 +243,24 @@ def main():
         texts = [generator.text(arguments.small) for _ in range(arguments.count)]
 
     start = time.thread_time()
-    encodings = [tokenizer.encode(text).ids for text in texts]
+    if pairs:
+        encodings = [tokenizer.encode(text, pair) for text, (pair, _) in zip(texts, pairs)]
+    else:
+        encodings = [tokenizer.encode(text) for text in texts]
     seconds = time.thread_time() - start
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    megabytes = sum(len(text.encode()) for text in texts + [pair for pair, _ in pairs or [] if pair]) / 1e6
     with open(arguments.output, "w") as output:
-        for text, ids in zip(texts, encodings):
+        for text, encoding, (pair, limit) in zip(texts, encodings, pairs or [(None, None)] * len(texts)):
+            if limit:
+                tokenizer.enable_truncation(limit)
+                encoding = tokenizer.encode(text, pair)
+                tokenizer.no_truncation()
+            ids = encoding.ids
             row = {
                 "text": text,
+                **({"segments": encoding.type_ids} if arguments.encoder else {}),
+                **({} if pair is None else {"pair": pair}),
+                **({"limit": limit} if limit else {}),
                 "ids": ids,
                 "decoded": tokenizer.decode(ids, skip_special_tokens=False),
                 "plain": tokenizer.decode(ids, skip_special_tokens=True),

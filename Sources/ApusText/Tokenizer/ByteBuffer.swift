@@ -15,8 +15,16 @@ final class ByteBuffer {
 
     func removeAll() { count = 0 }
 
-    private func reserve(_ extra: Int) {
-        guard count + extra > capacity else { return }
+    /// Makes room for bytes that the caller writes at `base + count` itself, then counts with `advance`.
+    @inline(__always)
+    func reserve(_ extra: Int) {
+        if count + extra > capacity { grow(extra) }
+    }
+
+    @inline(__always)
+    func advance(_ written: Int) { count += written }
+
+    private func grow(_ extra: Int) {
         capacity = max(count + extra, capacity * 2)
         let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         larger.update(from: base, count: count)

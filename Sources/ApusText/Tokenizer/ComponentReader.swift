@@ -14,6 +14,17 @@ struct ComponentReader {
         case "NFC": return [.nfc]
         case "Lowercase": return [.lowercase]
         case "ByteLevel": return [.byteLevel]
+        case "BertNormalizer":
+            let name = "BertNormalizer"
+            let stripsAccents = value["strip_accents"]
+            return [
+                .bert(
+                    BertNormalizer(
+                        cleansText: try flag(value, "clean_text", name),
+                        spacesHan: try flag(value, "handle_chinese_chars", name),
+                        stripsAccents: stripsAccents?.isNull ?? true ? nil : try flag(value, "strip_accents", name),
+                        lowercases: try flag(value, "lowercase", name)))
+            ]
         case "Strip":
             return [
                 .strip(left: try flag(value, "strip_left", "Strip"), right: try flag(value, "strip_right", "Strip"))
@@ -21,7 +32,8 @@ struct ComponentReader {
         case "Prepend": return [.prepend(try text(value, "prepend", "Prepend"))]
         case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
         case let type:
-            throw unsupported("normalizer", type, "NFC, Lowercase, Strip, Prepend, Replace, ByteLevel and Sequence")
+            throw unsupported(
+                "normalizer", type, "NFC, Lowercase, Strip, Prepend, Replace, ByteLevel, BertNormalizer and Sequence")
         }
     }
 
@@ -45,6 +57,7 @@ struct ComponentReader {
         case "Digits":
             let areSingle = try flag(value, "individual_digits", "Digits")
             return [.split(.numeric, areSingle ? .isolated : .contiguous, inverted: false)]
+        case "BertPreTokenizer": return [.bert]
         case "Whitespace": return [.split(.betweenWords, .removed, inverted: false)]
         case "WhitespaceSplit": return [.split(.whitespace, .removed, inverted: false)]
         case "CharDelimiterSplit":
@@ -52,74 +65,14 @@ struct ComponentReader {
         case let type:
             throw unsupported(
                 "pre_tokenizer", type,
-                "ByteLevel, Split, Digits, Whitespace, WhitespaceSplit, CharDelimiterSplit and Sequence")
+                "ByteLevel, Split, Digits, BertPreTokenizer, Whitespace, WhitespaceSplit, CharDelimiterSplit and Sequence"
+            )
         }
     }
 
     static func byteLevel(addsPrefixSpace: Bool, usesRegex: Bool) -> [PreTokenizer] {
         (addsPrefixSpace ? [.prefixSpace] : []) + (usesRegex ? [.split(.gpt2, .isolated, inverted: false)] : [])
             + [.byteLevel]
-    }
-
-    // MARK: - Post-processor
-
-    func postProcessor(_ value: JSONValue?) throws -> PostProcessor {
-        var processor = PostProcessor()
-        try add(value, to: &processor)
-        return processor
-    }
-
-    private func add(_ value: JSONValue?, to processor: inout PostProcessor) throws {
-        guard let value, !value.isNull else { return }
-        switch try type(of: value, "post_processor") {
-        case "Sequence":
-            for step in try list(value, "processors", "post_processor") { try add(step, to: &processor) }
-        case "ByteLevel": break
-        case "RobertaProcessing", "BertProcessing":
-            processor.wrap([try id(value["cls"]?[1], "cls")], [try id(value["sep"]?[1], "sep")])
-        case "TemplateProcessing":
-            let (before, after) = try template(value)
-            processor.wrap(before, after)
-        case let type:
-            throw unsupported(
-                "post_processor", type, "ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing and Sequence")
-        }
-    }
-
-    private func template(_ value: JSONValue) throws -> (before: [Int32], after: [Int32]) {
-        var before: [Int32] = []
-        var after: [Int32] = []
-        var sequences = 0
-        for piece in try list(value, "single", "post_processor") {
-            if let sequence = piece["Sequence"] {
-                guard sequence["id"]?.stringValue == "A" else {
-                    throw fault("post_processor \"TemplateProcessing\" has a sequence other than A in \"single\"")
-                }
-                sequences += 1
-            } else if let name = piece["SpecialToken"]?["id"]?.stringValue,
-                let ids = value["special_tokens"]?[name]?["ids"]?.arrayValue
-            {
-                let ids = try ids.map { try id($0, "special_tokens") }
-                if sequences == 0 { before += ids } else { after += ids }
-            } else {
-                throw fault(
-                    "post_processor \"TemplateProcessing\" has a piece in \"single\" that is neither a "
-                        + "\"Sequence\" nor a \"SpecialToken\" listed in \"special_tokens\"")
-            }
-        }
-        guard sequences == 1 else {
-            throw fault(
-                "post_processor \"TemplateProcessing\" must have the sequence A once in \"single\", "
-                    + "not \(sequences) times")
-        }
-        return (before, after)
-    }
-
-    private func id(_ value: JSONValue?, _ key: String) throws -> Int32 {
-        guard let id = value?.intValue, id >= 0, id < Vocabulary.idLimit else {
-            throw fault("post_processor needs token ids from 0 to \(Vocabulary.idLimit - 1) in \"\(key)\"")
-        }
-        return Int32(id)
     }
 
     // MARK: - Decoder
@@ -132,6 +85,11 @@ struct ComponentReader {
         case "ByteLevel": return [.byteLevel]
         case "ByteFallback": return [.byteFallback]
         case "Fuse": return [.fuse]
+        case "WordPiece":
+            return [
+                .wordPiece(
+                    prefix: try text(value, "prefix", "WordPiece"), cleansUp: try flag(value, "cleanup", "WordPiece"))
+            ]
         case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
         case "Strip":
             guard let start = value["start"]?.intValue, let stop = value["stop"]?.intValue, start >= 0, stop >= 0 else {
@@ -139,7 +97,7 @@ struct ComponentReader {
             }
             return [.strip(scalar: try scalar(value, "content", "Strip"), start: start, stop: stop)]
         case let type:
-            throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Replace, Strip and Sequence")
+            throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Replace, Strip, WordPiece and Sequence")
         }
     }
 
@@ -166,21 +124,21 @@ struct ComponentReader {
 
     func fault(_ message: String) -> TokenizerError { TokenizerError(source, message) }
 
-    private func unsupported(_ component: String, _ type: String, _ supported: String) -> TokenizerError {
+    func unsupported(_ component: String, _ type: String, _ supported: String) -> TokenizerError {
         fault("\(component) \"\(type)\" is not supported; supported are \(supported)")
     }
 
-    private func type(of value: JSONValue, _ component: String) throws -> String {
+    func type(of value: JSONValue, _ component: String) throws -> String {
         guard let type = value["type"]?.stringValue else { throw fault("\(component) has no \"type\"") }
         return type
     }
 
-    private func list(_ value: JSONValue, _ key: String, _ component: String) throws -> [JSONValue] {
+    func list(_ value: JSONValue, _ key: String, _ component: String) throws -> [JSONValue] {
         guard let list = value[key]?.arrayValue else { throw fault("\(component) needs the list \"\(key)\"") }
         return list
     }
 
-    private func flag(
+    func flag(
         _ value: JSONValue, _ key: String, _ component: String, default missing: Bool? = nil
     ) throws -> Bool {
         guard let flag = value[key]?.boolValue ?? (value[key] == nil ? missing : nil) else {
@@ -189,7 +147,7 @@ struct ComponentReader {
         return flag
     }
 
-    private func text(_ value: JSONValue, _ key: String, _ component: String) throws -> [UInt8] {
+    func text(_ value: JSONValue, _ key: String, _ component: String) throws -> [UInt8] {
         guard let text = value[key]?.stringValue else { throw fault("\"\(component)\" needs the string \"\(key)\"") }
         return Array(text.utf8)
     }

@@ -122,9 +122,9 @@ extension GGUFVocabulary {
             _ = try self.token(id)
             return [id]
         }
-        parts.postProcessor.wrap(
-            try boundary(addsBeginningOfSequence ?? recipe.addsBeginningOfSequence, beginningOfSequenceID),
-            try boundary(addsEndOfSequence ?? false, endOfSequenceID))
+        parts.postProcessor = PostProcessor(
+            before: try boundary(addsBeginningOfSequence ?? recipe.addsBeginningOfSequence, beginningOfSequenceID),
+            after: try boundary(addsEndOfSequence ?? false, endOfSequenceID))
         return parts
     }
 

@@ -1,6 +1,8 @@
 /// A step that cuts a text into the pieces which the model sees one by one.
 enum PreTokenizer: Sendable {
     case split(SplitMatcher, SplitBehavior, inverted: Bool)
+    /// Cuts at white space and around punctuation.
+    case bert
     /// Puts a space before every piece that does not start with one.
     case prefixSpace
     /// Spells every byte in the byte alphabet.
@@ -40,6 +42,11 @@ extension [PreTokenizer] {
                     matcher.appendStretches(of: part, offset: piece.start, to: &stretches)
                     behavior.apply(to: &stretches, inverted: inverted)
                     for stretch in stretches where stretch.start < stretch.end { nextPieces.append(stretch) }
+                }
+            case .bert:
+                for piece in pieces {
+                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
+                    BertSplitter.appendPieces(of: part, offset: piece.start, to: &nextPieces)
                 }
             case .prefixSpace, .byteLevel:
                 output.removeAll()

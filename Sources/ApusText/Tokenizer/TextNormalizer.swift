@@ -3,6 +3,7 @@ enum TextNormalizer: Sendable {
     /// Canonical composition.
     case nfc
     case lowercase
+    case bert(BertNormalizer)
     case strip(left: Bool, right: Bool)
     /// Puts a text before every text that is not empty.
     case prepend([UInt8])
@@ -17,9 +18,14 @@ enum TextNormalizer: Sendable {
         case .nfc:
             return CanonicalComposition.compose(text, into: output)
         case .lowercase:
-            for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-                output.append(scalar.properties.lowercaseMapping)
+            var position = 0
+            while position < text.count {
+                let (scalar, next) = decodeScalar(base, position)
+                LowerCase.forEachScalar(of: scalar) { output.append(scalar: $0) }
+                position = next
             }
+        case .bert(let normalizer):
+            normalizer.apply(to: text, into: output)
         case .strip(let left, let right):
             let classified = ClassifiedText(base, end: text.count)
             let start = left ? classified.run(of: .space, from: 0) : 0

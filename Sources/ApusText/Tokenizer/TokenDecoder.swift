@@ -9,6 +9,8 @@ enum TokenDecoder: Sendable {
     case replace(SplitMatcher, [UInt8])
     /// Removes up to `start` of a scalar from the front of each token and up to `stop` from its end.
     case strip(scalar: [UInt8], start: Int, stop: Int)
+    /// Tokens with the prefix go on with the word before; others get a space before them.
+    case wordPiece(prefix: [UInt8], cleansUp: Bool)
 }
 
 /// The bytes of tokens on their way through the decoders, step by step, so that whole and streamed texts take one path.
@@ -20,6 +22,7 @@ struct DecoderPipeline {
         /// After tokens are joined: removes up to `remaining` of a scalar from the front of the text.
         case stripText(scalar: [UInt8], remaining: Int)
         case byteLevel
+        case wordPiece(WordPieceDecoder)
     }
 
     private var stages: [Stage] = []
@@ -54,6 +57,8 @@ struct DecoderPipeline {
             case .replace(let matcher, let content): stages.append(.replace(matcher, content))
             case .strip(let scalar, let start, let stop):
                 stages.append(.strip(scalar: scalar, start: start, stop: stop))
+            case .wordPiece(let prefix, let cleansUp):
+                stages.append(.wordPiece(WordPieceDecoder(prefix: prefix, cleansUp: cleansUp)))
             }
         }
     }
@@ -62,6 +67,9 @@ struct DecoderPipeline {
     mutating func push(_ token: ArraySlice<UInt8>, into text: inout [UInt8]) {
         if stages.count == 1, case .byteLevel = stages[0] {
             if !ByteAlphabet.append(bytesSpelledBy: token, to: &text) { text += token }
+        } else if stages.count == 1, case .wordPiece(var decoder) = stages[0] {
+            decoder.append(token, to: &text)
+            stages[0] = .wordPiece(decoder)
         } else {
             push(Array(token), from: 0, into: &text)
         }
@@ -106,6 +114,9 @@ struct DecoderPipeline {
             case .byteLevel:
                 var bytes: [UInt8] = []
                 if ByteAlphabet.append(bytesSpelledBy: token[...], to: &bytes) { token = bytes }
+            case .wordPiece(var decoder):
+                decoder.decode(&token)
+                stages[index] = .wordPiece(decoder)
             }
         }
         if !isFirst { text += separator }

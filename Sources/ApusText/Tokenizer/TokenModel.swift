@@ -1,6 +1,6 @@
 /// The stage that turns pieces of text into ids.
 ///
-/// Byte-pair encoding is one; WordPiece and Unigram are others.
+/// Byte-pair encoding and WordPiece are there; Unigram is another.
 protocol TokenModel: Sendable {
     var vocabulary: Vocabulary { get }
 

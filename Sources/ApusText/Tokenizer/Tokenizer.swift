@@ -13,7 +13,7 @@ public final class Tokenizer: Sendable {
 
     /// Reads a tokenizer from a folder in the layout of Hugging Face.
     ///
-    /// A `tokenizer.json` comes first; else `vocab.json` and `merges.txt` are read. `tokenizer_config.json`,
+    /// A `tokenizer.json` comes first; else `vocab.json` and `merges.txt`, else `vocab.txt` are read. `tokenizer_config.json`,
     /// `special_tokens_map.json`, `added_tokens.json` and `chat_template.jinja` are used where they are there.
     ///
     /// - Throws: `TokenizerError` naming the file and the component that is missing, broken or not supported.
@@ -41,15 +41,31 @@ public final class Tokenizer: Sendable {
     /// - Parameter addSpecialTokens: Whether to put the tokens around it that the tokenizer puts around every text,
     ///   such as a beginning-of-sequence token. Special tokens spelled out in the text are recognised in any case.
     public func encode(_ text: String, addSpecialTokens: Bool = true) -> [Int32] {
-        var text = text
         var ids: [Int32] = []
         ids.reserveCapacity(text.utf8.count / 3 + 8)
-        if addSpecialTokens { ids += parts.postProcessor.prefix }
+        for piece in layout(isPair: false, addSpecialTokens) {
+            switch piece {
+            case .token(let id, _): ids.append(id)
+            case .text: append(text, to: &ids)
+            }
+        }
+        return ids
+    }
+
+    /// The order in which one text or two stand with their special tokens.
+    func layout(isPair: Bool, _ addSpecialTokens: Bool) -> [PostProcessor.Piece] {
+        parts.postProcessor.layout(isPair: isPair, addsSpecialTokens: addSpecialTokens)
+    }
+
+    /// How many special tokens a shortened text needs room for.
+    func reservedLength(isPair: Bool) -> Int { parts.postProcessor.reservedLength(isPair: isPair) }
+
+    /// Appends the ids of a text, without any around them.
+    func append(_ text: String, to ids: inout [Int32]) {
+        var text = text
         text.withUTF8 { bytes in
             pool.withScratch { encode(bytes, into: &ids, $0) }
         }
-        if addSpecialTokens { ids += parts.postProcessor.suffix }
-        return ids
     }
 
     private func encode(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch) {
@@ -145,11 +161,20 @@ public final class Tokenizer: Sendable {
     public var padToken: String? { configuration.named[.padding]?.content }
     /// The unknown token, where the tokenizer has one.
     public var unkToken: String? { configuration.named[.unknown]?.content }
+    /// The token before a text that is classified as a whole, where the tokenizer has one.
+    public var clsToken: String? { configuration.named[.classification]?.content }
+    /// The token after each of two texts, where the tokenizer has one.
+    public var sepToken: String? { configuration.named[.separator]?.content }
+    /// The token that hides another one from the model, where the tokenizer has one.
+    public var maskToken: String? { configuration.named[.mask]?.content }
 
     public var bosTokenID: Int32? { bosToken.flatMap(id(of:)) }
     public var eosTokenID: Int32? { eosToken.flatMap(id(of:)) }
     public var padTokenID: Int32? { padToken.flatMap(id(of:)) }
     public var unkTokenID: Int32? { unkToken.flatMap(id(of:)) }
+    public var clsTokenID: Int32? { clsToken.flatMap(id(of:)) }
+    public var sepTokenID: Int32? { sepToken.flatMap(id(of:)) }
+    public var maskTokenID: Int32? { maskToken.flatMap(id(of:)) }
 
     // MARK: - Configuration
 

@@ -27,6 +27,10 @@ struct TokenizerConfiguration: Sendable {
     var addsEndOfSequence: Bool?
     var addsPrefixSpace = false
     var splitsSpecialTokens = false
+    /// The settings of BERT's normalizer, where a `vocab.txt` is read.
+    var lowercases = true
+    var stripsAccents: Bool?
+    var spacesHan = true
     var modelMaximumLength: Int?
     var chatTemplate: String?
 
@@ -64,6 +68,9 @@ struct TokenizerConfiguration: Sendable {
         addsEndOfSequence = config["add_eos_token"]?.boolValue
         addsPrefixSpace = config["add_prefix_space"]?.boolValue ?? false
         splitsSpecialTokens = config["split_special_tokens"]?.boolValue ?? false
+        lowercases = config["do_lower_case"]?.boolValue ?? true
+        stripsAccents = config["strip_accents"]?.boolValue
+        spacesHan = config["tokenize_chinese_chars"]?.boolValue ?? true
         // Some files write 1e30 for "no limit", which fits no integer.
         modelMaximumLength = config["model_max_length"]?.intValue
         chatTemplate = try Self.chatTemplate(folder, config, configURL.path)

@@ -7,16 +7,30 @@ struct TokenizerFolder {
 
     func read() throws -> (parts: TokenizerParts, configuration: TokenizerConfiguration) {
         var configuration = try TokenizerConfiguration(folder: url)
+        let modelType = configuration.className == nil ? try modelType() : nil
+        var family = TokenizerFamily(className: configuration.className, modelType: modelType)
         var parts: TokenizerParts
+        var isBare = true
         if exists("tokenizer.json") {
+            setDefaults(&configuration, family)
             parts = try TokenizerJSONFile(url.appendingPathComponent("tokenizer.json")).read()
+            isBare = false
         } else if exists("vocab.json"), exists("merges.txt") {
-            parts = try readVocabularyAndMerges(&configuration)
+            setDefaults(&configuration, family)
+            parts = try readVocabularyAndMerges(&configuration, family, modelType)
+        } else if exists("vocab.txt") {
+            // The file alone is BERT's.
+            if configuration.className == nil, modelType == nil { family = .bert }
+            guard family == .bert else {
+                throw unsupported("vocab.txt", configuration.className, modelType)
+            }
+            setDefaults(&configuration, family)
+            parts = try readVocabularyText(configuration)
         } else {
             throw TokenizerError(
                 url.path,
-                "holds no tokenizer.json, and no vocab.json with merges.txt\(hint); give the folder of a model or a tokenizer"
-            )
+                "holds no tokenizer.json, no vocab.json with merges.txt and no vocab.txt\(hint); give the folder of a "
+                    + "model or a tokenizer")
         }
         parts.added.splitsSpecialTokens = configuration.splitsSpecialTokens
         try parts.addTokens(configuration.added)
@@ -27,7 +41,11 @@ struct TokenizerFolder {
                 token.isSpecial = true
                 return token
             })
-        setBoundaryTokens(&parts, configuration)
+        if isBare, let family, !family.defaultTokens.isEmpty {
+            try setEncoderTokens(&parts, configuration, family)
+        } else {
+            setBoundaryTokens(&parts, configuration)
+        }
         return (parts, configuration)
     }
 
@@ -36,7 +54,7 @@ struct TokenizerFolder {
     }
 
     private var hint: String {
-        for name in ["tokenizer.model", "spiece.model", "vocab.txt", "vocab.json"] where exists(name) {
+        for name in ["tokenizer.model", "spiece.model", "vocab.json"] where exists(name) {
             return "; \(name) alone is not supported: save the tokenizer with transformers to get a tokenizer.json"
         }
         return ""
@@ -51,13 +69,14 @@ struct TokenizerFolder {
         }
         let before = ids(configuration.addsBeginningOfSequence, .beginningOfSequence)
         let after = ids(configuration.addsEndOfSequence, .endOfSequence)
-        parts.postProcessor = PostProcessor()
-        parts.postProcessor.wrap(before, after)
+        parts.postProcessor = PostProcessor(before: before, after: after)
     }
 
     // MARK: - vocab.json and merges.txt
 
-    private func readVocabularyAndMerges(_ configuration: inout TokenizerConfiguration) throws -> TokenizerParts {
+    private func readVocabularyAndMerges(
+        _ configuration: inout TokenizerConfiguration, _ family: TokenizerFamily?, _ modelType: String?
+    ) throws -> TokenizerParts {
         let vocabularyURL = url.appendingPathComponent("vocab.json")
         let mergesURL = url.appendingPathComponent("merges.txt")
         guard let data = FileManager.default.contents(atPath: vocabularyURL.path) else {
@@ -71,15 +90,16 @@ struct TokenizerFolder {
             throw TokenizerError(mergesURL.path, "cannot be read")
         }
         let merges = try BytePairFiles(source: mergesURL.path).readMerges(lines: lines, vocabulary)
-        let family = try family(vocabulary, configuration.className)
+        let family = try family ?? gpt2(vocabulary, configuration.className, modelType)
         let endOfText = AddedToken("<|endoftext|>", isSpecial: true)
         switch family {
-        case .gpt2 where vocabulary.id(of: Array(endOfText.content.utf8)) == nil:
-            break
-        case .gpt2:
+        case .gpt2 where vocabulary.id(of: Array(endOfText.content.utf8)) != nil:
             setDefaults(&configuration, endOfText, [.beginningOfSequence, .endOfSequence, .unknown])
         case .qwen2:
             setDefaults(&configuration, endOfText, [.endOfSequence, .unknown, .padding])
+        case .bert:
+            throw unsupported("vocab.json and merges.txt", configuration.className, modelType)
+        case .gpt2, .roberta: break
         }
         let isQwen2 = family == .qwen2
         var parts = TokenizerParts(
@@ -98,34 +118,33 @@ struct TokenizerFolder {
         for role in roles where configuration.named[role] == nil { configuration.named[role] = token }
     }
 
-    /// Tokenizers that share the two files and differ in how they split text.
-    private enum Family {
-        case gpt2, qwen2
+    /// Gives the roles of an encoder that its files leave open the tokens of its class.
+    private func setDefaults(_ configuration: inout TokenizerConfiguration, _ family: TokenizerFamily?) {
+        for (role, content) in family?.defaultTokens ?? [:] where configuration.named[role] == nil {
+            configuration.named[role] =
+                configuration.added.first { $0.content.utf8.elementsEqual(content.utf8) }
+                ?? AddedToken(content, isSpecial: true)
+        }
     }
 
-    private func family(_ vocabulary: Vocabulary, _ className: String?) throws -> Family {
-        let modelType = try modelType()
-        switch (className, modelType) {
-        case ("GPT2Tokenizer"?, _): return .gpt2
-        case ("Qwen2Tokenizer"?, _): return .qwen2
-        case (nil, "gpt2"?), (nil, "gpt_neo"?), (nil, "gptj"?), (nil, "opt"?): return .gpt2
-        case (nil, "qwen2"?), (nil, "qwen2_moe"?), (nil, "qwen3"?), (nil, "qwen3_moe"?): return .qwen2
-        case (nil, nil):
-            // The two files alone are GPT-2's, or those of a descendant that spells its end of text "</s>".
-            if vocabulary.id(of: Array("<|endoftext|>".utf8)) != nil || vocabulary.id(of: Array("</s>".utf8)) != nil {
-                return .gpt2
-            }
-            throw TokenizerError(
-                url.path,
-                "nothing says how this tokenizer splits text; add its tokenizer_config.json "
-                    + "or tokenizer.json")
-        default:
-            let kind = className ?? "model type \(modelType ?? "")"
-            throw TokenizerError(
-                url.path,
-                "vocab.json and merges.txt of \(kind) are not supported; save the tokenizer "
-                    + "with transformers to get a tokenizer.json")
+    /// The two files alone are GPT-2's, or those of a descendant that spells its end of text "</s>".
+    private func gpt2(
+        _ vocabulary: Vocabulary, _ className: String?, _ modelType: String?
+    ) throws -> TokenizerFamily {
+        guard className == nil, modelType == nil else {
+            throw unsupported("vocab.json and merges.txt", className, modelType)
         }
+        for token in ["<|endoftext|>", "</s>"] where vocabulary.id(of: Array(token.utf8)) != nil { return .gpt2 }
+        throw TokenizerError(
+            url.path,
+            "nothing says how this tokenizer splits text; add its tokenizer_config.json or tokenizer.json")
+    }
+
+    private func unsupported(_ files: String, _ className: String?, _ modelType: String?) -> TokenizerError {
+        TokenizerError(
+            url.path,
+            "\(files) of \(className ?? "model type \(modelType ?? "")") are not supported; save the tokenizer "
+                + "with transformers to get a tokenizer.json")
     }
 
     private func modelType() throws -> String? {

@@ -24,12 +24,61 @@ struct TokenizerJSONFile {
         let (root, vocabularyRange, mergesRange) = try outline(bytes)
         let reader = ComponentReader(source: source)
         let model = root["model"] ?? .null
-        let type = model["type"]?.stringValue ?? (mergesRange == nil ? nil : "BPE")
-        guard type == "BPE" else {
+        let isWordPiece = mergesRange == nil && model["continuing_subword_prefix"] != nil
+        // Older files leave the type out.
+        let type = model["type"]?.stringValue ?? (mergesRange != nil ? "BPE" : isWordPiece ? "WordPiece" : nil)
+        var parts: TokenizerParts
+        switch type {
+        case "BPE"?: parts = try bytePairs(bytes, root, model, vocabularyRange, mergesRange)
+        case "WordPiece"?: parts = try wordPieces(bytes, root, model, vocabularyRange)
+        default:
             throw reader.fault(
-                "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only "
-                    + "byte-pair encoding (\"BPE\") is")
+                "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only byte-pair "
+                    + "encoding (\"BPE\") and \"WordPiece\" are")
         }
+        parts.postProcessor = try reader.postProcessor(root["post_processor"])
+        parts.decoders = try reader.decoders(root["decoder"])
+        try parts.addTokens(try reader.addedTokens(root["added_tokens"]))
+        return parts
+    }
+
+    private func wordPieces(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ root: JSONValue, _ model: JSONValue, _ vocabularyRange: Range<Int>?
+    ) throws -> TokenizerParts {
+        let reader = ComponentReader(source: source)
+        guard let vocabularyRange else { throw reader.fault("model \"WordPiece\" needs \"vocab\"") }
+        var options = WordPieceModel.Options()
+        if let unknown = model["unk_token"] {
+            guard let unknown = unknown.stringValue else {
+                throw reader.fault("model \"WordPiece\" needs a string as \"unk_token\"")
+            }
+            options.unknown = unknown
+        }
+        if let prefix = model["continuing_subword_prefix"] {
+            guard let prefix = prefix.stringValue else {
+                throw reader.fault("model \"WordPiece\" needs a string as \"continuing_subword_prefix\"")
+            }
+            options.continuingPrefix = prefix
+        }
+        if let longest = model["max_input_chars_per_word"] {
+            guard let longest = longest.intValue, longest >= 0 else {
+                throw reader.fault("model \"WordPiece\" needs a number, 0 or more, as \"max_input_chars_per_word\"")
+            }
+            options.longestWord = longest
+        }
+        var cursor = JSONCursor(bytes, offset: vocabularyRange.lowerBound)
+        let vocabulary = try BytePairFiles(source: source).readVocabulary(&cursor)
+        return TokenizerParts(
+            normalizers: try reader.normalizers(root["normalizer"]),
+            preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
+            model: try WordPieceModel(vocabulary, options, source: source), source: source)
+    }
+
+    private func bytePairs(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ root: JSONValue, _ model: JSONValue, _ vocabularyRange: Range<Int>?,
+        _ mergesRange: Range<Int>?
+    ) throws -> TokenizerParts {
+        let reader = ComponentReader(source: source)
         guard let vocabularyRange, let mergesRange else {
             throw reader.fault("model \"BPE\" needs \"vocab\" and \"merges\"")
         }
@@ -55,14 +104,10 @@ struct TokenizerJSONFile {
                     + "which is not in its vocabulary")
         }
 
-        var parts = TokenizerParts(
+        return TokenizerParts(
             normalizers: try reader.normalizers(root["normalizer"]),
             preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
             vocabulary: vocabulary, merges: merges, options: options, source: source)
-        parts.postProcessor = try reader.postProcessor(root["post_processor"])
-        parts.decoders = try reader.decoders(root["decoder"])
-        try parts.addTokens(try reader.addedTokens(root["added_tokens"]))
-        return parts
     }
 
     /// The file without the two large lists of its model, and where those lie.

@@ -32,6 +32,16 @@ struct TokenizerParts: Sendable {
         model = BytePairModel(vocabulary: vocabulary, merges: merges, options: options, takesBytes: takesBytes)
     }
 
+    /// Joins any other model to the steps before it.
+    init(
+        normalizers: [TextNormalizer], preTokenizers: [PreTokenizer], model: any TokenModel, source: String
+    ) {
+        self.normalizers = normalizers
+        self.preTokenizers = preTokenizers
+        self.model = model
+        self.source = source
+    }
+
     private static func isByteLevel(_ step: PreTokenizer) -> Bool {
         if case .byteLevel = step { true } else { false }
     }

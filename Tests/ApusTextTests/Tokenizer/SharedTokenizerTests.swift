@@ -69,4 +69,45 @@ struct SharedTokenizerTests {
     func refusesUnigram(_ name: String) {
         #expect(throws: TokenizerError.self) { try load(name) }
     }
+
+    @Test func bertAgreesOnTheQuestionsOfSQuAD() throws {
+        let tokenizer = try load("bert-uncased")
+        func vectors(_ name: String) throws -> [JSONValue] {
+            let url = try #require(sharedFixtures("tokenizers/vectors-swift-transformers/\(name).json"))
+            return try #require(try JSONValue(parsing: Data(contentsOf: url)).arrayValue)
+        }
+        let questions = try vectors("question_tokens")
+        let expected = try vectors("tokenized_questions")
+        #expect(questions.count == 10570 && expected.count == questions.count)
+        var differing = 0
+        for (question, ids) in zip(questions, expected) {
+            let text = try #require(question["original"]?.stringValue)
+            let ours = tokenizer.encode(text, addSpecialTokens: false)
+            let tokens = (question["wordpiece"]?.arrayValue ?? []).compactMap(\.stringValue)
+            if ours != (ids.arrayValue ?? []).compactMap({ $0.intValue.map(Int32.init) })
+                || ours.compactMap(tokenizer.token(of:)) != tokens
+            {
+                differing += 1
+            }
+        }
+        #expect(differing == 0)
+    }
+
+    @Test func encodersKnowPairs() throws {
+        let bert = try load("bert-uncased").encode("Who was Jim Henson?", pair: "A puppeteer")
+        #expect(bert.ids == [101, 2040, 2001, 3958, 27227, 1029, 102, 1037, 13997, 11510, 102])
+        #expect(bert.segments == [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
+        let roberta = try load("roberta-base").encode("Hello", pair: " world")
+        #expect(roberta == EncodedText(ids: [0, 31414, 2, 2, 232, 2], segments: [0, 0, 0, 0, 0, 0]))
+    }
+
+    @Test(arguments: ["bert-uncased", "bert-cased", "bert-chinese"])
+    func encodersTakeAnyText(_ name: String) throws {
+        let tokenizer = try load(name)
+        var texts = RandomTexts(seed: 17)
+        for _ in 0..<300 {
+            let ids = tokenizer.encode(texts.next(), pair: texts.next()).ids
+            #expect(ids.first == tokenizer.clsTokenID && ids.last == tokenizer.sepTokenID)
+        }
+    }
 }

@@ -32,7 +32,7 @@ import Testing
         ),
         (#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a"}, "invert": false}"#, "needs a \"behavior\""),
         (#""pre_tokenizer": {"type": "ByteLevel"}"#, "needs \"add_prefix_space\""),
-        (#""decoder": {"type": "WordPiece"}"#, "decoder \"WordPiece\" is not supported"),
+        (#""decoder": {"type": "CTC"}"#, "decoder \"CTC\" is not supported"),
         (#""decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "ByteLevel"}]}"#, "after \"Fuse\""),
         (#""post_processor": {"type": "Unknown"}"#, "post_processor \"Unknown\" is not supported"),
         (#""post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}"#, "0 times"),

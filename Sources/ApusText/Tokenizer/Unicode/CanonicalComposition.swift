@@ -51,40 +51,12 @@ enum CanonicalComposition {
         var position = 0
         while position < segment.count {
             let (scalar, next) = decodeScalar(bytes, position)
-            appendDecomposed(scalar, to: &scalars)
+            CanonicalDecomposition.append(scalar, to: &scalars)
             position = next
         }
-        sortMarks(&scalars)
+        CanonicalDecomposition.sortMarks(&scalars)
         composePairs(&scalars)
         for scalar in scalars { output.append(scalar: scalar) }
-    }
-
-    private static func appendDecomposed(_ scalar: UInt32, to scalars: inout [UInt32]) {
-        if let parts = Hangul.decomposition(of: scalar) {
-            scalars += parts
-        } else if let (first, second) = decompositions[scalar] {
-            appendDecomposed(first, to: &scalars)
-            if second != 0 { appendDecomposed(second, to: &scalars) }
-        } else {
-            scalars.append(scalar)
-        }
-    }
-
-    /// Sorts every run of marks by class, keeping the order of equals.
-    private static func sortMarks(_ scalars: inout [UInt32]) {
-        var start = 0
-        while start < scalars.count {
-            guard combiningClass[scalars[start]] != 0 else {
-                start += 1
-                continue
-            }
-            var end = start
-            while end < scalars.count, combiningClass[scalars[end]] != 0 { end += 1 }
-            let run = scalars[start..<end]
-            // The standard library's sort is stable, which the algorithm needs.
-            scalars.replaceSubrange(start..<end, with: run.sorted { combiningClass[$0] < combiningClass[$1] })
-            start = end
-        }
     }
 
     /// Joins each scalar to the last starter where they form a pair and no mark between blocks it.
@@ -93,7 +65,7 @@ enum CanonicalComposition {
         var starter: Int?
         var lastClass: UInt8 = 0
         for scalar in scalars {
-            let scalarClass = combiningClass[scalar]
+            let scalarClass = CanonicalDecomposition.combiningClass[scalar]
             let isBlocked = starter.map { written - 1 > $0 && (lastClass == 0 || lastClass >= scalarClass) } ?? true
             if let starter, !isBlocked, let composed = composition(scalars[starter], scalar) {
                 scalars[starter] = composed
@@ -117,27 +89,8 @@ enum CanonicalComposition {
 
     /// 0 for a starter that composition leaves alone, `mayChange`, or else the combining class.
     private static let quickCheck = ScalarTable { values in
-        fill(values) { $0 & 0x100 != 0 ? mayChange : UInt8($0 & 0xFF) }
+        CanonicalDecomposition.fill(values) { $0 & 0x100 != 0 ? mayChange : UInt8($0 & 0xFF) }
     }
-
-    private static let combiningClass = ScalarTable { values in fill(values) { UInt8($0 & 0xFF) } }
-
-    private static func fill(_ values: UnsafeMutableBufferPointer<UInt8>, _ value: (UInt32) -> UInt8) {
-        for (index, run) in combiningClassRuns.enumerated() {
-            let end = index + 1 < combiningClassRuns.count ? Int(combiningClassRuns[index + 1] >> 9) : 0x110000
-            values[Int(run >> 9)..<end].update(repeating: value(run))
-        }
-    }
-
-    private static let decompositions: [UInt32: (UInt32, UInt32)] = {
-        var table: [UInt32: (UInt32, UInt32)] = [:]
-        for list in [canonicalPairs, canonicalReplacements] {
-            for index in stride(from: 0, to: list.count, by: 3) {
-                table[list[index]] = (list[index + 1], list[index + 2])
-            }
-        }
-        return table
-    }()
 
     private static let compositions: [UInt64: UInt32] = {
         var table: [UInt64: UInt32] = [:]
@@ -146,34 +99,4 @@ enum CanonicalComposition {
         }
         return table
     }()
-}
-
-/// The arithmetic of Hangul syllables (The Unicode Standard, section 3.12).
-private enum Hangul {
-    private static let (syllable, leading, vowel, trailing): (UInt32, UInt32, UInt32, UInt32) =
-        (0xAC00, 0x1100, 0x1161, 0x11A7)
-    private static let (leadingCount, vowelCount, trailingCount): (UInt32, UInt32, UInt32) = (19, 21, 28)
-
-    static func decomposition(of scalar: UInt32) -> [UInt32]? {
-        let index = scalar &- syllable
-        guard index < leadingCount * vowelCount * trailingCount else { return nil }
-        let last = index % trailingCount
-        return [
-            leading + index / (vowelCount * trailingCount),
-            vowel + index % (vowelCount * trailingCount) / trailingCount,
-        ]
-            + (last == 0 ? [] : [trailing + last])
-    }
-
-    static func composition(_ first: UInt32, _ second: UInt32) -> UInt32? {
-        let (leadingIndex, vowelIndex) = (first &- leading, second &- vowel)
-        if leadingIndex < leadingCount, vowelIndex < vowelCount {
-            return syllable + (leadingIndex * vowelCount + vowelIndex) * trailingCount
-        }
-        let (syllableIndex, trailingIndex) = (first &- syllable, second &- trailing)
-        guard syllableIndex < leadingCount * vowelCount * trailingCount, syllableIndex % trailingCount == 0,
-            trailingIndex > 0, trailingIndex < trailingCount
-        else { return nil }
-        return first + trailingIndex
-    }
 }

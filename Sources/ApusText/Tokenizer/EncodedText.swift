@@ -1,0 +1,72 @@
+/// The ids of one text or of two, with the segment that each belongs to.
+public struct EncodedText: Sendable, Equatable {
+    public var ids: [Int32]
+    /// As many as ids: 0 or 1 for most models (`token_type_ids`).
+    public var segments: [Int32]
+
+    public init(ids: [Int32], segments: [Int32]) {
+        self.ids = ids
+        self.segments = segments
+    }
+}
+
+extension Tokenizer {
+    /// The ids of a text, or of two, and their segments.
+    ///
+    /// Without a layout for pairs the second text follows the first, as segment 1.
+    ///
+    /// - Parameters:
+    ///   - second: Nil encodes the first alone; an empty text is a pair.
+    ///   - addSpecialTokens: Whether to put the tokens around and between them that the tokenizer has for it.
+    ///   - maximumLength: The most ids, special tokens counted; nil is no limit. What is too much goes from the end of
+    ///     the longer text first, then from both (`longest_first` of `tokenizers`). Special tokens always stay, even
+    ///     where they alone are more.
+    public func encode(
+        _ first: String, pair second: String?, addSpecialTokens: Bool = true, maximumLength: Int? = nil
+    ) -> EncodedText {
+        let layout = layout(isPair: second != nil, addSpecialTokens)
+        var texts: [[Int32]] = [[]]
+        append(first, to: &texts[0])
+        if let second {
+            texts.append([])
+            append(second, to: &texts[1])
+        }
+        if let maximumLength {
+            let reserved = addSpecialTokens ? reservedLength(isPair: second != nil) : 0
+            Self.truncate(&texts, to: max(0, max(0, maximumLength) - reserved))
+        }
+        var result = EncodedText(ids: [], segments: [])
+        result.ids.reserveCapacity(layout.count + texts.reduce(0) { $0 + $1.count })
+        result.segments.reserveCapacity(result.ids.capacity)
+        for piece in layout {
+            switch piece {
+            case .token(let id, let segment):
+                result.ids.append(id)
+                result.segments.append(segment)
+            case .text(let index, let segment):
+                result.ids += texts[index]
+                result.segments += repeatElement(segment, count: texts[index].count)
+            }
+        }
+        return result
+    }
+
+    /// Shortens one text or two to a length together: the longer one down to the shorter, then both to a half, where the
+    /// second gets the odd id unless it was the shorter.
+    private static func truncate(_ texts: inout [[Int32]], to limit: Int) {
+        guard texts.reduce(0, { $0 + $1.count }) > limit else { return }
+        if texts.count == 1 {
+            texts[0].removeSubrange(limit...)
+            return
+        }
+        let (shorter, longer) = texts[0].count <= texts[1].count ? (0, 1) : (1, 0)
+        var short = texts[shorter].count
+        var long = short > limit ? short : max(short, limit - short)
+        if short + long > limit {
+            short = limit / 2
+            long = short + limit % 2
+        }
+        texts[shorter].removeSubrange(short...)
+        texts[longer].removeSubrange(long...)
+    }
+}
