@@ -25,13 +25,13 @@ struct ClassifierParityTests {
         let name: String
         let fixture: Fixture
         let labelCount: Int?
-        let problem: SequenceScores.Problem?
+        let problem: ProblemType?
 
         init(_ name: String) throws {
             self.name = name
             fixture = try Fixture("classifiers/\(name)")
             labelCount = fixture.expected["labels"]?.intValue
-            problem = fixture.expected["problem"]?.stringValue.flatMap(SequenceScores.Problem.init)
+            problem = fixture.expected["problem"]?.stringValue.flatMap(ProblemType.init)
         }
 
         func model(_ task: ModelTask, withoutDropout: Bool = false) throws -> any TextModel {

@@ -1,29 +1,26 @@
+package import ApusDatasets
 package import ApusLanguageModel
 package import ApusNN
 import ApusTorch
 
 /// The losses of models that score whole sequences, as `transformers` has them; S sequences, L scores each.
+///
+/// Regression: `Σ (score - value)²`, divided by S · L. One class: cross entropy, divided by S. Several classes: binary
+/// cross entropy of each, divided by S · L.
 package struct SequenceScores: Objective {
-    package enum Problem: String, Sendable, Equatable {
-        /// `Σ (score - value)²`, divided by S · L.
-        case regression
-        /// Cross entropy over the L classes, divided by S.
-        case singleLabel = "single_label_classification"
-        /// Binary cross entropy of each of the L classes, divided by S · L.
-        case multiLabel = "multi_label_classification"
-    }
-
     private let model: any SequenceClassifier
-    private let problem: Problem
+    private let problem: ProblemType
     private let classNames: [String]
 
-    package init(_ model: any SequenceClassifier, _ problem: Problem, classNames: [String] = []) {
+    package init(_ model: any SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
         self.model = model
         self.problem = problem
         self.classNames = classNames
     }
 
     package var accuracyName: String? { problem == .singleLabel ? "acc" : nil }
+
+    package func evaluation() -> any Evaluation { ScoreEvaluation(problem, classNames: classNames) }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let scores = try model.scores(batch, context)  // [S, L]

@@ -11,11 +11,12 @@ enum CheckpointArguments {
     /// Taken where the command line leaves them open.
     private static let whereOpen: Set<String> = [
         "model", "model_type", "torch_dtype", "system", "truncation_strategy", "use_chat_template", "response_prefix",
+        "num_labels", "problem_type", "pair_format",
     ]
 
     /// Keys of ms-swift that change what the model computes and that Apus does not have.
     private static let missed = [
-        "new_special_tokens", "num_labels", "problem_type", "rope_scaling", "quant_method", "quant_bits",
+        "new_special_tokens", "rope_scaling", "quant_method", "quant_bits",
         "agent_template",
     ]
 

@@ -7,7 +7,11 @@ public struct ExportSettings: Sendable {
     /// The type of the weights to write; nil takes what `config.json` says.
     public var torchDType: WeightType?
     /// What the model is for.
-    public var taskType = TaskType.causalLM
+    public var taskType: TaskType?
+    /// Classes, or numbers predicted at once; nil takes what the model says.
+    public var numLabels: Int?
+    /// What was learned from a label; nil takes what the model says.
+    public var problemType: LabelProblem?
     /// What trains.
     public var tunerType = TunerType.lora
     /// Folders of adapters to merge, in order.
@@ -54,6 +58,8 @@ extension ExportSettings: CommandSettings {
         SettingsField("model_type", \.modelType),
         SettingsField("torch_dtype", \.torchDType),
         SettingsField("task_type", \.taskType),
+        SettingsField("num_labels", \.numLabels),
+        SettingsField("problem_type", \.problemType),
         SettingsField("tuner_type", \.tunerType),
         SettingsField("adapters", \.adapters),
         SettingsField("load_args", \.loadArgs),

@@ -9,7 +9,11 @@ public struct InferSettings: Sendable {
     /// The type of the weights; nil takes what `config.json` says.
     public var torchDType: WeightType?
     /// What the model is for.
-    public var taskType = TaskType.causalLM
+    public var taskType: TaskType?
+    /// Classes, or numbers predicted at once; nil takes what the model says.
+    public var numLabels: Int?
+    /// What was learned from a label; nil takes what the model says.
+    public var problemType: LabelProblem?
     /// What trains.
     public var tunerType = TunerType.lora
     /// Folders of adapters.
@@ -60,6 +64,8 @@ public struct InferSettings: Sendable {
     public var truncationStrategy = TruncationStrategy.delete
     /// Whether to use the chat template, or the bare text.
     public var useChatTemplate = true
+    /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
+    public var pairFormat = PairFormat.standard
     /// A text that every answer starts with.
     public var responsePrefix: String?
     /// Whether a model that can think does; nil takes the template's default.
@@ -128,6 +134,8 @@ extension InferSettings: CommandSettings {
         SettingsField("model_type", \.modelType),
         SettingsField("torch_dtype", \.torchDType),
         SettingsField("task_type", \.taskType),
+        SettingsField("num_labels", \.numLabels),
+        SettingsField("problem_type", \.problemType),
         SettingsField("tuner_type", \.tunerType),
         SettingsField("adapters", \.adapters),
         SettingsField("merge_lora", \.mergeLoRA),
@@ -150,6 +158,7 @@ extension InferSettings: CommandSettings {
         SettingsField("max_length", \.maxLength),
         SettingsField("truncation_strategy", \.truncationStrategy),
         SettingsField("use_chat_template", \.useChatTemplate),
+        SettingsField("pair_format", \.pairFormat),
         SettingsField("response_prefix", \.responsePrefix),
         SettingsField("enable_thinking", \.enableThinking),
         SettingsField("max_new_tokens", \.maxNewTokens),
@@ -176,6 +185,7 @@ extension InferSettings: CommandSettings {
         if !dataset.isEmpty, !hasData {
             notices.append("--dataset is answered only with --split_dataset_ratio; --val_dataset is answered whole.")
         }
+        try PairFormat.check(pairFormat)
         try SettingChecks.countOrAll(maxBatchSize, "max_batch_size")
         try SettingChecks.countOrAll(writeBatchSize, "write_batch_size")
         device = try SettingChecks.device(device, useCPU: useCPU)

@@ -11,8 +11,13 @@ public struct SFTSettings: Sendable {
     public var modelType: ModelFamily?
     /// The type of the weights; nil takes what `config.json` says.
     public var torchDType: WeightType?
-    /// What the model is for.
-    public var taskType = TaskType.causalLM
+    private var givenTaskType: TaskType?
+    /// Classes, or numbers predicted at once; nil takes what the model or the data says.
+    public var numLabels: Int?
+    /// What is learned from a label; nil follows from `numLabels` and the labels.
+    public var problemType: LabelProblem?
+    /// Whether to show the model as a tree of its layers.
+    public var printModel = false
     /// Folders of adapters to go on with.
     public var adapters: [String] = []
     /// Whether to take settings from the `args.json` of a checkpoint.
@@ -63,6 +68,8 @@ public struct SFTSettings: Sendable {
     public var truncationStrategy = TruncationStrategy.delete
     /// Whether to use the chat template, or the bare text.
     public var useChatTemplate = true
+    /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
+    public var pairFormat = PairFormat.standard
     /// Which tokens train.
     public var lossScale = LossScale.default
 
@@ -145,7 +152,7 @@ public struct SFTSettings: Sendable {
     /// Whether to leave out what resuming needs.
     public var saveOnlyModel = false
     /// What makes a checkpoint the best.
-    public var metricForBestModel = BestModelMetric.loss
+    public var metricForBestModel = "loss"
     private var givenGreaterIsBetter: Bool?
 
     // MARK: Output
@@ -211,9 +218,15 @@ extension SFTSettings {
         set { givenEvalSteps = newValue }
     }
 
-    /// Whether more of the metric is better; by default not, for a loss.
+    /// What the model is for; with `numLabels` a classifier.
+    public var taskType: TaskType {
+        get { givenTaskType ?? (numLabels == nil ? .causalLM : .sequenceClassification) }
+        set { givenTaskType = newValue }
+    }
+
+    /// Whether more of the metric is better; by default as the metric is meant.
     public var greaterIsBetter: Bool {
-        get { givenGreaterIsBetter ?? false }
+        get { givenGreaterIsBetter ?? BestMetric.greaterIsBetter(metricForBestModel) }
         set { givenGreaterIsBetter = newValue }
     }
 
@@ -261,6 +274,8 @@ extension SFTSettings {
         guard warmupRatio == 0 || warmupSteps == 0 else {
             throw SettingsError("--warmup_ratio and --warmup_steps cannot both be set. Give one of them.")
         }
+        try BestMetric.check(metricForBestModel, for: taskType)
+        try PairFormat.check(pairFormat)
         try SettingChecks.steps(warmupSteps, "warmup_steps")
         try SettingChecks.steps(saveSteps, "save_steps")
         try SettingChecks.steps(givenEvalSteps, "eval_steps")

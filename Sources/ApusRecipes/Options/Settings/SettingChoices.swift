@@ -14,13 +14,30 @@ public enum DeviceKind: String, Sendable, CaseIterable {
 
 /// A family of models.
 public enum ModelFamily: String, Sendable, CaseIterable {
-    case qwen2
+    case bert
     case llama
+    case mistral
+    case qwen2
+    case qwen3
+    case roberta
 }
 
 /// What a model is for.
 public enum TaskType: String, Sendable, CaseIterable {
+    /// Continuing text.
     case causalLM = "causal_lm"
+    /// Classes or numbers of whole texts.
+    case sequenceClassification = "seq_cls"
+}
+
+/// What is learned from a label.
+public enum LabelProblem: String, Sendable, CaseIterable {
+    /// One or more numbers, by their squared error.
+    case regression
+    /// One of several classes, by cross entropy.
+    case singleLabel = "single_label_classification"
+    /// Any of several classes, by binary cross entropy.
+    case multiLabel = "multi_label_classification"
 }
 
 /// What trains.
@@ -86,12 +103,6 @@ public enum ReportTarget: String, Sendable, CaseIterable {
     case none
 }
 
-/// The metric that tells which checkpoint is the best.
-public enum BestModelMetric: String, Sendable, CaseIterable {
-    case loss
-    case evalLoss = "eval_loss"
-}
-
 /// What a run does at a gradient that is not a number.
 public enum NaNPolicy: String, Sendable, CaseIterable {
     case stop
@@ -116,6 +127,6 @@ extension OptimizerName: OptionChoice {}
 extension ScheduleName: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}
 extension ReportTarget: OptionChoice {}
-extension BestModelMetric: OptionChoice {}
+extension LabelProblem: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
 extension InferenceBackend: OptionChoice {}

@@ -3,7 +3,7 @@ extension OptionTable {
 
     static let dataOptions: [CommandOption] = [
         CommandOption(
-            "dataset", .list, default: .list([]), "Data: path[#count] of .jsonl or .json files.",
+            "dataset", .list, default: .list([]), "Data: path[#count] of .jsonl, .json, .csv or .tsv files.",
             in: .data, for: reading),
         CommandOption("val_dataset", .list, default: .list([]), "Validation data.", in: .data, for: reading),
         CommandOption(

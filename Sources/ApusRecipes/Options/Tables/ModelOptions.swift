@@ -8,7 +8,7 @@ extension OptionTable {
             "model", .text, "Folder of the model: config.json, tokenizer and weights.", in: .model,
             for: loading.union([.params, .tokenize, .template])),
         CommandOption(
-            "model_type", .choice(["qwen2", "llama"]), computed: "from config.json",
+            "model_type", .choice(["bert", "llama", "mistral", "qwen2", "qwen3", "roberta"]), computed: "from config.json",
             "Family of the model, checked against its config.json.", in: .model, for: loading,
             hint: "Leave it out: the family is read from config.json. "
                 + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
@@ -18,9 +18,18 @@ extension OptionTable {
             for: loading.union([.params])),
         CommandOption(
             "task_type",
-            .choice(
-                ["causal_lm"], later: ["seq_cls", "embedding", "reranker", "generative_reranker", "decision"]),
-            default: .text("causal_lm"), "What the model is for.", in: .model, for: loading),
+            .choice(["causal_lm", "seq_cls"], later: ["embedding", "reranker", "generative_reranker", "decision"]),
+            computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model, for: loading),
+        CommandOption(
+            "num_labels", .integer(from: 1), computed: "from the model or the data",
+            "Classes, or numbers that are predicted at once.", in: .model, for: loading),
+        CommandOption(
+            "problem_type",
+            .choice(["regression", "single_label_classification", "multi_label_classification"]),
+            computed: "from --num_labels and the labels", "What is learned from a label.", in: .model, for: loading),
+        CommandOption(
+            "print_model", .boolean, default: .boolean(false),
+            "Show the model as a tree of layers with shapes and adapters.", in: .model, for: [.sft]),
         CommandOption(
             "adapters", .list, default: .list([]), "Folders of adapters.", in: .model, for: loading),
         CommandOption(

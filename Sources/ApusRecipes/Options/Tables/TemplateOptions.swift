@@ -12,6 +12,9 @@ extension OptionTable {
             "truncation_strategy", .choice(["delete", "left", "right"], later: ["split"]),
             default: .text("delete"), "What happens to a longer sample.", in: .template, for: encoding),
         CommandOption(
+            "pair_format", .escapedText, default: .text("Sentence 1: {text1}\\nSentence 2: {text2}"),
+            "How a decoder sees two texts; encoders have segments for that.", in: .template, for: [.sft, .infer]),
+        CommandOption(
             "use_chat_template", .boolean, default: .boolean(true),
             "Use the chat template; false: the bare text.", in: .template, for: encoding),
         CommandOption(

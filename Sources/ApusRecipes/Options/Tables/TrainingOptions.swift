@@ -101,10 +101,11 @@ extension OptionTable {
             "save_only_model", .boolean, default: .boolean(false), "Leave out what resuming needs.", in: .evaluation,
             for: [.sft]),
         CommandOption(
-            "metric_for_best_model", .choice(["loss", "eval_loss"], later: ["token_acc", "acc", "rouge-l", "reward"]),
-            default: .text("loss"), "What makes a checkpoint the best.", in: .evaluation, for: [.sft]),
+            "metric_for_best_model", .text, default: .text("loss"),
+            "What makes a checkpoint the best: loss, or a metric of the evaluation such as spearman.",
+            in: .evaluation, for: [.sft]),
         CommandOption(
-            "greater_is_better", .boolean, computed: "false for a loss", "Whether more of the metric is better.",
+            "greater_is_better", .boolean, computed: "by the metric", "Whether more of the metric is better.",
             in: .evaluation, for: [.sft]),
     ]
 

@@ -1,0 +1,44 @@
+import ApusTraining
+
+/// The metrics that a checkpoint can be chosen by.
+enum BestMetric {
+    /// The name without `eval_`, under which the evaluation reports it.
+    static func name(_ given: String) -> String {
+        given.hasPrefix("eval_") ? String(given.dropFirst(5)) : given
+    }
+
+    static func greaterIsBetter(_ given: String) -> Bool {
+        let name = name(given)
+        return accuracies.contains(name) || MetricTask.allCases.contains { $0.greaterIsBetter(name) == true }
+    }
+
+    /// - Throws: `SettingsError` naming the metrics of the task.
+    static func check(_ given: String, for task: TaskType) throws {
+        let known = names(of: task)
+        guard known.contains(name(given)) else {
+            let near = NearestNames.find(name(given), among: known).first.map { " Did you mean \"\($0)\"?" } ?? ""
+            throw SettingsError(
+                "--metric_for_best_model: \(task.rawValue) has no metric \"\(given)\".\(near) "
+                    + "There are \(known.joined(separator: ", ")).")
+        }
+    }
+
+    private static let accuracies = ["token_acc", "acc"]
+
+    private static func names(of task: TaskType) -> [String] {
+        switch task {
+        case .causalLM: ["loss", "token_acc"]
+        case .sequenceClassification:
+            ["loss", "acc"]
+                + [MetricTask.regression, .classification, .multiLabel].flatMap(\.metricNames).uniqued()
+        }
+    }
+}
+
+extension Array where Element: Hashable {
+    /// Each element once, where it first stands.
+    fileprivate func uniqued() -> [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
+    }
+}
