@@ -15,7 +15,7 @@ package class EncoderModel: Module, TextModel {
     /// - Parameters:
     ///   - hasHead: Whether the trunk is written under its name.
     ///   - pools: Whether the trunk has a pooler.
-    package init(architecture: String, shape: EncoderShape, trunkName: String, hasHead: Bool, pools: Bool) {
+    init(architecture: String, shape: EncoderShape, trunkName: String, hasHead: Bool, pools: Bool) {
         self.architecture = architecture
         self.shape = shape
         self.trunkName = trunkName

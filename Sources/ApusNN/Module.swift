@@ -41,7 +41,7 @@ open class Module {
     }
 
     /// This module's own slots.
-    func slots() -> (parameters: [ParameterSlot], children: [(name: String, module: Module)]) {
+    package func slots() -> (parameters: [ParameterSlot], children: [(name: String, module: Module)]) {
         var parameters: [ParameterSlot] = []
         var children: [(String, Module)] = []
         var mirror: Mirror? = Mirror(reflecting: self)

@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusDatasets
 import ApusFiles
 import ApusJSON
 import ApusLanguageModel
@@ -26,13 +27,17 @@ public struct ModelExport {
                 "--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
         }
         let adapted = try AdaptedModel(
-            model: settings.model, adapters: settings.adapters, dtype: settings.torchDType?.dtype,
-            device: Devices.device(settings.device), surroundings: surroundings)
+            AdaptedModel.Request(
+                model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
+                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType?.dtype,
+                device: Devices.device(settings.device)),
+            surroundings: surroundings)
         try adapted.attached?.merge()
         let folder = try AtomicDirectory(output)
-        let language = adapted.language
+        var labels: LabelScheme?
+        if case .classifier(_, let scheme) = adapted.form { labels = scheme }
         let contents = ModelContents(
-            model: language.model, source: language.source, config: language.config,
+            model: adapted.form.model, source: adapted.source, config: adapted.config, labels: labels,
             arguments: FileManager.default.contents(atPath: "\(settings.adapters[0])/args.json"),
             shardSize: settings.maxShardBytes)
         try contents.write(into: folder)

@@ -1,37 +1,135 @@
 import ApusAdapters
+import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
+import ApusModels
+import ApusText
 import ApusTorch
+import ApusWeights
 import Foundation
 
-/// A base model with an adapter on it, as `--model` and `--adapters` name them.
+/// A base model with an adapter on it, as `--model` and `--adapters` name them, with the head that its task needs.
 struct AdaptedModel {
-    let language: LanguageModel
+    /// The settings of a command that loads a model.
+    struct Request {
+        let model: String?
+        let adapters: [String]
+        let taskType: TaskType?
+        let labelCount: Int?
+        let problemType: LabelProblem?
+        let dtype: DType?
+        let device: Device
+    }
+
+    enum Form {
+        /// Continues text.
+        case language(LanguageModel)
+        /// Scores whole texts.
+        case classifier(any SequenceClassifier, LabelScheme)
+
+        var model: any TextModel {
+            switch self {
+            case .language(let language): language.model
+            case .classifier(let model, _): model
+            }
+        }
+    }
+
+    let source: ModelSource
+    let config: JSONValue
+    let form: Form
     let attached: AttachedLoRA?
 
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
-    init(model: String?, adapters: [String], dtype: DType?, device: Device, surroundings: Surroundings) throws {
+    init(_ request: Request, surroundings: Surroundings) throws {
+        let adapters = request.adapters
         guard adapters.count <= 1 else {
             throw AdapterError(
                 "--adapters: one adapter at a time is there for now, got \(adapters.count). "
                     + "Merge one first (apus merge-lora), then give the other.")
         }
         let configuration = try adapters.first.map { try LoRAFiles.configuration(in: $0) }
-        guard let name = model ?? configuration?.baseModel else {
+        guard let name = request.model ?? configuration?.baseModel else {
             throw ModelError(
                 "--model: not given"
                     + (adapters.isEmpty
                         ? ". Give a model or a checkpoint."
                         : ", and \(adapters[0]) does not name its base model. Give it."))
         }
-        language = try LanguageModel(ModelSource(name, surroundings: surroundings), dtype: dtype, device: device)
+        source = try ModelSource(name, surroundings: surroundings)
+        config = try source.config()
+        let isClassifier =
+            request.taskType.map { $0 == .sequenceClassification }
+            ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
+        if isClassifier {
+            let labels = try LabelReading(config: config, adapter: adapters.first).scheme(request)
+            let model = try Models.registry.classifier(config, labels: labels.labelCount)
+            try request.device.prepare()
+            // The head of a base model is made anew only where an adapter brings the trained one.
+            let brings = configuration?.modulesToSave.isEmpty == false
+            try model.loadWeights(
+                source.weights(), dtype: request.dtype ?? LanguageModel.storedDType(config) ?? .float32,
+                device: request.device, newHeadSeed: brings ? 0 : nil)
+            form = .classifier(model, labels)
+        } else {
+            form = .language(try LanguageModel(source, dtype: request.dtype, device: request.device))
+        }
         guard let configuration, let folder = adapters.first else {
             attached = nil
             return
         }
-        let attached = try configuration.attach(to: language.model)
-        try attached.load(from: folder, device: device)
+        let attached = try configuration.attach(to: form.model, heads: form.model.headNames)
+        try attached.load(from: folder, device: request.device)
         self.attached = attached
+    }
+}
+
+extension LabelScheme {
+    /// Whether a `config.json` is a classifier's.
+    static func isDescribed(by config: JSONValue) -> Bool {
+        (config["architectures"]?.arrayValue ?? []).contains {
+            $0.stringValue?.hasSuffix("ForSequenceClassification") == true
+        }
+    }
+}
+
+/// How a trained classifier's labels are to be read: from the settings, the `args.json` beside its adapter, or its
+/// `config.json`.
+private struct LabelReading {
+    let config: JSONValue
+    let arguments: JSONValue
+    /// Rows of the head that an adapter stores.
+    let stored: Int?
+
+    init(config: JSONValue, adapter: String?) throws {
+        self.config = config
+        var arguments = JSONValue.null
+        if let adapter, let data = FileManager.default.contents(atPath: "\(adapter)/args.json") {
+            arguments = try JSONValue(parsing: data)
+        }
+        self.arguments = arguments
+        guard let path = adapter.map({ "\($0)/\(LoRAFiles.weightsName)" }),
+            FileManager.default.fileExists(atPath: path)
+        else {
+            stored = nil
+            return
+        }
+        let file = try SafetensorsFile(path: path)
+        let heads = ["score.weight", "classifier.weight", "classifier.out_proj.weight"]
+        let head = file.tensorNames.first { name in heads.contains { name.hasSuffix("." + $0) } }
+        stored = try head.flatMap { try file.shape(of: $0).first }
+    }
+
+    func scheme(_ request: AdaptedModel.Request) throws -> LabelScheme {
+        let map = try LabelMap(config: arguments) ?? LabelMap(config: config)
+        let count =
+            request.labelCount ?? stored ?? arguments["num_labels"]?.intValue ?? config["num_labels"]?.intValue
+            ?? map?.count ?? 2
+        let name =
+            request.problemType?.rawValue ?? arguments["problem_type"]?.stringValue
+            ?? config["problem_type"]?.stringValue
+        let problem = name.flatMap(ProblemType.init) ?? (count == 1 ? .regression : .singleLabel)
+        return try LabelScheme(problemType: problem, labelCount: count, map: map?.count == count ? map : nil)
     }
 }
 

@@ -8,6 +8,11 @@ public struct ParameterCount: Sendable {
     public let total: Int
     public let trainable: Int
 
+    init(total: Int, trainable: Int) {
+        self.total = total
+        self.trainable = trainable
+    }
+
     /// No weights are read and none are allocated.
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
         let source = try ModelSource(settings.model, surroundings: surroundings)

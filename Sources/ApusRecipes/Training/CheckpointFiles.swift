@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusDatasets
 import ApusFiles
 import ApusJSON
 import ApusLanguageModel
@@ -28,31 +29,33 @@ struct AdapterContents: CheckpointContents {
     }
 
     private var modelCard: String {
-        """
-        ---
-        base_model: \(settings.model)
-        library_name: peft
-        pipeline_tag: text-generation
-        tags:
-        - lora
-        - sft
-        - apus
-        ---
+        let isClassifier = attached.configuration.taskType == "SEQ_CLS"
+        let task = isClassifier ? "SequenceClassification" : "CausalLM"
+        return """
+            ---
+            base_model: \(settings.model)
+            library_name: peft
+            pipeline_tag: text-\(isClassifier ? "classification" : "generation")
+            tags:
+            - lora
+            - sft
+            - apus
+            ---
 
-        # A LoRA adapter for \(settings.model)
+            # A LoRA adapter for \(settings.model)
 
-        Rank \(attached.configuration.rank), alpha \(attached.configuration.alpha), \(attached.layers.count) layers, trained with Apus.
+            Rank \(attached.configuration.rank), alpha \(attached.configuration.alpha), \(attached.layers.count) layers, trained with Apus.
 
-        ```
-        apus infer --adapters .
-        ```
+            ```
+            apus infer --adapters .
+            ```
 
-        ```python
-        from peft import AutoPeftModelForCausalLM
-        model = AutoPeftModelForCausalLM.from_pretrained(".")
-        ```
+            ```python
+            from peft import AutoPeftModelFor\(task)
+            model = AutoPeftModelFor\(task).from_pretrained(".")
+            ```
 
-        """
+            """
     }
 }
 
@@ -61,6 +64,8 @@ struct ModelContents: CheckpointContents {
     let model: any TextModel
     let source: ModelSource
     let config: JSONValue
+    /// What a classifier's labels mean.
+    let labels: LabelScheme?
     let arguments: Data?
     let shardSize: Int?
 
@@ -71,6 +76,10 @@ struct ModelContents: CheckpointContents {
         var config = config.objectValue ?? JSONObject()
         // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
         config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(model.dtype.rawValue)
+        if !(model is CausalLanguageModel) {
+            config["architectures"] = [.string(model.architecture)]
+            for (key, value) in labels?.configuration ?? [:] { config[key] = value }
+        }
         try folder.write(Data((JSONValue.object(config).serialized(indent: 2) + "\n").utf8), as: "config.json")
         if let arguments { try folder.write(arguments, as: "args.json") }
         try copyCompanions(into: folder)
@@ -93,6 +102,6 @@ struct ModelContents: CheckpointContents {
 
     private static let companions: Set<String> = [
         "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-        "merges.txt", "added_tokens.json", "chat_template.jinja", "tokenizer.model",
+        "merges.txt", "added_tokens.json", "chat_template.jinja", "tokenizer.model", "vocab.txt",
     ]
 }

@@ -38,18 +38,20 @@ public struct FineTuning {
         // Everything that can be wrong is looked at before anything is written.
         let source = try ModelSource(settings.model, surroundings: surroundings)
         let config = try source.config()
-        let model = try Models.registry.model(config)
         try checkFamily(config)
         let dtype = try dtype(config)
         let device = try Devices.device(settings.device)
         let text = try TextParts(source)
-        try text.checkFits(model, of: source)
-        if !text.hasOwnTemplate && settings.useChatTemplate {
+        if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
+        let task = try TrainingTask(settings, config: config, text: text, console: console)
+        let (model, data) = (task.model, task.samples)
+        try text.checkFits(model, of: source)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
+        if settings.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
-        let data = try TrainingSamples(settings, text: text, modelLength: model.maximumLength, console: console)
+        console.print(tuner.parameterCount(model).text)
         let plan = try TrainingPlan(settings, data: data, console: console)
         let identity = RunIdentity.json(
             settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
@@ -64,7 +66,9 @@ public struct FineTuning {
         let weights =
             try tuner.isFull && resume.checkpoint != nil
             ? ModelSource(resume.checkpoint ?? "", surroundings: surroundings).weights() : source.weights()
-        try model.loadWeights(weights, dtype: dtype, device: device)
+        let new = try model.loadWeights(
+            weights, dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
+        if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
         let optimizer = try makeOptimizer(tuner.trained(model))
         var progress = TrainingProgress()
@@ -78,7 +82,7 @@ public struct FineTuning {
             try isResuming
             ? RunFolder(existing: resume.folder ?? "")
             : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
-        let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype)
+        let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -87,7 +91,8 @@ public struct FineTuning {
             : CheckpointStore(
                 runFolder: folder.path,
                 contents: tuner.contents(
-                    model, source: source, config: config, arguments: arguments, settings: settings),
+                    model, source: source, config: config, arguments: arguments, settings: settings,
+                    labels: task.labels),
                 identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
@@ -98,7 +103,8 @@ public struct FineTuning {
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
-            model: model, trained: tuner.trained(model), optimizer: optimizer, objective: NextToken(model), data: data.train,
+            model: model, trained: tuner.trained(model), optimizer: optimizer, objective: task.objective,
+            data: data.train,
             validation: data.validation, plan: plannedWithMemory, progress: progress, checkpoints: checkpoints,
             log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
@@ -146,13 +152,18 @@ public struct FineTuning {
     }
 
     private func writeArguments(
-        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType
+        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?
     ) throws -> Data {
         var arguments = settings.argsJSON()
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
         arguments["model_dir"] = .string(source.path)
         arguments["output_dir"] = .string(folder.path)
+        if let labels {
+            arguments["num_labels"] = .int(labels.labelCount)
+            arguments["problem_type"] = .string(labels.problemType.rawValue)
+            arguments["id2label"] = labels.map.map { .object($0.id2label) } ?? .null
+        }
         let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)
         try LocalFileSystem().writeAtomically(data, to: "\(folder.path)/args.json")
         return data
@@ -167,7 +178,7 @@ public struct FineTuning {
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
-                tokens: largest.tokens, targets: largest.targets, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
+                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
         let available = ResidentMemory.available.map(Int.init)

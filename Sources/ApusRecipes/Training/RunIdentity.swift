@@ -1,4 +1,3 @@
-import ApusDatasets
 import ApusJSON
 import ApusTorch
 import ApusTraining
@@ -16,7 +15,7 @@ enum RunIdentity {
         "per_device_eval_batch_size", "dataset_num_proc", "dataloader_num_workers", "load_args", "load_data_args",
         "swift_version", "gradient_checkpointing", "strict", "model_type", "torch_dtype", "save_only_model",
         "metric_for_best_model", "greater_is_better", "use_cpu", "num_train_epochs", "max_epochs", "max_steps",
-        "columns", "model_name", "model_author", "split_dataset_ratio", "adapters", "device",
+        "columns", "print_model", "model_name", "model_author", "split_dataset_ratio", "adapters", "device",
     ]
 
     static func json(
@@ -28,24 +27,11 @@ enum RunIdentity {
         identity["torch_dtype"] = .string(dtype.rawValue)
         identity["total_steps"] = .int(totalSteps)
         identity["model_config"] = .string(digest(config.serialized(sortedKeys: true)))
-        identity["train_data"] = .string(data.train.fingerprint)
+        identity["train_data"] = .string(data.fingerprint)
         return .object(identity)
     }
 
     private static func digest(_ text: String) -> String {
         SHA256.hash(data: Data(text.utf8)).prefix(16).map { String(format: "%02x", $0) }.joined()
-    }
-}
-
-extension TokenizedDataset {
-    /// A digest of every id and mark, in order.
-    var fingerprint: String {
-        var hash = SHA256()
-        for index in indices {
-            let sample = sample(index)
-            sample.ids.withUnsafeBytes { hash.update(bufferPointer: $0) }
-            sample.isTrained.map { $0 ? UInt8(1) : 0 }.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        }
-        return hash.finalize().prefix(16).map { String(format: "%02x", $0) }.joined()
     }
 }

@@ -35,6 +35,7 @@ extension TrainingPlan {
             saving: recurrence(settings.saveStrategy, settings.saveSteps), loggingSteps: settings.loggingSteps,
             logsFirstStep: settings.loggingFirstStep, evaluationBatchSize: settings.perDeviceEvalBatchSize,
             nanPolicy: settings.nanPolicy == .skip ? .skip : .stop, seed: UInt64(bitPattern: Int64(settings.seed)))
+        bestMetric = BestMetric.name(settings.metricForBestModel)
         console.print(
             "\(total) steps: \(data.train.count) samples, \(batches.stepsPerEpoch) steps an epoch, "
                 + "\(settings.perDeviceTrainBatchSize) × \(settings.gradientAccumulationSteps) samples a step")

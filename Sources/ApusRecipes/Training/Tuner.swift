@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusNN
@@ -88,12 +89,18 @@ struct Tuner {
     }
 
     func contents(
-        _ model: any TextModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings
+        _ model: any TextModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings,
+        labels: LabelScheme?
     ) -> any CheckpointContents {
         if let attached {
             return AdapterContents(attached: attached, arguments: arguments, settings: settings)
         }
-        return ModelContents(model: model, source: source, config: config, arguments: arguments, shardSize: nil)
+        return ModelContents(
+            model: model, source: source, config: config, labels: labels, arguments: arguments, shardSize: nil)
+    }
+
+    func parameterCount(_ model: any TextModel) -> ParameterCount {
+        ParameterCount(total: baseParameterCount + (attached?.addedCount ?? 0), trainable: trainedCount(model))
     }
 }
 

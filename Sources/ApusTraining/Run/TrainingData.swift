@@ -54,7 +54,7 @@ extension ScoredDataset: TrainingSource {
 
 extension SequenceLabels {
     /// Labels of one kind; `none` where a sequence has none.
-    init(_ targets: [LabelTarget?]) {
+    package init(_ targets: [LabelTarget?]) {
         var classes: [Int32] = []
         var values: [Float] = []
         for target in targets {

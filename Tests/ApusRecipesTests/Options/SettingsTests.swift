@@ -18,13 +18,14 @@ struct SettingsTests {
 
     /// The defaults of ms-swift 4.6.0, resolved for `--model m --dataset d.jsonl` without validation data.
     private static let defaults: JSONObject = [
-        "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "tuner_type": "lora",
+        "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "num_labels": nil,
+        "problem_type": nil, "print_model": false, "tuner_type": "lora",
         "adapters": [], "load_args": false, "load_data_args": false, "seed": 42, "dataset": ["d.jsonl"],
         "val_dataset": [], "split_dataset_ratio": 0, "columns": nil, "strict": false, "data_seed": 42,
         "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
-        "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
+        "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "learning_rate": 1e-4, "lr_scheduler_type": "cosine", "warmup_ratio": 0,
@@ -246,7 +247,6 @@ struct RoundTripTests {
         #expect(words("eval_strategy") == raw(IntervalStrategy.self))
         #expect(words("save_strategy") == raw(IntervalStrategy.self))
         #expect(words("report_to") == raw(ReportTarget.self))
-        #expect(words("metric_for_best_model") == raw(BestModelMetric.self))
         #expect(words("nan_policy") == raw(NaNPolicy.self))
         #expect(words("infer_backend") == raw(InferenceBackend.self))
     }

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusTraining
 
 /// The metrics that a checkpoint can be chosen by.
@@ -19,6 +20,22 @@ enum BestMetric {
             let near = NearestNames.find(name(given), among: known).first.map { " Did you mean \"\($0)\"?" } ?? ""
             throw SettingsError(
                 "--metric_for_best_model: \(task.rawValue) has no metric \"\(given)\".\(near) "
+                    + "There are \(known.joined(separator: ", ")).")
+        }
+    }
+
+    /// - Throws: `SettingsError` naming the metrics of the problem.
+    static func check(_ given: String, for problem: ProblemType) throws {
+        let task: MetricTask =
+            switch problem {
+            case .regression: .regression
+            case .singleLabel: .classification
+            case .multiLabel: .multiLabel
+            }
+        let known = ["loss"] + (problem == .singleLabel ? ["acc"] : []) + task.metricNames
+        guard known.contains(name(given)) else {
+            throw SettingsError(
+                "--metric_for_best_model: \(problem.rawValue) has no metric \"\(given)\". "
                     + "There are \(known.joined(separator: ", ")).")
         }
     }

@@ -1,0 +1,180 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusText
+import ApusTorch
+import ApusTraining
+import Foundation
+
+/// Classes or numbers for texts: for every row of a file, with the metrics, or for what a person types.
+struct Scoring {
+    private let settings: InferSettings
+    private let model: any SequenceClassifier
+    private let labels: LabelScheme
+    private let encoder: SequenceEncoder
+    private let console: Console
+
+    init(
+        _ settings: InferSettings, model: any SequenceClassifier, labels: LabelScheme, source: ModelSource,
+        surroundings: Surroundings
+    ) throws {
+        self.settings = settings
+        self.model = model
+        self.labels = labels
+        let text = try TextParts(source)
+        try text.checkFits(model, of: source)
+        encoder = SequenceEncoder(
+            text: text, isEncoder: model.isEncoder, usesTemplate: settings.useChatTemplate, system: settings.system,
+            pairFormat: settings.pairFormat,
+            maximumLength: settings.truncationStrategy == .delete ? nil : settings.maxLength ?? model.maximumLength)
+        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+    }
+
+    func callAsFunction() throws {
+        console.print(labels.text)
+        if settings.hasData { try scoreRows() } else { try scoreLines() }
+    }
+
+    // MARK: - A file
+
+    private func scoreRows() throws {
+        var options = LabelledRecognizer.Options()
+        options.columns = settings.columns
+        options.requiresLabel = false
+        let rows = try DatasetLoader(settings).load(
+            settings.answered, validation: settings.answeredWhole, as: LabelledRecognizer(options)
+        ).validation
+        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
+        let output = try ResultFile(settings)
+        let bar = console.startProgress("Infer", total: count)
+        var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
+        var labelled = 0
+        let size = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
+        for start in stride(from: 0, to: count, by: size) {
+            let group = start..<min(start + size, count)
+            let content = try group.map { try rows.recognized(at: $0) }
+            let samples = try zip(group, content).map { index, row in
+                do {
+                    return try sample(row)
+                } catch let error as RowFault {
+                    throw DatasetError("\(rows.place(of: index)): \(error)")
+                }
+            }
+            let scores = try self.scores(samples)
+            for (offset, row) in content.enumerated() {
+                try output.append(resultRow(row, scores[offset], target: samples[offset].target))
+                guard let target = samples[offset].target else { continue }
+                labelled += 1
+                evaluation.add(scores: [scores[offset]], SequenceLabels([target]))
+            }
+            bar.update(to: group.upperBound)
+        }
+        bar.finish()
+        if labelled > 0 { try report(evaluation, labelled: labelled, of: count, folder: output.path) }
+        console.print("result_path: \(output.path)")
+    }
+
+    private func report(_ evaluation: ScoreEvaluation, labelled: Int, of count: Int, folder path: String) throws {
+        let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
+        console.print("metrics of \(labelled) of \(count) rows: \(values.joined(separator: ", "))")
+        if let table = try evaluation.table() { console.print(table) }
+        let folder = URL(fileURLWithPath: path).deletingPathExtension().path + "-images"
+        try evaluation.draw(to: folder)
+        if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+    }
+
+    private func sample(_ row: LabelledRow) throws -> ScoredDataset.Sample {
+        let encoded = try encoder.encode(row)
+        let limit = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
+        guard encoded.ids.count <= limit else {
+            throw ModelError(
+                "a text has \(encoded.ids.count) tokens, the limit is \(limit). "
+                    + "Raise --max_length, or cut with --truncation_strategy right.")
+        }
+        return ScoredDataset.Sample(
+            ids: encoded.ids, segments: encoded.segments, target: try row.label.map { try labels.target(of: $0) })
+    }
+
+    private func scores(_ samples: [ScoredDataset.Sample]) throws -> [[Double]] {
+        try withoutGradients {
+            let batch = TokenBatch(samples.map(\.ids), segments: samples.map(\.segments))
+            return try model.scores(batch, model.context(for: batch)).rows()
+        }
+    }
+
+    // MARK: - What a row says
+
+    /// The row of the result file: ms-swift's keys, and the probability of each class.
+    private func resultRow(_ row: LabelledRow, _ scores: [Double], target: LabelTarget?) -> JSONObject {
+        let prediction = Prediction(scores, labels)
+        var result: JSONObject = ["response": prediction.answer]
+        result["labels"] = target.map { Prediction.answer(of: $0, labels) } ?? .null
+        result["logprobs"] = .null
+        if let probabilities = prediction.probabilities { result["probabilities"] = probabilities }
+        switch row.content {
+        case .messages(let messages): result["messages"] = .array(messages.map(\.json))
+        case .text(let text): result["text"] = .string(text)
+        case .pair(let first, let second):
+            result["text1"] = .string(first)
+            result["text2"] = .string(second)
+        }
+        return result
+    }
+
+    // MARK: - A person
+
+    /// Scores lines of standard input; a tab separates two texts.
+    private func scoreLines() throws {
+        console.print("Give a text a line; a tab separates two texts of a pair. An empty line ends.")
+        while let line = readLine(), !line.isEmpty {
+            let parts = line.split(separator: "\t", maxSplits: 1).map(String.init)
+            let row = LabelledRow(parts.count == 2 ? .pair(parts[0], parts[1]) : .text(line))
+            let prediction = Prediction(try scores([sample(row)])[0], labels)
+            let probabilities = prediction.probabilities.map { "  " + $0.serialized() } ?? ""
+            FileHandle.standardOutput.write(Data((prediction.answer.serialized() + probabilities + "\n").utf8))
+        }
+    }
+}
+
+/// What the scores of one sequence mean.
+struct Prediction {
+    /// A number or a list of them, a class, or a list of classes.
+    let answer: JSONValue
+    /// Of each class by its name; nil in a regression.
+    let probabilities: JSONValue?
+
+    init(_ scores: [Double], _ labels: LabelScheme) {
+        func name(_ id: Int) -> String { labels.map?.names[id] ?? String(id) }
+        func named(_ values: [Double]) -> JSONValue {
+            .object(values.enumerated().reduce(into: JSONObject()) { $0[name($1.offset)] = .double($1.element) })
+        }
+        switch labels.problemType {
+        case .regression:
+            answer = scores.count == 1 ? .double(scores[0]) : .array(scores.map(JSONValue.double))
+            probabilities = nil
+        case .singleLabel:
+            let largest = scores.max() ?? 0
+            let powers = scores.map { exp($0 - largest) }
+            let best = scores.firstIndex(of: largest) ?? 0
+            answer = Self.answer(of: .classID(Int32(best)), labels)
+            probabilities = named(powers.map { $0 / powers.reduce(0, +) })
+        case .multiLabel:
+            let shares = scores.map { 1 / (1 + exp(-$0)) }
+            answer = Self.answer(of: .values(shares.map { $0 >= 0.5 ? 1 : 0 }), labels)
+            probabilities = named(shares)
+        }
+    }
+
+    /// A target in the words of the data: a number, a class by name or number, or a list.
+    static func answer(of target: LabelTarget, _ labels: LabelScheme) -> JSONValue {
+        func value(_ id: Int) -> JSONValue { labels.map.map { .string($0.names[id]) } ?? .int(id) }
+        switch target {
+        case .classID(let id): return value(Int(id))
+        case .values(let values):
+            if labels.problemType == .multiLabel {
+                return .array(values.indices.filter { values[$0] > 0.5 }.map(value))
+            }
+            return values.count == 1 ? .double(Double(values[0])) : .array(values.map { .double(Double($0)) })
+        }
+    }
+}

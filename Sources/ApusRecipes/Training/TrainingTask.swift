@@ -1,0 +1,85 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusText
+import ApusTraining
+
+/// What a task brings to a run: the model with its head, what it learns from, and what is minimised.
+struct TrainingTask {
+    let model: any TextModel
+    let samples: TrainingSamples
+    let objective: any Objective
+    /// How labels are read, in tasks that have them.
+    let labels: LabelScheme?
+
+    /// Describes the model and reads the data; no weights are needed.
+    init(_ settings: SFTSettings, config: JSONValue, text: TextParts, console: Console) throws {
+        switch settings.taskType {
+        case .causalLM:
+            let model = try Models.registry.model(config)
+            samples = try TrainingSamples(
+                conversations: settings, text: text, modelLength: model.maximumLength, console: console)
+            (self.model, objective, labels) = (model, NextToken(model), nil)
+        case .sequenceClassification:
+            var options = LabelledRecognizer.Options()
+            options.columns = settings.columns
+            let rows = try DatasetLoader(settings).load(
+                settings.dataset, validation: settings.valDataset, as: LabelledRecognizer(options))
+            console.print(rows.report.text)
+            let scheme = try LabelScheme(
+                problemType: settings.problemType.flatMap { ProblemType(rawValue: $0.rawValue) },
+                labelCount: settings.numLabels, map: LabelMap(config: config), inferredFrom: rows.train,
+                threads: settings.datasetNumProc)
+            console.print(scheme.text)
+            try BestMetric.check(settings.metricForBestModel, for: scheme.problemType)
+            let model = try Models.registry.classifier(config, labels: scheme.labelCount)
+            let length = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
+            samples = try TrainingSamples(
+                labelled: rows, scheme: scheme, settings: settings,
+                encoder: SequenceEncoder(
+                    text: text, isEncoder: model.isEncoder, usesTemplate: settings.useChatTemplate,
+                    system: settings.system, pairFormat: settings.pairFormat,
+                    maximumLength: settings.truncationStrategy == .right ? length : nil),
+                maximumLength: length, console: console)
+            self.model = model
+            objective = SequenceScores(model, scheme.problemType, classNames: scheme.map?.names ?? [])
+            labels = scheme
+        }
+    }
+}
+
+extension ModelRegistry {
+    /// The model that a configuration describes, with a head that scores whole sequences.
+    func classifier(_ config: JSONValue, labels: Int) throws -> any SequenceClassifier {
+        guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? any SequenceClassifier
+        else { throw ModelError("config.json does not describe a model that can score whole texts") }
+        return model
+    }
+}
+
+extension TextModel {
+    /// Whether a text stands between special tokens, and two texts are two segments.
+    var isEncoder: Bool { self is EncoderModel }
+}
+
+extension LabelMap {
+    /// The names of classes that a `config.json` knows, if it knows any.
+    init?(config: JSONValue) throws {
+        guard let names = config["id2label"], !names.isNull else { return nil }
+        try self.init(id2label: names)
+    }
+}
+
+extension LabelScheme {
+    /// What the `config.json` of a classifier says of its labels.
+    var configuration: JSONObject {
+        let placeholder = try? LabelMap(names: (0..<labelCount).map { "LABEL_\($0)" })
+        var object: JSONObject = ["problem_type": .string(problemType.rawValue)]
+        if let names = map ?? placeholder {
+            object["id2label"] = .object(names.id2label)
+            object["label2id"] = .object(names.label2id)
+        }
+        return object
+    }
+}
