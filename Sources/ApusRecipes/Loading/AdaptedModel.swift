@@ -26,11 +26,14 @@ struct AdaptedModel {
         case language(LanguageModel)
         /// Scores whole texts.
         case classifier(any SequenceClassifier, LabelScheme)
+        /// Turns texts into vectors.
+        case sentences(SentenceEmbedder, SentenceFiles)
 
         var model: any TextModel {
             switch self {
             case .language(let language): language.model
             case .classifier(let model, _): model
+            case .sentences(let embedder, _): embedder.model
             }
         }
     }
@@ -59,10 +62,26 @@ struct AdaptedModel {
         source = try ModelSource(name, surroundings: surroundings)
         config = try source.config()
         let isClassifier =
-            request.taskType.map { $0 == .sequenceClassification }
+            request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
             ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
-        if isClassifier {
-            let labels = try LabelReading(config: config, adapter: adapters.first).scheme(request)
+        let isEmbedder =
+            try request.taskType.map { $0 == .embedding }
+            ?? (configuration?.taskType == "FEATURE_EXTRACTION"
+                || configuration == nil && SentenceFiles.describe(source))
+        if isEmbedder {
+            let model = try Models.registry.model(config, for: .hiddenStates)
+            let files = try SentenceFiles(source, model: model)
+            try request.device.prepare()
+            // A pooler has no part in the vectors and may be missing.
+            try model.loadWeights(
+                source.weights(), dtype: request.dtype ?? LanguageModel.storedDType(config) ?? .float32,
+                device: request.device, newHeadSeed: 0)
+            form = .sentences(SentenceEmbedder(model, files.pooling), files)
+        } else if isClassifier {
+            let labels =
+                try request.taskType == .reranker
+                ? LabelScheme(problemType: .regression, labelCount: 1)
+                : LabelReading(config: config, adapter: adapters.first).scheme(request)
             let model = try Models.registry.classifier(config, labels: labels.labelCount)
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.

@@ -45,7 +45,7 @@ public struct FineTuning {
         if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
-        let task = try TrainingTask(settings, config: config, text: text, console: console)
+        let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
         try text.checkFits(model, of: source)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
@@ -82,7 +82,8 @@ public struct FineTuning {
             try isResuming
             ? RunFolder(existing: resume.folder ?? "")
             : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
-        let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
+        let arguments = try writeArguments(
+            in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -92,7 +93,7 @@ public struct FineTuning {
                 runFolder: folder.path,
                 contents: tuner.contents(
                     model, source: source, config: config, arguments: arguments, settings: settings,
-                    labels: task.labels),
+                    labels: task.labels, companions: task.companions),
                 identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
@@ -178,7 +179,8 @@ public struct FineTuning {
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
-                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
+                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0,
+                adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
         let available = ResidentMemory.available.map(Int.init)
