@@ -27,6 +27,8 @@ public struct Inference {
         switch adapted.form {
         case .language(let language):
             try Conversing(settings, language: language, surroundings: surroundings)()
+        case .masked(let model):
+            try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
         case .classifier(let model, let labels):
             try Scoring(settings, model: model, labels: labels, source: adapted.source, surroundings: surroundings)()
         }

@@ -26,11 +26,14 @@ struct AdaptedModel {
         case language(LanguageModel)
         /// Scores whole texts.
         case classifier(any SequenceClassifier, LabelScheme)
+        /// Fills in masked tokens.
+        case masked(any MaskedLanguageModel)
 
         var model: any TextModel {
             switch self {
             case .language(let language): language.model
             case .classifier(let model, _): model
+            case .masked(let model): model
             }
         }
     }
@@ -61,15 +64,20 @@ struct AdaptedModel {
         let isClassifier =
             request.taskType.map { $0 == .sequenceClassification }
             ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
-        if isClassifier {
+        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
+        if request.taskType == .maskedLanguageModel {
+            let model = try Models.registry.masked(config)
+            try request.device.prepare()
+            try model.loadWeights(source.weights(), dtype: dtype, device: request.device)
+            form = .masked(model)
+        } else if isClassifier {
             let labels = try LabelReading(config: config, adapter: adapters.first).scheme(request)
             let model = try Models.registry.classifier(config, labels: labels.labelCount)
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.
             let brings = configuration?.modulesToSave.isEmpty == false
             try model.loadWeights(
-                source.weights(), dtype: request.dtype ?? LanguageModel.storedDType(config) ?? .float32,
-                device: request.device, newHeadSeed: brings ? 0 : nil)
+                source.weights(), dtype: dtype, device: request.device, newHeadSeed: brings ? 0 : nil)
             form = .classifier(model, labels)
         } else {
             form = .language(try LanguageModel(source, dtype: request.dtype, device: request.device))

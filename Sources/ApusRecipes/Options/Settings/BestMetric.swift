@@ -44,7 +44,7 @@ enum BestMetric {
 
     private static func names(of task: TaskType) -> [String] {
         switch task {
-        case .causalLM: ["loss", "token_acc"]
+        case .causalLM, .maskedLanguageModel: ["loss", "token_acc"]
         case .sequenceClassification:
             ["loss", "acc"]
                 + [MetricTask.regression, .classification, .multiLabel].flatMap(\.metricNames).uniqued()

@@ -28,6 +28,8 @@ public enum TaskType: String, Sendable, CaseIterable {
     case causalLM = "causal_lm"
     /// Classes or numbers of whole texts.
     case sequenceClassification = "seq_cls"
+    /// Tokens behind masks.
+    case maskedLanguageModel = "mlm"
 }
 
 /// What is learned from a label.
