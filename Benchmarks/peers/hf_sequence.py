@@ -2,7 +2,8 @@
 
 Prints one JSON object: the metrics on all rows of --dev, samples per second of training, peak memory, the time from
 the start of the process to the end of the first optimizer step, the seconds and the loss of each step. Rows are JSONL
-{"text1", "text2", "label"} ("text2" only for pairs), shuffled for each epoch and padded to the longest of their batch.
+{"text1", "text2", "label"} ("text2" only for pairs), shuffled for each epoch unless --sequential, and padded to the
+longest of their batch.
 
     hf_sequence.py --model FOLDER --train train.jsonl --dev dev.jsonl --problem regression > result.json
     hf_sequence.py --model model.gguf --train … --dev … --problem regression --pair text --lora 8 32 0.05 > result.json
@@ -43,6 +44,7 @@ def parse():
     parser.add_argument("--pair-format", default="Sentence 1: {text1}\\nSentence 2: {text2}", help=r"\n is a new line")
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--max-steps", type=int, default=-1, help="wins over --epochs")
+    parser.add_argument("--sequential", action="store_true", help="the rows in their order")
     parser.add_argument("--warm", type=int, default=5, help="first steps that medians and rates leave out")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--eval-batch", type=int, default=32)
@@ -170,8 +172,9 @@ def make_trainer(options, model, tokenizer, rows, scratch):
             learning_rate=options.learning_rate, lr_scheduler_type=options.scheduler,
             warmup_steps=options.warmup_ratio, weight_decay=options.weight_decay, adam_beta1=options.adam_beta1,
             adam_beta2=options.adam_beta2, max_grad_norm=options.max_grad_norm, seed=options.seed,
-            bf16=options.precision == "bf16-autocast", use_cpu=True, logging_steps=1, save_strategy="no",
-            report_to="none", disable_tqdm=True))
+            bf16=options.precision == "bf16-autocast", use_cpu=True,
+            train_sampling_strategy="sequential" if options.sequential else "random", logging_steps=1,
+            save_strategy="no", report_to="none", disable_tqdm=True))
     trainer.remove_callback(PrinterCallback)
     return trainer, clock
 
