@@ -13,7 +13,8 @@ trains nothing and measures what --model, or --adapter on it, holds.
 
 The precisions:
   fp32            everything in fp32
-  bf16            weights, LoRA and head in bfloat16, no autocast
+  bf16            weights, LoRA and head in bfloat16, no autocast; a regression's loss in fp32, without which its
+                  backward pass fails
   bf16-autocast   weights in bfloat16, LoRA in fp32 under autocast (what `bf16=True` and PEFT's defaults give)
 """
 
@@ -99,6 +100,10 @@ def make_model(options, tokenizer):
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=options.num_labels, problem_type=options.problem, local_files_only=True,
         dtype=torch.float32 if options.precision == "fp32" else torch.bfloat16, **extra)
+    if extra:
+        # The weights are plain tensors now; the Trainer would refuse a model that calls itself quantized.
+        model.hf_quantizer, model.is_quantized = None, False
+        del model.config.quantization_config
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.use_cache = False
     new_adapters_in_fp32 = options.precision == "bf16-autocast"
@@ -148,6 +153,7 @@ class Collator:
 
 
 def make_trainer(options, model, tokenizer, rows, scratch):
+    import torch
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     class Clock(TrainerCallback):
@@ -163,10 +169,14 @@ def make_trainer(options, model, tokenizer, rows, scratch):
             self.ends.append(time.perf_counter())
             self.first = self.first or seconds_since_process_start()
 
+    def squared_error(outputs, labels, num_items_in_batch=None):
+        return torch.nn.functional.mse_loss(outputs.logits.float().squeeze(-1), labels.float())
+
     clock = Clock()
+    needs_fp32_loss = options.precision == "bf16" and options.problem == "regression"
     trainer = Trainer(
         model=model, train_dataset=rows, data_collator=Collator(tokenizer), processing_class=tokenizer,
-        callbacks=[clock], args=TrainingArguments(
+        callbacks=[clock], compute_loss_func=squared_error if needs_fp32_loss else None, args=TrainingArguments(
             output_dir=scratch, num_train_epochs=options.epochs, max_steps=options.max_steps,
             per_device_train_batch_size=options.batch, per_device_eval_batch_size=options.eval_batch,
             learning_rate=options.learning_rate, lr_scheduler_type=options.scheduler,
@@ -226,7 +236,7 @@ def speed(options, clock, batches):
 
 def main():
     options = parse()
-    os.environ.update(OMP_NUM_THREADS=str(options.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    os.environ.update(OMP_NUM_THREADS=str(options.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     import peft
     import torch
     import transformers
