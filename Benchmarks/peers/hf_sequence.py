@@ -236,7 +236,8 @@ def speed(options, clock, batches):
 
 def main():
     options = parse()
-    os.environ.update(OMP_NUM_THREADS=str(options.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
+    os.environ.update(OMP_NUM_THREADS=str(options.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
+                      TQDM_DISABLE="1")
     import peft
     import torch
     import transformers
