@@ -8,8 +8,9 @@ longest of their batch.
     hf_sequence.py --model FOLDER --train train.jsonl --dev dev.jsonl --problem regression > result.json
     hf_sequence.py --model model.gguf --train … --dev … --problem regression --pair text --lora 8 32 0.05 > result.json
 
-A new head starts from a fixed seed. A longer run can be cut in two: --save writes what was trained; --max-steps 0
-trains nothing and measures what --model, or --adapter on it, holds.
+A new head starts from a fixed seed. A long run can be cut up: with --checkpoints FOLDER --until STEP it stops at that
+step, and goes on from there when called again (times and rates are then those of the last part). --save writes what was
+trained; --max-steps 0 trains nothing and measures what --model, or --adapter on it, holds.
 
 The precisions:
   fp32            everything in fp32
@@ -46,6 +47,8 @@ def parse():
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--max-steps", type=int, default=-1, help="wins over --epochs")
     parser.add_argument("--sequential", action="store_true", help="the rows in their order")
+    parser.add_argument("--checkpoints", type=Path, help="go on from the last checkpoint in this folder")
+    parser.add_argument("--until", type=int, help="stop at this step, with a checkpoint in --checkpoints")
     parser.add_argument("--warm", type=int, default=5, help="first steps that medians and rates leave out")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--eval-batch", type=int, default=32)
@@ -69,6 +72,8 @@ def parse():
     options.num_labels = options.num_labels or (1 if options.problem == "regression" else 2)
     if options.train is None and options.max_steps != 0:
         parser.error("give --train, or --max-steps 0")
+    if options.until and not options.checkpoints:
+        parser.error("--until needs --checkpoints")
     return options
 
 
@@ -157,7 +162,7 @@ def make_trainer(options, model, tokenizer, rows, scratch):
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     class Clock(TrainerCallback):
-        """The times at which steps ended; the first entry: when training began."""
+        """The times at which steps ended (the first entry: when training began); stops where it is asked to."""
 
         def __init__(self):
             self.ends, self.first = [], None
@@ -165,9 +170,13 @@ def make_trainer(options, model, tokenizer, rows, scratch):
         def on_train_begin(self, *_, **__):
             self.ends.append(time.perf_counter())
 
-        def on_step_end(self, *_, **__):
+        def on_step_end(self, args, state, control, **_):
             self.ends.append(time.perf_counter())
             self.first = self.first or seconds_since_process_start()
+            if state.global_step % 10 == 0:
+                print(f"{state.global_step}/{state.max_steps}", file=sys.stderr)
+            if state.global_step == options.until:
+                control.should_save = control.should_training_stop = True
 
     def squared_error(outputs, labels, num_items_in_batch=None):
         return torch.nn.functional.mse_loss(outputs.logits.float().squeeze(-1), labels.float())
@@ -177,7 +186,7 @@ def make_trainer(options, model, tokenizer, rows, scratch):
     trainer = Trainer(
         model=model, train_dataset=rows, data_collator=Collator(tokenizer), processing_class=tokenizer,
         callbacks=[clock], compute_loss_func=squared_error if needs_fp32_loss else None, args=TrainingArguments(
-            output_dir=scratch, num_train_epochs=options.epochs, max_steps=options.max_steps,
+            output_dir=options.checkpoints or scratch, num_train_epochs=options.epochs, max_steps=options.max_steps,
             per_device_train_batch_size=options.batch, per_device_eval_batch_size=options.eval_batch,
             learning_rate=options.learning_rate, lr_scheduler_type=options.scheduler,
             warmup_steps=options.warmup_ratio, weight_decay=options.weight_decay, adam_beta1=options.adam_beta1,
@@ -187,6 +196,12 @@ def make_trainer(options, model, tokenizer, rows, scratch):
             save_strategy="no", report_to="none", disable_tqdm=True))
     trainer.remove_callback(PrinterCallback)
     return trainer, clock
+
+
+def last_checkpoint(folder):
+    from transformers.trainer_utils import get_last_checkpoint
+
+    return get_last_checkpoint(folder) if folder and folder.is_dir() else None
 
 
 def ranks(values):
@@ -259,7 +274,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         trainer, clock = make_trainer(options, model, tokenizer, train, scratch)
         if train is not None:
-            trainer.train()
+            trainer.train(resume_from_checkpoint=last_checkpoint(options.checkpoints))
             result |= speed(options, clock, trainer.data_collator.batches)
             result["trainRows"] = len(train)
             # Before evaluation, which does not belong to training.
