@@ -30,7 +30,8 @@ struct MaskFilling {
         try text.checkFits(model, of: source)
         tokenizer = text.tokenizer
         guard let id = tokenizer.maskTokenID, let name = tokenizer.maskToken else {
-            throw ModelError("--task fill-mask: the tokenizer of \(source.name) has no mask token. Give a BERT or RoBERTa.")
+            throw ModelError(
+                "--task fill-mask: the tokenizer of \(source.name) has no mask token. Give a BERT or RoBERTa.")
         }
         mask = (id, name)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
@@ -93,10 +94,12 @@ struct MaskFilling {
         let encoded = tokenizer.encode(text, pair: nil)
         let places = encoded.ids.indices.filter { encoded.ids[$0] == mask.id }
         guard !places.isEmpty else {
-            throw ModelError("--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
+            throw ModelError(
+                "--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
         }
         guard encoded.ids.count <= model.maximumLength else {
-            throw ModelError("a text has \(encoded.ids.count) tokens, the model takes \(model.maximumLength). Shorten it.")
+            throw ModelError(
+                "a text has \(encoded.ids.count) tokens, the model takes \(model.maximumLength). Shorten it.")
         }
         return try withoutGradients {
             let batch = TokenBatch([encoded.ids], segments: [encoded.segments])

@@ -82,7 +82,8 @@ public struct FineTuning {
             try isResuming
             ? RunFolder(existing: resume.folder ?? "")
             : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
-        let arguments = try writeArguments(in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
+        let arguments = try writeArguments(
+            in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -178,7 +179,8 @@ public struct FineTuning {
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
-                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0, adaptedRank: tuner.isFull ? 0 : settings.loraRank,
+                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0,
+                adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
         let available = ResidentMemory.available.map(Int.init)

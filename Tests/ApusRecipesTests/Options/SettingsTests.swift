@@ -155,7 +155,13 @@ extension ExportSettings {
 struct RoundTripTests {
     /// A value that is not the default, for any kind of option.
     private func sample(_ option: CommandOption) -> [String] {
-        switch option.kind {
+        switch option.name {
+        case "pair_format": return ["{text2} {text1}"]
+        case "task": return ["fill-mask", "one"]
+        case "metric_for_best_model": return ["token_acc"]
+        default: break
+        }
+        return switch option.kind {
         case .text, .escapedText, .prompt: ["some text"]
         case .integer: ["7"]
         case .number: ["0.25"]

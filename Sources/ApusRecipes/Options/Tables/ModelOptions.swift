@@ -8,7 +8,8 @@ extension OptionTable {
             "model", .text, "Folder of the model: config.json, tokenizer and weights.", in: .model,
             for: loading.union([.params, .tokenize, .template])),
         CommandOption(
-            "model_type", .choice(["bert", "llama", "mistral", "qwen2", "qwen3", "roberta"]), computed: "from config.json",
+            "model_type", .choice(["bert", "llama", "mistral", "qwen2", "qwen3", "roberta"]),
+            computed: "from config.json",
             "Family of the model, checked against its config.json.", in: .model, for: loading,
             hint: "Leave it out: the family is read from config.json. "
                 + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
@@ -18,7 +19,8 @@ extension OptionTable {
             for: loading.union([.params])),
         CommandOption(
             "task_type",
-            .choice(["causal_lm", "seq_cls", "mlm"], later: ["embedding", "reranker", "generative_reranker", "decision"]),
+            .choice(
+                ["causal_lm", "seq_cls", "mlm"], later: ["embedding", "reranker", "generative_reranker", "decision"]),
             computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model, for: loading),
         CommandOption(
             "num_labels", .integer(from: 1), computed: "from the model or the data",

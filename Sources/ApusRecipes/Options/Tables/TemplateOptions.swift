@@ -15,10 +15,11 @@ extension OptionTable {
             "mlm_probability", .number(.above(0, upTo: 0.9)), default: .number(0.15),
             "Share of tokens that --task_type mlm hides.", in: .template, for: [.sft]),
         CommandOption(
-            "task", .list, "What to do with texts: fill-mask 'Paris is the [MASK] of France.' …; --top_k candidates.",
+            "task", .list, default: .list([]),
+            "What to do with texts: fill-mask 'Paris is the [MASK] of France.' …; --top_k candidates.",
             in: .template, for: [.infer]),
         CommandOption(
-            "pair_format", .escapedText, default: .text("Sentence 1: {text1}\\nSentence 2: {text2}"),
+            "pair_format", .escapedText, default: .text(PairFormat.standard),
             "How a decoder sees two texts; encoders have segments for that.", in: .template, for: [.sft, .infer]),
         CommandOption(
             "use_chat_template", .boolean, default: .boolean(true),
