@@ -66,7 +66,7 @@ let package = Package(
         target("ApusOptimizers", ["ApusTorch"]),
         target("ApusDatasets", ["ApusText", "ApusJSON"]),
         // Floor 3
-        target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusJSON"]),
+        target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),
         target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusTorch"]),
         target(
             "ApusTraining",

@@ -229,6 +229,44 @@ def cases_of_data(m):
     ]
 
 
+def cases_of_labels(m):
+    def rows(name, *labels):
+        return m.lines(f"{name}.jsonl", [{"text": f"text {i}", "label": label} for i, label in enumerate(labels)])
+
+    def case(name, file, culprits, *more):
+        return Case(name, m.sft("--task_type", "seq_cls", *more, rows=file), culprits)
+
+    single = ("--problem_type", "single_label_classification", "--num_labels", 3)
+    return [
+        case("text as the label of a regression", rows("word", 0.5, "high"), ["word.jsonl", "number"],
+             "--num_labels", 1),
+        case("class id out of range", rows("range", 0, 1, 3), ["range.jsonl:3", "0 to 2"], *single),
+        case("negative class id", rows("minus", 0, -1), ["minus.jsonl:2", "-1"], *single),
+        case("class id with a fraction", rows("half", 0, 1.5), ["half.jsonl:2", "1.5"], *single),
+        case("label that is not a number", m.text("nan.csv", "text,label\nhello,0.5\nthere,nan\n"), ["nan.csv:3"],
+             "--num_labels", 1),
+        case("label that is missing", m.lines("none.jsonl", [{"text": "a", "label": 1}, {"text": "b"}]),
+             ["none.jsonl:2", "label"], "--num_labels", 2),
+        case("list of another length", rows("list", [0.5, 1.5], [0.5]), ["list.jsonl:2", "2"],
+             "--problem_type", "regression", "--num_labels", 2),
+        case("more class names than --num_labels", rows("names", "a", "b", "c"), ["--num_labels"], "--num_labels", 2),
+        case("labels of several kinds", rows("kinds", "a", 1), ["kinds.jsonl"]),
+        case("one class only", rows("one", 0, 0), ["--num_labels"], "--problem_type", "single_label_classification"),
+        case("metric of another problem", rows("metric", 0.5, 1.5), ["accuracy", "spearman"], "--num_labels", 1,
+             "--metric_for_best_model", "accuracy"),
+        case("metric that nobody knows", rows("metrics", 0.5, 1.5), ["spaerman", "spearman"], "--num_labels", 1,
+             "--metric_for_best_model", "spaerman"),
+        case("pair format without a place", rows("pair", 0.5, 1.5), ["--pair_format", "{text2}"], "--num_labels", 1,
+             "--pair_format", "{text1}"),
+        case("masked words for a decoder", rows("masks", 0.5), ["next token"], "--task_type", "mlm"),
+        Case("prediction by a model without a head",
+             ["infer", "--model", m.model, "--val_dataset", rows("head", 0), "--task_type", "seq_cls"],
+             ["score.weight"]),
+        Case("task that is not there", ["infer", "--model", m.model, "--task", "fill-mast", "x"],
+             ["--task", "fill-mast", "fill-mask"]),
+    ]
+
+
 def cases_of_models(m):
     gguf = REPOSITORY / "Tests/Fixtures/gguf/tiny-qwen2.gguf"
     cut_gguf, wrong_gguf = m.work / "cut.gguf", m.work / "magic.gguf"
@@ -438,7 +476,7 @@ def main():
     work = pathlib.Path(arguments.work or tempfile.mkdtemp(prefix="apus-wrong-")).resolve()
     (work / "home").mkdir(parents=True)
     material = Material(str(pathlib.Path(arguments.apus).resolve()), work)
-    makers = [cases_of_arguments, cases_of_data, cases_of_models, cases_of_adapters, cases_of_runs, cases_of_tools]
+    makers = [cases_of_arguments, cases_of_data, cases_of_labels, cases_of_models, cases_of_adapters, cases_of_runs, cases_of_tools]
     cases = [case for make in makers for case in make(material) if arguments.only in case.name]
     width = max((len(case.name) for case in cases), default=0)
     failures = 0

@@ -1,21 +1,21 @@
 /// SplitMix64 (Steele, Lea and Flood, 2014) as a counter-based generator: word `n` of a stream depends on nothing but
 /// the key and `n`.
-struct SplitMix64 {
+package struct SplitMix64 {
     private static let gamma: UInt64 = 0x9E37_79B9_7F4A_7C15
     private var counter: UInt64
 
     /// A stream keyed by two numbers; streams of different keys start at unrelated places.
-    init(_ first: UInt64, _ second: UInt64) {
+    package init(_ first: UInt64, _ second: UInt64) {
         counter = Self.mix((Self.mix(first &+ Self.gamma) ^ second) &+ Self.gamma)
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         counter &+= Self.gamma
         return Self.mix(counter)
     }
 
     /// A number in `0..<bound`, without bias (Lemire, 2019).
-    mutating func next(below bound: UInt64) -> UInt64 {
+    package mutating func next(below bound: UInt64) -> UInt64 {
         var product = next().multipliedFullWidth(by: bound)
         if product.low < bound {
             let threshold = (0 &- bound) % bound

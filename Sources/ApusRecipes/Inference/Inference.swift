@@ -32,6 +32,8 @@ public struct Inference {
                 settings, embedder: embedder, files: files, source: adapted.source, surroundings: surroundings)()
         case .classifier(let model, _) where settings.taskType == .reranker:
             try Reranking(settings, model: model, source: adapted.source, surroundings: surroundings)()
+        case .masked(let model):
+            try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
         case .classifier(let model, let labels):
             try Scoring(settings, model: model, labels: labels, source: adapted.source, surroundings: surroundings)()
         }

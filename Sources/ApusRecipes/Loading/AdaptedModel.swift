@@ -28,12 +28,15 @@ struct AdaptedModel {
         case classifier(any SequenceClassifier, LabelScheme)
         /// Turns texts into vectors.
         case sentences(SentenceEmbedder, SentenceFiles)
+        /// Fills in masked tokens.
+        case masked(any MaskedLanguageModel)
 
         var model: any TextModel {
             switch self {
             case .language(let language): language.model
             case .classifier(let model, _): model
             case .sentences(let embedder, _): embedder.model
+            case .masked(let model): model
             }
         }
     }
@@ -64,6 +67,7 @@ struct AdaptedModel {
         let isClassifier =
             request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
             ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
+        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
         let isEmbedder =
             try request.taskType.map { $0 == .embedding }
             ?? (configuration?.taskType == "FEATURE_EXTRACTION"
@@ -73,10 +77,13 @@ struct AdaptedModel {
             let files = try SentenceFiles(source, model: model)
             try request.device.prepare()
             // A pooler has no part in the vectors and may be missing.
-            try model.loadWeights(
-                source.weights(), dtype: request.dtype ?? LanguageModel.storedDType(config) ?? .float32,
-                device: request.device, newHeadSeed: 0)
+            try model.loadWeights(source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
             form = .sentences(SentenceEmbedder(model, files.pooling), files)
+        } else if request.taskType == .maskedLanguageModel {
+            let model = try Models.registry.masked(config)
+            try request.device.prepare()
+            try model.loadWeights(source.weights(), dtype: dtype, device: request.device)
+            form = .masked(model)
         } else if isClassifier {
             let labels =
                 try request.taskType == .reranker
@@ -87,8 +94,7 @@ struct AdaptedModel {
             // The head of a base model is made anew only where an adapter brings the trained one.
             let brings = configuration?.modulesToSave.isEmpty == false
             try model.loadWeights(
-                source.weights(), dtype: request.dtype ?? LanguageModel.storedDType(config) ?? .float32,
-                device: request.device, newHeadSeed: brings ? 0 : nil)
+                source.weights(), dtype: dtype, device: request.device, newHeadSeed: brings ? 0 : nil)
             form = .classifier(model, labels)
         } else {
             form = .language(try LanguageModel(source, dtype: request.dtype, device: request.device))

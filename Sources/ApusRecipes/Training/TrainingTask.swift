@@ -63,6 +63,10 @@ struct TrainingTask {
             self.model = model
             objective = DocumentScores(model, isListwise: settings.lossType == .listwiseReranker)
             labels = try LabelScheme(problemType: .regression, labelCount: 1)
+        case .maskedLanguageModel:
+            let model = try Models.registry.masked(config)
+            samples = try TrainingSamples(masked: settings, text: text, model: model, console: console)
+            (self.model, objective, labels) = (model, MaskedToken(model), nil)
         }
     }
 }
@@ -72,6 +76,16 @@ extension ModelRegistry {
     func classifier(_ config: JSONValue, labels: Int) throws -> any SequenceClassifier {
         guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? any SequenceClassifier
         else { throw ModelError("config.json does not describe a model that can score whole texts") }
+        return model
+    }
+}
+
+extension ModelRegistry {
+    /// The model that a configuration describes, with a head that fills in masked tokens.
+    func masked(_ config: JSONValue) throws -> any MaskedLanguageModel {
+        guard let model = try model(config, for: .maskedLanguageModel) as? any MaskedLanguageModel else {
+            throw ModelError("config.json does not describe a model that can fill in masked tokens")
+        }
         return model
     }
 }

@@ -42,6 +42,8 @@ struct Tuner {
             // PEFT's lists for the task, whichever of the two names this model has.
             configuration.taskType = "SEQ_CLS"
             configuration.modulesToSave = ["classifier", "score"]
+        } else if !(model is CausalLanguageModel) {
+            configuration.taskType = nil
         }
         if settings.taskType == .embedding { configuration.taskType = "FEATURE_EXTRACTION" }
         attached = try configuration.attach(to: model, heads: model.headNames)

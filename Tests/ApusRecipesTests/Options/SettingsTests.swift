@@ -25,8 +25,8 @@ struct SettingsTests {
         "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
-        "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "loss_scale": "default", "lora_rank": 8,
-        "lora_alpha": 32, "lora_dropout": 0.05,
+        "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
+        "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.01, "learning_rate": 1e-4,
@@ -167,7 +167,13 @@ extension ExportSettings {
 struct RoundTripTests {
     /// A value that is not the default, for any kind of option.
     private func sample(_ option: CommandOption) -> [String] {
-        switch option.kind {
+        switch option.name {
+        case "pair_format": return ["{text2} {text1}"]
+        case "task": return ["fill-mask", "one"]
+        case "metric_for_best_model": return ["token_acc"]
+        default: break
+        }
+        return switch option.kind {
         case .text, .escapedText, .prompt: ["some text"]
         case .integer: ["7"]
         case .number: ["0.25"]

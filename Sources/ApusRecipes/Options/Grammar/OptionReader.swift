@@ -173,7 +173,7 @@ extension OptionValue {
     /// The value as a user would type it; nil for an empty list.
     var helpText: String? {
         switch self {
-        case .text(let text): text
+        case .text(let text): text.replacing("\n", with: "\\n")
         case .integer(let integer): String(integer)
         case .number(let number): readable(number)
         case .boolean(let boolean): String(boolean)

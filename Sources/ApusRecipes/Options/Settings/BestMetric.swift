@@ -59,7 +59,7 @@ enum BestMetric {
 
     private static func names(of task: TaskType) -> [String] {
         switch task {
-        case .causalLM: ["loss", "token_acc"]
+        case .causalLM, .maskedLanguageModel: ["loss", "token_acc"]
         case .embedding: ["loss", "acc"] + EmbeddingMetrics.names
         case .reranker: ["loss"] + RerankerMetrics.names
         case .sequenceClassification:

@@ -14,6 +14,8 @@ public struct InferSettings: Sendable {
     public var numLabels: Int?
     /// What was learned from a label; nil takes what the model says.
     public var problemType: LabelProblem?
+    /// `fill-mask`, followed by texts with masks; empty goes by `taskType`.
+    public var task: [String] = []
     /// What trains.
     public var tunerType = TunerType.lora
     /// Folders of adapters.
@@ -137,6 +139,7 @@ extension InferSettings: CommandSettings {
         SettingsField("torch_dtype", \.torchDType),
         SettingsField("task_type", \.taskType),
         SettingsField("num_labels", \.numLabels),
+        SettingsField("task", \.task),
         SettingsField("problem_type", \.problemType),
         SettingsField("tuner_type", \.tunerType),
         SettingsField("adapters", \.adapters),
@@ -189,6 +192,12 @@ extension InferSettings: CommandSettings {
             notices.append("--dataset is answered only with --split_dataset_ratio; --val_dataset is answered whole.")
         }
         try PairFormat.check(pairFormat)
+        if let task = task.first {
+            guard task == "fill-mask" else {
+                throw SettingsError("--task: got \"\(task)\", wanted fill-mask and texts with masks in them.")
+            }
+            taskType = .maskedLanguageModel
+        }
         try SettingChecks.countOrAll(maxBatchSize, "max_batch_size")
         try SettingChecks.countOrAll(writeBatchSize, "write_batch_size")
         device = try SettingChecks.device(device, useCPU: useCPU)

@@ -37,6 +37,7 @@ extension SFTSettings: CommandSettings {
         SettingsField("truncation_strategy", \.truncationStrategy),
         SettingsField("use_chat_template", \.useChatTemplate),
         SettingsField("pair_format", \.pairFormat),
+        SettingsField("mlm_probability", \.mlmProbability),
         SettingsField("loss_scale", \.lossScale),
         SettingsField("lora_rank", \.loraRank),
         SettingsField("lora_alpha", \.loraAlpha),

@@ -70,6 +70,8 @@ public struct SFTSettings: Sendable {
     public var useChatTemplate = true
     /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
     public var pairFormat = PairFormat.standard
+    /// The share of tokens that masked language modelling hides.
+    public var mlmProbability = 0.15
     /// Which tokens train.
     public var lossScale = LossScale.default
 

@@ -28,6 +28,8 @@ public enum TaskType: String, Sendable, CaseIterable {
     case causalLM = "causal_lm"
     /// Classes or numbers of whole texts.
     case sequenceClassification = "seq_cls"
+    /// Tokens behind masks.
+    case maskedLanguageModel = "mlm"
     /// Vectors of texts.
     case embedding
     /// Scores of documents for a question.

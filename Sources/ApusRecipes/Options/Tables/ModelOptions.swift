@@ -19,7 +19,8 @@ extension OptionTable {
             for: loading.union([.params])),
         CommandOption(
             "task_type",
-            .choice(["causal_lm", "seq_cls", "embedding", "reranker"], later: ["generative_reranker", "decision"]),
+            .choice(
+                ["causal_lm", "seq_cls", "embedding", "reranker", "mlm"], later: ["generative_reranker", "decision"]),
             computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model, for: loading),
         CommandOption(
             "num_labels", .integer(from: 1), computed: "from the model or the data",

@@ -39,8 +39,6 @@ enum NotYetOptions {
         "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
         "external_plugins": "Apus runs no code that is given as a file.",
         "custom_register_path": "Apus runs no code that is given as a file.",
-        "num_labels": "Apus trains --task_type causal_lm only.",
-        "problem_type": "Apus trains --task_type causal_lm only.",
         "quant_method": "Leave it out to train on the weights in --torch_dtype.",
         "quant_bits": "Leave it out to train on the weights in --torch_dtype.",
         "modules_to_save": "--tuner_type full trains every weight.",

@@ -12,7 +12,14 @@ extension OptionTable {
             "truncation_strategy", .choice(["delete", "left", "right"], later: ["split"]),
             default: .text("delete"), "What happens to a longer sample.", in: .template, for: encoding),
         CommandOption(
-            "pair_format", .escapedText, default: .text("Sentence 1: {text1}\\nSentence 2: {text2}"),
+            "mlm_probability", .number(.above(0, upTo: 0.9)), default: .number(0.15),
+            "Share of tokens that --task_type mlm hides.", in: .template, for: [.sft]),
+        CommandOption(
+            "task", .list, default: .list([]),
+            "What to do with texts: fill-mask 'Paris is the [MASK] of France.' …; --top_k candidates.",
+            in: .template, for: [.infer]),
+        CommandOption(
+            "pair_format", .escapedText, default: .text(PairFormat.standard),
             "How a decoder sees two texts; encoders have segments for that.", in: .template, for: [.sft, .infer]),
         CommandOption(
             "use_chat_template", .boolean, default: .boolean(true),

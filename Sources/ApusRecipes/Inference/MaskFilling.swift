@@ -1,0 +1,123 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusText
+import ApusTorch
+import ApusTraining
+import Foundation
+
+/// The likeliest tokens behind masks: of texts on the command line, of every row of a file, or of typed lines.
+struct MaskFilling {
+    /// A token that may stand behind a mask.
+    struct Candidate {
+        let token: String
+        let id: Int32
+        let probability: Double
+    }
+
+    private let settings: InferSettings
+    private let model: any MaskedLanguageModel
+    private let tokenizer: Tokenizer
+    private let mask: (id: Int32, text: String)
+    private let console: Console
+
+    init(
+        _ settings: InferSettings, model: any MaskedLanguageModel, source: ModelSource, surroundings: Surroundings
+    ) throws {
+        self.settings = settings
+        self.model = model
+        let text = try TextParts(source)
+        try text.checkFits(model, of: source)
+        tokenizer = text.tokenizer
+        guard let id = tokenizer.maskTokenID, let name = tokenizer.maskToken else {
+            throw ModelError(
+                "--task fill-mask: the tokenizer of \(source.name) has no mask token. Give a BERT or RoBERTa.")
+        }
+        mask = (id, name)
+        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+    }
+
+    func callAsFunction() throws {
+        let texts = settings.task.dropFirst()
+        if !texts.isEmpty {
+            for text in texts { try show(text) }
+        } else if settings.hasData {
+            try fillRows()
+        } else {
+            console.print("Give a text with \(mask.text) a line. An empty line ends.")
+            while let line = readLine(), !line.isEmpty { try show(line) }
+        }
+    }
+
+    private func show(_ text: String) throws {
+        let filled = try candidates(text)
+        var lines: [String] = []
+        for (number, candidates) in filled.enumerated() {
+            lines.append(filled.count == 1 ? text : "\(text)  (mask \(number + 1))")
+            lines += candidates.map { candidate in
+                "  \(String(format: "%.4f", candidate.probability))  \(candidate.token)"
+            }
+        }
+        FileHandle.standardOutput.write(Data((lines.joined(separator: "\n") + "\n").utf8))
+    }
+
+    private func fillRows() throws {
+        var options = LabelledRecognizer.Options()
+        options.columns = settings.columns
+        options.requiresLabel = false
+        let rows = try DatasetLoader(settings).load(
+            settings.answered, validation: settings.answeredWhole, as: LabelledRecognizer(options)
+        ).validation
+        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
+        let output = try ResultFile(settings)
+        let bar = console.startProgress("Infer", total: count)
+        for index in 0..<count {
+            let text = try rows.recognized(at: index).texts.joined(separator: "\n")
+            let masks = try candidates(text).map { candidates in
+                JSONValue.array(
+                    candidates.map { candidate in
+                        [
+                            "token": .string(candidate.token), "id": .int(Int(candidate.id)),
+                            "probability": .double(candidate.probability),
+                        ]
+                    })
+            }
+            try output.append(["text": .string(text), "response": .array(masks)])
+            bar.update(to: index + 1)
+        }
+        bar.finish()
+        console.print("result_path: \(output.path)")
+    }
+
+    /// For each mask of a text the likeliest tokens, the best first.
+    func candidates(_ text: String) throws -> [[Candidate]] {
+        let encoded = tokenizer.encode(text, pair: nil)
+        let places = encoded.ids.indices.filter { encoded.ids[$0] == mask.id }
+        guard !places.isEmpty else {
+            throw ModelError(
+                "--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
+        }
+        guard encoded.ids.count <= model.maximumLength else {
+            throw ModelError(
+                "a text has \(encoded.ids.count) tokens, the model takes \(model.maximumLength). Shorten it.")
+        }
+        return try withoutGradients {
+            let batch = TokenBatch([encoded.ids], segments: [encoded.segments])
+            let context = try model.context(for: batch)
+            let hidden = try model.hiddenStates(batch, context).indexed(
+                0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
+            let logits = try linear(model.transformed(hidden, context), model.headWeight, model.headBias)
+            let (values, ids) = try softmax(logits.to(.float32)).top(min(settings.topK ?? 5, model.vocabularySize))
+            let probabilities = try values.rows()
+            let tokens: [Int] = try ids.values()
+            return probabilities.enumerated().map { row, probabilities in
+                probabilities.enumerated().map { column, probability in
+                    let id = Int32(tokens[row * probabilities.count + column])
+                    return Candidate(
+                        token: tokenizer.decode([id]).trimmingCharacters(in: .whitespaces), id: id,
+                        probability: probability)
+                }
+            }
+        }
+    }
+}
