@@ -116,8 +116,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusNN", "ApusTorch",
-                "ApusWeights", "ApusJSON",
+                "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
+                "ApusTorch", "ApusWeights", "ApusJSON",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

@@ -79,8 +79,12 @@ struct SentenceParityTests {
         for (name, slot, expected) in wanted {
             let gradient = try #require(slot.tensor?.gradient, "\(name) has no gradient")
             slot.tensor?.gradient = nil
-            // What is rounding alone beside the other gradients has no direction of its own.
-            let distance = try difference(gradient, expected) / max(abs(expected).max().item(), 1e-3 * largest)
+            // These shift all scores of a softmax alike, which has no effect: their gradients are rounding alone.
+            guard !name.hasSuffix("key.bias"), loss != "listwise_reranker" || name != "classifier.bias" else {
+                #expect(try difference(gradient, expected) <= 1e-6 * largest, "\(loss): \(name)")
+                continue
+            }
+            let distance = try relativeDifference(gradient, expected)
             #expect(distance <= 1e-5, "\(loss): \(name)")
             worst = max(worst, distance)
         }

@@ -42,8 +42,13 @@ package struct HelpPage: CustomStringConvertible {
 
     /// The option, its help and its default; the help starts in a column of its own.
     private static func lines(of option: CommandOption) -> [String] {
-        let head = "  --\(option.name) \(option.kind.placeholder)"
+        var head = "  --\(option.name) \(option.kind.placeholder)"
         var help = option.help
+        if head.count > width {
+            // More choices than a line can hold.
+            head = "  --\(option.name) CHOICE"
+            help += " One of \(option.kind.placeholder.split(separator: "|").joined(separator: ", "))."
+        }
         if let value = option.defaultValue?.helpText {
             help += " [\(value)]"
         } else if let computed = option.computedDefault {

@@ -37,7 +37,7 @@ extension TrainingSamples {
             rows = try DatasetLoader(settings).load(
                 settings.dataset, validation: settings.valDataset, as: EmbeddingRecognizer(options))
         } catch let error as DatasetError where options.label != .none && error.description.contains("no label") {
-            throw DatasetError("\(error) Pairs without labels are learned with --loss_type infonce.")
+            throw DatasetError("\(error); pairs without labels are learned with --loss_type infonce")
         }
         console.print(rows.report.text)
         let encoder = SequenceEncoder(settings, text: text, model: model, files: files)

@@ -26,7 +26,7 @@ extension OptionTable {
             "What is minimised, in tasks that leave a choice.", in: .training, for: [.sft]),
         CommandOption(
             "infonce_temperature", .number(.above(0)), default: .number(0.01),
-            "What --loss_type infonce divides cosines by (ms-swift's INFONCE_TEMPERATURE).", in: .training,
+            "What infonce divides cosines by (ms-swift's INFONCE_TEMPERATURE).", in: .training,
             for: [.sft]),
         CommandOption(
             "learning_rate", .number(.above(0)), computed: "1e-4; 1e-5 for --tuner_type full",
