@@ -12,13 +12,16 @@ public class DecoderModel: Module, TextModel {
     /// The name of the class in `transformers`, such as `Qwen2ForCausalLM`.
     public let architecture: String
 
-    package init(architecture: String, shape: DecoderShape, rotary: RotaryEmbedding, maximumLength: Int) {
+    /// - Parameter hasHead: Whether the trunk is written under its name, as it is below a head.
+    package init(
+        architecture: String, shape: DecoderShape, rotary: RotaryEmbedding, maximumLength: Int, hasHead: Bool = true
+    ) {
         self.architecture = architecture
         self.shape = shape
         self.rotary = rotary
         self.maximumLength = maximumLength
         super.init()
-        decoder = Decoder(shape)
+        _decoder = Child(wrappedValue: Decoder(shape), hasHead ? "model" : "")
     }
 
     public var vocabularySize: Int { shape.vocabulary }

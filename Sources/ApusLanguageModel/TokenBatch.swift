@@ -111,4 +111,27 @@ package enum SequenceLabels: Sendable, Equatable {
     case classes([Int32])
     /// Numbers, or 0 and 1 for several classes at once, row-major [S, width].
     case values([Float], width: Int)
+    /// Which sequences belong together, in the order of the batch.
+    case groups([SequenceGroup])
+}
+
+/// Sequences that are judged against each other: an anchor where there is one, then positives, then negatives.
+package struct SequenceGroup: Sendable, Equatable {
+    package let hasAnchor: Bool
+    package let positives: Int
+    package let negatives: Int
+    /// How near anchor and positive are.
+    package let label: Float?
+    /// Groups of the same question have the same number.
+    package let question: Int32
+
+    package init(hasAnchor: Bool, positives: Int, negatives: Int, label: Float? = nil, question: Int32 = 0) {
+        self.hasAnchor = hasAnchor
+        self.positives = positives
+        self.negatives = negatives
+        self.label = label
+        self.question = question
+    }
+
+    package var count: Int { (hasAnchor ? 1 : 0) + positives + negatives }
 }

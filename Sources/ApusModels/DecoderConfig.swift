@@ -100,7 +100,7 @@ struct DecoderConfig: Decodable {
                 maximumLength: length)
         case .hiddenStates:
             return DecoderModel(
-                architecture: "\(name)Model", shape: shape, rotary: rotary, maximumLength: length)
+                architecture: "\(name)Model", shape: shape, rotary: rotary, maximumLength: length, hasHead: false)
         case .maskedLanguageModel:
             throw ModelError(
                 "models of type \"\(name.lowercased())\" predict the next token, not masked ones; give a BERT or RoBERTa"

@@ -30,11 +30,17 @@ package enum PairLabel: Sendable, Equatable {
     case score
     /// 1 for near and 0 for far (`contrastive`, `online_contrastive`).
     case binary
+    /// A number where the row has one (inference).
+    case scoreIfGiven
 
     /// - Throws: `RowFault` for a label that is missing or of another kind.
     func value(_ label: RowLabel?) throws -> Float? {
         let wanted = self == .binary ? "0 or 1" : "a number"
         guard self != .none else { return nil }
+        if self == .scoreIfGiven {
+            guard let label, let value = try? PairLabel.score.value(label) else { return nil }
+            return value
+        }
         let number: Double
         switch label {
         case .integer(let value)?: number = Double(value)

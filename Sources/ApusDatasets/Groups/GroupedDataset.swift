@@ -70,6 +70,24 @@ package struct GroupedDataset: Sendable {
         return offsets[texts.upperBound] - offsets[texts.lowerBound]
     }
 
+    /// How many positives and negatives a sample has, without reading them.
+    package func counts(of index: Int) -> (positives: Int, negatives: Int) {
+        let shape = shapes[Int(sequences[index])]
+        return (shape.positives, shape.negatives)
+    }
+
+    /// Gives every id, segment, count and label to `body`, sample by sample, as bytes for a digest.
+    package func withBytes(of index: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        let group = sample(index)
+        for text in group.texts {
+            withUnsafeBytes(of: Int64(text.ids.count), body)
+            text.ids.withUnsafeBytes(body)
+            text.segments?.withUnsafeBytes(body)
+        }
+        withUnsafeBytes(of: Int64(group.positives.count), body)
+        if let label = group.label { withUnsafeBytes(of: label, body) }
+    }
+
     /// The groups of a sample for one epoch, each with a single positive, as the listwise losses of ms-swift read them.
     ///
     /// A pure function of its arguments. Where there are more texts than asked for, some are drawn anew in every epoch.

@@ -6,6 +6,8 @@ package struct RerankerRow: Sendable, Equatable {
     package var positives: [RowText]
     package var negatives: [RowText]
     package var otherColumns: JSONObject
+    /// Whether the row says which documents answer; where it may leave that open, all are among the positives.
+    package var isJudged = true
 
     package init(
         query: RowText, positives: [RowText], negatives: [RowText] = [], otherColumns: JSONObject = [:]
@@ -58,17 +60,19 @@ package struct RerankerRecognizer: RowRecognizer {
         let query = try reader.takeAnchor(columns: object.columnList, notes: &notes)
         var positives = try reader.takeTexts(.positiveMessages, .positives)
         var negatives = try reader.takeNegatives()
+        var isJudged = true
         if positives.isEmpty, negatives.isEmpty {
             let documents = try reader.takeTexts(.document, .secondText)
             guard !documents.isEmpty else { throw RowRejection("no documents", "the row has \(object.columnList)") }
             let label = try reader.take(.label).flatMap { try RowLabel($0) }
+            isJudged = label != nil || options.requiresLabel
             let isPositive = label == nil && !options.requiresLabel ? true : try PairLabel.binary.value(label) == 1
             (positives, negatives) = isPositive ? (documents, []) : ([], documents)
         } else if positives.isEmpty, options.requiresLabel {
             throw RowRejection("negative documents without a positive one", "the row has \(object.columnList)")
         }
-        return RecognizedRow(
-            RerankerRow(query: query, positives: positives, negatives: negatives, otherColumns: reader.row),
-            notes: notes)
+        var row = RerankerRow(query: query, positives: positives, negatives: negatives, otherColumns: reader.row)
+        row.isJudged = isJudged
+        return RecognizedRow(row, notes: notes)
     }
 }

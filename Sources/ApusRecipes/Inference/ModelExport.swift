@@ -36,8 +36,11 @@ public struct ModelExport {
         let folder = try AtomicDirectory(output)
         var labels: LabelScheme?
         if case .classifier(_, let scheme) = adapted.form { labels = scheme }
+        var companions: [(name: String, data: Data)] = []
+        if case .sentences(_, let files) = adapted.form { companions = files.companions }
         let contents = ModelContents(
             model: adapted.form.model, source: adapted.source, config: adapted.config, labels: labels,
+            companions: companions,
             arguments: FileManager.default.contents(atPath: "\(settings.adapters[0])/args.json"),
             shardSize: settings.maxShardBytes)
         try contents.write(into: folder)

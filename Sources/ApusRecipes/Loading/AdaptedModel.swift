@@ -28,12 +28,15 @@ struct AdaptedModel {
         case classifier(any SequenceClassifier, LabelScheme)
         /// Fills in masked tokens.
         case masked(any MaskedLanguageModel)
+        /// Turns texts into vectors.
+        case sentences(SentenceEmbedder, SentenceFiles)
 
         var model: any TextModel {
             switch self {
             case .language(let language): language.model
             case .classifier(let model, _): model
             case .masked(let model): model
+            case .sentences(let embedder, _): embedder.model
             }
         }
     }
@@ -62,16 +65,31 @@ struct AdaptedModel {
         source = try ModelSource(name, surroundings: surroundings)
         config = try source.config()
         let isClassifier =
-            request.taskType.map { $0 == .sequenceClassification }
+            request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
             ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
+        let isEmbedder =
+            try request.taskType.map { $0 == .embedding }
+            ?? (configuration?.taskType == "FEATURE_EXTRACTION"
+                || configuration == nil && SentenceFiles.describe(source))
         let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
         if request.taskType == .maskedLanguageModel {
             let model = try Models.registry.masked(config)
             try request.device.prepare()
             try model.loadWeights(source.weights(), dtype: dtype, device: request.device)
             form = .masked(model)
+        } else if isEmbedder {
+            let model = try Models.registry.model(config, for: .hiddenStates)
+            let files = try SentenceFiles(source, model: model)
+            try request.device.prepare()
+            // A pooler has no part in the vectors and may be missing.
+            try model.loadWeights(
+                source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
+            form = .sentences(SentenceEmbedder(model, files.pooling), files)
         } else if isClassifier {
-            let labels = try LabelReading(config: config, adapter: adapters.first).scheme(request)
+            let labels =
+                try request.taskType == .reranker
+                ? LabelScheme(problemType: .regression, labelCount: 1)
+                : LabelReading(config: config, adapter: adapters.first).scheme(request)
             let model = try Models.registry.classifier(config, labels: labels.labelCount)
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.

@@ -15,6 +15,9 @@ struct AdapterContents: CheckpointContents {
     let attached: AttachedLoRA
     let arguments: Data
     let settings: SFTSettings
+    let source: ModelSource
+    /// Files that sentence-transformers wants, which then reads the folder as a model; it also wants the tokenizer.
+    let companions: [(name: String, data: Data)]
 
     func write(into folder: AtomicDirectory) throws {
         try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: LoRAFiles.weightsName))
@@ -26,16 +29,23 @@ struct AdapterContents: CheckpointContents {
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
         try folder.write(arguments, as: "args.json")
         try folder.write(Data(modelCard.utf8), as: "README.md")
+        guard !companions.isEmpty else { return }
+        for (name, data) in companions { try folder.write(data, as: name) }
+        try source.copyTokenizer(into: folder)
     }
 
     private var modelCard: String {
-        let isClassifier = attached.configuration.taskType == "SEQ_CLS"
-        let task = isClassifier ? "SequenceClassification" : "CausalLM"
+        let (task, pipeline) =
+            switch attached.configuration.taskType {
+            case "SEQ_CLS": ("SequenceClassification", "text-classification")
+            case "FEATURE_EXTRACTION": ("FeatureExtraction", "feature-extraction")
+            default: ("CausalLM", "text-generation")
+            }
         return """
             ---
             base_model: \(settings.model)
             library_name: peft
-            pipeline_tag: text-\(isClassifier ? "classification" : "generation")
+            pipeline_tag: \(pipeline)
             tags:
             - lora
             - sft
@@ -66,6 +76,8 @@ struct ModelContents: CheckpointContents {
     let config: JSONValue
     /// What a classifier's labels mean.
     let labels: LabelScheme?
+    /// Files of the task, such as those of sentence-transformers.
+    var companions: [(name: String, data: Data)] = []
     let arguments: Data?
     let shardSize: Int?
 
@@ -82,16 +94,19 @@ struct ModelContents: CheckpointContents {
         }
         try folder.write(Data((JSONValue.object(config).serialized(indent: 2) + "\n").utf8), as: "config.json")
         if let arguments { try folder.write(arguments, as: "args.json") }
-        try copyCompanions(into: folder)
+        for (name, data) in companions { try folder.write(data, as: name) }
+        try source.copyTokenizer(into: folder)
     }
+}
 
+extension ModelSource {
     /// The files beside the weights that other programs want: tokenizer, template, settings for generation.
-    private func copyCompanions(into folder: AtomicDirectory) throws {
-        switch source.form {
+    fileprivate func copyTokenizer(into folder: AtomicDirectory) throws {
+        switch form {
         case .folder:
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: source.path)) ?? []
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             for name in names.sorted() where Self.companions.contains(name) {
-                guard let data = FileManager.default.contents(atPath: "\(source.path)/\(name)") else { continue }
+                guard let data = FileManager.default.contents(atPath: "\(path)/\(name)") else { continue }
                 try folder.write(data, as: name)
             }
         case .gguf(let gguf):

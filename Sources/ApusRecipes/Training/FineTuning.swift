@@ -45,7 +45,7 @@ public struct FineTuning {
         if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
-        let task = try TrainingTask(settings, config: config, text: text, console: console)
+        let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
         try text.checkFits(model, of: source)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
@@ -93,7 +93,7 @@ public struct FineTuning {
                 runFolder: folder.path,
                 contents: tuner.contents(
                     model, source: source, config: config, arguments: arguments, settings: settings,
-                    labels: task.labels),
+                    labels: task.labels, companions: task.companions),
                 identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)

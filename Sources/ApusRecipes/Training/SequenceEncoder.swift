@@ -14,6 +14,28 @@ struct SequenceEncoder {
     let pairFormat: String
     /// To which an encoder's texts are cut, the longer of a pair first; nil leaves them.
     let maximumLength: Int?
+    /// Whether texts are brought to lower case first.
+    var lowercases = false
+
+    /// One text alone.
+    @Sendable func encode(_ content: RowText) throws -> [Int32] {
+        switch content {
+        case .text(let text): try encode(LabelledRow(.text(lowercases ? text.lowercased() : text))).ids
+        case .messages(let messages):
+            try encode(
+                LabelledRow(isEncoder && lowercases ? .text(content.text.lowercased()) : .messages(messages))
+            ).ids
+        }
+    }
+
+    /// A question with a document; a decoder sees `--pair_format` in the place of the question.
+    @Sendable func encode(_ query: RowText, _ document: RowText) throws -> (ids: [Int32], segments: [Int32]?) {
+        guard !isEncoder, case .messages(var messages) = query, let question = messages.popLast() else {
+            return try encode(LabelledRow(.pair(query.text, document.text)))
+        }
+        let text = PairFormat.joined(RowText.messages([question]).text, document.text, by: pairFormat)
+        return try encode(LabelledRow(.messages(messages + [Message(role: "user", content: text)])))
+    }
 
     @Sendable func encode(_ row: LabelledRow) throws -> (ids: [Int32], segments: [Int32]?) {
         if isEncoder {

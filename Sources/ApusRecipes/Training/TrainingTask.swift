@@ -4,6 +4,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusText
 import ApusTraining
+import Foundation
 
 /// What a task brings to a run: the model with its head, what it learns from, and what is minimised.
 struct TrainingTask {
@@ -12,9 +13,13 @@ struct TrainingTask {
     let objective: any Objective
     /// How labels are read, in tasks that have them.
     let labels: LabelScheme?
+    /// Files that belong to a trained model of the task, by name.
+    private(set) var companions: [(name: String, data: Data)] = []
 
     /// Describes the model and reads the data; no weights are needed.
-    init(_ settings: SFTSettings, config: JSONValue, text: TextParts, console: Console) throws {
+    init(
+        _ settings: SFTSettings, source: ModelSource, config: JSONValue, text: TextParts, console: Console
+    ) throws {
         switch settings.taskType {
         case .causalLM:
             let model = try Models.registry.model(config)
@@ -49,6 +54,19 @@ struct TrainingTask {
             let model = try Models.registry.masked(config)
             samples = try TrainingSamples(masked: settings, text: text, model: model, console: console)
             (self.model, objective, labels) = (model, MaskedToken(model), nil)
+        case .embedding:
+            let model = try Models.registry.model(config, for: .hiddenStates)
+            let files = try SentenceFiles(source, model: model)
+            console.print(files.text)
+            samples = try TrainingSamples(sentences: settings, text: text, model: model, files: files, console: console)
+            (self.model, labels, companions) = (model, nil, files.companions)
+            objective = SentencePairs(SentenceEmbedder(model, files.pooling), settings.sentenceLoss)
+        case .reranker:
+            let model = try Models.registry.classifier(config, labels: 1)
+            samples = try TrainingSamples(documents: settings, text: text, model: model, console: console)
+            self.model = model
+            objective = DocumentScores(model, isListwise: settings.lossType == .listwiseReranker)
+            labels = try LabelScheme(problemType: .regression, labelCount: 1)
         }
     }
 }

@@ -45,6 +45,7 @@ struct Tuner {
         } else if !(model is CausalLanguageModel) {
             configuration.taskType = nil
         }
+        if settings.taskType == .embedding { configuration.taskType = "FEATURE_EXTRACTION" }
         attached = try configuration.attach(to: model, heads: model.headNames)
     }
 
@@ -86,19 +87,22 @@ struct Tuner {
         switch attached.configuration.taskType {
         case "CAUSAL_LM": "PeftModelForCausalLM"
         case "SEQ_CLS": "PeftModelForSequenceClassification"
+        case "FEATURE_EXTRACTION": "PeftModelForFeatureExtraction"
         default: "PeftModel"
         }
     }
 
     func contents(
         _ model: any TextModel, source: ModelSource, config: JSONValue, arguments: Data, settings: SFTSettings,
-        labels: LabelScheme?
+        labels: LabelScheme?, companions: [(name: String, data: Data)] = []
     ) -> any CheckpointContents {
         if let attached {
-            return AdapterContents(attached: attached, arguments: arguments, settings: settings)
+            return AdapterContents(
+                attached: attached, arguments: arguments, settings: settings, source: source, companions: companions)
         }
         return ModelContents(
-            model: model, source: source, config: config, labels: labels, arguments: arguments, shardSize: nil)
+            model: model, source: source, config: config, labels: labels, companions: companions,
+            arguments: arguments, shardSize: nil)
     }
 
     func parameterCount(_ model: any TextModel) -> ParameterCount {

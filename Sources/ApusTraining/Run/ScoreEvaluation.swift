@@ -27,7 +27,7 @@ package struct ScoreEvaluation: Evaluation {
         case .classes(let ids): classes += ids.map(Int.init)
         case .values(let numbers, let width):
             values += stride(from: 0, to: numbers.count, by: width).map { numbers[$0..<$0 + width].map(Double.init) }
-        case .none: break
+        case .groups, .none: break
         }
     }
 

@@ -36,7 +36,7 @@ package struct SequenceScores: Objective {
                 try problem == .regression
                 ? (scores - wanted).power(2).sum() : binaryCrossEntropySum(scores, wanted)
             return MicroLoss(sum: sum, targets: values.count, outputs: scores)
-        case .none:
+        case .groups, .none:
             throw ModelError("a sequence without a label cannot be scored against one")
         }
     }

@@ -143,6 +143,7 @@ struct GrammarTests {
             ("--save_strategy sometimes", "wanted one of no, steps, epoch."),
             ("--truncation_strategy split", "ms-swift has \"split\", Apus does not yet. Apus has delete, left, right."),
             ("--task_type decision", "ms-swift has \"decision\", Apus does not yet."),
+            ("--loss_type online_contrastive", "ms-swift has \"online_contrastive\", Apus does not yet."),
             ("--tuner_type adalora", "ms-swift has \"adalora\", Apus does not yet."),
             ("--init_weights pissa_niter_16", "ms-swift has \"pissa_niter_16\", Apus does not yet."),
             ("--loss_scale default+react", "ms-swift has \"default+react\", Apus does not yet."),

@@ -29,7 +29,8 @@ struct SettingsTests {
         "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": 16, "learning_rate": 1e-4, "lr_scheduler_type": "cosine", "warmup_ratio": 0,
+        "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.01, "learning_rate": 1e-4,
+        "lr_scheduler_type": "cosine", "warmup_ratio": 0,
         "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95,
         "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "bf16": nil, "fp16": nil,
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
@@ -63,6 +64,12 @@ struct SettingsTests {
         #expect(try sft("--save_total_limit 0").saveTotalLimit == nil)
         #expect(try sft("--max_epochs 2").epochs == 2)
         #expect(try sft("--use_cpu").device == .cpu)
+        #expect(try sft("--task_type embedding").lossType == .cosineSimilarity)
+        #expect(try sft("--task_type reranker").lossType == .pointwiseReranker)
+        #expect(try sft("--task_type embedding --loss_type infonce").infonceTemperature == 0.01)
+        #expect(try sft("--loss_type cross_entropy").lossType == .crossEntropy)
+        #expect(try sft("--task_type embedding --metric_for_best_model eval_spearman").greaterIsBetter)
+        #expect(try sft("--task_type reranker --metric_for_best_model mrr").greaterIsBetter)
         #expect(try infer("--model m").stream)
         #expect(try !infer("--model m --val_dataset v").stream)
         #expect(try infer("--model m --val_dataset v --stream true").stream)
@@ -72,6 +79,11 @@ struct SettingsTests {
         "--warmup_ratio 0.1 --warmup_steps 10", "--save_steps 1.5", "--val_dataset v --eval_steps 2.5",
         "--bf16 true --fp16 true", "--bf16 true --torch_dtype float32", "--fp16 true --torch_dtype bfloat16",
         "--use_cpu true --device cuda", "--report_to none tensorboard",
+        "--loss_type infonce", "--task_type embedding --loss_type pointwise_reranker",
+        "--task_type reranker --loss_type cosine_similarity", "--task_type embedding --loss_type cross_entropy",
+        "--task_type embedding --metric_for_best_model mrr", "--task_type reranker --metric_for_best_model spearman",
+        "--task_type embedding --loss_type infonce --metric_for_best_model spearman",
+        "--task_type embedding --metric_for_best_model acc",
     ])
     func contradictions(words: String) {
         #expect(throws: SettingsError.self) { try sft(words) }
@@ -189,6 +201,7 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "loss_type" { words += ["--task_type", "reranker"] }
             words += ["--\(field.name)"] + sample(option)
             var notices: [String] = []
             let line = try ArgumentLine(words, for: Settings.command)
@@ -245,6 +258,7 @@ struct RoundTripTests {
         #expect(words("device") == raw(DeviceKind.self))
         #expect(words("model_type") == raw(ModelFamily.self))
         #expect(words("task_type") == raw(TaskType.self))
+        #expect(words("loss_type") == raw(LossType.self))
         #expect(words("tuner_type") == raw(TunerType.self))
         #expect(words("truncation_strategy") == raw(TruncationStrategy.self))
         #expect(words("loss_scale") == raw(LossScale.self))

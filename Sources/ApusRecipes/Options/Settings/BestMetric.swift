@@ -40,11 +40,28 @@ enum BestMetric {
         }
     }
 
+    /// - Throws: `SettingsError` for a metric that only other losses of the task have.
+    static func check(_ given: String, for loss: LossType?) throws {
+        let isAccuracy = name(given) == "acc"
+        switch loss {
+        case .infoNCE where !isAccuracy && name(given) != "loss":
+            throw SettingsError(
+                "--metric_for_best_model: infonce has no labels to measure \"\(given)\" against. Give loss or acc.")
+        case .cosineSimilarity where isAccuracy, .contrastive where isAccuracy:
+            throw SettingsError(
+                "--metric_for_best_model: only infonce has the metric \"acc\". Give loss, "
+                    + EmbeddingMetrics.names.joined(separator: ", ") + ".")
+        default: break
+        }
+    }
+
     private static let accuracies = ["token_acc", "acc"]
 
     private static func names(of task: TaskType) -> [String] {
         switch task {
         case .causalLM, .maskedLanguageModel: ["loss", "token_acc"]
+        case .embedding: ["loss", "acc"] + EmbeddingMetrics.names
+        case .reranker: ["loss"] + RerankerMetrics.names
         case .sequenceClassification:
             ["loss", "acc"]
                 + [MetricTask.regression, .classification, .multiLabel].flatMap(\.metricNames).uniqued()

@@ -26,6 +26,8 @@ public struct InferSettings: Sendable {
     public var loadArgs = true
     /// Whether to take the data settings of that file too.
     public var loadDataArgs = false
+    /// Whether the scores of a reranker are brought between 0 and 1 by a sigmoid.
+    public var rerankerUseActivation = true
     /// The seed of sampling.
     public var seed = 42
 
@@ -173,6 +175,7 @@ extension InferSettings: CommandSettings {
         SettingsField("stream", \.stream),
         SettingsField("infer_backend", \.inferBackend),
         SettingsField("max_batch_size", \.maxBatchSize),
+        SettingsField("reranker_use_activation", \.rerankerUseActivation),
         SettingsField("result_path", \.resultPath),
         SettingsField("write_batch_size", \.writeBatchSize),
         SettingsField("device", \.device),

@@ -52,6 +52,8 @@ extension SFTSettings: CommandSettings {
         SettingsField("max_steps", \.maxSteps),
         SettingsField("per_device_train_batch_size", \.perDeviceTrainBatchSize),
         SettingsField("gradient_accumulation_steps", \.gradientAccumulationSteps),
+        SettingsField("loss_type", \.lossType),
+        SettingsField("infonce_temperature", \.infonceTemperature),
         SettingsField("learning_rate", \.learningRate),
         SettingsField("lr_scheduler_type", \.lrSchedulerType),
         SettingsField("warmup_ratio", \.warmupRatio),

@@ -108,6 +108,9 @@ public struct SFTSettings: Sendable {
     public var perDeviceTrainBatchSize = 1
     private var givenGradientAccumulationSteps: Int?
     private var givenLearningRate: Double?
+    private var givenLossType: LossType?
+    /// What InfoNCE divides cosines by.
+    public var infonceTemperature = 0.01
     /// The course of the learning rate.
     public var lrSchedulerType = ScheduleName.cosine
     /// The share of the steps that warm up.
@@ -226,6 +229,12 @@ extension SFTSettings {
         set { givenTaskType = newValue }
     }
 
+    /// What is minimised, in tasks that leave a choice.
+    public var lossType: LossType? {
+        get { givenLossType ?? LossType.standard(for: taskType) }
+        set { givenLossType = newValue }
+    }
+
     /// Whether more of the metric is better; by default as the metric is meant.
     public var greaterIsBetter: Bool {
         get { givenGreaterIsBetter ?? BestMetric.greaterIsBetter(metricForBestModel) }
@@ -276,7 +285,9 @@ extension SFTSettings {
         guard warmupRatio == 0 || warmupSteps == 0 else {
             throw SettingsError("--warmup_ratio and --warmup_steps cannot both be set. Give one of them.")
         }
+        try SettingChecks.loss(lossType, for: taskType)
         try BestMetric.check(metricForBestModel, for: taskType)
+        try BestMetric.check(metricForBestModel, for: lossType)
         try PairFormat.check(pairFormat)
         try SettingChecks.steps(warmupSteps, "warmup_steps")
         try SettingChecks.steps(saveSteps, "save_steps")

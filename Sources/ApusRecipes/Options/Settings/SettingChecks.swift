@@ -18,6 +18,15 @@ enum SettingChecks {
         )
     }
 
+    /// A loss that the task can have.
+    static func loss(_ loss: LossType?, for task: TaskType) throws {
+        guard let loss, !loss.fits(task) else { return }
+        let fitting = LossType.allCases.filter { $0.fits(task) }.map(\.rawValue)
+        throw SettingsError(
+            "--loss_type \(loss.rawValue) does not go with --task_type \(task.rawValue). "
+                + "Give \(fitting.joined(separator: " or ")), or leave it out.")
+    }
+
     /// A count where -1 means no limit.
     static func countOrAll(_ count: Int, _ option: String) throws {
         guard count == 0 else { return }

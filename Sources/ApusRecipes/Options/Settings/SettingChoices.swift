@@ -30,6 +30,43 @@ public enum TaskType: String, Sendable, CaseIterable {
     case sequenceClassification = "seq_cls"
     /// Tokens behind masks.
     case maskedLanguageModel = "mlm"
+    /// Vectors of texts.
+    case embedding
+    /// Scores of documents for a question.
+    case reranker
+}
+
+/// What is minimised, where a task leaves a choice.
+public enum LossType: String, Sendable, CaseIterable {
+    /// The only loss of tasks that predict tokens or classes.
+    case crossEntropy = "cross_entropy"
+    /// The squared error of a pair's cosine against its label.
+    case cosineSimilarity = "cosine_similarity"
+    /// Near pairs drawn together, far ones pushed beyond a margin.
+    case contrastive
+    /// A text's positive among all positives and negatives of the batch.
+    case infoNCE = "infonce"
+    /// Each document by itself: does it answer?
+    case pointwiseReranker = "pointwise_reranker"
+    /// The documents of a question against each other.
+    case listwiseReranker = "listwise_reranker"
+
+    /// What a task minimises unless told otherwise; nil where nothing can be chosen.
+    static func standard(for task: TaskType) -> LossType? {
+        switch task {
+        case .embedding: .cosineSimilarity
+        case .reranker: .pointwiseReranker
+        default: nil
+        }
+    }
+
+    func fits(_ task: TaskType) -> Bool {
+        switch self {
+        case .crossEntropy: task != .embedding && task != .reranker
+        case .cosineSimilarity, .contrastive, .infoNCE: task == .embedding
+        case .pointwiseReranker, .listwiseReranker: task == .reranker
+        }
+    }
 }
 
 /// What is learned from a label.
@@ -121,6 +158,7 @@ extension WeightType: OptionChoice {}
 extension DeviceKind: OptionChoice {}
 extension ModelFamily: OptionChoice {}
 extension TaskType: OptionChoice {}
+extension LossType: OptionChoice {}
 extension TunerType: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
 extension LossScale: OptionChoice {}

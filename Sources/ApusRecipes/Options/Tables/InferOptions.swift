@@ -8,6 +8,9 @@ extension OptionTable {
             "max_batch_size", .integer(from: -1), default: .integer(1), "Rows answered at once; -1: all.",
             in: .command, for: [.infer]),
         CommandOption(
+            "reranker_use_activation", .boolean, default: .boolean(true),
+            "Bring the scores of a reranker between 0 and 1 by a sigmoid.", in: .command, for: [.infer]),
+        CommandOption(
             "result_path", .text, computed: "infer_result/<time>.jsonl beside the checkpoint",
             "File to which the answers to a dataset are added.", in: .command, for: [.infer]),
         CommandOption(

@@ -7,7 +7,7 @@ enum NotYetOptions {
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
             "tuner_backend": ["peft"], "template_backend": ["swift"], "lora_bias": ["none"], "optimizer": ["default"],
-            "logging_strategy": ["steps"], "acc_strategy": ["token"], "loss_type": ["cross_entropy"],
+            "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "router_aux_loss_coef": ["0", "0.0"], "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"],
             "freeze_parameters_ratio": ["0", "0.0"], "lisa_activated_layers": ["0"], "device_map": ["auto"],

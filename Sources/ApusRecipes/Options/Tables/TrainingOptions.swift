@@ -16,6 +16,19 @@ extension OptionTable {
             "gradient_accumulation_steps", .integer(from: 1), computed: "16 / batch size, rounded up",
             "Micro-batches of one optimizer step.", in: .training, for: [.sft]),
         CommandOption(
+            "loss_type",
+            .choice(
+                [
+                    "cross_entropy", "cosine_similarity", "contrastive", "infonce", "pointwise_reranker",
+                    "listwise_reranker",
+                ], later: ["online_contrastive", "scoring", "distill_rps", "smooth_brier", "ce_rps"]),
+            computed: "embedding: cosine_similarity; reranker: pointwise_reranker",
+            "What is minimised, in tasks that leave a choice.", in: .training, for: [.sft]),
+        CommandOption(
+            "infonce_temperature", .number(.above(0)), default: .number(0.01),
+            "What --loss_type infonce divides cosines by (ms-swift's INFONCE_TEMPERATURE).", in: .training,
+            for: [.sft]),
+        CommandOption(
             "learning_rate", .number(.above(0)), computed: "1e-4; 1e-5 for --tuner_type full",
             "Highest learning rate.", in: .training, for: [.sft]),
         CommandOption(

@@ -1,0 +1,154 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusText
+import ApusTorch
+import ApusTraining
+import Foundation
+
+/// Vectors of texts: for every row of a file, with the likeness of pairs and the metrics, or for what a person types.
+struct Embedding {
+    private let settings: InferSettings
+    private let embedder: SentenceEmbedder
+    private let files: SentenceFiles
+    private let encoder: SequenceEncoder
+    private let console: Console
+    /// The most tokens of one text.
+    private let limit: Int
+
+    init(
+        _ settings: InferSettings, embedder: SentenceEmbedder, files: SentenceFiles, source: ModelSource,
+        surroundings: Surroundings
+    ) throws {
+        self.settings = settings
+        self.embedder = embedder
+        self.files = files
+        let text = try TextParts(source)
+        try text.checkFits(embedder.model, of: source)
+        limit = files.limit(settings.maxLength, model: embedder.model)
+        encoder = SequenceEncoder(
+            text: text, isEncoder: embedder.model.isEncoder,
+            usesTemplate: settings.useChatTemplate && !files.areGiven, system: settings.system,
+            pairFormat: settings.pairFormat, maximumLength: settings.truncationStrategy == .delete ? nil : limit,
+            lowercases: files.lowercases)
+        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+    }
+
+    func callAsFunction() throws {
+        console.print(files.text)
+        if settings.hasData { try embedRows() } else { try embedLines() }
+    }
+
+    private func embedRows() throws {
+        var options = EmbeddingRecognizer.Options()
+        options.columns = settings.columns
+        options.requiresPositive = false
+        options.label = .scoreIfGiven
+        let rows = try DatasetLoader(settings).load(
+            settings.answered, validation: settings.answeredWhole, as: EmbeddingRecognizer(options)
+        ).validation
+        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
+        let output = try ResultFile(settings)
+        let bar = console.startProgress("Infer", total: count)
+        var evaluation = SentenceEvaluation()
+        let size = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
+        for start in stride(from: 0, to: count, by: size) {
+            let group = start..<min(start + size, count)
+            let content = try group.map { try rows.recognized(at: $0) }
+            let sequences = try zip(group, content).map { index, row in
+                try texts(row).map { try ids($0, place: rows.place(of: index)) }
+            }
+            var vectors = try self.vectors(sequences.flatMap { $0 })[...]
+            for (row, sequences) in zip(content, sequences) {
+                let own = Array(vectors.prefix(sequences.count))
+                vectors = vectors.dropFirst(sequences.count)
+                try output.append(result(row, own))
+                if row.positive != nil, let label = row.label {
+                    evaluation.add(own[0], own[1], label: Double(label))
+                }
+            }
+            bar.update(to: group.upperBound)
+        }
+        bar.finish()
+        if !evaluation.isEmpty { try report(evaluation, of: count, path: output.path) }
+        console.print("result_path: \(output.path)")
+    }
+
+    private func report(_ evaluation: SentenceEvaluation, of count: Int, path: String) throws {
+        let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
+        console.print("metrics of \(evaluation.count) of \(count) rows: \(values.joined(separator: ", "))")
+        let folder = URL(fileURLWithPath: path).deletingPathExtension().path + "-images"
+        try evaluation.draw(to: folder)
+        if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+    }
+
+    private func texts(_ row: EmbeddingRow) -> [RowText] {
+        [row.anchor] + (row.positive.map { [$0] } ?? []) + row.negatives
+    }
+
+    private func ids(_ text: RowText, place: String) throws -> [Int32] {
+        let ids = try encoder.encode(text)
+        guard ids.count > limit else { return ids }
+        if settings.truncationStrategy != .delete, !encoder.isEncoder {
+            return Array(settings.truncationStrategy == .left ? ids.suffix(limit) : ids.prefix(limit))
+        }
+        throw ModelError(
+            "\(place): a text has \(ids.count) tokens, the limit is \(limit). "
+                + "Raise --max_length where the model allows more, or cut with --truncation_strategy right.")
+    }
+
+    private func vectors(_ sequences: [[Int32]]) throws -> [[Double]] {
+        try withoutGradients {
+            let batch = TokenBatch(sequences)
+            return try embedder(batch, embedder.model.context(for: batch)).rows()
+        }
+    }
+
+    /// The row of the result file: ms-swift's keys, and for texts with others the vector and likeness of those.
+    private func result(_ row: EmbeddingRow, _ vectors: [[Double]]) -> JSONObject {
+        func json(_ vector: [Double]) -> JSONValue {
+            // As few digits as tell one float from the next.
+            .array(vector.map { .double(Double("\(Float($0))") ?? $0) })
+        }
+        func likeness(_ other: [Double]) -> JSONValue {
+            .double(EmbeddingMetrics.Likeness.cosine(vectors[0], other))
+        }
+        var result: JSONObject = ["response": json(vectors[0])]
+        result["labels"] = row.label.map { .double(Double("\($0)") ?? Double($0)) } ?? .null
+        result["logprobs"] = .null
+        result["messages"] = row.anchor.json
+        if let positive = row.positive {
+            result["similarity"] = likeness(vectors[1])
+            result["positive_messages"] = .array([positive.json])
+            result["positive_response"] = json(vectors[1])
+        }
+        if !row.negatives.isEmpty {
+            let negatives = vectors.suffix(row.negatives.count)
+            result["negative_similarities"] = .array(negatives.map(likeness))
+            result["negative_messages"] = .array(row.negatives.map(\.json))
+        }
+        return result
+    }
+
+    /// Vectors of lines of standard input; of two texts with a tab between them the cosine.
+    private func embedLines() throws {
+        console.print("Give a text a line for its vector, two with a tab between them for their cosine.")
+        while let line = readLine(), !line.isEmpty {
+            let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
+            let vectors = try vectors(parts.map { try ids($0, place: "standard input") })
+            let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
+            let answer = result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null
+            FileHandle.standardOutput.write(Data((answer.serialized() + "\n").utf8))
+        }
+    }
+}
+
+extension RowText {
+    /// As rows have it: a list of messages.
+    var json: JSONValue {
+        switch self {
+        case .text(let text): .array([Message(role: "user", content: text).json])
+        case .messages(let messages): .array(messages.map(\.json))
+        }
+    }
+}
