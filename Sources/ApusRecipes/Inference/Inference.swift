@@ -27,13 +27,13 @@ public struct Inference {
         switch adapted.form {
         case .language(let language):
             try Conversing(settings, language: language, surroundings: surroundings)()
+        case .masked(let model):
+            try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
         case .sentences(let embedder, let files):
             try Embedding(
                 settings, embedder: embedder, files: files, source: adapted.source, surroundings: surroundings)()
         case .classifier(let model, _) where settings.taskType == .reranker:
             try Reranking(settings, model: model, source: adapted.source, surroundings: surroundings)()
-        case .masked(let model):
-            try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
         case .classifier(let model, let labels):
             try Scoring(settings, model: model, labels: labels, source: adapted.source, surroundings: surroundings)()
         }

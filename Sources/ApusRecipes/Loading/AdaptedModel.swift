@@ -26,17 +26,17 @@ struct AdaptedModel {
         case language(LanguageModel)
         /// Scores whole texts.
         case classifier(any SequenceClassifier, LabelScheme)
-        /// Turns texts into vectors.
-        case sentences(SentenceEmbedder, SentenceFiles)
         /// Fills in masked tokens.
         case masked(any MaskedLanguageModel)
+        /// Turns texts into vectors.
+        case sentences(SentenceEmbedder, SentenceFiles)
 
         var model: any TextModel {
             switch self {
             case .language(let language): language.model
             case .classifier(let model, _): model
-            case .sentences(let embedder, _): embedder.model
             case .masked(let model): model
+            case .sentences(let embedder, _): embedder.model
             }
         }
     }
@@ -67,23 +67,24 @@ struct AdaptedModel {
         let isClassifier =
             request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
             ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
-        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
         let isEmbedder =
             try request.taskType.map { $0 == .embedding }
             ?? (configuration?.taskType == "FEATURE_EXTRACTION"
                 || configuration == nil && SentenceFiles.describe(source))
-        if isEmbedder {
-            let model = try Models.registry.model(config, for: .hiddenStates)
-            let files = try SentenceFiles(source, model: model)
-            try request.device.prepare()
-            // A pooler has no part in the vectors and may be missing.
-            try model.loadWeights(source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
-            form = .sentences(SentenceEmbedder(model, files.pooling), files)
-        } else if request.taskType == .maskedLanguageModel {
+        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
+        if request.taskType == .maskedLanguageModel {
             let model = try Models.registry.masked(config)
             try request.device.prepare()
             try model.loadWeights(source.weights(), dtype: dtype, device: request.device)
             form = .masked(model)
+        } else if isEmbedder {
+            let model = try Models.registry.model(config, for: .hiddenStates)
+            let files = try SentenceFiles(source, model: model)
+            try request.device.prepare()
+            // A pooler has no part in the vectors and may be missing.
+            try model.loadWeights(
+                source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
+            form = .sentences(SentenceEmbedder(model, files.pooling), files)
         } else if isClassifier {
             let labels =
                 try request.taskType == .reranker

@@ -50,6 +50,10 @@ struct TrainingTask {
             self.model = model
             objective = SequenceScores(model, scheme.problemType, classNames: scheme.map?.names ?? [])
             labels = scheme
+        case .maskedLanguageModel:
+            let model = try Models.registry.masked(config)
+            samples = try TrainingSamples(masked: settings, text: text, model: model, console: console)
+            (self.model, objective, labels) = (model, MaskedToken(model), nil)
         case .embedding:
             let model = try Models.registry.model(config, for: .hiddenStates)
             let files = try SentenceFiles(source, model: model)
@@ -63,10 +67,6 @@ struct TrainingTask {
             self.model = model
             objective = DocumentScores(model, isListwise: settings.lossType == .listwiseReranker)
             labels = try LabelScheme(problemType: .regression, labelCount: 1)
-        case .maskedLanguageModel:
-            let model = try Models.registry.masked(config)
-            samples = try TrainingSamples(masked: settings, text: text, model: model, console: console)
-            (self.model, objective, labels) = (model, MaskedToken(model), nil)
         }
     }
 }

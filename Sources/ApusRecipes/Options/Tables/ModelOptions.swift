@@ -20,7 +20,8 @@ extension OptionTable {
         CommandOption(
             "task_type",
             .choice(
-                ["causal_lm", "seq_cls", "embedding", "reranker", "mlm"], later: ["generative_reranker", "decision"]),
+                ["causal_lm", "seq_cls", "embedding", "reranker", "mlm"],
+                later: ["generative_reranker", "decision"]),
             computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model, for: loading),
         CommandOption(
             "num_labels", .integer(from: 1), computed: "from the model or the data",
