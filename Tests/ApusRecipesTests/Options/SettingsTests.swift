@@ -29,7 +29,7 @@ struct SettingsTests {
         "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.01, "learning_rate": 1e-4,
+        "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.1, "learning_rate": 1e-4,
         "lr_scheduler_type": "cosine", "warmup_ratio": 0,
         "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95,
         "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "bf16": nil, "fp16": nil,
@@ -66,7 +66,7 @@ struct SettingsTests {
         #expect(try sft("--use_cpu").device == .cpu)
         #expect(try sft("--task_type embedding").lossType == .cosineSimilarity)
         #expect(try sft("--task_type reranker").lossType == .pointwiseReranker)
-        #expect(try sft("--task_type embedding --loss_type infonce").infonceTemperature == 0.01)
+        #expect(try sft("--task_type embedding --loss_type infonce").infonceTemperature == 0.1)
         #expect(try sft("--loss_type cross_entropy").lossType == .crossEntropy)
         #expect(try sft("--task_type embedding --metric_for_best_model eval_spearman").greaterIsBetter)
         #expect(try sft("--task_type reranker --metric_for_best_model mrr").greaterIsBetter)

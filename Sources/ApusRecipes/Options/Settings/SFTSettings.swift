@@ -110,7 +110,7 @@ public struct SFTSettings: Sendable {
     private var givenLearningRate: Double?
     private var givenLossType: LossType?
     /// What InfoNCE divides cosines by.
-    public var infonceTemperature = 0.01
+    public var infonceTemperature = 0.1
     /// The course of the learning rate.
     public var lrSchedulerType = ScheduleName.cosine
     /// The share of the steps that warm up.

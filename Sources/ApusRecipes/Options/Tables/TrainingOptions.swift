@@ -25,7 +25,7 @@ extension OptionTable {
             computed: "embedding: cosine_similarity; reranker: pointwise_reranker",
             "What is minimised, in tasks that leave a choice.", in: .training, for: [.sft]),
         CommandOption(
-            "infonce_temperature", .number(.above(0)), default: .number(0.01),
+            "infonce_temperature", .number(.above(0)), default: .number(0.1),
             "What infonce divides cosines by (ms-swift's INFONCE_TEMPERATURE).", in: .training,
             for: [.sft]),
         CommandOption(
