@@ -57,11 +57,14 @@ def main():
     parser.add_argument("--sequences", type=Path, help="JSON file with lists of ids")
     parser.add_argument("--text", nargs="*", help="texts for the tokenizer of the base model")
     parser.add_argument("--last-row", action="store_true", help="write the last position's logits only")
+    parser.add_argument("--double", action="store_true", help="compute in float64, where rounding does not show")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
     model = load_strictly(load_model(options.base), options.adapter)
+    if options.double:
+        model = model.double()
     rows = read_sequences(options, model.config.vocab_size)
 
     def collect(name, source):
