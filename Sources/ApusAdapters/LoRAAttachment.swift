@@ -15,6 +15,19 @@ package struct AttachedLoRA {
         } + saved.map { ("base_model.model.\($0.path)", $0.slot) }
     }
 
+    /// Refuses first values of the base model that this adapter does not store: whoever loads it would draw others.
+    ///
+    /// - Parameter new: Names of parameters that the base model's file did not hold.
+    package func checkStored(new: [String], of model: String) throws {
+        let stored = Set(saved.map(\.path))
+        let lost = new.filter { !stored.contains($0) }
+        guard lost.isEmpty else {
+            throw AdapterError(
+                "\(model) holds no \(lost.joined(separator: ", ")), and an adapter does not store it, so that its values would "
+                    + "be lost. Train all weights first (--tuner_type full), and put the adapter on the result.")
+        }
+    }
+
     /// Elements of the adapters alone: what comes on top of the model.
     package var addedCount: Int { layers.reduce(0) { $0 + $1.adapter.parameterCount } }
 }

@@ -147,6 +147,22 @@ struct ClassifierParityTests {
         #expect(new == ["score.weight"])
     }
 
+    /// An adapter holds the classifier but no pooler: one made anew would be another wherever the adapter is loaded.
+    @Test func anAdapterOnAPoolerMadeAnewIsRefused() throws {
+        let config = try Fixture.json("classifiers/bert-masked/config.json")
+        let model = try Models.registry.model(config, for: .sequenceClassification(labels: 2))
+        var adapter = LoRAConfiguration()
+        adapter.modulesToSave = ["classifier", "score"]
+        let attached = try adapter.attach(to: model, heads: model.headNames)
+        let folder = Fixture.root.appendingPathComponent("classifiers/bert-masked").path
+        let new = try model.loadWeights(ModelWeights(folder: folder), dtype: .float32, device: .cpu, newHeadSeed: 1)
+        #expect(new.contains("bert.pooler.dense.weight") && new.contains("classifier.weight"))
+        let error = #expect(throws: AdapterError.self) { try attached.checkStored(new: new, of: "base") }
+        #expect(error?.description.contains("bert.pooler.dense.weight") == true)
+        #expect(error?.description.contains("classifier.weight") == false)
+        try attached.checkStored(new: ["classifier.weight", "classifier.bias"], of: "base")
+    }
+
     @Test(arguments: ["bert-masked", "roberta-masked"]) func masksAreFilledAsByTransformers(name: String) throws {
         let test = try Case(name)
         let model = try #require(test.model(.maskedLanguageModel) as? any MaskedLanguageModel)

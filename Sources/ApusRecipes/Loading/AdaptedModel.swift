@@ -71,6 +71,7 @@ struct AdaptedModel {
             try request.taskType.map { $0 == .embedding }
             ?? (configuration?.taskType == "FEATURE_EXTRACTION"
                 || configuration == nil && SentenceFiles.describe(source))
+        var new: [String] = []
         let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
         if request.taskType == .maskedLanguageModel {
             let model = try Models.registry.masked(config)
@@ -94,7 +95,7 @@ struct AdaptedModel {
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.
             let brings = configuration?.modulesToSave.isEmpty == false
-            try model.loadWeights(
+            new = try model.loadWeights(
                 source.weights(), dtype: dtype, device: request.device, newHeadSeed: brings ? 0 : nil)
             form = .classifier(model, labels)
         } else {
@@ -105,6 +106,7 @@ struct AdaptedModel {
             return
         }
         let attached = try configuration.attach(to: form.model, heads: form.model.headNames)
+        try attached.checkStored(new: new, of: name)
         try attached.load(from: folder, device: request.device)
         self.attached = attached
     }

@@ -63,12 +63,17 @@ public struct FineTuning {
         Torch.keepHeap()
         try device.prepare()
         StopSignal.install()
-        let weights =
-            try tuner.isFull && resume.checkpoint != nil
-            ? ModelSource(resume.checkpoint ?? "", surroundings: surroundings).weights() : source.weights()
-        let new = try model.loadWeights(
-            weights, dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
-        if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
+        if tuner.isFull, let checkpoint = resume.checkpoint {
+            // A checkpoint holds everything; what it lacks is damage, not a new head.
+            try model.loadWeights(
+                ModelSource(checkpoint, surroundings: surroundings).weights(), dtype: dtype, device: device)
+        } else {
+            let new = try model.loadWeights(
+                source.weights(), dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
+            if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
+            // The vectors of a sentence encoder do not pass through the pooler.
+            if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
+        }
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
         let optimizer = try makeOptimizer(tuner.trained(model))
         var progress = TrainingProgress()
@@ -105,9 +110,8 @@ public struct FineTuning {
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
             model: model, trained: tuner.trained(model), optimizer: optimizer, objective: task.objective,
-            data: data.train,
-            validation: data.validation, plan: plannedWithMemory, progress: progress, checkpoints: checkpoints,
-            log: log, placeOfSample: data.placeOfSample)
+            data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
+            checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
         do {
             ending = try run()
@@ -179,7 +183,8 @@ public struct FineTuning {
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
-                tokens: largest.tokens, targets: settings.taskType == .causalLM ? largest.targets : 0,
+                tokens: largest.tokens,
+                targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
                 adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }

@@ -63,6 +63,11 @@ struct Tuner {
         try attached.setTrainable(true)
     }
 
+    /// Refuses a head or pooler with first values that nothing would store.
+    func checkStored(new: [String], of model: String) throws {
+        try attached?.checkStored(new: new, of: model)
+    }
+
     func trained(_ model: any TextModel) -> [TrainedParameter] {
         let slots = attached?.parameters ?? model.parameters()
         return slots.compactMap { name, slot in slot.tensor.map { TrainedParameter(name: name, tensor: $0) } }
