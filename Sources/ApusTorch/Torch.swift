@@ -14,7 +14,6 @@ public enum Torch {
 
     /// Keeps freed memory for the next large tensor, for a process that trains.
     ///
-    /// Otherwise each large temporary is mapped, cleared and unmapped by the system: 16 % of a LoRA step. Of the machine
-    /// code that products leave behind, it keeps that of the last step (half the memory of a small model's run).
+    /// Otherwise each large temporary is mapped, cleared and unmapped by the system: 16 % of a LoRA step.
     package static func keepHeap() { ct_keep_heap() }
 }

@@ -61,6 +61,9 @@ void ct_keep_heap(void) {
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
+}
+
+void ct_bound_product_code(void) {
     // oneDNN keeps the machine code of its last 1024 products. A flat batch has another length at each step, so most are
     // never used again; 128 hold those of one step. Read when the first product is made; the user's own value stays.
     setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", 0);

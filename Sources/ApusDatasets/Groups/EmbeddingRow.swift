@@ -33,9 +33,10 @@ package enum PairLabel: Sendable, Equatable {
     /// A number where the row has one (inference).
     case scoreIfGiven
 
+    var wanted: String { self == .binary ? "0 or 1" : "a number" }
+
     /// - Throws: `RowFault` for a label that is missing or of another kind.
     func value(_ label: RowLabel?) throws -> Float? {
-        let wanted = self == .binary ? "0 or 1" : "a number"
         guard self != .none else { return nil }
         if self == .scoreIfGiven {
             guard let label, let value = try? PairLabel.score.value(label) else { return nil }
@@ -103,8 +104,13 @@ package struct EmbeddingRecognizer: RowRecognizer {
         guard !positives.isEmpty || !options.requiresPositive else {
             throw RowRejection("no positive to compare with", "the row has \(object.columnList)")
         }
-        let label =
-            options.label == .none ? nil : try options.label.value(try reader.take(.label).flatMap { try RowLabel($0) })
+        let given = options.label == .none ? nil : try reader.take(.label).flatMap { try RowLabel($0) }
+        if given == nil, options.label == .score || options.label == .binary {
+            throw RowFault(
+                "the row has no label; wanted is \(options.label.wanted). Pairs without labels are learned with "
+                    + "--loss_type infonce")
+        }
+        let label = try options.label.value(given)
         return RecognizedRow(
             EmbeddingRow(
                 anchor: anchor, positive: positives.first, negatives: negatives, label: label, otherColumns: reader.row),

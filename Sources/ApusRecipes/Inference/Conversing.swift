@@ -69,33 +69,29 @@ struct Conversing {
         var loader = DatasetLoader(settings)
         loader.recognition.columns = settings.columns
         loader.recognition.requiresAnswer = false
-        let rows = try loader.load(settings.answered, validation: settings.answeredWhole).validation
-        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        let output = try ResultFile(settings)
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
-        let bar = console.startProgress("Infer", total: count)
-        for start in stride(from: 0, to: count, by: max(1, settings.maxBatchSize)) {
-            let group = start..<min(start + max(1, settings.maxBatchSize), count)
-            let conversations = try group.map { try rows.conversation(at: $0) }
-            let asked = conversations.map { conversation in
-                conversation.messages.last?.role == "assistant"
-                    ? Array(conversation.messages.dropLast()) : conversation.messages
-            }
-            let prompts = try zip(asked, conversations).map { try promptIDs($0, tools: $1.tools) }
-            let answers = try answers(to: prompts, draws: group.map(UInt64.init))
-            for (offset, answer) in answers.enumerated() {
-                let reference = conversations[offset].messages.last
+        let rows = try AnsweredRows(
+            loader.load(settings.answered, validation: settings.answeredWhole).validation, settings, console: console)
+        try rows(prepare: { try promptIDs(asked($0), tools: $0.tools) }) { indices, group in
+            let answers = try answers(to: group.map(\.prepared), draws: indices.map(UInt64.init))
+            return zip(group, answers).map { part, answer in
+                if settings.stream { console.print("[RESPONSE] \(answer)") }
+                let reference = part.row.messages.last
                 var row: JSONObject = ["response": .string(answer)]
                 row["labels"] = reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
                 row["logprobs"] = .null
-                row["messages"] = .array(asked[offset].map(\.json) + [Message(role: "assistant", content: answer).json])
-                try output.append(row)
-                if settings.stream { console.print("[RESPONSE] \(answer)") }
+                let answered = asked(part.row) + [Message(role: "assistant", content: answer)]
+                row["messages"] = .array(answered.map(\.json))
+                return row
             }
-            bar.update(to: group.upperBound)
         }
-        bar.finish()
-        console.print("result_path: \(output.path)")
+        try rows.finish()
+    }
+
+    /// The messages before the answer that a row may bring.
+    private func asked(_ conversation: Conversation) -> [Message] {
+        conversation.messages.last?.role == "assistant"
+            ? Array(conversation.messages.dropLast()) : conversation.messages
     }
 
     private func answers(to prompts: [[Int32]], draws: [UInt64]) throws -> [String] {

@@ -13,8 +13,6 @@ struct Embedding {
     private let files: SentenceFiles
     private let encoder: SequenceEncoder
     private let console: Console
-    /// The most tokens of one text.
-    private let limit: Int
 
     init(
         _ settings: InferSettings, embedder: SentenceEmbedder, files: SentenceFiles, source: ModelSource,
@@ -25,12 +23,7 @@ struct Embedding {
         self.files = files
         let text = try TextParts(source)
         try text.checkFits(embedder.model, of: source)
-        limit = files.limit(settings.maxLength, model: embedder.model)
-        encoder = SequenceEncoder(
-            text: text, isEncoder: embedder.model.isEncoder,
-            usesTemplate: settings.useChatTemplate && !files.areGiven, system: settings.system,
-            pairFormat: settings.pairFormat, maximumLength: settings.truncationStrategy == .delete ? nil : limit,
-            lowercases: files.lowercases)
+        encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
 
@@ -44,57 +37,29 @@ struct Embedding {
         options.columns = settings.columns
         options.requiresPositive = false
         options.label = .scoreIfGiven
-        let rows = try DatasetLoader(settings).load(
-            settings.answered, validation: settings.answeredWhole, as: EmbeddingRecognizer(options)
-        ).validation
-        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        let output = try ResultFile(settings)
-        let bar = console.startProgress("Infer", total: count)
+        let rows = try AnsweredRows(settings, as: EmbeddingRecognizer(options), console: console)
         var evaluation = SentenceEvaluation()
-        let size = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
-        for start in stride(from: 0, to: count, by: size) {
-            let group = start..<min(start + size, count)
-            let content = try group.map { try rows.recognized(at: $0) }
-            let sequences = try zip(group, content).map { index, row in
-                try texts(row).map { try ids($0, place: rows.place(of: index)) }
-            }
-            var vectors = try self.vectors(sequences.flatMap { $0 })[...]
-            for (row, sequences) in zip(content, sequences) {
+        try rows(prepare: { row in try texts(row).map(ids) }) { _, group in
+            var vectors = try self.vectors(group.flatMap(\.prepared))[...]
+            return group.map { row, sequences in
                 let own = Array(vectors.prefix(sequences.count))
                 vectors = vectors.dropFirst(sequences.count)
-                try output.append(result(row, own))
                 if row.positive != nil, let label = row.label {
                     evaluation.add(own[0], own[1], label: Double(label))
                 }
+                return result(row, own)
             }
-            bar.update(to: group.upperBound)
         }
-        bar.finish()
-        if !evaluation.isEmpty { try report(evaluation, of: count, path: output.path) }
-        console.print("result_path: \(output.path)")
-    }
-
-    private func report(_ evaluation: SentenceEvaluation, of count: Int, path: String) throws {
-        let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
-        console.print("metrics of \(evaluation.count) of \(count) rows: \(values.joined(separator: ", "))")
-        let folder = URL(fileURLWithPath: path).deletingPathExtension().path + "-images"
-        try evaluation.draw(to: folder)
-        if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+        try rows.finish(
+            evaluation.isEmpty ? nil : evaluation, measured: "\(evaluation.count) of \(rows.count) rows")
     }
 
     private func texts(_ row: EmbeddingRow) -> [RowText] {
         [row.anchor] + (row.positive.map { [$0] } ?? []) + row.negatives
     }
 
-    private func ids(_ text: RowText, place: String) throws -> [Int32] {
-        let ids = try encoder.encode(text)
-        guard ids.count > limit else { return ids }
-        if settings.truncationStrategy != .delete, !encoder.isEncoder {
-            return Array(settings.truncationStrategy == .left ? ids.suffix(limit) : ids.prefix(limit))
-        }
-        throw ModelError(
-            "\(place): a text has \(ids.count) tokens, the limit is \(limit). "
-                + "Raise --max_length where the model allows more, or cut with --truncation_strategy right.")
+    private func ids(_ text: RowText) throws -> [Int32] {
+        try encoder.fitted((encoder.encode(text), nil)).ids
     }
 
     private func vectors(_ sequences: [[Int32]]) throws -> [[Double]] {
@@ -135,7 +100,7 @@ struct Embedding {
         console.print("Give a text a line for its vector, two with a tab between them for their cosine.")
         while let line = readLine(), !line.isEmpty {
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
-            let vectors = try vectors(parts.map { try ids($0, place: "standard input") })
+            let vectors = try vectors(parts.map(ids))
             let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
             let answer = result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null
             FileHandle.standardOutput.write(Data((answer.serialized() + "\n").utf8))

@@ -13,6 +13,10 @@ struct MaskFilling {
         let token: String
         let id: Int32
         let probability: Double
+
+        var json: JSONValue {
+            ["token": .string(token), "id": .int(Int(id)), "probability": .double(probability)]
+        }
     }
 
     private let settings: InferSettings
@@ -65,28 +69,15 @@ struct MaskFilling {
         var options = LabelledRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try DatasetLoader(settings).load(
-            settings.answered, validation: settings.answeredWhole, as: LabelledRecognizer(options)
-        ).validation
-        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        let output = try ResultFile(settings)
-        let bar = console.startProgress("Infer", total: count)
-        for index in 0..<count {
-            let text = try rows.recognized(at: index).texts.joined(separator: "\n")
-            let masks = try candidates(text).map { candidates in
-                JSONValue.array(
-                    candidates.map { candidate in
-                        [
-                            "token": .string(candidate.token), "id": .int(Int(candidate.id)),
-                            "probability": .double(candidate.probability),
-                        ]
-                    })
+        let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
+        func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
+        try rows(prepare: { try candidates(text($0)) }) { _, group in
+            group.map { row, masks in
+                let lists = masks.map { candidates in JSONValue.array(candidates.map(\.json)) }
+                return ["text": .string(text(row)), "response": .array(lists)]
             }
-            try output.append(["text": .string(text), "response": .array(masks)])
-            bar.update(to: index + 1)
         }
-        bar.finish()
-        console.print("result_path: \(output.path)")
+        try rows.finish()
     }
 
     /// For each mask of a text the likeliest tokens, the best first.

@@ -12,8 +12,6 @@ struct Reranking {
     private let model: any SequenceClassifier
     private let encoder: SequenceEncoder
     private let console: Console
-    /// The most tokens of a question with a document.
-    private let limit: Int
 
     init(
         _ settings: InferSettings, model: any SequenceClassifier, source: ModelSource, surroundings: Surroundings
@@ -22,10 +20,7 @@ struct Reranking {
         self.model = model
         let text = try TextParts(source)
         try text.checkFits(model, of: source)
-        limit = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
-        encoder = SequenceEncoder(
-            text: text, isEncoder: model.isEncoder, usesTemplate: settings.useChatTemplate, system: settings.system,
-            pairFormat: settings.pairFormat, maximumLength: settings.truncationStrategy == .delete ? nil : limit)
+        encoder = SequenceEncoder(settings, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
 
@@ -38,49 +33,35 @@ struct Reranking {
         var options = RerankerRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try DatasetLoader(settings).load(
-            settings.answered, validation: settings.answeredWhole, as: RerankerRecognizer(options)
-        ).validation
-        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        let output = try ResultFile(settings)
-        let bar = console.startProgress("Infer", total: count)
+        let rows = try AnsweredRows(settings, as: RerankerRecognizer(options), console: console)
         var evaluation = RerankerEvaluation()
         var questions: [String: Int32] = [:]
-        for index in 0..<count {
-            let row = try rows.recognized(at: index)
-            let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
-            let scores = try scores(documents.map { try pair(row.query, $0.0, place: rows.place(of: index)) })
-            let question = questions[row.query.text] ?? Int32(questions.count)
-            questions[row.query.text] = question
-            for (score, (document, relevance)) in zip(scores, documents).sorted(by: { $0.0 > $1.0 }) {
-                var result: JSONObject = ["response": .double(shown(score))]
-                result["labels"] = row.isJudged ? .int(relevance) : .null
-                result["logprobs"] = .null
-                result["query"] = .string(row.query.text)
-                result["document"] = .string(document.text)
-                try output.append(result)
-                guard row.isJudged else { continue }
-                evaluation.add(score, relevance: Double(relevance), question: question)
+        try rows(prepare: { row in try (row.positives + row.negatives).map { try pair(row.query, $0) } }) { _, group in
+            var scores = try self.scores(group.flatMap(\.prepared))[...]
+            return group.flatMap { row, pairs in
+                let own = scores.prefix(pairs.count)
+                scores = scores.dropFirst(pairs.count)
+                let question = questions[row.query.text] ?? Int32(questions.count)
+                questions[row.query.text] = question
+                let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
+                return zip(own, documents).sorted { $0.0 > $1.0 }.map { score, document -> JSONObject in
+                    if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
+                    var result: JSONObject = ["response": .double(shown(score))]
+                    result["labels"] = row.isJudged ? .int(document.1) : .null
+                    result["logprobs"] = .null
+                    result["query"] = .string(row.query.text)
+                    result["document"] = .string(document.0.text)
+                    return result
+                }
             }
-            bar.update(to: index + 1)
         }
-        bar.finish()
-        if evaluation.count > 0 {
-            let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
-            console.print(
-                "metrics, \(evaluation.count) of \(questions.count) questions have relevant and other documents: "
-                    + values.joined(separator: ", "))
-        }
-        console.print("result_path: \(output.path)")
+        try rows.finish(
+            evaluation.count > 0 ? evaluation : nil,
+            measured: "\(evaluation.count) of \(questions.count) questions, those with relevant and other documents")
     }
 
-    private func pair(_ query: RowText, _ document: RowText, place: String) throws -> GroupedDataset.Text {
-        let encoded = try encoder.encode(query, document)
-        guard encoded.ids.count <= limit else {
-            throw ModelError(
-                "\(place): a question with a document has \(encoded.ids.count) tokens, the limit is \(limit). "
-                    + "Raise --max_length where the model allows more, or cut with --truncation_strategy right.")
-        }
+    private func pair(_ query: RowText, _ document: RowText) throws -> GroupedDataset.Text {
+        let encoded = try encoder.fitted(encoder.encode(query, document))
         return GroupedDataset.Text(ids: encoded.ids, segments: encoded.segments)
     }
 
@@ -110,7 +91,7 @@ struct Reranking {
                 console.print("a tab between question and document is missing; give both on one line")
                 continue
             }
-            let score = try scores([pair(parts[0], parts[1], place: "standard input")])[0]
+            let score = try scores([pair(parts[0], parts[1])])[0]
             FileHandle.standardOutput.write(Data("\(shown(score))\n".utf8))
         }
     }

@@ -23,10 +23,7 @@ struct Scoring {
         self.labels = labels
         let text = try TextParts(source)
         try text.checkFits(model, of: source)
-        encoder = SequenceEncoder(
-            text: text, isEncoder: model.isEncoder, usesTemplate: settings.useChatTemplate, system: settings.system,
-            pairFormat: settings.pairFormat,
-            maximumLength: settings.truncationStrategy == .delete ? nil : settings.maxLength ?? model.maximumLength)
+        encoder = SequenceEncoder(settings, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
 
@@ -41,56 +38,24 @@ struct Scoring {
         var options = LabelledRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try DatasetLoader(settings).load(
-            settings.answered, validation: settings.answeredWhole, as: LabelledRecognizer(options)
-        ).validation
-        let count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        let output = try ResultFile(settings)
-        let bar = console.startProgress("Infer", total: count)
+        let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
         var labelled = 0
-        let size = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
-        for start in stride(from: 0, to: count, by: size) {
-            let group = start..<min(start + size, count)
-            let content = try group.map { try rows.recognized(at: $0) }
-            let samples = try zip(group, content).map { index, row in
-                do {
-                    return try sample(row)
-                } catch let error as RowFault {
-                    throw DatasetError("\(rows.place(of: index)): \(error)")
+        try rows(prepare: sample) { _, group in
+            let scores = try self.scores(group.map(\.prepared))
+            return zip(group, scores).map { part, scores in
+                if let target = part.prepared.target {
+                    labelled += 1
+                    evaluation.add(scores: [scores], SequenceLabels([target]))
                 }
+                return resultRow(part.row, scores, target: part.prepared.target)
             }
-            let scores = try self.scores(samples)
-            for (offset, row) in content.enumerated() {
-                try output.append(resultRow(row, scores[offset], target: samples[offset].target))
-                guard let target = samples[offset].target else { continue }
-                labelled += 1
-                evaluation.add(scores: [scores[offset]], SequenceLabels([target]))
-            }
-            bar.update(to: group.upperBound)
         }
-        bar.finish()
-        if labelled > 0 { try report(evaluation, labelled: labelled, of: count, folder: output.path) }
-        console.print("result_path: \(output.path)")
-    }
-
-    private func report(_ evaluation: ScoreEvaluation, labelled: Int, of count: Int, folder path: String) throws {
-        let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
-        console.print("metrics of \(labelled) of \(count) rows: \(values.joined(separator: ", "))")
-        if let table = try evaluation.table() { console.print(table) }
-        let folder = URL(fileURLWithPath: path).deletingPathExtension().path + "-images"
-        try evaluation.draw(to: folder)
-        if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+        try rows.finish(labelled > 0 ? evaluation : nil, measured: "\(labelled) of \(rows.count) rows")
     }
 
     private func sample(_ row: LabelledRow) throws -> ScoredDataset.Sample {
-        let encoded = try encoder.encode(row)
-        let limit = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
-        guard encoded.ids.count <= limit else {
-            throw ModelError(
-                "a text has \(encoded.ids.count) tokens, the limit is \(limit). "
-                    + "Raise --max_length, or cut with --truncation_strategy right.")
-        }
+        let encoded = try encoder.fitted(encoder.encode(row))
         return ScoredDataset.Sample(
             ids: encoded.ids, segments: encoded.segments, target: try row.label.map { try labels.target(of: $0) })
     }

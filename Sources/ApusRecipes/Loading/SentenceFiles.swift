@@ -78,7 +78,7 @@ struct SentenceFiles {
 
     /// The tokens of a text at most: what was asked for, else what the folder and the model allow.
     func limit(_ asked: Int?, model: any TextModel) -> Int {
-        min(asked ?? maximumLength ?? model.maximumLength, model.maximumLength)
+        model.limit(asked ?? maximumLength)
     }
 
     private static let transformerFiles = [

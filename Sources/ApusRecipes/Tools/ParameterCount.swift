@@ -1,4 +1,6 @@
 import ApusAdapters
+import ApusDatasets
+import ApusJSON
 import ApusLanguageModel
 import ApusModels
 import ApusNN
@@ -16,7 +18,11 @@ public struct ParameterCount: Sendable {
     /// No weights are read and none are allocated.
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
         let source = try ModelSource(settings.model, surroundings: surroundings)
-        let model = try Models.registry.model(source.config())
+        let config = try source.config()
+        let isClassifier = settings.numLabels != nil || LabelScheme.isDescribed(by: config)
+        let task = settings.taskType ?? (isClassifier ? .sequenceClassification : .causalLM)
+        let labels = try settings.numLabels ?? config["num_labels"]?.intValue ?? LabelMap(config: config)?.count ?? 2
+        let model = try Models.registry.model(config, for: task.modelTask(labels: labels))
         let base = model.parameterCount
         guard settings.tunerType == .lora else {
             (total, trainable) = (base, base)
@@ -25,9 +31,9 @@ public struct ParameterCount: Sendable {
         let attached = try LoRAConfiguration(
             rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
             usesRankStabilization: settings.useRSLoRA
-        ).attach(to: model, heads: model.headNames)
+        ).attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
-        total = base + trainable
+        total = base + attached.addedCount
     }
 
     /// PEFT's line.

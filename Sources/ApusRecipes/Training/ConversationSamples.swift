@@ -1,11 +1,12 @@
 import ApusDatasets
+import ApusLanguageModel
 import ApusText
 import ApusTraining
 import Foundation
 
 extension TrainingSamples {
     /// Conversations, of which the answers are learned.
-    init(conversations settings: SFTSettings, text: TextParts, modelLength: Int, console: Console) throws {
+    init(conversations settings: SFTSettings, text: TextParts, model: any TextModel, console: Console) throws {
         var loader = DatasetLoader(settings)
         loader.recognition.columns = settings.columns
         loader.recognition.modelName = settings.modelName ?? []
@@ -14,7 +15,7 @@ extension TrainingSamples {
         console.print(rows.report.text)
 
         let truncation = try Truncation(
-            maximumLength: min(settings.maxLength ?? modelLength, modelLength),
+            maximumLength: model.limit(settings.maxLength),
             strategy: settings.truncationStrategy.truncation)
         let encoding = ConversationEncoder(settings, text: text)
         let (train, validation) = try console.encoded(rows) { part, progress in

@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusLanguageModel
 import ApusText
 import ApusTraining
 import Foundation
@@ -6,12 +7,13 @@ import Foundation
 extension TrainingSamples {
     /// Texts with labels.
     init(
-        labelled rows: LoadedRows<LabelledRecognizer>, scheme: LabelScheme, settings: SFTSettings,
-        encoder: SequenceEncoder, maximumLength: Int, console: Console
+        labelled rows: LoadedRows<LabelledRecognizer>, scheme: LabelScheme, settings: SFTSettings, text: TextParts,
+        model: any TextModel, console: Console
     ) throws {
+        let encoder = SequenceEncoder(settings, text: text, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: scheme, maximumLength: maximumLength, strategy: settings.truncationStrategy.truncation,
+                scheme: scheme, maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
                 isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress,
                 encode: encoder.encode)
             return (result.dataset, result.report)
@@ -22,7 +24,7 @@ extension TrainingSamples {
             validation: validation, empty: ScoredDataset(), row: { data.rows[$0] }, bytes: data.withBytes)
         let first = data.sample(0)
         console.print(
-            "first sample:\n[INPUT_IDS] \(first.ids)\n[INPUT] \(encoder.text.tokenizer.decode(first.ids))\n"
+            "first sample:\n[INPUT_IDS] \(first.ids)\n[INPUT] \(text.tokenizer.decode(first.ids))\n"
                 + "[LABEL] \(first.target.map(scheme.shown) ?? "none")")
     }
 }

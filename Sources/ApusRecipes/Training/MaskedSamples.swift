@@ -18,10 +18,7 @@ extension TrainingSamples {
         let rows = try DatasetLoader(settings).load(
             settings.dataset, validation: settings.valDataset, as: LabelledRecognizer(options))
         console.print(rows.report.text)
-        let length = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
-        let encoder = SequenceEncoder(
-            text: text, isEncoder: true, usesTemplate: false, system: nil, pairFormat: settings.pairFormat,
-            maximumLength: settings.truncationStrategy == .right ? length : nil)
+        let encoder = SequenceEncoder(settings, text: text, model: model)
         let special = Set(tokenizer.specialTokens.compactMap(tokenizer.id))
         func masked(_ data: ScoredDataset) -> MaskedTokens {
             MaskedTokens(
@@ -30,9 +27,15 @@ extension TrainingSamples {
         }
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: nil, maximumLength: length, strategy: settings.truncationStrategy.truncation,
-                isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress,
-                encode: encoder.encode)
+                scheme: nil, maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress
+            ) { row in
+                let encoded = try encoder.encode(row)
+                guard !encoded.ids.allSatisfy(special.contains) else {
+                    throw RowRejection("no token that can be hidden")
+                }
+                return encoded
+            }
             return (result.dataset, result.report)
         }
         let data = train.0

@@ -32,19 +32,14 @@ extension TrainingSamples {
         var options = EmbeddingRecognizer.Options()
         options.columns = settings.columns
         options.label = settings.pairLabel
-        let rows: LoadedRows<EmbeddingRecognizer>
-        do {
-            rows = try DatasetLoader(settings).load(
-                settings.dataset, validation: settings.valDataset, as: EmbeddingRecognizer(options))
-        } catch let error as DatasetError where options.label != .none && error.description.contains("no label") {
-            throw DatasetError("\(error); pairs without labels are learned with --loss_type infonce")
-        }
+        let rows = try DatasetLoader(settings).load(
+            settings.dataset, validation: settings.valDataset, as: EmbeddingRecognizer(options))
         console.print(rows.report.text)
         let encoder = SequenceEncoder(settings, text: text, model: model, files: files)
-        let limit = files.limit(settings.maxLength, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: limit, strategy: settings.truncationStrategy.truncation, isStrict: settings.strict,
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                isStrict: settings.strict,
                 threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }
@@ -78,12 +73,11 @@ extension TrainingSamples {
         let rows = try DatasetLoader(settings).load(
             settings.dataset, validation: settings.valDataset, as: RerankerRecognizer(options))
         console.print(rows.report.text)
-        let encoder = SequenceEncoder(settings, text: text, model: model, files: nil)
-        let limit = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
+        let encoder = SequenceEncoder(settings, text: text, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: limit, strategy: settings.truncationStrategy.truncation, isStrict: settings.strict,
-                threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let isListwise = settings.lossType == .listwiseReranker
@@ -102,22 +96,6 @@ extension TrainingSamples {
                 return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)
             }, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes)
         console.print(data.sample(0).shown(by: text.tokenizer))
-    }
-}
-
-extension SequenceEncoder {
-    /// The encoder of a run over texts or pairs of them.
-    ///
-    /// A sentence encoder sees the bare text, whatever template its tokenizer brings.
-    init(_ settings: SFTSettings, text: TextParts, model: any TextModel, files: SentenceFiles?) {
-        let limit =
-            files?.limit(settings.maxLength, model: model)
-            ?? min(settings.maxLength ?? model.maximumLength, model.maximumLength)
-        self.init(
-            text: text, isEncoder: model.isEncoder,
-            usesTemplate: settings.useChatTemplate && files?.areGiven != true, system: settings.system,
-            pairFormat: settings.pairFormat, maximumLength: settings.truncationStrategy == .right ? limit : nil,
-            lowercases: files?.lowercases ?? false)
     }
 }
 

@@ -1,5 +1,18 @@
 import ApusDatasets
+import ApusLanguageModel
 import ApusText
+
+/// The settings that say how texts become sequences.
+protocol SequenceSettings {
+    var maxLength: Int? { get }
+    var truncationStrategy: TruncationStrategy { get }
+    var useChatTemplate: Bool { get }
+    var system: String? { get }
+    var pairFormat: String { get }
+}
+
+extension SFTSettings: SequenceSettings {}
+extension InferSettings: SequenceSettings {}
 
 /// From a text, a pair of texts or a conversation to the token ids of one sequence that is judged as a whole.
 ///
@@ -7,15 +20,44 @@ import ApusText
 /// that `--pair_format` makes of it; with a chat template a text is a question, and the sequence ends where the answer
 /// would begin.
 struct SequenceEncoder {
-    let text: TextParts
-    let isEncoder: Bool
-    let usesTemplate: Bool
-    let system: String?
-    let pairFormat: String
-    /// To which an encoder's texts are cut, the longer of a pair first; nil leaves them.
-    let maximumLength: Int?
+    /// The most tokens of a sequence.
+    let limit: Int
+    private let strategy: TruncationStrategy
+    private let text: TextParts
+    private let isEncoder: Bool
+    private let usesTemplate: Bool
+    private let system: String?
+    private let pairFormat: String
     /// Whether texts are brought to lower case first.
-    var lowercases = false
+    private let lowercases: Bool
+
+    /// - Parameter files: Those of a sentence encoder, which sees the bare text, whatever template its tokenizer brings.
+    init(_ settings: some SequenceSettings, text: TextParts, model: any TextModel, files: SentenceFiles? = nil) {
+        limit = files?.limit(settings.maxLength, model: model) ?? model.limit(settings.maxLength)
+        strategy = settings.truncationStrategy
+        self.text = text
+        isEncoder = model.isEncoder
+        usesTemplate = settings.useChatTemplate && files?.areGiven != true
+        system = settings.system
+        pairFormat = settings.pairFormat
+        lowercases = files?.lowercases ?? false
+    }
+
+    /// A sequence within the limit.
+    ///
+    /// - Throws: `ModelError` for a longer one that `--truncation_strategy` does not cut.
+    func fitted(_ sequence: (ids: [Int32], segments: [Int32]?)) throws -> (ids: [Int32], segments: [Int32]?) {
+        let count = sequence.ids.count
+        guard count > limit else { return sequence }
+        switch strategy {
+        case .left: return (Array(sequence.ids.suffix(limit)), sequence.segments.map { Array($0.suffix(limit)) })
+        case .right: return (Array(sequence.ids.prefix(limit)), sequence.segments.map { Array($0.prefix(limit)) })
+        case .delete:
+            throw ModelError(
+                "a text has \(count) tokens, the limit is \(limit). Raise --max_length where the model allows more, or "
+                    + "cut with --truncation_strategy right.")
+        }
+    }
 
     /// One text alone.
     @Sendable func encode(_ content: RowText) throws -> [Int32] {
@@ -45,7 +87,8 @@ struct SequenceEncoder {
                 case .pair(let first, let second): (first, second)
                 case .messages: (row.texts.joined(separator: "\n"), nil)
                 }
-            let encoded = text.tokenizer.encode(first, pair: second, maximumLength: maximumLength)
+            // Cut here, the longer of a pair first, the end token stays; cut afterwards it would not.
+            let encoded = text.tokenizer.encode(first, pair: second, maximumLength: strategy == .right ? limit : nil)
             return (encoded.ids, encoded.segments)
         }
         return (try decoderIDs(messages(row)), nil)

@@ -24,7 +24,7 @@ struct TrainingTask {
         case .causalLM:
             let model = try Models.registry.model(config)
             samples = try TrainingSamples(
-                conversations: settings, text: text, modelLength: model.maximumLength, console: console)
+                conversations: settings, text: text, model: model, console: console)
             (self.model, objective, labels) = (model, NextToken(model), nil)
         case .sequenceClassification:
             var options = LabelledRecognizer.Options()
@@ -39,14 +39,8 @@ struct TrainingTask {
             console.print(scheme.text)
             try BestMetric.check(settings.metricForBestModel, for: scheme.problemType)
             let model = try Models.registry.classifier(config, labels: scheme.labelCount)
-            let length = min(settings.maxLength ?? model.maximumLength, model.maximumLength)
             samples = try TrainingSamples(
-                labelled: rows, scheme: scheme, settings: settings,
-                encoder: SequenceEncoder(
-                    text: text, isEncoder: model.isEncoder, usesTemplate: settings.useChatTemplate,
-                    system: settings.system, pairFormat: settings.pairFormat,
-                    maximumLength: settings.truncationStrategy == .right ? length : nil),
-                maximumLength: length, console: console)
+                labelled: rows, scheme: scheme, settings: settings, text: text, model: model, console: console)
             self.model = model
             objective = SequenceScores(model, scheme.problemType, classNames: scheme.map?.names ?? [])
             labels = scheme
@@ -78,9 +72,7 @@ extension ModelRegistry {
         else { throw ModelError("config.json does not describe a model that can score whole texts") }
         return model
     }
-}
 
-extension ModelRegistry {
     /// The model that a configuration describes, with a head that fills in masked tokens.
     func masked(_ config: JSONValue) throws -> any MaskedLanguageModel {
         guard let model = try model(config, for: .maskedLanguageModel) as? any MaskedLanguageModel else {
@@ -90,9 +82,25 @@ extension ModelRegistry {
     }
 }
 
+extension TaskType {
+    /// The model that the task needs.
+    func modelTask(labels: Int) -> ModelTask {
+        switch self {
+        case .causalLM: .causalLanguageModel
+        case .sequenceClassification: .sequenceClassification(labels: labels)
+        case .maskedLanguageModel: .maskedLanguageModel
+        case .embedding: .hiddenStates
+        case .reranker: .sequenceClassification(labels: 1)
+        }
+    }
+}
+
 extension TextModel {
     /// Whether a text stands between special tokens, and two texts are two segments.
     var isEncoder: Bool { self is EncoderModel }
+
+    /// The tokens of a sequence at most: what was asked for, within what the model allows.
+    func limit(_ asked: Int?) -> Int { min(asked ?? maximumLength, maximumLength) }
 }
 
 extension LabelMap {

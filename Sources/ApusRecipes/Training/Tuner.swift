@@ -38,15 +38,7 @@ struct Tuner {
             try startingAdapter.map { try LoRAFiles.configuration(in: $0) } ?? LoRAConfiguration(settings)
         configuration.dropout = settings.loraDropout
         configuration.baseModel = sourceName
-        if !model.modulesToSave.isEmpty {
-            // PEFT's lists for the task, whichever of the two names this model has.
-            configuration.taskType = "SEQ_CLS"
-            configuration.modulesToSave = ["classifier", "score"]
-        } else if !(model is CausalLanguageModel) {
-            configuration.taskType = nil
-        }
-        if settings.taskType == .embedding { configuration.taskType = "FEATURE_EXTRACTION" }
-        attached = try configuration.attach(to: model, heads: model.headNames)
+        attached = try configuration.attached(to: model, for: settings.taskType)
     }
 
     /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
@@ -129,6 +121,21 @@ extension LoRAConfiguration {
             case .gaussian: .gaussian
             case .random: .random
             }
+    }
+
+    /// Hangs the adapter on, as PEFT does for the task.
+    func attached(to model: any TextModel, for task: TaskType) throws -> AttachedLoRA {
+        var configuration = self
+        if !model.modulesToSave.isEmpty {
+            // PEFT's lists for the task, whichever of the two names this model has.
+            configuration.taskType = "SEQ_CLS"
+            configuration.modulesToSave = ["classifier", "score"]
+        } else if task == .embedding {
+            configuration.taskType = "FEATURE_EXTRACTION"
+        } else if !(model is CausalLanguageModel) {
+            configuration.taskType = nil
+        }
+        return try configuration.attach(to: model, heads: model.headNames)
     }
 
     init(rank: Int, targets: [String], regex: String?, usesRankStabilization: Bool) {

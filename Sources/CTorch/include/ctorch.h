@@ -26,6 +26,8 @@ int ct_load_cuda(void);
 int64_t ct_live_tensors(void);
 /// Keeps freed memory for the next large tensor instead of giving it back to the system.
 void ct_keep_heap(void);
+/// Bounds the machine code that products on the CPU leave behind; to be called before the first product.
+void ct_bound_product_code(void);
 
 // --- making tensors -------------------------------------------------------------------------------------------------
 // dtype: c10::ScalarType's number. device_type: c10::DeviceType's number.

@@ -113,12 +113,38 @@ struct SettingsTests {
         #expect(throws: SettingsError.self) { try settings.validated() }
     }
 
-    /// Flags of an adapter say so when there is none.
-    @Test func idleFlagsAreNoted() throws {
+    /// A flag that this run has no use for says so.
+    @Test(arguments: [
+        ("--tuner_type full --lora_rank 4", "--lora_rank: without effect, because --tuner_type full has no adapter."),
+        ("--problem_type regression", "--problem_type: without effect, because --task_type is causal_lm."),
+        ("--task_type embedding --num_labels 2", "--num_labels: without effect, because --task_type is embedding."),
+        ("--num_labels 2 --loss_scale all", "--loss_scale: without effect, because --task_type is seq_cls."),
+        ("--mlm_probability 0.3", "--mlm_probability: without effect, because --task_type is causal_lm."),
+        ("--task_type mlm --pair_format {text1}{text2}", "--pair_format: without effect, because --task_type is mlm."),
+        (
+            "--task_type embedding --infonce_temperature 1",
+            "--infonce_temperature: without effect, because --loss_type is not infonce."
+        ),
+    ])
+    func idleFlagsAreNoted(words: String, notice: String) throws {
         var notices: [String] = []
-        let words = ["--model", "m", "--dataset", "d", "--tuner_type", "full", "--lora_rank", "4"]
-        _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
-        #expect(notices == ["--lora_rank: without effect, because --tuner_type full has no adapter."])
+        let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)
+        _ = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
+        #expect(notices == [notice])
+    }
+
+    @Test func flagsWithAUseAreNotNoted() throws {
+        for words in [
+            "--num_labels 1 --problem_type regression --pair_format {text1}{text2}",
+            "--task_type mlm --mlm_probability 0.3",
+            "--task_type embedding --loss_type infonce --infonce_temperature 1",
+            "--task_type reranker --pair_format {text1}{text2}", "--loss_scale all --lora_rank 4",
+        ] {
+            var notices: [String] = []
+            let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)
+            _ = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
+            #expect(notices.isEmpty, "\(words)")
+        }
     }
 
     @Test func modelNames() {

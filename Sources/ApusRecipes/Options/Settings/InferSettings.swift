@@ -97,12 +97,10 @@ public struct InferSettings: Sendable {
 
     /// The engine that generates.
     public var inferBackend = InferenceBackend.transformers
-    /// Rows answered at once; -1 answers all.
+    /// Rows answered at once; -1 takes as many as are good for speed.
     public var maxBatchSize = 1
     /// The file to which answers to a dataset are added; nil makes one beside the checkpoint.
     public var resultPath: String?
-    /// Answers between writes to that file; -1 writes once.
-    public var writeBatchSize = 1000
     /// The device; nil takes the fastest there is.
     public var device: DeviceKind?
     /// The same as `device` being `cpu`.
@@ -177,7 +175,6 @@ extension InferSettings: CommandSettings {
         SettingsField("max_batch_size", \.maxBatchSize),
         SettingsField("reranker_use_activation", \.rerankerUseActivation),
         SettingsField("result_path", \.resultPath),
-        SettingsField("write_batch_size", \.writeBatchSize),
         SettingsField("device", \.device),
         SettingsField("use_cpu", \.useCPU),
     ]
@@ -199,7 +196,7 @@ extension InferSettings: CommandSettings {
             taskType = .maskedLanguageModel
         }
         try SettingChecks.countOrAll(maxBatchSize, "max_batch_size")
-        try SettingChecks.countOrAll(writeBatchSize, "write_batch_size")
+        if taskType == nil, numLabels != nil { taskType = .sequenceClassification }
         device = try SettingChecks.device(device, useCPU: useCPU)
     }
 }

@@ -298,7 +298,7 @@ extension SFTSettings {
                 "--dataloader_num_workers \(dataloaderNumWorkers): batches are cut from memory, which needs no workers."
             )
         }
-        noteIdleTuning(&notices)
+        noteIdle(&notices)
         guard reportTo.count <= 1 || !reportTo.contains(.none) else {
             throw SettingsError("--report_to: got none among others. Give none alone.")
         }
@@ -306,19 +306,24 @@ extension SFTSettings {
         device = try SettingChecks.device(device, useCPU: useCPU)
     }
 
-    /// Says which settings of an adapter were chosen for a run that has none.
-    private func noteIdleTuning(_ notices: inout [String]) {
-        guard tunerType == .full else { return }
+    /// Says which settings were chosen that this run has no use for.
+    private func noteIdle(_ notices: inout [String]) {
         let table = OptionTable.table(for: .sft)
-        let idle = Self.fields.filter { field in
-            guard let option = table[field.name], option.group == .tuner, field.name != "tuner_type" else {
-                return false
-            }
-            return field.read(self) != option.defaultValue
+        func note(_ reason: String, _ names: [String]) {
+            let idle = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
+            guard !idle.isEmpty else { return }
+            notices.append("\(idle.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason).")
         }
-        guard !idle.isEmpty else { return }
-        let names = idle.map { "--\($0.name)" }.joined(separator: ", ")
-        notices.append("\(names): without effect, because --tuner_type full has no adapter.")
+        if tunerType == .full {
+            let tuning = Self.fields.map(\.name).filter { table[$0]?.group == .tuner && $0 != "tuner_type" }
+            note("--tuner_type full has no adapter", tuning)
+        }
+        let task = "--task_type is \(taskType.rawValue)"
+        if taskType != .causalLM { note(task, ["loss_scale"]) }
+        if taskType != .sequenceClassification { note(task, ["num_labels", "problem_type"]) }
+        if taskType != .maskedLanguageModel { note(task, ["mlm_probability"]) }
+        if taskType != .sequenceClassification, taskType != .reranker { note(task, ["pair_format"]) }
+        if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
     }
 
     /// Apus computes in the type of the weights, so `bf16` and `fp16` can only repeat it.

@@ -2,6 +2,10 @@
 public struct ParamsSettings: Sendable {
     /// The folder of the model.
     public var model: String
+    /// What the model is for; with `numLabels` a classifier.
+    public var taskType: TaskType?
+    /// Classes, or numbers predicted at once; nil takes what the model says.
+    public var numLabels: Int?
     /// What trains.
     public var tunerType = TunerType.lora
     /// The rank r of the adapter.
@@ -30,6 +34,8 @@ extension ParamsSettings: CommandSettings {
 
     package static let fields: [SettingsField<ParamsSettings>] = [
         SettingsField("model", \.model),
+        SettingsField("task_type", \.taskType),
+        SettingsField("num_labels", \.numLabels),
         SettingsField("tuner_type", \.tunerType),
         SettingsField("lora_rank", \.loraRank),
         SettingsField("target_modules", \.targetModules),

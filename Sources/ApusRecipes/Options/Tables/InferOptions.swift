@@ -5,7 +5,8 @@ extension OptionTable {
             default: .text("transformers"), "The engine; this name stands for Apus' own.", in: .command,
             for: [.infer]),
         CommandOption(
-            "max_batch_size", .integer(from: -1), default: .integer(1), "Rows answered at once; -1: all.",
+            "max_batch_size", .integer(from: -1), default: .integer(1),
+            "Rows answered at once; -1: as many as are good for speed.",
             in: .command, for: [.infer]),
         CommandOption(
             "reranker_use_activation", .boolean, default: .boolean(true),
@@ -13,9 +14,6 @@ extension OptionTable {
         CommandOption(
             "result_path", .text, computed: "infer_result/<time>.jsonl beside the checkpoint",
             "File to which the answers to a dataset are added.", in: .command, for: [.infer]),
-        CommandOption(
-            "write_batch_size", .integer(from: -1), default: .integer(1000),
-            "Answers between writes to that file; -1: once at the end.", in: .command, for: [.infer]),
         CommandOption(
             "merge_lora", .boolean, default: .boolean(false), "Merge the adapter before answering.", in: .command,
             for: [.infer]),

@@ -22,10 +22,11 @@ extension OptionTable {
             .choice(
                 ["causal_lm", "seq_cls", "embedding", "reranker", "mlm"],
                 later: ["generative_reranker", "decision"]),
-            computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model, for: loading),
+            computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model,
+            for: loading.union([.params])),
         CommandOption(
             "num_labels", .integer(from: 1), computed: "from the model or the data",
-            "Classes, or numbers that are predicted at once.", in: .model, for: loading),
+            "Classes, or numbers that are predicted at once.", in: .model, for: loading.union([.params])),
         CommandOption(
             "problem_type",
             .choice(["regression", "single_label_classification", "multi_label_classification"]),

@@ -26,6 +26,7 @@ extension OptionTable {
         noEffect(
             "logits are only ever computed for the tokens that train", [.sft],
             ["use_logits_to_keep": .boolean, "use_liger_kernel": .boolean]),
+        noEffect("every answer is written when it is there", [.infer], ["write_batch_size": .integer]),
         noEffect("there is no cache of prepared data", [.sft, .infer], ["load_from_cache_file": .boolean]),
         noEffect(
             "the models of Apus have no vision part", [.sft],
