@@ -22,21 +22,22 @@ package enum LoRAFiles {
             throw AdapterError("\(path): \(error)")
         }
     }
+
+    /// The tensors of an adapter in a folder: as PEFT writes them now, or as it did before 2023.
+    package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
+        let path = "\(folder)/\(weightsName)"
+        if FileManager.default.fileExists(atPath: path) { return (try SafetensorsFile(path: path), path) }
+        let older = "\(folder)/adapter_model.bin"
+        if FileManager.default.fileExists(atPath: older) { return (try PyTorchFile(path: older), older) }
+        throw AdapterError(
+            "\(folder) holds no \(weightsName); give the folder of a complete PEFT adapter or a checkpoint")
+    }
 }
 
 extension AttachedLoRA {
     /// Reads the adapter's tensors from a folder, strictly: every tensor used, every slot filled.
     package func load(from folder: String, dtype: DType = .float32, device: Device) throws {
-        let path = "\(folder)/\(LoRAFiles.weightsName)"
-        guard FileManager.default.fileExists(atPath: path) else {
-            let pickled = FileManager.default.fileExists(atPath: "\(folder)/adapter_model.bin")
-            throw AdapterError(
-                pickled
-                    ? "\(folder): the adapter is a pickle (adapter_model.bin); save it again with safe_serialization=True"
-                    : "\(folder) holds no \(LoRAFiles.weightsName); give the folder of a complete PEFT adapter or a checkpoint"
-            )
-        }
-        let store = try SafetensorsFile(path: path)
+        let (store, path) = try LoRAFiles.weights(in: folder)
         let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
         let present = Set(store.tensorNames)
         var faults = parameters.filter { !present.contains($0.name) }.map { "missing: \($0.name)" }

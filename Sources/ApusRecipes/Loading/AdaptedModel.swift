@@ -136,13 +136,11 @@ private struct LabelReading {
             arguments = try JSONValue(parsing: data)
         }
         self.arguments = arguments
-        guard let path = adapter.map({ "\($0)/\(LoRAFiles.weightsName)" }),
-            FileManager.default.fileExists(atPath: path)
-        else {
+        guard let adapter else {
             stored = nil
             return
         }
-        let file = try SafetensorsFile(path: path)
+        let file = try LoRAFiles.weights(in: adapter).store
         let heads = ["score.weight", "classifier.weight", "classifier.out_proj.weight"]
         let head = file.tensorNames.first { name in heads.contains { name.hasSuffix("." + $0) } }
         stored = try head.flatMap { try file.shape(of: $0).first }

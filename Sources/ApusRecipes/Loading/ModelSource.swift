@@ -84,9 +84,12 @@ struct ModelSource {
         case .folder:
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             let isSafe = names.contains { $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json") }
-            if !isSafe, names.contains(where: { $0.hasPrefix("pytorch_model") }) {
+            if !isSafe, names.contains("pytorch_model.bin") {
+                return try PyTorchFile(path: "\(path)/pytorch_model.bin")
+            }
+            if !isSafe, names.contains("pytorch_model.bin.index.json") {
                 throw ModelError(
-                    "\(path) holds its weights as a pickle (pytorch_model.bin), which is not read yet; save the model again with safe_serialization=True"
+                    "\(path) holds its weights in several pickles, which are not read yet; save the model again with safe_serialization=True"
                 )
             }
             return try ModelWeights(folder: path)
