@@ -97,7 +97,7 @@ let package = Package(
         // Tests
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
-        tests("ApusWeightsTests", ["ApusWeights", "ApusJSON"]),
+        tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
         tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
         tests(
             "ApusModelsTests",
