@@ -10,7 +10,8 @@ longest of their batch.
 
 A new head starts from a fixed seed. A long run can be cut up: with --checkpoints FOLDER --until STEP it stops at that
 step, and goes on from there when called again (times and rates are then those of the last part). --save writes what was
-trained; --max-steps 0 trains nothing and measures what --model, or --adapter on it, holds.
+trained; --each-epoch measures --dev after every epoch; --max-steps 0 trains nothing and measures what --model, or
+--adapter on it, holds.
 
 The precisions:
   fp32            everything in fp32
@@ -49,6 +50,7 @@ def parse():
     parser.add_argument("--sequential", action="store_true", help="the rows in their order")
     parser.add_argument("--checkpoints", type=Path, help="go on from the last checkpoint in this folder")
     parser.add_argument("--until", type=int, help="stop at this step, with a checkpoint in --checkpoints")
+    parser.add_argument("--each-epoch", action="store_true", help="measure --dev after every epoch (not for timing)")
     parser.add_argument("--warm", type=int, default=5, help="first steps that medians and rates leave out")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--eval-batch", type=int, default=32)
@@ -230,6 +232,22 @@ def measure(problem, logits, labels):
     return {"accuracy": float(numpy.mean(chosen == labels)), "macro_f1": float(numpy.mean(scores))}
 
 
+def measure_each_epoch(options, trainer, dev):
+    """A list that grows by the metrics of --dev after every epoch."""
+    from transformers import TrainerCallback
+
+    class EachEpoch(TrainerCallback):
+        def on_epoch_end(self, args, state, control, **_):
+            prediction = trainer.predict(dev)
+            metrics = measure(options.problem, prediction.predictions, prediction.label_ids)
+            measured.append({"epoch": state.epoch, **metrics})
+            print(measured[-1], file=sys.stderr)
+
+    measured = []
+    trainer.add_callback(EachEpoch())
+    return measured
+
+
 def speed(options, clock, batches):
     seconds = [b - a for a, b in zip(clock.ends, clock.ends[1:])]
     if not seconds:
@@ -273,6 +291,8 @@ def main():
     }
     with tempfile.TemporaryDirectory() as scratch:
         trainer, clock = make_trainer(options, model, tokenizer, train, scratch)
+        if options.each_epoch:
+            result["devOfEpochs"] = measure_each_epoch(options, trainer, dev)
         if train is not None:
             trainer.train(resume_from_checkpoint=last_checkpoint(options.checkpoints))
             result |= speed(options, clock, trainer.data_collator.batches)

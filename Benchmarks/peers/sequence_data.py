@@ -1,13 +1,14 @@
 """Writes data sets of sentences and pairs as JSONL, rows {"text1", "text2", "label"} ("text2" only for pairs).
 
-    sequence_data.py OUT [--fixtures FOLDER] [--sets stsb sst2 lcqmc] [--rows N]
+    sequence_data.py OUT [--fixtures FOLDER] [--sets stsb sst2 lcqmc] [--rows N] [--messages]
 
   stsb-train, stsb-dev      STS benchmark; label: the raw score, 0 to 5
   sst2-train, sst2-dev      sentiment of film reviews; label: 0 or 1
   lcqmc-train, lcqmc-dev    Chinese questions that mean the same or not; label: 0 or 1. The validation file, shuffled
                             with a fixed seed: the first 7,802 rows train, the last 1,000 are dev
 
-With --rows N each file has at most N rows, drawn with a fixed seed, and is named NAME-N.jsonl.
+With --rows N each file has at most N rows, drawn with a fixed seed, and is named NAME-N.jsonl. With --messages there is
+NAME.messages.jsonl too, with the pair as one text in one message, as ms-swift reads rows for a decoder.
 """
 
 import argparse
@@ -46,6 +47,11 @@ def lcqmc(folder):
     yield "lcqmc-dev", rows[-LCQMC_DEV:]
 
 
+def one_text(row):
+    """A pair as the text that Apus makes of it for a decoder."""
+    return row["text1"] if "text2" not in row else f"Sentence 1: {row['text1']}\nSentence 2: {row['text2']}"
+
+
 SETS = {"stsb": stsb, "sst2": sst2, "lcqmc": lcqmc}
 
 
@@ -56,6 +62,7 @@ def main():
     parser.add_argument("--fixtures", type=Path, default=here.parents[3] / "shared/fixtures")
     parser.add_argument("--sets", choices=SETS, nargs="+", default=list(SETS))
     parser.add_argument("--rows", type=int, help="at most this many rows of each")
+    parser.add_argument("--messages", action="store_true", help="write the rows as ms-swift reads them too")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -66,6 +73,10 @@ def main():
                 rows, file = [rows[i] for i in chosen], f"{file}-{options.rows}"
             path = options.out / f"{file}.jsonl"
             path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+            if options.messages:
+                path.with_suffix(".messages.jsonl").write_text("".join(
+                    json.dumps({"messages": [{"role": "user", "content": one_text(row)}], "label": row["label"]},
+                               ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
             print(f"{path}: {len(rows)} rows, mean label {sum(row['label'] for row in rows) / len(rows):.4f}")
 
 

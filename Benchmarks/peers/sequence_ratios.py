@@ -11,8 +11,8 @@ from ratios import objects
 
 
 def name(entry):
-    if entry["peer"] == "apus":
-        return f"Apus {entry['settings']['name']}"
+    if entry["peer"] in ("apus", "ms-swift"):
+        return f"{entry['peer'].replace('apus', 'Apus')} {entry['settings']['name']}"
     return f"{entry['peer'].removeprefix('transformers ')} {entry['settings']['precision']}"
 
 

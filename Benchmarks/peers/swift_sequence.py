@@ -1,9 +1,10 @@
-"""Apus beside hf_sequence.py: runs `apus sft …` and prints one JSON object with the same figures.
+"""Apus and ms-swift beside hf_sequence.py: runs `… sft …` and prints one JSON object with the same figures.
 
-    apus_sequence.py --name "LoRA bf16" --batch 16 [--warm 1] -- apus sft --model … --logging_steps 1 …
+    swift_sequence.py --name "LoRA bf16" --batch 16 [--warm 1] -- apus sft --model … --logging_steps 1 …
+    swift_sequence.py --peer ms-swift --name "LoRA bf16" --batch 16 -- swift sft --model … --logging_steps 1 …
 
 The steps' seconds come from the rows of the run's logging.jsonl (train_speed(s/it) is the mean since training began),
-peak memory from the kernel's account of the ended process, and the first step ends when its row is there. The run's
+peak memory from the kernel's account of the ended process and those it started, and the first step ends when its row is there. The run's
 folder is made and removed here: leave out --output_dir. What the program prints goes to stderr.
 """
 
@@ -44,6 +45,7 @@ def run(command, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", choices=["apus", "ms-swift"], default="apus")
     parser.add_argument("--name", required=True, help="what the table calls it")
     parser.add_argument("--batch", type=int, required=True, help="samples of one step")
     parser.add_argument("--warm", type=int, default=1, help="first steps that medians and rates leave out")
@@ -61,7 +63,7 @@ def main():
     steps = [b - a for a, b in zip(elapsed, elapsed[1:])]
     warm = min(options.warm, len(steps) - 1)
     json.dump({
-        "peer": "apus",
+        "peer": options.peer,
         "settings": {"name": options.name, "batch": options.batch, "warm": warm, "command": options.command},
         "steps": len(steps),
         "stepsTimed": len(steps) - warm,

@@ -59,7 +59,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
         if let evaluation {
             let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
             console.print("metrics of \(measured): \(values.joined(separator: ", "))")
-            if let table = try (evaluation as? ScoreEvaluation)?.table() { console.print(table) }
+            if let table = try evaluation.table() { console.print(table) }
             let folder = URL(fileURLWithPath: file.path).deletingPathExtension().path + "-images"
             try evaluation.draw(to: folder)
             if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }

@@ -82,7 +82,8 @@ extension Console {
     ) throws -> (train: (Source, EncodingReport), validation: (Source, EncodingReport)?) {
         func run(_ part: RowDataset<Recognizer>, _ label: String) throws -> (Source, EncodingReport) {
             let bar = startProgress("Map (\(label))", total: part.count)
-            let result = try encode(part) { done, _ in bar.update(to: done) }
+            // Rows that come several times are encoded once, so that there may be fewer to do.
+            let result = try encode(part) { done, total in bar.update(to: part.count * done / max(1, total)) }
             bar.finish()
             print("\(label): \(result.1.text)")
             return result

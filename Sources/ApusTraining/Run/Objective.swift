@@ -42,8 +42,15 @@ package protocol Evaluation {
     /// Names without `eval_`, and values.
     func metrics() throws -> [(name: String, value: Double)]
 
+    /// What a number for each class says, as lines of a table; nil where there are no classes.
+    func table() throws -> String?
+
     /// Draws the predictions beside the labels.
     func draw(to folder: String) throws
+}
+
+extension Evaluation {
+    package func table() throws -> String? { nil }
 }
 
 /// The loss says it all.

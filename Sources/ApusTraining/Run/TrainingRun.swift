@@ -138,6 +138,7 @@ package final class TrainingRun {
                 ("eval_runtime", seconds), ("eval_samples_per_second", Double(validation.count) / seconds),
                 ("eval_steps_per_second", Double(passes) / seconds),
             ])
+        if let table = try evaluation.table() { log.console.print(table) }
         try evaluation.draw(to: log.imagesPath)
     }
 
