@@ -27,9 +27,6 @@ package struct AttachedLoRA {
                     + "be lost. Train all weights first (--tuner_type full), and put the adapter on the result.")
         }
     }
-
-    /// Elements of the adapters alone: what comes on top of the model.
-    package var addedCount: Int { layers.reduce(0) { $0 + $1.adapter.parameterCount } }
 }
 
 extension LoRAConfiguration {

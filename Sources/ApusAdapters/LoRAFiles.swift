@@ -23,7 +23,7 @@ package enum LoRAFiles {
         }
     }
 
-    /// The tensors of an adapter in a folder: as PEFT writes them now, or as it did before 2023.
+    /// The tensors of an adapter in a folder: as PEFT writes them, or as it did before its version 0.7.
     package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
         let path = "\(folder)/\(weightsName)"
         if FileManager.default.fileExists(atPath: path) { return (try SafetensorsFile(path: path), path) }

@@ -1,5 +1,7 @@
 import ApusDatasets
 import ApusJSON
+import ApusLanguageModel
+import ApusText
 import ApusTraining
 import Foundation
 
@@ -20,7 +22,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
     init(_ rows: RowDataset<Recognizer>, _ settings: InferSettings, console: Console) throws {
         self.rows = rows
         count = min(rows.count, settings.valDatasetSample ?? rows.count)
-        groupSize = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
+        groupSize = settings.groupSize
         file = try ResultFile(settings)
         self.console = console
     }
@@ -30,7 +32,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
     /// - Parameters:
     ///   - prepare: Makes of one row what the model sees.
     ///   - answer: The results of some rows, any number of each, in order.
-    /// - Throws: An error of `prepare` with the place of its row.
+    /// - Throws: An error about what a row holds with the place of the row, or one of the model.
     func callAsFunction<Prepared>(
         prepare: (Recognizer.Row) throws -> Prepared,
         answer: (_ group: Range<Int>, _ rows: [(row: Recognizer.Row, prepared: Prepared)]) throws -> [JSONObject]
@@ -42,7 +44,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
                 let row = try rows.recognized(at: index)
                 do {
                     return (row, try prepare(row))
-                } catch {
+                } catch  where error is RowFault || error is ModelError || error is TokenizerError {
                     throw DatasetError("\(rows.place(of: index)): \(error)")
                 }
             }

@@ -100,6 +100,7 @@ struct Embedding {
         console.print("Give a text a line for its vector, two with a tab between them for their cosine.")
         while let line = readLine(), !line.isEmpty {
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
+            guard !parts.isEmpty else { continue }
             let vectors = try vectors(parts.map(ids))
             let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
             let answer = result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null

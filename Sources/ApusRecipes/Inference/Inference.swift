@@ -59,6 +59,9 @@ extension DatasetLoader {
 extension InferSettings {
     var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
 
+    /// Rows that go through the model together.
+    var groupSize: Int { maxBatchSize > 0 ? maxBatchSize : 32 }
+
     /// Data of which the split-off part is answered.
     var answered: [String] { isSplit ? dataset : [] }
 

@@ -54,7 +54,7 @@ struct MaskFilling {
     }
 
     private func show(_ text: String) throws {
-        let filled = try candidates(text)
+        let filled = try candidates(masked(text))
         var lines: [String] = []
         for (number, candidates) in filled.enumerated() {
             lines.append(filled.count == 1 ? text : "\(text)  (mask \(number + 1))")
@@ -71,17 +71,17 @@ struct MaskFilling {
         options.requiresLabel = false
         let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
-        try rows(prepare: { try candidates(text($0)) }) { _, group in
-            group.map { row, masks in
-                let lists = masks.map { candidates in JSONValue.array(candidates.map(\.json)) }
+        try rows(prepare: { try masked(text($0)) }) { _, group in
+            try group.map { row, masked in
+                let lists = try candidates(masked).map { candidates in JSONValue.array(candidates.map(\.json)) }
                 return ["text": .string(text(row)), "response": .array(lists)]
             }
         }
         try rows.finish()
     }
 
-    /// For each mask of a text the likeliest tokens, the best first.
-    func candidates(_ text: String) throws -> [[Candidate]] {
+    /// A text as the model sees it, with the places of its masks.
+    private func masked(_ text: String) throws -> (encoded: EncodedText, places: [Int]) {
         let encoded = tokenizer.encode(text, pair: nil)
         let places = encoded.ids.indices.filter { encoded.ids[$0] == mask.id }
         guard !places.isEmpty else {
@@ -92,6 +92,12 @@ struct MaskFilling {
             throw ModelError(
                 "a text has \(encoded.ids.count) tokens, the model takes \(model.maximumLength). Shorten it.")
         }
+        return (encoded, places)
+    }
+
+    /// For each mask of a text the likeliest tokens, the best first.
+    private func candidates(_ text: (encoded: EncodedText, places: [Int])) throws -> [[Candidate]] {
+        let (encoded, places) = text
         return try withoutGradients {
             let batch = TokenBatch([encoded.ids], segments: [encoded.segments])
             let context = try model.context(for: batch)

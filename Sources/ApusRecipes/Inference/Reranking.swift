@@ -67,9 +67,8 @@ struct Reranking {
 
     /// The raw scores, some documents at a time.
     private func scores(_ texts: [GroupedDataset.Text]) throws -> [Double] {
-        let size = settings.maxBatchSize > 0 ? settings.maxBatchSize : 32
-        return try stride(from: 0, to: texts.count, by: size).flatMap { start in
-            let part = texts[start..<min(start + size, texts.count)]
+        try stride(from: 0, to: texts.count, by: settings.groupSize).flatMap { start in
+            let part = texts[start..<min(start + settings.groupSize, texts.count)]
             return try withoutGradients {
                 let batch = TokenBatch(part.map(\.ids), segments: part.map(\.segments))
                 return try model.scores(batch, model.context(for: batch)).rows().map { $0[0] }

@@ -83,7 +83,7 @@ struct ModelSource {
         case .gguf(let model): return model
         case .folder:
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-            let isSafe = names.contains { $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json") }
+            let isSafe = names.contains("model.safetensors") || names.contains("model.safetensors.index.json")
             if !isSafe, names.contains("pytorch_model.bin") {
                 return try PyTorchFile(path: "\(path)/pytorch_model.bin")
             }

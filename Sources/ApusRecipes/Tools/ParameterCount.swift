@@ -21,7 +21,8 @@ public struct ParameterCount: Sendable {
         let config = try source.config()
         let isClassifier = settings.numLabels != nil || LabelScheme.isDescribed(by: config)
         let task = settings.taskType ?? (isClassifier ? .sequenceClassification : .causalLM)
-        let labels = try settings.numLabels ?? config["num_labels"]?.intValue ?? LabelMap(config: config)?.count ?? 2
+        let count = try settings.numLabels ?? config["num_labels"]?.intValue ?? LabelMap(config: config)?.count ?? 2
+        let labels = try LabelScheme(problemType: .regression, labelCount: count).labelCount
         let model = try Models.registry.model(config, for: task.modelTask(labels: labels))
         let base = model.parameterCount
         guard settings.tunerType == .lora else {
@@ -33,7 +34,8 @@ public struct ParameterCount: Sendable {
             usesRankStabilization: settings.useRSLoRA
         ).attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
-        total = base + attached.addedCount
+        // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
+        total = base + trainable
     }
 
     /// PEFT's line.

@@ -87,8 +87,9 @@ struct SequenceEncoder {
                 case .pair(let first, let second): (first, second)
                 case .messages: (row.texts.joined(separator: "\n"), nil)
                 }
-            // Cut here, the longer of a pair first, the end token stays; cut afterwards it would not.
-            let encoded = text.tokenizer.encode(first, pair: second, maximumLength: strategy == .right ? limit : nil)
+            // Cut here, the longer of a pair first, the special tokens stay; cut afterwards they would not.
+            let encoded = text.tokenizer.encode(
+                first, pair: second, maximumLength: strategy == .delete ? nil : limit, keepsEnds: strategy == .left)
             return (encoded.ids, encoded.segments)
         }
         return (try decoderIDs(messages(row)), nil)

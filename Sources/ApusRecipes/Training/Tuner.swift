@@ -73,8 +73,7 @@ struct Tuner {
     ///
     /// `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
     func parameterInfo(_ model: any TextModel) -> String {
-        let all = baseParameterCount + (attached?.addedCount ?? 0)
-        let trainable = trainedCount(model)
+        let (all, trainable) = (parameterCount(model).total, trainedCount(model))
         func millions(_ count: Int) -> String { String(format: "%.4fM", Double(count) / 1e6) }
         return "\(attached.map(Self.peftClass) ?? model.architecture): \(millions(all)) Params "
             + "(\(millions(trainable)) Trainable [\(String(format: "%.4f", 100 * Double(trainable) / Double(max(all, 1))))%]), 0.0000M Buffers."
@@ -103,7 +102,9 @@ struct Tuner {
     }
 
     func parameterCount(_ model: any TextModel) -> ParameterCount {
-        ParameterCount(total: baseParameterCount + (attached?.addedCount ?? 0), trainable: trainedCount(model))
+        // As PEFT counts: a head that trains beside an adapter comes on top, as the copy that PEFT makes of it.
+        let trained = trainedCount(model)
+        return ParameterCount(total: baseParameterCount + (isFull ? 0 : trained), trainable: trained)
     }
 }
 

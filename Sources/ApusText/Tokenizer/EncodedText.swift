@@ -18,11 +18,13 @@ extension Tokenizer {
     /// - Parameters:
     ///   - second: Nil encodes the first alone; an empty text is a pair.
     ///   - addSpecialTokens: Whether to put the tokens around and between them that the tokenizer has for it.
-    ///   - maximumLength: The most ids, special tokens counted; nil is no limit. What is too much goes from the end of
-    ///     the longer text first, then from both (`longest_first` of `tokenizers`). Special tokens always stay, even
-    ///     where they alone are more.
+    ///   - maximumLength: The most ids, special tokens counted; nil is no limit. What is too much goes from the longer
+    ///     text first, then from both (`longest_first` of `tokenizers`). Special tokens always stay, even where they
+    ///     alone are more.
+    ///   - keepsEnds: Whether it goes from the start of a text instead of its end (`truncation_side` left).
     public func encode(
-        _ first: String, pair second: String?, addSpecialTokens: Bool = true, maximumLength: Int? = nil
+        _ first: String, pair second: String?, addSpecialTokens: Bool = true, maximumLength: Int? = nil,
+        keepsEnds: Bool = false
     ) -> EncodedText {
         let layout = layout(isPair: second != nil, addSpecialTokens)
         var texts: [[Int32]] = [[]]
@@ -33,7 +35,8 @@ extension Tokenizer {
         }
         if let maximumLength {
             let reserved = addSpecialTokens ? reservedLength(isPair: second != nil) : 0
-            Self.truncate(&texts, to: max(0, max(0, maximumLength) - reserved))
+            let lengths = Self.lengths(of: texts, within: max(0, max(0, maximumLength) - reserved))
+            texts = zip(texts, lengths).map { Array(keepsEnds ? $0.suffix($1) : $0.prefix($1)) }
         }
         var result = EncodedText(ids: [], segments: [])
         result.ids.reserveCapacity(layout.count + texts.reduce(0) { $0 + $1.count })
@@ -51,22 +54,19 @@ extension Tokenizer {
         return result
     }
 
-    /// Shortens one text or two to a length together: the longer one down to the shorter, then both to a half, where the
-    /// second gets the odd id unless it was the shorter.
-    private static func truncate(_ texts: inout [[Int32]], to limit: Int) {
-        guard texts.reduce(0, { $0 + $1.count }) > limit else { return }
-        if texts.count == 1 {
-            texts[0].removeSubrange(limit...)
-            return
-        }
-        let (shorter, longer) = texts[0].count <= texts[1].count ? (0, 1) : (1, 0)
-        var short = texts[shorter].count
+    /// What is left of one text or two that may have a length together: the longer one down to the shorter, then both to
+    /// a half, where the second gets the odd id unless it was the shorter.
+    private static func lengths(of texts: [[Int32]], within limit: Int) -> [Int] {
+        let counts = texts.map(\.count)
+        guard counts.reduce(0, +) > limit else { return counts }
+        guard counts.count == 2 else { return [limit] }
+        let isFirstShorter = counts[0] <= counts[1]
+        var short = min(counts[0], counts[1])
         var long = short > limit ? short : max(short, limit - short)
         if short + long > limit {
             short = limit / 2
             long = short + limit % 2
         }
-        texts[shorter].removeSubrange(short...)
-        texts[longer].removeSubrange(long...)
+        return isFirstShorter ? [short, long] : [long, short]
     }
 }

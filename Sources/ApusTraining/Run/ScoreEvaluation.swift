@@ -39,11 +39,14 @@ package struct ScoreEvaluation: Evaluation {
         }
     }
 
-    /// Precision, recall and F1 of each class; nil where there is no one class per row.
+    /// Precision, recall and F1 of each class; nil where there is no one class per row, or more than can be read.
     package func table() throws -> String? {
-        guard problem == .singleLabel else { return nil }
+        guard problem == .singleLabel, names.count <= Self.readableClassCount else { return nil }
         return try ClassificationMetrics(scores: scores, labels: classes).table(names: names)
     }
+
+    /// More make no picture and no table that can be read.
+    private static let readableClassCount = 1000
 
     private var names: [String] {
         classNames.isEmpty ? (0..<(scores.first?.count ?? 0)).map(String.init) : classNames
@@ -60,8 +63,7 @@ package struct ScoreEvaluation: Evaluation {
                 metrics: try metrics())
             picture = ("scatter.png", plot.png())
         case .singleLabel:
-            // More classes make no picture that can be read.
-            guard names.count <= 1000 else { return }
+            guard names.count <= Self.readableClassCount else { return }
             let counts = try ClassificationMetrics(scores: scores, labels: classes).confusionMatrix
             picture = ("confusion_matrix.png", ConfusionMatrixPlot(title: "", counts: counts, names: names).png())
         case .multiLabel: return

@@ -58,6 +58,10 @@ struct PickleReader {
     ///
     /// - Throws: `WeightsError` naming what the pickle asks for and may not have, or what is damaged.
     static func tensors(_ bytes: UnsafeRawBufferPointer, path: String) throws -> [(name: String, view: View)] {
+        // A byte can ask for some hundred bytes of values; tables of the largest models take a few hundred kilobytes.
+        guard bytes.count <= 64 << 20 else {
+            throw WeightsError(path, "its pickle has \(bytes.count) bytes, more than any table of tensors needs")
+        }
         var reader = PickleReader(bytes, path: path)
         guard case .dictionary(let index) = try reader.run() else {
             throw reader.refused("it holds something other than a table of tensors")
@@ -76,6 +80,10 @@ struct PickleReader {
     private func refused(_ problem: String) -> WeightsError {
         WeightsError(
             path, problem, advice: "only tables of tensors are read, and nothing is ever run; do not trust this file")
+    }
+
+    private func unsupported(_ what: String) -> WeightsError {
+        WeightsError(path, "it holds \(what), which is not read", advice: "save the model again as plain tensors")
     }
 
     private var damaged: WeightsError {
@@ -244,10 +252,15 @@ struct PickleReader {
         switch (module, name) {
         case ("collections", "OrderedDict"): return .orderedDict
         case ("torch._utils", "_rebuild_tensor_v2"): return .rebuildTensor
-        case ("torch._utils", "_rebuild_parameter"): return .rebuildParameter
+        case ("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state"):
+            return .rebuildParameter
         case ("torch", "Size"): return .size
         default:
             if module == "torch", let dtype = Self.storages[name] { return .storage(dtype) }
+            if module == "torch" && name.hasSuffix("Storage") || module == "torch._utils" && name.hasPrefix("_rebuild_")
+            {
+                throw unsupported("a tensor of another kind (\(WeightsError.printable(module + "." + name)))")
+            }
             throw refused("it asks for \(WeightsError.printable(module + "." + name)), which is not part of any tensor")
         }
     }
@@ -258,7 +271,9 @@ struct PickleReader {
     }
 
     private func sizes(_ value: Value) throws -> [Int] {
-        try items(value).map { item in
+        let items = try items(value)
+        guard items.count <= 64 else { throw refused("a tensor has \(items.count) dimensions") }
+        return try items.map { item in
             guard case .int(let size) = item, size >= 0 else { throw damaged }
             return size
         }
@@ -268,7 +283,7 @@ struct PickleReader {
     private func storage(_ id: Value) throws -> Storage {
         let parts = try items(id)
         guard parts.count == 5, parts[0] == .string("storage"), case .global(.storage(let dtype)) = parts[1],
-            case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
+            case .string(let key) = parts[2], key.utf8.count <= 64, case .int(let count) = parts[4], count >= 0
         else { throw refused("it refers to something other than the numbers of a tensor") }
         return Storage(dtype: dtype, key: key, count: count)
     }
@@ -286,8 +301,15 @@ struct PickleReader {
             guard let first = parts.first, case .tensor = first else { throw damaged }
             stack.append(first)
         case .global(.rebuildTensor):
-            guard parts.count >= 6, case .storage(let storage) = parts[0], case .int(let offset) = parts[1] else {
+            guard parts.count == 6 || parts.count == 7, case .storage(let storage) = parts[0],
+                case .int(let offset) = parts[1]
+            else {
                 throw damaged
+            }
+            if parts.count == 7 {
+                guard case .dictionary(let marks) = parts[6], dictionaries[marks].isEmpty else {
+                    throw unsupported("a tensor that is marked as negated or conjugated")
+                }
             }
             let (shape, strides) = (try sizes(parts[2]), try sizes(parts[3]))
             guard Self.fits(shape, strides, offset: offset, count: storage.count) else {
@@ -301,7 +323,7 @@ struct PickleReader {
 
     /// Whether every element lies in the storage.
     private static func fits(_ shape: [Int], _ strides: [Int], offset: Int, count: Int) -> Bool {
-        guard shape.count == strides.count, shape.count <= 64, offset >= 0, offset <= count else { return false }
+        guard shape.count == strides.count, offset >= 0, offset <= count else { return false }
         guard let elements = elementCount(of: shape) else { return false }
         guard elements > 0 else { return true }
         var last = offset

@@ -71,7 +71,12 @@ package final class PyTorchFile: TensorStore, Sendable {
         guard view.isContiguous, UInt(bitPattern: start).isMultiple(of: UInt(size)) else {
             let copy = try Tensor.empty(view.shape, dtype: stored)
             try copy.withUnsafeMutableBytes { target in
-                withExtendedLifetime(mapping) { view.copy(from: start, to: target, elementSize: size) }
+                withExtendedLifetime(mapping) {
+                    guard !view.isContiguous else {
+                        return target.copyMemory(from: UnsafeRawBufferPointer(start: start, count: target.count))
+                    }
+                    view.copy(from: start, to: target, elementSize: size)
+                }
             }
             return (try copy.to(dtype).to(device), false)
         }

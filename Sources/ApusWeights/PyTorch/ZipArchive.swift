@@ -8,7 +8,7 @@ struct ZipArchive {
     /// - Throws: `WeightsError` when the tables do not fit the file, a name comes twice, or a member is compressed or
     ///   encrypted.
     init(_ bytes: UnsafeRawBufferPointer, path: String) throws {
-        var reader = Reader(bytes: bytes, path: path)
+        let reader = Reader(bytes: bytes, path: path)
         let table = try reader.table()
         var members: [String: Range<Int>] = [:]
         var position = table.start
@@ -45,7 +45,7 @@ private struct Reader {
     }
 
     /// Where the central directory begins and how many members it lists.
-    mutating func table() throws -> (start: Int, count: Int) {
+    func table() throws -> (start: Int, count: Int) {
         let fixed = 22
         let first = max(0, bytes.count - fixed - Int(UInt16.max))
         guard bytes.count >= fixed,
@@ -54,6 +54,12 @@ private struct Reader {
                     && $0 + fixed + Int(field(UInt16.self, at: $0 + 20)) == bytes.count
             })
         else {
+            // The table is at the end, where a broken download has nothing.
+            if bytes.starts(with: [0x50, 0x4B, 3, 4]) { throw damaged }
+            if bytes.starts(with: "version https://git-lfs".utf8) {
+                throw WeightsError(
+                    path, "is only a pointer of git-lfs", advice: "get the file itself with `git lfs pull`")
+            }
             throw WeightsError(
                 path, "is not a zip archive, as PyTorch writes them since 1.6",
                 advice: "load it in Python and save it again with safe_serialization=True")

@@ -23,6 +23,16 @@ import Testing
         #expect(counts(3, 4, 0) == [0, 0])
     }
 
+    /// `enable_truncation(direction="left")` of `tokenizers`.
+    @Test func whatIsTooMuchCanGoFromTheStart() throws {
+        let tokenizer = try makeTokenizer(files: ["vocab.txt": vocabulary])
+        #expect(tokenizer.encode("a b a a", pair: nil, maximumLength: 4, keepsEnds: true).ids == [2, 5, 5, 3])
+        #expect(
+            tokenizer.encode("a a b", pair: "b b a a", maximumLength: 6, keepsEnds: true)
+                == EncodedText(ids: [2, 6, 3, 5, 5, 3], segments: [0, 0, 0, 1, 1, 1]))
+        #expect(tokenizer.encode("a b", pair: nil, maximumLength: 4, keepsEnds: true).ids == [2, 5, 6, 3])
+    }
+
     @Test func specialTokensStayWhateverTheLength() throws {
         let tokenizer = try makeTokenizer(files: ["vocab.txt": vocabulary])
         for limit in [-1, 0, 2] {
