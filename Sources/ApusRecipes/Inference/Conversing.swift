@@ -72,19 +72,22 @@ struct Conversing {
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
         let rows = try AnsweredRows(
             loader.load(settings.answered, validation: settings.answeredWhole).validation, settings, console: console)
-        try rows(prepare: { try promptIDs(asked($0), tools: $0.tools) }) { indices, group in
-            let answers = try answers(to: group.map(\.prepared), draws: indices.map(UInt64.init))
-            return zip(group, answers).map { part, answer in
-                if settings.stream { console.print("[RESPONSE] \(answer)") }
-                let reference = part.row.messages.last
-                var row: JSONObject = ["response": .string(answer)]
-                row["labels"] = reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
-                row["logprobs"] = .null
-                let answered = asked(part.row) + [Message(role: "assistant", content: answer)]
-                row["messages"] = .array(answered.map(\.json))
-                return row
-            }
-        }
+        try rows(
+            prepare: { try promptIDs(asked($0), tools: $0.tools) },
+            answer: { indices, group in
+                let answers = try answers(to: group.map(\.prepared), draws: indices.map(UInt64.init))
+                return zip(group, answers).map { part, answer in
+                    if settings.stream { console.print("[RESPONSE] \(answer)") }
+                    let reference = part.row.messages.last
+                    var row: JSONObject = ["response": .string(answer)]
+                    row["labels"] =
+                        reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
+                    row["logprobs"] = .null
+                    let answered = asked(part.row) + [Message(role: "assistant", content: answer)]
+                    row["messages"] = .array(answered.map(\.json))
+                    return row
+                }
+            })
         try rows.finish()
     }
 

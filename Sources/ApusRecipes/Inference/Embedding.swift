@@ -39,17 +39,19 @@ struct Embedding {
         options.label = .scoreIfGiven
         let rows = try AnsweredRows(settings, as: EmbeddingRecognizer(options), console: console)
         var evaluation = SentenceEvaluation()
-        try rows(prepare: { row in try texts(row).map(ids) }) { _, group in
-            var vectors = try self.vectors(group.flatMap(\.prepared))[...]
-            return group.map { row, sequences in
-                let own = Array(vectors.prefix(sequences.count))
-                vectors = vectors.dropFirst(sequences.count)
-                if row.positive != nil, let label = row.label {
-                    evaluation.add(own[0], own[1], label: Double(label))
+        try rows(
+            prepare: { row in try texts(row).map(ids) },
+            answer: { _, group in
+                var vectors = try self.vectors(group.flatMap(\.prepared))[...]
+                return group.map { row, sequences in
+                    let own = Array(vectors.prefix(sequences.count))
+                    vectors = vectors.dropFirst(sequences.count)
+                    if row.positive != nil, let label = row.label {
+                        evaluation.add(own[0], own[1], label: Double(label))
+                    }
+                    return result(row, own)
                 }
-                return result(row, own)
-            }
-        }
+            })
         try rows.finish(
             evaluation.isEmpty ? nil : evaluation, measured: "\(evaluation.count) of \(rows.count) rows")
     }

@@ -71,12 +71,14 @@ struct MaskFilling {
         options.requiresLabel = false
         let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
-        try rows(prepare: { try masked(text($0)) }) { _, group in
-            try group.map { row, masked in
-                let lists = try candidates(masked).map { candidates in JSONValue.array(candidates.map(\.json)) }
-                return ["text": .string(text(row)), "response": .array(lists)]
-            }
-        }
+        try rows(
+            prepare: { try masked(text($0)) },
+            answer: { _, group in
+                try group.map { row, masked in
+                    let lists = try candidates(masked).map { candidates in JSONValue.array(candidates.map(\.json)) }
+                    return ["text": .string(text(row)), "response": .array(lists)]
+                }
+            })
         try rows.finish()
     }
 

@@ -36,25 +36,27 @@ struct Reranking {
         let rows = try AnsweredRows(settings, as: RerankerRecognizer(options), console: console)
         var evaluation = RerankerEvaluation()
         var questions: [String: Int32] = [:]
-        try rows(prepare: { row in try (row.positives + row.negatives).map { try pair(row.query, $0) } }) { _, group in
-            var scores = try self.scores(group.flatMap(\.prepared))[...]
-            return group.flatMap { row, pairs in
-                let own = scores.prefix(pairs.count)
-                scores = scores.dropFirst(pairs.count)
-                let question = questions[row.query.text] ?? Int32(questions.count)
-                questions[row.query.text] = question
-                let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
-                return zip(own, documents).sorted { $0.0 > $1.0 }.map { score, document -> JSONObject in
-                    if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
-                    var result: JSONObject = ["response": .double(shown(score))]
-                    result["labels"] = row.isJudged ? .int(document.1) : .null
-                    result["logprobs"] = .null
-                    result["query"] = .string(row.query.text)
-                    result["document"] = .string(document.0.text)
-                    return result
+        try rows(
+            prepare: { row in try (row.positives + row.negatives).map { try pair(row.query, $0) } },
+            answer: { _, group in
+                var scores = try self.scores(group.flatMap(\.prepared))[...]
+                return group.flatMap { row, pairs in
+                    let own = scores.prefix(pairs.count)
+                    scores = scores.dropFirst(pairs.count)
+                    let question = questions[row.query.text] ?? Int32(questions.count)
+                    questions[row.query.text] = question
+                    let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
+                    return zip(own, documents).sorted { $0.0 > $1.0 }.map { score, document -> JSONObject in
+                        if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
+                        var result: JSONObject = ["response": .double(shown(score))]
+                        result["labels"] = row.isJudged ? .int(document.1) : .null
+                        result["logprobs"] = .null
+                        result["query"] = .string(row.query.text)
+                        result["document"] = .string(document.0.text)
+                        return result
+                    }
                 }
-            }
-        }
+            })
         try rows.finish(
             evaluation.count > 0 ? evaluation : nil,
             measured: "\(evaluation.count) of \(questions.count) questions, those with relevant and other documents")

@@ -41,16 +41,18 @@ struct Scoring {
         let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
         var labelled = 0
-        try rows(prepare: sample) { _, group in
-            let scores = try self.scores(group.map(\.prepared))
-            return zip(group, scores).map { part, scores in
-                if let target = part.prepared.target {
-                    labelled += 1
-                    evaluation.add(scores: [scores], SequenceLabels([target]))
+        try rows(
+            prepare: sample,
+            answer: { _, group in
+                let scores = try self.scores(group.map(\.prepared))
+                return zip(group, scores).map { part, scores in
+                    if let target = part.prepared.target {
+                        labelled += 1
+                        evaluation.add(scores: [scores], SequenceLabels([target]))
+                    }
+                    return resultRow(part.row, scores, target: part.prepared.target)
                 }
-                return resultRow(part.row, scores, target: part.prepared.target)
-            }
-        }
+            })
         try rows.finish(labelled > 0 ? evaluation : nil, measured: "\(labelled) of \(rows.count) rows")
     }
 
