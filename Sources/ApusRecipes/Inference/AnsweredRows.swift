@@ -7,7 +7,7 @@ import Foundation
 
 /// The rows that `infer` answers, and the file that the answers go to.
 struct AnsweredRows<Recognizer: RowRecognizer> {
-    let count: Int
+    private let count: Int
     private let rows: RowDataset<Recognizer>
     private let groupSize: Int
     private let file: ResultFile
@@ -44,7 +44,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
                 let row = try rows.recognized(at: index)
                 do {
                     return (row, try prepare(row))
-                } catch  where error is RowFault || error is ModelError || error is TokenizerError {
+                } catch let error where error is RowFault || error is ModelError || error is TokenizerError {
                     throw DatasetError("\(rows.place(of: index)): \(error)")
                 }
             }
@@ -56,10 +56,13 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
 
     /// Says where the answers are, after what they are worth.
     ///
-    /// - Parameter evaluation: Metrics and a picture, with the words before the metrics; nil where no row had a label.
-    func finish(_ evaluation: (any Evaluation)? = nil, measured: String = "") throws {
-        if let evaluation {
+    /// - Parameters:
+    ///   - evaluation: Metrics and a picture; nil where answers are not measured.
+    ///   - whole: Of what its count is a part; by default the rows.
+    func finish(_ evaluation: (any Evaluation)? = nil, of whole: String? = nil) throws {
+        if let evaluation, evaluation.count > 0 {
             let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
+            let measured = "\(evaluation.count) of \(whole ?? "\(count) rows")"
             console.print("metrics of \(measured): \(values.joined(separator: ", "))")
             if let table = try evaluation.table() { console.print(table) }
             let folder = URL(fileURLWithPath: file.path).deletingPathExtension().path + "-images"

@@ -21,8 +21,7 @@ struct Embedding {
         self.settings = settings
         self.embedder = embedder
         self.files = files
-        let text = try TextParts(source)
-        try text.checkFits(embedder.model, of: source)
+        let text = try TextParts(source, of: embedder.model)
         encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
@@ -52,8 +51,7 @@ struct Embedding {
                     return result(row, own)
                 }
             })
-        try rows.finish(
-            evaluation.isEmpty ? nil : evaluation, measured: "\(evaluation.count) of \(rows.count) rows")
+        try rows.finish(evaluation)
     }
 
     private func texts(_ row: EmbeddingRow) -> [RowText] {

@@ -1,6 +1,7 @@
 import ApusAdapters
 import ApusDatasets
 import ApusTorch
+import ApusTraining
 import Foundation
 
 /// What a model says: to a person at a terminal, or of every row of a file.
@@ -20,6 +21,35 @@ public struct Inference {
                 device: Devices.device(settings.device)),
             surroundings: surroundings)
         if settings.mergeLoRA { try adapted.attached?.merge() }
+        let console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        for note in idleSettings { console.print("note: \(note)") }
+    }
+
+    /// Names the settings that a model of this kind has no use for.
+    private var idleSettings: [String] {
+        let generation = [
+            "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words", "response_prefix",
+            "enable_thinking",
+        ]
+        let (idle, reason): ([String], String) =
+            switch adapted.form {
+            case .language: (["problem_type", "pair_format", "reranker_use_activation"], "the model continues text")
+            case .masked:
+                (
+                    generation.filter { $0 != "top_k" } + ["problem_type", "reranker_use_activation"],
+                    "the model fills in masks"
+                )
+            case .sentences:
+                (generation + ["problem_type", "pair_format", "reranker_use_activation"], "the model makes vectors")
+            case .classifier where settings.taskType == .reranker: (generation, "the model scores documents")
+            case .classifier: (generation + ["reranker_use_activation"], "the model scores texts")
+            }
+        let ofEncoder =
+            adapted.form.model.isEncoder
+            ? settings.withoutEffect(
+                ["system", "pair_format"].filter { !idle.contains($0) }, because: "an encoder sees texts as segments")
+            : nil
+        return [settings.withoutEffect(idle, because: reason), ofEncoder].compactMap(\.self)
     }
 
     /// Talks, or goes through the data set that the settings name.

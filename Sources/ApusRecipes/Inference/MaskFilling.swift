@@ -30,8 +30,7 @@ struct MaskFilling {
     ) throws {
         self.settings = settings
         self.model = model
-        let text = try TextParts(source)
-        try text.checkFits(model, of: source)
+        let text = try TextParts(source, of: model)
         tokenizer = text.tokenizer
         guard let id = tokenizer.maskTokenID, let name = tokenizer.maskToken else {
             throw ModelError(
@@ -90,9 +89,9 @@ struct MaskFilling {
             throw ModelError(
                 "--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
         }
-        guard encoded.ids.count <= model.maximumLength else {
-            throw ModelError(
-                "a text has \(encoded.ids.count) tokens, the model takes \(model.maximumLength). Shorten it.")
+        let limit = model.limit(settings.maxLength)
+        guard encoded.ids.count <= limit else {
+            throw ModelError("a text has \(encoded.ids.count) tokens, the limit is \(limit). Shorten it.")
         }
         return (encoded, places)
     }

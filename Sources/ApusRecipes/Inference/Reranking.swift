@@ -18,8 +18,7 @@ struct Reranking {
     ) throws {
         self.settings = settings
         self.model = model
-        let text = try TextParts(source)
-        try text.checkFits(model, of: source)
+        let text = try TextParts(source, of: model)
         encoder = SequenceEncoder(settings, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
@@ -57,9 +56,7 @@ struct Reranking {
                     }
                 }
             })
-        try rows.finish(
-            evaluation.count > 0 ? evaluation : nil,
-            measured: "\(evaluation.count) of \(questions.count) questions, those with relevant and other documents")
+        try rows.finish(evaluation, of: "\(questions.count) questions, those with relevant and other documents")
     }
 
     private func pair(_ query: RowText, _ document: RowText) throws -> GroupedDataset.Text {

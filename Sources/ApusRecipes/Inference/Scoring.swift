@@ -21,8 +21,7 @@ struct Scoring {
         self.settings = settings
         self.model = model
         self.labels = labels
-        let text = try TextParts(source)
-        try text.checkFits(model, of: source)
+        let text = try TextParts(source, of: model)
         encoder = SequenceEncoder(settings, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
@@ -40,20 +39,18 @@ struct Scoring {
         options.requiresLabel = false
         let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
-        var labelled = 0
         try rows(
             prepare: sample,
             answer: { _, group in
                 let scores = try self.scores(group.map(\.prepared))
                 return zip(group, scores).map { part, scores in
                     if let target = part.prepared.target {
-                        labelled += 1
                         evaluation.add(scores: [scores], SequenceLabels([target]))
                     }
                     return resultRow(part.row, scores, target: part.prepared.target)
                 }
             })
-        try rows.finish(labelled > 0 ? evaluation : nil, measured: "\(labelled) of \(rows.count) rows")
+        try rows.finish(evaluation)
     }
 
     private func sample(_ row: LabelledRow) throws -> ScoredDataset.Sample {

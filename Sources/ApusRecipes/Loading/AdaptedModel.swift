@@ -90,7 +90,8 @@ struct AdaptedModel {
             let labels =
                 try request.taskType == .reranker
                 ? LabelScheme(problemType: .regression, labelCount: 1)
-                : LabelReading(config: config, adapter: adapters.first).scheme(request)
+                : LabelReading(config: config, adapter: adapters.first)
+                    .scheme(labelCount: request.labelCount, problemType: request.problemType)
             let model = try Models.registry.classifier(config, labels: labels.labelCount)
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.
@@ -123,13 +124,13 @@ extension LabelScheme {
 
 /// How a trained classifier's labels are to be read: from the settings, the `args.json` beside its adapter, or its
 /// `config.json`.
-private struct LabelReading {
-    let config: JSONValue
-    let arguments: JSONValue
+struct LabelReading {
+    private let config: JSONValue
+    private let arguments: JSONValue
     /// Rows of the head that an adapter stores.
-    let stored: Int?
+    private let stored: Int?
 
-    init(config: JSONValue, adapter: String?) throws {
+    init(config: JSONValue, adapter: String? = nil) throws {
         self.config = config
         var arguments = JSONValue.null
         if let adapter, let data = FileManager.default.contents(atPath: "\(adapter)/args.json") {
@@ -146,13 +147,13 @@ private struct LabelReading {
         stored = try head.flatMap { try file.shape(of: $0).first }
     }
 
-    func scheme(_ request: AdaptedModel.Request) throws -> LabelScheme {
+    func scheme(labelCount: Int?, problemType: LabelProblem? = nil) throws -> LabelScheme {
         let map = try LabelMap(config: arguments) ?? LabelMap(config: config)
         let count =
-            request.labelCount ?? stored ?? arguments["num_labels"]?.intValue ?? config["num_labels"]?.intValue
+            labelCount ?? stored ?? arguments["num_labels"]?.intValue ?? config["num_labels"]?.intValue
             ?? map?.count ?? 2
         let name =
-            request.problemType?.rawValue ?? arguments["problem_type"]?.stringValue
+            problemType?.rawValue ?? arguments["problem_type"]?.stringValue
             ?? config["problem_type"]?.stringValue
         let problem = name.flatMap(ProblemType.init) ?? (count == 1 ? .regression : .singleLabel)
         return try LabelScheme(problemType: problem, labelCount: count, map: map?.count == count ? map : nil)

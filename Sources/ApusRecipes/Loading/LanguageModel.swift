@@ -31,11 +31,10 @@ public final class LanguageModel {
         self.source = source
         config = try source.config()
         model = try Models.registry.model(config)
-        let text = try TextParts(source)
+        let text = try TextParts(source, of: model)
         tokenizer = text.tokenizer
         template = text.template
         generation = try GenerationDefaults(source, config: config, tokenizer: tokenizer)
-        try text.checkFits(model, of: source)
         try device.prepare()
         try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
     }

@@ -26,6 +26,12 @@ struct TextParts {
             }
     }
 
+    /// The parts that belong to a model.
+    init(_ source: ModelSource, of model: any TextModel) throws {
+        try self.init(source)
+        try checkFits(model, of: source)
+    }
+
     /// Refuses a tokenizer with ids that the model has no row for.
     func checkFits(_ model: any TextModel, of source: ModelSource) throws {
         guard tokenizer.vocabularySize > model.vocabularySize else { return }

@@ -21,9 +21,7 @@ public struct ParameterCount: Sendable {
         let config = try source.config()
         let isClassifier = settings.numLabels != nil || LabelScheme.isDescribed(by: config)
         let task = settings.taskType ?? (isClassifier ? .sequenceClassification : .causalLM)
-        let count = try settings.numLabels ?? config["num_labels"]?.intValue ?? LabelMap(config: config)?.count ?? 2
-        let labels = try LabelScheme(problemType: .regression, labelCount: count).labelCount
-        let model = try Models.registry.model(config, for: task.modelTask(labels: labels))
+        let model = try Models.registry.model(config, for: Self.modelTask(task, settings, config))
         let base = model.parameterCount
         guard settings.tunerType == .lora else {
             (total, trainable) = (base, base)
@@ -36,6 +34,20 @@ public struct ParameterCount: Sendable {
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
         total = base + trainable
+    }
+
+    private static func modelTask(
+        _ task: TaskType, _ settings: ParamsSettings, _ config: JSONValue
+    ) throws -> ModelTask {
+        switch task {
+        case .causalLM: .causalLanguageModel
+        case .sequenceClassification:
+            .sequenceClassification(
+                labels: try LabelReading(config: config).scheme(labelCount: settings.numLabels).labelCount)
+        case .maskedLanguageModel: .maskedLanguageModel
+        case .embedding: .hiddenStates
+        case .reranker: .sequenceClassification(labels: 1)
+        }
     }
 
     /// PEFT's line.

@@ -136,7 +136,7 @@ public struct FineTuning {
 
     private func dtype(_ config: JSONValue) throws -> DType {
         let dtype =
-            settings.torchDType.flatMap { DType(rawValue: $0.rawValue) }
+            settings.torchDType?.dtype
             ?? LanguageModel.storedDType(config) ?? .float32
         if settings.bf16 == true && dtype != .bfloat16 || settings.fp16 == true && dtype != .float16 {
             throw ModelError(

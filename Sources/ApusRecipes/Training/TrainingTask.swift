@@ -62,6 +62,11 @@ struct TrainingTask {
             objective = DocumentScores(model, isListwise: settings.lossType == .listwiseReranker)
             labels = try LabelScheme(problemType: .regression, labelCount: 1)
         }
+        if model.isEncoder,
+            let note = settings.withoutEffect(["system", "pair_format"], because: "an encoder sees texts as segments")
+        {
+            console.print("note: \(note)")
+        }
     }
 }
 
@@ -79,19 +84,6 @@ extension ModelRegistry {
             throw ModelError("config.json does not describe a model that can fill in masked tokens")
         }
         return model
-    }
-}
-
-extension TaskType {
-    /// The model that the task needs.
-    func modelTask(labels: Int) -> ModelTask {
-        switch self {
-        case .causalLM: .causalLanguageModel
-        case .sequenceClassification: .sequenceClassification(labels: labels)
-        case .maskedLanguageModel: .maskedLanguageModel
-        case .embedding: .hiddenStates
-        case .reranker: .sequenceClassification(labels: 1)
-        }
     }
 }
 

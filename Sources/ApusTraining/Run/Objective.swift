@@ -39,6 +39,9 @@ extension Objective {
 package protocol Evaluation {
     mutating func add(_ part: MicroLoss, _ batch: TokenBatch) throws
 
+    /// What can be measured so far: rows with a label, or questions with an order.
+    var count: Int { get }
+
     /// Names without `eval_`, and values.
     func metrics() throws -> [(name: String, value: Double)]
 
@@ -55,6 +58,7 @@ extension Evaluation {
 
 /// The loss says it all.
 struct NoEvaluation: Evaluation {
+    let count = 0
     mutating func add(_ part: MicroLoss, _ batch: TokenBatch) {}
     func metrics() -> [(name: String, value: Double)] { [] }
     func draw(to folder: String) {}

@@ -16,6 +16,8 @@ package struct ScoreEvaluation: Evaluation {
         self.classNames = classNames
     }
 
+    package var count: Int { scores.count }
+
     package mutating func add(_ part: MicroLoss, _ batch: TokenBatch) throws {
         guard let outputs = part.outputs else { return }
         add(scores: try outputs.rows(), batch.labels)

@@ -10,7 +10,6 @@ package struct SentenceEvaluation: Evaluation {
 
     package init() {}
 
-    package var isEmpty: Bool { labels.isEmpty }
     package var count: Int { labels.count }
 
     package mutating func add(_ part: MicroLoss, _ batch: TokenBatch) throws {
@@ -31,12 +30,12 @@ package struct SentenceEvaluation: Evaluation {
     }
 
     package func metrics() throws -> [(name: String, value: Double)] {
-        isEmpty ? [] : try EmbeddingMetrics(left: left, right: right, labels: labels).values
+        labels.isEmpty ? [] : try EmbeddingMetrics(left: left, right: right, labels: labels).values
     }
 
     /// `scatter.png`, the cosine of each pair against its label.
     package func draw(to folder: String) throws {
-        guard !isEmpty else { return }
+        guard !labels.isEmpty else { return }
         let plot = ScatterPlot(
             title: "cosine against label", labels: labels,
             predictions: zip(left, right).map { EmbeddingMetrics.Likeness.cosine($0, $1) },

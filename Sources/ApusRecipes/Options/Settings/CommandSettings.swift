@@ -49,6 +49,14 @@ extension CommandSettings {
         try settle(notices: &notices)
     }
 
+    /// Says which of some settings were chosen although they have no effect; nil where none was.
+    package func withoutEffect(_ names: [String], because reason: String) -> String? {
+        let table = OptionTable.table(for: Self.command)
+        let chosen = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
+        guard !chosen.isEmpty else { return nil }
+        return "\(chosen.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason)."
+    }
+
     /// All settings, computed ones included, under their names in ms-swift's `args.json`.
     package func argsJSON() -> JSONObject {
         var json = JSONObject()

@@ -310,9 +310,7 @@ extension SFTSettings {
     private func noteIdle(_ notices: inout [String]) {
         let table = OptionTable.table(for: .sft)
         func note(_ reason: String, _ names: [String]) {
-            let idle = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
-            guard !idle.isEmpty else { return }
-            notices.append("\(idle.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason).")
+            if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
         if tunerType == .full {
             let tuning = Self.fields.map(\.name).filter { table[$0]?.group == .tuner && $0 != "tuner_type" }
