@@ -76,16 +76,16 @@ package struct NextToken: Objective {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
-        let (sum, correct) = try linearCrossEntropy(rows, model.headWeight, labels: labels)
+        let (sum, correct) = try model.head.crossEntropy(rows, labels: labels, context)
         return MicroLoss(sum: sum, correct: correct, targets: batch.targets.count)
     }
 }
 
 /// Cross entropy of the tokens behind the masks.
 package struct MaskedToken: Objective {
-    private let model: any MaskedLanguageModel
+    private let model: MaskedLanguageModel
 
-    package init(_ model: any MaskedLanguageModel) { self.model = model }
+    package init(_ model: MaskedLanguageModel) { self.model = model }
 
     package var accuracyName: String? { "token_acc" }
 
@@ -93,7 +93,7 @@ package struct MaskedToken: Objective {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
-        let logits = try linear(model.transformed(rows, context), model.headWeight, model.headBias).to(.float32)
+        let logits = try model.logits(rows, context).to(.float32)
         return MicroLoss(
             sum: try crossEntropySum(logits, labels), correct: try hits(logits, labels), targets: batch.targets.count)
     }
