@@ -9,6 +9,8 @@ package struct AttachedAdapter {
     let saved: [(path: String, slot: ParameterSlot)]
     /// The model's own tables that a file may hold beside the adapters.
     let tables: [(path: String, slot: ParameterSlot)]
+    /// Heads that are tables of words: they stay as they are when a table changes.
+    let ties: [Linear]
     /// What the names of a model's trunk begin with, with its point; files may leave it out or have it.
     let trunk: String
 
@@ -47,8 +49,10 @@ extension AdapterMethod {
         let isFirst = !modules.contains { $0.module is Adapter }
         let parts = try parts(on: model, named: name, heads: heads)
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
+        var ties: [Linear] = []
         for (path, module) in modules {
             guard let linear = module as? Linear, let tied = linear.storage as? TiedWeight else { continue }
+            ties.append(linear)
             let table = modules.first { $0.module === tied.embedding }?.path ?? ""
             if ModulePaths.lies(path, in: base.storedModules) || ModulePaths.lies(table, in: base.storedModules) {
                 try linear.untie()
@@ -61,7 +65,8 @@ extension AdapterMethod {
                 ? module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) } : []
         }
         return AttachedAdapter(
-            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, trunk: trunk + ".")
+            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, ties: ties,
+            trunk: trunk + ".")
     }
 }
 
@@ -102,6 +107,7 @@ extension AttachedAdapter {
                     try linear.setMatrix(checked(adapter.merged(into: linear.matrix)))
                     linear.adapters.removeAll { $0 === adapter }
                 case (let table as Embedding, let adapter as EmbeddingAdapter):
+                    for head in ties where (head.storage as? TiedWeight)?.embedding === table { try head.untie() }
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
                 default: throw AdapterError("the adapter on \(part.path) cannot be merged")

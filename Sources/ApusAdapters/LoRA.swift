@@ -42,13 +42,11 @@ package final class LoRA: LinearAdapter {
         return try below() + linear(linear(kept, a), b) * scale
     }
 
-    /// `W + s · B A`, summed in float32 and rounded once.
+    /// `W + s · B A`, summed in float32 or wider and rounded once.
     package override func merged(into matrix: Tensor) throws -> Tensor {
-        try (matrix.to(.float32) + delta()).to(matrix.dtype)
+        let wide = matrix.dtype.atLeastFloat32
+        return try (matrix.to(wide) + matmul(b.to(wide), a.to(wide)) * scale).to(matrix.dtype)
     }
-
-    /// `s · B A`, [out, in] in float32.
-    package func delta() throws -> Tensor { try matmul(b.to(.float32), a.to(.float32)) * scale }
 }
 
 /// `E[id] + s · B A[:, id]`: LoRA on a table of vectors.
@@ -76,9 +74,15 @@ package final class LoRAEmbedding: EmbeddingAdapter {
     }
 
     package override func merged(into table: Tensor) throws -> Tensor {
-        let delta = try matmul(b.to(.float32), a.to(.float32)).transposed(0, 1) * scale  // [V, D]
-        return try (table.to(.float32) + delta).to(table.dtype)
+        let wide = table.dtype.atLeastFloat32
+        let delta = try matmul(b.to(wide), a.to(wide)).transposed(0, 1) * scale  // [V, D]
+        return try (table.to(wide) + delta).to(table.dtype)
     }
+}
+
+extension DType {
+    /// The type to sum in: float32, or the own where that is wider.
+    fileprivate var atLeastFloat32: DType { self == .float64 ? .float64 : .float32 }
 }
 
 extension LoRAConfiguration.Initialization {

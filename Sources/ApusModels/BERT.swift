@@ -10,7 +10,7 @@ import ApusTorch
 
 /// Dropout and a linear layer on the pooled first token.
 final class BERTScoreHead: ScoreHead {
-    @Child("") private var classifier: Linear
+    @Child("") var classifier: Linear
 
     let trunk: Pooled
     let probability: Double
@@ -49,7 +49,7 @@ package enum BERT {
             return MaskedLanguageModel(
                 "BertForMaskedLM", trunk,
                 head: EncoderMaskedHead(
-                    fields.shape, tiedTo: trunk.embedding, activation: fields.shape.activation, transform: "transform",
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: fields.shape.activation, transform: "transform",
                     norm: "LayerNorm"), headName: "cls.predictions")
         case .hiddenStates: return BareModel("BertModel", trunk(pools: true))
         case .causalLanguageModel:

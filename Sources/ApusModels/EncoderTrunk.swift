@@ -11,6 +11,7 @@ struct EncoderConfig {
     /// The probability with which what a classifier sees is dropped.
     let headDropout: Double
     let padding: Int?
+    let tiesEmbeddings: Bool
 
     init(_ config: ModelConfig, firstPosition: (_ padding: Int?) -> Int = { _ in 0 }) throws {
         let (width, heads) = (try config.size("hidden_size"), try config.size("num_attention_heads"))
@@ -22,9 +23,9 @@ struct EncoderConfig {
             "position_embedding_type", "absolute", otherwise: "which is not there yet; there is absolute")
         try config.require("is_decoder", false, otherwise: "and a BERT that continues text is not there yet")
         try config.require("add_cross_attention", false, otherwise: "which is not there yet for encoders")
-        try config.require("tie_word_embeddings", true, otherwise: "which is not there yet for encoders")
         try config.require("pruned_heads", [:], otherwise: "and models without some heads are not there yet")
         padding = try config.integer("pad_token_id")
+        tiesEmbeddings = try config.flag("tie_word_embeddings") ?? true
         let sizes = TransformerSizes(
             vocabulary: try config.size("vocab_size"), width: width, hidden: try config.size("intermediate_size"),
             layers: try config.size("num_hidden_layers"), heads: heads, keyValueHeads: heads, headSize: width / heads)
@@ -50,8 +51,8 @@ struct EncoderConfig {
 ///
 /// Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>.
 final class EncoderTrunk: Trunk {
-    @Child("embeddings") private var embeddings: EncoderEmbeddings
-    @Child("encoder.layer") private var layers: [TransformerLayer]
+    @Child("embeddings") var embeddings: EncoderEmbeddings
+    @Child("encoder.layer") var layers: [TransformerLayer]
     @Child("pooler") var pooler: EncoderPooler?
 
     let shape: EncoderShape
@@ -83,17 +84,18 @@ final class EncoderTrunk: Trunk {
 
 /// A linear layer, activation and norm, then the table of words as the head: which token a mask stands for.
 final class EncoderMaskedHead: MaskedHead {
-    @Child("dense") private var dense: Linear
-    @Child("norm") private var norm: LayerNorm
-    @Child("decoder") private var decoder: Linear
+    @Child("dense") var dense: Linear
+    @Child("norm") var norm: LayerNorm
+    @Child("decoder") var decoder: Linear
     @Parameter("bias") private var bias: Tensor  // [V]
 
     private let activation: Activation
 
     /// - Parameters:
+    ///   - words: The table that is the head; nil where the head has a matrix of its own.
     ///   - transform: Where the layer and the norm lie on disk below the head.
     ///   - norm: What the norm is called there.
-    init(_ shape: EncoderShape, tiedTo words: Embedding, activation: Activation, transform: String, norm name: String) {
+    init(_ shape: EncoderShape, tiedTo words: Embedding?, activation: Activation, transform: String, norm name: String) {
         self.activation = activation
         super.init()
         let width = shape.sizes.width
@@ -102,7 +104,8 @@ final class EncoderMaskedHead: MaskedHead {
         _norm = Child(
             wrappedValue: LayerNorm(width, epsilon: shape.normEpsilon), Module.joined(transform, name))
         decoder = Linear(
-            width, shape.sizes.vocabulary, bias: false, initializer: .zeros, storage: TiedWeight(words))
+            width, shape.sizes.vocabulary, bias: false, initializer: shape.initializer,
+            storage: words.map(TiedWeight.init))
         $bias.declare([shape.sizes.vocabulary])
     }
 

@@ -98,10 +98,10 @@ final class GPT2Layer: TransformerLayer {
 }
 
 final class GPT2Trunk: Trunk {
-    @Child("wte") private var table: Embedding
-    @Child("wpe") private var positions: Embedding
-    @Child("h") private var layers: [TransformerLayer]
-    @Child("ln_f") private var norm: LayerNorm
+    @Child("wte") var table: Embedding
+    @Child("wpe") var positions: Embedding
+    @Child("h") var layers: [TransformerLayer]
+    @Child("ln_f") var norm: LayerNorm
 
     let dropout: Double
 

@@ -9,10 +9,10 @@ import ApusTorch
 
 /// `W tanh(V h + c) + b` of each sequence's first token.
 final class RoBERTaScoreHead: ScoreHead {
-    @Child("dense") private var dense: Linear
-    @Child("out_proj") private var output: Linear
+    @Child("dense") var dense: Linear
+    @Child("out_proj") var output: Linear
 
-    let dropout: Double
+    var dropout = 0.0
 
     init(_ shape: EncoderShape, labelCount: Int, dropout: Double) {
         self.dropout = dropout
@@ -44,7 +44,7 @@ package enum RoBERTa {
             return MaskedLanguageModel(
                 "RobertaForMaskedLM", trunk,
                 head: EncoderMaskedHead(
-                    fields.shape, tiedTo: trunk.embedding, activation: .gelu, transform: "", norm: "layer_norm"),
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: .gelu, transform: "", norm: "layer_norm"),
                 headName: "lm_head")
         case .hiddenStates: return BareModel("RobertaModel", trunk(pools: true))
         case .causalLanguageModel:

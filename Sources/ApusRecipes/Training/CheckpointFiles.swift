@@ -86,7 +86,7 @@ struct ModelContents: CheckpointContents {
         try ModelWeightsWriter.write(
             weights, to: folder.stagingPath, maximumShardSize: shardSize ?? ModelWeightsWriter.defaultMaximumShardSize)
         var config = config.objectValue ?? JSONObject()
-        if let causal = model as? CausalLanguageModel, causal.head.formerTie != nil {
+        if model.modules().contains(where: { ($0.module as? Linear)?.formerTie != nil }) {
             config["tie_word_embeddings"] = false
         }
         // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
