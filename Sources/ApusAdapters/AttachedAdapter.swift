@@ -60,9 +60,12 @@ extension AdapterMethod {
         }
         if isFirst { try model.setTrainable(false) }
         let saved = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
-        let tables = modules.flatMap { path, module in
-            module is Embedding || heads.contains(path)
-                ? module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) } : []
+        let tables = modules.flatMap { path, module -> [(String, ParameterSlot)] in
+            if let tied = (module as? Linear)?.storage as? TiedWeight {
+                return [(Module.joined(path, "weight"), tied.embedding.$weight)]
+            }
+            guard module is Embedding || heads.contains(path) else { return [] }
+            return module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) }
         }
         return AttachedAdapter(
             method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, ties: ties,

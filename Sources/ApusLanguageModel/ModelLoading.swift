@@ -73,7 +73,8 @@ extension TextModel {
             sources[name] = stored
         }
         // A head taken out of a tie begins as the table.
-        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 } }
+        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 }
+        }
         let missing = parameters.filter { parameter in
             sources[parameter.name] == nil && !untied.contains { $0.$weight === parameter.slot }
         }.map(\.name)
@@ -106,7 +107,8 @@ extension TextModel {
     ///
     /// - Returns: The table's name in the model, and the tensor of the file that stands in for it: where both are one,
     ///   a file may hold it under the head's name alone.
-    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?) {
+    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?)
+    {
         guard let model = self as? CausalLanguageModel, model.head.isTied, model.head.storage != nil else {
             return ("", nil)
         }
