@@ -26,9 +26,10 @@ extension PassthroughCommand {
             return
         }
         let line = try ArgumentLine(words, for: Self.command)
-        for notice in line.notices + Environment.apply(line.environment) { Console.note(notice) }
         var notices: [String] = []
         let settings = try settings(line, notices: &notices)
+        if Self.command.computes { try Engine.start() }
+        for notice in line.notices + Environment.apply(line.environment) { Console.note(notice) }
         for notice in notices { Console.note(notice) }
         try run(settings, line)
     }

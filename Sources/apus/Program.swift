@@ -21,6 +21,7 @@ enum Program {
     ///
     /// - Parameter arguments: The name that the program was started by, and the words behind it.
     static func exitCode(of arguments: [String]) -> Int32 {
+        Engine.prepare()
         do {
             let words = try words(of: arguments)
             var command = try Apus.parseAsRoot(words)

@@ -29,6 +29,14 @@ package enum Command: String, CaseIterable, Sendable {
         }
     }
 
+    /// Whether the command multiplies matrices; the others only read files and count.
+    package var computes: Bool {
+        switch self {
+        case .params, .tokenize, .template: false
+        default: isSupported
+        }
+    }
+
     /// One line for the list of commands.
     package var summary: String {
         switch self {
