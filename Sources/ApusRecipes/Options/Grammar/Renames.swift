@@ -165,9 +165,6 @@ struct Rename: Sendable {
         Rename("lora_modules", .refused("Give the folder of the adapter with --adapters.")),
         Rename("galore_config", .refused("Leave it out; Apus has no GaLore.")),
         Rename("past_index", .refused("Leave it out; no model of Apus has such an output.")),
-        Rename(
-            "overwrite_output_dir",
-            .refused("Each run gets a new folder; --add_version false writes into the named one.")),
         Rename("check_dataset_strategy", .dropped("bad rows are always checked; --strict true stops at one")),
         Rename("train_backend", .dropped("there is one way to train")),
         Rename("neftune_backend", .dropped("there is one implementation")),

@@ -83,7 +83,8 @@ extension OptionTable {
             "nan_policy", .choice(["stop", "skip"]), default: .text("stop"),
             "At a gradient that is not a number: stop, or skip the step.", in: .training, for: [.sft]),
         CommandOption(
-            "resume_from_checkpoint", .text, "Checkpoint to go on from, or last, or auto.", in: .training,
+            "resume_from_checkpoint", .text,
+            "What to go on from: a checkpoint, the folder of a run, or last (in --output_dir).", in: .training,
             for: [.sft]),
         CommandOption(
             "resume_only_model", .boolean, default: .boolean(false),
@@ -128,6 +129,9 @@ extension OptionTable {
         CommandOption(
             "add_version", .boolean, default: .boolean(true), "Put the run in a new folder v<N>-<time> in it.",
             in: .output, for: [.sft]),
+        CommandOption(
+            "overwrite_output_dir", .boolean, default: .boolean(false),
+            "With --add_version false: remove what an earlier run left there.", in: .output, for: [.sft]),
         CommandOption(
             "create_checkpoint_symlink", .boolean, default: .boolean(false),
             "Keep the links best and last to checkpoints.", in: .output, for: [.sft]),
