@@ -113,7 +113,7 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
-        tests("ApusTrainingTests", ["ApusTraining", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),

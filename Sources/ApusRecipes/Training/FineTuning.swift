@@ -30,7 +30,9 @@ public struct FineTuning {
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         self.surroundings = surroundings
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        var style = ConsoleStyle(environment: surroundings.environment)
+        style.showsProgress = settings.disableTQDM != true
+        console = Console(style: style)
     }
 
     /// Runs from the first or a saved step to the last.
@@ -91,7 +93,6 @@ public struct FineTuning {
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.loggingDirectory
-        options.showsBar = settings.disableTQDM != true
         options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)

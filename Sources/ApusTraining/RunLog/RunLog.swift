@@ -15,7 +15,6 @@ package final class RunLog {
         package var writesTensorBoard = true
         /// Where the TensorBoard files go; nil is `runs` in the run's folder.
         package var tensorBoardFolder: String?
-        package var showsBar = true
         package var drawsCurves = true
 
         package init(maxSteps: Int, resumingAfter: Int? = nil) {
@@ -96,7 +95,6 @@ package final class RunLog {
     /// Moves the bar: `step` optimizer steps are done.
     package func advance(to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil) {
         self.step = step
-        guard options.showsBar else { return }
         var postfix: [(String, String)] = []
         if let loss { postfix.append(("loss", String(format: "%.4g", loss))) }
         if let tokensPerSecond { postfix.append(("tok/s", String(format: "%.0f", tokensPerSecond))) }

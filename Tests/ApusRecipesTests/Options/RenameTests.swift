@@ -107,7 +107,7 @@ struct RenameTests {
     @Test(arguments: [
         "train_dataset_sample", "val_dataset_sample", "use_loss_scale", "loss_scale_config_path",
         "train_dataset_mix_ratio", "train_dataset_mix_ds", "test_oom_error", "gpu_memory_fraction", "lora_modules",
-        "galore_config", "past_index", "overwrite_output_dir",
+        "galore_config", "past_index",
     ])
     func withoutSuccessor(old: String) {
         let problems = refusal(["--\(old)", "1"])

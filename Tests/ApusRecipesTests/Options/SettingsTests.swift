@@ -36,7 +36,8 @@ struct SettingsTests {
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
-        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "create_checkpoint_symlink": false,
+        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
+        "create_checkpoint_symlink": false,
         "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
         "disable_tqdm": nil, "device": nil, "use_cpu": false, "swift_version": "4.6.0",
     ]

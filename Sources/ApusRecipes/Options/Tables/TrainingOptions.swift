@@ -52,7 +52,7 @@ extension OptionTable {
             .choice(
                 ["adamw_torch_fused", "adamw_torch", "sgd"],
                 later: [
-                    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor", "adagrad",
+                    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adafactor", "adagrad",
                     "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "lomo", "adalomo", "grokadamw",
                     "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
                 ]),
@@ -148,7 +148,7 @@ extension OptionTable {
             "report_to",
             .choices(
                 ["tensorboard", "none"],
-                later: ["wandb", "swanlab", "all", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune"]),
+                later: ["azure_ml", "codecarbon", "flyte", "dagshub"]),
             default: .list(["tensorboard"]), "Where the log also goes.", in: .output, for: [.sft]),
         CommandOption(
             "disable_tqdm", .boolean, computed: "false in a terminal", "No progress bar.", in: .output,
