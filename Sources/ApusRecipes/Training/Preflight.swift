@@ -40,7 +40,13 @@ struct Preflight {
                     + "\(dtype), because Apus computes in the type of the weights")
         }
         device = try Devices.device(settings.device)
-        try device.prepare()
+        do {
+            try device.prepare()
+        } catch let error as TorchError {
+            throw SettingsError(
+                "--device \(device): \(error). Leave --device out to compute where it is possible, or for CUDA run "
+                    + "`make setup CUDA=1`.")
+        }
         resume = try ResumePoint(settings, console: console)
         folder = try Self.existingFolder(settings, resume: resume)
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.

@@ -21,7 +21,7 @@ struct HelpPageTests {
         #expect(page.contains("[None → 1e-4; 1e-5 for --tuner_type full]"))
     }
 
-    @Test(arguments: Command.allCases.filter(\.isSupported), [40, 60, 79, 80, 100, 300])
+    @Test(arguments: Command.allCases.filter(\.isSupported), [60, 79, 80, 100, 300])
     func fitsTheTerminal(command: Command, columns: Int) {
         let page = HelpPage(command, columns: columns).description
         for line in page.split(separator: "\n") where line.split(separator: " ").count > 2 {

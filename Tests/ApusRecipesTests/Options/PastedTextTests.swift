@@ -49,7 +49,7 @@ struct PastedTextTests {
     @Test(
         arguments: [
             ["--system", "You say “hello” — often."], ["--system", "“Hi” is what you say"],
-            ["--system", "全角\u{3000}空白"], ["--system", "a b--c d"], ["--model", "org--model"],
+            ["--system", "全角\u{3000}空白"], ["--system", "a b--c d"], ["--model", "models--Qwen--Qwen2.5"],
             ["--model", "a—b"], ["--dataset", "file–1.jsonl"], ["--system", ""], ["--model_name", "小黄", "Xiao Huang"],
             ["--output_dir", "C:\\runs\\a"], ["--infonce_temperature", "0.1"],
         ])

@@ -75,6 +75,17 @@ struct PublicCommandsTests {
         #expect(refusal(words.split(separator: " ").map(String.init), for: command) == [])
     }
 
+    /// Another name for the same numbers is read as that, and said.
+    @Test(arguments: [
+        "--report_to wandb", "--optim paged_adamw_32bit", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
+        "--device_map auto", "--template qwen2_5", "--tuner_backend unsloth", "--lazy_tokenize true",
+        "--label_names labels", "--use_hf true",
+    ])
+    func areSaid(words: String) throws {
+        let line = try ArgumentLine(words.split(separator: " ").map(String.init), for: .sft)
+        #expect(line.notices.count == 1, "\(line.notices)")
+    }
+
     /// What would change numbers and is not there is refused by name, with a way out.
     @Test(
         arguments: [

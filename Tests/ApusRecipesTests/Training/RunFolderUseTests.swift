@@ -56,9 +56,8 @@ import Testing
             $0.saveTotalLimit = 1
             $0.createCheckpointSymlink = true
             $0.splitDatasetRatio = 0.25
-            // The first step is the best: the rate then is far too high.
-            $0.learningRate = 30
-            $0.warmupSteps = 1
+            // The first step has the highest loss.
+            $0.greaterIsBetter = true
         }
         let outcome = try run()
         let best = try #require(outcome.bestCheckpoint.map { URL(fileURLWithPath: $0).lastPathComponent })
@@ -82,7 +81,7 @@ import Testing
             Case("no layer") { $0.targetModules = ["q_porj"] },
             Case("is a file, not a folder") { $0.outputDirectory = "\($0.dataset[0])/run" },
             Case("no such folder") { $0.resumeFromCheckpoint = "nowhere" },
-            Case("") { $0.device = .cuda },
+            Case("--device cuda") { $0.device = .cuda },
             Case("not there yet") {
                 let path = "\($0.model)/config.json"
                 let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""

@@ -73,7 +73,8 @@ enum PastedText {
     }
 
     private static func option(behind word: String, in table: OptionTable) -> String? {
-        guard !word.contains(" "), let mark = word.range(of: "--", options: .backwards),
+        guard !word.contains(" "), !FileManager.default.fileExists(atPath: word),
+            let mark = word.range(of: "--", options: .backwards),
             mark.lowerBound > word.startIndex
         else { return nil }
         let name = String(word[mark.upperBound...].map { $0 == "-" ? "_" : $0 })

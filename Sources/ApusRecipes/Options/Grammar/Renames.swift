@@ -98,6 +98,8 @@ struct Rename: Sendable {
         Rename("metric", "eval_metric"),
         Rename("no_cuda", "use_cpu"),
         Rename("push_to_hub_token", "hub_token"),
+        Rename("eval_datasets", "eval_dataset"),
+        Rename("eval_datasets_args", "eval_dataset_args"),
         // Hugging Face's example scripts and LLaMA-Factory.
         Rename("model_name_or_path", "model"),
         Rename("model_id", "model"),

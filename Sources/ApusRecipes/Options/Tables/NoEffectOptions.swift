@@ -202,7 +202,8 @@ extension OptionTable {
         _ reason: String, _ commands: Set<Command>, _ kinds: KeyValuePairs<String, OptionKind>
     ) -> [CommandOption] {
         kinds.map { name, kind in
-            CommandOption(name, kind, reason, in: .noEffect, for: commands, status: .noEffect(reason))
+            let known = commands.filter { MSSwiftFields.names(of: $0).contains(name) }
+            return CommandOption(name, kind, reason, in: .noEffect, for: known, status: .noEffect(reason))
         }
     }
 }
