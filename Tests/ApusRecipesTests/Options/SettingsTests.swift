@@ -134,6 +134,20 @@ struct SettingsTests {
         #expect(notices == [notice])
     }
 
+    /// An evaluation that was asked for and cannot be is said; the default that cannot be is not.
+    @Test(
+        arguments: [
+            ("", 0), ("--eval_strategy no", 0), ("--eval_strategy steps", 1), ("--eval_steps 50", 1),
+            ("--eval_strategy epoch --eval_steps 50 --metric_for_best_model token_acc", 1),
+            ("--eval_strategy steps --val_dataset v.jsonl", 0), ("--eval_strategy steps --split_dataset_ratio 0.1", 0),
+        ] as [(String, Int)])
+    func evaluationWithoutData(words: String, count: Int) throws {
+        var notices: [String] = []
+        let words = "--model m --dataset d.jsonl \(words)".split(separator: " ").map(String.init)
+        _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
+        #expect(notices.filter { $0.contains("nothing is evaluated") }.count == count, "\(notices)")
+    }
+
     @Test func flagsWithAUseAreNotNoted() throws {
         for words in [
             "--num_labels 1 --problem_type regression --pair_format {text1}{text2}",

@@ -75,6 +75,33 @@ import Testing
         #expect(link == best)
     }
 
+    /// `--bf16 true` beside a float32 model is what it says: computing in bfloat16.
+    @Test func precisionBesideAFloat32Model() throws {
+        let run = try TinyRun().with {
+            $0.maxSteps = 1
+            $0.torchDType = nil
+            $0.bf16 = true
+        }
+        try run()
+        let arguments = try String(contentsOfFile: "\(run.output)/args.json", encoding: .utf8)
+        #expect(arguments.contains(#""torch_dtype": "bfloat16""#))
+    }
+
+    /// A base model that was written down as a relative path is found from the adapter's folder.
+    @Test func relativeBaseModels() throws {
+        let run = try TinyRun()
+        let checkpoint = "\(run.folder.path)/run/v0/checkpoint-2"
+        try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true)
+        let model = URL(fileURLWithPath: run.settings.model).standardizedFileURL.path
+        for name in ["model", "./model", "../../../model"] {
+            #expect(AdaptedModel.located(name, near: checkpoint) == model, "\(name)")
+        }
+        for name in ["Qwen/Qwen2.5-0.5B", "nowhere", "/nowhere"] {
+            #expect(AdaptedModel.located(name, near: checkpoint) == name)
+        }
+        #expect(AdaptedModel.located("model", near: nil) == "model")
+    }
+
     /// What can be known before the data are read is said before.
     @Test(
         arguments: [
