@@ -47,9 +47,10 @@ install: build ## put apus and its completions into PREFIX and make `swift sft` 
 	@mkdir -p "$(bin)"
 	@install -s -m 755 "$$(swift build -c release --show-bin-path)/apus" "$(bin)/apus"
 	@echo "installed $(bin)/apus"
-	@install -D -m 644 Scripts/completions/apus.bash "$(completions_bash)"
-	@install -D -m 644 Scripts/completions/apus.zsh "$(completions_zsh)"
-	@install -D -m 644 Scripts/completions/apus.fish "$(completions_fish)"
+	@for file in bash:$(completions_bash) zsh:$(completions_zsh) fish:$(completions_fish); do \
+	    mkdir -p "$$(dirname "$${file#*:}")"; \
+	    "$(bin)/apus" --generate-completion-script "$${file%%:*}" > "$${file#*:}"; \
+	done
 	@for link in $(links); do ln -sf apus "$(dir $(completions_bash))$$link"; done
 	@echo "installed completions for bash, zsh and fish in $(PREFIX)/share; a new shell has them"
 	@folder="$(toolchain)"; \

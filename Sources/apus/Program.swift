@@ -27,6 +27,15 @@ enum Program {
             for word in completion.words + (completion.offersFiles ? [":files"] : []) { print(word) }
             return EXIT_SUCCESS
         }
+        if arguments.count > 1, arguments[1] == "--generate-completion-script" {
+            let shell = arguments.count > 2 ? arguments[2] : ProcessInfo.processInfo.environment["SHELL"] ?? ""
+            guard let script = CompletionScript.text(for: shell) else {
+                Console.error("--generate-completion-script: got \"\(shell)\", wanted bash, zsh or fish.")
+                return ApusRecipes.ExitCode.usage
+            }
+            print(script)
+            return EXIT_SUCCESS
+        }
         do {
             let words = try words(of: arguments)
             var command = try Apus.parseAsRoot(words)

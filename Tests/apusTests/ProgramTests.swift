@@ -53,6 +53,10 @@ struct ProgramTests {
     @Test func completion() {
         #expect(Program.exitCode(of: ["apus", "--complete", "1", "apus", "s"]) == 0)
         #expect(Program.exitCode(of: ["apus", "--complete", "99", "apus"]) == 0)
+        for shell in ["bash", "zsh", "/usr/bin/fish"] {
+            #expect(CompletionScript.text(for: shell)?.contains("--complete") == true)
+        }
+        #expect(Program.exitCode(of: ["apus", "--generate-completion-script", "cmd"]) == 2)
     }
 
     @Test func columns() {

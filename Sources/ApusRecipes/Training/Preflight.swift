@@ -84,9 +84,10 @@ struct Preflight {
     ///
     /// - Throws: `SettingsError` when nothing can be written there, or when a new run would mix with an earlier one.
     private static func existingFolder(_ settings: SFTSettings, resume: ResumePoint) throws -> RunFolder? {
+        if let logging = settings.loggingDirectory { try checkIsWritable(logging, "logging_dir") }
         if let folder = resume.folder { return try RunFolder(existing: folder) }
         let output = settings.outputDirectory
-        try checkIsWritable(output)
+        try checkIsWritable(output, "output_dir")
         guard !settings.addVersion, FileManager.default.fileExists(atPath: output) else { return nil }
         let present = try SavedCheckpoint.all(in: output)
         guard present.isEmpty || settings.overwriteOutputDirectory else {
@@ -99,20 +100,23 @@ struct Preflight {
         return try RunFolder(existing: output)
     }
 
-    /// Looks at the folder, or at the nearest one above it that exists.
-    private static func checkIsWritable(_ output: String) throws {
+    /// Makes and removes a folder there, or in the nearest one above that exists: whatever forbids it says why.
+    private static func checkIsWritable(_ output: String, _ option: String) throws {
         var folder = output
         var isFolder: ObjCBool = false
         while !FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), folder != "/", folder != "." {
             folder = FilePath.parent(of: folder)
         }
         guard isFolder.boolValue else {
-            throw SettingsError("--output_dir \(output): \(folder) is a file, not a folder. Give another folder.")
+            throw SettingsError("--\(option) \(output): \(folder) is a file, not a folder. Give another folder.")
         }
-        guard access(folder, W_OK | X_OK) == 0 else {
-            throw SettingsError(
-                "--output_dir \(output): \(folder) cannot be written to: \(String(cString: strerror(errno))). "
-                    + "Give another folder.")
+        let files = LocalFileSystem()
+        let probe = FilePath.join(folder, ".apus-\(UUID().uuidString)")
+        do {
+            try files.createDirectory(probe)
+            try files.removeDirectory(probe)
+        } catch {
+            throw SettingsError("--\(option) \(output): nothing can be written there: \(error). Give another folder.")
         }
     }
 }

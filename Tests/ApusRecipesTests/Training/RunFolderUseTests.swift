@@ -107,6 +107,8 @@ import Testing
         arguments: [
             Case("no layer") { $0.targetModules = ["q_porj"] },
             Case("is a file, not a folder") { $0.outputDirectory = "\($0.dataset[0])/run" },
+            Case("nothing can be written there") { $0.outputDirectory = "/proc/apus" },
+            Case("--logging_dir") { $0.loggingDirectory = "/proc/apus" },
             Case("no such folder") { $0.resumeFromCheckpoint = "nowhere" },
             Case("--device cuda") { $0.device = .cuda },
             Case("not there yet") {

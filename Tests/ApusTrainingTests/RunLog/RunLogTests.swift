@@ -92,7 +92,7 @@ import Testing
             if isSummarized { try log.finish(summary: [:]) }
         }
         let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
-        #expect(log.history.map { $0["loss"] } == [2, 2])
+        #expect(log.history.map { $0["loss"]?.doubleValue } == [2, 2])
         try log.record(step: 3, epoch: 0, metrics: [("loss", 9)])
         let losses = try rows().compactMap { try JSONValue(parsing: $0)["loss"]?.doubleValue }
         #expect(losses == [1, 1, 1, 1, 2, 2, 9])
