@@ -42,13 +42,15 @@ struct Preflight {
         device = try Devices.device(settings.device)
         do {
             try device.prepare()
-        } catch let error as TorchError {
+        } catch let error as TorchError where !"\(error)".hasPrefix("--device") {
             throw SettingsError(
                 "--device \(device): \(error). Leave --device out to compute where it is possible, or for CUDA run "
                     + "`make setup CUDA=1`.")
         }
         resume = try ResumePoint(settings, console: console)
-        folder = try Self.existingFolder(settings, resume: resume)
+        if resume.saved != nil {
+            try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
+        }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
         let model = try Models.registry.model(config, for: settings.modelTask)
         _ = try Tuner(settings, model: model, sourceName: settings.model)
@@ -60,9 +62,8 @@ struct Preflight {
         // Opening weights compares what their headers say with the sizes of the files.
         _ = try source.weights()
         for adapter in settings.adapters { _ = try LoRAFiles.weights(in: adapter) }
-        if resume.saved != nil {
-            try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
-        }
+        // Last, because entering a folder leaves the lock's file in it.
+        folder = try Self.existingFolder(settings, resume: resume)
     }
 
     /// The folder of the run, made or entered.
