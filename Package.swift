@@ -4,9 +4,11 @@ import PackageDescription
 // Executables and tests find libtorch where Scripts/setup puts it; libraries carry no path.
 let home = Context.environment["HOME"] ?? "/root"
 let cache = Context.environment["APUS_CACHE"] ?? "\(Context.environment["XDG_CACHE_HOME"] ?? "\(home)/.cache")/apus"
-let rpath: [LinkerSetting] = [
-    .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(cache)/libtorch-2.11.0/torch/lib"])
-]
+let libtorch = "\(cache)/libtorch-2.11.0"
+func search(_ folder: String) -> LinkerSetting { .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", folder]) }
+let rpath = [search("\(libtorch)/torch/lib")]
+// The program looks first for what stands in for libtorch until something is computed (Scripts/light-engine).
+let light = [search("\(libtorch)/light")]
 
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -18,9 +20,11 @@ func target(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil, linkerSettings: [LinkerSetting] = rpath
+) -> Target {
     .executableTarget(
-        name: name, dependencies: dependencies, path: path, swiftSettings: settings, linkerSettings: rpath)
+        name: name, dependencies: dependencies, path: path, swiftSettings: settings, linkerSettings: linkerSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -83,7 +87,7 @@ let package = Package(
                 "ApusJSON", crypto, yams,
             ]),
         // Floor 5
-        program("apus", ["ApusRecipes", argumentParser]),
+        program("apus", ["ApusRecipes", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
@@ -109,7 +113,7 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
-        tests("ApusTrainingTests", ["ApusTraining", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),

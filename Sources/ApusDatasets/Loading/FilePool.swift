@@ -32,8 +32,7 @@ struct FilePool<Recognizer: RowRecognizer> {
     mutating func usableRows(of reference: DatasetReference) throws -> [RowID] {
         if let hub = reference.hub {
             throw DatasetError(
-                "\(hub.rawValue)::\(reference.location): data sets are not fetched from hubs yet; "
-                    + "download it first and give the path of its .jsonl or .json file")
+                "\(hub.rawValue)::\(reference.location): \(DatasetReference.fetching(reference.location, from: hub))")
         }
         try check(reference)
         let file = try RowFile(path: reference.location, columns: recognizer.mapping.names)
