@@ -51,6 +51,7 @@ let package = Package(
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"]), .brew(["cairo"])]),
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
         .target(name: "CTorch", dependencies: ["CLibtorch"]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
@@ -83,7 +84,7 @@ let package = Package(
                 "ApusJSON", crypto, yams,
             ]),
         // Floor 5
-        program("apus", ["ApusRecipes", argumentParser]),
+        program("apus", ["ApusRecipes", "CEdit", argumentParser]),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
@@ -109,6 +110,11 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests(
+            "ApusGenerationTests",
+            [
+                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+            ]),
         tests("ApusTrainingTests", ["ApusTraining", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
@@ -117,7 +123,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

@@ -1,0 +1,60 @@
+import ApusText
+import Foundation
+
+/// Where answers end.
+struct AnswerEnds {
+    /// A text that ends an answer.
+    struct Stop: Equatable {
+        let text: String
+        /// Whether the text belongs to the answer.
+        let isKept: Bool
+    }
+
+    /// An answer ends before any of these.
+    private(set) var tokens: Set<Int32>
+    private(set) var stops: [Stop] = []
+    /// Ids that end an answer where they come one after the other: stop words with special tokens, which are no text.
+    private(set) var sequences: [[Int32]] = []
+    private let tokenizer: Tokenizer
+
+    /// - Parameters:
+    ///   - tokens: The ends that the model's files name.
+    ///   - words: Texts that end an answer and belong to it.
+    init(tokens: Set<Int32>, words: [String] = [], tokenizer: Tokenizer) {
+        self.tokens = tokens
+        self.tokenizer = tokenizer
+        for word in words where !word.isEmpty { add(word, isKept: true) }
+    }
+
+    /// Adds what a chat template writes behind the assistant's answers, which is what training on it teaches.
+    ///
+    /// Found by rendering a conversation: the trained text behind an answer in the middle and behind the last. Its first
+    /// token where that is a special one, else the text.
+    mutating func addSuffix(of encoder: ChatEncoder) {
+        let answer = "Wv4Tn8Rb2K"
+        let turns = [Message(role: "user", content: "Hm7Pd3Lc5F"), Message(role: "assistant", content: answer)]
+        for messages in [turns, turns + turns] {
+            // A template that takes no such conversation teaches nothing here.
+            guard let pieces = try? encoder.pieces(messages) else { continue }
+            for piece in pieces where piece.isTrained {
+                guard let end = piece.text.range(of: answer, options: .backwards)?.upperBound else { continue }
+                let suffix = piece.text[end...].trimmingCharacters(in: .whitespacesAndNewlines)
+                if !suffix.isEmpty { add(suffix, isKept: false) }
+            }
+        }
+    }
+
+    private mutating func add(_ text: String, isKept: Bool) {
+        let ids = tokenizer.encode(text, addSpecialTokens: false)
+        let isMarker = ids.map { tokenizer.addedTokens[$0] != nil }
+        if ids.count == 1, isMarker[0] {
+            tokens.insert(ids[0])
+        } else if !isKept, isMarker.first == true {
+            tokens.insert(ids[0])
+        } else if isMarker.contains(true) {
+            if !sequences.contains(ids) { sequences.append(ids) }
+        } else if !stops.contains(where: { $0.text == text }) {
+            stops.append(Stop(text: text, isKept: isKept))
+        }
+    }
+}
