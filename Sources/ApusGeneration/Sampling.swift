@@ -5,8 +5,9 @@ import Foundation
 package struct Sampling: Sendable, Equatable {
     /// 0 takes the most probable token always.
     package var temperature = 1.0
-    /// Only the most probable tokens that together have this share of the entropy, top-H:
-    /// <https://arxiv.org/abs/2509.02510>; nil takes all.
+    /// Only the most probable tokens that together have this share of the entropy; nil takes all.
+    ///
+    /// Top-H, <https://arxiv.org/abs/2509.02510>.
     package var topH: Double?
     /// Only this many of the most probable tokens; nil takes all.
     package var topK: Int?
@@ -14,10 +15,13 @@ package struct Sampling: Sendable, Equatable {
     package var topP: Double?
     /// Only tokens with this share of the best one's probability; nil takes all.
     package var minP: Double?
-    /// Only tokens whose information is nearest to the entropy, up to this probability:
-    /// Meister et al. 2022, <https://arxiv.org/abs/2202.00666>; nil takes all.
+    /// Only tokens whose information is nearest to the entropy, up to this probability; nil takes all.
+    ///
+    /// Meister et al. 2022, <https://arxiv.org/abs/2202.00666>.
     package var typicalP: Double?
-    /// Only tokens with at least this probability: Hewitt et al. 2022, <https://arxiv.org/abs/2210.15191>; nil takes all.
+    /// Only tokens with at least this probability; nil takes all.
+    ///
+    /// Hewitt et al. 2022, <https://arxiv.org/abs/2210.15191>.
     package var epsilonCutoff: Double?
     /// As `epsilonCutoff`, less strict where the entropy is high (same paper); nil takes all.
     package var etaCutoff: Double?

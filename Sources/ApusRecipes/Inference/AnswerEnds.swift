@@ -28,19 +28,21 @@ struct AnswerEnds {
 
     /// Adds what a chat template writes behind the assistant's answers, which is what training on it teaches.
     ///
-    /// Found by rendering a conversation: the trained text behind an answer in the middle and behind the last. Its first
-    /// token where that is a special one, else the text.
+    /// Found by rendering a conversation: the trained text behind its last answer, or, where there is none, behind one in
+    /// the middle. Its first token where that is a special one, else the text.
     mutating func addSuffix(of encoder: ChatEncoder) {
         let answer = "Wv4Tn8Rb2K"
         let turns = [Message(role: "user", content: "Hm7Pd3Lc5F"), Message(role: "assistant", content: answer)]
         for messages in [turns, turns + turns] {
             // A template that takes no such conversation teaches nothing here.
             guard let pieces = try? encoder.pieces(messages) else { continue }
-            for piece in pieces where piece.isTrained {
-                guard let end = piece.text.range(of: answer, options: .backwards)?.upperBound else { continue }
+            let suffixes = pieces.filter(\.isTrained).compactMap { piece -> String? in
+                guard let end = piece.text.range(of: answer, options: .backwards)?.upperBound else { return nil }
                 let suffix = piece.text[end...].trimmingCharacters(in: .whitespacesAndNewlines)
-                if !suffix.isEmpty { add(suffix, isKept: false) }
+                return suffix.isEmpty ? nil : suffix
             }
+            guard let suffix = suffixes.last else { continue }
+            return add(suffix, isKept: false)
         }
     }
 

@@ -37,8 +37,8 @@ struct Answering {
         var notices = defaults.notices
         if settings.useChatTemplate, !language.hasOwnTemplate {
             notices.append(
-                "\(language.source.name) brings no chat template: conversations are written as ChatML. "
-                    + "Without --adapters or training on it, --use_chat_template false asks with the bare text.")
+                "\(language.source.name) has no chat template: conversations are written as ChatML, as in training. "
+                    + "Where it was not trained so, --use_chat_template false asks with the bare text.")
         }
         if sampling.temperature == 0 {
             let idle = settings.withoutEffect(

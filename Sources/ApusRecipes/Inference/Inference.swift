@@ -52,7 +52,12 @@ public struct Inference {
             ? settings.withoutEffect(
                 ["system", "pair_format"].filter { !idle.contains($0) }, because: "an encoder sees texts as segments")
             : nil
-        return [settings.withoutEffect(idle, because: reason), ofEncoder].compactMap(\.self)
+        let ofFile =
+            settings.hasData
+            ? nil
+            : settings.withoutEffect(
+                ["result_path", "existing_result"], because: "only answers to a dataset are written to a file")
+        return [settings.withoutEffect(idle, because: reason), ofEncoder, ofFile].compactMap(\.self)
     }
 
     /// Answers the question or the data set that the settings name, or standard input.

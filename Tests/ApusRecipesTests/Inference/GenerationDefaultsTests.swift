@@ -119,7 +119,7 @@ struct GenerationDefaultsTests {
             ["stop_strings": 3], ["max_new_tokens": 0], ["exponential_decay_length_penalty": 1.2],
         ] as [JSONValue])
     func nonsenseIsRefusedByName(file: JSONValue) throws {
-        let key = try #require(file.objectValue?.first?.key)
+        let key = try #require(file.objectValue?.keys.first)
         #expect {
             try Self.defaults(file)
         } throws: { error in

@@ -28,6 +28,7 @@ struct QuestionTests {
         #expect(try Self.settings(["你好", "--model", "m"]).question == "你好")
         #expect(try Self.settings(["--model", "m", "你好", "--seed", "1"]).question == "你好")
         #expect(try Self.settings(["--adapters", "/a", "hello"]).question == "hello")
+        #expect(try Self.settings(["--adapters", "/a", "hello", "--seed", "1"]).question == "hello")
     }
 
     /// Words that are more likely slips stay slips.

@@ -18,17 +18,18 @@ extension ArgumentLineReader {
             return values
         }
         let isSentence = last.contains(where: \.isWhitespace) || !last.allSatisfy(\.isASCII)
-        guard isSentence || isAtEnd else { return values }
+        let isLikely = isSentence || isAtEnd
         let isQuestion: Bool
         switch resolve(String(option.dropFirst(2)).replacing("-", with: "_")) {
         case .option(let option) where option.kind == .boolean:
-            isQuestion = values.count == 2 || values.count == 1 && isSentence
+            isQuestion = isLikely && values.count == 2 || isSentence && values.count == 1
         case .option(let option) where option.name == "adapters":
+            // What is no folder would be no adapter.
             isQuestion =
                 values.count > 1 && !FileManager.default.fileExists(atPath: last) && (isSentence || !last.contains("/"))
-        case .option(let option): isQuestion = !option.kind.isList && values.count == 2
-        case .rename: isQuestion = values.count == 2
-        case .negation: isQuestion = values.count == 1
+        case .option(let option): isQuestion = isLikely && !option.kind.isList && values.count == 2
+        case .rename: isQuestion = isLikely && values.count == 2
+        case .negation: isQuestion = isLikely && values.count == 1
         case .notYet, .ambiguous, .unknown: isQuestion = false
         }
         guard isQuestion, takeQuestion(last) else { return values }
