@@ -67,6 +67,8 @@ private func readCharacter(_: UnsafeMutablePointer<FILE>?) -> Int32 {
 }
 
 /// Ctrl-C as a wish to end an answer or a line; the program goes on.
+///
+/// A second one before the first was looked at, as when a long prompt is read, ends the program with status 130.
 enum Interruption {
     static func install() {
         // The atomic exists before a handler can run: the first use of a global is not safe inside one.
@@ -94,5 +96,5 @@ enum Interruption {
 private let received = Atomic<Bool>(false)
 
 private func noteInterruption(_: Int32) {
-    received.store(true, ordering: .relaxed)
+    if received.exchange(true, ordering: .relaxed) { _exit(128 + SIGINT) }
 }

@@ -23,13 +23,16 @@ struct GenerationDefaults {
         let file = try source.json(Self.fileName)
         try self.init(file?.objectValue, config: config.objectValue ?? [:], vocabularySize: vocabularySize)
         var ends = endTokens.union([tokenizer.eosTokenID].compactMap { $0 })
-        if case .gguf(let model) = source.form {
-            let keys = ["eos_token_id", "eot_token_id", "eom_token_id"].map { "tokenizer.ggml.\($0)" }
-            let ids = try keys.compactMap { try model.file.value($0, \.intValue) }
-            let lists = try model.file.value("tokenizer.ggml.eos_token_ids", \.intValues) ?? []
-            ends.formUnion((ids + lists).compactMap(Int32.init(exactly:)).filter { $0 >= 0 })
-        }
+        if case .gguf(let model) = source.form { ends.formUnion(try Self.endTokens(of: model.file)) }
         self = GenerationDefaults(self, endTokens: ends)
+    }
+
+    /// The ends that the metadata of a GGUF file name: of a text, of a turn, of a message.
+    static func endTokens(of file: GGUFFile) throws -> [Int32] {
+        let keys = ["eos_token_id", "eot_token_id", "eom_token_id"].map { "tokenizer.ggml.\($0)" }
+        let ids = try keys.compactMap { try file.value($0, \.intValue) }
+        let lists = try file.value("tokenizer.ggml.eos_token_ids", \.intValues) ?? []
+        return (ids + lists).compactMap(Int32.init(exactly:)).filter { $0 >= 0 }
     }
 
     private init(_ other: GenerationDefaults, endTokens: Set<Int32>) {

@@ -129,7 +129,7 @@ struct AnsweredRowsTests {
         ) { $0.taskType = .embedding }
         #expect(rows.map { $0["id"] } == [1, 2, 3])
         #expect(rows[0]["response"]?.arrayValue?.isEmpty == false)
-        #expect(Self.hasFailed(rows[1], line: 2, ""))
+        #expect(Self.hasFailed(rows[1], line: 2, "no text"))
         #expect(rows[2]["similarity"] != nil && rows[2]["labels"] == 0.5)
     }
 

@@ -96,6 +96,34 @@ struct GenerationDefaultsTests {
         #expect(try Self.defaults(["eos_token_id": -1, "stop_strings": "x"]).endTokens.isEmpty)
     }
 
+    @Test func everyEndOfAGGUFFileCounts() throws {
+        let folder = try TemporaryFolder()
+        var bytes = Data("GGUF".utf8)
+        func add(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { bytes += $0 } }
+        func addKey(_ name: String, type: UInt32) {
+            let key = "tokenizer.ggml.\(name)"
+            add(UInt64(key.utf8.count))
+            bytes += key.utf8
+            add(type)
+        }
+        let (uint32, array): (UInt32, UInt32) = (4, 9)
+        add(UInt32(3))
+        add(UInt64(0))  // tensors
+        add(UInt64(4))  // keys
+        for (name, id) in [("eos_token_id", 5), ("eot_token_id", 6), ("eom_token_id", 7)] as [(String, UInt32)] {
+            addKey(name, type: uint32)
+            add(id)
+        }
+        addKey("eos_token_ids", type: array)
+        add(uint32)
+        add(UInt64(2))
+        add(UInt32(8))
+        add(UInt32(9))
+        let path = "\(folder.path)/ends.gguf"
+        try bytes.write(to: URL(fileURLWithPath: path))
+        #expect(try GenerationDefaults.endTokens(of: GGUFFile(path: path)) == [5, 6, 7, 8, 9])
+    }
+
     /// Every key is used, known to be harmless, or named.
     @Test func whatIsNotDoneIsNamed() throws {
         let harmless: JSONValue = [

@@ -15,7 +15,7 @@ struct QuestionTests {
             ["--model", "m", "--temperature", "0", "What is 2+2?"], ["--model", "m", "What is 2+2?", "--top_k", "5"],
             ["--adapters", "/a", "What is 2+2?"], ["--model", "m", "--stream", "What is 2+2?"],
             ["--model", "m", "--stream", "false", "What is 2+2?"], ["--model", "m", "--question", "What is 2+2?"],
-            ["--ckpt_dir", "/a", "What is 2+2?"], ["--model=m", "--seed", "1", "What is 2+2?"],
+            ["--model_id_or_path", "m", "What is 2+2?"], ["--model=m", "--seed", "1", "What is 2+2?"],
         ])
     func sentences(words: [String]) throws {
         let settings = try Self.settings(words)

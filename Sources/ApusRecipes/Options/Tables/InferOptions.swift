@@ -13,7 +13,8 @@ extension OptionTable {
             "Bring the scores of a reranker between 0 and 1 by a sigmoid.", in: .command, for: [.infer]),
         CommandOption(
             "result_path", .text, computed: "infer_result/<time>.jsonl beside the checkpoint",
-            "File for the answers to a dataset: every row in order, with an \"error\" where there is no answer.",
+            "File for the answers to a dataset: every row in order; one without an answer has an \"error\", and the "
+                + "program ends with 4.",
             in: .command, for: [.infer]),
         CommandOption(
             "existing_result", .choice(ExistingResult.allCases.map(\.rawValue)), default: .text("refuse"),
