@@ -55,6 +55,7 @@ let package = Package(
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"]), .brew(["cairo"])]),
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
         .target(name: "CTorch", dependencies: ["CLibtorch"]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
@@ -87,7 +88,7 @@ let package = Package(
                 "ApusJSON", crypto, yams,
             ]),
         // Floor 5
-        program("apus", ["ApusRecipes", argumentParser], linkerSettings: light + rpath),
+        program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
@@ -114,6 +115,11 @@ let package = Package(
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests(
+            "ApusGenerationTests",
+            [
+                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+            ]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),
@@ -121,7 +127,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

@@ -15,6 +15,8 @@ package struct DatasetLoader: Sendable {
     package var shufflesValidation = false
     /// Whether the first row that cannot be used is an error.
     package var isStrict = false
+    /// Whether rows that cannot be used keep their places; to recognise one of them then throws.
+    package var keepsUnusable = false
     /// `dataset_num_proc`.
     package var threads = 1
 
@@ -43,7 +45,8 @@ package struct DatasetLoader: Sendable {
             throw DatasetError("--split_dataset_ratio \(splitRatio) beside --val_dataset; use one of them")
         }
         guard !dataset.isEmpty || !validation.isEmpty else { throw DatasetError("--dataset names no data set") }
-        var pool = FilePool(recognizer: recognizer, isStrict: isStrict, threads: threads)
+        var pool = FilePool(
+            recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads)
         var (train, heldOut) = try select(dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining)
         if !validation.isEmpty {
             heldOut = try select(validation, from: &pool, ratio: 1, isShuffled: shufflesValidation).validation

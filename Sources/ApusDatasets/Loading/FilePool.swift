@@ -4,20 +4,22 @@ import ApusJSON
 struct FilePool<Recognizer: RowRecognizer> {
     let recognizer: Recognizer
     let isStrict: Bool
+    let keepsUnusable: Bool
     let threads: Int
     private(set) var reports: [DatasetReport.File] = []
     private var files: [RowFile] = []
     private var missingColumns: Set<String>
 
-    init(recognizer: Recognizer, isStrict: Bool, threads: Int) {
+    init(recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int) {
         self.recognizer = recognizer
         self.isStrict = isStrict
+        self.keepsUnusable = keepsUnusable
         self.threads = threads
         missingColumns = recognizer.mapping.names
     }
 
     func dataset(_ rows: [RowID]) -> RowDataset<Recognizer> {
-        RowDataset(rows: rows, files: files, recognizer: recognizer)
+        RowDataset(rows: rows, files: files, recognizer: recognizer, holdsUnusable: keepsUnusable)
     }
 
     /// What recognition found in a range of rows.
@@ -38,6 +40,7 @@ struct FilePool<Recognizer: RowRecognizer> {
         let file = try RowFile(path: reference.location, columns: recognizer.mapping.names)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
+        let keepsUnusable = keepsUnusable
         let subset = reference.subsets.first
         let chunks = try inParallelChunks(of: file.count, threads: threads) { range in
             var findings = Findings()
@@ -55,6 +58,8 @@ struct FilePool<Recognizer: RowRecognizer> {
                     }
                     findings.usable.append(UInt32(row))
                     findings.notes += result.notes.map { (row, $0) }
+                } catch _ where keepsUnusable {
+                    findings.usable.append(UInt32(row))
                 } catch let fault as RowFault {
                     throw DatasetError(fault, at: file.place(of: row))
                 } catch let rejection as RowRejection {
