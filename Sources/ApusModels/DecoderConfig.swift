@@ -26,8 +26,12 @@ enum ModelConfig {
 
     /// Refuses sizes that are not positive or beyond all memory.
     static func checkSizes(_ sizes: [(name: String, value: Int)]) throws {
-        for (name, size) in sizes where size < 1 || size > 1 << 31 {
-            throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^31")
+        for (name, size) in sizes {
+            // Layers are objects, made before a file can show that it does not hold as many.
+            let power = name == "num_hidden_layers" ? 14 : 31
+            guard (1...1 << power).contains(size) else {
+                throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^\(power)")
+            }
         }
     }
 }
