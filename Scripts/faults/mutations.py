@@ -24,6 +24,11 @@ CHUNK = 4000
 SILENCE = 60
 FRAME = re.compile(r"\b in \w+ at (.*\.swift:\d+)|(Fatal error:.*|AddressSanitizer: .*|runtime failure: .*)")
 
+ENVIRONMENT = {
+    **os.environ, "OMP_NUM_THREADS": "1", "SWIFT_BACKTRACE": "enable=yes,color=no,threads=crashed",
+    "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=8192",
+}
+
 
 def built():
     command = ["swift", "build", "-c", "release", "--sanitize=address", "-Xswiftc", "-assert-config", "-Xswiftc", "Debug",
@@ -40,10 +45,6 @@ class Run:
         self.program, self.name, self.seed, self.work = program, name, seed, work
         self.accepted = self.refused = 0
         self.faults = []
-        self.environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "SWIFT_BACKTRACE": "enable=yes,color=no,threads=crashed",
-            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=8192",
-        }
 
     def give(self, first, end):
         """Inputs from `first` to before `end`, going on after each crash."""
@@ -59,7 +60,7 @@ class Run:
         with output.open("w") as log:
             process = subprocess.Popen(
                 [str(self.program), str(REPOSITORY / "Tests/Fixtures"), str(self.seed), str(first), str(end), self.name,
-                 str(folder)], stdout=log, stderr=subprocess.STDOUT, env=self.environment)
+                 str(folder)], stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT)
             hangs = self.wait(process, number_file)
         text = output.read_text(errors="replace")
         done = re.search(r": (\d+) accepted, (\d+) refused", text)
@@ -107,7 +108,8 @@ def main():
     work = arguments.work or pathlib.Path(tempfile.mkdtemp(prefix="apus-mutations-", dir=memory))
     work.mkdir(parents=True, exist_ok=True)
     listing = subprocess.run(
-        [str(program), str(REPOSITORY / "Tests/Fixtures")], capture_output=True, text=True, check=True).stdout
+        [str(program), str(REPOSITORY / "Tests/Fixtures")], capture_output=True, text=True, check=True,
+        env=ENVIRONMENT).stdout
     names = [name for name in listing.split()[1:] if not arguments.only or name in arguments.only]
     if not names:
         sys.exit(f"--only: {listing}")

@@ -28,7 +28,7 @@ enum ModelConfig {
     static func checkSizes(_ sizes: [(name: String, value: Int)]) throws {
         for (name, size) in sizes {
             // Layers are objects, made before a file can show that it does not hold as many.
-            let power = name == "num_hidden_layers" ? 14 : 31
+            let power = name == "num_hidden_layers" ? 10 : 31
             guard (1...1 << power).contains(size) else {
                 throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^\(power)")
             }

@@ -22,8 +22,14 @@ struct MisfitHintTests {
         (["missing: a.weight", "not part of the model: a.qweight"], "GPTQ or AWQ"),
         (["missing: a.weight", "not part of the model: a.base_layer.weight"], "merge_and_unload"),
         (["missing: a.weight", "not part of the model: a.lora_A.weight"], "--adapters"),
-        (["not part of the model: model.layers.3.a.weight", "not part of the model: model.layers.2.a.weight"], "describes 2"),
-        (["missing: model.layers.2.a.weight", "missing: model.layers.3.a.weight"], "describes 4 layers, the weights have 2"),
+        (
+            ["not part of the model: model.layers.3.a.weight", "not part of the model: model.layers.2.a.weight"],
+            "describes 2"
+        ),
+        (
+            ["missing: model.layers.2.a.weight", "missing: model.layers.3.a.weight"],
+            "describes 4 layers, the weights have 2"
+        ),
         (["a has the shape [1], the model wants [2]", "missing: b.bias"], "come from the same model"),
         (["missing: x.weight"], "come from the same model"),
     ])
