@@ -39,6 +39,18 @@ struct GGUFSplitTests {
         }
     }
 
+    /// What PyPI `gguf` has split is the model it was.
+    @Test func aSplitModelIsTheWholeOne() throws {
+        let whole = try GGUFModel(GGUFFile(path: fixture("gguf/tiny-qwen2.gguf")))
+        let split = try GGUFModel(GGUFFile(path: fixture("gguf/tiny-qwen2-split-00002-of-00003.gguf")))
+        #expect(split.config == whole.config)
+        #expect(split.entries.map(\.name).sorted() == whole.entries.map(\.name).sorted())
+        for entry in whole.entries {
+            #expect(try split.dequantized(entry.name) == whole.dequantized(entry.name), "\(entry.name)")
+        }
+        #expect(try GGUFTokenizerMetadata(split.file) == GGUFTokenizerMetadata(whole.file))
+    }
+
     private static func error(_ folder: TemporaryFolder, _ name: String = name(1, of: 3)) -> String {
         #expect(throws: WeightsError.self) { try GGUFFile(path: "\(folder.path)/\(name)") }?.description ?? ""
     }
