@@ -108,11 +108,16 @@ extension PickleReader.View {
     fileprivate func copy(
         from start: UnsafeRawPointer, to target: UnsafeMutableRawBufferPointer, elementSize: Int
     ) {
-        var index = shape.map { _ in 0 }
-        for place in stride(from: 0, to: target.count, by: elementSize) {
-            let source = zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 } * elementSize
-            UnsafeMutableRawBufferPointer(rebasing: target[place..<place + elementSize])
-                .copyMemory(from: UnsafeRawBufferPointer(start: start + source, count: elementSize))
+        guard let width = shape.last, let step = strides.last, var place = target.baseAddress else { return }
+        var index = shape.dropLast().map { _ in 0 }
+        let end = place + target.count
+        while place < end {
+            var source = start + zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 } * elementSize
+            for _ in 0..<width {
+                place.copyMemory(from: source, byteCount: elementSize)
+                place += elementSize
+                source += step * elementSize
+            }
             for dimension in index.indices.reversed() {
                 index[dimension] += 1
                 guard index[dimension] == shape[dimension] else { break }

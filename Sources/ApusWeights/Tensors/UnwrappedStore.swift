@@ -21,42 +21,42 @@ package struct UnwrappedStore: TensorStore {
 
     /// The store itself where no wrapper shows in its names, or where they would not be told apart without.
     package static func unwrapping(_ store: any TensorStore) -> any TensorStore {
-        let names = clean(store.tensorNames)
+        let inner = store.tensorNames.map(withoutWrappers)
+        let prefix = prefix(of: inner)
+        let names = inner.map { String($0.dropFirst(prefix.count)) }
         guard names != store.tensorNames else { return store }
         let stored = Dictionary(zip(names, store.tensorNames), uniquingKeysWith: { first, _ in first })
         guard stored.count == names.count else { return store }
-        return UnwrappedStore(store, names: names, stored: stored)
+        return UnwrappedStore(store, names: names, stored: stored, prefix: prefix)
     }
 
-    private init(_ store: any TensorStore, names: [String], stored: [String: String]) {
+    private init(_ store: any TensorStore, names: [String], stored: [String: String], prefix: String) {
         self.store = store
         self.stored = stored
         tensorNames = names
         let shown = Dictionary(zip(store.tensorNames, names), uniquingKeysWith: { first, _ in first })
-        // A second name has no tensor of its own that could show what is before all.
-        var aliases: [String: String] = [:]
-        for (alias, kept) in store.aliases {
-            let pair = Self.clean([alias] + store.tensorNames)
-            aliases[pair[0]] = shown[kept]
+        aliases = store.aliases.reduce(into: [:]) { aliases, pair in
+            let name = Self.withoutWrappers(pair.key)
+            aliases[name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name] = shown[pair.value]
         }
-        self.aliases = aliases
     }
 
-    private static func clean(_ names: [String]) -> [String] {
-        var names = names.map { name in
-            guard name.utf8.contains(UInt8(ascii: "_")) else { return name }
-            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            return parts.contains(where: wrappers.contains)
-                ? parts.filter { !wrappers.contains($0) }.joined(separator: ".") : name
-        }
-        func all(_ prefix: String) -> Bool { !names.isEmpty && names.allSatisfy { $0.hasPrefix(prefix) } }
-        while let prefix = prefixes.first(where: all) { names = names.map { String($0.dropFirst(prefix.count)) } }
-        let inner = "model."
-        if all(inner), names.contains(where: { name in trunks.contains { name.dropFirst(inner.count).hasPrefix($0) } })
-        {
-            names = names.map { String($0.dropFirst(inner.count)) }
-        }
-        return names
+    private static func withoutWrappers(_ name: String) -> String {
+        guard name.utf8.contains(UInt8(ascii: "_")) else { return name }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.contains(where: wrappers.contains)
+            ? parts.filter { !wrappers.contains($0) }.joined(separator: ".") : name
+    }
+
+    /// What stands before all names and belongs to no model.
+    private static func prefix(of names: [String]) -> String {
+        var prefix = ""
+        func all(_ more: String) -> Bool { !names.isEmpty && names.allSatisfy { $0.hasPrefix(prefix + more) } }
+        // More than a few wrappers are none, and would be paid for one by one.
+        for _ in 0..<8 { prefix += prefixes.first(where: all) ?? "" }
+        let inner = prefix + "model."
+        let isLightning = names.contains { name in trunks.contains { name.hasPrefix(inner + $0) } }
+        return all("model.") && isLightning ? inner : prefix
     }
 
     private func name(_ name: String) -> String { stored[name] ?? name }
