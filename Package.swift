@@ -99,7 +99,15 @@ let package = Package(
                 "ApusModels", "ApusAdapters", "ApusTraining", "ApusOptimizers", "ApusDatasets", "ApusLanguageModel",
                 "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
+        program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
+        .target(
+            name: "ApusMutations",
+            dependencies: [
+                "ApusModels", "ApusAdapters", "ApusLanguageModel", "ApusDatasets", "ApusText", "ApusWeights", "ApusNN",
+                "ApusTorch", "ApusJSON",
+            ], path: "Tests/ApusMutations", swiftSettings: settings),
+        tests("ApusMutationsTests", ["ApusMutations"]),
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),

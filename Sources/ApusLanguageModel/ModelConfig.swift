@@ -38,8 +38,10 @@ package final class ModelConfig {
 
     package func optionalSize(_ key: String) throws -> Int? {
         guard let size = try integer(key) else { return nil }
-        guard size >= 1, size <= 1 << 31 else {
-            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^31")
+        // Layers are objects, made before a file can show that it does not hold as many.
+        let power = ["num_hidden_layers", "n_layer"].contains(key) ? 10 : 31
+        guard (1...1 << power).contains(size) else {
+            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^\(power)")
         }
         return size
     }

@@ -85,7 +85,7 @@ extension TextModel {
             throw ModelError(
                 "the weights do not fit \(architecture), which config.json describes:\n  "
                     + faults.prefix(12).joined(separator: "\n  ") + more
-                    + "\nCheck that the configuration and the weights come from the same model.")
+                    + "\n" + MisfitHint(faults: faults, held: Set(store.tensorNames).union(sources.keys)).text)
         }
         for (index, (name, slot)) in parameters.enumerated() {
             if let stored = sources[name] {

@@ -19,9 +19,9 @@ struct Embedding {
         surroundings: Surroundings
     ) throws {
         self.settings = settings
-        self.embedder = embedder
         self.files = files
         let text = try TextParts(source, of: embedder.model)
+        self.embedder = files.embedder(embedder.model, promptOf: text.tokenizer)
         encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }

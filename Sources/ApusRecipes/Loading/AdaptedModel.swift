@@ -87,7 +87,7 @@ struct AdaptedModel {
             // A pooler has no part in the vectors and may be missing.
             try model.loadWeights(
                 source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
-            form = .sentences(SentenceEmbedder(model, files.pooling), files)
+            form = .sentences(files.embedder(model), files)
         } else if isClassifier {
             let labels =
                 try request.taskType == .reranker

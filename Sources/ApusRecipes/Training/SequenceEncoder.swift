@@ -30,6 +30,8 @@ struct SequenceEncoder {
     private let pairFormat: String
     /// Whether texts are brought to lower case first.
     private let lowercases: Bool
+    /// What stands before a text that becomes a vector.
+    private let prompt: String?
 
     /// - Parameter files: Those of a sentence encoder, which sees the bare text, whatever template its tokenizer brings.
     init(_ settings: some SequenceSettings, text: TextParts, model: any TextModel, files: SentenceFiles? = nil) {
@@ -41,6 +43,7 @@ struct SequenceEncoder {
         system = settings.system
         pairFormat = settings.pairFormat
         lowercases = files?.lowercases ?? false
+        prompt = settings is InferSettings ? files?.prompt : nil
     }
 
     /// A sequence within the limit.
@@ -61,12 +64,14 @@ struct SequenceEncoder {
 
     /// One text alone.
     @Sendable func encode(_ content: RowText) throws -> [Int32] {
-        switch content {
-        case .text(let text): try encode(LabelledRow(.text(lowercases ? text.lowercased() : text))).ids
-        case .messages(let messages):
-            try encode(
-                LabelledRow(isEncoder && lowercases ? .text(content.text.lowercased()) : .messages(messages))
-            ).ids
+        func prepared(_ text: String) -> LabelledRow {
+            let text = (prompt ?? "") + text
+            return LabelledRow(.text(lowercases ? text.lowercased() : text))
+        }
+        return switch content {
+        case .text(let text): try encode(prepared(text)).ids
+        case .messages where isEncoder && lowercases || prompt != nil: try encode(prepared(content.text)).ids
+        case .messages(let messages): try encode(LabelledRow(.messages(messages))).ids
         }
     }
 
