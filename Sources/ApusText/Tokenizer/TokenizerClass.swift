@@ -125,6 +125,7 @@ struct TokenizerClass: Sendable {
             (bareFiles, renewal) = isQwen2 ? (.vocabularyAndMerges, .all) : (nil, .none)
         case "CohereTokenizer":
             (steps, renewal) = (.byteLevel(normalizesNFC: true, splits: [.numeric, .gpt2]), .withoutRole)
+            bareFiles = .vocabularyAndMerges
             defaultTokens = [
                 .beginningOfSequence: "<BOS_TOKEN>", .endOfSequence: "<|END_OF_TURN_TOKEN|>", .unknown: "<UNK>",
                 .separator: "<SEP>", .padding: "<PAD>", .classification: "<CLS>", .mask: "<MASK_TOKEN>",
