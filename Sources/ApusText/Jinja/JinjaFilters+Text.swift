@@ -35,6 +35,7 @@ extension JinjaFilters {
         "indent": indent,
         "truncate": truncate,
         "wordcount": { interpreter, value, arguments in
+            _ = try arguments.matched("wordcount", [])
             let text = try soft(value, interpreter)
             try interpreter.charge(bytes: text.bytes.count, times: 8)
             var count = 0
@@ -53,6 +54,8 @@ extension JinjaFilters {
         },
         "safe": plain("safe") { interpreter, value in .text(try interpreter.string(value).marked(true)) },
         "striptags": striptags,
+        "wordwrap": wordwrap,
+        "urlize": urlize,
         "urlencode": urlencode,
         "xmlattr": xmlattr,
     ]

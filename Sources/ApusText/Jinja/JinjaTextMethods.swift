@@ -59,6 +59,7 @@ enum JinjaTextMethods {
     }
 
     private static let replace: Method = { interpreter, text, arguments in
+        guard arguments.named.isEmpty else { throw JinjaError.value("str.replace() takes no keyword arguments") }
         let values = try arguments.matched("str.replace", ["old", "new", "count"], required: 2)
         return try replaced(interpreter, text, values)
     }

@@ -106,7 +106,8 @@ struct ComponentReader {
             }
             return [.strip(scalar: try scalar(value, "content", "Strip"), start: start, stop: stop)]
         case let type:
-            throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, WordPiece and Sequence")
+            throw unsupported(
+                "decoder", type, "ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, WordPiece and Sequence")
         }
     }
 

@@ -44,7 +44,9 @@ extension GGUFVocabulary {
         var special = JSONObject()
         func pieces(_ text: String, _ segment: Int) -> [JSONValue] {
             boundaries.map { piece in
-                guard case .token(let id, _) = piece else { return ["Sequence": ["id": .string(text), "type_id": .int(segment)]] }
+                guard case .token(let id, _) = piece else {
+                    return ["Sequence": ["id": .string(text), "type_id": .int(segment)]]
+                }
                 let token = tokens[Int(id)]
                 special[token] = [
                     "id": .string(token), "ids": [.int(Int(id))], "tokens": [.string(token)],

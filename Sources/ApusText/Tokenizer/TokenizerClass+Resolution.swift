@@ -51,75 +51,75 @@ extension TokenizerClass {
     /// Source: `TOKENIZER_MAPPING_NAMES`. A type that is missing takes the class that its folder names.
     private static let modelTypes: [String: String] = [
         "BartTokenizer": """
-            florence2
-            """,
+        florence2
+        """,
         "BertTokenizer": """
-            align bark bert blip bros chinese_clip convbert distilbert electra ernie flava git grounding-dino \
-            layoutlm megatron-bert mm-grounding-dino nezha nomic_bert qdqbert realm retribert squeezebert tvp \
-            vilt visual_bert
-            """,
+        align bark bert blip bros chinese_clip convbert distilbert electra ernie flava git grounding-dino \
+        layoutlm megatron-bert mm-grounding-dino nezha nomic_bert qdqbert realm retribert squeezebert tvp \
+        vilt visual_bert
+        """,
         "BlenderbotTokenizer": """
-            blenderbot
-            """,
+        blenderbot
+        """,
         "CohereTokenizer": """
-            aya_vision cohere cohere2
-            """,
+        aya_vision cohere cohere2
+        """,
         "DebertaTokenizer": """
-            deberta
-            """,
+        deberta
+        """,
         "FunnelTokenizer": """
-            funnel
-            """,
+        funnel
+        """,
         "GPT2Tokenizer": """
-            blip-2 codegen dbrx emu3 gpt2 gpt_neo gptj hyperclovax_vision_v2 instructblip instructblipvideo \
-            jais2 opt phi starcoder2
-            """,
+        blip-2 codegen dbrx emu3 gpt2 gpt_neo gptj hyperclovax_vision_v2 instructblip instructblipvideo \
+        jais2 opt phi starcoder2
+        """,
         "GPTNeoXTokenizer": """
-            falcon_mamba gpt_neox mamba mamba2 mpt olmo olmoe rwkv xlstm
-            """,
+        falcon_mamba gpt_neox mamba mamba2 mpt olmo olmoe rwkv xlstm
+        """,
         "GemmaTokenizer": """
-            diffusion_gemma gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text recurrent_gemma shieldgemma2 \
-            t5gemma zaya
-            """,
+        diffusion_gemma gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text recurrent_gemma shieldgemma2 \
+        t5gemma zaya
+        """,
         "LEDTokenizer": """
-            led
-            """,
+        led
+        """,
         "LlamaTokenizer": """
-            idefics idefics2
-            """,
+        idefics idefics2
+        """,
         "LxmertTokenizer": """
-            lxmert
-            """,
+        lxmert
+        """,
         "MPNetTokenizer": """
-            mpnet
-            """,
+        mpnet
+        """,
         "MobileBertTokenizer": """
-            mobilebert
-            """,
+        mobilebert
+        """,
         "MvpTokenizer": """
-            mvp
-            """,
+        mvp
+        """,
         "Qwen2Tokenizer": """
-            audioflamingo3 colqwen2 cosmos3_omni dots3_note fun_asr_nano hunyuan_vl internvl lighton_ocr \
-            moss_transcribe_diarize ovis2 qianfan_ocr qwen2 qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe \
-            qwen2_vl qwen3 qwen3_asr qwen3_moe qwen3_next qwen3_omni_moe qwen3_vl qwen3_vl_moe vibevoice
-            """,
+        audioflamingo3 colqwen2 cosmos3_omni dots3_note fun_asr_nano hunyuan_vl internvl lighton_ocr \
+        moss_transcribe_diarize ovis2 qianfan_ocr qwen2 qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe \
+        qwen2_vl qwen3 qwen3_asr qwen3_moe qwen3_next qwen3_omni_moe qwen3_vl qwen3_vl_moe vibevoice
+        """,
         "Qwen3_5Tokenizer": """
-            qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen4_exp
-            """,
+        qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen4_exp
+        """,
         "RobertaTokenizer": """
-            bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm
-            """,
+        bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm
+        """,
         "TokenizersBackend": """
-            EvollaModel arctic aria beam bigbird_pegasus camembertv2-base canary chatlm cohere_asr ernie4_5 \
-            ernie4_5_moe flex_olmo fuyu glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe glm_image glmasr \
-            got_ocr2 gpt_bigcode gradium_phonon_tts granite granitemoe granitemoehybrid granitemoeshared \
-            h2ovl_chat hyperclovax hyperclovax_vlm internlm2 internlm3 iquestcoder jamba kimi_k25 kimi_linear \
-            kosmos-2 llava llava_next mimo_v2_flash minicpm3 minicpm_ocr minicpmv minicpmv4_6 minicpmv4_7 \
-            minimax_m2 ministral ministral3 mistral mistral3 mistral_large4 mixtral modernbert \
-            modernbert-decoder molmo molmo2 nemo_speechlm nemotron nvfp4 nystromformer olmo2 olmo3 olmo_hybrid \
-            omniasr opencua openvla paddleocr_vl pegasus_x persimmon phi3 phi3_v phimoe pix2struct pixtral \
-            pocket_tts smolvlm stablelm step3_vl umt5 vipllava voxtral voxtral_realtime xlm-roberta-xl
-            """,
+        EvollaModel arctic aria beam bigbird_pegasus camembertv2-base canary chatlm cohere_asr ernie4_5 \
+        ernie4_5_moe flex_olmo fuyu glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe glm_image glmasr \
+        got_ocr2 gpt_bigcode gradium_phonon_tts granite granitemoe granitemoehybrid granitemoeshared \
+        h2ovl_chat hyperclovax hyperclovax_vlm internlm2 internlm3 iquestcoder jamba kimi_k25 kimi_linear \
+        kosmos-2 llava llava_next mimo_v2_flash minicpm3 minicpm_ocr minicpmv minicpmv4_6 minicpmv4_7 \
+        minimax_m2 ministral ministral3 mistral mistral3 mistral_large4 mixtral modernbert \
+        modernbert-decoder molmo molmo2 nemo_speechlm nemotron nvfp4 nystromformer olmo2 olmo3 olmo_hybrid \
+        omniasr opencua openvla paddleocr_vl pegasus_x persimmon phi3 phi3_v phimoe pix2struct pixtral \
+        pocket_tts smolvlm stablelm step3_vl umt5 vipllava voxtral voxtral_realtime xlm-roberta-xl
+        """,
     ]
 }
