@@ -183,9 +183,6 @@ extension JinjaFilters {
         let size = values[0].flatMap { $0.number }.map { $0 == $0.rounded() ? Int(exactly: $0) ?? -1 : -1 } ?? -1
         let fill = values[1].flatMap { $0.isNone ? nil : $0 }
         let iterator = try interpreter.iterator(over: value)
-        if fill != nil, values[0]?.number == nil {
-            throw JinjaError.value("linecount must be a number to fill lines up")
-        }
         var pending = try iterator.next()
         var startsEmpty = size == 0
         return try interpreter.generator(over: value) {
@@ -200,6 +197,9 @@ extension JinjaFilters {
                 try interpreter.step()
                 line.append(item)
                 pending = try iterator.next()
+            }
+            if fill != nil, values[0]?.number == nil {
+                throw JinjaError.value("linecount must be a number to fill lines up")
             }
             if let fill, line.count < size {
                 try interpreter.charge(bytes: MemoryLayout<JinjaValue>.stride, times: size - line.count)
