@@ -72,6 +72,13 @@ extension TextModel {
             }
             sources[name] = stored
         }
+        // What a file holds once although it belongs in two places.
+        for (removed, kept) in store.aliases {
+            let name = names.inModel(removed)
+            if let slot = wanted[name], sources[name] == nil, try store.shape(of: kept) == slot.shape {
+                sources[name] = kept
+            }
+        }
         // A head taken out of a tie begins as the table.
         let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 }
         }
@@ -96,8 +103,9 @@ extension TextModel {
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
-        for linear in untied where !sources.values.contains(headNames.first.map { $0 + ".weight" } ?? "") {
-            if let table = linear.formerTie?.embedding.weight { try linear.$weight.fill(table.cloned()) }
+        for (name, slot) in parameters where sources[name] == nil {
+            guard let linear = untied.first(where: { $0.$weight === slot }) else { continue }
+            if let table = linear.formerTie?.embedding.weight { try slot.fill(table.cloned()) }
         }
         return new
     }
