@@ -41,7 +41,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus", targets: ["apus"]),
-        .library(name: "Apus", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
+        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusTools", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -87,9 +88,14 @@ let package = Package(
                 "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
                 "ApusJSON", crypto, yams,
             ]),
+        target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
+        program("Chatting", ["Apus"], path: "Examples/Chatting"),
+        program("Embedding", ["Apus"], path: "Examples/Embedding"),
+        program("Classifying", ["Apus"], path: "Examples/Classifying"),
+        program("Adapting", ["Apus"], path: "Examples/Adapting"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
         program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),

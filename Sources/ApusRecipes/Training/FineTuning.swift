@@ -24,7 +24,9 @@ public struct FineTuning {
 
     private let settings: SFTSettings
     private let surroundings: Surroundings
-    private let console: Console
+    var console: Console
+    /// Sees each row of the log: the step, the steps in all, the metrics.
+    var onRecord: ((Int, Int, [String: Double]) -> Void)?
 
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
@@ -95,6 +97,7 @@ public struct FineTuning {
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.loggingDirectory
         options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
+        options.onRecord = onRecord
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
