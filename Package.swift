@@ -117,7 +117,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

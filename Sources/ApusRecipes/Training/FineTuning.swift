@@ -6,6 +6,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusText
 import ApusTorch
 import ApusTraining
 import Foundation
@@ -41,7 +42,9 @@ public struct FineTuning {
         try checkFamily(config)
         let dtype = try dtype(config)
         let device = try Devices.device(settings.device)
-        let text = try TextParts(source)
+        let resume = try ResumePoint(settings, console: console)
+        let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
+        let text = try TextParts(source).with(clock)
         if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
@@ -55,7 +58,6 @@ public struct FineTuning {
         let plan = try TrainingPlan(settings, data: data, console: console)
         let identity = RunIdentity.json(
             settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
-        let resume = try ResumePoint(settings, console: console)
         if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
             try CheckpointStore.check(checkpoint, identity: identity)
         }
@@ -88,7 +90,7 @@ public struct FineTuning {
             ? RunFolder(existing: resume.folder ?? "")
             : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
         let arguments = try writeArguments(
-            in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
+            in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -157,16 +159,19 @@ public struct FineTuning {
     }
 
     private func writeArguments(
-        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?
+        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
+        date: String
     ) throws -> Data {
         var arguments = settings.argsJSON()
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
         arguments["model_dir"] = .string(source.path)
         arguments["output_dir"] = .string(folder.path)
+        arguments[RunClock.argument] = .string(date)
         if let labels {
             arguments["num_labels"] = .int(labels.labelCount)
             arguments["problem_type"] = .string(labels.problemType.rawValue)
+            arguments["multi_label_format"] = labels.format.map { .string($0.rawValue) } ?? .null
             arguments["id2label"] = labels.map.map { .object($0.id2label) } ?? .null
         }
         let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)

@@ -14,8 +14,8 @@ public struct ChatTemplate: Sendable {
     public let source: String
     let template: JinjaTemplate
     /// Variables that every rendering sees: the special tokens.
-    private let constants: [String: String]
-    let clock: TemplateClock
+    let constants: [String: String]
+    var clock: TemplateClock
 
     /// - Parameters:
     ///   - source: The template, from `chat_template.jinja` or `tokenizer_config.json`.
@@ -88,6 +88,8 @@ struct ChatContext {
     var messages: [JinjaValue]
     let tools: JinjaValue
     let variables: [String: JinjaValue]
+    /// What every rendering leaves out at its beginning.
+    var hiddenHead: HiddenHead?
 
     init(messages: [Message], tools: [JSONValue]?, variables: [String: JSONValue]) throws {
         self.messages = try messages.map { try JinjaValue(.object($0.fields)) }

@@ -1,3 +1,5 @@
+import ApusDatasets
+
 /// The settings of `infer`: a chat, or answers to the rows of a dataset.
 public struct InferSettings: Sendable {
     // MARK: Model

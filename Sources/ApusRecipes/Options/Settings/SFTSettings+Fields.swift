@@ -12,6 +12,7 @@ extension SFTSettings: CommandSettings {
         SettingsField("num_labels", \.numLabels),
         SettingsField("task_type", \.taskType),
         SettingsField("problem_type", \.problemType),
+        SettingsField("multi_label_format", \.multiLabelFormat),
         SettingsField("print_model", \.printModel),
         SettingsField("tuner_type", \.tunerType),
         SettingsField("adapters", \.adapters),
