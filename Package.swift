@@ -141,7 +141,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON",
+                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

@@ -60,7 +60,7 @@ struct Embedding {
     }
 
     private func ids(_ text: RowText) throws -> [Int32] {
-        try encoder.fitted((encoder.encode(text), nil)).ids
+        try encoder.fitted(encoder.encode(text)).ids
     }
 
     private func vectors(_ sequences: [[Int32]]) throws -> [[Double]] {

@@ -52,7 +52,7 @@ package final class LoadedModel {
         let parts = try TextParts(adapted.source, of: embedder.model)
         let encoder = SequenceEncoder(InferSettings(), text: parts, model: embedder.model, files: files)
         return try inGroups(texts) { group in
-            let batch = TokenBatch(try group.map { try encoder.fitted((encoder.encode(.text($0)), nil)).ids })
+            let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
             return try embedder(batch, embedder.model.context(for: batch)).rows()
         }
     }

@@ -182,7 +182,9 @@ struct LabelReading {
             problemType?.rawValue ?? arguments["problem_type"]?.stringValue
             ?? config["problem_type"]?.stringValue
         let problem = name.flatMap(ProblemType.init) ?? (count == 1 ? .regression : .singleLabel)
-        return try LabelScheme(problemType: problem, labelCount: count, map: map?.count == count ? map : nil)
+        return try LabelScheme(
+            problemType: problem, labelCount: count, map: map?.count == count ? map : nil,
+            format: arguments["multi_label_format"]?.stringValue.flatMap(MultiLabelFormat.init))
     }
 }
 

@@ -6,6 +6,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusText
 import ApusTorch
 import ApusTraining
 import Foundation
@@ -42,7 +43,9 @@ public struct FineTuning {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
-        let (text, resume) = (preflight.text, preflight.resume)
+        let resume = preflight.resume
+        let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
+        let text = preflight.text.with(clock)
         let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
@@ -79,7 +82,7 @@ public struct FineTuning {
         let isResuming = resume.saved != nil
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
-            in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
+            in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -149,16 +152,19 @@ public struct FineTuning {
     }
 
     private func writeArguments(
-        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?
+        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
+        date: String
     ) throws -> Data {
         var arguments = settings.argsJSON()
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
         arguments["model_dir"] = .string(source.path)
         arguments["output_dir"] = .string(folder.path)
+        arguments[RunClock.argument] = .string(date)
         if let labels {
             arguments["num_labels"] = .int(labels.labelCount)
             arguments["problem_type"] = .string(labels.problemType.rawValue)
+            arguments["multi_label_format"] = labels.format.map { .string($0.rawValue) } ?? .null
             arguments["id2label"] = labels.map.map { .object($0.id2label) } ?? .null
         }
         let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)

@@ -34,8 +34,9 @@ struct TrainingTask {
             console.print(rows.report.text)
             let scheme = try LabelScheme(
                 problemType: settings.problemType.flatMap { ProblemType(rawValue: $0.rawValue) },
-                labelCount: settings.numLabels, map: LabelMap(config: config), inferredFrom: rows.train,
-                threads: settings.datasetNumProc)
+                labelCount: settings.numLabels, map: LabelMap(config: config),
+                format: settings.multiLabelFormat.flatMap { MultiLabelFormat(rawValue: $0.rawValue) },
+                inferredFrom: rows.train, threads: settings.datasetNumProc)
             console.print(scheme.text)
             try BestMetric.check(settings.metricForBestModel, for: scheme.problemType)
             let model = try Models.registry.classifier(config, labels: scheme.labelCount)

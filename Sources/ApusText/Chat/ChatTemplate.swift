@@ -14,9 +14,9 @@ public struct ChatTemplate: Sendable {
     public let source: String
     private let templates: [String: JinjaTemplate]
     /// Variables that every rendering sees: the special tokens.
-    private let constants: [String: String]
+    let constants: [String: String]
     private let names: [String]
-    let clock: TemplateClock
+    var clock: TemplateClock
 
     /// - Parameters:
     ///   - source: The template, from `chat_template.jinja` or `tokenizer_config.json`.
@@ -115,6 +115,8 @@ struct ChatContext {
     var messages: [JinjaValue]
     let tools: JinjaValue
     let variables: [String: JinjaValue]
+    /// What every rendering leaves out at its beginning.
+    var hiddenHead: HiddenHead?
 
     init(messages: [Message], tools: [JSONValue]?, variables: [String: JSONValue]) throws {
         self.messages = try messages.map { try JinjaValue(.object($0.fields)) }

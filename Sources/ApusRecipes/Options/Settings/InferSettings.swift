@@ -1,3 +1,5 @@
+import ApusDatasets
+
 /// What becomes of a result file that is there already.
 public enum ExistingResult: String, Sendable, CaseIterable {
     /// It is left alone, and nothing is answered.

@@ -79,6 +79,14 @@ public enum LabelProblem: String, Sendable, CaseIterable {
     case multiLabel = "multi_label_classification"
 }
 
+/// What the numbers of a label of several classes are.
+public enum MultiLabelNumbers: String, Sendable, CaseIterable {
+    /// The classes that a row has.
+    case ids
+    /// 1 or 0 for each class.
+    case multiHot = "multi_hot"
+}
+
 /// What trains.
 public enum TunerType: String, Sendable, CaseIterable {
     /// A low-rank adapter beside frozen weights.
@@ -175,5 +183,6 @@ extension ScheduleName: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}
 extension ReportTarget: OptionChoice {}
 extension LabelProblem: OptionChoice {}
+extension MultiLabelNumbers: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
 extension InferenceBackend: OptionChoice {}
