@@ -9,14 +9,17 @@ extension Tensor {
     }
 
     /// What `backward()` has accumulated here, if anything.
-    public var gradient: Tensor? {
-        get { withHandles(self) { ct_gradient($0) }.flatMap { try? Tensor(owning: $0) } }
-        set {
-            // Assigning can only fail for a gradient of another shape, type or device.
-            let status = withHandles(self) { handle in withHandle(ifPresent: newValue) { ct_set_gradient(handle, $0) } }
-            precondition(status == 0, "the gradient does not fit its tensor")
-        }
+    public var gradient: Tensor? { withHandles(self) { ct_gradient($0) }.flatMap { try? Tensor(owning: $0) } }
+
+    /// Replaces what has been accumulated.
+    ///
+    /// - Throws: `TorchError` for a gradient of another shape, type or device.
+    public func setGradient(_ gradient: Tensor) throws {
+        try check(withHandles(self, gradient) { ct_set_gradient($0, $1) })
     }
+
+    /// Forgets what has been accumulated.
+    public func clearGradient() { withHandles(self) { ct_clear_gradient($0) } }
 
     /// Accumulates the gradient of this scalar into every tensor that requires one.
     public func backward() throws {

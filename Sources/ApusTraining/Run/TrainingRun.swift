@@ -78,7 +78,7 @@ package final class TrainingRun {
             } else {
                 try handleNonFinite(loss: loss, norm: norm, samples: batches.flatMap { $0 })
             }
-            for parameter in trained { parameter.tensor.gradient = nil }
+            for parameter in trained { parameter.tensor.clearGradient() }
 
             progress.step += 1
             progress.targets += targets

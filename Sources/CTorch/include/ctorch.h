@@ -23,6 +23,9 @@ void ct_set_threads(int count);
 int ct_threads(void);
 /// Loads the kernels of CUDA; 0 when they are there and a device answers.
 int ct_load_cuda(void);
+/// Whether this thread computes fused operations by their composed forms where it could by kernels, for tests.
+void ct_set_composed(bool value);
+bool ct_composed(void);
 int64_t ct_live_tensors(void);
 /// Keeps freed memory for the next large tensor instead of giving it back to the system.
 void ct_keep_heap(void);
@@ -62,7 +65,8 @@ void ct_set_gradient_enabled(bool enabled);
 bool ct_requires_gradient(ct_tensor x);
 int ct_set_requires_gradient(ct_tensor x, bool value);
 ct_tensor ct_gradient(ct_tensor x);  // null without error kind when there is none
-int ct_set_gradient(ct_tensor x, ct_tensor gradient);  // gradient may be null
+int ct_set_gradient(ct_tensor x, ct_tensor gradient);  // of the same shape, type and device
+void ct_clear_gradient(ct_tensor x);
 int ct_backward(ct_tensor x, ct_tensor gradient);      // gradient may be null
 ct_tensor ct_detach(ct_tensor x);
 
