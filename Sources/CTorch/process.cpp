@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <string>
@@ -81,6 +82,21 @@ int ct_load_cuda(void) {
 
 void ct_set_composed(bool value) { composes = value; }
 bool ct_composed(void) { return composes; }
+
+int ct_device_memory(int device_type, int device_index, int64_t out[4]) {
+    return guarded([&] {
+        auto *allocator = c10::getDeviceAllocator(static_cast<at::DeviceType>(device_type));
+        auto index = static_cast<c10::DeviceIndex>(device_index);
+        auto stats = allocator->getDeviceStats(index);
+        auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
+        auto [free, total] = allocator->getMemoryInfo(index);
+        out[0] = stats.allocated_bytes[all].current;
+        out[1] = stats.allocated_bytes[all].peak;
+        out[2] = int64_t(free);
+        out[3] = int64_t(total);
+        return 0;
+    });
+}
 
 int64_t ct_live_tensors(void) { return live_tensors.load(); }
 

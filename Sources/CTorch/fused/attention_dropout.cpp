@@ -4,6 +4,7 @@
 #include "../parallel.h"
 #include "attention.h"
 #include "dropout.h"
+#include "forms.h"
 #include "products.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -93,12 +94,36 @@ struct Dropping : torch::autograd::Function<Dropping> {
     }
 };
 
+/// The same from the operations that every device has, for tests.
+at::Tensor composed(
+    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries, const Bounds &keys,
+    Sight sight, double scale, double p, uint64_t key) {
+    int64_t groups = q.size(1) / k.size(1);
+    auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
+    std::vector<at::Tensor> parts;
+    for (size_t i = 0; i + 1 < queries.size(); ++i) {
+        int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
+        auto scores = at::matmul(
+            sequence(wide_q, queries, i), shared_heads(sequence(wide_k, keys, i), groups).transpose(2, 3)) * scale;
+        auto mask = sight.mask(wide_q, t, s);
+        if (mask) scores = scores + *mask;
+        if (!mask && sight.is_plain_causal(t, s)) {
+            scores = scores.masked_fill(at::ones({t, s}, scores.options().dtype(at::kBool)).triu(1), -INFINITY);
+        }
+        auto weights = dropped_with_gradient(at::softmax(scores, -1), p, sequence_key(key, i));
+        auto y = at::matmul(weights, shared_heads(sequence(wide_v, keys, i), groups));
+        parts.push_back(y.squeeze(0).transpose(0, 1));
+    }
+    return at::cat(parts, 0).to(q.scalar_type());
+}
+
 }  // namespace
 
 at::Tensor attention_with_dropout(
     const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries, const Bounds &keys,
     Sight sight, double scale, double probability, uint64_t key) {
     TORCH_CHECK(probability < 1, "attention: the probability of dropout must be below 1, got ", probability);
+    if (composes) return composed(q, k, v, queries, keys, sight, scale, probability, key);
     return Dropping::apply(
         q, k, v, queries, keys, sight.causal, sight.window, scale, probability, int64_t(key));
 }

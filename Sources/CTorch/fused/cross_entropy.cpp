@@ -25,7 +25,7 @@ constexpr int lanes = 16;
 /// One chunk's rows: the loss of each, whether the label is the argmax, and, in place of the logits, their gradient.
 template <class T, class A>
 inline void loss_rows(
-    T *logits, const int64_t *labels, const float *weights, float *losses, uint8_t *hits, int64_t vocabulary,
+    T *logits, const int64_t *labels, const float *weights, A *losses, uint8_t *hits, int64_t vocabulary,
     bool wants_gradient, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         T *x = logits + row * vocabulary;
@@ -50,7 +50,7 @@ inline void loss_rows(
 
         int64_t label = labels[row];
         A target = load(x + label);
-        losses[row] = float(top + std::log(sum) - target);
+        losses[row] = top + std::log(sum) - target;
         // The argmax is the first of equal logits.
         bool hit = target == top;
         for (int64_t j = 0; hit && j < label; ++j) hit = A(load(x + j)) != top;
@@ -65,7 +65,7 @@ inline void loss_rows(
 
 #define CT_LOSS(T, A, attribute) \
     attribute void loss_kernel( \
-        T *x, const int64_t *l, const float *w, float *o, uint8_t *h, int64_t v, bool g, int64_t a, int64_t b) { \
+        T *x, const int64_t *l, const float *w, A *o, uint8_t *h, int64_t v, bool g, int64_t a, int64_t b) { \
         loss_rows<T, A>(x, l, w, o, h, v, g, a, b); \
     }
 CT_LOSS(float, float, CT_SIMD)
@@ -99,14 +99,14 @@ Loss composed_loss(at::Tensor &logits, const at::Tensor &labels, const at::Tenso
 Loss chunk_loss(at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient) {
     if (!takes_kernel(logits)) return composed_loss(logits, labels, weights, wants_gradient);
     int64_t rows = logits.size(0), vocabulary = logits.size(1);
-    auto losses = at::empty({rows}, logits.options().dtype(at::kFloat));
+    auto losses = at::empty({rows}, logits.options().dtype(wide_type(logits)));
     auto hits = at::empty({rows}, logits.options().dtype(at::kByte));
     with_elements(logits, "linear_cross_entropy", [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
         auto *x = data<T>(logits);
         const auto *l = data<int64_t>(labels);
         const auto *w = data<float>(weights);
-        auto *o = data<float>(losses);
+        auto *o = data<typename Arithmetic<T>::Type>(losses);
         auto *h = data<uint8_t>(hits);
         parallel_for(rows, 1, [&](int64_t a, int64_t b) {
             loss_kernel(x, l, w, o, h, vocabulary, wants_gradient, a, b);
