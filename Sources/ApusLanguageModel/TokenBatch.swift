@@ -1,7 +1,7 @@
 /// The sequences of one micro-batch laid end to end.
 ///
 /// T tokens, S sequences, N targets.
-package struct TokenBatch: Sendable {
+public struct TokenBatch: Sendable {
     package let tokens: [Int32]  // T
     package let positions: [Int32]  // T, from 0 in each sequence
     /// Which part of its sequence a token belongs to, T; nil where all belong to the first.
@@ -87,6 +87,17 @@ package struct TokenBatch: Sendable {
 
     /// The row of each sequence's last token, S.
     package var lastRows: [Int32] { boundaries.dropFirst().map { $0 - 1 } }
+
+    /// The row of each sequence's last token before those with the id of padding at its end, S.
+    ///
+    /// A sequence of padding alone has its first row, as in `transformers`.
+    package func lastRows(before padding: Int32?) -> [Int32] {
+        guard let padding else { return lastRows }
+        return zip(boundaries, boundaries.dropFirst()).map { start, end in
+            let own = tokens[Int(start)..<Int(end)]
+            return own.lastIndex { $0 != padding }.map(Int32.init) ?? start
+        }
+    }
 
     /// For each token the length of its sequence including what came before this batch, T.
     package var lengthsByToken: [Int32] {

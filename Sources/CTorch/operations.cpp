@@ -214,3 +214,19 @@ int ct_scale_all(const ct_tensor *tensors, int count, ct_tensor factor) {
         return 0;
     });
 }
+
+ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v) {
+    return guarded([&] {
+        auto [left, values, right] = at::linalg_svd(ref(x), false);
+        *s = own(values);
+        *v = own(right);
+        return own(left);
+    });
+}
+ct_tensor ct_qr(ct_tensor x, ct_tensor *r) {
+    return guarded([&] {
+        auto [q, upper] = at::linalg_qr(ref(x));
+        *r = own(upper);
+        return own(q);
+    });
+}

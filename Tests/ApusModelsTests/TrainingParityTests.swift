@@ -51,7 +51,7 @@ struct TrainingParityTests {
         var slots = model.parameters()
         if isLoRA {
             let folder = Fixture.root.appendingPathComponent("training/initial").path
-            let attached = try LoRAFiles.configuration(in: folder).attach(to: model)
+            let attached = try AdapterFiles.method(in: folder).attach(to: model)
             try attached.load(from: folder, device: .cpu)
             try attached.setTrainable(true)
             slots = attached.parameters

@@ -74,6 +74,7 @@ public struct FineTuning {
             // The vectors of a sentence encoder do not pass through the pooler.
             if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
         }
+        for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
         let trained = tuner.trained(model)
         let optimizer = try makeOptimizer(trained)

@@ -90,7 +90,7 @@ package struct NextToken: Objective {
         let rows = try hidden.indexed(0, Tensor(targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(targets.labels, device: hidden.device)
         let weights = try targets.weights.map { try Tensor($0, device: hidden.device) }
-        let (sum, correct) = try linearCrossEntropy(rows, model.headWeight, labels: labels, rowWeights: weights)
+        let (sum, correct) = try model.head.crossEntropy(rows, labels: labels, weights: weights, context)
         return MicroLoss(
             sum: sum, targets: targets.count, tallies: [Tally("token_acc", correct, count: targets.count)])
     }
@@ -98,15 +98,15 @@ package struct NextToken: Objective {
 
 /// Cross entropy of the tokens behind the masks.
 package struct MaskedToken: Objective {
-    private let model: any MaskedLanguageModel
+    private let model: MaskedLanguageModel
 
-    package init(_ model: any MaskedLanguageModel) { self.model = model }
+    package init(_ model: MaskedLanguageModel) { self.model = model }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
-        let logits = try linear(model.transformed(rows, context), model.headWeight, model.headBias).to(.float32)
+        let logits = try model.logits(rows, context).to(.float32)
         return MicroLoss(
             sum: try crossEntropySum(logits, labels), targets: batch.targets.count,
             tallies: [Tally("token_acc", try hits(logits, labels), count: batch.targets.count)])

@@ -78,10 +78,10 @@ private func - (a: Double, b: Tensor) throws -> Tensor { try -b + a }
 /// of each positive among itself and the negatives of its question, divided by the count of positives that have
 /// negatives (ListNet's top-one form; Cao et al. 2007, <https://doi.org/10.1145/1273496.1273513>).
 package struct DocumentScores: Objective {
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let isListwise: Bool
 
-    package init(_ model: any SequenceClassifier, isListwise: Bool) {
+    package init(_ model: SequenceClassifier, isListwise: Bool) {
         self.model = model
         self.isListwise = isListwise
     }

@@ -8,11 +8,11 @@ import ApusTorch
 /// Regression: `Σ (score - value)²`, divided by S · L. One class: cross entropy, divided by S. Several classes: binary
 /// cross entropy of each, divided by S · L.
 package struct SequenceScores: Objective {
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let problem: ProblemType
     private let classNames: [String]
 
-    package init(_ model: any SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
+    package init(_ model: SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
         self.model = model
         self.problem = problem
         self.classNames = classNames

@@ -130,6 +130,10 @@ ct_tensor ct_log_softmax(ct_tensor x, int64_t axis);
 int ct_sort(ct_tensor x, int64_t axis, bool descending, ct_tensor *values, ct_tensor *indices);
 int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices);
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
+/// U of the singular value decomposition; `s` and `v` (transposed) receive the rest.
+ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v);
+/// Q of the QR decomposition; `r` receives R.
+ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
 
 // --- optimizer ------------------------------------------------------------------------------------------------------
 int ct_fused_adamw(
