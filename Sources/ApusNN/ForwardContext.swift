@@ -7,6 +7,8 @@ package import ApusTorch
 public final class ForwardContext {
     /// Offsets of the sequences among the T tokens, one more than there are sequences.
     package let bounds: [Int32]
+    /// The same for attention; a device gets them once a pass.
+    private let sequences: SequenceBounds
     /// What rotary positions turn by, [T, E/2] each; nil in models with other positions.
     private let angles: (cosines: Tensor, sines: Tensor)?
     /// Whether a token sees only those before it.
@@ -27,6 +29,7 @@ public final class ForwardContext {
         randomKey: UInt64 = 0
     ) {
         self.bounds = bounds
+        sequences = SequenceBounds(bounds)
         self.angles = angles
         self.isCausal = isCausal
         self.state = state
@@ -48,7 +51,7 @@ public final class ForwardContext {
     ) throws -> Tensor {
         guard let state else {
             return try attention(
-                q, k, v, queryBounds: bounds, keyBounds: bounds, isCausal: isCausal, window: options.window,
+                q, k, v, queries: sequences, keys: sequences, isCausal: isCausal, window: options.window,
                 scale: options.scale, dropout: isTraining ? options.dropout : 0, key: key(.attention, layer))
         }
         return try state.of(layer, make: KeyValueState.init).attend(q, k, v, bounds: bounds, options)

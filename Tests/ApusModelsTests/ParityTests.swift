@@ -63,7 +63,7 @@ struct ParityTests {
         let (_, loss) = try model.outputs(whole)
         try loss.backward()
         let together = try model.parameters().map { try #require($0.slot.tensor?.gradient).cloned() }
-        for (_, slot) in model.parameters() { slot.tensor?.gradient = nil }
+        for (_, slot) in model.parameters() { slot.tensor?.clearGradient() }
         var total = 0.0
         for index in 0..<whole.sequenceCount {
             let one = fixture.batch(index)

@@ -67,7 +67,7 @@ struct TrainingParityTests {
         let model = try Fixture.model(try #require(recorded.json["base"]?.stringValue))
         let trained = try trainedParameters(model, isLoRA: name.hasPrefix("lora"))
         let groups = ParameterGroup.decaying(trained, recorded.number("weight_decay"))
-        let optimizer: any Optimizer = name.hasSuffix("sgd") ? SGD(groups) : try AdamW(groups)
+        let optimizer: any Optimizer = try name.hasSuffix("sgd") ? SGD(groups) : AdamW(groups)
         let total = recorded.losses.count
         let samples = try data(try #require(recorded.json["rows"]?.intValue))
         let plan = TrainingPlan(

@@ -30,10 +30,6 @@ package struct SentencePairs: Objective {
         self.kind = kind
     }
 
-    package var accuracyName: String? {
-        if case .infoNCE = kind { "acc" } else { nil }
-    }
-
     package func evaluation() -> any Evaluation { SentenceEvaluation() }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
@@ -56,8 +52,8 @@ package struct SentencePairs: Objective {
             let positives = zip(starts, Int32(0)...).map { $0 - $1 }
             let labels = try Tensor(positives, device: logits.device)
             return MicroLoss(
-                sum: try crossEntropySum(logits, labels), correct: try hits(logits, labels), targets: groups.count,
-                outputs: vectors)
+                sum: try crossEntropySum(logits, labels), targets: groups.count,
+                tallies: [Tally("acc", try hits(logits, labels), count: groups.count)], outputs: vectors)
         }
         let labels = try Tensor(groups.map { $0.label ?? .nan }, device: directions.device)  // [G]
         let cosines = try (anchors * rows(starts.map { $0 + 1 })).sum(1)  // [G]
@@ -89,8 +85,6 @@ package struct DocumentScores: Objective {
         self.model = model
         self.isListwise = isListwise
     }
-
-    package var accuracyName: String? { nil }
 
     package func evaluation() -> any Evaluation { RerankerEvaluation() }
 

@@ -18,8 +18,6 @@ package struct SequenceScores: Objective {
         self.classNames = classNames
     }
 
-    package var accuracyName: String? { problem == .singleLabel ? "acc" : nil }
-
     package func evaluation() -> any Evaluation { ScoreEvaluation(problem, classNames: classNames) }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
@@ -28,8 +26,8 @@ package struct SequenceScores: Objective {
         case .classes(let classes):
             let labels = try Tensor(classes, device: scores.device)
             return MicroLoss(
-                sum: try crossEntropySum(scores, labels), correct: try hits(scores, labels), targets: classes.count,
-                outputs: scores)
+                sum: try crossEntropySum(scores, labels), targets: classes.count,
+                tallies: [Tally("acc", try hits(scores, labels), count: classes.count)], outputs: scores)
         case .values(let values, let width):
             let wanted = try Tensor(values, device: scores.device).reshaped([-1, width])  // [S, L]
             let sum =
