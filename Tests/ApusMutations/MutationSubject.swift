@@ -86,10 +86,10 @@ package struct MutationSubject {
                 examples: [try bytes("adapters/qwen2-tied-gqa/lora/adapter_config.json")], beside: [qwen2],
                 isText: true,
                 read: { folder in
-                    let configuration = try LoRAFiles.configuration(in: folder.path)
+                    let method = try AdapterFiles.method(in: folder.path)
                     let config = try JSONValue(parsing: Data(contentsOf: folder.appendingPathComponent("config.json")))
                     let model = try Models.registry.model(config, for: .causalLanguageModel)
-                    _ = try configuration.attach(to: model, heads: model.headNames)
+                    _ = try method.attach(to: model, heads: model.headNames)
                 }),
             MutationSubject(
                 name: "tokenizer.json", file: "tokenizer.json", examples: Examples.tokenizers.map { Array($0.utf8) },

@@ -1,10 +1,11 @@
 import ApusAdapters
 import ApusDatasets
 import ApusFiles
-import ApusJSON
-package import ApusLanguageModel
+package import ApusJSON
+import ApusLanguageModel
 package import ApusText
 package import ApusTorch
+import ApusTraining
 import Foundation
 
 /// A model for programs: what the commands do with one, without their settings and their words.

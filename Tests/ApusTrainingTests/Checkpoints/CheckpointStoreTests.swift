@@ -31,7 +31,7 @@ private struct Note: CheckpointContents {
     @discardableResult
     private func save(_ store: CheckpointStore, _ step: Int, _ progress: inout TrainingProgress) throws -> String {
         progress.step = step
-        let path = try store.save(progress: progress, optimizer: SGD([]), epoch: 0, history: [])
+        let path = try store.save(progress: progress, states: [SGD([])], epoch: 0, history: [])
         progress.noteSaved(path)
         return path
     }
@@ -47,7 +47,7 @@ private struct Note: CheckpointContents {
         let verified = try CheckpointStore.verified(path)
         #expect(verified.identity == ["seed": 42])
         #expect(verified.runID == "a" && verified.step == 3)
-        let resumed = try CheckpointStore.resume(path, optimizer: SGD([]))
+        let resumed = try CheckpointStore.resume(path, states: [SGD([])])
         #expect(resumed.step == 3 && resumed.targets == 77)
         #expect(try String(decoding: files.contents(of: folder("last-checkpoint/note.txt")), as: UTF8.self) == "a")
     }
