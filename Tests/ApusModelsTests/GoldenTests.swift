@@ -4,6 +4,7 @@ import Testing
 @testable import ApusJSON
 @testable import ApusLanguageModel
 @testable import ApusNN
+@testable import ApusOptimizers
 @testable import ApusTorch
 @testable import ApusTraining
 @testable import ApusWeights
@@ -50,7 +51,8 @@ struct GoldenTests {
         #expect(!folders.isEmpty)
         for name in folders {
             let fixture = try Fixture("models/\(name)")
-            let half = try SafetensorsFile(path: fixture.folder.appendingPathComponent("expected_bf16.safetensors").path)
+            let half = try SafetensorsFile(
+                path: fixture.folder.appendingPathComponent("expected_bf16.safetensors").path)
             let model = try Fixture.model(name, dtype: .bfloat16)
             for index in 0..<(fixture.expected["sequences"]?.arrayValue?.count ?? 0) {
                 let batch = fixture.batch(index)

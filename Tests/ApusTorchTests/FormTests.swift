@@ -105,9 +105,9 @@ struct FormTests {
     }
 
     @Test(arguments: DType.allCases.filter(\.isFloatingPoint)) func everyFormDropsTheSameElements(dtype: DType) throws {
-        for (count, chance, key) in [(1, 0.5, 0), (1000, 0.1, 42), (40_000, 0.999, .max), (5, 0, 7)] as [
-            (Int, Double, UInt64)
-        ] {
+        for (count, chance, key) in [(1, 0.5, 0), (1000, 0.1, 42), (40_000, 0.999, .max), (5, 0, 7)]
+            as [(Int, Double, UInt64)]
+        {
             let x = try Tensor.empty([count], dtype: .float32)
             try x.fillNormal(generator: Generator(seed: 3))
             let short = try x.to(dtype)

@@ -75,10 +75,11 @@ public struct FineTuning {
         let trained = tuner.trained(model)
         let optimizer = try makeOptimizer(trained)
         let scaler = try dtype == .float16 ? LossScaler() : nil
+        var states: [any ResumableState] = [optimizer]
+        if let scaler { states.append(scaler) }
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
-            progress = try CheckpointStore.resume(
-                checkpoint, states: [optimizer] + (scaler.map { [$0] } ?? []))
+            progress = try CheckpointStore.resume(checkpoint, states: states)
         }
 
         progress.greaterIsBetter = settings.greaterIsBetter
@@ -183,7 +184,8 @@ public struct FineTuning {
             let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
-                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
+                trainedCount: tuner.trainedCount(model),
+                trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
                 tokens: largest.tokens,
                 targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
                 adaptedRank: tuner.isFull ? 0 : settings.loraRank,

@@ -86,8 +86,7 @@ package final class TrainingRun {
             if plan.isTimeToLog(after: progress.step) {
                 try log.record(
                     step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-                    metrics: [("loss", window.loss)] + (window.norm.map { [("grad_norm", $0)] } ?? [])
-                        + [("learning_rate", rate)] + window.tallies.means() + scalerMetrics(),
+                    metrics: metrics(of: window, rate: rate),
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
@@ -124,7 +123,9 @@ package final class TrainingRun {
         bar.finish()
         let seconds = ProcessInfo.processInfo.systemUptime - started
         let loss = sum / Double(max(targets, 1))
-        let metrics = try [("loss", loss)] + tallies.means() + evaluation.metrics()
+        var metrics = [("loss", loss)]
+        metrics += try tallies.means()
+        metrics += try evaluation.metrics()
         try progress.noteEvaluation(metrics, best: plan.bestMetric)
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         try log.record(
@@ -146,10 +147,17 @@ package final class TrainingRun {
         log.console.print("Saving model checkpoint to \(path)")
     }
 
-    /// What a run in float16 logs beside the rest.
-    private func scalerMetrics() throws -> [(String, Double)] {
-        guard let scale = try update.lossScale() else { return [] }
-        return [("loss_scale", scale), ("skipped_steps", Double(try update.skippedSteps()))]
+    /// What is logged of the steps since the last line.
+    private func metrics(of window: Window, rate: Double) throws -> [(name: String, value: Double)] {
+        var metrics: [(name: String, value: Double)] = [("loss", window.loss)]
+        if let norm = window.norm { metrics.append(("grad_norm", norm)) }
+        metrics.append(("learning_rate", rate))
+        for (name, value) in try window.tallies.means() { metrics.append((name, value)) }
+        if let scale = try update.lossScale() {
+            metrics.append(("loss_scale", scale))
+            metrics.append(("skipped_steps", Double(try update.skippedSteps())))
+        }
+        return metrics
     }
 
     private func handleNonFinite(_ outcome: UpdateStep.Outcome, samples: [Int]) throws {

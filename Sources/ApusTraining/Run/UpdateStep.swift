@@ -44,7 +44,11 @@ package final class UpdateStep {
     }
 
     /// What a resumed run needs beside the weights and the progress.
-    package var states: [any ResumableState] { [optimizer] + (scaler.map { [$0] } ?? []) }
+    package var states: [any ResumableState] {
+        var states: [any ResumableState] = [optimizer]
+        if let scaler { states.append(scaler) }
+        return states
+    }
 
     /// Steps that moved nothing because float16 overflowed.
     package func skippedSteps() throws -> Int { try scaler?.skippedSteps() ?? 0 }
