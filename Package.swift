@@ -41,7 +41,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus", targets: ["apus"]),
-        .library(name: "Apus", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
+        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusTools", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -55,6 +56,7 @@ let package = Package(
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"]), .brew(["cairo"])]),
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
         .target(name: "CTorch", dependencies: ["CLibtorch"]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
@@ -86,9 +88,14 @@ let package = Package(
                 "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
                 "ApusJSON", crypto, yams,
             ]),
+        target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
-        program("apus", ["ApusRecipes", argumentParser], linkerSettings: light + rpath),
+        program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
+        program("Chatting", ["Apus"], path: "Examples/Chatting"),
+        program("Embedding", ["Apus"], path: "Examples/Embedding"),
+        program("Classifying", ["Apus"], path: "Examples/Classifying"),
+        program("Adapting", ["Apus"], path: "Examples/Adapting"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
         program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),
@@ -98,7 +105,15 @@ let package = Package(
                 "ApusModels", "ApusAdapters", "ApusTraining", "ApusOptimizers", "ApusDatasets", "ApusLanguageModel",
                 "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
+        program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
+        .target(
+            name: "ApusMutations",
+            dependencies: [
+                "ApusModels", "ApusAdapters", "ApusLanguageModel", "ApusDatasets", "ApusText", "ApusWeights", "ApusNN",
+                "ApusTorch", "ApusJSON",
+            ], path: "Tests/ApusMutations", swiftSettings: settings),
+        tests("ApusMutationsTests", ["ApusMutations"]),
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
@@ -114,6 +129,11 @@ let package = Package(
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests(
+            "ApusGenerationTests",
+            [
+                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+            ]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),
@@ -121,7 +141,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

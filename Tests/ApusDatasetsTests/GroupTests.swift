@@ -49,6 +49,15 @@ struct GroupTests {
         #expect(try embedding(#"{"query": "a", "positive": "[b]"}"#).positive == .text("[b]"))
     }
 
+    @Test func pairsOfOlderVersionsAreRead() throws {
+        let pair = try embedding(#"{"query": "a", "response": "b", "label": 0.8}"#, .score)
+        #expect(pair == EmbeddingRow(anchor: .text("a"), positive: .text("b"), label: 0.8))
+        let negatives = try embedding(#"{"query": "a", "response": "b", "rejected_response": ["c", "d"]}"#).negatives
+        #expect(negatives == [.text("c"), .text("d")])
+        let row = try reranker(#"{"query": "a", "response": "b", "rejected_response": "c"}"#)
+        #expect(row == RerankerRow(query: .text("a"), positives: [.text("b")], negatives: [.text("c")]))
+    }
+
     @Test func wrongPairsAreNamed() throws {
         let pair = #"{"sentence1": "a", "sentence2": "b", "label": "#
         for (label, use) in [
@@ -99,7 +108,7 @@ struct GroupTests {
         let train = try DatasetLoader().load(["\(path)#300"], as: RerankerRecognizer()).train
         let (dataset, report) = try train.tokenized(maximumLength: 20, threads: 3) { query, document in
             let (first, second) = (query.text.utf8.map { Int32($0) }, document.text.utf8.map { Int32($0) })
-            return (first + second, first.map { _ in 0 } + second.map { _ in 1 })
+            return EncodedSequence(ids: first + second, segments: first.map { _ in 0 } + second.map { _ in 1 })
         }
         #expect(dataset.count == 300)
         #expect(report.tokenCount == dataset.indices.reduce(0) { $0 + dataset.length(of: $1) })
@@ -127,12 +136,15 @@ struct GroupTests {
         var loader = DatasetLoader()
         loader.shufflesTraining = false
         let train = try loader.load(["\(path):default"], as: EmbeddingRecognizer(options)).train
-        let encode: @Sendable (RowText) -> [Int32] = { $0.text.utf8.map { Int32($0) } }
+        let encode: @Sendable (RowText) -> EncodedSequence = { EncodedSequence(ids: $0.text.utf8.map { Int32($0) }) }
         let dataset = try train.tokenized(encode: encode).dataset
         #expect(dataset.indices.map { dataset.sample($0).label } == [0.5, 1])
         #expect(dataset.sample(0).texts.map(\.ids) == [[97], [98, 98]])
         let (short, report) = try train.tokenized(maximumLength: 2, strategy: .delete, encode: encode)
         #expect(short.rows == [0])
         #expect(report.dropped.entries.map(\.example) == ["\(path):3: 3 tokens"])
+        let (cut, notes) = try train.tokenized(maximumLength: 2, strategy: .right, encode: encode)
+        #expect(cut.count == 2)
+        #expect(notes.notes.entries.map(\.example) == ["\(path):3"])
     }
 }

@@ -37,7 +37,10 @@ struct LabelTests {
         (#"{"text": "a", "label": 1}"#, LabelledRow.Content.text("a")),
         (#"{"Query": "a", "Score": 1}"#, .text("a")),
         (#"{"sentence": "a", "text": "b", "label": 1}"#, .text("b")),
-        (#"{"text": "a", "system": "", "label": 1}"#, .text("a")),
+        (
+            #"{"text": "a", "system": "", "label": 1}"#,
+            .messages([Message(role: "system", content: ""), Message(role: "user", content: "a")])
+        ),
         (#"{"sentence1": "a", "sentence2": "b", "score": 1}"#, .pair("a", "b")),
         (##"{"Quality": "1", "#1 ID": "2", "#2 ID": "3", "#1 String": "a", "#2 String": "b"}"##, .pair("a", "b")),
         (#"{"premise": "a", "hypothesis": "b", "label": 1}"#, .pair("a", "b")),
@@ -194,6 +197,79 @@ struct LabelTests {
         #expect(try message(["0", "1"], nil, 0).hasPrefix("--num_labels must be between 1"))
         #expect(try message(["0", "99999999"]).hasPrefix("--num_labels must be between 1"))
         #expect(try message(["[]", "[]"]).hasPrefix("no row has a label"))
+    }
+
+    /// The targets of rows with these labels, or the error without its path.
+    private func targets(
+        _ labels: [String], _ problem: ProblemType? = nil, _ count: Int? = nil, _ format: MultiLabelFormat? = nil
+    ) throws -> [LabelTarget] {
+        let rows = try dataset(labels)
+        let scheme = try LabelScheme(
+            problemType: problem, labelCount: count, format: format, inferredFrom: rows)
+        return try rows.tokenized(scheme: scheme, encode: byteLabelEncoding).dataset.indices.compactMap {
+            try rows.recognized(at: $0).label.map { try scheme.target(of: $0) }
+        }
+    }
+
+    @Test func listsAreWhatTheLabelsShow() throws {
+        // Of different lengths, or with a number above 1: classes.
+        #expect(
+            try targets(["[0]", "[1]", "[0, 1]", "[]"]) == [[1, 0], [0, 1], [1, 1], [0, 0]].map(LabelTarget.values))
+        #expect(try targets(["[0, 2]", "[1, 2]"]) == [[1, 0, 1], [0, 1, 1]].map(LabelTarget.values))
+        // No class is in a row twice: 0 or 1 for each class.
+        #expect(
+            try targets(["[0, 1]", "[1, 0]", "[1, 1]", "[0, 0]"])
+                == [[0, 1], [1, 0], [1, 1], [0, 0]].map(LabelTarget.values))
+        #expect(try targets(["[0, 1, 1]", "[1, 0, 0]"]) == [[0, 1, 1], [1, 0, 0]].map(LabelTarget.values))
+        #expect(
+            try targets([#""[0, 1, 1]""#, "[1, 0, 0]"], nil, 3) == [[0, 1, 1], [1, 0, 0]].map(LabelTarget.values))
+        // Nothing shows it: a flag, or another number of classes.
+        let ambiguous = #expect(throws: DatasetError.self) { try targets(["[0, 1]", "[1, 0]"]) }
+        #expect(ambiguous?.description.contains(":1: every label is a list of one 0 and one 1") == true)
+        #expect(try targets(["[0, 1]", "[1, 0]"], nil, nil, .multiHot) == [[0, 1], [1, 0]].map(LabelTarget.values))
+        #expect(try targets(["[0, 1]", "[1, 0]"], nil, nil, .ids) == [[1, 1], [1, 1]].map(LabelTarget.values))
+        #expect(try targets(["[0, 1]", "[1, 0]"], nil, 3) == [[1, 1, 0], [1, 1, 0]].map(LabelTarget.values))
+        // A class twice where lists are classes.
+        let twice = #expect(throws: DatasetError.self) { try targets(["[0, 2]", "[2, 2]"]) }
+        #expect(twice?.description.contains(":2: the label [2, 2] is a list with class 2 twice") == true)
+        #expect(throws: DatasetError.self) { try targets(["[0, 1]", "[1, 2]"], nil, nil, .multiHot) }
+        #expect(throws: DatasetError.self) { try targets(["[0, 1]", "[1]"], nil, nil, .multiHot) }
+    }
+
+    @Test func modelsFromElsewhereReadListsRowByRow() throws {
+        let three = try LabelScheme(problemType: .multiLabel, labelCount: 3)
+        #expect(try three.target(of: .integers([0, 1, 1])) == .values([0, 1, 1]))
+        #expect(try three.target(of: .integers([0, 1])) == .values([1, 1, 0]))
+        let two = try LabelScheme(problemType: .multiLabel, labelCount: 2)
+        #expect(try two.target(of: .integers([1, 1])) == .values([1, 1]))
+        #expect(throws: RowFault.self) { try two.target(of: .integers([1, 0])) }
+    }
+
+    @Test func textsOfSeveralClassesAreAskedAbout() throws {
+        let labels = [#""体育,财经""#, #""体育""#, #""科技 、 体育""#]
+        let error = #expect(throws: DatasetError.self) { try targets(labels) }
+        #expect(error?.description.contains(":1: the label \"体育,财经\" may be one class or several") == true)
+        let several = try targets(labels, .multiLabel)
+        #expect(several == [[1, 0, 1], [1, 0, 0], [1, 1, 0]].map(LabelTarget.values))
+        #expect(try targets(labels, .singleLabel) == [1, 0, 2].map(LabelTarget.classID))
+        let decimal = #expect(throws: DatasetError.self) { try targets([#""1,5""#, #""3,25""#]) }
+        #expect(decimal?.description.contains("may be a number with a decimal comma") == true)
+        #expect(throws: DatasetError.self) { try targets([#""1,5""#], .regression) }
+        #expect(
+            try targets([#""0,2""#, #""[1]""#, "1"], .multiLabel)
+                == [[1, 0, 1], [0, 1, 0], [0, 1, 0]].map(LabelTarget.values)
+        )
+        #expect(throws: DatasetError.self) { try targets([#""0,2""#, #""[1]""#, "1"]) }
+        #expect(try targets([#"["a", "b,c"]"#, #"["a"]"#]) == [[1, 1], [1, 0]].map(LabelTarget.values))
+    }
+
+    @Test func invisibleSpacesMakeNoClass() throws {
+        let labels = ["体育", "体育　", "\u{A0}体育", "\u{FEFF}体育\u{200B}", "财经\t"].map {
+            "\"\($0.replacing("\t", with: "\\t"))\""
+        }
+        #expect(try targets(labels) == [0, 0, 0, 0, 1].map(LabelTarget.classID))
+        #expect(try label("\"　3\u{A0}\"") == .integer(3))
+        #expect(throws: RowFault.self) { try label("\"　\u{A0}\"") }
     }
 
     @Test func mapsNameClasses() throws {

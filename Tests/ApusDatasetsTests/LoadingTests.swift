@@ -67,6 +67,14 @@ struct LoadingTests {
         #expect(throws: DatasetError.self) { try loader.load([try numbered(1, name: "one.jsonl")]) }
         loader.splitRatio = 1
         #expect(throws: DatasetError.self) { try loader.load(["\(path)#6"]) }
+        loader.requiresTraining = true
+        let held = #expect(throws: DatasetError.self) { try loader.load([path]) }
+        #expect(held?.description.contains("holds every row out") == true)
+        loader.splitRatio = 0.9999
+        #expect(try loader.load([path]).train.count == 1)
+        #expect(throws: DatasetError.self) { try loader.load(["\(path)#1"]) }
+        loader.splitRatio = 0
+        #expect(throws: DatasetError.self) { try loader.load([], validation: [path]) }
         #expect(throws: DatasetError.self) { try DatasetLoader().load([]) }
         #expect(throws: DatasetError.self) { try DatasetLoader().load(["\(path):subset"]) }
         #expect(throws: DatasetError.self) { try DatasetLoader().load(["hf::org/name"]) }
@@ -166,7 +174,10 @@ struct LoadingTests {
         #expect(report.dropped.entries.map(\.example) == ["\(path):2: 31 tokens"])
 
         let whole = try byteEncoding(train.conversation(at: 1))
-        let left = try tokenized(10, .left).0.sample(1)
+        let (leftData, leftReport) = try tokenized(10, .left)
+        #expect(leftReport.notes.entries.map(\.reason) == ["cut to max_length 10 (--truncation_strategy left)"])
+        #expect(leftReport.notes.total == 2)
+        let left = leftData.sample(1)
         #expect(left.ids == Array(whole.ids.suffix(10)))
         #expect(left.isTrained == [false] + Array(repeating: true, count: 9))
         let right = try tokenized(20, .right).0.sample(1)
@@ -201,13 +212,17 @@ struct LoadingTests {
         }
         #expect(error?.description.hasPrefix("\(path):2: cannot be encoded: roles must alternate. ") == true)
         #expect(throws: DatasetError.self) {
-            try train.tokenized(truncation: Truncation()) { _ in (ids: [1, 2], isTrained: [true]) }
+            try train.tokenized(truncation: Truncation()) { _ in
+                EncodedConversation(ids: [1, 2], isTrained: [true])
+            }
         }
     }
 
     @Test func samplesWithoutTargetsStayWhenTheyNeedNone() throws {
         let train = try DatasetLoader().load([try numbered(2)]).train
-        let encode: ConversationEncoding = { _ in (ids: [1, 2, 3], isTrained: [true, false, false]) }
+        let encode: ConversationEncoding = { _ in
+            EncodedConversation(ids: [1, 2, 3], isTrained: [true, false, false])
+        }
         #expect(throws: DatasetError.self) { try train.tokenized(truncation: Truncation(), encode: encode) }
         let result = try train.tokenized(truncation: Truncation(), requiresTargets: false, encode: encode)
         #expect(result.dataset.count == 2)
@@ -217,6 +232,25 @@ struct LoadingTests {
                 Dataset Token Length: 3.000000±0.000000, min=3.000000, max=3.000000, size=2
                 tokens: 6, of which trained: 0 (0.0 %)
                 """)
+    }
+
+    @Test func weightsStayWithTheirTokens() throws {
+        let train = try DatasetLoader().load(["\(try numbered(200))#300"]).train
+        let encode: ConversationEncoding = { conversation in
+            let number = Int(conversation.messages.last?.textOrEmpty ?? "") ?? 0
+            let weights: [Float] = number % 3 == 0 ? [0.5, 0, 0.5, 2] : [1, 0, 1, 1]
+            return EncodedConversation(ids: [1, 2, 3, Int32(number)], weights: weights)
+        }
+        let dataset = try train.tokenized(truncation: Truncation(), threads: 3, encode: encode).dataset
+        #expect(dataset.isWeighted)
+        for index in dataset.indices {
+            let sample = dataset.sample(index)
+            #expect(sample.isTrained == [false, false, true, true])
+            #expect(sample.weights == (sample.ids[3] % 3 == 0 ? [0, 0, 0.5, 2] : nil))
+        }
+        let weighted = TokenizedDataset([.init(ids: [1, 2], isTrained: [true, true], weights: [3, 0.25])])
+        #expect(weighted.sample(0) == .init(ids: [1, 2], isTrained: [false, true], weights: [0, 0.25]))
+        #expect(!TokenizedDataset([.init(ids: [1, 2], isTrained: [true, true])]).isWeighted)
     }
 
     @Test func datasetsCanBeMadeOfSamples() throws {

@@ -38,6 +38,52 @@ struct ReadingTests {
         #expect(throws: DatasetError.self) { try parse(text) }
     }
 
+    @Test func urlsListsAndOtherSystemsPaths() throws {
+        let data = "/data/my file.jsonl"
+        for text in [
+            "file:///data/my%20file.jsonl", "file://localhost/data/my%20file.jsonl", "FILE:/data/my%20file.jsonl",
+        ] {
+            let reference = try parse(text + "#7", existing: [data])
+            #expect((reference.location, reference.sampleCount) == (data, 7))
+        }
+        #expect(throws: DatasetError.self) { try parse("file://host/data") }
+        func list(_ text: String, existing: Set<String> = []) throws -> [DatasetReference] {
+            try DatasetReference.list(parsing: text) { existing.contains($0) }
+        }
+        let two = try list("a.jsonl#5, b.csv:reg ,", existing: ["a.jsonl", "b.csv"])
+        #expect(two.map(\.location) == ["a.jsonl", "b.csv"])
+        #expect(two.map(\.sampleCount) == [5, nil])
+        #expect(two.map(\.subsets) == [[], ["reg"]])
+        #expect(try list("a,b.jsonl", existing: ["a,b.jsonl"]).map(\.location) == ["a,b.jsonl"])
+        #expect(try list("a,b.jsonl#3", existing: ["a,b.jsonl"]).map(\.sampleCount) == [3])
+        for path in [#"C:\data\train.jsonl"#, "d:/data/train.jsonl#5", #"\\server\share\x.csv"#] {
+            let error = #expect(throws: DatasetError.self) { try list(path) }
+            #expect(error?.description.contains("a path of Windows") == true)
+        }
+        #expect(
+            (#expect(throws: DatasetError.self) { try parse(#"C:\data\x.jsonl"#) })?.description
+                .hasSuffix("/mnt/c/data/x.jsonl") == true)
+    }
+
+    @Test func patternsAreOneDataSet() throws {
+        let folder = try TemporaryFolder()
+        for name in ["b.jsonl", "a.jsonl", "c.json"] {
+            _ = try folder.write("{\"query\": \"\(name)\", \"response\": \"r\"}\n", to: name)
+        }
+        try FileManager.default.createDirectory(
+            at: folder.url.appending(path: "d.jsonl"), withIntermediateDirectories: true)
+        var loader = DatasetLoader()
+        loader.shufflesTraining = false
+        let loaded = try loader.load(["\(folder.url.path)/*.jsonl#5"])
+        let texts = try (0..<5).map { try loaded.train.conversation(at: $0).messages[0].textOrEmpty }
+        #expect(texts == ["a.jsonl", "b.jsonl", "a.jsonl", "b.jsonl", "a.jsonl"])
+        #expect(loaded.report.files.map(\.trainCount) == [3, 2])
+        #expect(try loader.load(["\(folder.url.path)/[ac].json*"]).train.count == 2)
+        for pattern in ["*.csv", "**/*.jsonl"] {
+            #expect(throws: DatasetError.self) { try loader.load(["\(folder.url.path)/\(pattern)"]) }
+        }
+    }
+
     @Test func linesAreRows() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("\u{FEFF}{\"a\": 1}\r\n\n   \n{\"a\": 2}\n\t\n  {\"a\": 3}", to: "x.jsonl")
@@ -69,7 +115,7 @@ struct ReadingTests {
     @Test(arguments: [
         ("x.jsonl", "{\"a\": 1}\n{\"a\": }\n", ":2: not valid JSON at column 7"),
         ("x.jsonl", "{\"a\": 1}\n{\"a\": 1", ":2: not valid JSON"),
-        ("x.jsonl", "[\n{\"a\": 1}]", ":1: begins with '['"),
+        ("x.jsonl", "[\n{\"a\": 1}", ":1: not valid JSON"),
         ("x.jsonl", " \n ", ": has no rows"),
         ("x.json", "[]", ": has no rows"),
         ("x.json", "", ": has no rows"),

@@ -75,8 +75,8 @@ struct RecognitionTests {
             "content parts other than text are not supported yet"
         ),
         (
-            #"{"messages": [{"role": "assistant", "content": "x", "loss_scale": 0.5}]}"#,
-            "loss and loss_scale other than 0 and 1 are not supported yet"
+            #"{"messages": [{"role": "assistant", "content": "x", "loss_scale": "0.5"}]}"#,
+            "what is trained of a message is unclear"
         ),
         (#"{"messages": [{"user": "Q"}]}"#, "a pair of turns lacks assistant or its aliases"),
         (#"{"messages": [{"role": "tool_call", "content": "{}"}]}"#, "a tool call has no function name"),
@@ -152,7 +152,7 @@ struct RecognitionTests {
              {"role": "assistant", "content": "4", "loss": true, "loss_scale": 0.0},
              {"role": "assistant", "content": "5", "loss": null}]}
             """
-        #expect(try recognize(row).conversation.messages.map(\.isTrained) == [nil, false, true, false, true, nil])
+        #expect(try recognize(row).conversation.messages.map(\.isTrained) == [nil, false, true, false, false, nil])
     }
 
     private let call: JSONValue = [

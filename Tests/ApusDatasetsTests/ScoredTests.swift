@@ -7,10 +7,9 @@ import Testing
 /// Bytes as tokens; the texts of a row are its segments.
 let byteLabelEncoding: LabelledEncoding = { row in
     let texts = row.texts.map { Array($0.utf8) }
-    return (
-        texts.flatMap { $0 }.map { Int32($0) },
-        texts.enumerated().flatMap { [Int32](repeating: Int32($0), count: $1.count) }
-    )
+    return EncodedSequence(
+        ids: texts.flatMap { $0 }.map { Int32($0) },
+        segments: texts.enumerated().flatMap { [Int32](repeating: Int32($0), count: $1.count) })
 }
 
 @Suite("Samples with targets")
@@ -48,7 +47,11 @@ struct ScoredTests {
         }
         #expect(report.lengths?.maximum == 12)
         #expect(report.tokenCount == dataset.indices.reduce(0) { $0 + dataset.length(of: $1) })
-        #expect(report.text.hasSuffix("\ntokens: \(report.tokenCount)"))
+        let long = try train.tokenized(scheme: scheme, encode: byteLabelEncoding).dataset
+        let cut = long.indices.count { long.length(of: $0) > 12 }
+        #expect(cut > 0)
+        #expect(report.notes.count(of: "cut to max_length 12 (--truncation_strategy right)") == cut)
+        #expect(report.text.contains("\ntokens: \(report.tokenCount)\nworth knowing:\n  \(cut)  cut to max_length 12"))
     }
 
     @Test func longAndBrokenRowsAreDropped() throws {
@@ -66,8 +69,12 @@ struct ScoredTests {
         #expect(throws: DatasetError.self) {
             try train.tokenized(scheme: scheme, isStrict: true, encode: byteLabelEncoding)
         }
-        #expect(throws: DatasetError.self) { try train.tokenized(scheme: scheme) { _ in ([1, 2], [0]) } }
-        let error = #expect(throws: DatasetError.self) { try train.tokenized(scheme: scheme) { _ in ([], nil) } }
+        #expect(throws: DatasetError.self) {
+            try train.tokenized(scheme: scheme) { _ in EncodedSequence(ids: [1, 2], segments: [0]) }
+        }
+        let error = #expect(throws: DatasetError.self) {
+            try train.tokenized(scheme: scheme) { _ in EncodedSequence(ids: []) }
+        }
         #expect(error?.description.hasPrefix("no sample is left of 3:\n  3  no tokens") == true)
     }
 
@@ -79,7 +86,8 @@ struct ScoredTests {
         loader.shufflesTraining = false
         let rows = try loader.load([path], as: LabelledRecognizer(options)).train
         let scheme = try LabelScheme(problemType: .singleLabel, labelCount: 2)
-        let dataset = try rows.tokenized(scheme: scheme) { ($0.texts[0].utf8.map { Int32($0) }, nil) }.dataset
+        let dataset = try rows.tokenized(scheme: scheme) { EncodedSequence(ids: $0.texts[0].utf8.map { Int32($0) }) }
+            .dataset
         #expect(dataset.indices.map(dataset.target) == [nil, .classID(1)])
         #expect(!dataset.hasSegments)
         #expect(dataset.sample(0).segments == nil)

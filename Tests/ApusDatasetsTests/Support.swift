@@ -59,7 +59,7 @@ let byteEncoding: ConversationEncoding = { conversation in
         let trains = message.role == "assistant" && message.isTrained != false
         isTrained += Array(repeating: false, count: role.count) + Array(repeating: trains, count: text.count)
     }
-    return (ids, isTrained)
+    return EncodedConversation(ids: ids, isTrained: isTrained)
 }
 
 /// The text of byte tokens.

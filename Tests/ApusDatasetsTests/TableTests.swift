@@ -49,6 +49,22 @@ struct TableTests {
         #expect(try rows("text,label\na,b", "g.csv", columns: ["1"]) == [["text": "a", "1": "b"]])
     }
 
+    @Test func separatorsAreFoundByTheFirstRows() throws {
+        let expected: [JSONValue] = [["text": "a", "label": "1"], ["text": "b, c", "label": "0"]]
+        #expect(try rows("text;label\na;1\nb, c;0\n", "a.csv") == expected)
+        #expect(try rows("text|label\r\na|1\r\n\"b, c\"|0", "b.csv") == expected)
+        #expect(try rows("text,label\na,1\n\"b, c\",0\n", "c.csv") == expected)
+        #expect(try rows("a;1\nb, c;0\n", "d.csv") == expected)
+        #expect(try rows("mine;kind\na;1", "e.csv", columns: ["mine"]) == [["mine": "a", "kind": "1"]])
+        // One column of texts with semicolons in them.
+        #expect(try rows("text\na;b\nc;d", "f.csv") == [["text": "a;b"], ["text": "c;d"]])
+        let long = String(repeating: "x", count: 1 << 17)
+        #expect(try rows("text;label\n\(long);1\n", "g.csv")[0]["label"] == "1")
+        let file = try RowFile(path: folder.write("text;label\ra;1\rb;2\r", to: "h.csv"))
+        #expect(file.note == "a table with ';' between its fields")
+        #expect((0..<file.count).map(file.place) == [2, 3].map { "\(file.path):\($0)" })
+    }
+
     @Test func columnsWithoutNamesHavePositions() throws {
         let text = "a\tb\tc\td\te\nf\tg\th\ti\tj\tk\n"
         #expect(
@@ -97,7 +113,8 @@ struct TableTests {
         ("x.csv", Data("text,Text\na,1".utf8), ":1: two columns are called \"Text\""),
         ("x.csv", Data("text,label\na,1\n".utf8) + [0xFF, 0x2C, 0x31], ":3: is not UTF-8"),
         ("x.tsv", Data("text\tlabel\n".utf8) + [0xC3, 0x28, 0x09, 0x31], ":2: is not UTF-8"),
-        ("x.tsv", Data("text\tlabel\ra\t1\r".utf8), ":1: lines end with a carriage return alone"),
+        ("x.csv", Data("text,label\ra,1\r\"b,2\rc".utf8), ":3: the quotes that begin here are never closed"),
+        ("x.csv", Data("a;1,5\nb;2,5\n".utf8), ":1: fields may end at ',' or at ';'"),
         ("x.csv", Data("text,label\r\n".utf8), ": has no rows"), ("x.csv", Data(), ": has no rows"),
         ("x.tsv", Data("\n\r\n".utf8), ": has no rows"),
         ("x.txt", Data("plain\n".utf8), ": plain text cannot be read yet"),
@@ -125,7 +142,7 @@ struct TableTests {
         let text = Array("\u{FEFF}text,\"la\"\"bel\"\r\n\"a,\nb\",1\r\n\r\nc\td,2".utf8)
         func scan(_ bytes: [UInt8]) {
             bytes.withUnsafeBytes { bytes in
-                for separator in [TableScanner.Separator.comma, .tab] {
+                for separator in TableScanner.Separator.allCases {
                     let scanner = TableScanner(separator: separator)
                     for row in (try? scanner.rows(of: bytes)) ?? [] {
                         let fields = try? scanner.fields(of: UnsafeRawBufferPointer(rebasing: bytes[row]))

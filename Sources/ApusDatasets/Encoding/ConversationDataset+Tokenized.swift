@@ -1,5 +1,7 @@
-/// Turns a conversation into token ids and, for each, whether it is trained on.
-package typealias ConversationEncoding = @Sendable (Conversation) throws -> (ids: [Int32], isTrained: [Bool])
+package import ApusText
+
+/// Turns a conversation into token ids and, for each, its part in the loss.
+package typealias ConversationEncoding = @Sendable (Conversation) throws -> EncodedConversation
 
 extension RowDataset where Recognizer == ConversationRecognizer {
     /// Encodes every conversation, once, on several threads.
@@ -18,26 +20,26 @@ extension RowDataset where Recognizer == ConversationRecognizer {
         truncation: Truncation, requiresTargets: Bool = true, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: ConversationEncoding
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
-        let (dataset, dropped) = try encoded(
+        let (dataset, tallies) = try encoded(
             into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice: "Give rows that the chat template takes, with an assistant's answer and at most --max_length "
                 + "tokens; --truncation_strategy left or right cuts longer ones."
         ) { conversation, dataset in
             let encoded = try encode(conversation)
-            guard encoded.ids.count == encoded.isTrained.count else {
+            guard encoded.ids.count == encoded.weights.count else {
                 throw RowRejection(
-                    "cannot be encoded",
-                    "\(encoded.ids.count) ids but \(encoded.isTrained.count) marks of what is trained")
+                    "cannot be encoded", "\(encoded.ids.count) ids but \(encoded.weights.count) weights")
             }
             guard !encoded.ids.isEmpty else { throw RowRejection("no tokens") }
-            let range = try truncation.range(ofLength: encoded.ids.count)
-            guard !requiresTargets || encoded.isTrained[range].dropFirst().contains(true) else {
+            let (range, notes) = try truncation.part(ofLength: encoded.ids.count)
+            guard !requiresTargets || encoded.weights[range].dropFirst().contains(where: { $0 != 0 }) else {
                 throw RowRejection("nothing to train on")
             }
-            var isTrained = encoded.isTrained[range]
-            isTrained[range.lowerBound] = false
-            _ = dataset.appendSequence(encoded.ids[range], isTrained: isTrained)
+            var weights = encoded.weights[range]
+            weights[range.lowerBound] = 0
+            _ = dataset.appendSequence(encoded.ids[range], weights: weights)
+            return encoded.notes + notes
         }
-        return (dataset, EncodingReport(dataset: dataset, dropped: dropped))
+        return (dataset, EncodingReport(dataset: dataset, tallies))
     }
 }

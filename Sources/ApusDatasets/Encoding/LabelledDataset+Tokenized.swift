@@ -1,5 +1,20 @@
 /// Turns what is judged into token ids and, for models that ask, the segment of each.
-package typealias LabelledEncoding = @Sendable (LabelledRow) throws -> (ids: [Int32], segments: [Int32]?)
+package typealias LabelledEncoding = @Sendable (LabelledRow) throws -> EncodedSequence
+
+/// One sequence that is judged as a whole.
+package struct EncodedSequence: Sendable, Equatable {
+    package var ids: [Int32]
+    /// Which text each token belongs to; nil for models that do not ask.
+    package var segments: [Int32]?
+    /// Whether the encoding itself cut the text to fit.
+    package var isCut: Bool
+
+    package init(ids: [Int32], segments: [Int32]? = nil, isCut: Bool = false) {
+        self.ids = ids
+        self.segments = segments
+        self.isCut = isCut
+    }
+}
 
 extension RowDataset where Recognizer == LabelledRecognizer {
     /// Encodes every row, once, on several threads, and reads its label.
@@ -22,7 +37,7 @@ extension RowDataset where Recognizer == LabelledRecognizer {
         threads: Int = 1, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: LabelledEncoding
     ) throws -> (dataset: ScoredDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
-        let (dataset, dropped) = try encoded(
+        let (dataset, tallies) = try encoded(
             into: ScoredDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice:
                 "Give rows with a text of at most --max_length tokens; --truncation_strategy right cuts longer ones."
@@ -34,9 +49,10 @@ extension RowDataset where Recognizer == LabelledRecognizer {
             if let segments = encoded.segments, segments.count != encoded.ids.count {
                 throw RowRejection("cannot be encoded", "\(encoded.ids.count) ids but \(segments.count) segments")
             }
-            let range = try truncation.range(ofLength: encoded.ids.count)
+            let (range, notes) = try truncation.part(ofLength: encoded.ids.count)
             dataset.appendSequence(encoded.ids[range], segments: encoded.segments?[range], target: target)
+            return encoded.isCut ? [truncation.note] : notes
         }
-        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), dropped: dropped))
+        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), tallies))
     }
 }

@@ -16,6 +16,13 @@ protocol SampleStore: Sendable {
     mutating func appendSample(sequence: Int32, row: Int)
 }
 
+/// What became of rows when they were encoded.
+struct EncodingTallies: Sendable {
+    var dropped = RowTally()
+    /// Samples that are used although something about them is worth knowing.
+    var notes = RowTally()
+}
+
 extension RowDataset {
     /// Encodes every distinct row, once, on several threads.
     ///
@@ -24,21 +31,20 @@ extension RowDataset {
     /// - Parameters:
     ///   - store: An empty store.
     ///   - advice: What to try when nothing is left.
-    ///   - append: Adds one sequence to a store, or throws.
+    ///   - append: Adds one sequence to a store and returns what is worth knowing of it, or throws.
     /// - Throws: `DatasetError` naming file and line for a `RowFault`, and when strict for any row that cannot be
     ///   encoded; and when no sample is left.
     func encoded<Store: SampleStore>(
         into store: Store, isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
-        advice: String, append: @Sendable (Recognizer.Row, inout Store) throws -> Void
-    ) throws -> (Store, dropped: RowTally) {
+        advice: String, append: @Sendable (Recognizer.Row, inout Store) throws -> [String]
+    ) throws -> (Store, EncodingTallies) {
         let distinct = DistinctRows(rows)
         var parts = try inParallelChunks(of: distinct.first.count, threads: threads, progress: progress) { range in
             var part = store
-            var rejections: [RowRejection?] = []
+            var outcomes: [Result<[String], RowRejection>] = []
             for sample in distinct.first[range] {
                 do {
-                    try append(recognized(at: sample), &part)
-                    rejections.append(nil)
+                    outcomes.append(.success(try append(recognized(at: sample), &part)))
                 } catch let error as DatasetError {
                     throw error
                 } catch let fault as RowFault {
@@ -46,39 +52,40 @@ extension RowDataset {
                 } catch {
                     let rejection = error as? RowRejection ?? RowRejection("cannot be encoded", "\(error)")
                     if isStrict { throw DatasetError(strictly: rejection, at: place(of: sample)) }
-                    rejections.append(rejection)
+                    outcomes.append(.failure(rejection))
                 }
             }
-            return (store: part, rejections: rejections)
+            return (store: part, outcomes: outcomes)
         }
         var whole = store
         whole.reserveCapacity(for: parts.map(\.store))
-        var outcomes: [Result<Int32, RowRejection>] = []
+        var outcomes: [Result<(sequence: Int32, notes: [String]), RowRejection>] = []
         outcomes.reserveCapacity(distinct.first.count)
         for index in parts.indices {
             let part = parts[index]
             // Each part is freed as soon as it is joined, so that the tokens are not held twice.
             parts[index] = (store, [])
             var next = 0
-            for rejection in part.rejections {
-                if let rejection {
-                    outcomes.append(.failure(rejection))
-                } else {
-                    outcomes.append(.success(whole.appendSequence(next, of: part.store)))
-                    next += 1
-                }
+            for outcome in part.outcomes {
+                outcomes.append(
+                    outcome.map { notes in
+                        defer { next += 1 }
+                        return (whole.appendSequence(next, of: part.store), notes)
+                    })
             }
         }
-        var dropped = RowTally()
+        var tallies = EncodingTallies()
         for sample in rows.indices {
             switch outcomes[distinct.number(of: sample)] {
-            case .success(let sequence): whole.appendSample(sequence: sequence, row: sample)
-            case .failure(let rejection): dropped.add(rejection, place: place(of: sample))
+            case .success(let (sequence, notes)):
+                whole.appendSample(sequence: sequence, row: sample)
+                for note in notes { tallies.notes.add(note, example: place(of: sample)) }
+            case .failure(let rejection): tallies.dropped.add(rejection, place: place(of: sample))
             }
         }
         guard !whole.isEmpty || isEmpty else {
-            throw DatasetError("no sample is left of \(count):\n\(dropped.lines(indent: 2))\n\(advice)")
+            throw DatasetError("no sample is left of \(count):\n\(tallies.dropped.lines(indent: 2))\n\(advice)")
         }
-        return (whole, dropped)
+        return (whole, tallies)
     }
 }

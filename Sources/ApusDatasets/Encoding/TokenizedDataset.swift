@@ -1,6 +1,7 @@
 /// Token ids and which of them are trained on, of every sample, in three flat arrays.
 ///
-/// A token costs four bytes and one bit. Samples that are the same row (a data set repeated by `#count`) share theirs.
+/// A token costs four bytes and one bit, and four bytes more in samples where a loss is weighted. Samples that are the
+/// same row (a data set repeated by `#count`) share theirs.
 package struct TokenizedDataset: Sendable {
     /// One sample.
     ///
@@ -8,12 +9,16 @@ package struct TokenizedDataset: Sendable {
     package struct Sample: Sendable, Equatable {
         package let ids: [Int32]
         package let isTrained: [Bool]
+        /// What the loss of each target is multiplied by; `nil` where that is 1 for all.
+        package let weights: [Float]?
 
-        /// - Precondition: Both have the same length.
-        package init(ids: [Int32], isTrained: [Bool]) {
+        /// - Precondition: All have the same length.
+        package init(ids: [Int32], isTrained: [Bool], weights: [Float]? = nil) {
             precondition(ids.count == isTrained.count, "one mark per token")
+            precondition(weights.map { $0.count == ids.count } ?? true, "one weight per token")
             self.ids = ids
             self.isTrained = isTrained
+            self.weights = weights
         }
     }
 
@@ -21,6 +26,8 @@ package struct TokenizedDataset: Sendable {
     private var trainedBits: [UInt64] = []
     /// Where each stored sequence begins in `ids`, and where the last one ends.
     private var offsets = [0]
+    /// The weights of the stored sequences that have some other than 0 and 1.
+    private var weights: [Int: [Float]] = [:]
     /// The stored sequence of each sample.
     private var sequences: [Int32] = []
     /// For each sample its number in the `ConversationDataset` it came from, to name its file and line.
@@ -31,9 +38,11 @@ package struct TokenizedDataset: Sendable {
     /// A data set of samples made elsewhere.
     package init(_ samples: some Sequence<Sample>) {
         for (number, sample) in samples.enumerated() {
-            var isTrained = sample.isTrained
-            if !isTrained.isEmpty { isTrained[0] = false }
-            appendSample(sequence: appendSequence(sample.ids[...], isTrained: isTrained[...]), row: number)
+            var weights = sample.weights ?? sample.isTrained.map { $0 ? 1 : 0 }
+            for (position, isTrained) in sample.isTrained.enumerated() where !isTrained || position == 0 {
+                weights[position] = 0
+            }
+            appendSample(sequence: appendSequence(sample.ids[...], weights: weights[...]), row: number)
         }
     }
 
@@ -44,8 +53,12 @@ package struct TokenizedDataset: Sendable {
     /// - Precondition: `index` is in `0..<count`.
     package func sample(_ index: Int) -> Sample {
         let range = range(of: index)
-        return Sample(ids: Array(ids[range]), isTrained: range.map(isTrained))
+        return Sample(
+            ids: Array(ids[range]), isTrained: range.map(isTrained), weights: weights[Int(sequences[index])])
     }
+
+    /// Whether some target's loss is multiplied by something other than 1.
+    package var isWeighted: Bool { !weights.isEmpty }
 
     /// The number of tokens of a sample, without reading them.
     package func length(of index: Int) -> Int { range(of: index).count }
@@ -65,11 +78,12 @@ package struct TokenizedDataset: Sendable {
     }
 
     /// Stores a sequence and returns its number, for `appendSample`.
-    mutating func appendSequence(_ newIDs: ArraySlice<Int32>, isTrained: ArraySlice<Bool>) -> Int32 {
-        for (position, trained) in zip(ids.count..., isTrained) {
+    mutating func appendSequence(_ newIDs: ArraySlice<Int32>, weights newWeights: ArraySlice<Float>) -> Int32 {
+        for (position, weight) in zip(ids.count..., newWeights) {
             if position & 63 == 0 { trainedBits.append(0) }
-            if trained { trainedBits[position >> 6] |= 1 << UInt64(position & 63) }
+            if weight != 0 { trainedBits[position >> 6] |= 1 << UInt64(position & 63) }
         }
+        if newWeights.contains(where: { $0 != 0 && $0 != 1 }) { weights[offsets.count - 1] = Array(newWeights) }
         ids += newIDs
         offsets.append(ids.count)
         return Int32(offsets.count - 2)
@@ -87,7 +101,8 @@ extension TokenizedDataset: SampleStore {
 
     mutating func appendSequence(_ number: Int, of part: TokenizedDataset) -> Int32 {
         let range = part.offsets[number]..<part.offsets[number + 1]
-        return appendSequence(part.ids[range], isTrained: range.map(part.isTrained)[...])
+        let weights = part.weights[number] ?? range.map { part.isTrained($0) ? 1 : 0 }
+        return appendSequence(part.ids[range], weights: weights[...])
     }
 
     mutating func appendSample(sequence: Int32, row: Int) {

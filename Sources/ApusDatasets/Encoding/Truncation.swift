@@ -22,15 +22,18 @@ package struct Truncation: Sendable, Equatable {
         self.strategy = strategy
     }
 
-    /// The part of a sample of `length` tokens that stays.
+    /// The part of a sample of `length` tokens that stays, with a note when it is not the whole.
     ///
     /// - Throws: `RowRejection` when none does.
-    func range(ofLength length: Int) throws -> Range<Int> {
-        guard let maximumLength, length > maximumLength else { return 0..<length }
+    func part(ofLength length: Int) throws -> (range: Range<Int>, notes: [String]) {
+        guard let maximumLength, length > maximumLength else { return (0..<length, []) }
         switch strategy {
         case .delete: throw RowRejection("longer than max_length \(maximumLength)", "\(length) tokens")
-        case .left: return length - maximumLength..<length
-        case .right: return 0..<maximumLength
+        case .left: return (length - maximumLength..<length, [note])
+        case .right: return (0..<maximumLength, [note])
         }
     }
+
+    /// What a report says of samples that were cut.
+    var note: String { "cut to max_length \(maximumLength ?? 0) (--truncation_strategy \(strategy.rawValue))" }
 }

@@ -61,7 +61,8 @@ package typealias EmbeddingDataset = RowDataset<EmbeddingRecognizer>
 /// Turns rows into pairs with a score, or into a text with a positive and negatives.
 ///
 /// `messages`, `positive_messages` and `negative_messages` as ms-swift writes them, or columns of texts: `anchor`,
-/// `positive` and `negative` (a text, a list, or `negative_1` …), `sentence1` and `sentence2`, `query` and `document`.
+/// `positive` and `negative` (a text, a list, or `negative_1` …), `sentence1` and `sentence2`, `query` and `document`, or
+/// `query`, `response` and `rejected_response` of ms-swift 3.
 package struct EmbeddingRecognizer: RowRecognizer {
     package struct Options: Sendable {
         /// `--columns`: new column name by old name.
@@ -96,7 +97,7 @@ package struct EmbeddingRecognizer: RowRecognizer {
         try reader.refuseMedia()
         var notes: [String] = []
         let anchor = try reader.takeAnchor(columns: object.columnList, notes: &notes)
-        let positives = try reader.takeTexts(.positiveMessages, .secondText, .positives)
+        let positives = try reader.takeTexts(.positiveMessages, .secondText, .positives, .positiveResponse)
         let negatives = try reader.takeNegatives()
         guard positives.count <= 1 else {
             throw RowRejection("several positives for one text", "\(positives.count); write one row for each")

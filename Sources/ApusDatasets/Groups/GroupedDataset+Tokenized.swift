@@ -9,16 +9,18 @@ extension RowDataset where Recognizer == EmbeddingRecognizer {
     package func tokenized(
         maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
-        encode: @Sendable (RowText) throws -> [Int32]
+        encode: @Sendable (RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
         return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+            var notes: [String] = []
             func text(_ text: RowText) throws -> GroupedDataset.Text {
-                try GroupedDataset.Text(encoded: (try encode(text), nil), truncation: truncation)
+                try GroupedDataset.Text(encoded: try encode(text), truncation: truncation, notes: &notes)
             }
-            return GroupedDataset.Group(
+            let group = GroupedDataset.Group(
                 anchor: try text(row.anchor), positives: try row.positive.map { [try text($0)] } ?? [],
                 negatives: try row.negatives.map(text), label: row.label)
+            return (group, notes)
         }
     }
 }
@@ -34,15 +36,17 @@ extension RowDataset where Recognizer == RerankerRecognizer {
     package func tokenized(
         maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
-        encode: @Sendable (_ query: RowText, _ document: RowText) throws -> (ids: [Int32], segments: [Int32]?)
+        encode: @Sendable (_ query: RowText, _ document: RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
         return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+            var notes: [String] = []
             func pair(_ document: RowText) throws -> GroupedDataset.Text {
-                try GroupedDataset.Text(encoded: try encode(row.query, document), truncation: truncation)
+                try GroupedDataset.Text(encoded: try encode(row.query, document), truncation: truncation, notes: &notes)
             }
-            return GroupedDataset.Group(
+            let group = GroupedDataset.Group(
                 positives: try row.positives.map(pair), negatives: try row.negatives.map(pair))
+            return (group, notes)
         }
     }
 }
@@ -50,23 +54,28 @@ extension RowDataset where Recognizer == RerankerRecognizer {
 extension RowDataset {
     fileprivate func grouped(
         isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
-        group: @Sendable (Recognizer.Row) throws -> GroupedDataset.Group
+        group: @Sendable (Recognizer.Row) throws -> (GroupedDataset.Group, notes: [String])
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
-        let (dataset, dropped) = try encoded(
+        let (dataset, tallies) = try encoded(
             into: GroupedDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice: "Give rows with texts of at most --max_length tokens; --truncation_strategy right cuts longer ones."
-        ) { row, dataset in dataset.appendGroup(try group(row)) }
-        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), dropped: dropped))
+        ) { row, dataset in
+            let (group, notes) = try group(row)
+            dataset.appendGroup(group)
+            return Set(notes).sorted()
+        }
+        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), tallies))
     }
 }
 
 extension GroupedDataset.Text {
-    fileprivate init(encoded: (ids: [Int32], segments: [Int32]?), truncation: Truncation) throws {
+    fileprivate init(encoded: EncodedSequence, truncation: Truncation, notes: inout [String]) throws {
         guard !encoded.ids.isEmpty else { throw RowRejection("no tokens") }
         if let segments = encoded.segments, segments.count != encoded.ids.count {
             throw RowRejection("cannot be encoded", "\(encoded.ids.count) ids but \(segments.count) segments")
         }
-        let range = try truncation.range(ofLength: encoded.ids.count)
+        let (range, cut) = try truncation.part(ofLength: encoded.ids.count)
+        notes += encoded.isCut ? [truncation.note] : cut
         self.init(ids: Array(encoded.ids[range]), segments: encoded.segments.map { Array($0[range]) })
     }
 }

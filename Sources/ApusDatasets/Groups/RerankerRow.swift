@@ -58,7 +58,7 @@ package struct RerankerRecognizer: RowRecognizer {
         try reader.refuseMedia()
         var notes: [String] = []
         let query = try reader.takeAnchor(columns: object.columnList, notes: &notes)
-        var positives = try reader.takeTexts(.positiveMessages, .positives)
+        var positives = try reader.takeTexts(.positiveMessages, .positives, .positiveResponse)
         var negatives = try reader.takeNegatives()
         var isJudged = true
         if positives.isEmpty, negatives.isEmpty {

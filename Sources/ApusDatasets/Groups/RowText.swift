@@ -10,7 +10,8 @@ package enum RowText: Sendable, Equatable {
     package var text: String {
         switch self {
         case .text(let text): text
-        case .messages(let messages): messages.map(\.textOrEmpty).joined(separator: "\n")
+        case .messages(let messages):
+            messages.filter { !$0.isEmptySystem }.map(\.textOrEmpty).joined(separator: "\n")
         }
     }
 }
@@ -49,12 +50,12 @@ extension RowReader {
     /// What a group is about: messages, the first of a pair, or the only text.
     mutating func takeAnchor(columns: String, notes: inout [String]) throws -> RowText {
         if let list = try take(.messages) {
-            return .messages(try MessageList(value: list, system: try takeSystem(), notes: &notes).messages)
+            return .messages(try MessageList(value: list, system: try takeText(.system), notes: &notes).messages)
         }
         guard let text = try takeText(.firstText) ?? takeText(.onlyText) else {
             throw RowRejection("no text", "the row has \(columns)")
         }
-        guard let system = try takeSystem() else { return .text(text) }
+        guard let system = try takeText(.system) else { return .text(text) }
         return .messages([Message(role: "system", content: system), Message(role: "user", content: text)])
     }
 

@@ -15,6 +15,14 @@ package enum LabelTarget: Sendable, Equatable {
     case classID(Int32)
 }
 
+/// What the numbers of a label of several classes are (`--multi_label_format`).
+package enum MultiLabelFormat: String, Sendable, CaseIterable {
+    /// The classes that a row has: `[0, 2]`.
+    case ids
+    /// 1 or 0 for each class: `[1, 0, 1]`.
+    case multiHot = "multi_hot"
+}
+
 /// How labels are read: the kind of problem, the number of outputs, and the names of the classes.
 ///
 /// Made from the training data; validation and inference use the same one.
@@ -24,10 +32,16 @@ package struct LabelScheme: Sendable, Equatable {
     package let labelCount: Int
     /// `nil` when classes have no names.
     package let map: LabelMap?
+    /// `nil` where it is not known: then a row shows by itself what its list is, or is refused.
+    package let format: MultiLabelFormat?
 
-    /// - Parameter map: Names that say nothing (`LABEL_0` …) count as none.
+    /// - Parameters:
+    ///   - map: Names that say nothing (`LABEL_0` …) count as none.
+    ///   - format: How lists of numbers are read where a row has several classes.
     /// - Throws: `DatasetError` when the parts contradict each other.
-    package init(problemType: ProblemType, labelCount: Int, map: LabelMap? = nil) throws {
+    package init(
+        problemType: ProblemType, labelCount: Int, map: LabelMap? = nil, format: MultiLabelFormat? = nil
+    ) throws {
         let map = map.flatMap { $0.isPlaceholder ? nil : $0 }
         guard (1...Self.maximumCount).contains(labelCount) else {
             throw DatasetError("--num_labels must be between 1 and \(Self.maximumCount), not \(labelCount)")
@@ -43,6 +57,7 @@ package struct LabelScheme: Sendable, Equatable {
         self.problemType = problemType
         self.labelCount = labelCount
         self.map = problemType == .regression ? nil : map
+        self.format = format
     }
 
     /// More is a column of numbers or texts taken for classes.
@@ -66,6 +81,8 @@ package struct LabelScheme: Sendable, Equatable {
         case .number(let value): numbers = [value]
         case .integers(let values): numbers = values.map(Double.init)
         case .numbers(let values): numbers = values
+        case .name(let text) where Double(text.replacing(",", with: ".")) != nil:
+            throw fault(label, "a text", wanted: "a number with a decimal point")
         case .name, .names:
             throw fault(label, "a text", wanted: labelCount == 1 ? "a number" : "a list of \(labelCount) numbers")
         }
@@ -93,24 +110,57 @@ package struct LabelScheme: Sendable, Equatable {
     }
 
     private func multiHot(_ label: RowLabel) throws -> [Float] {
-        let numbers =
-            switch label {
-            case .integers(let values): try values.map { try classID($0, label) }
-            case .numbers(let values): try values.map { try classID($0, label) }
-            case .names(let names): try names.map { try classID($0, label) }
-            case .integer, .number, .name: [try classID(label)]
+        let numbers: [Int]
+        switch label.several {
+        case .integers(let values): numbers = values
+        case .numbers(let values): numbers = try values.map { try whole($0, label) }
+        case .names(let names):
+            var result = [Float](repeating: 0, count: labelCount)
+            for name in names { result[try classID(name, label)] = 1 }
+            return result
+        case .integer, .number, .name: numbers = [try classID(label)]
+        }
+        let areFlags = numbers.count == labelCount && numbers.allSatisfy { $0 == 0 || $0 == 1 }
+        // No class is in a row twice.
+        let repeats = Set(numbers).count < numbers.count
+        if format == nil, areFlags, !repeats, labelCount > 1 {
+            throw fault(
+                label, "a list that may be the numbers of classes or 0 and 1 for each",
+                wanted: "names of classes, or a model whose args.json has a \"multi_label_format\"")
+        }
+        if format == .multiHot || format == nil && areFlags && repeats {
+            guard areFlags else {
+                throw fault(
+                    label, "not a list of 0 and 1",
+                    wanted: "\(labelCount) of them, one for each class "
+                        + "(--multi_label_format multi_hot)")
             }
+            return numbers.map(Float.init)
+        }
         var result = [Float](repeating: 0, count: labelCount)
-        for number in numbers { result[number] = 1 }
+        for number in numbers {
+            let id = try classID(number, label)
+            guard result[id] == 0 else {
+                throw fault(
+                    label, "a list with class \(id) twice",
+                    wanted: "the numbers of classes, each once; lists of 0 and "
+                        + "1 for each class need --multi_label_format multi_hot")
+            }
+            result[id] = 1
+        }
         return result
     }
 
-    private func classID(_ number: Double, _ label: RowLabel) throws -> Int {
+    private func whole(_ number: Double, _ label: RowLabel) throws -> Int {
         guard let value = Int(exactly: number) else {
             throw fault(
                 label, "not a whole number", wanted: "\(classes); numbers are learned with --problem_type regression")
         }
-        return try classID(value, label)
+        return value
+    }
+
+    private func classID(_ number: Double, _ label: RowLabel) throws -> Int {
+        try classID(whole(number, label), label)
     }
 
     private func classID(_ number: Int, _ label: RowLabel) throws -> Int {

@@ -27,15 +27,25 @@ struct LabelSummary: Sendable {
     private(set) var isWhole = true
     /// The lengths of the lists.
     private(set) var lengths: Set<Int> = []
+    /// The first text that may name several classes, where texts are not split.
+    private(set) var unsplit: (sample: Int, label: RowLabel)?
+    /// The first list with the same number twice.
+    private(set) var repeated: (sample: Int, label: RowLabel)?
+    /// Whether every number is 0 or 1.
+    private(set) var areZeroOrOne = true
+    /// Whether every label is taken as a list of classes.
+    private let readsLists: Bool
 
-    init() {}
+    init(readsLists: Bool = false) { self.readsLists = readsLists }
 
-    mutating func add(_ label: RowLabel, sample: Int) {
+    mutating func add(_ given: RowLabel, sample: Int) {
+        let label = readsLists ? given.several : given
+        if unsplit == nil, label.parts != nil { unsplit = (sample, label) }
         let kind: Kind
         switch label {
         case .integer(let value):
             kind = .integer
-            largestInteger = max(largestInteger, value)
+            add(value)
         case .number(let value):
             kind = .number
             add(value)
@@ -49,12 +59,14 @@ struct LabelSummary: Sendable {
                 return
             }
             kind = .integers
-            largestInteger = max(largestInteger, values.max() ?? -1)
+            for value in values { add(value) }
             lengths.insert(values.count)
+            if repeated == nil, Set(values).count < values.count { repeated = (sample, label) }
         case .numbers(let values):
             kind = .numbers
             for value in values { add(value) }
             lengths.insert(values.count)
+            if repeated == nil, Set(values).count < values.count { repeated = (sample, label) }
         case .names(let list):
             kind = .names
             names.formUnion(list)
@@ -65,10 +77,15 @@ struct LabelSummary: Sendable {
 
     private mutating func add(_ number: Double) {
         guard let integer = Int(exactly: number) else {
-            isWhole = false
+            (isWhole, areZeroOrOne) = (false, false)
             return
         }
+        add(integer)
+    }
+
+    private mutating func add(_ integer: Int) {
         largestInteger = max(largestInteger, integer)
+        if integer != 0, integer != 1 { areZeroOrOne = false }
     }
 
     /// Joins what was found in samples that come later.
@@ -78,5 +95,8 @@ struct LabelSummary: Sendable {
         largestInteger = max(largestInteger, other.largestInteger)
         isWhole = isWhole && other.isWhole
         lengths.formUnion(other.lengths)
+        unsplit = unsplit ?? other.unsplit
+        repeated = repeated ?? other.repeated
+        areZeroOrOne = areZeroOrOne && other.areZeroOrOne
     }
 }

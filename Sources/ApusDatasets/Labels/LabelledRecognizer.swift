@@ -62,7 +62,7 @@ package struct LabelledRecognizer: RowRecognizer {
         _ reader: inout RowReader, columns: String, notes: inout [String]
     ) throws -> LabelledRow.Content {
         if let list = try reader.take(.messages) {
-            let system = try reader.takeSystem()
+            let system = try reader.takeText(.system)
             return .messages(try MessageList(value: list, system: system, notes: &notes).messages)
         }
         let first = try reader.takeText(.firstText)
@@ -80,7 +80,7 @@ package struct LabelledRecognizer: RowRecognizer {
         }
         if text.isEmpty { notes.append("an empty text") }
         let answer = try reader.takeText(RowColumns(names: ["response", "answer", "output", "completion"]))
-        let system = try reader.takeSystem()
+        let system = try reader.takeText(.system)
         guard system != nil || answer != nil else { return .text(text) }
         let turns = [("system", system), ("user", text), ("assistant", answer)]
         return .messages(turns.compactMap { role, text in text.map { Message(role: role, content: $0) } })

@@ -28,7 +28,7 @@ package struct LabelledRow: Sendable, Equatable {
         switch content {
         case .text(let text): [text]
         case .pair(let first, let second): [first, second]
-        case .messages(let messages): messages.map(\.textOrEmpty)
+        case .messages(let messages): messages.filter { !$0.isEmptySystem }.map(\.textOrEmpty)
         }
     }
 }

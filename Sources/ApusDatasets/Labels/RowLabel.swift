@@ -25,7 +25,7 @@ extension RowLabel {
         case .int(let number): self = .integer(number)
         case .double(let number): self = .number(number)
         case .string(let text):
-            let text = text.trimmed
+            let text = text.trimmedOfInvisibles
             if text.isEmpty { return nil }
             // A table holds lists as text, in JSON or as Python prints them.
             if text.hasPrefix("["), let list = try? LooseJSON.value(text, column: "label"), list.arrayValue != nil {
@@ -74,6 +74,29 @@ extension RowLabel {
         return digits || ["nan", "inf", "infinity"].contains(bare) ? Double(text) : nil
     }
 
+    /// What may stand between several classes that are written as one text.
+    private static let separators: Set<Character> = [",", "，", "、", ";", "；", "|", "｜"]
+
+    /// The parts of a text that may name several classes; nil for other labels and for texts of one part.
+    var parts: [String]? {
+        guard case .name(let text) = self, text.contains(where: Self.separators.contains) else { return nil }
+        let parts = text.split(whereSeparator: Self.separators.contains).map { String($0).trimmedOfInvisibles }
+        return parts.filter { !$0.isEmpty }
+    }
+
+    /// The label as a list of classes: a text is split at its separators, and one class is a list of one.
+    var several: RowLabel {
+        switch self {
+        case .integer(let value): return .integers([value])
+        case .number(let value): return .numbers([value])
+        case .name(let name):
+            guard let parts else { return .names([name]) }
+            let integers = parts.compactMap { Int($0) }
+            return integers.count == parts.count ? .integers(integers) : .names(parts)
+        case .integers, .numbers, .names: return self
+        }
+    }
+
     /// The label as the user would write it, for messages.
     var excerpt: String {
         switch self {
@@ -84,5 +107,23 @@ extension RowLabel {
         case .numbers(let values): "[" + values.map { "\($0)" }.joined(separator: ", ").prefix(60) + "]"
         case .names(let names): JSONValue.array(names.map(JSONValue.string)).excerpt
         }
+    }
+}
+
+extension String {
+    /// Without the spaces of any script, and without marks that cannot be seen, at its ends.
+    ///
+    /// A full-width space behind the name of a class would make another class of it.
+    var trimmedOfInvisibles: String {
+        func isInvisible(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.properties.isWhitespace
+                || ["\u{200B}", "\u{200E}", "\u{200F}", "\u{2060}", "\u{FEFF}"].contains(scalar)
+        }
+        guard unicodeScalars.first.map(isInvisible) == true || unicodeScalars.last.map(isInvisible) == true else {
+            return self
+        }
+        let rest = unicodeScalars.drop(while: isInvisible)
+        let end = rest.lastIndex { !isInvisible($0) }.map { rest.index(after: $0) } ?? rest.startIndex
+        return String(rest[..<end])
     }
 }

@@ -13,8 +13,12 @@ package struct DatasetLoader: Sendable {
     package var shufflesTraining = true
     /// `val_dataset_shuffle`; a validation set split off from the training set follows `shufflesTraining`.
     package var shufflesValidation = false
+    /// Whether there have to be rows to train on.
+    package var requiresTraining = false
     /// Whether the first row that cannot be used is an error.
     package var isStrict = false
+    /// Whether rows that cannot be used keep their places; to recognise one of them then throws.
+    package var keepsUnusable = false
     /// `dataset_num_proc`.
     package var threads = 1
 
@@ -43,7 +47,16 @@ package struct DatasetLoader: Sendable {
             throw DatasetError("--split_dataset_ratio \(splitRatio) beside --val_dataset; use one of them")
         }
         guard !dataset.isEmpty || !validation.isEmpty else { throw DatasetError("--dataset names no data set") }
-        var pool = FilePool(recognizer: recognizer, isStrict: isStrict, threads: threads)
+        guard !requiresTraining || !dataset.isEmpty else {
+            throw DatasetError("--dataset names no data set to train on; --val_dataset is only evaluated")
+        }
+        guard !requiresTraining || splitRatio < 1 else {
+            throw DatasetError(
+                "--split_dataset_ratio \(splitRatio) holds every row out and leaves none to train on; "
+                    + "give a smaller share such as 0.01")
+        }
+        var pool = FilePool(
+            recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads)
         var (train, heldOut) = try select(dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining)
         if !validation.isEmpty {
             heldOut = try select(validation, from: &pool, ratio: 1, isShuffled: shufflesValidation).validation
@@ -58,15 +71,15 @@ package struct DatasetLoader: Sendable {
     ) throws -> (train: [RowID], validation: [RowID]) {
         var state = NumPyRandomState(seed: seed)
         var (train, validation): ([RowID], [RowID]) = ([], [])
-        for text in references {
-            let reference = try DatasetReference(parsing: text)
+        for reference in try references.flatMap({ try DatasetReference.list(parsing: $0) }) {
             let rows = try pool.usableRows(of: reference)
             let selection = try RowSelection(
                 rowCount: rows.count, sampleCount: reference.sampleCount, splitRatio: ratio, isShuffled: isShuffled,
                 state: &state)
-            train += selection.train.map { rows[$0] }
-            validation += selection.validation.map { rows[$0] }
-            pool.note(selection)
+            let chosen = (train: selection.train.map { rows[$0] }, validation: selection.validation.map { rows[$0] })
+            pool.note(train: chosen.train, validation: chosen.validation)
+            train += chosen.train
+            validation += chosen.validation
         }
         if isShuffled {
             if !train.isEmpty { train = shuffled(train, &state) }

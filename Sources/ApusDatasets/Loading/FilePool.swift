@@ -4,20 +4,22 @@ import ApusJSON
 struct FilePool<Recognizer: RowRecognizer> {
     let recognizer: Recognizer
     let isStrict: Bool
+    let keepsUnusable: Bool
     let threads: Int
     private(set) var reports: [DatasetReport.File] = []
     private var files: [RowFile] = []
     private var missingColumns: Set<String>
 
-    init(recognizer: Recognizer, isStrict: Bool, threads: Int) {
+    init(recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int) {
         self.recognizer = recognizer
         self.isStrict = isStrict
+        self.keepsUnusable = keepsUnusable
         self.threads = threads
         missingColumns = recognizer.mapping.names
     }
 
     func dataset(_ rows: [RowID]) -> RowDataset<Recognizer> {
-        RowDataset(rows: rows, files: files, recognizer: recognizer)
+        RowDataset(rows: rows, files: files, recognizer: recognizer, holdsUnusable: keepsUnusable)
     }
 
     /// What recognition found in a range of rows.
@@ -28,24 +30,29 @@ struct FilePool<Recognizer: RowRecognizer> {
         var columns: Set<String> = []
     }
 
-    /// Opens a file and recognises its rows; adds its report.
+    /// Opens the files of a data set and recognises their rows; adds their reports.
     mutating func usableRows(of reference: DatasetReference) throws -> [RowID] {
         if let hub = reference.hub {
             throw DatasetError(
                 "\(hub.rawValue)::\(reference.location): \(DatasetReference.fetching(reference.location, from: hub))")
         }
         try check(reference)
-        let file = try RowFile(path: reference.location, columns: recognizer.mapping.names)
+        return try reference.paths().flatMap { try usableRows(ofFile: $0, subset: reference.subsets.first) }
+    }
+
+    private mutating func usableRows(ofFile path: String, subset: String?) throws -> [RowID] {
+        let file = try RowFile(path: path, columns: recognizer.mapping.names)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
-        let subset = reference.subsets.first
+        let keepsUnusable = keepsUnusable
         let chunks = try inParallelChunks(of: file.count, threads: threads) { range in
             var findings = Findings()
             for row in range {
                 do {
                     let value = try file.value(at: row)
                     if !missing.isEmpty, let object = value.objectValue {
-                        findings.columns.formUnion(object.keys.lazy.map { $0.lowercased() }.filter(missing.contains))
+                        findings.columns.formUnion(
+                            object.keys.lazy.map { $0.trimmed.lowercased() }.filter(missing.contains))
                     }
                     let result = try recognizer.recognize(value)
                     if let subset, !recognizer.isScoredPair(result.row) {
@@ -55,6 +62,8 @@ struct FilePool<Recognizer: RowRecognizer> {
                     }
                     findings.usable.append(UInt32(row))
                     findings.notes += result.notes.map { (row, $0) }
+                } catch _ where keepsUnusable {
+                    findings.usable.append(UInt32(row))
                 } catch let fault as RowFault {
                     throw DatasetError(fault, at: file.place(of: row))
                 } catch let rejection as RowRejection {
@@ -65,6 +74,7 @@ struct FilePool<Recognizer: RowRecognizer> {
             return findings
         }
         var report = DatasetReport.File(path: file.path, rowCount: file.count)
+        if let note = file.note { report.notes.add(note, example: file.path) }
         var usable: [RowID] = []
         for chunk in chunks {
             usable += chunk.usable.map { RowID(file: UInt32(files.count), row: $0) }
@@ -96,10 +106,10 @@ struct FilePool<Recognizer: RowRecognizer> {
         }
     }
 
-    /// Tells the newest report how many of its rows were chosen.
-    mutating func note(_ selection: RowSelection) {
-        reports[reports.count - 1].trainCount = selection.train.count
-        reports[reports.count - 1].validationCount = selection.validation.count
+    /// Tells the reports which of their rows were chosen.
+    mutating func note(train: [RowID], validation: [RowID]) {
+        for row in train { reports[Int(row.file)].trainCount += 1 }
+        for row in validation { reports[Int(row.file)].validationCount += 1 }
     }
 
     /// - Throws: `DatasetError` when a column named in `--columns` was in no row of any file.

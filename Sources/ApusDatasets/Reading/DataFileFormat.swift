@@ -21,7 +21,8 @@ enum DataFileFormat: Equatable {
                     .contains(URL(filePath: path).pathExtension.lowercased())
             throw DatasetError(
                 looksLikeFile
-                    ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath))"
+                    ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath)"
+                        + (path.contains("\\") ? "; folders are divided by / here, not \\)" : ")")
                     : "\(path): no such file; \(DatasetReference.fetching(path, from: nil))")
         }
         if isDirectory.boolValue {
@@ -43,12 +44,19 @@ enum DataFileFormat: Equatable {
 
     /// What stands between the fields of a table; `nil` for JSON.
     ///
-    /// Data sets with tabs are often called `.csv` or `.txt`; the first line tells.
-    func separator(of bytes: UnsafeRawBufferPointer, path: String) throws -> TableScanner.Separator? {
+    /// Data sets with tabs are often called `.csv` or `.txt`, and tables of many countries have semicolons; the first
+    /// lines tell.
+    ///
+    /// - Parameter columns: The old names in `--columns`, in lower case.
+    func separator(
+        of bytes: UnsafeRawBufferPointer, columns: Set<String>, path: String
+    ) throws -> TableScanner.Separator? {
         switch self {
         case .jsonLines, .json: return nil
         case .tabSeparated: return .tab
-        case .commaSeparated: return TableScanner.firstLineHasTab(bytes) ? .tab : .comma
+        case .commaSeparated:
+            return TableScanner.firstLineHasTab(bytes)
+                ? .tab : try TableScanner.separator(of: bytes, columns: columns, path: path)
         case .text:
             guard TableScanner.firstLineHasTab(bytes) else {
                 throw DatasetError(

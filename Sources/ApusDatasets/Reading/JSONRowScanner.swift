@@ -18,17 +18,19 @@ struct JSONRowScanner {
         position = hasMark ? 3 : 0
     }
 
-    /// The lines that are not blank.
+    /// The lines that are not blank; or the elements of an array, when the whole file is one.
+    ///
+    /// A line ends with a line feed or a carriage return: neither stands inside of a row.
     mutating func lines() throws -> [Range<Int>] {
         skipWhitespace()
         if position < bytes.count, bytes[position] == UInt8(ascii: "[") {
-            throw Fault(
-                offset: position,
-                message: "begins with '[': one JSON array, not one object per line; rename the file to .json")
+            var array = self
+            if let rows = try? array.rows() { return rows }
         }
         var ranges: [Range<Int>] = []
         while position < bytes.count {
-            let end = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+            let end =
+                bytes[position...].firstIndex { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } ?? bytes.count
             ranges.append(position..<end)
             position = end
             skipWhitespace()

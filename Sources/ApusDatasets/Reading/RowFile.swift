@@ -12,6 +12,12 @@ struct RowFile: Sendable {
     /// `nil` for JSON.
     private let table: Table?
 
+    /// What the user should hear of how the file is read.
+    var note: String? {
+        guard let separator = table?.scanner.separator, separator == .semicolon || separator == .bar else { return nil }
+        return "a table with \(separator.name) between its fields"
+    }
+
     /// How the rows of a table are read.
     private struct Table {
         let scanner: TableScanner
@@ -34,9 +40,12 @@ struct RowFile: Sendable {
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
             throw DatasetError("\(path): is UTF-16; save it as UTF-8")
         }
+        if bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8) {
+            throw DatasetError("\(path): is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
+        }
         do {
             (ranges, table) = try bytes.withUnsafeBytes { bytes in
-                if let separator = try format.separator(of: bytes, path: path) {
+                if let separator = try format.separator(of: bytes, columns: columns, path: path) {
                     return try Self.table(bytes, TableScanner(separator: separator), columns: columns, path: path)
                 }
                 var scanner = JSONRowScanner(bytes: bytes)
@@ -97,7 +106,14 @@ struct RowFile: Sendable {
     // Counted when asked for: places are shown for a few rows, an index of them all would be read for none.
     private static func line(of offset: Int, in bytes: Data) -> Int {
         bytes.withUnsafeBytes { bytes in
-            bytes[..<min(offset, bytes.count)].reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
+            var line = 1
+            var endsWithReturn = false
+            for byte in bytes[..<min(offset, bytes.count)] {
+                // A carriage return alone ends a line; before a line feed it is part of that end.
+                if byte == UInt8(ascii: "\n") || endsWithReturn { line += 1 }
+                endsWithReturn = byte == UInt8(ascii: "\r")
+            }
+            return endsWithReturn ? line + 1 : line
         }
     }
 }

@@ -72,7 +72,7 @@ struct TableLayout: Sendable, Equatable {
     }
 
     /// A header has a cell that is a known or mapped name, and none that could only be data.
-    private static func isHeader(_ cells: [String], mapped: Set<String>) -> Bool {
+    static func isHeader(_ cells: [String], mapped: Set<String>) -> Bool {
         let names = cells.map { $0.trimmed.lowercased() }
         let mappedNames = mapped.filter { Int($0) == nil }
         if names.contains(where: mappedNames.contains) { return true }
@@ -86,7 +86,7 @@ struct TableLayout: Sendable, Equatable {
     }
 
     /// The shapes of the STS benchmark, CoLA, pairs with a label, and texts with a label.
-    private static func shape(of sample: [[String]]) -> (names: [String], width: Width)? {
+    static func shape(of sample: [[String]]) -> (names: [String], width: Width)? {
         func all(_ count: ClosedRange<Int>, _ test: ([String]) -> Bool) -> Bool {
             !sample.isEmpty && sample.allSatisfy { count.contains($0.count) && test($0) }
         }

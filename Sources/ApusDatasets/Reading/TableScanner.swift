@@ -2,14 +2,21 @@ import ApusJSON
 
 /// Finds the rows of a table of text, and the fields of a row.
 ///
-/// Fields between commas follow RFC 4180: a field may stand in quotes, and then holds commas, line ends and doubled
-/// quotes. Fields between tabs end at the next tab or line end whatever they hold; quotes there are plain text.
+/// Fields between commas, semicolons or bars follow RFC 4180: a field may stand in quotes, and then holds separators,
+/// line ends and doubled quotes. Fields between tabs end at the next tab or line end whatever they hold; quotes there
+/// are plain text. What the first line ends with, a line feed or a carriage return alone, ends every line.
 struct TableScanner {
-    enum Separator: Sendable, Equatable {
-        case comma
-        case tab
+    enum Separator: UInt8, Sendable, Equatable, CaseIterable {
+        case comma = 0x2C
+        case tab = 0x09
+        case semicolon = 0x3B
+        case bar = 0x7C
 
-        var byte: UInt8 { self == .comma ? UInt8(ascii: ",") : UInt8(ascii: "\t") }
+        var byte: UInt8 { rawValue }
+        /// Whether fields may stand in quotes.
+        var hasQuotes: Bool { self != .tab }
+        /// For messages.
+        var name: String { self == .tab ? "tabs" : "'\(Character(Unicode.Scalar(rawValue)))'" }
     }
 
     private static let quote = UInt8(ascii: "\"")
@@ -20,34 +27,43 @@ struct TableScanner {
 
     /// Whether the first line has a tab.
     static func firstLineHasTab(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        bytes.first { $0 == newline || $0 == Separator.tab.byte } == Separator.tab.byte
+        bytes.first { $0 == newline || $0 == carriageReturn || $0 == Separator.tab.byte } == Separator.tab.byte
     }
 
     /// The rows that are not blank, without their line ends.
     func rows(of bytes: UnsafeRawBufferPointer) throws -> [Range<Int>] {
         var rows: [Range<Int>] = []
         var start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        let lineEnd = try lineEnd(from: start, in: bytes)
         while start < bytes.count {
-            let end = try self.end(ofRowAt: start, in: bytes)
+            let end = try self.end(ofRowAt: start, in: bytes, lineEnd: lineEnd)
             let hasReturn = end > start && bytes[end - 1] == Self.carriageReturn
             let row = start..<(hasReturn ? end - 1 : end)
             if !row.isEmpty { rows.append(row) }
             start = end + 1
         }
-        if rows.count == 1, let at = bytes[rows[0]].firstIndex(of: Self.carriageReturn), separator == .tab {
-            throw JSONRowScanner.Fault(
-                offset: at, message: "lines end with a carriage return alone; save the file with line feeds")
-        }
         return rows
     }
 
-    private func end(ofRowAt start: Int, in bytes: UnsafeRawBufferPointer) throws -> Int {
-        guard separator == .comma else { return bytes[start...].firstIndex(of: Self.newline) ?? bytes.count }
+    /// What ends the lines: a carriage return where the first row ends with one alone, else a line feed.
+    private func lineEnd(from start: Int, in bytes: UnsafeRawBufferPointer) throws -> UInt8 {
+        let end = try self.end(ofRowAt: start, in: bytes, lineEnd: Self.carriageReturn, Self.newline)
+        guard end < bytes.count, bytes[end] == Self.carriageReturn else { return Self.newline }
+        return end + 1 < bytes.count && bytes[end + 1] == Self.newline ? Self.newline : Self.carriageReturn
+    }
+
+    private func end(
+        ofRowAt start: Int, in bytes: UnsafeRawBufferPointer, lineEnd: UInt8, _ other: UInt8? = nil
+    ) throws -> Int {
+        let other = other ?? lineEnd
+        guard separator.hasQuotes else {
+            return bytes[start...].firstIndex { $0 == lineEnd || $0 == other } ?? bytes.count
+        }
         var position = start
         var isFieldStart = true
         while position < bytes.count {
             switch bytes[position] {
-            case Self.newline: return position
+            case lineEnd, other: return position
             case Self.quote where isFieldStart:
                 guard let end = Self.end(ofQuotesAt: position, in: bytes) else {
                     throw JSONRowScanner.Fault(
@@ -84,7 +100,7 @@ struct TableScanner {
         var position = 0
         while true {
             let end: Int
-            if separator == .comma, position < row.count, row[position] == Self.quote {
+            if separator.hasQuotes, position < row.count, row[position] == Self.quote {
                 guard let close = Self.end(ofQuotesAt: position, in: row) else {
                     throw RowRejection("quotes that are never closed")
                 }

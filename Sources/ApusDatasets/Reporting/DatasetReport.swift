@@ -37,21 +37,23 @@ package struct DatasetReport: Sendable, Equatable {
 /// What became of the rows of one data set when they were encoded.
 package struct EncodingReport: Sendable, Equatable {
     package let dropped: RowTally
+    /// Samples that are used although something about them is worth knowing, such as that they were cut.
+    package let notes: RowTally
     /// `nil` when nothing is left.
     package let lengths: LengthStatistics?
     package let tokenCount: Int
     /// `nil` where not tokens are learned, but what a whole sample is worth.
     package let trainedTokenCount: Int?
 
-    init(dataset: TokenizedDataset, dropped: RowTally) {
+    init(dataset: TokenizedDataset, _ tallies: EncodingTallies) {
         self.init(
             lengths: dataset.indices.map(dataset.length),
-            trainedTokenCount: dataset.indices.reduce(0) { $0 + dataset.trainedCount(of: $1) }, dropped: dropped)
+            trainedTokenCount: dataset.indices.reduce(0) { $0 + dataset.trainedCount(of: $1) }, tallies)
     }
 
     /// - Parameter lengths: The tokens of each sample.
-    init(lengths: [Int], trainedTokenCount: Int? = nil, dropped: RowTally) {
-        self.dropped = dropped
+    init(lengths: [Int], trainedTokenCount: Int? = nil, _ tallies: EncodingTallies) {
+        (dropped, notes) = (tallies.dropped, tallies.notes)
         self.lengths = LengthStatistics(lengths)
         tokenCount = lengths.reduce(0, +)
         self.trainedTokenCount = trainedTokenCount
@@ -72,6 +74,7 @@ package struct EncodingReport: Sendable, Equatable {
         }
         lines.append(line)
         if !dropped.isEmpty { lines += ["samples dropped:", dropped.lines(indent: 2)] }
+        if !notes.isEmpty { lines += ["worth knowing:", notes.lines(indent: 2)] }
         return lines.joined(separator: "\n")
     }
 }

@@ -5,7 +5,8 @@ import ApusText
 ///
 /// Each row is looked at by itself, so that files which mix formats work. In this order: a column of messages
 /// (`messages`, `conversation`, `conversations`); `instruction` beside `input` (alpaca); else query, response, history
-/// and system under their many names. A response without a query is plain text.
+/// and system under their many names. A response without a query is plain text. A query may be a list of messages, as TRL
+/// writes prompts; then only the response is trained.
 package struct ConversationRecognizer: RowRecognizer {
     package struct Options: Sendable {
         /// `--columns`: new column name by old name.
@@ -44,7 +45,10 @@ package struct ConversationRecognizer: RowRecognizer {
     /// - Throws: `RowRejection` when the row cannot be used.
     package func recognize(_ value: JSONValue) throws -> Result {
         guard let object = value.objectValue else {
-            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
+            let isConversation = value.arrayValue?.first?.objectValue != nil
+            throw RowRejection(
+                "a row is not a JSON object",
+                "it is \(value.kind)" + (isConversation ? "; write {\"messages\": [ … ]} around it" : ""))
         }
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         try reader.refuseMedia()
@@ -52,6 +56,8 @@ package struct ConversationRecognizer: RowRecognizer {
         var messages: [Message]
         if let list = try reader.take(.messages) {
             messages = try MessageList(value: list, system: try reader.takeText(.system), notes: &notes).messages
+        } else if let list = try Self.promptTurns(&reader, notes: &notes) {
+            messages = list
         } else {
             messages = try turns(&reader)
         }
@@ -66,9 +72,31 @@ package struct ConversationRecognizer: RowRecognizer {
         return Result(Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes)
     }
 
+    /// The messages of a prompt that is a list of them, and of its completion; nil for other rows.
+    private static func promptTurns(_ reader: inout RowReader, notes: inout [String]) throws -> [Message]? {
+        func isList(_ value: JSONValue?) -> Bool { value?.arrayValue?.first?.objectValue != nil }
+        guard reader.row.contains(where: { isList($0.value) }), !reader.isAlpaca else { return nil }
+        var rest = reader
+        guard let prompt = try rest.take(.query), isList(prompt) else { return nil }
+        let system = try rest.takeText(.system)
+        var messages = try MessageList(value: prompt, system: system, notes: &notes).messages
+        for index in messages.indices where messages[index].role == "assistant" {
+            messages[index].isTrained = messages[index].isTrained ?? false
+        }
+        if let answer = try rest.take(.response) {
+            if isList(answer) {
+                messages += try MessageList(value: answer, system: nil, notes: &notes).messages
+            } else if let text = try answerText(answer) {
+                messages.append(Message(role: "assistant", content: text))
+            }
+        }
+        reader = rest
+        return messages
+    }
+
     /// The messages of query, response, history and system columns, and of alpaca's.
     private func turns(_ reader: inout RowReader) throws -> [Message] {
-        let isAlpaca = reader.row["instruction"] != nil && reader.row["input"] != nil
+        let isAlpaca = reader.isAlpaca
         let query: String?
         if isAlpaca {
             let parts = try ["instruction", "input"].map { try reader.takeText(RowColumns(names: [$0])) ?? "" }
@@ -105,6 +133,11 @@ package struct ConversationRecognizer: RowRecognizer {
         guard let first = list.first else { throw RowRejection("the list of responses is empty") }
         return try first.textOrNil("response")
     }
+}
+
+extension RowReader {
+    /// Whether the row is one of alpaca's, whose query is in two columns.
+    fileprivate var isAlpaca: Bool { row["instruction"] != nil && row["input"] != nil }
 }
 
 extension RecognizedRow where Row == Conversation {

@@ -4,8 +4,9 @@ import ApusText
 extension Message {
     /// - Parameter others: Further keys for the template; those that are null are left out, because templates test
     ///   whether a key is there.
-    init(role: String, text: String, others: JSONObject, isTrained: Bool? = nil) {
-        self.init(role: role, content: text, isTrained: isTrained)
+    init(role: String, text: String, others: JSONObject = [:], training: TurnTraining) {
+        self.init(role: role, content: text, isTrained: training.isTrained)
+        weight = training.weight
         for (key, value) in others where !value.isNull { fields[key] = value }
     }
 

@@ -31,6 +31,7 @@ struct MessageList {
             for pair in list { try append(pair: pair) }
         }
         if let system {
+            if messages.first?.role == "system", system.isEmpty { return }
             if messages.first?.role == "system" {
                 notes.append("a system column beside a system message (the message is used)")
             } else {
@@ -48,7 +49,7 @@ struct MessageList {
             case "user", "human": self = .user
             case "assistant", "gpt", "bot": self = .assistant
             case "tool_call", "function_call": self = .toolCall
-            case "tool", "tool_response", "function_response", "observation", "observations": self = .tool
+            case "tool", "tool_response", "function_response", "function", "observation", "observations": self = .tool
             default: return nil
             }
         }
@@ -79,24 +80,24 @@ struct MessageList {
                 "an unknown role", "\"\(name)\"; known are system, user, assistant, tool_call, tool_response and tool")
         }
         let content = rest.take("content", "value") ?? .null
-        let isTrained = try Self.isTrained(&rest)
+        let training = try Self.training(&rest)
         switch role {
         case .system:
-            messages.append(Message(role: "system", content: try MessageContent.text(content)))
+            messages.append(Message(role: "system", text: try MessageContent.text(content), training: training))
         case .user:
-            try appendUser(content, rest, isTrained)
+            try appendUser(content, rest, training)
         case .assistant:
-            try appendAssistant(content, rest, isTrained)
+            try appendAssistant(content, rest, training)
         case .toolCall:
-            appendCalls(try ToolCalls.calls(from: content), isTrained)
+            appendCalls(try ToolCalls.calls(from: content), training)
         case .tool:
             let text = try content.objectValue == nil ? MessageContent.text(content) : content.serialized()
-            messages.append(Message(role: "tool", text: text, others: rest))
+            messages.append(Message(role: "tool", text: text, others: rest, training: training))
         }
     }
 
     /// A user's text, with Anthropic's tool results as messages of their own.
-    private mutating func appendUser(_ content: JSONValue, _ rest: JSONObject, _ isTrained: Bool?) throws {
+    private mutating func appendUser(_ content: JSONValue, _ rest: JSONObject, _ training: TurnTraining) throws {
         let blocks = content.arrayValue ?? []
         let results = blocks.filter { $0["type"] == "tool_result" }
         for result in results {
@@ -105,47 +106,50 @@ struct MessageList {
         let others = blocks.filter { $0["type"] != "tool_result" }
         if !results.isEmpty, others.isEmpty { return }
         let text = try MessageContent.text(results.isEmpty ? content : .array(others))
-        messages.append(Message(role: "user", text: text, others: rest, isTrained: isTrained))
+        messages.append(Message(role: "user", text: text, others: rest, training: training))
     }
 
     /// An assistant's text, with OpenAI's or Anthropic's calls.
-    private mutating func appendAssistant(_ content: JSONValue, _ rest: JSONObject, _ isTrained: Bool?) throws {
+    private mutating func appendAssistant(_ content: JSONValue, _ rest: JSONObject, _ training: TurnTraining) throws {
         var rest = rest
         let blocks = content.arrayValue ?? []
         var calls = try blocks.filter { $0["type"] == "tool_use" }.map { try ToolCalls.call(anthropic: $0) }
         let content = calls.isEmpty ? content : .array(blocks.filter { $0["type"] != "tool_use" })
-        if let list = rest.take("tool_calls") {
-            calls += try (list.arrayValue ?? [list]).map { try ToolCalls.call(from: $0) }
+        // `function_call` is what OpenAI wrote before `tool_calls`.
+        for key in ["tool_calls", "function_call"] {
+            if let list = rest.take(key) { calls += try ToolCalls.calls(from: list) }
         }
         let text = content.isNull && !calls.isEmpty ? "" : try MessageContent.text(content)
-        var message = Message(role: "assistant", text: text, others: rest, isTrained: isTrained)
+        var message = Message(role: "assistant", text: text, others: rest, training: training)
         message.append(toolCalls: calls)
         messages.append(message)
     }
 
     /// A `tool_call` message continues the assistant's message before it: chat templates know them as one.
-    private mutating func appendCalls(_ calls: [JSONValue], _ isTrained: Bool?) {
-        if messages.last?.role != "assistant" || messages.last?.isTrained != isTrained {
-            messages.append(Message(role: "assistant", content: "", isTrained: isTrained))
+    private mutating func appendCalls(_ calls: [JSONValue], _ training: TurnTraining) {
+        if let last = messages.last, last.role == "assistant", last.isTrained == training.isTrained,
+            last.weight == training.weight
+        {
+            messages[messages.count - 1].append(toolCalls: calls)
+            return
         }
-        messages[messages.count - 1].append(toolCalls: calls)
+        var message = Message(role: "assistant", text: "", training: training)
+        message.append(toolCalls: calls)
+        messages.append(message)
     }
 
-    /// `loss`, or else `loss_scale`: whether to train on this message, whatever the strategy says.
-    private static func isTrained(_ message: inout JSONObject) throws -> Bool? {
-        guard let value = message.take("loss", "loss_scale") else { return nil }
-        if let isTrained = value.boolValue { return isTrained }
-        switch value.doubleValue {
-        case 0: return false
-        case 1: return true
-        default: throw RowRejection("loss and loss_scale other than 0 and 1 are not supported yet", value.excerpt)
+    private static func training(_ message: inout JSONObject) throws -> TurnTraining {
+        do {
+            return try TurnTraining(takenFrom: &message)
+        } catch let error as MessageError {
+            throw RowRejection("what is trained of a message is unclear", error.description)
         }
     }
 }
 
 /// The text of a message.
 enum MessageContent {
-    /// A text, or a list of text parts joined.
+    /// A text, a text part, or a list of them joined.
     static func text(_ content: JSONValue) throws -> String {
         switch content {
         case .string(let text): return text
@@ -159,6 +163,7 @@ enum MessageContent {
                 }
                 throw RowRejection("the content of a message is not text", part.excerpt)
             }.joined()
+        case .object where content["text"] != nil: return try text([content])
         default: throw RowRejection("the content of a message is not text", "it is \(content.kind): \(content.excerpt)")
         }
     }

@@ -39,7 +39,10 @@ struct RowColumns: Sendable {
     ])
     static let negatives = RowColumns(names: [
         "negative", "negatives", "neg", "negative_document", "negative_documents", "negative_passages",
+        "rejected_response",
     ])
+    /// The positive as ms-swift 3 wrote it.
+    static let positiveResponse = RowColumns(names: ["response"])
     static let document = RowColumns(names: ["document", "passage", "doc"])
     static let positiveMessages = RowColumns(names: ["positive_messages"])
     static let negativeMessages = RowColumns(names: ["negative_messages"])
@@ -58,7 +61,7 @@ struct RowColumns: Sendable {
 
     /// The column of `row` that holds this part, or `nil`.
     ///
-    /// Names match without regard to case; a column that is null counts as absent. The canonical name wins over the
+    /// Names match without regard to case and to spaces around them; a column that is null counts as absent. The canonical name wins over the
     /// others.
     ///
     /// - Parameter isRequired: Whether several candidates, none of them canonical, are a fault; otherwise they are
@@ -67,7 +70,7 @@ struct RowColumns: Sendable {
     func column(in row: JSONObject, usingAliases: Bool, isRequired: Bool = true) throws -> String? {
         var found: [String] = []
         for (key, value) in row where !value.isNull {
-            let name = key.lowercased()
+            let name = key.trimmed.lowercased()
             if name == canonical { return key }
             if usingAliases, names.contains(name) { found.append(key) }
         }
@@ -86,7 +89,8 @@ package struct ColumnMapping: Sendable {
 
     /// - Parameter columns: New name by old name; old names match without regard to case.
     package init(_ columns: [String: String]) {
-        targets = Dictionary(columns.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
+        targets = Dictionary(
+            columns.map { ($0.key.trimmed.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 
     var isEmpty: Bool { targets.isEmpty }
@@ -99,7 +103,7 @@ package struct ColumnMapping: Sendable {
         guard !isEmpty else { return row }
         var renamed = JSONObject()
         for (key, value) in row {
-            let name = targets[key.lowercased()] ?? key
+            let name = targets[key.trimmed.lowercased()] ?? key
             guard renamed[name] == nil else {
                 throw RowRejection("--columns gives two columns the same name", "\"\(name)\"")
             }

@@ -19,11 +19,6 @@ struct RowReader {
         try take(columns)?.textOrNil(columns.canonical)
     }
 
-    /// The system text; in tables an empty cell is what null is in JSON.
-    mutating func takeSystem() throws -> String? {
-        try takeText(.system).flatMap { $0.isEmpty ? nil : $0 }
-    }
-
     func refuseMedia() throws {
         for (key, value) in row where RowColumns.media.names.contains(key.lowercased()) {
             guard value.isNull || value.arrayValue?.isEmpty == true || value.stringValue?.isEmpty == true else {

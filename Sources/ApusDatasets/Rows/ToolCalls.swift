@@ -3,7 +3,7 @@ import ApusJSON
 /// Tool calls in the one form that chat templates read: `{"type": "function", "function": {"name", "arguments"}}`, the
 /// arguments as a structure.
 enum ToolCalls {
-    /// The calls of a `tool_call` message: one, or a list, as JSON or its text.
+    /// The calls of a message: one, or a list, as JSON or its text.
     static func calls(from content: JSONValue) throws -> [JSONValue] {
         let value =
             if let text = content.stringValue { try LooseJSON.value(text, column: "tool_call") } else { content }
@@ -31,17 +31,20 @@ enum ToolCalls {
         var call = JSONObject()
         if let identifier, !identifier.isNull { call["id"] = identifier }
         call["type"] = "function"
-        call["function"] = ["name": .string(name), "arguments": structured(arguments ?? [:])]
+        call["function"] = ["name": .string(name), "arguments": structured(arguments)]
         return .object(call)
     }
 
-    /// Arguments given as text, read; left as they are when they are no JSON.
-    private static func structured(_ arguments: JSONValue) -> JSONValue {
-        guard let text = arguments.stringValue, let value = try? JSONValue(parsing: text) else { return arguments }
-        return value
+    /// Arguments given as text, read, or left as they are when they are no JSON; none at all are an empty object.
+    private static func structured(_ arguments: JSONValue?) -> JSONValue {
+        guard let arguments, !arguments.isNull else { return [:] }
+        guard let text = arguments.stringValue else { return arguments }
+        if text.allSatisfy(\.isWhitespace) { return [:] }
+        guard let value = try? JSONValue(parsing: text) else { return arguments }
+        return value.isNull ? [:] : value
     }
 
-    /// The `tools` column: a list, one tool, or the text of either.
+    /// The `tools` column: a list, one tool, or the text of either; each as `{"type": "function", "function": …}`.
     ///
     /// `nil` when it names none.
     static func tools(from value: JSONValue) throws -> [JSONValue]? {
@@ -50,10 +53,32 @@ enum ToolCalls {
             if text.allSatisfy(\.isWhitespace) { return nil }
             value = try LooseJSON.value(text, column: "tools")
         }
-        let tools = value.arrayValue ?? [value]
-        if let other = tools.first(where: { $0.objectValue == nil }) {
-            throw RowRejection("a tool is not an object", "it is \(other.kind): \(other.excerpt)")
-        }
+        if value.isNull { return nil }
+        let tools = try (value.arrayValue ?? [value]).map(tool)
         return tools.isEmpty ? nil : tools
+    }
+
+    /// A tool as OpenAI's chat describes it, from what stands inside of its `function`, from OpenAI's flat form, or from
+    /// Anthropic's with an `input_schema`.
+    private static func tool(from value: JSONValue) throws -> JSONValue {
+        guard var tool = value.objectValue else {
+            throw RowRejection("a tool is not an object", "it is \(value.kind): \(value.excerpt)")
+        }
+        if tool["function"]?.objectValue != nil {
+            guard tool["type"] == nil else { return value }
+            return .object(["type": "function", "function": tool["function"] ?? .null])
+        }
+        guard tool["name"]?.stringValue != nil else {
+            // A tool of another kind, such as a search that the model brings itself, is the template's business.
+            if tool["type"] != nil { return value }
+            throw RowRejection("a tool has no name", value.excerpt)
+        }
+        if let type = tool["type"]?.stringValue, type != "function", type != "custom" { return value }
+        tool["type"] = nil
+        if tool["parameters"] == nil, let schema = tool["input_schema"] {
+            tool["parameters"] = schema
+            tool["input_schema"] = nil
+        }
+        return .object(["type": "function", "function": .object(tool)])
     }
 }

@@ -8,7 +8,7 @@ import Foundation
 /// The folder may hold nothing else.
 struct TextParts {
     let tokenizer: Tokenizer
-    let template: ChatTemplate
+    private(set) var template: ChatTemplate
     /// Whether the template is the model's own, not the fallback.
     let hasOwnTemplate: Bool
 
@@ -17,13 +17,10 @@ struct TextParts {
         case .folder: tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: source.path))
         case .gguf(let model): tokenizer = try Tokenizer(gguf: GGUFVocabulary(GGUFTokenizerMetadata(model.file)))
         }
-        hasOwnTemplate = tokenizer.chatTemplate != nil
-        template =
-            if let own = tokenizer.chatTemplate {
-                try ChatTemplate(source: own, bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
-            } else {
-                try ChatTemplate.chatML(bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
-            }
+        hasOwnTemplate = !tokenizer.chatTemplates.isEmpty
+        template = try ChatTemplate(
+            sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
+            specialTokens: tokenizer.namedTokens)
     }
 
     /// The parts that belong to a model.
@@ -38,6 +35,13 @@ struct TextParts {
         throw ModelError(
             "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); "
                 + "they do not belong together. Take both from the same model.")
+    }
+
+    /// The same parts with the date of a run, for templates that show one.
+    func with(_ clock: TemplateClock) -> TextParts {
+        var copy = self
+        copy.template = template.with(clock)
+        return copy
     }
 
     /// Text to ids with the special tokens that stand in it, and none added.

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusText
@@ -55,24 +56,36 @@ public struct TemplateTool {
             throw ModelError("--messages: not given. Give a JSON file with a list of messages.")
         }
         let json = try parsed(given, "messages")
-        guard let list = json["messages"]?.arrayValue ?? json.arrayValue else {
+        guard var row = json.objectValue ?? json.arrayValue.map({ ["messages": .array($0)] }) else {
             throw ModelError(
-                "--messages: got \(given.prefix(40)), wanted a list as [{\"role\": \"user\", \"content\": \"Hi\"}], or an object with such a list under \"messages\""
-            )
+                "--messages: got \(given.prefix(40)), wanted a list as [{\"role\": \"user\", \"content\": \"Hi\"}], or an "
+                    + "object with such a list under \"messages\"")
         }
-        var messages = try list.map { try Message($0) }
-        if let system = settings.system, messages.first?.role != "system" {
-            messages.insert(Message(role: "system", content: system), at: 0)
+        if let tools = settings.tools { row["tools"] = try parsed(tools, "tools") }
+        var conversation = try conversation(row)
+        if let system = settings.system, conversation.messages.first?.role != "system" {
+            conversation.messages.insert(Message(role: "system", content: system), at: 0)
         }
-        let tools = try settings.tools.map { try parsed($0, "tools") }?.arrayValue ?? json["tools"]?.arrayValue
         guard settings.showLabels else {
-            return try text.template.rendered(
-                messages, tools: tools, addGenerationPrompt: settings.addGenerationPrompt, variables: [:])
+            return try text.encoder.prompt(
+                conversation.messages, tools: conversation.tools, addGenerationPrompt: settings.addGenerationPrompt)
         }
-        return try text.encoder.pieces(messages, tools: tools).map { piece in
+        return try text.encoder.pieces(conversation.messages, tools: conversation.tools).map { piece in
             guard piece.isTrained else { return piece.text }
-            return usesColor ? "\u{1B}[32m\(piece.text)\u{1B}[0m" : "«\(piece.text)»"
+            let mark = piece.weight == 1 ? "" : "×\(piece.weight)"
+            return usesColor ? "\u{1B}[32m\(piece.text)\u{1B}[0m\(mark)" : "«\(piece.text)»\(mark)"
         }.joined()
+    }
+
+    /// The row as training reads it: any of the formats of data sets.
+    private func conversation(_ row: JSONObject) throws -> Conversation {
+        var options = ConversationRecognizer.Options()
+        options.requiresAnswer = false
+        do {
+            return try ConversationRecognizer(options).recognize(.object(row)).conversation
+        } catch let rejection as RowRejection {
+            throw ModelError("--messages: \(rejection)")
+        }
     }
 
     private func parsed(_ text: String, _ option: String) throws -> JSONValue {

@@ -6,6 +6,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusText
 import ApusTorch
 import ApusTraining
 import Foundation
@@ -24,7 +25,9 @@ public struct FineTuning {
 
     private let settings: SFTSettings
     private let surroundings: Surroundings
-    private let console: Console
+    var console: Console
+    /// Sees each row of the log: the step, the steps in all, the metrics.
+    var onRecord: ((Int, Int, [String: Double]) -> Void)?
 
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
@@ -40,7 +43,9 @@ public struct FineTuning {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
-        let (text, resume) = (preflight.text, preflight.resume)
+        let resume = preflight.resume
+        let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
+        let text = preflight.text.with(clock)
         let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
@@ -65,18 +70,22 @@ public struct FineTuning {
             // The vectors of a sentence encoder do not pass through the pooler.
             if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
         }
+        for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
-        let optimizer = try makeOptimizer(tuner.trained(model))
+        let trained = tuner.trained(model)
+        let optimizer = try makeOptimizer(trained)
+        let scaler = try dtype == .float16 ? LossScaler() : nil
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
-            progress = try CheckpointStore.resume(checkpoint, optimizer: optimizer)
+            progress = try CheckpointStore.resume(
+                checkpoint, states: [optimizer] + (scaler.map { [$0] } ?? []))
         }
 
         progress.greaterIsBetter = settings.greaterIsBetter
         let isResuming = resume.saved != nil
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
-            in: folder, config: config, source: source, dtype: dtype, labels: task.labels)
+            in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -94,10 +103,11 @@ public struct FineTuning {
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.loggingDirectory
         options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
+        options.onRecord = onRecord
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
-            model: model, trained: tuner.trained(model), optimizer: optimizer, objective: task.objective,
+            model: model, trained: trained, optimizer: optimizer, scaler: scaler, objective: task.objective,
             data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
@@ -136,7 +146,7 @@ public struct FineTuning {
 
     private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {
         let groups = ParameterGroup.decaying(trained, settings.weightDecay)
-        if settings.optim == .sgd { return SGD(groups) }
+        if settings.optim == .sgd { return try SGD(groups) }
         var adam = AdamW.Settings()
         adam.beta1 = settings.adamBeta1
         adam.beta2 = settings.adamBeta2
@@ -145,16 +155,19 @@ public struct FineTuning {
     }
 
     private func writeArguments(
-        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?
+        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
+        date: String
     ) throws -> Data {
         var arguments = settings.argsJSON()
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
         arguments["model_dir"] = .string(source.path)
         arguments["output_dir"] = .string(folder.path)
+        arguments[RunClock.argument] = .string(date)
         if let labels {
             arguments["num_labels"] = .int(labels.labelCount)
             arguments["problem_type"] = .string(labels.problemType.rawValue)
+            arguments["multi_label_format"] = labels.format.map { .string($0.rawValue) } ?? .null
             arguments["id2label"] = labels.map.map { .object($0.id2label) } ?? .null
         }
         let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)
@@ -170,13 +183,13 @@ public struct FineTuning {
             let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
-                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
+                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
                 tokens: largest.tokens,
                 targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
                 adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
-        let available = ResidentMemory.available.map(Int.init)
+        let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)
         let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
         plan.checkpointsLayers = settings.gradientCheckpointing ?? isTight

@@ -40,6 +40,8 @@ extension LabelScheme {
 
     /// What a run says of its labels.
     var text: String {
-        "problem_type: \(problemType.rawValue), num_labels: \(labelCount)" + (map.map { "\nlabels: \($0)" } ?? "")
+        "problem_type: \(problemType.rawValue), num_labels: \(labelCount)"
+            + (format == .multiHot ? ", labels are lists of 0 or 1 for each class" : "")
+            + (map.map { "\nlabels: \($0)" } ?? "")
     }
 }

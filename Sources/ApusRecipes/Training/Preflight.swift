@@ -61,7 +61,7 @@ struct Preflight {
         }
         // Opening weights compares what their headers say with the sizes of the files.
         _ = try source.weights()
-        for adapter in settings.adapters { _ = try LoRAFiles.weights(in: adapter) }
+        for adapter in settings.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.
         folder = try Self.existingFolder(settings, resume: resume)
     }

@@ -59,6 +59,7 @@ extension DatasetLoader {
         splitRatio = settings.valDataset.isEmpty ? settings.splitDatasetRatio : 0
         shufflesTraining = settings.datasetShuffle
         shufflesValidation = settings.valDatasetShuffle
+        requiresTraining = true
         isStrict = settings.strict
         threads = settings.datasetNumProc
     }

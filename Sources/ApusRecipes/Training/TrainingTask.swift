@@ -34,8 +34,9 @@ struct TrainingTask {
             console.print(rows.report.text)
             let scheme = try LabelScheme(
                 problemType: settings.problemType.flatMap { ProblemType(rawValue: $0.rawValue) },
-                labelCount: settings.numLabels, map: LabelMap(config: config), inferredFrom: rows.train,
-                threads: settings.datasetNumProc)
+                labelCount: settings.numLabels, map: LabelMap(config: config),
+                format: settings.multiLabelFormat.flatMap { MultiLabelFormat(rawValue: $0.rawValue) },
+                inferredFrom: rows.train, threads: settings.datasetNumProc)
             console.print(scheme.text)
             try BestMetric.check(settings.metricForBestModel, for: scheme.problemType)
             let model = try Models.registry.classifier(config, labels: scheme.labelCount)
@@ -54,7 +55,7 @@ struct TrainingTask {
             console.print(files.text)
             samples = try TrainingSamples(sentences: settings, text: text, model: model, files: files, console: console)
             (self.model, labels, companions) = (model, nil, files.companions)
-            objective = SentencePairs(SentenceEmbedder(model, files.pooling), settings.sentenceLoss)
+            objective = SentencePairs(files.embedder(model), settings.sentenceLoss)
         case .reranker:
             let model = try Models.registry.classifier(config, labels: 1)
             samples = try TrainingSamples(documents: settings, text: text, model: model, console: console)
@@ -72,15 +73,15 @@ struct TrainingTask {
 
 extension ModelRegistry {
     /// The model that a configuration describes, with a head that scores whole sequences.
-    func classifier(_ config: JSONValue, labels: Int) throws -> any SequenceClassifier {
-        guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? any SequenceClassifier
+    func classifier(_ config: JSONValue, labels: Int) throws -> SequenceClassifier {
+        guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? SequenceClassifier
         else { throw ModelError("config.json does not describe a model that can score whole texts") }
         return model
     }
 
     /// The model that a configuration describes, with a head that fills in masked tokens.
-    func masked(_ config: JSONValue) throws -> any MaskedLanguageModel {
-        guard let model = try model(config, for: .maskedLanguageModel) as? any MaskedLanguageModel else {
+    func masked(_ config: JSONValue) throws -> MaskedLanguageModel {
+        guard let model = try model(config, for: .maskedLanguageModel) as? MaskedLanguageModel else {
             throw ModelError("config.json does not describe a model that can fill in masked tokens")
         }
         return model
@@ -89,7 +90,7 @@ extension ModelRegistry {
 
 extension TextModel {
     /// Whether a text stands between special tokens, and two texts are two segments.
-    var isEncoder: Bool { self is EncoderModel }
+    var isEncoder: Bool { !trunk.isCausal }
 
     /// The tokens of a sequence at most: what was asked for, within what the model allows.
     func limit(_ asked: Int?) -> Int { min(asked ?? maximumLength, maximumLength) }

@@ -30,8 +30,8 @@ struct ChatBoundaryFinder {
         self.context = context
         self.tokenize = tokenize
         // One date for all renderings: they are compared with each other.
-        clock = .fixed(template.clock.now(), timeZone: template.clock.timeZone)
-        full = try template.rendering(context, context.messages, addGenerationPrompt: false, clock: clock)
+        clock = template.clock.stopped
+        full = try template.rendering(of: context, context.messages, addGenerationPrompt: false, clock: clock)
         let text = JinjaText(full.bytes)
         var marker: JinjaText = "Xq7Zk3Vw9J"
         while text.contains(marker) { marker = JinjaText(marker.bytes + "Q7".utf8) }
@@ -41,16 +41,16 @@ struct ChatBoundaryFinder {
     /// The byte ranges, in order, of the answers that differ from the text around them.
     ///
     /// - Parameters:
-    ///   - weights: Whether each answer is trained, by the position of its message.
-    ///   - otherText: Whether the text between the answers is trained.
+    ///   - weights: What the loss of each answer is multiplied by, by the position of its message; 0 is not trained.
+    ///   - otherText: The same of the text between the answers.
     func spans(
-        of weights: [Int: Bool], otherText: Bool
-    ) throws -> [(range: Range<Int>, isTrained: Bool)] {
+        of weights: [Int: Float], otherText: Float
+    ) throws -> [(range: Range<Int>, weight: Float)] {
         let turns = weights.keys.filter { weights[$0] != otherText }.sorted()
         if turns.isEmpty { return [] }
         let blocks = outermost(full.generations ?? [])
         if !blocks.isEmpty { return try spans(of: weights, blocks: blocks) }
-        var spans: [(range: Range<Int>, isTrained: Bool)] = []
+        var spans: [(range: Range<Int>, weight: Float)] = []
         for turn in turns {
             let start = try beginning(of: turn)
             let end = try end(of: turn)
@@ -58,7 +58,7 @@ struct ChatBoundaryFinder {
                 throw ChatBoundaryError(turn: turn, reason: "its text overlaps that of another message")
             }
             try verify(start..<end, of: turn)
-            spans.append((start..<end, weights[turn] ?? false))
+            spans.append((start..<end, weights[turn] ?? 0))
         }
         return spans
     }
@@ -66,21 +66,21 @@ struct ChatBoundaryFinder {
     // MARK: - Generation blocks
 
     private func spans(
-        of weights: [Int: Bool], blocks: [Range<Int>]
-    ) throws -> [(range: Range<Int>, isTrained: Bool)] {
+        of weights: [Int: Float], blocks: [Range<Int>]
+    ) throws -> [(range: Range<Int>, weight: Float)] {
         let turns = weights.keys.sorted()
-        if Set(weights.values).count == 1, let isTrained = weights.values.first {
-            return blocks.map { ($0, isTrained) }
+        if Set(weights.values).count == 1, let weight = weights.values.first {
+            return blocks.map { ($0, weight) }
         }
-        if blocks.count == turns.count { return zip(blocks, turns).map { ($0, weights[$1] ?? false) } }
+        if blocks.count == turns.count { return zip(blocks, turns).map { ($0, weights[$1] ?? 0) } }
         // A turn may write several blocks or none: count them in the renderings up to each turn.
-        var result: [(range: Range<Int>, isTrained: Bool)] = []
+        var result: [(range: Range<Int>, weight: Float)] = []
         for turn in turns {
             let count = try outermost(rendering(upTo: turn + 1, turn: turn).generations ?? []).count
             guard count >= result.count, count <= blocks.count else {
                 throw ChatBoundaryError(turn: turn, reason: "its generation blocks change with what follows")
             }
-            result += blocks[result.count..<count].map { ($0, weights[turn] ?? false) }
+            result += blocks[result.count..<count].map { ($0, weights[turn] ?? 0) }
         }
         return result
     }
@@ -273,7 +273,8 @@ struct ChatBoundaryFinder {
         _ messages: [JinjaValue], addGenerationPrompt: Bool, turn: Int
     ) throws -> JinjaTemplate.Rendering {
         do {
-            return try template.rendering(context, messages, addGenerationPrompt: addGenerationPrompt, clock: clock)
+            return try template.rendering(
+                of: context, messages, addGenerationPrompt: addGenerationPrompt, clock: clock)
         } catch let error as JinjaError {
             throw ChatBoundaryError(turn: turn, reason: "the template refuses a part of the conversation: \(error)")
         }

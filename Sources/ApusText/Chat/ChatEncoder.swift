@@ -7,12 +7,20 @@ package import ApusJSON
 /// separately, so that the boundary of prompt and answer is always a boundary of tokens.
 ///
 /// The boundaries come from the template itself: from its `generation` blocks where it has them, else from rendering
-/// the beginnings of the conversation (`ChatBoundaryFinder`).
+/// the beginnings of the conversation (`ChatBoundaryFinder`). Conversations that open with an answer or with an empty
+/// system text are prepared first (`ChatPreparation`).
 package struct ChatEncoder: Sendable {
     /// A run of text that is trained or not as a whole.
     package struct Piece: Sendable, Equatable {
         package let text: String
-        package let isTrained: Bool
+        /// What the loss of its tokens is multiplied by; 0 where it is not trained.
+        package let weight: Float
+
+        package var isTrained: Bool { weight != 0 }
+
+        fileprivate func names(oneOf tools: [JSONValue]) -> Bool {
+            tools.contains { ($0["function"] ?? $0)["name"]?.stringValue.map(text.contains) ?? true }
+        }
     }
 
     private let template: ChatTemplate
@@ -24,27 +32,43 @@ package struct ChatEncoder: Sendable {
         self.tokenize = tokenize
     }
 
+    /// The text that a model continues with its answer.
+    package func prompt(
+        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
+        addGenerationPrompt: Bool = true
+    ) throws -> String {
+        let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
+        let rendering = try template.rendering(
+            of: prepared.context, prepared.context.messages, addGenerationPrompt: addGenerationPrompt)
+        return String(decoding: rendering.bytes, as: UTF8.self)
+    }
+
     /// The ids of the text that a model continues with its answer.
     package func generationPrompt(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
     ) throws -> [Int32] {
-        try tokenize(template.rendered(messages, tools: tools, addGenerationPrompt: true, variables: variables))
+        try tokenize(prompt(messages, tools: tools, variables: variables))
     }
 
     /// The ids of a whole conversation, each marked as trained or not.
     ///
-    /// - Throws: `JinjaError`, or `ChatBoundaryError` naming the message whose answer cannot be delimited.
+    /// - Throws: `JinjaError`, `ChatBoundaryError` naming the message whose answer cannot be delimited, or
+    ///   `ChatTrainingError` for what the template cannot write.
     package func encoded(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: TrainedTurns = .everyAnswer
     ) throws -> EncodedConversation {
-        var result = EncodedConversation(ids: [], isTrained: [])
-        for piece in try pieces(messages, tools: tools, variables: variables, training: training) {
+        var result = EncodedConversation(ids: [], weights: [])
+        let pieces = try pieces(messages, tools: tools, variables: variables, training: training)
+        for piece in pieces {
             let ids = try tokenize(piece.text)
             result.ids += ids
-            result.isTrained += repeatElement(piece.isTrained, count: ids.count)
+            result.weights += repeatElement(piece.weight, count: ids.count)
         }
-        if !result.isTrained.isEmpty { result.isTrained[0] = false }
+        if !result.weights.isEmpty { result.weights[0] = 0 }
+        if let tools, !tools.isEmpty, !pieces.contains(where: { $0.names(oneOf: tools) }) {
+            result.notes.append("tools left out (the chat template writes none)")
+        }
         return result
     }
 
@@ -55,43 +79,63 @@ package struct ChatEncoder: Sendable {
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: TrainedTurns = .everyAnswer
     ) throws -> [Piece] {
-        let weights = try weights(of: messages, training: training)
-        let context = try ChatContext(messages: messages, tools: tools, variables: variables)
-        let finder = try ChatBoundaryFinder(template: template, context: context, tokenize: tokenize)
-        let spans = try finder.spans(of: weights, otherText: training == .all)
-        let bytes = finder.text
+        let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
+        let otherText: Float = training == .all ? 1 : 0
+        let weights = try weights(of: prepared.messages, training: training)
+        let (bytes, spans) = try prepared.naming {
+            let finder = try ChatBoundaryFinder(template: template, context: prepared.context, tokenize: tokenize)
+            return (finder.text, try finder.spans(of: weights, otherText: otherText))
+        }
+        try checkCalls(of: messages, areIn: bytes)
         var pieces: [Piece] = []
-        func add(_ range: Range<Int>, _ isTrained: Bool) {
+        func add(_ range: Range<Int>, _ weight: Float) {
             if range.isEmpty { return }
             var text = String(decoding: bytes[range], as: UTF8.self)
-            if let last = pieces.last, last.isTrained == isTrained {
+            if let last = pieces.last, last.weight == weight {
                 text = last.text + text
                 pieces.removeLast()
             }
-            pieces.append(Piece(text: text, isTrained: isTrained))
+            pieces.append(Piece(text: text, weight: weight))
         }
         var position = 0
-        for (span, isTrained) in spans {
-            add(position..<span.lowerBound, training == .all)
-            add(span, isTrained)
+        for (span, weight) in spans {
+            add(position..<span.lowerBound, otherText)
+            add(span, weight)
             position = span.upperBound
         }
-        add(position..<bytes.count, training == .all)
+        add(position..<bytes.count, otherText)
         return pieces
     }
 
-    /// Whether each assistant's turn is trained, by the position of its message.
-    private func weights(of messages: [Message], training: TrainedTurns) throws -> [Int: Bool] {
+    /// What the loss of each assistant's turn is multiplied by, by the position of its message.
+    private func weights(of messages: [Message], training: TrainedTurns) throws -> [Int: Float] {
         let lastUser = messages.lastIndex { $0.role == "user" } ?? -1
-        var weights: [Int: Bool] = [:]
+        var weights: [Int: Float] = [:]
         for (turn, message) in messages.enumerated() {
             if message.role == "assistant" {
-                weights[turn] = message.isTrained ?? (training != .lastRound || turn > lastUser)
-            } else if let isTrained = message.isTrained, isTrained != (training == .all) {
-                throw ChatBoundaryError(
-                    turn: turn, reason: "\"loss\" is set on a message of role \"\(message.role)\", not \"assistant\"")
+                let isTrained = message.isTrained ?? (training != .lastRound || turn > lastUser)
+                weights[turn] = isTrained ? message.weight : 0
+            } else if message.weight != 1 || message.isTrained.map({ $0 != (training == .all) }) ?? false {
+                throw ChatTrainingError(
+                    description: "a message of role \"\(message.role)\" says how it is trained (\"loss\", \"train\" or "
+                        + "\"weight\"), which only the assistant's can; leave the key out there")
             }
         }
         return weights
+    }
+
+    /// A call that the text does not hold would be learned as an empty answer.
+    private func checkCalls(of messages: [Message], areIn bytes: [UInt8]) throws {
+        let calls = messages.flatMap(\.toolCalls)
+        guard !calls.isEmpty else { return }
+        let text = JinjaText(bytes)
+        for call in calls {
+            guard let name = (call["function"] ?? call)["name"]?.stringValue,
+                text.firstOffset(of: Array(name.utf8), in: 0..<bytes.count) == nil
+            else { continue }
+            throw ChatTrainingError(
+                description: "the chat template writes no tool calls, and \"\(name)\" is called; "
+                    + "take a model whose template does, or leave such rows out")
+        }
     }
 }

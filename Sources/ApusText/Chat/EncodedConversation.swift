@@ -1,18 +1,27 @@
-/// A conversation as token ids, each marked as trained or not.
+/// A conversation as token ids, each with its part in the loss.
 package struct EncodedConversation: Sendable, Equatable {
     package var ids: [Int32]
-    /// As long as `ids`.
+    /// What the loss of each token is multiplied by, as many as `ids`; 0 where it is not trained.
     ///
     /// The first token is never trained: nothing predicts it.
-    package var isTrained: [Bool]
+    package var weights: [Float]
+    /// What the user should hear of although the conversation is used, the same words for every one.
+    package var notes: [String] = []
 
-    package init(ids: [Int32], isTrained: [Bool]) {
+    package init(ids: [Int32], weights: [Float], notes: [String] = []) {
         self.ids = ids
-        self.isTrained = isTrained
+        self.weights = weights
+        self.notes = notes
     }
 
+    package init(ids: [Int32], isTrained: [Bool]) {
+        self.init(ids: ids, weights: isTrained.map { $0 ? 1 : 0 })
+    }
+
+    package var isTrained: [Bool] { weights.map { $0 != 0 } }
+
     /// Number of trained tokens.
-    package var trainedCount: Int { isTrained.reduce(0) { $0 + ($1 ? 1 : 0) } }
+    package var trainedCount: Int { weights.reduce(0) { $0 + ($1 != 0 ? 1 : 0) } }
 }
 
 /// Which text of a conversation is trained, where a message does not say so itself.
@@ -28,7 +37,7 @@ package enum TrainedTurns: String, Sendable {
 /// Why the trained part of a conversation cannot be told from the rest.
 package struct ChatBoundaryError: Error, CustomStringConvertible, Equatable {
     /// Position of the message, from 0.
-    package let turn: Int
+    package var turn: Int
     package let reason: String
 
     package var description: String {
@@ -37,4 +46,9 @@ package struct ChatBoundaryError: Error, CustomStringConvertible, Equatable {
         Mark the answer with {% generation %} … {% endgeneration %} in the template, or train on all text
         """
     }
+}
+
+/// Why a conversation cannot be trained as it asks to be.
+package struct ChatTrainingError: Error, CustomStringConvertible, Equatable {
+    package let description: String
 }

@@ -4,11 +4,14 @@ package import ApusJSON
 public struct Message: Sendable, Equatable {
     /// The turn's keys in their order, as templates see them.
     ///
-    /// Without `loss`, which is for training only.
+    /// Without those of `TurnTraining`, which are for training only.
     package var fields: JSONObject
 
     /// Whether an assistant's turn is trained; nil leaves it to the strategy.
     public var isTrained: Bool?
+
+    /// What the loss of each token of a trained turn is multiplied by.
+    package var weight: Float = 1
 
     public init(role: String, content: String, isTrained: Bool? = nil) {
         fields = ["role": .string(role), "content": .string(content)]
@@ -17,23 +20,19 @@ public struct Message: Sendable, Equatable {
 
     /// Reads a message of a data row.
     ///
-    /// - Throws: `MessageError` when the value is no object with a `role`, or `loss` is neither true, false nor null.
+    /// - Throws: `MessageError` when the value is no object with a `role`, or a key of `TurnTraining` has a value that
+    ///   says nothing.
     package init(_ value: JSONValue) throws {
-        guard let object = value.objectValue else {
+        guard var object = value.objectValue else {
             throw MessageError("a message must be an object with \"role\" and \"content\"")
         }
         guard object["role"]?.stringValue != nil else {
             throw MessageError("a message has no \"role\"; write {\"role\": \"user\", \"content\": \"…\"}")
         }
-        switch object["loss"] {
-        case nil, .null: isTrained = nil
-        case .bool(let flag): isTrained = flag
-        case .int(0): isTrained = false
-        case .int(1): isTrained = true
-        default: throw MessageError("\"loss\" of a message must be true or false")
-        }
+        let training = try TurnTraining(takenFrom: &object)
         fields = object
-        fields["loss"] = nil
+        isTrained = training.isTrained
+        weight = training.weight
     }
 
     /// `system`, `user`, `assistant`, `tool` or a role that only the template knows.
@@ -67,10 +66,14 @@ public struct Message: Sendable, Equatable {
 
     static let reasoningKeys = ["reasoning_content", "reasoning", "thinking"]
 
+    /// Whether this is a system message that says there is none, not even the template's own.
+    package var isEmptySystem: Bool { role == "system" && text == "" }
+
     /// The message as data, `loss` included.
     package var json: JSONValue {
         var object = fields
         if let isTrained { object["loss"] = .bool(isTrained) }
+        if weight != 1 { object["loss_scale"] = .double(Double(weight)) }
         return .object(object)
     }
 }

@@ -18,6 +18,25 @@ public struct TemplateClock: Sendable {
         TemplateClock(timeZone: timeZone) { date }
     }
 
+    /// A clock that stands still at this one's time, so that all texts made with it show the same date.
+    package var stopped: TemplateClock { .fixed(now(), timeZone: timeZone) }
+
+    /// The time on the clock's face as `2026-03-05T08:07:06`, for a run to keep and to come back to.
+    package var face: String { Self.faceStyle(timeZone).format(now()) }
+
+    /// A clock that stands still at a time that `face` gave.
+    ///
+    /// - Returns: nil when the text is no such time.
+    package init?(face: String) {
+        guard let date = try? Self.faceStyle(.gmt).parse(face) else { return nil }
+        self = .fixed(date)
+    }
+
+    private static func faceStyle(_ timeZone: TimeZone) -> Date.ISO8601FormatStyle {
+        Date.ISO8601FormatStyle(timeZone: timeZone).year().month().day().dateSeparator(.dash)
+            .time(includingFractionalSeconds: false).timeSeparator(.colon)
+    }
+
     /// The current date in C's `strftime` notation, as Python's `datetime.now().strftime(format)`.
     func formatted(_ format: JinjaText) throws -> JinjaText {
         guard format.bytes.count <= 1024, !format.bytes.contains(0) else {

@@ -7,7 +7,7 @@ package import Foundation
 ///
 /// Rows, names and their order are those of ms-swift.
 package final class RunLog {
-    package struct Options: Sendable {
+    package struct Options {
         /// The step at which the run ends.
         package var maxSteps: Int
         /// The step of the checkpoint that the run continues from; what an earlier process logged after it is dropped.
@@ -16,6 +16,8 @@ package final class RunLog {
         /// Where the TensorBoard files go; nil is `runs` in the run's folder.
         package var tensorBoardFolder: String?
         package var drawsCurves = true
+        /// Sees each row: the step, the steps in all, the metrics.
+        package var onRecord: ((_ step: Int, _ steps: Int, _ metrics: [String: Double]) -> Void)?
 
         package init(maxSteps: Int, resumingAfter: Int? = nil) {
             self.maxSteps = maxSteps
@@ -129,6 +131,7 @@ package final class RunLog {
 
         history.append(Self.withStep(row, step))
         console.print(LogValue.consoleLine(row))
+        options.onRecord?(step, options.maxSteps, Dictionary(metrics) { first, _ in first })
         try rows.append(row)
         var points = metrics + [("epoch", epoch), (Self.speedKey, secondsPerStep)]
         if let memory = self.memory { points.append((Self.memoryKey, memory)) }

@@ -71,7 +71,7 @@ struct ChatEncoderTests {
         let all = try trained(template, messages, training: .all)
         #expect(all.last?.hasSuffix("<|im_start|>assistant\n") == true)
         messages[0].isTrained = true
-        #expect(throws: ChatBoundaryError.self) { try trained(template, messages) }
+        #expect(throws: ChatTrainingError.self) { try trained(template, messages) }
         messages[0].isTrained = false
         #expect(try trained(template, messages) == ["uno<|im_end|>\n"])
     }

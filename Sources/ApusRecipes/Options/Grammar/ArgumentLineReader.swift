@@ -2,7 +2,7 @@
 struct ArgumentLineReader {
     let table: OptionTable
     private(set) var notices: [String] = []
-    private var arguments: [String: ArgumentLine.Argument] = [:]
+    var arguments: [String: ArgumentLine.Argument] = [:]
     private var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     private var problems: [String] = []
     /// Problems that `--ignore_args_error true` turns into warnings.
@@ -22,11 +22,13 @@ struct ArgumentLineReader {
         }
         while let word = rest.popFirst() {
             guard Self.isOption(word) else {
+                if takeQuestion(word) { continue }
                 unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
                 continue
             }
-            let values = Array(rest.prefix { !Self.isOption($0) })
+            var values = Array(rest.prefix { !Self.isOption($0) })
             rest = rest.dropFirst(values.count)
+            values = takingQuestion(from: values, of: word, isAtEnd: rest.isEmpty)
             guard word.hasPrefix("--"), word != "--" else {
                 let name = String(word.drop { $0 == "-" })
                 unknown.append(
@@ -94,7 +96,7 @@ struct ArgumentLineReader {
 
     // MARK: Names
 
-    private enum Resolution {
+    enum Resolution {
         case option(CommandOption)
         /// `--no_name` of a boolean that is true by default.
         case negation(CommandOption)
@@ -105,7 +107,7 @@ struct ArgumentLineReader {
         case unknown
     }
 
-    private func resolve(_ name: String) -> Resolution {
+    func resolve(_ name: String) -> Resolution {
         if let exact = resolveExactly(name) { return exact }
         if let rename = Rename.all[name], rename.name.map(table.allNames.contains) ?? true { return .rename(rename) }
         return resolvePrefix(name)

@@ -1,7 +1,6 @@
-/// How two texts become one for a model without segments.
-enum PairFormat {
-    static let standard = "Sentence 1: {text1}\nSentence 2: {text2}"
+import ApusDatasets
 
+extension PairFormat {
     /// - Throws: `SettingsError` when a text has no place.
     static func check(_ format: String) throws {
         guard format.contains("{text1}"), format.contains("{text2}") else {
@@ -9,25 +8,5 @@ enum PairFormat {
                 "--pair_format: got \"\(format)\", wanted a text with {text1} and {text2} in it, such as "
                     + "\"{text1}\\n{text2}\".")
         }
-    }
-
-    static func joined(_ first: String, _ second: String, by format: String) -> String {
-        // One pass, so that a text that holds a placeholder stays as it is.
-        var result = ""
-        var rest = format[...]
-        while let brace = rest.firstIndex(of: "{") {
-            result += rest[..<brace]
-            rest = rest[brace...]
-            if rest.hasPrefix("{text1}") {
-                result += first
-                rest = rest.dropFirst(7)
-            } else if rest.hasPrefix("{text2}") {
-                result += second
-                rest = rest.dropFirst(7)
-            } else {
-                result.append(rest.removeFirst())
-            }
-        }
-        return result + rest
     }
 }

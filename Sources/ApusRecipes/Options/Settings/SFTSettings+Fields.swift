@@ -12,6 +12,7 @@ extension SFTSettings: CommandSettings {
         SettingsField("num_labels", \.numLabels, affectsNumbers: true),
         SettingsField("task_type", \.taskType, affectsNumbers: true),
         SettingsField("problem_type", \.problemType, affectsNumbers: true),
+        SettingsField("multi_label_format", \.multiLabelFormat, affectsNumbers: true),
         SettingsField("print_model", \.printModel),
         SettingsField("tuner_type", \.tunerType, affectsNumbers: true),
         SettingsField("adapters", \.adapters),

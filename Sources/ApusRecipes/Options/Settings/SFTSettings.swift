@@ -1,3 +1,5 @@
+import ApusDatasets
+
 /// The settings of a fine-tuning run.
 ///
 /// The names are those of ms-swift's flags, spelled out; so are the defaults of version 4.6. Where ms-swift computes a
@@ -16,6 +18,8 @@ public struct SFTSettings: Sendable {
     public var numLabels: Int?
     /// What is learned from a label; nil follows from `numLabels` and the labels.
     public var problemType: LabelProblem?
+    /// What lists of numbers are where a row has several classes; nil takes what the labels show.
+    public var multiLabelFormat: MultiLabelNumbers?
     /// Whether to show the model as a tree of its layers.
     public var printModel = false
     /// Folders of adapters to go on with.
@@ -335,7 +339,7 @@ extension SFTSettings {
         }
         let task = "--task_type is \(taskType.rawValue)"
         if taskType != .causalLM { note(task, ["loss_scale"]) }
-        if taskType != .sequenceClassification { note(task, ["num_labels", "problem_type"]) }
+        if taskType != .sequenceClassification { note(task, ["num_labels", "problem_type", "multi_label_format"]) }
         if taskType != .maskedLanguageModel { note(task, ["mlm_probability"]) }
         if taskType != .sequenceClassification, taskType != .reranker { note(task, ["pair_format"]) }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }

@@ -79,6 +79,14 @@ public enum LabelProblem: String, Sendable, CaseIterable {
     case multiLabel = "multi_label_classification"
 }
 
+/// What the numbers of a label of several classes are.
+public enum MultiLabelNumbers: String, Sendable, CaseIterable {
+    /// The classes that a row has.
+    case ids
+    /// 1 or 0 for each class.
+    case multiHot = "multi_hot"
+}
+
 /// What trains.
 public enum TunerType: String, Sendable, CaseIterable {
     /// A low-rank adapter beside frozen weights.
@@ -112,6 +120,12 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
     case random = "false"
     /// A from a normal distribution and B zero.
     case gaussian
+    /// The largest singular values of the base weights, which keep the rest.
+    case pissa
+    case pissaAfterFourIterations = "pissa_niter_4"
+    case pissaAfterSixteenIterations = "pissa_niter_16"
+    /// The first columns and rows of the QR decomposition of the base weights, which keep the rest.
+    case olora
 }
 
 /// An optimizer.
@@ -161,6 +175,7 @@ extension TaskType: OptionChoice {}
 extension LossType: OptionChoice {}
 extension TunerType: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
+extension ExistingResult: OptionChoice {}
 extension LossScale: OptionChoice {}
 extension AdapterInitialization: OptionChoice {}
 extension OptimizerName: OptionChoice {}
@@ -168,5 +183,6 @@ extension ScheduleName: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}
 extension ReportTarget: OptionChoice {}
 extension LabelProblem: OptionChoice {}
+extension MultiLabelNumbers: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
 extension InferenceBackend: OptionChoice {}

@@ -32,6 +32,9 @@ extension OptionTable {
             .choice(["regression", "single_label_classification", "multi_label_classification"]),
             computed: "from --num_labels and the labels", "What is learned from a label.", in: .model, for: loading),
         CommandOption(
+            "multi_label_format", .choice(["ids", "multi_hot"]), computed: "from the labels, where they show it",
+            "Lists of numbers: the classes of a row, or 0 or 1 for each class.", in: .model, for: [.sft]),
+        CommandOption(
             "print_model", .boolean, default: .boolean(false),
             "Show the model as a tree of layers with shapes and adapters.", in: .model, for: [.sft]),
         CommandOption(

@@ -1,3 +1,5 @@
+import ApusDatasets
+
 extension OptionTable {
     private static let encoding: Set<Command> = [.sft, .infer]
 
