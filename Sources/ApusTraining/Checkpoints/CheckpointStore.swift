@@ -40,7 +40,8 @@ package final class CheckpointStore {
         self.totalSteps = totalSteps
         self.fileSystem = fileSystem
         _ = try fileSystem.sweepStaging(in: runFolder)
-        sequence = 1 + (try SavedCheckpoint.all(in: runFolder, fileSystem: fileSystem).map(\.sequence).max() ?? 0)
+        sequence =
+            1 + (try SavedCheckpoint.all(in: runFolder, fileSystem: fileSystem).compactMap(\.sequence).max() ?? 0)
     }
 
     /// Saves one checkpoint and only then removes old ones.

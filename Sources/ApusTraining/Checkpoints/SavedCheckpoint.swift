@@ -7,8 +7,9 @@ package struct SavedCheckpoint: Sendable, Equatable {
     package let step: Int
     /// The run that saved it; empty for one of an Apus that had no such mark, nil for a folder without a manifest.
     package let runID: String?
-    /// Grows with every checkpoint that is saved into a folder, by whichever run.
-    package let sequence: Int
+    /// Grows with every checkpoint that is saved into a folder, by whichever run; nil for a folder without a manifest,
+    /// which may be the newest.
+    package let sequence: Int?
 
     /// The checkpoints in a run folder in the order they were saved.
     package static func all(
@@ -23,7 +24,7 @@ package struct SavedCheckpoint: Sendable, Equatable {
             let identity = try? fileSystem.manifest(of: path).identity
             return SavedCheckpoint(
                 path: path, step: step, runID: identity.map { $0["run_id"]?.stringValue ?? "" },
-                sequence: identity?["sequence"]?.intValue ?? 0)
-        }.sorted { ($0.sequence, $0.step) < ($1.sequence, $1.step) }
+                sequence: identity.map { $0["sequence"]?.intValue ?? 0 })
+        }.sorted { ($0.sequence ?? .max, $0.step) < ($1.sequence ?? .max, $1.step) }
     }
 }

@@ -50,7 +50,9 @@ struct PastedTextTests {
         arguments: [
             ["--system", "You say “hello” — often."], ["--system", "“Hi” is what you say"],
             ["--system", "全角\u{3000}空白"], ["--system", "a b--c d"], ["--model", "models--Qwen--Qwen2.5"],
-            ["--model", "a—b"], ["--dataset", "file–1.jsonl"], ["--system", ""], ["--model_name", "小黄", "Xiao Huang"],
+            ["--system", "“你好”是什么意思"], ["--system", "—什么意思"], ["--system", "— So what?"],
+            ["--system", "“Hi,” she said, “there.”"], ["--system", "\u{3000}你好"], ["--model", "a—b"],
+            ["--dataset", "file–1.jsonl"], ["--system", ""], ["--model_name", "小黄", "Xiao Huang"],
             ["--output_dir", "C:\\runs\\a"], ["--infonce_temperature", "0.1"],
         ])
     func areNotAccused(words: [String]) {

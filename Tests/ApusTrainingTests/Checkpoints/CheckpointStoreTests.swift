@@ -96,14 +96,15 @@ private struct Note: CheckpointContents {
         #expect(try CheckpointStore.newest(in: folder.path).path == folder("checkpoint-3"))
     }
 
-    @Test func damagedCheckpointsAreRefusedWithAReason() throws {
+    @Test(arguments: ["note.txt", "MANIFEST.json"])
+    func damagedCheckpointsAreRefusedWithAReason(file: String) throws {
         var progress = TrainingProgress()
         let store = try store("a")
         for step in [1, 2] { try save(store, step, &progress) }
-        try Data("b".utf8).write(to: URL(fileURLWithPath: folder("checkpoint-2/note.txt")))
+        try Data("b".utf8).write(to: URL(fileURLWithPath: folder("checkpoint-2/\(file)")))
         let (newest, refused) = try CheckpointStore.newest(in: folder.path)
         #expect(newest == folder("checkpoint-1"))
-        #expect(refused.count == 1 && refused[0].contains("checkpoint-2/note.txt"))
+        #expect(refused.count == 1 && refused[0].contains("checkpoint-2/\(file)"))
         #expect(throws: TrainingError.self) { try CheckpointStore.verified(folder("checkpoint-2")) }
         #expect(throws: TrainingError.self) { try CheckpointStore.verified(folder("checkpoint-9")) }
     }

@@ -32,9 +32,11 @@ enum PastedText {
             return "\"\(visible(word))\": ends with a carriage return, from a file with the line ends of Windows. "
                 + "`tr -d '\\r' < in > out` mends it."
         }
-        guard let first = word.first else { return nil }
-        let isOption = first == "-" || dashes.contains(first)
-        if isOption || spaces[first] != nil, let (space, name) = word.firstSpace(spaces) {
+        // A word with a space was quoted, so that it is what somebody meant.
+        guard let first = word.first, !word.contains(" ") else { return nil }
+        // A text may well hold such characters; an option may not.
+        let visibleFirst = word.first { spaces[$0] == nil } ?? first
+        if visibleFirst == "-" || dashes.contains(visibleFirst), let (space, name) = word.firstSpace(spaces) {
             return "\"\(visible(word))\": holds \(name) (\(code(space))), pasted from a web page; write a plain space."
         }
         // A dash before a number is a minus sign that somebody typeset.
@@ -44,12 +46,18 @@ enum PastedText {
             guard let letter = rest.first else {
                 return "\"\(word)\": is a typographic dash (\(code(dash))); options begin with two plain ones (--)."
             }
+            guard letter.isASCII, letter.isLetter || letter.isNumber else { return nil }
             let plain = letter.isNumber ? "-\(rest)" : "--\(rest)"
             return
                 "\"\(word)\": begins with a typographic dash (\(code(dash))), pasted from a web page; write \(plain)."
         }
-        let isQuoted = quotes[first].map { word.last == $0 || word.last == first || !word.contains(" ") } ?? false
-        if isQuoted {
+        // Cut by the shell at a space, the word opens and does not close; whole, it ends as it began.
+        let isQuoted = quotes[first].map { closing in
+            let rest = word.dropFirst()
+            return rest.last == closing || rest.last == first
+                || (!rest.contains(closing) && !rest.contains(first))
+        }
+        if isQuoted == true {
             return
                 "\"\(word)\": begins with a typographic quotation mark (\(code(first))), which a shell does not know; "
                 + "write ' or \"."
