@@ -12,6 +12,7 @@ import Foundation
 ///
 ///     TokenizerBench FOLDER VECTORS.jsonl
 ///     TokenizerBench gguf.json VECTORS.jsonl
+///     TokenizerBench --folders FOLDERS.json
 ///
 /// Each row is `{"text", "ids", "decoded", "plain"}`, of encoders with `"segments"`, `"pair"` and `"limit"` as well, and
 /// `gguf.json` the vocabulary of a GGUF
@@ -45,8 +46,11 @@ struct TokenizerBench {
     static func main() throws {
         let arguments = CommandLine.arguments
         guard arguments.count == 3 else {
-            print("usage: TokenizerBench FOLDER|gguf.json VECTORS.jsonl")
+            print("usage: TokenizerBench FOLDER|gguf.json VECTORS.jsonl | TokenizerBench --folders FOLDERS.json")
             exit(2)
+        }
+        if arguments[1] == "--folders" {
+            exit(try FolderCases(URL(filePath: arguments[2])).check() == 0 ? 0 : 1)
         }
         let start = processorSeconds()
         let tokenizer =

@@ -11,6 +11,8 @@ struct TextParts {
     private(set) var template: ChatTemplate
     /// Whether the template is the model's own, not the fallback.
     let hasOwnTemplate: Bool
+    /// What a user should know about the files, a sentence each.
+    var notices: [String] { tokenizer.notices }
 
     init(_ source: ModelSource) throws {
         switch source.form {

@@ -50,14 +50,14 @@ enum JinjaGlobals {
         let step = numbers.count == 3 ? numbers[2] : 1
         guard step != 0 else { throw JinjaError.value("range() arg 3 must not be zero") }
         let isEmpty = step > 0 ? stop <= start : stop >= start
-        if isEmpty { return .object(JinjaRange(start: start, step: step, count: 0)) }
+        if isEmpty { return .object(JinjaRange(start: start, stop: stop, step: step, count: 0)) }
         // Two's complement gives the distance even where it does not fit into Int.
         let distance = UInt(bitPattern: step > 0 ? stop &- start : start &- stop)
         let count = (distance - 1) / step.magnitude + 1
         guard count <= maximumRange else {
             throw JinjaError.limit("Range too big. The sandbox blocks ranges larger than MAX_RANGE (\(maximumRange)).")
         }
-        return .object(JinjaRange(start: start, step: step, count: Int(count)))
+        return .object(JinjaRange(start: start, stop: stop, step: step, count: Int(count)))
     }
 
     private static func dictionary(

@@ -65,11 +65,14 @@ final class JinjaGenerator: JinjaObject {
 /// `range(start, stop, step)`.
 final class JinjaRange: JinjaObject {
     let start: Int
+    /// As it was given; the last member may lie further before it than a step.
+    let stop: Int
     let step: Int
     let count: Int
 
-    init(start: Int, step: Int, count: Int) {
+    init(start: Int, stop: Int, step: Int, count: Int) {
         self.start = start
+        self.stop = stop
         self.step = step
         self.count = count
     }
@@ -83,7 +86,6 @@ final class JinjaRange: JinjaObject {
     override var isSequence: Bool { true }
 
     override func repr(_ interpreter: JinjaInterpreter) -> String {
-        let stop = start &+ count &* step
         return step == 1 ? "range(\(start), \(stop))" : "range(\(start), \(stop), \(step))"
     }
 
@@ -105,7 +107,7 @@ final class JinjaRange: JinjaObject {
     override func attribute(_ name: String, _ interpreter: JinjaInterpreter) throws -> JinjaValue? {
         switch name {
         case "start": return .int(start)
-        case "stop": return .int(start &+ count &* step)
+        case "stop": return .int(stop)
         case "step": return .int(step)
         case "count", "index":
             return .object(
@@ -127,7 +129,9 @@ final class JinjaRange: JinjaObject {
     }
 
     func sliced(_ slice: JinjaSlice) -> JinjaRange {
-        JinjaRange(start: start &+ slice.start &* step, step: step &* slice.step, count: slice.count)
+        JinjaRange(
+            start: start &+ slice.start &* step, stop: start &+ slice.stop &* step, step: step &* slice.step,
+            count: slice.count)
     }
 }
 

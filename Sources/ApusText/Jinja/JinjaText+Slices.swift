@@ -1,6 +1,8 @@
 /// A Python slice laid over a sequence: `count` positions from `start` in steps of `step`.
 struct JinjaSlice {
     let start: Int
+    /// Where it ends, itself left out; -1 before the first where it goes backwards.
+    let stop: Int
     let step: Int
     let count: Int
 
@@ -18,6 +20,7 @@ struct JinjaSlice {
         let last = stop.map(clamped) ?? (step > 0 ? highest : lowest)
         let distance = step > 0 ? last - first : first - last
         self.start = first
+        self.stop = last
         self.step = step
         let stride = step.magnitude
         count = distance > 0 ? Int((UInt(distance) + stride - 1) / stride) : 0

@@ -78,7 +78,11 @@ struct TokenizerConfiguration: Sendable {
             }
         }
         try readSpecialTokens(config, source)
-        if !listsAddedTokens { try readLegacyAddedTokens(folder) }
+        if !listsAddedTokens {
+            // Beside named extra tokens, a list of others comes too late to make these special.
+            let comesLate = config["extra_special_tokens"]?.objectValue.map { !$0.isEmpty } ?? false
+            try readLegacyAddedTokens(folder, special: comesLate ? [] : extra)
+        }
 
         className = config["tokenizer_class"]?.stringValue
         namesCode = config["auto_map"].map { $0.arrayValue != nil || $0["AutoTokenizer"] != nil } ?? false
@@ -136,7 +140,7 @@ struct TokenizerConfiguration: Sendable {
         }
     }
 
-    private mutating func readLegacyAddedTokens(_ folder: URL) throws {
+    private mutating func readLegacyAddedTokens(_ folder: URL, special extra: [AddedToken]) throws {
         let url = folder.appendingPathComponent("added_tokens.json")
         guard let tokens = try Self.object(url) else { return }
         let special = named.values.map { Array($0.content.utf8) } + extra.map { Array($0.content.utf8) }

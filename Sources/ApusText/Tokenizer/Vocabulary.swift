@@ -9,18 +9,27 @@ struct Vocabulary: Sendable {
     /// Per id, where its token lies in `bytes`; an empty slot has length -1.
     private var starts: [Int] = []
     private var lengths: [Int32] = []
-    /// Open addressing, ids by the hash of their tokens; -1 is empty.
-    private var slots: [Int32]
+    /// Open addressing: the upper half of a token's hash and below it the id; all ones is empty. Most tokens that only
+    /// share a slot are told apart without a look at their bytes.
+    private var slots: [UInt64]
     /// How many different tokens there are.
     private(set) var count = 0
 
     init(expectedCount: Int) {
         let expectedCount = max(16, min(expectedCount, Self.idLimit))
-        slots = [Int32](repeating: -1, count: Self.capacity(for: expectedCount))
+        slots = [UInt64](repeating: Self.empty, count: Self.capacity(for: expectedCount))
         bytes.reserveCapacity(expectedCount * 8)
         starts.reserveCapacity(expectedCount)
         lengths.reserveCapacity(expectedCount)
     }
+
+    private static let empty = UInt64.max
+
+    private static func packed(_ hash: UInt64, _ id: Int32) -> UInt64 {
+        hash & ~0xFFFF_FFFF | UInt64(UInt32(bitPattern: id))
+    }
+
+    private static func id(in slot: UInt64) -> Int32 { Int32(truncatingIfNeeded: slot) }
 
     private static func capacity(for count: Int) -> Int {
         var capacity = 64
@@ -39,19 +48,20 @@ struct Vocabulary: Sendable {
         let isTaken = Int(id) < lengths.count && lengths[Int(id)] >= 0
         if isTaken { return isToken(id, token) }
         if (count + 1) * 2 > slots.count { grow() }
-        var slot = Int(truncatingIfNeeded: Self.hash(token)) & (slots.count - 1)
-        while slots[slot] >= 0 {
-            if isToken(slots[slot], token) {
-                let old = Int(slots[slot])
+        let hash = Self.hash(token)
+        var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+        while slots[slot] != Self.empty {
+            if (slots[slot] ^ hash) >> 32 == 0, isToken(Self.id(in: slots[slot]), token) {
+                let old = Int(Self.id(in: slots[slot]))
                 let start = starts[old]
                 lengths[old] = -1
-                slots[slot] = id
+                slots[slot] = Self.packed(hash, id)
                 place(id, start: start, length: Int32(token.count))
                 return true
             }
             slot = (slot + 1) & (slots.count - 1)
         }
-        slots[slot] = id
+        slots[slot] = Self.packed(hash, id)
         count += 1
         let start = bytes.count
         bytes.append(contentsOf: token)
@@ -69,21 +79,27 @@ struct Vocabulary: Sendable {
     }
 
     private mutating func grow() {
-        slots = [Int32](repeating: -1, count: slots.count * 2)
+        slots = [UInt64](repeating: Self.empty, count: slots.count * 2)
         for id in starts.indices where lengths[id] >= 0 {
-            var slot = withToken(Int32(id)) { Int(truncatingIfNeeded: Self.hash($0)) } & (slots.count - 1)
-            while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
-            slots[slot] = Int32(id)
+            let hash = withToken(Int32(id), Self.hash)
+            var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+            while slots[slot] != Self.empty { slot = (slot + 1) & (slots.count - 1) }
+            slots[slot] = Self.packed(hash, Int32(id))
         }
     }
 
     func id(of token: UnsafeBufferPointer<UInt8>) -> Int32? {
-        var slot = Int(truncatingIfNeeded: Self.hash(token)) & (slots.count - 1)
-        while slots[slot] >= 0 {
-            if isToken(slots[slot], token) { return slots[slot] }
-            slot = (slot + 1) & (slots.count - 1)
+        let hash = Self.hash(token)
+        return slots.withUnsafeBufferPointer { slots in
+            var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+            while slots[slot] != Self.empty {
+                if (slots[slot] ^ hash) >> 32 == 0, isToken(Self.id(in: slots[slot]), token) {
+                    return Self.id(in: slots[slot])
+                }
+                slot = (slot + 1) & (slots.count - 1)
+            }
+            return nil
         }
-        return nil
     }
 
     func id(of token: [UInt8]) -> Int32? { token.withUnsafeBufferPointer { id(of: $0) } }
@@ -113,7 +129,7 @@ struct Vocabulary: Sendable {
         }
     }
 
-    /// Multiplies in eight bytes at a time, then the rest one by one.
+    /// Multiplies in eight bytes at a time, the last of them filled up with zeros.
     private static func hash(_ token: UnsafeBufferPointer<UInt8>) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ UInt64(token.count)
         let raw = UnsafeRawBufferPointer(token)
@@ -123,10 +139,12 @@ struct Vocabulary: Sendable {
             hash ^= hash >> 29
             offset += 8
         }
+        var rest: UInt64 = 0
         while offset < raw.count {
-            hash = (hash ^ UInt64(raw[offset])) &* 0x0000_0100_0000_01B3
+            rest = rest << 8 | UInt64(raw[offset])
             offset += 1
         }
+        hash = (hash ^ rest) &* 0x9E37_79B9_7F4A_7C15
         return hash ^ hash >> 32
     }
 }
