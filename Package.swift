@@ -124,8 +124,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusRecipes", "ApusTraining", "ApusDatasets", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
+                "ApusModels", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],
