@@ -47,6 +47,7 @@ class Run:
         self.program, self.name, self.seed, self.work = program, name, seed, work
         self.accepted = self.refused = 0
         self.faults = []
+        self.failed_starts = 0
 
     def give(self, first, end):
         """Inputs from `first` to before `end`, going on after each crash."""
@@ -71,12 +72,19 @@ class Run:
             self.refused += int(done[2])
             self.faults += [line.strip() for line in text.splitlines() if line.startswith("  ")]
             return end
+        if not number_file.exists() and self.failed_starts < 3:
+            # Nothing was read yet: the machine had no room for the program.
+            self.failed_starts += 1
+            time.sleep(5)
+            return first
         number = int(number_file.read_text() or first) if number_file.exists() else first
         reasons = [next(filter(None, match.groups())) for match in FRAME.finditer(text)]
         why = "runs on and on" if hangs else f"exit {process.returncode}, " + " < ".join(reasons[:4])
         self.faults.append(f"{self.name} {number}: {why}")
         culprits = self.work / "culprits" / f"{self.name}-{number}"
-        shutil.copytree(folder, culprits, dirs_exist_ok=True)
+        culprits.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.copytree(folder, culprits, dirs_exist_ok=True)
         (culprits / "log.txt").write_text(text)
         self.refused += number - first
         return number + 1
