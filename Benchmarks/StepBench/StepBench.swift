@@ -61,7 +61,7 @@ struct StepBench {
             try loss.backward()
             _ = try clipGradients(of: trained, to: 1).item()
             try optimizer.step(rate: 1e-4)
-            for parameter in trained { parameter.tensor.gradient = nil }
+            for parameter in trained { parameter.tensor.clearGradient() }
             losses.append(try loss.item())
             seconds.append(ProcessInfo.processInfo.systemUptime - started)
             tokens.append(micro.tokens.count)

@@ -28,7 +28,7 @@ for step in 1...10 {
     try withoutGradients {
         for parameter in parameters {
             if let gradient = parameter.gradient { try parameter.add(gradient, scale: -1e-3) }
-            parameter.gradient = nil
+            parameter.clearGradient()
         }
     }
     print("step \(step): loss \(try loss.item())")

@@ -1,10 +1,10 @@
-public import ApusNN
-public import ApusTorch
+package import ApusNN
+package import ApusTorch
 
 /// `y + s · B A drop(x)`, s = α / r, or α / √r for rsLoRA.
 ///
 /// Hu et al. 2021, <https://arxiv.org/abs/2106.09685>; Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>.
-public final class LoRA: LinearAdapter {
+package final class LoRA: LinearAdapter {
     @Parameter("lora_A.weight") package var a: Tensor  // [rank, in]
     @Parameter("lora_B.weight") package var b: Tensor  // [out, rank]
 
@@ -15,37 +15,83 @@ public final class LoRA: LinearAdapter {
     private let stream: UInt64
 
     package init(
-        for base: Linear, rank: Int, scale: Double, dropout: Double, initializer: LoRAConfiguration.Initialization,
-        stream: UInt64
+        name: String, for base: Linear, rank: Int, scale: Double, dropout: Double,
+        initializer: LoRAConfiguration.Initialization, stream: UInt64
     ) {
         precondition(rank > 0, "the rank of LoRA must be positive")
         self.rank = rank
         self.scale = scale
         self.dropout = dropout
         self.stream = stream
-        super.init()
-        switch initializer {
-        case .standard:
-            $a.declare([rank, base.inputs], .kaimingUniform)
-            $b.declare([base.outputs, rank], .zeros)  // the adapted model starts as the base model
-        case .gaussian:
-            $a.declare([rank, base.inputs], .normal(deviation: 1 / Double(rank)))
-            $b.declare([base.outputs, rank], .zeros)
-        case .random:
-            $a.declare([rank, base.inputs], .kaimingUniform)
-            $b.declare([base.outputs, rank], .kaimingUniform)
+        super.init(name: name)
+        let (first, second) = initializer.slots(rank: rank)
+        $a.declare([rank, base.inputs], first)
+        $b.declare([base.outputs, rank], second)
+    }
+
+    package override func callAsFunction(
+        _ x: Tensor, on base: Linear, below: (() throws -> Tensor)?, _ context: ForwardContext
+    ) throws -> Tensor {
+        let probability = context.isTraining ? dropout : 0
+        let key = streamKey(context.randomKey, stream)
+        guard let below else {
+            return try loraLinear(
+                x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
         }
+        let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
+        return try below() + linear(linear(kept, a), b) * scale
     }
 
-    public override func callAsFunction(_ x: Tensor, base: Linear, _ context: ForwardContext) throws -> Tensor {
-        try loraLinear(
-            x, base.weight, base.bias, a: a, b: b, scale: scale, dropout: context.isTraining ? dropout : 0,
-            key: streamKey(context.randomKey, stream))
+    /// `W + s · B A`, summed in float32 or wider and rounded once.
+    package override func merged(into matrix: Tensor) throws -> Tensor {
+        let wide = matrix.dtype.atLeastFloat32
+        return try (matrix.to(wide) + matmul(b.to(wide), a.to(wide)) * scale).to(matrix.dtype)
+    }
+}
+
+/// `E[id] + s · B A[:, id]`: LoRA on a table of vectors.
+package final class LoRAEmbedding: EmbeddingAdapter {
+    @Parameter("lora_embedding_A") package var a: Tensor  // [rank, V]
+    @Parameter("lora_embedding_B") package var b: Tensor  // [D, rank]
+
+    package let rank: Int
+    package let scale: Double
+
+    /// The adapted table starts as the base table: A is zero, B is drawn, as in PEFT.
+    package init(name: String, for base: Embedding, rank: Int, scale: Double) {
+        self.rank = rank
+        self.scale = scale
+        super.init(name: name)
+        $a.declare([rank, base.count])
+        $b.declare([base.width, rank], .normal(deviation: 1))
     }
 
-    /// `W + s · B A`, summed in float32 and rounded once.
-    public override func merged(into weight: Tensor) throws -> Tensor {
-        let delta = try matmul(b.to(.float32), a.to(.float32)) * scale  // [out, in]
-        return try (weight.to(.float32) + delta).to(weight.dtype)
+    package override func callAsFunction(
+        _ ids: Tensor, below: Tensor, _ context: ForwardContext
+    ) throws -> Tensor {
+        let low = try embedding(ids, a.transposed(0, 1))  // [T, r]
+        return try below + linear(low, b).to(below.dtype) * scale
+    }
+
+    package override func merged(into table: Tensor) throws -> Tensor {
+        let wide = table.dtype.atLeastFloat32
+        let delta = try matmul(b.to(wide), a.to(wide)).transposed(0, 1) * scale  // [V, D]
+        return try (table.to(wide) + delta).to(table.dtype)
+    }
+}
+
+extension DType {
+    /// The type to sum in: float32, or the own where that is wider.
+    fileprivate var atLeastFloat32: DType { self == .float64 ? .float64 : .float32 }
+}
+
+extension LoRAConfiguration.Initialization {
+    /// First values of A and B. Those that PiSSA and OLoRA make of the base matrix replace them.
+    fileprivate func slots(rank: Int) -> (a: Initializer, b: Initializer) {
+        switch self {
+        case .gaussian: (.normal(deviation: 1 / Double(rank)), .zeros)
+        case .random: (.kaimingUniform, .kaimingUniform)
+        default: (.kaimingUniform, .zeros)  // the adapted model starts as the base model
+        }
     }
 }

@@ -39,13 +39,14 @@ package struct TokenGenerator {
             }
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
-            let cache = KVCache(layers: model.shape.layers, sequences: active.count)
+            let state = ModelState(sequences: active.count)
             var seen = prompts.map { sampling.repetitionPenalty == 1 ? [] : Set($0) }
             var batch = TokenBatch(continuing: active.map { (prompts[$0], 0) })
             while true {
-                let hidden = try model.hiddenStates(batch, model.context(for: batch, cache: cache))
+                let context = try model.context(for: batch, state: state)
+                let hidden = try model.hiddenStates(batch, context)
                 let last = try Tensor(batch.boundaries.dropFirst().map { $0 - 1 }, device: model.device)
-                let logits = try model.logits(hidden.indexed(0, last))  // [S, V]
+                let logits = try model.logits(hidden.indexed(0, last), context)  // [S, V]
                 var continuing: [(row: Int, token: Int32)] = []
                 for (row, prompt) in active.enumerated() {
                     let draw = streamKey(draws?[prompt] ?? UInt64(prompt), UInt64(answers[prompt].count))
@@ -58,9 +59,9 @@ package struct TokenGenerator {
                     }
                 }
                 if continuing.isEmpty { return answers }
-                if continuing.count < active.count { cache.keep(continuing.map(\.row)) }
+                if continuing.count < active.count { try state.keep(continuing.map(\.row)) }
                 active = continuing.map { active[$0.row] }
-                batch = TokenBatch(continuing: zip(cache.lengths, continuing).map { ([$1.token], $0) })
+                batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
             }
         }
     }

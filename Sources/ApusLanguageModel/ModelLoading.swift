@@ -12,7 +12,7 @@ struct WeightNames {
     private let isBareFile: Bool
 
     init(_ model: any TextModel, file: [String]) {
-        trunk = model.trunkName + "."
+        trunk = model.trunk.name + "."
         let prefix = trunk
         isBareModel = !model.parameters().contains { $0.name.hasPrefix(prefix) }
         isBareFile = !file.contains { $0.hasPrefix(prefix) }
@@ -42,8 +42,8 @@ struct WeightNames {
 extension TextModel {
     /// Fills the model from a store of weights.
     ///
-    /// The trunk is strict both ways; what may be left unused: a tied head, heads of other tasks, a pooler that this
-    /// task has no use for, and buffers of old files.
+    /// The trunk is strict both ways; what may be left unused: a head equal to the table that it is tied to, heads of
+    /// other tasks, a pooler that this task has no use for, and buffers of old files.
     ///
     /// - Parameters:
     ///   - dtype: The type to compute in.
@@ -55,12 +55,13 @@ extension TextModel {
         _ store: any TensorStore, dtype: DType, device: Device, newHeadSeed: UInt64? = nil
     ) throws -> [String] {
         let names = WeightNames(self, file: store.tensorNames)
+        let tied = try resolveTie(store, names)
         let parameters = parameters()
         let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
         var sources: [String: String] = [:]
         var faults: [String] = []
         for stored in store.tensorNames {
-            let name = names.inModel(stored)
+            let name = stored == tied.standIn ? tied.table : names.inModel(stored)
             guard let slot = wanted[name] else {
                 if !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
                 continue
@@ -71,7 +72,11 @@ extension TextModel {
             }
             sources[name] = stored
         }
-        let missing = parameters.map(\.name).filter { sources[$0] == nil }
+        // A head taken out of a tie begins as the table.
+        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 } }
+        let missing = parameters.filter { parameter in
+            sources[parameter.name] == nil && !untied.contains { $0.$weight === parameter.slot }
+        }.map(\.name)
         let new = newHeadSeed == nil ? [] : missing.filter { !names.isInTrunk($0) || $0.contains("pooler.") }
         faults = missing.filter { !new.contains($0) }.map { "missing: \($0)" } + faults
         guard faults.isEmpty else {
@@ -85,17 +90,50 @@ extension TextModel {
             if let stored = sources[name] {
                 let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
                 try slot.fill(tensor, isBorrowed: isBorrowed)
-            } else {
+            } else if missing.contains(name) {
                 let generator = try Generator(seed: streamKey(newHeadSeed ?? 0, 0x6865_6164, UInt64(index)))
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
+        for linear in untied where !sources.values.contains(headNames.first.map { $0 + ".weight" } ?? "") {
+            if let table = linear.formerTie?.embedding.weight { try linear.$weight.fill(table.cloned()) }
+        }
         return new
     }
 
+    /// What the file says of a head that is tied to the table of words: nothing, the same values, or others, which then
+    /// are the head's own.
+    ///
+    /// - Returns: The table's name in the model, and the tensor of the file that stands in for it: where both are one,
+    ///   a file may hold it under the head's name alone.
+    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?) {
+        guard let model = self as? CausalLanguageModel, model.head.isTied, model.head.storage != nil else {
+            return ("", nil)
+        }
+        let head = model.headNames[0] + ".weight"
+        let table = parameters().first { $0.slot === model.embedding.$weight }?.name ?? ""
+        guard let storedHead = store.tensorNames.first(where: { $0 == head }) else { return (table, nil) }
+        guard let storedTable = store.tensorNames.first(where: { names.inModel($0) == table }) else {
+            return (table, storedHead)
+        }
+        let type = try store.dtype(of: storedHead)
+        let isSame =
+            try store.shape(of: storedHead) == store.shape(of: storedTable)
+            && store.dtype(of: storedTable) == type
+            && store.tensor(storedHead, dtype: type, device: .cpu).tensor
+                .equals(store.tensor(storedTable, dtype: type, device: .cpu).tensor)
+        if !isSame {
+            try model.head.untie()
+            trunk.notices.append(
+                "\(storedHead) of the file differs from \(storedTable), though config.json says tie_word_embeddings: the "
+                    + "file's head is used, as transformers 5 does, and saved models say tie_word_embeddings false")
+        }
+        return (table, nil)
+    }
+
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {
-        if name.hasSuffix("rotary_emb.inv_freq") || name.hasSuffix("embeddings.position_ids") { return true }
-        if let model = self as? CausalLanguageModel { return model.tiesEmbeddings && name == "lm_head.weight" }
+        if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
+        if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || name == "lm_head.weight"
     }
 }

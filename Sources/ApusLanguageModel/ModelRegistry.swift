@@ -3,7 +3,7 @@ package import ApusJSON
 /// The architectures that can be made from a `config.json`.
 package struct ModelRegistry: Sendable {
     /// Describes a model from its configuration; no weights, no memory.
-    package typealias Maker = @Sendable (_ config: JSONValue, _ task: ModelTask) throws -> any TextModel
+    package typealias Maker = @Sendable (_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel
 
     private let makers: [String: Maker]
 
@@ -28,7 +28,10 @@ package struct ModelRegistry: Sendable {
                 "models of type \"\(type)\" are not there yet; there are \(makers.keys.sorted().joined(separator: ", "))"
             )
         }
-        return try make(config, task)
+        let read = ModelConfig(config)
+        let model = try make(read, task)
+        model.trunk.notices += [read.notice].compactMap(\.self)
+        return model
     }
 
     package var types: [String] { makers.keys.sorted() }

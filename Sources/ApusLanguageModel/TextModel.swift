@@ -1,86 +1,78 @@
-package import ApusNN
+public import ApusNN
 package import ApusTorch
 
-/// What a run, a checkpoint and an adapter need of a model, whatever it predicts.
+/// A trunk with what answers on it: what a run, a checkpoint and an adapter need of a model, whatever it predicts.
 package protocol TextModel: Module {
     /// The name of the class in `transformers`, such as `Qwen2ForCausalLM`.
     var architecture: String { get }
-    var sizes: TransformerSizes { get }
-    /// The longest text the model was made for.
-    var maximumLength: Int { get }
-    /// The table of word vectors; its device and type are the model's.
-    var embedding: Embedding { get }
-    /// The name on disk of the part that all tasks share, such as `model` or `bert`.
-    var trunkName: String { get }
+    var trunk: Trunk { get }
     /// Paths of the modules between the trunk and the answer: adapters leave them out of `all-linear`.
     var headNames: [String] { get }
     /// Paths of the modules that a run with an adapter trains whole, PEFT's `modules_to_save`.
     var modulesToSave: [String] { get }
-
-    /// The last hidden states of a flat batch, [T, D].
-    func hiddenStates(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor
-
-    /// What the layers share in a pass over a batch.
-    func context(for batch: TokenBatch, _ options: PassOptions) throws -> ForwardContext
 }
 
 extension TextModel {
+    package var modulesToSave: [String] { [] }
+
+    package var sizes: TransformerSizes { trunk.sizes }
+    package var maximumLength: Int { trunk.maximumLength }
+    package var embedding: Embedding { trunk.embedding }
     package var vocabularySize: Int { sizes.vocabulary }
     package var device: Device { embedding.weight.device }
     package var dtype: DType { embedding.weight.dtype }
-}
 
-/// How a pass over a batch is made.
-package struct PassOptions {
-    package var cache: KVCache?
-    package var isTraining = false
-    package var usesAdapters = true
-    package var checkpointsLayers = false
-    package var randomKey: UInt64 = 0
-
-    package init(
-        cache: KVCache? = nil, isTraining: Bool = false, usesAdapters: Bool = true, checkpointsLayers: Bool = false,
-        randomKey: UInt64 = 0
-    ) {
-        self.cache = cache
-        self.isTraining = isTraining
-        self.usesAdapters = usesAdapters
-        self.checkpointsLayers = checkpointsLayers
-        self.randomKey = randomKey
+    /// The last hidden states of a flat batch, [T, D].
+    ///
+    /// - Parameter words: Vectors [T, D] that stand in place of the tokens', such as those of a soft prompt.
+    package func hiddenStates(
+        _ batch: TokenBatch, _ context: ForwardContext, words: Tensor? = nil
+    ) throws -> Tensor {
+        let hidden = try trunk(words ?? trunk.words(batch, context), batch, context)
+        context.state?.advance(over: batch.boundaries)
+        return hidden
     }
-}
 
-extension TextModel {
-    /// What the layers share in a pass over this batch.
+    /// What the layers share in a pass over a batch.
+    package func context(for batch: TokenBatch, _ options: PassOptions) throws -> ForwardContext {
+        let angles = try trunk.rotary?.tables(
+            positions: batch.positions, lengths: batch.lengthsByToken, device: device)
+        return ForwardContext(
+            bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: options.state,
+            isTraining: options.isTraining, adapters: options.adapters,
+            checkpointsLayers: options.checkpointsLayers, randomKey: options.randomKey)
+    }
+
     package func context(
-        for batch: TokenBatch, cache: KVCache? = nil, isTraining: Bool = false, usesAdapters: Bool = true,
-        checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        for batch: TokenBatch, state: ModelState? = nil, isTraining: Bool = false,
+        adapters: AdapterSelection = .all, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) throws -> ForwardContext {
         try context(
             for: batch,
             PassOptions(
-                cache: cache, isTraining: isTraining, usesAdapters: usesAdapters,
-                checkpointsLayers: checkpointsLayers, randomKey: randomKey))
+                state: state, isTraining: isTraining, adapters: adapters, checkpointsLayers: checkpointsLayers,
+                randomKey: randomKey))
     }
 }
 
-/// A model that gives each sequence one or several scores: logits of classes, or numbers.
-package protocol SequenceClassifier: TextModel {
-    /// Scores of a sequence, L.
-    var labelCount: Int { get }
+/// How a pass over a batch is made.
+package struct PassOptions {
+    package var state: ModelState?
+    package var isTraining = false
+    package var adapters = AdapterSelection.all
+    package var checkpointsLayers = false
+    package var randomKey: UInt64 = 0
 
-    /// [S, L] in float32.
-    func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor
-}
-
-/// A model that fills in masked tokens.
-package protocol MaskedLanguageModel: TextModel {
-    /// What the vocabulary's table is multiplied with, for some rows of hidden states: [N, D] → [N, D].
-    func transformed(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor
-    /// The weight of the head, [V, D].
-    var headWeight: Tensor { get }
-    /// The bias of the head, [V].
-    var headBias: Tensor { get }
+    package init(
+        state: ModelState? = nil, isTraining: Bool = false, adapters: AdapterSelection = .all,
+        checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+    ) {
+        self.state = state
+        self.isTraining = isTraining
+        self.adapters = adapters
+        self.checkpointsLayers = checkpointsLayers
+        self.randomKey = randomKey
+    }
 }
 
 /// What a model is to be used for; the same trunk takes one head or another.
@@ -90,4 +82,83 @@ package enum ModelTask: Sendable, Equatable {
     case maskedLanguageModel
     /// No head: hidden states, as sentence encoders have them.
     case hiddenStates
+}
+
+/// A model that predicts the next token of each position of a flat batch.
+public final class CausalLanguageModel: Module, TextModel {
+    @Child("") package var trunk: Trunk
+    @Child("lm_head") package var head: VocabularyHead
+
+    public let architecture: String
+
+    package init(_ architecture: String, _ trunk: Trunk, head: VocabularyHead, headName: String = "lm_head") {
+        self.architecture = architecture
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, headName)
+        headNames = [headName]
+    }
+
+    package private(set) var headNames: [String] = []
+
+    /// The scores of every next token, [rows, V], for some rows of hidden states.
+    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor { try head(hidden, context) }
+}
+
+/// A model that gives each sequence one or several scores: logits of classes, or numbers.
+package final class SequenceClassifier: Module, TextModel {
+    @Child("") package var trunk: Trunk
+    @Child("score") private var head: ScoreHead
+
+    package let architecture: String
+    package let headNames: [String]
+    package var modulesToSave: [String] { headNames }
+    package var labelCount: Int { head.labelCount }
+
+    package init(_ architecture: String, _ trunk: Trunk, head: ScoreHead, headName: String) {
+        self.architecture = architecture
+        headNames = [headName]
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, headName)
+    }
+
+    /// [S, L] in float32.
+    package func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try head(hiddenStates(batch, context), batch, context)
+    }
+}
+
+/// A model that fills in masked tokens.
+package final class MaskedLanguageModel: Module, TextModel {
+    @Child("") package var trunk: Trunk
+    @Child("") package var head: MaskedHead
+
+    package let architecture: String
+    package let headNames: [String]
+
+    package init(_ architecture: String, _ trunk: Trunk, head: MaskedHead, headName: String) {
+        self.architecture = architecture
+        headNames = [headName]
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, headName)
+    }
+
+    /// The scores of every token, [N, V], for some rows of hidden states [N, D].
+    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor { try head(hidden, context) }
+}
+
+/// A trunk without a head.
+package final class BareModel: Module, TextModel {
+    @Child("") package var trunk: Trunk
+
+    package let architecture: String
+    package var headNames: [String] { [] }
+
+    package init(_ architecture: String, _ trunk: Trunk) {
+        self.architecture = architecture
+        super.init()
+        self.trunk = trunk
+    }
 }

@@ -1,7 +1,7 @@
 /// The sequences of one micro-batch laid end to end.
 ///
 /// T tokens, S sequences, N targets.
-package struct TokenBatch: Sendable {
+public struct TokenBatch: Sendable {
     package let tokens: [Int32]  // T
     package let positions: [Int32]  // T, from 0 in each sequence
     /// Which part of its sequence a token belongs to, T; nil where all belong to the first.
@@ -15,17 +15,27 @@ package struct TokenBatch: Sendable {
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {
+        self.init(weighted: sequences.map { ($0.ids, $0.isTarget, nil) })
+    }
+
+    /// - Parameter sequences: The same with what the loss of each token is multiplied by; nil where that is 1 for all.
+    package init(weighted sequences: [(ids: [Int32], isTarget: [Bool], weights: [Float]?)]) {
         var rows: [Int32] = []
         var labels: [Int32] = []
+        var weights: [Float] = []
         var start: Int32 = 0
-        for (ids, isTarget) in sequences {
+        for (ids, isTarget, shares) in sequences {
             for index in ids.indices.dropFirst() where isTarget[index] {
                 rows.append(start + Int32(index) - 1)
                 labels.append(ids[index])
+                weights.append(shares?[index] ?? 1)
             }
             start += Int32(ids.count)
         }
-        self.init(sequences.map(\.ids), targets: TokenTargets(rows: rows, labels: labels))
+        let isWeighted = sequences.contains { $0.weights != nil }
+        self.init(
+            sequences.map(\.ids),
+            targets: TokenTargets(rows: rows, labels: labels, weights: isWeighted ? weights : nil))
     }
 
     /// Whole sequences.
@@ -78,6 +88,17 @@ package struct TokenBatch: Sendable {
     /// The row of each sequence's last token, S.
     package var lastRows: [Int32] { boundaries.dropFirst().map { $0 - 1 } }
 
+    /// The row of each sequence's last token before those with the id of padding at its end, S.
+    ///
+    /// A sequence of padding alone has its first row, as in `transformers`.
+    package func lastRows(before padding: Int32?) -> [Int32] {
+        guard let padding else { return lastRows }
+        return zip(boundaries, boundaries.dropFirst()).map { start, end in
+            let own = tokens[Int(start)..<Int(end)]
+            return own.lastIndex { $0 != padding }.map(Int32.init) ?? start
+        }
+    }
+
     /// For each token the length of its sequence including what came before this batch, T.
     package var lengthsByToken: [Int32] {
         zip(boundaries, boundaries.dropFirst()).flatMap { start, end -> [Int32] in
@@ -95,12 +116,15 @@ package struct TokenTargets: Sendable {
     package let rows: [Int32]
     /// The target ids, N.
     package let labels: [Int32]
+    /// What the loss of each target is multiplied by, N; nil where that is 1 for all.
+    package let weights: [Float]?
 
     package var count: Int { rows.count }
 
-    package init(rows: [Int32], labels: [Int32]) {
+    package init(rows: [Int32], labels: [Int32], weights: [Float]? = nil) {
         self.rows = rows
         self.labels = labels
+        self.weights = weights
     }
 }
 

@@ -2,73 +2,56 @@
 // https://arxiv.org/abs/1810.04805.
 // Unusual: norms come after the residuals; two segments; scores come from the pooled first token.
 
-package import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
-// S sequences, L labels, D width, V vocabulary.
+// T tokens, S sequences, L labels, D width.
 
 /// Dropout and a linear layer on the pooled first token.
-final class BERTSequenceClassifier: EncoderModel, SequenceClassifier {
-    @Child("classifier") var classifier: Linear
+final class BERTScoreHead: ScoreHead {
+    @Child("") var classifier: Linear
 
-    let labelCount: Int
-    private let dropout: Double
+    let trunk: Pooled
+    let probability: Double
 
-    init(shape: EncoderShape, labelCount: Int, dropout: Double) {
-        self.labelCount = labelCount
-        self.dropout = dropout
-        super.init(
-            architecture: "BertForSequenceClassification", shape: shape, trunkName: "bert", hasHead: true, pools: true)
-        classifier = Linear(shape.sizes.width, labelCount, initializer: shape.initializer)
+    /// The pooler belongs to the trunk.
+    struct Pooled {
+        let pooler: EncoderPooler?
     }
 
-    package override var headNames: [String] { ["classifier"] }
-    package override var modulesToSave: [String] { ["classifier"] }
-
-    func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        let first = try firstStates(batch, context)  // [S, D]
-        let pooled = try encoder.pooler?(first, context) ?? first  // [S, D]
-        let kept = try context.dropped(pooled, dropout, .head)
-        return try linear(kept.to(.float32), classifier.weight.to(.float32), classifier.bias?.to(.float32))  // [S, L]
-    }
-}
-
-/// A transform and the word vectors as the head: which token a mask stands for.
-final class BERTMaskedLanguageModel: EncoderModel, MaskedLanguageModel {
-    @Child("cls.predictions.transform.dense") var dense: Linear
-    @Child("cls.predictions.transform.LayerNorm") var norm: LayerNorm
-    @Parameter("cls.predictions.bias") var headBias: Tensor  // [V]
-
-    init(shape: EncoderShape) {
-        super.init(
-            architecture: "BertForMaskedLM", shape: shape, trunkName: "bert", hasHead: true, pools: false)
-        dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
-        norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
-        $headBias.declare([shape.sizes.vocabulary])
+    init(_ trunk: EncoderTrunk, labelCount: Int, dropout: Double) {
+        self.trunk = Pooled(pooler: trunk.pooler)
+        probability = dropout
+        super.init(labelCount: labelCount)
+        classifier = Linear(trunk.sizes.width, labelCount, initializer: trunk.shape.initializer)
     }
 
-    package override var headNames: [String] { ["cls"] }
-    var headWeight: Tensor { embedding.weight }
-
-    func transformed(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
-        try norm(shape.activation(dense(hidden, context)))  // [N, D]
+    override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
+        let pooled = try trunk.pooler?(first, context) ?? first  // [S, D]
+        return try classifier(context.dropped(pooled, probability, .head).to(.float32), context)  // [S, L]
     }
 }
 
 package enum BERT {
-    package static func make(_ config: JSONValue, _ task: ModelTask) throws -> any TextModel {
+    package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
         let fields = try EncoderConfig(config)
-        let shape = fields.shape()
+        func trunk(pools: Bool) -> EncoderTrunk { EncoderTrunk(name: "bert", fields.shape, pools: pools) }
         switch task {
         case .sequenceClassification(let labels):
-            return BERTSequenceClassifier(shape: shape, labelCount: labels, dropout: fields.headDropout)
+            let trunk = trunk(pools: true)
+            return SequenceClassifier(
+                "BertForSequenceClassification", trunk,
+                head: BERTScoreHead(trunk, labelCount: labels, dropout: fields.headDropout), headName: "classifier")
         case .maskedLanguageModel:
-            return BERTMaskedLanguageModel(shape: shape)
-        case .hiddenStates:
-            return EncoderModel(
-                architecture: "BertModel", shape: shape, trunkName: "bert", hasHead: false, pools: true)
+            let trunk = trunk(pools: false)
+            return MaskedLanguageModel(
+                "BertForMaskedLM", trunk,
+                head: EncoderMaskedHead(
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: fields.shape.activation, transform: "transform",
+                    norm: "LayerNorm"), headName: "cls.predictions")
+        case .hiddenStates: return BareModel("BertModel", trunk(pools: true))
         case .causalLanguageModel:
             throw ModelError(
                 "models of type \"bert\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")

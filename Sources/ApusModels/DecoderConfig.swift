@@ -1,127 +1,137 @@
 import ApusJSON
 import ApusLanguageModel
 import ApusNN
-import Foundation
-
-/// Decodes the fields of a `config.json` that a family names in a structure of its own.
-enum ModelConfig {
-    static func decode<Fields: Decodable>(_ config: JSONValue) throws -> Fields {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        do {
-            return try decoder.decode(Fields.self, from: Data(config.serialized().utf8))
-        } catch DecodingError.keyNotFound(let key, _) {
-            throw ModelError("config.json has no \"\(snakeCase(key.stringValue))\"")
-        } catch DecodingError.typeMismatch(let type, let context) {
-            let key = context.codingPath.last.map { snakeCase($0.stringValue) } ?? "?"
-            throw ModelError("config.json: \"\(key)\" is not of the type \(type)")
-        } catch let error as DecodingError {
-            throw ModelError("config.json cannot be read: \(error)")
-        }
-    }
-
-    private static func snakeCase(_ name: String) -> String {
-        name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
-    }
-
-    /// Refuses sizes that are not positive or beyond all memory.
-    static func checkSizes(_ sizes: [(name: String, value: Int)]) throws {
-        for (name, size) in sizes where size < 1 || size > 1 << 31 {
-            throw ModelError("config.json: \"\(name)\" is \(size); it must be between 1 and 2^31")
-        }
-    }
-}
 
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
-struct DecoderConfig: Decodable {
-    let vocabSize: Int
-    let hiddenSize: Int
-    let intermediateSize: Int
-    let numHiddenLayers: Int
-    let numAttentionHeads: Int
-    let numKeyValueHeads: Int?
-    let headDim: Int?
-    let rmsNormEps: Double?
-    let hiddenAct: String?
-    let maxPositionEmbeddings: Int?
-    let tieWordEmbeddings: Bool?
-    let attentionDropout: Double?
-    let initializerRange: Double?
+struct DecoderConfig {
+    let sizes: TransformerSizes
+    let normEpsilon: Double
+    let attentionDropout: Double
+    let initializer: Initializer
+    let tiesEmbeddings: Bool
+    let padding: Int32?
+    let rotary: RotaryEmbedding
+    let maximumLength: Int
 
-    /// Decodes and checks a `config.json`.
-    init(_ config: JSONValue) throws {
-        self = try ModelConfig.decode(config)
-        try ModelConfig.checkSizes([
-            ("vocab_size", vocabSize), ("hidden_size", hiddenSize), ("intermediate_size", intermediateSize),
-            ("num_hidden_layers", numHiddenLayers), ("num_attention_heads", numAttentionHeads),
-            ("num_key_value_heads", keyValueHeads), ("head_dim", headSize),
-            ("max_position_embeddings", maxPositionEmbeddings ?? 1),
-        ])
-        guard numAttentionHeads % keyValueHeads == 0 else {
+    /// - Parameters:
+    ///   - headSize: What a missing `head_dim` means; nil is the width over the heads.
+    ///   - defaultLength: What a missing `max_position_embeddings` means.
+    init(_ config: ModelConfig, headSize: Int? = nil, defaultLength: Int) throws {
+        let heads = try config.size("num_attention_heads")
+        let keyValueHeads = try config.optionalSize("num_key_value_heads") ?? heads
+        let width = try config.size("hidden_size")
+        guard heads % keyValueHeads == 0 else {
             throw ModelError(
-                "config.json: num_attention_heads (\(numAttentionHeads)) is not a multiple of num_key_value_heads (\(keyValueHeads))"
+                "config.json: num_attention_heads (\(heads)) is not a multiple of num_key_value_heads (\(keyValueHeads))"
             )
         }
-        guard hiddenAct ?? "silu" == "silu" else {
-            throw ModelError("config.json: hidden_act \"\(hiddenAct ?? "")\" is not there yet; there is silu")
+        let size = try config.optionalSize("head_dim") ?? headSize ?? width / heads
+        guard size > 0 else {
+            throw ModelError("config.json: hidden_size (\(width)) leaves nothing for each of \(heads) heads")
         }
-        if let attentionDropout, attentionDropout != 0 {
-            throw ModelError("config.json: attention_dropout \(attentionDropout) is not there yet; set it to 0")
-        }
+        sizes = TransformerSizes(
+            vocabulary: try config.size("vocab_size"), width: width, hidden: try config.size("intermediate_size"),
+            layers: try config.size("num_hidden_layers"), heads: heads, keyValueHeads: keyValueHeads, headSize: size)
+        normEpsilon = try config.number("rms_norm_eps") ?? 1e-6
+        attentionDropout = try config.probability("attention_dropout") ?? 0
+        initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
+        tiesEmbeddings = try config.flag("tie_word_embeddings") ?? false
+        padding = try config.integer("pad_token_id").flatMap(Int32.init(exactly:))
+        try config.require("hidden_act", "silu", otherwise: "which is not there yet; there is silu")
+        (rotary, maximumLength) = try RotaryConfiguration.embedding(
+            config: config, headSize: size,
+            maximumLength: config.optionalSize("max_position_embeddings") ?? defaultLength)
     }
 
-    private var keyValueHeads: Int { numKeyValueHeads ?? numAttentionHeads }
-    private var headSize: Int { headDim ?? (numAttentionHeads > 0 ? hiddenSize / numAttentionHeads : 0) }
-
-    var shape: DecoderShape {
-        var shape = DecoderShape(
-            vocabulary: vocabSize, width: hiddenSize, hidden: intermediateSize, layers: numHiddenLayers,
-            heads: numAttentionHeads, keyValueHeads: keyValueHeads, headSize: headSize,
-            normEpsilon: rmsNormEps ?? 1e-6)
-        shape.initializer = .normal(deviation: initializerRange ?? 0.02)
-        return shape
+    func attentionOptions(window: Int?) -> AttentionOptions {
+        AttentionOptions(headSize: sizes.headSize, window: window, dropout: attentionDropout)
     }
 
-    /// - Parameter name: What the classes of this family begin with in `transformers`, such as `Qwen2`.
-    func model(
-        _ name: String, shape: DecoderShape, config: JSONValue, task: ModelTask, defaultLength: Int
-    ) throws -> any TextModel {
-        let length = maxPositionEmbeddings ?? defaultLength
-        let rotary = try RotaryConfiguration.embedding(
-            config: config, headSize: shape.headSize, maximumLength: length)
+    /// The trunk of these layers, by Llama's names.
+    func trunk(_ layer: (Int) throws -> TransformerLayer) rethrows -> Decoder {
+        Decoder(
+            sizes: sizes, maximumLength: maximumLength, rotary: rotary,
+            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer),
+            layers: try (0..<sizes.layers).map(layer), norm: RMSNorm(sizes.width, epsilon: normEpsilon))
+    }
+
+    /// The feed-forward part of a layer.
+    func swiGLU(bias: Bool = false) -> SwiGLU {
+        SwiGLU(width: sizes.width, hidden: sizes.hidden, bias: bias, initializer: initializer)
+    }
+
+    /// The trunk with the head of a task.
+    func model(_ family: String, _ trunk: Trunk, _ task: ModelTask) throws -> any TextModel {
+        try DecoderHeads(
+            family: family, tiesEmbeddings: tiesEmbeddings, padding: padding, initializer: initializer
+        ).model(trunk, task)
+    }
+}
+
+/// The heads that every decoder can have.
+struct DecoderHeads {
+    /// What the classes of the family begin with in `transformers`, such as `Qwen2`.
+    let family: String
+    /// What the class that continues text ends with.
+    var causalSuffix = "ForCausalLM"
+    let tiesEmbeddings: Bool
+    let padding: Int32?
+    let initializer: Initializer
+
+    func model(_ trunk: Trunk, _ task: ModelTask) throws -> any TextModel {
+        let sizes = trunk.sizes
         switch task {
         case .causalLanguageModel:
-            return CausalLanguageModel(
-                architecture: "\(name)ForCausalLM", shape: shape, rotary: rotary,
-                tiesEmbeddings: tieWordEmbeddings ?? false, maximumLength: length)
+            let head =
+                tiesEmbeddings
+                ? VocabularyHead(tiedTo: trunk.embedding)
+                : VocabularyHead(width: sizes.width, vocabulary: sizes.vocabulary, initializer: initializer)
+            return CausalLanguageModel(family + causalSuffix, trunk, head: head)
         case .sequenceClassification(let labels):
-            return DecoderSequenceClassifier(
-                architecture: "\(name)ForSequenceClassification", shape: shape, rotary: rotary, labelCount: labels,
-                maximumLength: length)
+            let head = LastTokenHead(
+                width: sizes.width, labelCount: labels, padding: padding, initializer: initializer)
+            return SequenceClassifier(family + "ForSequenceClassification", trunk, head: head, headName: "score")
         case .hiddenStates:
-            return DecoderModel(
-                architecture: "\(name)Model", shape: shape, rotary: rotary, maximumLength: length, hasHead: false)
+            return BareModel(family + "Model", trunk)
         case .maskedLanguageModel:
             throw ModelError(
-                "models of type \"\(name.lowercased())\" predict the next token, not masked ones; give a BERT or RoBERTa"
-            )
+                "models of the family \(family) predict the next token, not masked ones; give a BERT or RoBERTa")
         }
     }
 }
 
-/// The keys of a sliding window, as Qwen2 and Qwen3 have them.
-struct SlidingWindowConfig: Decodable {
-    let useSlidingWindow: Bool?
-    let slidingWindow: Int?
-    let maxWindowLayers: Int?
+/// Which layers see how far, as Qwen2 and Qwen3 say it.
+struct SlidingWindows {
+    /// The most keys that a token sees, for each layer; nil sets no limit.
+    let windows: [Int?]
 
-    /// Windows begin at layer `max_window_layers`.
-    func applied(to shape: DecoderShape) throws -> DecoderShape {
-        guard useSlidingWindow == true, let slidingWindow else { return shape }
-        try ModelConfig.checkSizes([("sliding_window", slidingWindow)])
-        var shape = shape
-        shape.window = slidingWindow
-        shape.firstWindowLayer = maxWindowLayers ?? 28
-        return shape
+    init(_ config: ModelConfig, layers: Int) throws {
+        let isUsed = try config.flag("use_sliding_window") ?? false
+        let size = try config.optionalSize("sliding_window") ?? 4096
+        let first = try config.integer("max_window_layers") ?? 28
+        let window = isUsed && (!config.has("sliding_window") || config["sliding_window"] != nil) ? size : nil
+        guard let types = config["layer_types"] else {
+            windows = (0..<layers).map { $0 >= first ? window : nil }
+            return
+        }
+        let names = types.arrayValue?.compactMap(\.stringValue) ?? []
+        guard names.count == layers else {
+            throw ModelError("config.json: layer_types names \(names.count) layers, num_hidden_layers is \(layers)")
+        }
+        windows = try names.map { name in
+            switch name {
+            case "full_attention": return nil
+            case "sliding_attention":
+                guard let window else {
+                    throw ModelError(
+                        "config.json: layer_types has sliding_attention, but there is no window: set use_sliding_window and sliding_window"
+                    )
+                }
+                return window
+            default:
+                throw ModelError(
+                    "config.json: layer_types \"\(name)\" is not there yet; there are full_attention, sliding_attention")
+            }
+        }
     }
 }

@@ -2,24 +2,22 @@
 // https://arxiv.org/abs/2307.09288; Grattafiori et al. 2024, https://arxiv.org/abs/2407.21783.
 // Unusual: nothing; biases exist but are off in every published model.
 
-package import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 
-/// The fields of a Llama `config.json` beside the common ones.
-struct LlamaConfig: Decodable {
-    let attentionBias: Bool?
-    let mlpBias: Bool?
-}
-
 package enum Llama {
-    package static func make(_ config: JSONValue, _ task: ModelTask) throws -> any TextModel {
-        let common = try DecoderConfig(config)
-        let own: LlamaConfig = try ModelConfig.decode(config)
-        var shape = common.shape
-        shape.hasAttentionInputBias = own.attentionBias ?? false
-        shape.hasAttentionOutputBias = own.attentionBias ?? false
-        shape.hasFeedForwardBias = own.mlpBias ?? false
-        return try common.model("Llama", shape: shape, config: config, task: task, defaultLength: 2048)
+    package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
+        let fields = try DecoderConfig(config, defaultLength: 2048)
+        let attentionBias = try config.flag("attention_bias") ?? false
+        let feedForwardBias = try config.flag("mlp_bias") ?? false
+        let trunk = fields.trunk { layer in
+            PreNormLayer(
+                width: fields.sizes.width, normEpsilon: fields.normEpsilon,
+                attention: GroupedQueryAttention(
+                    fields.sizes, layer: layer, inputBias: attentionBias, outputBias: attentionBias,
+                    options: fields.attentionOptions(window: nil), initializer: fields.initializer),
+                feedForward: fields.swiGLU(bias: feedForwardBias))
+        }
+        return try fields.model("Llama", trunk, task)
     }
 }

@@ -4,6 +4,7 @@ package import ApusLanguageModel
 package enum Models {
     package static let registry = ModelRegistry([
         "bert": BERT.make,
+        "gpt2": GPT2.make,
         "llama": Llama.make,
         "mistral": Mistral.make,
         "qwen2": Qwen2.make,

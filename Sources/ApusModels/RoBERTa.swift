@@ -1,91 +1,52 @@
 // RoBERTa. Liu et al. 2019, https://arxiv.org/abs/1907.11692.
 // Unusual: positions count from the padding id + 1; one segment; the classifier has a layer of its own, no pooler.
 
-package import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
-// S sequences, L labels, D width, V vocabulary.
+// S sequences, L labels, D width.
 
 /// `W tanh(V h + c) + b` of each sequence's first token.
-final class RoBERTaClassificationHead: Module {
+final class RoBERTaScoreHead: ScoreHead {
     @Child("dense") var dense: Linear
     @Child("out_proj") var output: Linear
 
-    init(_ shape: EncoderShape, labelCount: Int) {
-        super.init()
+    var dropout = 0.0
+
+    init(_ shape: EncoderShape, labelCount: Int, dropout: Double) {
+        self.dropout = dropout
+        super.init(labelCount: labelCount)
         dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
         output = Linear(shape.sizes.width, labelCount, initializer: shape.initializer)
     }
-}
 
-final class RoBERTaSequenceClassifier: EncoderModel, SequenceClassifier {
-    @Child("classifier") var classifier: RoBERTaClassificationHead
-
-    let labelCount: Int
-    private let dropout: Double
-
-    init(shape: EncoderShape, labelCount: Int, dropout: Double) {
-        self.labelCount = labelCount
-        self.dropout = dropout
-        super.init(
-            architecture: "RobertaForSequenceClassification", shape: shape, trunkName: "roberta", hasHead: true,
-            pools: false)
-        classifier = RoBERTaClassificationHead(shape, labelCount: labelCount)
-    }
-
-    package override var headNames: [String] { ["classifier"] }
-    package override var modulesToSave: [String] { ["classifier"] }
-
-    func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        func wide(_ layer: Linear, _ x: Tensor) throws -> Tensor {
-            try linear(x, layer.weight.to(.float32), layer.bias?.to(.float32))
-        }
-        let first = try context.dropped(firstStates(batch, context), dropout, .head)  // [S, D]
-        let inner = try tanh(wide(classifier.dense, first.to(.float32)))  // [S, D]
-        return try wide(classifier.output, context.dropped(inner, dropout, .head, layer: 1))  // [S, L]
-    }
-}
-
-final class RoBERTaMaskedLanguageModel: EncoderModel, MaskedLanguageModel {
-    @Child("lm_head.dense") var dense: Linear
-    @Child("lm_head.layer_norm") var norm: LayerNorm
-    @Parameter("lm_head.bias") var headBias: Tensor  // [V]
-
-    init(shape: EncoderShape) {
-        super.init(
-            architecture: "RobertaForMaskedLM", shape: shape, trunkName: "roberta", hasHead: true, pools: false)
-        dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
-        norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
-        $headBias.declare([shape.sizes.vocabulary])
-    }
-
-    package override var headNames: [String] { ["lm_head"] }
-    var headWeight: Tensor { embedding.weight }
-
-    func transformed(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
-        try norm(gelu(dense(hidden, context)))  // [N, D]
+    override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
+        let kept = try context.dropped(first, dropout, .head).to(.float32)
+        let inner = try tanh(dense(kept, context))  // [S, D]
+        return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
     }
 }
 
 package enum RoBERTa {
-    package static func make(_ config: JSONValue, _ task: ModelTask) throws -> any TextModel {
-        let fields = try EncoderConfig(config)
-        var shape = fields.shape()
-        shape.firstPosition = (fields.padTokenId ?? 1) + 1
-        guard shape.firstPosition < shape.positions else {
-            throw ModelError(
-                "config.json: pad_token_id (\(fields.padTokenId ?? 1)) leaves none of the \(shape.positions) positions")
-        }
+    package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
+        let fields = try EncoderConfig(config) { ($0 ?? 1) + 1 }
+        func trunk(pools: Bool) -> EncoderTrunk { EncoderTrunk(name: "roberta", fields.shape, pools: pools) }
         switch task {
         case .sequenceClassification(let labels):
-            return RoBERTaSequenceClassifier(shape: shape, labelCount: labels, dropout: fields.headDropout)
+            return SequenceClassifier(
+                "RobertaForSequenceClassification", trunk(pools: false),
+                head: RoBERTaScoreHead(fields.shape, labelCount: labels, dropout: fields.headDropout),
+                headName: "classifier")
         case .maskedLanguageModel:
-            return RoBERTaMaskedLanguageModel(shape: shape)
-        case .hiddenStates:
-            return EncoderModel(
-                architecture: "RobertaModel", shape: shape, trunkName: "roberta", hasHead: false, pools: true)
+            let trunk = trunk(pools: false)
+            return MaskedLanguageModel(
+                "RobertaForMaskedLM", trunk,
+                head: EncoderMaskedHead(
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: .gelu, transform: "", norm: "layer_norm"),
+                headName: "lm_head")
+        case .hiddenStates: return BareModel("RobertaModel", trunk(pools: true))
         case .causalLanguageModel:
             throw ModelError(
                 "models of type \"roberta\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")

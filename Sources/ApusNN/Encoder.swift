@@ -23,7 +23,7 @@ package struct EncoderShape: Sendable, Equatable {
     }
 }
 
-/// Words, positions and segments, summed and normed: ids [T] → [T, D].
+/// Positions and segments added to the vectors of words, and normed: [T, D] → [T, D].
 package final class EncoderEmbeddings: Module {
     @Child("word_embeddings") package var words: Embedding
     @Child("position_embeddings") var positions: Embedding
@@ -32,7 +32,7 @@ package final class EncoderEmbeddings: Module {
 
     private let dropout: Double
 
-    init(_ shape: EncoderShape) {
+    package init(_ shape: EncoderShape) {
         dropout = shape.hiddenDropout
         super.init()
         words = Embedding(shape.sizes.vocabulary, shape.sizes.width, initializer: shape.initializer)
@@ -41,10 +41,10 @@ package final class EncoderEmbeddings: Module {
         norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
     }
 
-    func callAsFunction(
-        _ ids: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
+    package func callAsFunction(
+        _ words: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
     ) throws -> Tensor {
-        let sum = try words(ids) + self.segments(segments) + self.positions(positions)  // [T, D]
+        let sum = try words + self.segments(segments, context) + self.positions(positions, context)  // [T, D]
         return try context.dropped(norm(sum), dropout, .embedding)
     }
 }
@@ -78,14 +78,14 @@ package final class EncoderAttention: Module {
 
         let mixed = try context.attend(
             heads(query(x, context)), heads(key(x, context)), heads(value(x, context)), layer: layer,
-            scale: 1 / Double(size).squareRoot(), dropout: shape.attentionDropout)  // [T, H, E]
+            AttentionOptions(headSize: size, dropout: shape.attentionDropout))  // [T, H, E]
         let y = try output(mixed.reshaped([-1, shape.sizes.width]), context)  // [T, D]
         return try norm(context.dropped(y, shape.hiddenDropout, .attentionOutput, layer: layer) + x)
     }
 }
 
 /// Attention and a feed-forward part, each followed by a residual and a norm.
-package final class EncoderLayer: Module {
+package final class EncoderLayer: TransformerLayer {
     @Child("attention") var attention: EncoderAttention
     @Child("intermediate.dense") var up: Linear
     @Child("output.dense") var down: Linear
@@ -94,7 +94,7 @@ package final class EncoderLayer: Module {
     private let shape: EncoderShape
     private let layer: Int
 
-    init(_ shape: EncoderShape, layer: Int) {
+    package init(_ shape: EncoderShape, layer: Int) {
         self.shape = shape
         self.layer = layer
         super.init()
@@ -105,7 +105,7 @@ package final class EncoderLayer: Module {
         norm = LayerNorm(width, epsilon: shape.normEpsilon)
     }
 
-    func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+    package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         let h = try attention(x, context)  // [T, D]
         let y = try down(shape.activation(up(h, context)), context)  // [T, D]
         return try norm(context.dropped(y, shape.hiddenDropout, .feedForwardOutput, layer: layer) + h)
@@ -116,38 +116,12 @@ package final class EncoderLayer: Module {
 package final class EncoderPooler: Module {
     @Child("dense") var dense: Linear
 
-    init(_ shape: EncoderShape) {
+    package init(_ shape: EncoderShape) {
         super.init()
         dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
     }
 
     package func callAsFunction(_ first: Tensor, _ context: ForwardContext) throws -> Tensor {
         try tanh(dense(first, context))  // [S, D]
-    }
-}
-
-/// Embeddings and layers of the BERT family: ids [T] → [T, D].
-///
-/// Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>.
-package final class Encoder: Module {
-    @Child("embeddings") package var embeddings: EncoderEmbeddings
-    @Child("encoder.layer") var layers: [EncoderLayer]
-    @Child("pooler") package var pooler: EncoderPooler?
-
-    package init(_ shape: EncoderShape, pools: Bool) {
-        super.init()
-        embeddings = EncoderEmbeddings(shape)
-        layers = (0..<shape.sizes.layers).map { EncoderLayer(shape, layer: $0) }
-        pooler = pools ? EncoderPooler(shape) : nil
-    }
-
-    package func callAsFunction(
-        _ ids: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
-    ) throws -> Tensor {
-        var x = try embeddings(ids, positions: positions, segments: segments, context)  // [T, D]
-        for layer in layers {
-            x = try context.layer(x) { try layer($0, context) }
-        }
-        return x
     }
 }

@@ -7,29 +7,34 @@ package import ApusTorch
 public final class ForwardContext {
     /// Offsets of the sequences among the T tokens, one more than there are sequences.
     package let bounds: [Int32]
+    /// The same for attention; a device gets them once a pass.
+    private let sequences: SequenceBounds
     /// What rotary positions turn by, [T, E/2] each; nil in models with other positions.
     private let angles: (cosines: Tensor, sines: Tensor)?
     /// Whether a token sees only those before it.
     package let isCausal: Bool
-    package let cache: KVCache?
+    /// What the layers remember of the tokens before this pass; nil where each pass stands alone.
+    package let state: ModelState?
     package let isTraining: Bool
-    /// Whether adapters take part; a reference model is the same model without them.
-    package let usesAdapters: Bool
+    /// The adapters that take part.
+    package let adapters: AdapterSelection
     /// Runs each layer again in the backward pass instead of keeping what it computed.
     package let checkpointsLayers: Bool
     /// Names this micro-batch among all of a run; dropout draws from it.
     package let randomKey: UInt64
 
     package init(
-        bounds: [Int32], angles: (cosines: Tensor, sines: Tensor)?, isCausal: Bool = true, cache: KVCache? = nil,
-        isTraining: Bool = false, usesAdapters: Bool = true, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        bounds: [Int32], angles: (cosines: Tensor, sines: Tensor)?, isCausal: Bool = true, state: ModelState? = nil,
+        isTraining: Bool = false, adapters: AdapterSelection = .all, checkpointsLayers: Bool = false,
+        randomKey: UInt64 = 0
     ) {
         self.bounds = bounds
+        sequences = SequenceBounds(bounds)
         self.angles = angles
         self.isCausal = isCausal
-        self.cache = cache
+        self.state = state
         self.isTraining = isTraining
-        self.usesAdapters = usesAdapters
+        self.adapters = adapters
         self.checkpointsLayers = checkpointsLayers
         self.randomKey = randomKey
     }
@@ -40,20 +45,16 @@ public final class ForwardContext {
         return try rotated(x, cosines: angles.cosines, sines: angles.sines)
     }
 
-    /// Attention of q [T, H, E] over k, v [T, K, E] and, with a cache, over everything before: [T, H, E].
-    ///
-    /// - Parameters:
-    ///   - window: The most keys that a token sees; nil sets no limit.
-    ///   - dropout: The probability with which a weight is dropped while training.
+    /// Attention of q [T, H, E] over k, v [T, K, E] and over what the layer's state holds of before: [T, H, E].
     package func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, scale: Double, window: Int? = nil, dropout: Double = 0
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions
     ) throws -> Tensor {
-        guard let cache else {
+        guard let state else {
             return try attention(
-                q, k, v, queryBounds: bounds, keyBounds: bounds, isCausal: isCausal, window: window, scale: scale,
-                dropout: isTraining ? dropout : 0, key: key(.attention, layer))
+                q, k, v, queries: sequences, keys: sequences, isCausal: isCausal, window: options.window,
+                scale: options.scale, dropout: isTraining ? options.dropout : 0, key: key(.attention, layer))
         }
-        return try cache.attend(q, k, v, bounds: bounds, layer: layer, scale: scale, window: window)
+        return try state.of(layer, make: KeyValueState.init).attend(q, k, v, bounds: bounds, options)
     }
 
     /// Where a model's own dropout draws; each place in each layer has its own stream.

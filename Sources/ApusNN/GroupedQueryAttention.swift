@@ -2,6 +2,23 @@ package import ApusTorch
 
 // T tokens, D width, H query heads, K key/value heads, E head size.
 
+/// What a layer's attention looks at, and how sharply.
+package struct AttentionOptions: Sendable, Equatable {
+    /// What `q · k` is multiplied with.
+    package var scale: Double
+    /// The most keys that a token sees; nil sets no limit.
+    package var window: Int?
+    /// The probability with which a weight is dropped while training.
+    package var dropout = 0.0
+
+    /// - Parameter scale: By default `1 / √E`.
+    package init(headSize: Int, scale: Double? = nil, window: Int? = nil, dropout: Double = 0) {
+        self.scale = scale ?? 1 / Double(headSize).squareRoot()
+        self.window = window
+        self.dropout = dropout
+    }
+}
+
 /// Causal self-attention with rotary positions and shared key/value heads.
 ///
 /// Ainslie et al. 2023, <https://arxiv.org/abs/2305.13245>.
@@ -14,21 +31,27 @@ package final class GroupedQueryAttention: Module {
     @Child("k_norm") var keyNorm: RMSNorm?
 
     private let headSize: Int
-    private let window: Int?
     private let layer: Int
+    private let options: AttentionOptions
 
-    package init(_ shape: DecoderShape, layer: Int) {
-        headSize = shape.headSize
-        window = layer >= shape.firstWindowLayer ? shape.window : nil
+    /// - Parameters:
+    ///   - layer: Counts from 0; names this layer's state and random stream.
+    ///   - headNormEpsilon: Each head of q and k is normed before it is rotated, with this ε; nil leaves them as they are.
+    package init(
+        _ sizes: TransformerSizes, layer: Int, inputBias: Bool = false, outputBias: Bool = false,
+        headNormEpsilon: Double? = nil, options: AttentionOptions? = nil, initializer: Initializer
+    ) {
+        headSize = sizes.headSize
         self.layer = layer
+        self.options = options ?? AttentionOptions(headSize: sizes.headSize)
         super.init()
-        let (queries, keys) = (shape.heads * shape.headSize, shape.keyValueHeads * shape.headSize)
-        query = Linear(shape.width, queries, bias: shape.hasAttentionInputBias, initializer: shape.initializer)
-        key = Linear(shape.width, keys, bias: shape.hasAttentionInputBias, initializer: shape.initializer)
-        value = Linear(shape.width, keys, bias: shape.hasAttentionInputBias, initializer: shape.initializer)
-        output = Linear(queries, shape.width, bias: shape.hasAttentionOutputBias, initializer: shape.initializer)
-        queryNorm = shape.normsHeads ? RMSNorm(headSize, epsilon: shape.normEpsilon) : nil
-        keyNorm = shape.normsHeads ? RMSNorm(headSize, epsilon: shape.normEpsilon) : nil
+        let (queries, keys) = (sizes.heads * sizes.headSize, sizes.keyValueHeads * sizes.headSize)
+        query = Linear(sizes.width, queries, bias: inputBias, initializer: initializer)
+        key = Linear(sizes.width, keys, bias: inputBias, initializer: initializer)
+        value = Linear(sizes.width, keys, bias: inputBias, initializer: initializer)
+        output = Linear(queries, sizes.width, bias: outputBias, initializer: initializer)
+        queryNorm = headNormEpsilon.map { RMSNorm(sizes.headSize, epsilon: $0) }
+        keyNorm = headNormEpsilon.map { RMSNorm(sizes.headSize, epsilon: $0) }
     }
 
     package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
@@ -40,8 +63,7 @@ package final class GroupedQueryAttention: Module {
         let q = try context.rotary(heads(query(x, context), queryNorm))  // [T, H, E]
         let k = try context.rotary(heads(key(x, context), keyNorm))  // [T, K, E]
         let v = try heads(value(x, context))  // [T, K, E]
-        let mixed = try context.attend(
-            q, k, v, layer: layer, scale: 1 / Double(headSize).squareRoot(), window: window)  // [T, H, E]
+        let mixed = try context.attend(q, k, v, layer: layer, options)  // [T, H, E]
         return try output(mixed.reshaped([x.shape[0], -1]), context)  // [T, D]
     }
 }

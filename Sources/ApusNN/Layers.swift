@@ -1,19 +1,39 @@
 public import ApusTorch
 
-/// A table of vectors, one per token id: ids [T] → [T, D].
+/// A table of vectors, one per token id, with whatever adapters hang on it: ids [T] → [T, D].
 public final class Embedding: Module {
     @Parameter("weight") public var weight: Tensor  // [V, D]
+    @Child("adapters") package var adapters: [EmbeddingAdapter]
 
-    public init(_ vocabulary: Int, _ width: Int, initializer: Initializer = .normal(deviation: 0.02)) {
+    public let count: Int
+    public let width: Int
+
+    public init(_ count: Int, _ width: Int, initializer: Initializer = .normal(deviation: 0.02)) {
+        self.count = count
+        self.width = width
         super.init()
-        $weight.declare([vocabulary, width], initializer)
+        $weight.declare([count, width], initializer)
+        adapters = []
     }
 
-    package func callAsFunction(_ ids: Tensor) throws -> Tensor { try embedding(ids, weight) }
+    package func callAsFunction(_ ids: Tensor, _ context: ForwardContext) throws -> Tensor {
+        var vectors = try embedding(ids, weight)  // [T, D]
+        for adapter in adapters where context.adapters.contains(adapter.name) {
+            vectors = try adapter(ids, below: vectors, context)
+        }
+        return vectors
+    }
+}
+
+/// Brings the last axis to a common scale.
+open class Norm: Module {
+    open func callAsFunction(_ x: Tensor) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
 }
 
 /// `w · x / √(mean(x²) + ε)` over the last axis.
-public final class RMSNorm: Module {
+public final class RMSNorm: Norm {
     @Parameter("weight") public var weight: Tensor  // [D]
     private let epsilon: Double
 
@@ -23,11 +43,11 @@ public final class RMSNorm: Module {
         $weight.declare([width], .ones)
     }
 
-    package func callAsFunction(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
+    public override func callAsFunction(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
 }
 
 /// `(x - mean) / √(variance + ε) · w + b` over the last axis.
-public final class LayerNorm: Module {
+public final class LayerNorm: Norm {
     @Parameter("weight") public var weight: Tensor  // [D]
     @Parameter("bias") public var bias: Tensor  // [D]
     private let epsilon: Double
@@ -39,7 +59,7 @@ public final class LayerNorm: Module {
         $bias.declare([width])
     }
 
-    package func callAsFunction(_ x: Tensor) throws -> Tensor { try layerNorm(x, weight, bias, epsilon: epsilon) }
+    public override func callAsFunction(_ x: Tensor) throws -> Tensor { try layerNorm(x, weight, bias, epsilon: epsilon) }
 }
 
 /// `down(silu(gate(x)) · up(x))`, the feed-forward part of Llama and its relatives.
@@ -57,5 +77,34 @@ public final class SwiGLU: Module {
 
     package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         try down(swiglu(gate: gate(x, context), up: up(x, context)), context)
+    }
+}
+
+/// One of the layers that a trunk runs through: [T, D] → [T, D].
+open class TransformerLayer: Module {
+    open func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+}
+
+/// Attention and SwiGLU, each behind a norm and around a residual, by Llama's names:
+/// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
+package final class PreNormLayer: TransformerLayer {
+    @Child("input_layernorm") var attentionNorm: RMSNorm
+    @Child("self_attn") var attention: GroupedQueryAttention
+    @Child("post_attention_layernorm") var feedForwardNorm: RMSNorm
+    @Child("mlp") var feedForward: SwiGLU
+
+    package init(width: Int, normEpsilon: Double, attention: GroupedQueryAttention, feedForward: SwiGLU) {
+        super.init()
+        attentionNorm = RMSNorm(width, epsilon: normEpsilon)
+        self.attention = attention
+        feedForwardNorm = RMSNorm(width, epsilon: normEpsilon)
+        self.feedForward = feedForward
+    }
+
+    package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let h = try x + attention(attentionNorm(x), context)  // [T, D]
+        return try h + feedForward(feedForwardNorm(h), context)
     }
 }

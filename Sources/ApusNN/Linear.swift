@@ -1,38 +1,96 @@
 public import ApusTorch
 
-/// `y = x Wᵀ + b`, with whatever adapter hangs on it — x [T, in], y [T, out].
-public final class Linear: Module {
-    @Parameter("weight") public var weight: Tensor  // [out, in]
+/// `y = x Wᵀ + b`, with whatever adapters hang on it — x [T, in], y [T, out].
+open class Linear: Module {
+    /// How the matrix lies on disk.
+    package enum Layout: Sendable, Equatable {
+        /// [out, in], as nearly everywhere.
+        case outputsFirst
+        /// [in, out]: the `Conv1D` of GPT-2.
+        case inputsFirst
+    }
+
+    @Parameter("weight") public var weight: Tensor  // as `layout` says
     @Parameter("bias") public var bias: Tensor?  // [out]
-    @Child("adapter") package var adapter: LinearAdapter?
+    @Child("adapters") package var adapters: [LinearAdapter]
 
     public let inputs: Int
     public let outputs: Int
+    package let layout: Layout
+    /// Where the matrix lies when it is not in this layer's own slot.
+    package private(set) var storage: (any WeightStorage)?
 
-    public init(_ inputs: Int, _ outputs: Int, bias: Bool = true, initializer: Initializer = .kaimingUniform) {
+    /// - Parameter storage: Holds the matrix in place of a slot of this layer.
+    package init(
+        _ inputs: Int, _ outputs: Int, bias: Bool = true, initializer: Initializer = .kaimingUniform,
+        layout: Layout = .outputsFirst, storage: (any WeightStorage)? = nil
+    ) {
         self.inputs = inputs
         self.outputs = outputs
+        self.layout = layout
+        self.storage = storage
         super.init()
-        $weight.declare([outputs, inputs], initializer)
+        if storage == nil {
+            $weight.declare(layout == .outputsFirst ? [outputs, inputs] : [inputs, outputs], initializer)
+        }
         if bias { $bias.declare([outputs]) }
-        adapter = nil
+        adapters = []
+    }
+
+    /// W, [out, in].
+    package var matrix: Tensor {
+        get throws {
+            if let storage { return try storage.matrix() }
+            return layout == .outputsFirst ? weight : try weight.transposed(0, 1)
+        }
+    }
+
+    /// Puts another matrix [out, in] in place, into a slot of this layer's own.
+    package func setMatrix(_ matrix: Tensor) throws {
+        if storage != nil {
+            formerTie = storage as? TiedWeight
+            storage = nil
+            $weight.declare([outputs, inputs])
+        }
+        try $weight.fill(layout == .outputsFirst ? matrix : matrix.transposed(0, 1).contiguous())
+    }
+
+    /// Where the matrix came from that was taken out of a tie; first values come from there.
+    package private(set) var formerTie: TiedWeight?
+
+    /// Takes a matrix that is a table of vectors into a slot of this layer's own, so that the two can differ.
+    package func untie() throws {
+        guard let tied = storage as? TiedWeight else { return }
+        formerTie = tied
+        storage = nil
+        $weight.declare([outputs, inputs])
+        if let table = tied.embedding.$weight.tensor { try $weight.fill(table.cloned()) }
     }
 
     package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        guard let adapter, context.usesAdapters else { return try linear(x, weight, bias) }
-        return try adapter(x, base: self, context)
+        var output: (() throws -> Tensor)?
+        for adapter in adapters where context.adapters.contains(adapter.name) {
+            let below = output
+            output = { try adapter(x, on: self, below: below, context) }
+        }
+        return try output?() ?? plain(x)
     }
+
+    /// The layer without adapters.
+    package func plain(_ x: Tensor) throws -> Tensor { try linear(x, matrix, bias) }
 }
 
-/// What can hang on a `Linear`: LoRA and its relatives.
-open class LinearAdapter: Module {
-    /// The output of the base layer and the adapter together.
-    open func callAsFunction(_ x: Tensor, base: Linear, _ context: ForwardContext) throws -> Tensor {
-        preconditionFailure("\(type(of: self)) does not say what it computes")
-    }
+/// Where a layer's matrix lies when it has no slot of its own: in another part of the model.
+package protocol WeightStorage {
+    /// W, [out, in], in the type to compute in.
+    func matrix() throws -> Tensor
+}
 
-    /// The weight of a plain layer that computes the same.
-    open func merged(into weight: Tensor) throws -> Tensor {
-        preconditionFailure("\(type(of: self)) cannot be merged")
-    }
+/// The matrix of a head that is the table of word vectors, without the table's adapters.
+package struct TiedWeight: WeightStorage {
+    package let embedding: Embedding
+
+    package init(_ embedding: Embedding) { self.embedding = embedding }
+
+    package func matrix() throws -> Tensor { embedding.weight }
 }

@@ -31,7 +31,7 @@ open class Module {
         var adapters: [String] = []
         var found: [(String, ParameterSlot)] = []
         visit { path, module in
-            if module is LinearAdapter && module !== self { adapters.append(path) }
+            if module is Adapter && module !== self { adapters.append(path) }
             if let last = adapters.last, path == last || path.hasPrefix(last + ".") { return }
             for slot in module.slots().parameters where slot.isDeclared {
                 found.append((Self.joined(path, slot.name), slot))
@@ -54,6 +54,8 @@ open class Module {
             switch property.value {
             case let wrapper as any ParameterWrapper: parameters.append(wrapper.slot)
             case let wrapper as any ChildWrapper: children.append(contentsOf: wrapper.modules)
+            // An empty list of anything can be taken for a list of modules.
+            case let list as [Any] where list.isEmpty: break
             case is Module, is Tensor, is [Module], is [Tensor]:
                 preconditionFailure(
                     "\(type(of: self)).\(property.label ?? "?") must be declared with @Child or @Parameter")

@@ -4,7 +4,8 @@ package import ApusTorch
 ///
 /// Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>.
 ///
-/// `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `w ← w - η(m̂ / (√v̂ + ε) + λw)`, one fused pass over all parameters.
+/// `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `w ← w - η(m̂ / (√v̂ + ε) + λw)`, one fused pass over all parameters. Of a
+/// parameter of 16 bits, w, m and v are float32.
 package final class AdamW: Optimizer {
     package struct Settings: Sendable, Equatable {
         package var beta1 = 0.9
@@ -15,52 +16,63 @@ package final class AdamW: Optimizer {
     }
 
     private let settings: Settings
-    private let groups: [ParameterGroup]
-    private var states: [State]
+    private let groups: [Group]
 
-    private struct State {
+    private struct Group {
+        let weights: [MasterWeight]
         let averages: [Tensor]
         let squares: [Tensor]
         let steps: [Tensor]
-    }
+        let decay: Double
 
-    package init(_ groups: [ParameterGroup], settings: Settings = Settings()) throws {
-        self.groups = groups
-        self.settings = settings
-        states = try groups.map { group in
+        init(_ group: ParameterGroup) throws {
+            let weights = try group.parameters.map(MasterWeight.init)
             func zeros() throws -> [Tensor] {
-                try group.parameters.map {
-                    try Tensor.zeros($0.tensor.shape, dtype: $0.tensor.dtype, device: $0.tensor.device)
+                try weights.map {
+                    try Tensor.zeros($0.values.shape, dtype: $0.values.dtype, device: $0.values.device)
                 }
             }
-            return State(
-                averages: try zeros(), squares: try zeros(),
-                steps: try group.parameters.map { try Tensor.zeros([], device: $0.tensor.device) })
+            self.weights = weights
+            averages = try zeros()
+            squares = try zeros()
+            steps = try weights.map { try Tensor.zeros([], device: $0.values.device) }
+            decay = group.decay
         }
     }
 
+    package init(_ groups: [ParameterGroup], settings: Settings = Settings()) throws {
+        self.settings = settings
+        self.groups = try groups.map(Group.init)
+    }
+
     package func step(rate: Double) throws {
-        for (group, state) in zip(groups, states) {
+        for group in groups {
             // A parameter that took no part in the loss has no gradient and is left as it is.
-            let active = group.parameters.indices.filter { group.parameters[$0].tensor.gradient != nil }
+            var active: [Int] = []
+            var gradients: [Tensor] = []
+            for (index, weight) in group.weights.enumerated() {
+                guard let gradient = try weight.gradient() else { continue }
+                active.append(index)
+                gradients.append(gradient)
+            }
             guard !active.isEmpty else { continue }
             try fusedAdamW(
-                parameters: active.map { group.parameters[$0].tensor },
-                gradients: active.compactMap { group.parameters[$0].tensor.gradient },
-                averages: active.map { state.averages[$0] }, squares: active.map { state.squares[$0] },
-                steps: active.map { state.steps[$0] }, rate: rate, beta1: settings.beta1, beta2: settings.beta2,
+                parameters: active.map { group.weights[$0].values }, gradients: gradients,
+                averages: active.map { group.averages[$0] }, squares: active.map { group.squares[$0] },
+                steps: active.map { group.steps[$0] }, rate: rate, beta1: settings.beta1, beta2: settings.beta2,
                 decay: group.decay, epsilon: settings.epsilon)
+            for index in active { try group.weights[index].publish() }
         }
     }
 
     package var state: [(name: String, tensor: Tensor)] {
-        zip(groups, states).flatMap { group, state in
-            group.parameters.indices.flatMap { index in
-                let name = group.parameters[index].name
+        groups.flatMap { group in
+            group.weights.indices.flatMap { index in
+                let name = group.weights[index].parameter.name
                 return [
-                    ("exp_avg.\(name)", state.averages[index]), ("exp_avg_sq.\(name)", state.squares[index]),
-                    ("step.\(name)", state.steps[index]),
-                ]
+                    ("exp_avg.\(name)", group.averages[index]), ("exp_avg_sq.\(name)", group.squares[index]),
+                    ("step.\(name)", group.steps[index]),
+                ] + group.weights[index].state
             }
         }
     }

@@ -1,16 +1,5 @@
 package import ApusTorch
 
-/// A trained tensor and its name.
-package struct TrainedParameter {
-    package let name: String
-    package let tensor: Tensor
-
-    package init(name: String, tensor: Tensor) {
-        self.name = name
-        self.tensor = tensor
-    }
-}
-
 /// Parameters that share a weight decay.
 package struct ParameterGroup {
     package let parameters: [TrainedParameter]
@@ -34,41 +23,49 @@ package struct ParameterGroup {
     }
 }
 
-/// Moves parameters along their gradients.
-package protocol Optimizer: AnyObject {
-    /// One update with the gradients that the tensors hold.
-    func step(rate: Double) throws
-
-    /// What a resumed run needs, by name; loading copies into these tensors.
+/// Something that a run changes as it goes on and that a resumed run must have as it was.
+package protocol ResumableState: AnyObject {
+    /// Everything, by names of its own; loading copies into these tensors.
     var state: [(name: String, tensor: Tensor)] { get }
+}
+
+/// Moves parameters along their gradients.
+///
+/// A parameter of 16 bits is moved in float32, with whatever the optimizer remembers of it, and rounded into its tensor.
+package protocol Optimizer: ResumableState {
+    /// One update with the gradients that the parameters hold.
+    func step(rate: Double) throws
 }
 
 /// `w ← w - η (g + λ w)`.
 package final class SGD: Optimizer {
-    private let groups: [ParameterGroup]
+    private let groups: [(weights: [MasterWeight], decay: Double)]
 
-    package init(_ groups: [ParameterGroup]) { self.groups = groups }
+    package init(_ groups: [ParameterGroup]) throws {
+        self.groups = try groups.map { (try $0.parameters.map(MasterWeight.init), $0.decay) }
+    }
 
     package func step(rate: Double) throws {
         try withoutGradients {
-            for group in groups {
-                for parameter in group.parameters {
-                    guard let gradient = parameter.tensor.gradient else { continue }
-                    if group.decay > 0 { try parameter.tensor.multiply(by: 1 - rate * group.decay) }
-                    try parameter.tensor.add(gradient, scale: -rate)
+            for (weights, decay) in groups {
+                for weight in weights {
+                    guard let gradient = try weight.gradient() else { continue }
+                    if decay > 0 { try weight.values.multiply(by: 1 - rate * decay) }
+                    try weight.values.add(gradient, scale: -rate)
+                    try weight.publish()
                 }
             }
         }
     }
 
-    package var state: [(name: String, tensor: Tensor)] { [] }
+    package var state: [(name: String, tensor: Tensor)] { groups.flatMap { $0.weights.flatMap(\.state) } }
 }
 
 /// Scales all gradients so that their common 2-norm is at most `maximum`, and returns the norm before.
 ///
 /// The same arithmetic as `torch.nn.utils.clip_grad_norm_`: factor = maximum / (norm + 1e-6), at most 1.
 package func clipGradients(of parameters: [TrainedParameter], to maximum: Double) throws -> Tensor {
-    let gradients = parameters.compactMap(\.tensor.gradient)
+    let gradients = parameters.compactMap(\.gradient)
     guard !gradients.isEmpty else { return try Tensor.zeros([]) }
     let norm = try totalNorm(gradients)
     if maximum > 0 {

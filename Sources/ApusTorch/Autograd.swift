@@ -9,14 +9,17 @@ extension Tensor {
     }
 
     /// What `backward()` has accumulated here, if anything.
-    public var gradient: Tensor? {
-        get { withHandles(self) { ct_gradient($0) }.flatMap { try? Tensor(owning: $0) } }
-        set {
-            // Assigning can only fail for a gradient of another shape, type or device.
-            let status = withHandles(self) { handle in withHandle(ifPresent: newValue) { ct_set_gradient(handle, $0) } }
-            precondition(status == 0, "the gradient does not fit its tensor")
-        }
+    public var gradient: Tensor? { withHandles(self) { ct_gradient($0) }.flatMap { try? Tensor(owning: $0) } }
+
+    /// Replaces what has been accumulated.
+    ///
+    /// - Throws: `TorchError` for a gradient of another shape, type or device.
+    public func setGradient(_ gradient: Tensor) throws {
+        try check(withHandles(self, gradient) { ct_set_gradient($0, $1) })
     }
+
+    /// Forgets what has been accumulated.
+    public func clearGradient() { withHandles(self) { ct_clear_gradient($0) } }
 
     /// Accumulates the gradient of this scalar into every tensor that requires one.
     public func backward() throws {
@@ -46,27 +49,29 @@ public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Re
 package var isRecordingGradients: Bool { ct_gradient_enabled() }
 
 private final class CheckpointBody {
-    let body: (Tensor) throws -> Tensor
+    let body: ([Tensor]) throws -> Tensor
     var error: (any Error)?
 
-    init(_ body: @escaping (Tensor) throws -> Tensor) { self.body = body }
+    init(_ body: @escaping ([Tensor]) throws -> Tensor) { self.body = body }
 }
 
-/// `body(x)` without keeping what it computes; it runs again when its gradient is needed.
+/// `body(inputs)` without keeping what it computes; it runs again when its gradient is needed.
 ///
 /// Time for memory: one more forward pass of the part. Chen et al. 2016, <https://arxiv.org/abs/1604.06174>.
-/// `body` must give the same values each time it runs.
-package func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tensor) throws -> Tensor {
+/// `body` must give the same values each time it runs, and take everything that was computed before it and wants a
+/// gradient from its inputs; parameters it may hold on its own.
+package func checkpointed(_ inputs: [Tensor], _ body: @escaping ([Tensor]) throws -> Tensor) throws -> Tensor {
     let context = CheckpointBody(body)
     let opaque = Unmanaged.passRetained(context).toOpaque()
-    let handle = withHandles(x) { input in
+    let handle = withHandles(inputs) { handles, count in
         ct_checkpoint(
-            input, opaque,
-            { context, input in
-                guard let context else { return nil }
+            handles, count, opaque,
+            { context, handles, count in
+                guard let context, let handles else { return nil }
                 let part = Unmanaged<CheckpointBody>.fromOpaque(context).takeUnretainedValue()
                 do {
-                    let output = try part.body(Tensor(owning: input))
+                    let inputs = try (0..<Int(count)).map { try Tensor(owning: handles[$0]) }
+                    let output = try part.body(inputs)
                     return withHandles(output) { ct_alias($0) }
                 } catch {
                     part.error = error
@@ -79,4 +84,19 @@ package func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tens
     }
     if let error = context.error { throw error }
     return try Tensor(owning: handle)
+}
+
+/// The same of one input.
+package func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tensor) throws -> Tensor {
+    try checkpointed([x]) { try body($0[0]) }
+}
+
+/// Runs `body` with the composed form of every fused operation, for tests.
+///
+/// Synchronous, since the mode belongs to the thread.
+package func withComposedForms<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = ct_composed()
+    ct_set_composed(true)
+    defer { ct_set_composed(before) }
+    return try body()
 }

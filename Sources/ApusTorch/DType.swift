@@ -41,5 +41,8 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
         }
     }
 
+    /// Whether it is a float of 16 bits: too short to sum many small numbers in.
+    package var isShortFloat: Bool { self == .float16 || self == .bfloat16 }
+
     public var description: String { rawValue }
 }

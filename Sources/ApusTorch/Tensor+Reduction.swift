@@ -50,3 +50,22 @@ public func softmax(_ x: Tensor, axis: Int = -1) throws -> Tensor {
 public func logSoftmax(_ x: Tensor, axis: Int = -1) throws -> Tensor {
     try Tensor(owning: withHandles(x) { ct_log_softmax($0, Int64(axis)) })
 }
+
+// MARK: - Decompositions
+
+extension Tensor {
+    /// `U diag(S) Vᵀ` of a matrix [m, n], k = min(m, n): U [m, k], S [k] largest first, Vᵀ [k, n].
+    package func singularValueDecomposition() throws -> (u: Tensor, s: Tensor, v: Tensor) {
+        var s: ct_tensor?
+        var v: ct_tensor?
+        let u = withHandles(self) { ct_svd($0, &s, &v) }
+        return (try Tensor(owning: u), try Tensor(owning: s), try Tensor(owning: v))
+    }
+
+    /// `Q R` of a matrix [m, n], k = min(m, n): Q [m, k] with orthonormal columns, R [k, n] upper triangular.
+    package func qrDecomposition() throws -> (q: Tensor, r: Tensor) {
+        var r: ct_tensor?
+        let q = withHandles(self) { ct_qr($0, &r) }
+        return (try Tensor(owning: q), try Tensor(owning: r))
+    }
+}

@@ -75,7 +75,11 @@ extension Tensor {
     public var count: Int { withHandles(self) { Int(ct_element_count($0)) } }
 
     public var dtype: DType {
-        withHandles(self) { DType(scalarType: ct_dtype($0)) ?? .float32 }
+        let number = withHandles(self) { ct_dtype($0) }
+        guard let known = DType(scalarType: number) else {
+            preconditionFailure("libtorch's element type number \(number) is made by no operation of Apus")
+        }
+        return known
     }
 
     public var device: Device {

@@ -12,8 +12,12 @@ namespace ctorch {
 void fail(int kind, const char *message) noexcept;
 void clear_error() noexcept;
 
+/// Makes this thread's parallel regions get as many threads as libtorch believes they have.
+bool grants_threads() noexcept;
+
 template <class Body> auto guarded(Body &&body) noexcept -> decltype(body()) {
     using Result = decltype(body());
+    static thread_local const bool prepared [[maybe_unused]] = grants_threads();
     try {
         return body();
     } catch (const c10::OutOfMemoryError &error) {

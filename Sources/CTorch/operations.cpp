@@ -1,3 +1,4 @@
+#include "elementwise.h"
 #include "guard.h"
 
 using namespace ctorch;
@@ -7,17 +8,17 @@ using namespace ctorch;
         return guarded([&] { const auto &x = ref(x_); return own(expression); }); \
     }
 CT_UNARY(neg, at::neg(x))
-CT_UNARY(exp, at::exp(x))
-CT_UNARY(log, at::log(x))
+CT_UNARY(exp, stable_exp(x))
+CT_UNARY(log, stable_log(x))
 CT_UNARY(sqrt, at::sqrt(x))
 CT_UNARY(rsqrt, at::rsqrt(x))
 CT_UNARY(abs, at::abs(x))
-CT_UNARY(tanh, at::tanh(x))
-CT_UNARY(sigmoid, at::sigmoid(x))
-CT_UNARY(silu, at::silu(x))
+CT_UNARY(tanh, stable_tanh(x))
+CT_UNARY(sigmoid, stable_sigmoid(x))
+CT_UNARY(silu, stable_silu(x))
 CT_UNARY(relu, at::relu(x))
-CT_UNARY(sin, at::sin(x))
-CT_UNARY(cos, at::cos(x))
+CT_UNARY(sin, stable_sin(x))
+CT_UNARY(cos, stable_cos(x))
 CT_UNARY(contiguous, x.contiguous())
 CT_UNARY(clone, x.clone())
 CT_UNARY(isfinite, at::isfinite(x))
@@ -120,13 +121,17 @@ ct_tensor ct_to_device(ct_tensor x, int device_type, int device_index) {
 }
 
 ct_tensor ct_sum(ct_tensor x) {
-    return guarded([&] { return own(at::sum(ref(x))); });
+    return guarded([&] { return own(sum_of_parts(ref(x))); });
 }
 ct_tensor ct_sum_axis(ct_tensor x, int64_t axis, bool keep) {
     return guarded([&] { return own(at::sum(ref(x), at::IntArrayRef{axis}, keep)); });
 }
 ct_tensor ct_mean(ct_tensor x) {
-    return guarded([&] { return own(at::mean(ref(x))); });
+    return guarded([&] {
+        if (!at::isFloatingType(ref(x).scalar_type())) return own(at::mean(ref(x)));
+        auto wide = c10::isReducedFloatingType(ref(x).scalar_type()) ? ref(x).to(at::kFloat) : ref(x);
+        return own((sum_of_parts(wide) / double(wide.numel())).to(ref(x).scalar_type()));
+    });
 }
 ct_tensor ct_mean_axis(ct_tensor x, int64_t axis, bool keep) {
     return guarded([&] { return own(at::mean(ref(x), at::IntArrayRef{axis}, keep)); });
@@ -144,7 +149,7 @@ ct_tensor ct_cumsum(ct_tensor x, int64_t axis) {
     return guarded([&] { return own(at::cumsum(ref(x), axis)); });
 }
 ct_tensor ct_softmax(ct_tensor x, int64_t axis) {
-    return guarded([&] { return own(at::softmax(ref(x), axis)); });
+    return guarded([&] { return own(stable_softmax(ref(x), axis)); });
 }
 ct_tensor ct_log_softmax(ct_tensor x, int64_t axis) {
     return guarded([&] { return own(at::log_softmax(ref(x), axis)); });
@@ -166,20 +171,18 @@ int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices) {
     });
 }
 
-ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon) {
-    return guarded([&] { return own(at::layer_norm(ref(x), ref(weight).sizes(), ref(weight), ref(bias), epsilon)); });
-}
 ct_tensor ct_gelu(ct_tensor x, bool approximates) {
-    return guarded([&] { return own(at::gelu(ref(x), approximates ? "tanh" : "none")); });
+    return guarded([&] { return own(stable_gelu(ref(x), approximates)); });
 }
 ct_tensor ct_binary_cross_entropy_sum(ct_tensor logits, ct_tensor targets) {
-    return guarded([&] {
-        return own(at::binary_cross_entropy_with_logits(ref(logits), ref(targets), {}, {}, at::Reduction::Sum));
-    });
+    return guarded([&] { return own(binary_cross_entropy_sum(ref(logits), ref(targets))); });
 }
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels) {
     return guarded([&] {
-        return own(at::cross_entropy_loss(ref(logits), ref(labels).to(at::kLong), {}, at::Reduction::Sum));
+        // The loss of 16-bit logits is a sum that 16 bits cannot hold.
+        bool is_short = c10::isReducedFloatingType(ref(logits).scalar_type());
+        return own(at::cross_entropy_loss(
+            is_short ? ref(logits).to(at::kFloat) : ref(logits), ref(labels).to(at::kLong), {}, at::Reduction::Sum));
     });
 }
 
@@ -209,5 +212,21 @@ int ct_scale_all(const ct_tensor *tensors, int count, ct_tensor factor) {
         auto all = list(tensors, count);
         at::_foreach_mul_(all, ref(factor));
         return 0;
+    });
+}
+
+ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v) {
+    return guarded([&] {
+        auto [left, values, right] = at::linalg_svd(ref(x), false);
+        *s = own(values);
+        *v = own(right);
+        return own(left);
+    });
+}
+ct_tensor ct_qr(ct_tensor x, ct_tensor *r) {
+    return guarded([&] {
+        auto [q, upper] = at::linalg_qr(ref(x));
+        *r = own(upper);
+        return own(q);
     });
 }

@@ -6,7 +6,9 @@
 
 namespace ctorch {
 
-/// Calls `body(first, last)` on disjoint ranges that cover 0 ..< rows; at least `grain` rows a range.
+/// Calls `body(first, last)` on the ranges of `grain` rows that 0 ..< rows falls into, on as many threads as run: the
+/// ranges, and with them every bit of the result, are the same for any number of threads. The first error that `body`
+/// throws is thrown when all threads have ended.
 void parallel_rows(int64_t rows, int64_t grain, void (*body)(void *context, int64_t first, int64_t last), void *context);
 
 template <class Body> void parallel_for(int64_t rows, int64_t grain, Body &&body) {

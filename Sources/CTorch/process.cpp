@@ -1,12 +1,16 @@
+#include "fused/forms.h"
 #include "guard.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <cstdlib>
 #include <dlfcn.h>
-#include <malloc.h>
 #include <string>
 #include <torch/headeronly/version.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace ctorch {
 
@@ -15,7 +19,25 @@ std::atomic<int64_t> live_tensors{0};
 namespace {
 thread_local int last_kind = 0;
 thread_local std::string last_message;
+
+/// Asks MKL, Intel's products in 32 and 64 bits, for sums whose order depends on neither the number of threads nor the
+/// alignment of memory; its default orders them by thread. Costs nothing measurable in products of a model's size. MKL
+/// reads this when its first product is made; a value of the user's stays. Other makers' processors are left alone, as
+/// there the products are oneDNN's.
+const bool orders_sums = [] {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_is("intel")) return false;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+        return setenv("MKL_CBWR", "AVX512,STRICT", 0) == 0;
+    }
+    if (__builtin_cpu_supports("avx2")) return setenv("MKL_CBWR", "AVX2,STRICT", 0) == 0;
+#endif
+    return false;
+}();
 }  // namespace
+
+thread_local bool composes = false;
 
 void fail(int kind, const char *message) noexcept {
     last_kind = kind;
@@ -36,7 +58,11 @@ int ct_error_kind(void) { return last_kind; }
 const char *ct_error_message(void) { return last_message.c_str(); }
 const char *ct_torch_version(void) { return TORCH_VERSION; }
 void ct_set_threads(int count) {
-    guarded([&] { at::set_num_threads(count); return 0; });
+    guarded([&] {
+        at::set_num_threads(count);
+        grants_threads();
+        return 0;
+    });
 }
 int ct_threads(void) { return at::get_num_threads(); }
 
@@ -50,6 +76,24 @@ int ct_load_cuda(void) {
         }
         TORCH_CHECK(at::hasCUDA(), "libtorch finds no CUDA device");
         at::globalContext().lazyInitDevice(at::kCUDA);
+        return 0;
+    });
+}
+
+void ct_set_composed(bool value) { composes = value; }
+bool ct_composed(void) { return composes; }
+
+int ct_device_memory(int device_type, int device_index, int64_t out[4]) {
+    return guarded([&] {
+        auto *allocator = c10::getDeviceAllocator(static_cast<at::DeviceType>(device_type));
+        auto index = static_cast<c10::DeviceIndex>(device_index);
+        auto stats = allocator->getDeviceStats(index);
+        auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
+        auto [free, total] = allocator->getMemoryInfo(index);
+        out[0] = stats.allocated_bytes[all].current;
+        out[1] = stats.allocated_bytes[all].peak;
+        out[2] = int64_t(free);
+        out[3] = int64_t(total);
         return 0;
     });
 }

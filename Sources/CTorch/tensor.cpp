@@ -1,6 +1,7 @@
 #include "guard.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <cstring>
 #include <torch/csrc/autograd/autograd.h>
 
 using namespace ctorch;
@@ -96,10 +97,18 @@ ct_tensor ct_gradient(ct_tensor x) {
 
 int ct_set_gradient(ct_tensor x, ct_tensor gradient) {
     return guarded([&] {
-        ref(x).mutable_grad() = optional(gradient);
+        const auto &tensor = ref(x), &value = ref(gradient);
+        TORCH_CHECK(
+            value.sizes() == tensor.sizes() && value.scalar_type() == tensor.scalar_type() &&
+                value.device() == tensor.device(),
+            "a gradient of shape ", value.sizes(), ", type ", value.scalar_type(), " on ", value.device(),
+            " does not fit a tensor of shape ", tensor.sizes(), ", type ", tensor.scalar_type(), " on ", tensor.device());
+        tensor.mutable_grad() = value;
         return 0;
     });
 }
+
+void ct_clear_gradient(ct_tensor x) { ref(x).mutable_grad() = at::Tensor(); }
 
 int ct_backward(ct_tensor x, ct_tensor gradient) {
     return guarded([&] {

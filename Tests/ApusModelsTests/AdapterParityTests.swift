@@ -8,82 +8,114 @@ import Testing
 @testable import ApusTorch
 @testable import ApusWeights
 
-/// Adapters that PEFT has written, loaded, differentiated, merged and written again.
+/// Adapters that PEFT has written, loaded, differentiated, merged and written again; in float64, where a difference is a
+/// mistake and not rounding.
 struct AdapterParityTests {
     static let adapters = [
         "qwen2-tied-gqa/lora", "qwen2-tied-gqa/lora-rslora", "qwen2-tied-gqa/lora-patterns",
         "qwen2-tied-gqa/lora-regex-layers", "qwen2-tied-gqa/lora-one-layer", "qwen2-tied-gqa/lora-excluded",
+        "qwen2-tied-gqa/lora-head", "qwen2-tied-gqa/lora-embedding", "qwen2-tied-gqa/lora-saved-embedding",
+        "qwen2-tied-gqa/lora-absent", "qwen2-tied-gqa/lora-pissa", "qwen2-tied-gqa/lora-olora",
         "llama-untied-mha/lora", "llama-untied-mha/lora-rslora", "llama-untied-mha/lora-patterns",
+        "llama-untied-mha/lora-head", "llama-untied-mha/lora-embedding", "llama-untied-mha/lora-saved-embedding",
+        "gpt2/lora-gpt2",
     ]
 
-    func adapted(_ name: String) throws -> (Fixture, CausalLanguageModel, AttachedLoRA) {
+    /// The bar of adapters, relative to the largest value. Norms are float32 in transformers, decompositions in PEFT.
+    static func bar(_ name: String) -> Double {
+        name.hasSuffix("pissa") || name.hasSuffix("olora") ? 1e-5 : 1e-6
+    }
+
+    func adapted(_ name: String, dtype: DType = .float64) throws -> (Fixture, CausalLanguageModel, AttachedAdapter) {
         let fixture = try Fixture("adapters/\(name)")
-        let model = try Fixture.model(String(name.split(separator: "/")[0]))
-        let attached = try LoRAFiles.configuration(in: fixture.folder.path).attach(to: model)
-        try attached.load(from: fixture.folder.path, device: .cpu)
+        let model = try Fixture.model(String(name.split(separator: "/")[0]), dtype: dtype)
+        let attached = try AdapterFiles.method(in: fixture.folder.path).attach(
+            to: model, heads: model.headNames, trunk: model.trunk.name)
+        try attached.load(from: fixture.folder.path, dtype: dtype, device: .cpu)
         return (fixture, model, attached)
     }
 
+    /// The largest difference from the fixture's logits, relative to the largest of them.
     func worst(_ logits: Tensor, _ batch: TokenBatch, _ fixture: Fixture, _ prefix: String) throws -> Double {
         try (0..<batch.sequenceCount).map { index in
             let (start, end) = (Int(batch.boundaries[index]), Int(batch.boundaries[index + 1]))
-            return try difference(
-                logits.narrowed(0, start: start, length: end - start), fixture.tensor("\(prefix).\(index)"))
+            let wanted = try fixture.tensors.tensor("\(prefix).\(index)", dtype: .float64, device: .cpu).tensor
+            return try relativeDifference(logits.narrowed(0, start: start, length: end - start), wanted)
         }.max() ?? .nan
     }
 
     @Test(arguments: adapters) func logitsGradientsAndMergeEqualPEFT(name: String) throws {
+        let bar = Self.bar(name)
         let (fixture, model, attached) = try adapted(name)
         try attached.setTrainable(true)
         let batch = fixture.batch()
         let (logits, loss) = try model.outputs(batch)
         let distance = try worst(logits, batch, fixture, "logits")
-        #expect(distance <= 1e-5)
+        #expect(distance <= bar)
         try loss.backward()
         for (parameter, slot) in attached.parameters {
             let gradient = try #require(slot.tensor?.gradient, "\(parameter) has no gradient")
-            let expected = try fixture.tensor("grad.\(parameter)")
-            #expect(try relativeDifference(gradient, expected) <= 1e-5, "\(parameter)")
+            let expected = try fixture.tensors.tensor("grad.\(parameter)", dtype: .float64, device: .cpu).tensor
+            #expect(try relativeDifference(gradient, expected) <= bar, "\(parameter)")
         }
         // A frozen model has no gradients.
-        #expect(model.parameters().allSatisfy { $0.slot.tensor?.gradient == nil })
+        let trained = attached.parameters.map { ObjectIdentifier($0.slot) }
+        #expect(
+            model.parameters().allSatisfy {
+                trained.contains(ObjectIdentifier($0.slot)) || $0.slot.tensor?.gradient == nil
+            })
 
         try attached.merge()
         let merged = try model.outputs(batch).logits
-        #expect(try difference(merged, logits) <= 1e-5)
-        #expect(try worst(merged, batch, fixture, "merged") <= 1e-5)
-        print("parity \(name): logits \(distance), merged against unmerged \(try difference(merged, logits))")
+        #expect(try relativeDifference(merged, logits) <= bar)
+        #expect(try worst(merged, batch, fixture, "merged") <= bar)
+        for name in fixture.tensors.tensorNames where name.hasPrefix("weight.") {
+            let wanted = try fixture.tensors.tensor(name, dtype: .float64, device: .cpu).tensor
+            let slot = try #require(model.parameters().first { "weight.\($0.name)" == name }?.slot, "\(name)")
+            #expect(try relativeDifference(#require(slot.tensor), wanted) <= bar, "\(name)")
+        }
+        print("parity \(name): logits \(distance), merged \(try relativeDifference(merged, logits))")
+    }
+
+    /// Training takes its way in float32; it must stay within what rounding explains.
+    @Test(arguments: adapters) func logitsInSinglePrecisionFollow(name: String) throws {
+        let (fixture, model, attached) = try adapted(name, dtype: .float32)
+        let batch = fixture.batch()
+        let logits = try model.outputs(batch).logits
+        #expect(try worst(logits, batch, fixture, "logits") <= 1e-5)
+        try attached.merge()
+        #expect(try worst(model.outputs(batch).logits, batch, fixture, "merged") <= 1e-5)
     }
 
     @Test(arguments: ["qwen2-tied-gqa/lora", "qwen2-tied-gqa/lora-patterns"])
     func writtenFilesAreTheSameAdapter(name: String) throws {
-        let (fixture, model, attached) = try adapted(name)
+        let (fixture, model, attached) = try adapted(name, dtype: .float32)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-adapter-\(UUID())").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        try SafetensorsWriter.write(attached.weightSources(), to: "\(folder)/\(LoRAFiles.weightsName)")
+        try SafetensorsWriter.write(attached.weightSources(), to: "\(folder)/\(AdapterFiles.weightsName)")
         try attached.configurationText().write(
-            toFile: "\(folder)/\(LoRAFiles.configurationName)", atomically: true, encoding: .utf8)
+            toFile: "\(folder)/\(AdapterFiles.configurationName)", atomically: true, encoding: .utf8)
         // The tensors are PEFT's file byte for byte, the configuration has PEFT's keys.
-        let ours = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(LoRAFiles.weightsName)"))
-        #expect(try ours == Data(contentsOf: fixture.folder.appendingPathComponent(LoRAFiles.weightsName)))
-        let written = try Fixture.parse("\(folder)/\(LoRAFiles.configurationName)")
-        let original = try Fixture.parse(fixture.folder.appendingPathComponent(LoRAFiles.configurationName).path)
+        let ours = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(AdapterFiles.weightsName)"))
+        #expect(try ours == Data(contentsOf: fixture.folder.appendingPathComponent(AdapterFiles.weightsName)))
+        let written = try Fixture.parse("\(folder)/\(AdapterFiles.configurationName)")
+        let original = try Fixture.parse(fixture.folder.appendingPathComponent(AdapterFiles.configurationName).path)
         #expect(written.objectValue?.keys == original.objectValue?.keys)
         let again = try Fixture.model(String(name.split(separator: "/")[0]))
-        let reloaded = try LoRAFiles.configuration(in: folder).attach(to: again)
+        let reloaded = try AdapterFiles.method(in: folder).attach(to: again)
         try reloaded.load(from: folder, device: .cpu)
         let batch = try Fixture("models/\(name.split(separator: "/")[0])").batch()
         #expect(try again.outputs(batch).logits.equals(model.outputs(batch).logits))
     }
 
     @Test func withoutAdaptersTheModelIsTheBaseModel() throws {
-        let (_, model, _) = try adapted("qwen2-tied-gqa/lora")
+        let (_, model, _) = try adapted("qwen2-tied-gqa/lora", dtype: .float32)
         let base = try Fixture("models/qwen2-tied-gqa")
         let batch = base.batch()
-        let context = try model.context(for: batch, usesAdapters: false)
-        let logits = try model.logits(model.hiddenStates(batch, context))
-        #expect(try worst(logits, batch, base, "logits") <= 1e-5)
+        let context = try model.context(for: batch, adapters: .none)
+        let logits = try model.logits(model.hiddenStates(batch, context), context)
+        #expect(try worst(logits, batch, base, "logits") <= 1e-6)
     }
 
     @Test func aFreshAdapterChangesNothing() throws {
@@ -92,7 +124,7 @@ struct AdapterParityTests {
         let attached = try LoRAConfiguration().attach(to: model)
         try attached.materialize(dtype: .float32, device: .cpu, seed: 1)
         let batch = fixture.batch()
-        #expect(try worst(model.outputs(batch).logits, batch, fixture, "logits") <= 1e-5)
+        #expect(try worst(model.outputs(batch).logits, batch, fixture, "logits") <= 1e-6)
     }
 
     @Test func wrongTargetsAndForeignAdaptersAreNamed() throws {
@@ -104,9 +136,45 @@ struct AdapterParityTests {
         #expect(error?.description.contains("did you mean \"q_proj\"") == true)
         let folder = Fixture.root.appendingPathComponent("adapters/qwen2-tied-gqa/lora").path
         let foreign = #expect(throws: AdapterError.self) {
-            let attached = try LoRAFiles.configuration(in: folder).attach(to: try Fixture.model("llama-tied-gqa"))
+            let attached = try AdapterFiles.method(in: folder).attach(to: try Fixture.model("llama-tied-gqa"))
             try attached.load(from: folder, device: .cpu)
         }
         #expect(foreign?.description.contains("does not fit the base model") == true)
+    }
+
+    /// Of several adapters on one layer the chosen ones count, and what they add is summed, as PEFT sums it.
+    @Test func severalAdaptersAreChosenByName() throws {
+        let first = try adapted("qwen2-tied-gqa/lora")
+        let second = try adapted("qwen2-tied-gqa/lora-patterns")
+        let (fixture, model, _) = first
+        let folder = second.0.folder.path
+        let other = try AdapterFiles.method(in: folder).attach(to: model, named: "other")
+        try other.load(from: folder, dtype: .float64, device: .cpu)
+        let batch = fixture.batch()
+        func logits(_ model: CausalLanguageModel, _ selection: AdapterSelection) throws -> Tensor {
+            try withoutGradients {
+                let context = try model.context(for: batch, adapters: selection)
+                return try model.logits(model.hiddenStates(batch, context), context)
+            }
+        }
+        #expect(try worst(logits(model, .only(["default"])), batch, fixture, "logits") <= 1e-6)
+        let alone = try logits(second.1, .all)
+        #expect(try relativeDifference(logits(model, .only(["other"])), alone) <= 1e-12)
+        let none = try logits(model, .none)
+        #expect(try difference(none, alone) > 0.1)
+        // Both at once: merged one after the other, the base weights hold both sums.
+        let both = try logits(model, .all)
+        try other.merge()
+        try first.2.merge()
+        #expect(try relativeDifference(logits(model, .none), both) <= 1e-12)
+    }
+
+    @Test(arguments: ["corda", "loftq"]) func startsThatCannotBeRepeatedAreRefused(name: String) throws {
+        let json: JSONValue = [
+            "peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
+            "init_lora_weights": .string(name),
+        ]
+        let error = #expect(throws: AdapterError.self) { try AdapterMethods.read(json, file: "adapter_config.json") }
+        #expect(error?.description.contains("init_lora_weights \"\(name)\"") == true)
     }
 }

@@ -45,10 +45,10 @@ struct ClassifierParityTests {
             return model
         }
 
-        func classifier(withoutDropout: Bool = false) throws -> any SequenceClassifier {
+        func classifier(withoutDropout: Bool = false) throws -> SequenceClassifier {
             try #require(
                 try model(.sequenceClassification(labels: labelCount ?? 1), withoutDropout: withoutDropout)
-                    as? any SequenceClassifier)
+                    as? SequenceClassifier)
         }
 
         func sample(_ row: JSONValue) -> ScoredDataset.Sample {
@@ -119,7 +119,7 @@ struct ClassifierParityTests {
         let test = try Case(name)
         let model = try test.classifier()
         let fixture = try Fixture("classifiers/\(name)/lora")
-        let attached = try LoRAFiles.configuration(in: fixture.folder.path).attach(to: model, heads: model.headNames)
+        let attached = try AdapterFiles.method(in: fixture.folder.path).attach(to: model, heads: model.headNames, trunk: model.trunk.name)
         try attached.load(from: fixture.folder.path, device: .cpu)
         try attached.setTrainable(true)
         let batch = test.batch
@@ -152,8 +152,8 @@ struct ClassifierParityTests {
         let config = try Fixture.json("classifiers/bert-masked/config.json")
         let model = try Models.registry.model(config, for: .sequenceClassification(labels: 2))
         var adapter = LoRAConfiguration()
-        adapter.modulesToSave = ["classifier", "score"]
-        let attached = try adapter.attach(to: model, heads: model.headNames)
+        adapter.base.modulesToSave = ["classifier", "score"]
+        let attached = try adapter.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
         let folder = Fixture.root.appendingPathComponent("classifiers/bert-masked").path
         let new = try model.loadWeights(ModelWeights(folder: folder), dtype: .float32, device: .cpu, newHeadSeed: 1)
         #expect(new.contains("bert.pooler.dense.weight") && new.contains("classifier.weight"))
@@ -165,7 +165,7 @@ struct ClassifierParityTests {
 
     @Test(arguments: ["bert-masked", "roberta-masked"]) func masksAreFilledAsByTransformers(name: String) throws {
         let test = try Case(name)
-        let model = try #require(test.model(.maskedLanguageModel) as? any MaskedLanguageModel)
+        let model = try #require(test.model(.maskedLanguageModel) as? MaskedLanguageModel)
         try model.setTrainable(true)
         var (sequences, segments): ([[Int32]], [[Int32]?]) = ([], [])
         var (rows, labels): ([Int32], [Int32]) = ([], [])
@@ -185,8 +185,7 @@ struct ClassifierParityTests {
         #expect(try abs(loss.item() - #require(test.fixture.expected["loss"]?.doubleValue)) <= 1e-5)
         try loss.backward()
         let worst = try check(test.fixture, model.parameters(), name)
-        let hidden = try model.transformed(model.hiddenStates(batch, context), context)
-        let logits = try linear(hidden, model.headWeight, model.headBias)
+        let logits = try model.logits(model.hiddenStates(batch, context), context)
         var distance = 0.0
         for index in sequences.indices {
             let length = Int(batch.boundaries[index + 1] - batch.boundaries[index])
@@ -221,7 +220,7 @@ struct ClassifierParityTests {
         var slots = model.parameters()
         if run == "lora" {
             let folder = test.fixture.folder.appendingPathComponent("lora").path
-            let attached = try LoRAFiles.configuration(in: folder).attach(to: model, heads: model.headNames)
+            let attached = try AdapterFiles.method(in: folder).attach(to: model, heads: model.headNames, trunk: model.trunk.name)
             try attached.load(from: folder, device: .cpu)
             try attached.setTrainable(true)
             slots = attached.parameters

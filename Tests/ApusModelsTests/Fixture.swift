@@ -3,6 +3,7 @@ import Foundation
 @testable import ApusJSON
 @testable import ApusLanguageModel
 @testable import ApusModels
+@testable import ApusNN
 @testable import ApusTorch
 @testable import ApusWeights
 
@@ -73,7 +74,7 @@ extension CausalLanguageModel {
         let context = try context(for: batch, checkpointsLayers: checkpoints)
         let hidden = try hiddenStates(batch, context)
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows))
-        let loss = try linearCrossEntropy(rows, headWeight, labels: Tensor(batch.targets.labels)).loss
-        return (try logits(hidden), try loss / Double(batch.targets.count))
+        let loss = try head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).loss
+        return (try logits(hidden, context), try loss / Double(batch.targets.count))
     }
 }

@@ -11,7 +11,7 @@ struct ParityTests {
         "qwen2-tied-gqa", "qwen2-untied", "qwen2-sharded", "llama-untied-mha", "llama-tied-gqa", "llama-bias",
         "llama-head-dim", "qwen2-window", "qwen3-tied", "qwen3-bias", "mistral-window",
         "mistral-no-window", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-llama3", "llama-rope-yarn",
-        "llama-rope-yarn-options",
+        "llama-rope-yarn-options", "qwen3-layer-types", "gpt2", "gpt2-scaled",
     ]
 
     @Test(arguments: models) func logitsLossAndGradientsEqualTransformers(name: String) throws {
@@ -46,7 +46,7 @@ struct ParityTests {
         let fixture = try Fixture("models/qwen2-tied-gqa")
         let a = try Fixture.model("qwen2-tied-gqa")
         let b = try Fixture.model("qwen2-tied-gqa", config: "config.transformers5.json")
-        #expect(a.rotary == b.rotary)
+        #expect(a.trunk.rotary == b.trunk.rotary)
         #expect(try a.outputs(fixture.batch()).logits.equals(b.outputs(fixture.batch()).logits))
     }
 
@@ -63,7 +63,7 @@ struct ParityTests {
         let (_, loss) = try model.outputs(whole)
         try loss.backward()
         let together = try model.parameters().map { try #require($0.slot.tensor?.gradient).cloned() }
-        for (_, slot) in model.parameters() { slot.tensor?.gradient = nil }
+        for (_, slot) in model.parameters() { slot.tensor?.clearGradient() }
         var total = 0.0
         for index in 0..<whole.sequenceCount {
             let one = fixture.batch(index)
@@ -107,16 +107,17 @@ struct ParityTests {
         let fixture = try Fixture("models/qwen2-tied-gqa")
         let model = try Fixture.model("qwen2-tied-gqa")
         try withoutGradients {
-            let cache = KVCache(layers: model.shape.layers, sequences: 2)
+            let state = ModelState(sequences: 2)
             let (first, second) = (fixture.batch(0).tokens, fixture.batch(1).tokens)
             // The first four tokens of each at once, then the rest one by one and in pieces.
             let start = TokenBatch(continuing: [(Array(first[..<4]), 0), (Array(second[..<4]), 0)])
-            _ = try model.hiddenStates(start, model.context(for: start, cache: cache))
+            _ = try model.hiddenStates(start, model.context(for: start, state: state))
             let middle = TokenBatch(continuing: [(Array(first[4..<5]), 4), (Array(second[4..<7]), 4)])
-            _ = try model.hiddenStates(middle, model.context(for: middle, cache: cache))
+            _ = try model.hiddenStates(middle, model.context(for: middle, state: state))
             let end = TokenBatch(continuing: [(Array(first[5...]), 5), (Array(second[7...]), 7)])
-            let last = try model.logits(model.hiddenStates(end, model.context(for: end, cache: cache)))
-            #expect(cache.lengths == [7, 12])
+            let context = try model.context(for: end, state: state)
+            let last = try model.logits(model.hiddenStates(end, context), context)
+            #expect(state.lengths == [7, 12])
             #expect(try difference(last.selected(0, 1), fixture.tensor("logits.0").selected(0, 6)) <= 1e-5)
             #expect(try difference(last.selected(0, 6), fixture.tensor("logits.1").selected(0, 11)) <= 1e-5)
         }

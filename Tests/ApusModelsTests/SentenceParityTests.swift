@@ -78,7 +78,7 @@ struct SentenceParityTests {
         let largest = try wanted.map { try abs($0.2).max().item() as Double }.max() ?? 0
         for (name, slot, expected) in wanted {
             let gradient = try #require(slot.tensor?.gradient, "\(name) has no gradient")
-            slot.tensor?.gradient = nil
+            slot.tensor?.clearGradient()
             // These shift all scores of a softmax alike, which has no effect: their gradients are rounding alone.
             guard !name.hasSuffix("key.bias"), loss != "listwise_reranker" || name != "classifier.bias" else {
                 #expect(try difference(gradient, expected) <= 1e-6 * largest, "\(loss): \(name)")
@@ -138,9 +138,9 @@ struct SentenceParityTests {
         let test = try Case(name)
         let model = try test.model(.hiddenStates)
         let fixture = try Fixture("\(test.path)/lora")
-        let configuration = try LoRAFiles.configuration(in: fixture.folder.path)
-        #expect(configuration.taskType == "FEATURE_EXTRACTION")
-        let attached = try configuration.attach(to: model, heads: model.headNames)
+        let configuration = try AdapterFiles.method(in: fixture.folder.path)
+        #expect(configuration.base.taskType == "FEATURE_EXTRACTION")
+        let attached = try configuration.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
         try attached.load(from: fixture.folder.path, device: .cpu)
         try attached.setTrainable(true)
         let embedder = SentenceEmbedder(model, SentencePooling([test.pooling], normalizes: false))
@@ -165,14 +165,14 @@ struct SentenceParityTests {
         var configuration = LoRAConfiguration()
         configuration.rank = 2
         let model = try test.model(.hiddenStates)
-        let attached = try configuration.attach(to: model, heads: model.headNames)
+        let attached = try configuration.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
         let stored = try SafetensorsFile(path: test.fixture.folder.path + "/lora/adapter_model.safetensors")
         #expect(Set(attached.parameters.map(\.name)) == Set(stored.tensorNames))
     }
 
     @Test(arguments: rerankers) func rerankersFollowTheFormulas(name: String) throws {
         let test = try Case(name)
-        let model = try #require(try test.model(.sequenceClassification(labels: 1)) as? any SequenceClassifier)
+        let model = try #require(try test.model(.sequenceClassification(labels: 1)) as? SequenceClassifier)
         let batch = test.batch(anchored: false)
         for (loss, isListwise) in [("pointwise_reranker", false), ("listwise_reranker", true)] {
             let part = try DocumentScores(model, isListwise: isListwise).loss(batch, model.context(for: batch))
@@ -189,7 +189,7 @@ struct SentenceParityTests {
     /// A batch whose questions have one document each teaches a listwise loss nothing, and breaks nothing.
     @Test func listsOfOneHaveNoLoss() throws {
         let test = try Case("bert-reranker")
-        let model = try #require(try test.model(.sequenceClassification(labels: 1)) as? any SequenceClassifier)
+        let model = try #require(try test.model(.sequenceClassification(labels: 1)) as? SequenceClassifier)
         let text = GroupedDataset.Text(ids: [3, 4, 5], segments: [0, 1, 1])
         let batch = TokenBatch(groups: [GroupedDataset.Group(positives: [text])], questions: [0])
         let part = try DocumentScores(model, isListwise: true).loss(batch, model.context(for: batch))

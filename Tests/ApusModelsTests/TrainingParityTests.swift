@@ -51,7 +51,7 @@ struct TrainingParityTests {
         var slots = model.parameters()
         if isLoRA {
             let folder = Fixture.root.appendingPathComponent("training/initial").path
-            let attached = try LoRAFiles.configuration(in: folder).attach(to: model)
+            let attached = try AdapterFiles.method(in: folder).attach(to: model)
             try attached.load(from: folder, device: .cpu)
             try attached.setTrainable(true)
             slots = attached.parameters
@@ -67,7 +67,7 @@ struct TrainingParityTests {
         let model = try Fixture.model(try #require(recorded.json["base"]?.stringValue))
         let trained = try trainedParameters(model, isLoRA: name.hasPrefix("lora"))
         let groups = ParameterGroup.decaying(trained, recorded.number("weight_decay"))
-        let optimizer: any Optimizer = name.hasSuffix("sgd") ? SGD(groups) : try AdamW(groups)
+        let optimizer: any Optimizer = try name.hasSuffix("sgd") ? SGD(groups) : AdamW(groups)
         let total = recorded.losses.count
         let samples = try data(try #require(recorded.json["rows"]?.intValue))
         let plan = TrainingPlan(

@@ -82,7 +82,7 @@ struct RealModelTests {
         let adapter = try #require(wanted["adapter"]?.stringValue)
         let (name, file) = Self.models[model]
         let language = try LanguageModel("\(folders.models)/\(name)/\(file)", dtype: .float64)
-        let attached = try LoRAFiles.configuration(in: adapter).attach(to: language.model)
+        let attached = try AdapterFiles.method(in: adapter).attach(to: language.model)
         try attached.load(from: adapter, dtype: .float64, device: .cpu)
         var worst = 0.0
         for (index, sequence) in (wanted["sequences"]?.arrayValue ?? []).enumerated() {

@@ -22,6 +22,35 @@ struct TensorTests {
         #expect(!silent.requiresGradient)
     }
 
+    @Test func aGradientOfAnotherShapeTypeOrDeviceIsRefused() throws {
+        let x = try Tensor.zeros([2, 3])
+        let error = #expect(throws: TorchError.self) { try x.setGradient(Tensor.zeros([3, 2])) }
+        #expect(error?.message.contains("[3, 2]") == true && error?.message.contains("[2, 3]") == true)
+        #expect(throws: TorchError.self) { try x.setGradient(Tensor.zeros([6])) }
+        #expect(throws: TorchError.self) { try x.setGradient(Tensor.zeros([])) }
+        #expect(throws: TorchError.self) { try x.setGradient(Tensor.zeros([2, 3], dtype: .bfloat16)) }
+        #expect(throws: TorchError.self) { try x.setGradient(Tensor.zeros([2, 3], dtype: .float64)) }
+        #expect(x.gradient == nil)
+        try x.setGradient(Tensor.ones([2, 3]))
+        #expect(try x.gradient?.sum().item() == 6)
+        x.clearGradient()
+        #expect(x.gradient == nil)
+    }
+
+    @Test func sumsOfManyElementsAreRight() throws {
+        for count in [1, 16384, 16385, 40_000, 16384 * 3] {
+            let x = try Tensor.arange(0..<count, dtype: .float64)
+            try x.setRequiresGradient(true)
+            #expect(try x.sum().item() == Double(count) * Double(count - 1) / 2)
+            #expect(try x.mean().item() == Double(count - 1) / 2)
+            try (x.sum() * 3).backward()
+            #expect(try x.gradient?.values(as: Double.self) == Array(repeating: 3, count: count))
+        }
+        #expect(try Tensor.ones([70_000], dtype: .bfloat16).sum().item() == 70_144)
+        #expect(try Tensor.ones([70_000], dtype: .bfloat16).sum().dtype == .bfloat16)
+        #expect(try Tensor.arange(0..<70_000).sum().dtype == .int64)
+    }
+
     @Test func aWrongShapeIsAnErrorAndTheProcessLives() throws {
         let a = try Tensor.zeros([2, 3])
         let b = try Tensor.zeros([4, 5])

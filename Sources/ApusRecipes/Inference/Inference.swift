@@ -22,7 +22,7 @@ public struct Inference {
             surroundings: surroundings)
         if settings.mergeLoRA { try adapted.attached?.merge() }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
-        for note in idleSettings { console.print("note: \(note)") }
+        for note in adapted.notices + idleSettings { console.print("note: \(note)") }
     }
 
     /// Names the settings that a model of this kind has no use for.

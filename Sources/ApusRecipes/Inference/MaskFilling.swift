@@ -20,13 +20,13 @@ struct MaskFilling {
     }
 
     private let settings: InferSettings
-    private let model: any MaskedLanguageModel
+    private let model: MaskedLanguageModel
     private let tokenizer: Tokenizer
     private let mask: (id: Int32, text: String)
     private let console: Console
 
     init(
-        _ settings: InferSettings, model: any MaskedLanguageModel, source: ModelSource, surroundings: Surroundings
+        _ settings: InferSettings, model: MaskedLanguageModel, source: ModelSource, surroundings: Surroundings
     ) throws {
         self.settings = settings
         self.model = model
@@ -104,7 +104,7 @@ struct MaskFilling {
             let context = try model.context(for: batch)
             let hidden = try model.hiddenStates(batch, context).indexed(
                 0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
-            let logits = try linear(model.transformed(hidden, context), model.headWeight, model.headBias)
+            let logits = try model.logits(hidden, context)
             let (values, ids) = try softmax(logits.to(.float32)).top(min(settings.topK ?? 5, model.vocabularySize))
             let probabilities = try values.rows()
             let tokens: [Int] = try ids.values()

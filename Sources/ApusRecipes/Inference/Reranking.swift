@@ -9,12 +9,12 @@ import Foundation
 /// Scores of documents for questions: for every row of a file, with the metrics, or for what a person types.
 struct Reranking {
     private let settings: InferSettings
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let encoder: SequenceEncoder
     private let console: Console
 
     init(
-        _ settings: InferSettings, model: any SequenceClassifier, source: ModelSource, surroundings: Surroundings
+        _ settings: InferSettings, model: SequenceClassifier, source: ModelSource, surroundings: Surroundings
     ) throws {
         self.settings = settings
         self.model = model

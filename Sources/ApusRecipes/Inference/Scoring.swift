@@ -9,13 +9,13 @@ import Foundation
 /// Classes or numbers for texts: for every row of a file, with the metrics, or for what a person types.
 struct Scoring {
     private let settings: InferSettings
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let labels: LabelScheme
     private let encoder: SequenceEncoder
     private let console: Console
 
     init(
-        _ settings: InferSettings, model: any SequenceClassifier, labels: LabelScheme, source: ModelSource,
+        _ settings: InferSettings, model: SequenceClassifier, labels: LabelScheme, source: ModelSource,
         surroundings: Surroundings
     ) throws {
         self.settings = settings

@@ -25,9 +25,9 @@ struct AdaptedModel {
         /// Continues text.
         case language(LanguageModel)
         /// Scores whole texts.
-        case classifier(any SequenceClassifier, LabelScheme)
+        case classifier(SequenceClassifier, LabelScheme)
         /// Fills in masked tokens.
-        case masked(any MaskedLanguageModel)
+        case masked(MaskedLanguageModel)
         /// Turns texts into vectors.
         case sentences(SentenceEmbedder, SentenceFiles)
 
@@ -44,7 +44,9 @@ struct AdaptedModel {
     let source: ModelSource
     let config: JSONValue
     let form: Form
-    let attached: AttachedLoRA?
+    let attached: AttachedAdapter?
+    /// What a user should know of how the model and the adapter were read.
+    let notices: [String]
 
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
     init(_ request: Request, surroundings: Surroundings) throws {
@@ -54,8 +56,8 @@ struct AdaptedModel {
                 "--adapters: one adapter at a time is there for now, got \(adapters.count). "
                     + "Merge one first (apus merge-lora), then give the other.")
         }
-        let configuration = try adapters.first.map { try LoRAFiles.configuration(in: $0) }
-        guard let name = request.model ?? configuration?.baseModel else {
+        let method = try adapters.first.map { try AdapterFiles.method(in: $0) }
+        guard let name = request.model ?? method?.base.baseModel else {
             throw ModelError(
                 "--model: not given"
                     + (adapters.isEmpty
@@ -66,11 +68,11 @@ struct AdaptedModel {
         config = try source.config()
         let isClassifier =
             request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
-            ?? (configuration?.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
+            ?? (method?.base.taskType == "SEQ_CLS" || LabelScheme.isDescribed(by: config))
         let isEmbedder =
             try request.taskType.map { $0 == .embedding }
-            ?? (configuration?.taskType == "FEATURE_EXTRACTION"
-                || configuration == nil && SentenceFiles.describe(source))
+            ?? (method?.base.taskType == "FEATURE_EXTRACTION"
+                || method == nil && SentenceFiles.describe(source))
         var new: [String] = []
         let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
         if request.taskType == .maskedLanguageModel {
@@ -95,18 +97,20 @@ struct AdaptedModel {
             let model = try Models.registry.classifier(config, labels: labels.labelCount)
             try request.device.prepare()
             // The head of a base model is made anew only where an adapter brings the trained one.
-            let brings = configuration?.modulesToSave.isEmpty == false
+            let brings = method?.base.storedModules.isEmpty == false
             new = try model.loadWeights(
                 source.weights(), dtype: dtype, device: request.device, newHeadSeed: brings ? 0 : nil)
             form = .classifier(model, labels)
         } else {
             form = .language(try LanguageModel(source, dtype: request.dtype, device: request.device))
         }
-        guard let configuration, let folder = adapters.first else {
+        notices = form.model.trunk.notices + [method?.notice].compactMap(\.self)
+        guard let method, let folder = adapters.first else {
             attached = nil
             return
         }
-        let attached = try configuration.attach(to: form.model, heads: form.model.headNames)
+        let attached = try method.attach(
+            to: form.model, heads: form.model.headNames, trunk: form.model.trunk.name)
         try attached.checkStored(new: new, of: name)
         try attached.load(from: folder, device: request.device)
         self.attached = attached
@@ -141,7 +145,7 @@ struct LabelReading {
             stored = nil
             return
         }
-        let file = try LoRAFiles.weights(in: adapter).store
+        let file = try AdapterFiles.weights(in: adapter).store
         let heads = ["score.weight", "classifier.weight", "classifier.out_proj.weight"]
         let head = file.tensorNames.first { name in heads.contains { name.hasSuffix("." + $0) } }
         stored = try head.flatMap { try file.shape(of: $0).first }

@@ -72,7 +72,8 @@ extension LanguageModel {
     /// The scores of every next token after each token: ids T → logits [T, V].
     public func logits(_ ids: [Int32]) throws -> Tensor {
         let batch = TokenBatch(continuing: [(ids, 0)])
-        return try model.logits(model.hiddenStates(batch, model.context(for: batch)))
+        let context = try model.context(for: batch)
+        return try model.logits(model.hiddenStates(batch, context), context)
     }
 
     /// Every weight, ready to be trained.

@@ -22,7 +22,7 @@ enum ModelTree {
         }
         for (name, child) in module.slots().children {
             let head = title(child)
-            let body = child is Linear || child is LinearAdapter ? [] : self.lines(child, indent: indent + 1)
+            let body = child is Linear || child is Adapter ? [] : self.lines(child, indent: indent + 1)
             if let current = run, current.head == head, current.body == body {
                 run = (current.first, name, current.count + 1, head, body)
             } else {
@@ -37,7 +37,7 @@ enum ModelTree {
     private static func title(_ module: Module) -> String {
         guard let linear = module as? Linear else { return "\(type(of: module))" }
         let bias = linear.$bias.isDeclared ? ", bias" : ""
-        let adapter = (linear.adapter as? LoRA).map { " + LoRA(rank \($0.rank))" } ?? ""
+        let adapter = linear.adapters.map { " + \(type(of: $0))" }.joined()
         return "Linear(\(linear.inputs) → \(linear.outputs)\(bias))\(adapter)"
     }
 }

@@ -27,10 +27,11 @@ public struct ParameterCount: Sendable {
             (total, trainable) = (base, base)
             return
         }
-        let attached = try LoRAConfiguration(
-            rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
-            usesRankStabilization: settings.useRSLoRA
-        ).attached(to: model, for: task)
+        var adapter = AdapterSettings()
+        adapter.rank = settings.loraRank
+        adapter.usesRankStabilization = settings.useRSLoRA
+        adapter.targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
+        let attached = try Tuner.method(settings.tunerType, adapter).attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
         total = base + trainable

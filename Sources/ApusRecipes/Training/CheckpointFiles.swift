@@ -12,7 +12,7 @@ import Foundation
 
 /// PEFT's files, and what `apus infer` and ms-swift look for beside them.
 struct AdapterContents: CheckpointContents {
-    let attached: AttachedLoRA
+    let attached: AttachedAdapter
     let arguments: Data
     let settings: SFTSettings
     let source: ModelSource
@@ -20,8 +20,8 @@ struct AdapterContents: CheckpointContents {
     let companions: [(name: String, data: Data)]
 
     func write(into folder: AtomicDirectory) throws {
-        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: LoRAFiles.weightsName))
-        try folder.write(Data(attached.configurationText().utf8), as: LoRAFiles.configurationName)
+        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: AdapterFiles.weightsName))
+        try folder.write(Data(attached.configurationText().utf8), as: AdapterFiles.configurationName)
         let additional: JSONValue = [
             "lora_dtype": settings.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
             "lorap_emb_lr": .double(1e-6),
@@ -36,7 +36,7 @@ struct AdapterContents: CheckpointContents {
 
     private var modelCard: String {
         let (task, pipeline) =
-            switch attached.configuration.taskType {
+            switch attached.method.base.taskType {
             case "SEQ_CLS": ("SequenceClassification", "text-classification")
             case "FEATURE_EXTRACTION": ("FeatureExtraction", "feature-extraction")
             default: ("CausalLM", "text-generation")
@@ -52,9 +52,9 @@ struct AdapterContents: CheckpointContents {
             - apus
             ---
 
-            # A LoRA adapter for \(settings.model)
+            # An adapter for \(settings.model)
 
-            Rank \(attached.configuration.rank), alpha \(attached.configuration.alpha), \(attached.layers.count) layers, trained with Apus.
+            \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.parts.count) layers, trained with Apus.
 
             ```
             apus infer --adapters .
@@ -86,6 +86,9 @@ struct ModelContents: CheckpointContents {
         try ModelWeightsWriter.write(
             weights, to: folder.stagingPath, maximumShardSize: shardSize ?? ModelWeightsWriter.defaultMaximumShardSize)
         var config = config.objectValue ?? JSONObject()
+        if model.modules().contains(where: { ($0.module as? Linear)?.formerTie != nil }) {
+            config["tie_word_embeddings"] = false
+        }
         // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
         config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(model.dtype.rawValue)
         if !(model is CausalLanguageModel) {

@@ -76,11 +76,15 @@ public struct FineTuning {
             // The vectors of a sentence encoder do not pass through the pooler.
             if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
         }
+        for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
-        let optimizer = try makeOptimizer(tuner.trained(model))
+        let trained = tuner.trained(model)
+        let optimizer = try makeOptimizer(trained)
+        let scaler = try dtype == .float16 ? LossScaler() : nil
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
-            progress = try CheckpointStore.resume(checkpoint, optimizer: optimizer)
+            progress = try CheckpointStore.resume(
+                checkpoint, states: [optimizer] + (scaler.map { [$0] } ?? []))
         }
 
         progress.greaterIsBetter = settings.greaterIsBetter
@@ -111,7 +115,7 @@ public struct FineTuning {
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
-            model: model, trained: tuner.trained(model), optimizer: optimizer, objective: task.objective,
+            model: model, trained: trained, optimizer: optimizer, scaler: scaler, objective: task.objective,
             data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
@@ -150,7 +154,7 @@ public struct FineTuning {
 
     private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {
         let groups = ParameterGroup.decaying(trained, settings.weightDecay)
-        if settings.optim == .sgd { return SGD(groups) }
+        if settings.optim == .sgd { return try SGD(groups) }
         var adam = AdamW.Settings()
         adam.beta1 = settings.adamBeta1
         adam.beta2 = settings.adamBeta2
@@ -187,13 +191,13 @@ public struct FineTuning {
             let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
-                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : .float32,
+                trainedCount: tuner.trainedCount(model), trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
                 tokens: largest.tokens,
                 targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
                 adaptedRank: tuner.isFull ? 0 : settings.loraRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
-        let available = ResidentMemory.available.map(Int.init)
+        let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)
         let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
         plan.checkpointsLayers = settings.gradientCheckpointing ?? isTight

@@ -6,7 +6,7 @@ import Foundation
 
 extension TrainingSamples {
     /// Texts of which some tokens are hidden and learned.
-    init(masked settings: SFTSettings, text: TextParts, model: any MaskedLanguageModel, console: Console) throws {
+    init(masked settings: SFTSettings, text: TextParts, model: MaskedLanguageModel, console: Console) throws {
         let tokenizer = text.tokenizer
         guard let mask = tokenizer.maskTokenID else {
             throw ModelError(

@@ -28,8 +28,8 @@ extension TrainingPlan {
         self.init(
             batches: batches,
             schedule: Schedule(
-                Schedule.Kind(rawValue: settings.lrSchedulerType.rawValue) ?? .cosine, peak: settings.learningRate,
-                warmupSteps: warmup, totalSteps: total),
+                Schedule.Kind(settings.lrSchedulerType), peak: settings.learningRate, warmupSteps: warmup,
+                totalSteps: total),
             maximumGradientNorm: settings.maxGradNorm,
             evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
             saving: recurrence(settings.saveStrategy, settings.saveSteps), loggingSteps: settings.loggingSteps,
@@ -39,5 +39,16 @@ extension TrainingPlan {
         console.print(
             "\(total) steps: \(data.train.count) samples, \(batches.stepsPerEpoch) steps an epoch, "
                 + "\(settings.perDeviceTrainBatchSize) × \(settings.gradientAccumulationSteps) samples a step")
+    }
+}
+
+extension Schedule.Kind {
+    init(_ name: ScheduleName) {
+        switch name {
+        case .linear: self = .linear
+        case .cosine: self = .cosine
+        case .constant: self = .constant
+        case .constantWithWarmup: self = .constantWithWarmup
+        }
     }
 }

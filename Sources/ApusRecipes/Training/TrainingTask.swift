@@ -73,15 +73,15 @@ struct TrainingTask {
 
 extension ModelRegistry {
     /// The model that a configuration describes, with a head that scores whole sequences.
-    func classifier(_ config: JSONValue, labels: Int) throws -> any SequenceClassifier {
-        guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? any SequenceClassifier
+    func classifier(_ config: JSONValue, labels: Int) throws -> SequenceClassifier {
+        guard let model = try model(config, for: .sequenceClassification(labels: labels)) as? SequenceClassifier
         else { throw ModelError("config.json does not describe a model that can score whole texts") }
         return model
     }
 
     /// The model that a configuration describes, with a head that fills in masked tokens.
-    func masked(_ config: JSONValue) throws -> any MaskedLanguageModel {
-        guard let model = try model(config, for: .maskedLanguageModel) as? any MaskedLanguageModel else {
+    func masked(_ config: JSONValue) throws -> MaskedLanguageModel {
+        guard let model = try model(config, for: .maskedLanguageModel) as? MaskedLanguageModel else {
             throw ModelError("config.json does not describe a model that can fill in masked tokens")
         }
         return model
@@ -90,7 +90,7 @@ extension ModelRegistry {
 
 extension TextModel {
     /// Whether a text stands between special tokens, and two texts are two segments.
-    var isEncoder: Bool { self is EncoderModel }
+    var isEncoder: Bool { !trunk.isCausal }
 
     /// The tokens of a sequence at most: what was asked for, within what the model allows.
     func limit(_ asked: Int?) -> Int { min(asked ?? maximumLength, maximumLength) }

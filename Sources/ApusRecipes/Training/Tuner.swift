@@ -13,7 +13,7 @@ struct Tuner {
     let isFull: Bool
     /// Elements of the model without adapters.
     let baseParameterCount: Int
-    private let attached: AttachedLoRA?
+    private let attached: AttachedAdapter?
     /// The adapter that the run goes on with.
     private let startingAdapter: String?
 
@@ -34,11 +34,12 @@ struct Tuner {
             attached = nil
             return
         }
-        var configuration =
-            try startingAdapter.map { try LoRAFiles.configuration(in: $0) } ?? LoRAConfiguration(settings)
-        configuration.dropout = settings.loraDropout
-        configuration.baseModel = sourceName
-        attached = try configuration.attached(to: model, for: settings.taskType)
+        var method =
+            try startingAdapter.map { try AdapterFiles.method(in: $0) }
+            ?? Self.method(settings.tunerType, AdapterSettings(settings))
+        method.dropout = settings.loraDropout
+        method.base.baseModel = sourceName
+        attached = try method.attached(to: model, for: settings.taskType)
     }
 
     /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
@@ -79,8 +80,8 @@ struct Tuner {
             + "(\(millions(trainable)) Trainable [\(String(format: "%.4f", 100 * Double(trainable) / Double(max(all, 1))))%]), 0.0000M Buffers."
     }
 
-    private static func peftClass(_ attached: AttachedLoRA) -> String {
-        switch attached.configuration.taskType {
+    private static func peftClass(_ attached: AttachedAdapter) -> String {
+        switch attached.method.base.taskType {
         case "CAUSAL_LM": "PeftModelForCausalLM"
         case "SEQ_CLS": "PeftModelForSequenceClassification"
         case "FEATURE_EXTRACTION": "PeftModelForFeatureExtraction"
@@ -108,42 +109,53 @@ struct Tuner {
     }
 }
 
-extension LoRAConfiguration {
-    /// The adapter that the settings ask for.
+extension Tuner {
+    /// The method of a `--tuner_type`, as the settings ask for it.
+    static func method(_ type: TunerType, _ settings: AdapterSettings) throws -> any AdapterMethod {
+        guard let method = AdapterMethods.of(tunerType: type.rawValue) else {
+            throw AdapterError("--tuner_type \(type.rawValue) makes no adapter")
+        }
+        return try method.init(settings)
+    }
+}
+
+extension AdapterSettings {
     init(_ settings: SFTSettings) {
-        self.init(
-            rank: settings.loraRank, targets: settings.targetModules, regex: settings.targetRegex,
-            usesRankStabilization: settings.useRSLoRA)
+        self.init()
+        rank = settings.loraRank
         alpha = settings.loraAlpha
         dropout = settings.loraDropout
+        usesRankStabilization = settings.useRSLoRA
+        targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
         initialization =
             switch settings.initWeights {
-            case .kaiming: .standard
-            case .gaussian: .gaussian
-            case .random: .random
+            case .kaiming: true
+            case .random: false
+            default: .string(settings.initWeights.rawValue)
             }
     }
+}
 
+extension TargetModules {
+    init(_ names: [String], regex: String?) {
+        self = if let regex { .pattern(regex) } else { names.contains("all-linear") ? .allLinear : .names(names) }
+    }
+}
+
+extension AdapterMethod {
     /// Hangs the adapter on, as PEFT does for the task.
-    func attached(to model: any TextModel, for task: TaskType) throws -> AttachedLoRA {
-        var configuration = self
+    func attached(to model: any TextModel, for task: TaskType) throws -> AttachedAdapter {
+        var method = self
         if !model.modulesToSave.isEmpty {
             // PEFT's lists for the task, whichever of the two names this model has.
-            configuration.taskType = "SEQ_CLS"
-            configuration.modulesToSave = ["classifier", "score"]
+            method.base.taskType = "SEQ_CLS"
+            method.base.modulesToSave = method.base.modulesToSave.filter { !["classifier", "score"].contains($0) }
+            method.base.modulesToSave += ["classifier", "score"]
         } else if task == .embedding {
-            configuration.taskType = "FEATURE_EXTRACTION"
+            method.base.taskType = "FEATURE_EXTRACTION"
         } else if !(model is CausalLanguageModel) {
-            configuration.taskType = nil
+            method.base.taskType = nil
         }
-        return try configuration.attach(to: model, heads: model.headNames)
-    }
-
-    init(rank: Int, targets: [String], regex: String?, usesRankStabilization: Bool) {
-        self.init()
-        self.rank = rank
-        self.usesRankStabilization = usesRankStabilization
-        self.targets =
-            if let regex { .pattern(regex) } else { targets.contains("all-linear") ? .allLinear : .names(targets) }
+        return try method.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
     }
 }

@@ -41,7 +41,7 @@ package final class CheckpointStore {
     ///
     /// - Returns: The folder `checkpoint-<step>`.
     func save(
-        progress: TrainingProgress, optimizer: any Optimizer, epoch: Double, history: [JSONObject]
+        progress: TrainingProgress, states: [any ResumableState], epoch: Double, history: [JSONObject]
     ) throws -> String {
         let name = "checkpoint-\(progress.step)"
         let path = FilePath.join(runFolder, name)
@@ -50,7 +50,7 @@ package final class CheckpointStore {
         let folder = try AtomicDirectory(path, fileSystem: fileSystem)
         try contents.write(into: folder)
         if savesState {
-            let state = optimizer.state
+            let state = states.flatMap(\.state)
             if !state.isEmpty {
                 try SafetensorsWriter.write(
                     state.map { WeightSource($0.name, $0.tensor) }, to: folder.path(for: Self.optimizerFile))
@@ -160,18 +160,18 @@ extension CheckpointStore {
         }
     }
 
-    /// Takes up a checkpoint that was checked: fills the optimizer and says how far the run was.
+    /// Takes up a checkpoint that was checked: fills what the run changes and says how far it was.
     package static func resume(
-        _ path: String, optimizer: any Optimizer, fileSystem: any FileSystem = LocalFileSystem()
+        _ path: String, states: [any ResumableState], fileSystem: any FileSystem = LocalFileSystem()
     ) throws -> TrainingProgress {
         let file = FilePath.join(path, progressFile)
         let progress = try TrainingProgress(json: JSONValue(parsing: fileSystem.contents(of: file)), file: file)
-        try fill(optimizer, from: FilePath.join(path, optimizerFile))
+        try fill(states, from: FilePath.join(path, optimizerFile))
         return progress
     }
 
-    private static func fill(_ optimizer: any Optimizer, from path: String) throws {
-        let state = optimizer.state
+    private static func fill(_ states: [any ResumableState], from path: String) throws {
+        let state = states.flatMap(\.state)
         guard !state.isEmpty else { return }
         let store = try SafetensorsFile(path: path)
         let names = Set(state.map(\.name))

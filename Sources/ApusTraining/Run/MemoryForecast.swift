@@ -14,7 +14,8 @@ package struct MemoryForecast: Sendable, Equatable {
 
     /// - Parameters:
     ///   - trainedCount: Elements of the trained parameters.
-    ///   - trainedDType: Their type; the gradient and AdamW's two moments have the same.
+    ///   - trainedDType: Their type; the gradient and AdamW's two moments have the same. Of 16 bits there are, beside the
+    ///     tensors, the values that are moved, their gradients and the moments in float32.
     ///   - tokens: Tokens of the largest micro-batch.
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
@@ -23,7 +24,11 @@ package struct MemoryForecast: Sendable, Equatable {
         targets: Int, adaptedRank: Int, checkpointsLayers: Bool, keepsMoments: Bool
     ) {
         weights = parameterCount * dtype.size
-        trained = trainedCount * trainedDType.size * (keepsMoments ? 4 : 2)
+        let moments = keepsMoments ? 2 : 0
+        trained =
+            trainedDType.isShortFloat
+            ? trainedCount * (2 * trainedDType.size + 4 * (2 + moments))
+            : trainedCount * trainedDType.size * (2 + moments)
         // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,
         // gate and up; and, beside them, what the widest operation makes while it runs.
         let queries = shape.heads * shape.headSize

@@ -2,29 +2,41 @@ package import ApusLanguageModel
 package import ApusNN
 package import ApusTorch
 
+/// A named sum over some targets, logged as its mean.
+package struct Tally {
+    /// As in the log, such as `token_acc`.
+    package let name: String
+    /// A scalar, on the device.
+    package let sum: Tensor
+    package let count: Int
+
+    package init(_ name: String, _ sum: Tensor, count: Int) {
+        self.name = name
+        self.sum = sum
+        self.count = count
+    }
+}
+
 /// What one micro-batch contributes to an optimizer step, before division by the step's target count.
 package struct MicroLoss {
-    /// The sum of the losses of all targets; its gradient is taken.
+    /// The sum of the losses of all targets in float32 or wider; its gradient is taken.
     package let sum: Tensor
-    /// How many targets were the most probable one; nil where no target is a choice.
-    package let correct: Tensor?
     package let targets: Int
+    /// What else is logged.
+    package let tallies: [Tally]
     /// What the model says of each sequence, for metrics that need all of them together; [S, …].
     package let outputs: Tensor?
 
-    package init(sum: Tensor, correct: Tensor? = nil, targets: Int, outputs: Tensor? = nil) {
+    package init(sum: Tensor, targets: Int, tallies: [Tally] = [], outputs: Tensor? = nil) {
         self.sum = sum
-        self.correct = correct
         self.targets = targets
+        self.tallies = tallies
         self.outputs = outputs
     }
 }
 
 /// What a run minimises.
 package protocol Objective {
-    /// The name in the log of the share of targets that were the most probable choice.
-    var accuracyName: String? { get }
-
     func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss
 
     /// A new collector of what an evaluation measures beside the loss.
@@ -65,37 +77,39 @@ struct NoEvaluation: Evaluation {
 }
 
 /// Cross entropy of the next token on the rows that have a target; no other row's logits are ever made.
+///
+/// `Σ wᵢ CEᵢ`, divided by the count of targets whatever their weights, as ms-swift does with `loss_scale`.
 package struct NextToken: Objective {
     private let model: CausalLanguageModel
 
     package init(_ model: CausalLanguageModel) { self.model = model }
 
-    package var accuracyName: String? { "token_acc" }
-
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
-        let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
-        let labels = try Tensor(batch.targets.labels, device: hidden.device)
-        let (sum, correct) = try linearCrossEntropy(rows, model.headWeight, labels: labels)
-        return MicroLoss(sum: sum, correct: correct, targets: batch.targets.count)
+        let targets = batch.targets
+        let rows = try hidden.indexed(0, Tensor(targets.rows, device: hidden.device))  // [N, D]
+        let labels = try Tensor(targets.labels, device: hidden.device)
+        let weights = try targets.weights.map { try Tensor($0, device: hidden.device) }
+        let (sum, correct) = try model.head.crossEntropy(rows, labels: labels, weights: weights, context)
+        return MicroLoss(
+            sum: sum, targets: targets.count, tallies: [Tally("token_acc", correct, count: targets.count)])
     }
 }
 
 /// Cross entropy of the tokens behind the masks.
 package struct MaskedToken: Objective {
-    private let model: any MaskedLanguageModel
+    private let model: MaskedLanguageModel
 
-    package init(_ model: any MaskedLanguageModel) { self.model = model }
-
-    package var accuracyName: String? { "token_acc" }
+    package init(_ model: MaskedLanguageModel) { self.model = model }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
-        let logits = try linear(model.transformed(rows, context), model.headWeight, model.headBias).to(.float32)
+        let logits = try model.logits(rows, context).to(.float32)
         return MicroLoss(
-            sum: try crossEntropySum(logits, labels), correct: try hits(logits, labels), targets: batch.targets.count)
+            sum: try crossEntropySum(logits, labels), targets: batch.targets.count,
+            tallies: [Tally("token_acc", try hits(logits, labels), count: batch.targets.count)])
     }
 }
 

@@ -30,10 +30,6 @@ package struct SentencePairs: Objective {
         self.kind = kind
     }
 
-    package var accuracyName: String? {
-        if case .infoNCE = kind { "acc" } else { nil }
-    }
-
     package func evaluation() -> any Evaluation { SentenceEvaluation() }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
@@ -56,8 +52,8 @@ package struct SentencePairs: Objective {
             let positives = zip(starts, Int32(0)...).map { $0 - $1 }
             let labels = try Tensor(positives, device: logits.device)
             return MicroLoss(
-                sum: try crossEntropySum(logits, labels), correct: try hits(logits, labels), targets: groups.count,
-                outputs: vectors)
+                sum: try crossEntropySum(logits, labels), targets: groups.count,
+                tallies: [Tally("acc", try hits(logits, labels), count: groups.count)], outputs: vectors)
         }
         let labels = try Tensor(groups.map { $0.label ?? .nan }, device: directions.device)  // [G]
         let cosines = try (anchors * rows(starts.map { $0 + 1 })).sum(1)  // [G]
@@ -82,15 +78,13 @@ private func - (a: Double, b: Tensor) throws -> Tensor { try -b + a }
 /// of each positive among itself and the negatives of its question, divided by the count of positives that have
 /// negatives (ListNet's top-one form; Cao et al. 2007, <https://doi.org/10.1145/1273496.1273513>).
 package struct DocumentScores: Objective {
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let isListwise: Bool
 
-    package init(_ model: any SequenceClassifier, isListwise: Bool) {
+    package init(_ model: SequenceClassifier, isListwise: Bool) {
         self.model = model
         self.isListwise = isListwise
     }
-
-    package var accuracyName: String? { nil }
 
     package func evaluation() -> any Evaluation { RerankerEvaluation() }
 

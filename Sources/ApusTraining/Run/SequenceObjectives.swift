@@ -8,17 +8,15 @@ import ApusTorch
 /// Regression: `Σ (score - value)²`, divided by S · L. One class: cross entropy, divided by S. Several classes: binary
 /// cross entropy of each, divided by S · L.
 package struct SequenceScores: Objective {
-    private let model: any SequenceClassifier
+    private let model: SequenceClassifier
     private let problem: ProblemType
     private let classNames: [String]
 
-    package init(_ model: any SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
+    package init(_ model: SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
         self.model = model
         self.problem = problem
         self.classNames = classNames
     }
-
-    package var accuracyName: String? { problem == .singleLabel ? "acc" : nil }
 
     package func evaluation() -> any Evaluation { ScoreEvaluation(problem, classNames: classNames) }
 
@@ -28,8 +26,8 @@ package struct SequenceScores: Objective {
         case .classes(let classes):
             let labels = try Tensor(classes, device: scores.device)
             return MicroLoss(
-                sum: try crossEntropySum(scores, labels), correct: try hits(scores, labels), targets: classes.count,
-                outputs: scores)
+                sum: try crossEntropySum(scores, labels), targets: classes.count,
+                tallies: [Tally("acc", try hits(scores, labels), count: classes.count)], outputs: scores)
         case .values(let values, let width):
             let wanted = try Tensor(values, device: scores.device).reshaped([-1, width])  // [S, L]
             let sum =

@@ -14,8 +14,7 @@ package final class TrainingRun {
     }
 
     private let model: any TextModel
-    private let trained: [TrainedParameter]
-    private let optimizer: any Optimizer
+    private let update: UpdateStep
     private let objective: any Objective
     private let data: any TrainingSource
     private let validation: any TrainingSource
@@ -27,14 +26,13 @@ package final class TrainingRun {
     package private(set) var progress: TrainingProgress
 
     package init(
-        model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, objective: any Objective,
-        data: any TrainingSource, validation: any TrainingSource,
+        model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
+        objective: any Objective, data: any TrainingSource, validation: any TrainingSource,
         plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), checkpoints: CheckpointStore?, log: RunLog,
         placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
     ) {
         self.model = model
-        self.trained = trained
-        self.optimizer = optimizer
+        update = UpdateStep(trained, optimizer: optimizer, scaler: scaler, maximumNorm: plan.maximumGradientNorm)
         self.objective = objective
         self.data = data
         self.validation = validation
@@ -56,43 +54,41 @@ package final class TrainingRun {
             let batches = plan.batches.batches(ofStep: step)
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
-            // Losses are sums over target tokens, so dividing by the whole step's count makes accumulation exact,
-            // whatever the micro-batches.
-            var loss = 0.0
-            var correct = 0.0
             for (index, samples) in batches.enumerated() {
                 let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
                 let batch = data.batch(samples, draw: draw)
                 let context = try model.context(
                     for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
                 let part = try objective.loss(batch, context)
-                try (part.sum / Double(max(targets, 1))).backward()
-                loss += try part.sum.item() / Double(max(targets, 1))
-                correct += try part.correct?.item() ?? 0
+                try update.accumulate(part.sum, targets: targets)
+                window.add(part.tallies)
             }
-
-            let rate = plan.schedule.rate(at: step)
-            let norm = try clipGradients(of: trained, to: plan.maximumGradientNorm).item()
-            if loss.isFinite && norm.isFinite {
-                try optimizer.step(rate: rate)
-            } else {
-                try handleNonFinite(loss: loss, norm: norm, samples: batches.flatMap { $0 })
+            // As in the Trainer, a step that float16 could not take does not move the schedule.
+            let rate = try plan.schedule.rate(at: step - update.skippedSteps())
+            let scale = try update.lossScale()
+            let outcome = try update(rate: rate)
+            switch outcome.verdict {
+            case .done: break
+            case .overflowed:
+                log.console.print(
+                    "step \(step + 1): the gradients overflowed float16 at a loss scale of \(scale ?? 1); the step is "
+                        + "skipped, the next scale is \(try update.lossScale() ?? 1)")
+            case .notFinite: try handleNonFinite(outcome, samples: batches.flatMap { $0 })
             }
-            for parameter in trained { parameter.tensor.gradient = nil }
 
             progress.step += 1
             progress.targets += targets
             window.add(
-                loss: loss, correct: correct, targets: targets,
-                tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
+                outcome, tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
                 seconds: ProcessInfo.processInfo.systemUptime - started)
-            log.advance(to: progress.step, loss: loss, tokensPerSecond: window.tokensPerSecond)
+            log.advance(to: progress.step, loss: outcome.loss, tokensPerSecond: window.tokensPerSecond)
 
             if plan.isTimeToLog(after: progress.step) {
                 try log.record(
                     step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-                    metrics: [("loss", window.loss), ("grad_norm", norm), ("learning_rate", rate)]
-                        + (objective.accuracyName.map { [($0, window.accuracy)] } ?? []))
+                    metrics: [("loss", window.loss)] + (window.norm.map { [("grad_norm", $0)] } ?? [])
+                        + [("learning_rate", rate)] + window.tallies.means() + scalerMetrics(),
+                    memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
             if plan.isTime(for: plan.evaluation, after: progress.step) { try evaluate() }
@@ -109,7 +105,8 @@ package final class TrainingRun {
     private func evaluate() throws {
         guard !validation.isEmpty else { return }
         let started = ProcessInfo.processInfo.systemUptime
-        var (sum, correct, targets) = (0.0, 0.0, 0)
+        var (sum, targets) = (0.0, 0)
+        var tallies = Tallies()
         var evaluation = objective.evaluation()
         let bar = log.console.startProgress("Val", total: validation.count)
         try withoutGradients {
@@ -118,7 +115,7 @@ package final class TrainingRun {
                 let batch = validation.batch(samples, draw: nil)
                 let part = try objective.loss(batch, model.context(for: batch))
                 sum += try part.sum.item()
-                correct += try part.correct?.item() ?? 0
+                tallies.add(part.tallies)
                 targets += part.targets
                 try evaluation.add(part, batch)
                 bar.update(to: samples.count + start)
@@ -127,9 +124,7 @@ package final class TrainingRun {
         bar.finish()
         let seconds = ProcessInfo.processInfo.systemUptime - started
         let loss = sum / Double(max(targets, 1))
-        var metrics = [("loss", loss)]
-        if let name = objective.accuracyName { metrics.append((name, correct / Double(max(targets, 1)))) }
-        metrics += try evaluation.metrics()
+        let metrics = try [("loss", loss)] + tallies.means() + evaluation.metrics()
         try progress.noteEvaluation(metrics, best: plan.bestMetric)
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         try log.record(
@@ -145,17 +140,23 @@ package final class TrainingRun {
     private func save() throws {
         guard let checkpoints else { return }
         let path = try checkpoints.save(
-            progress: progress, optimizer: optimizer, epoch: plan.batches.epochsDone(afterSteps: progress.step),
+            progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
             history: log.history)
         progress.noteSaved(path)
         log.console.print("Saving model checkpoint to \(path)")
     }
 
-    private func handleNonFinite(loss: Double, norm: Double, samples: [Int]) throws {
+    /// What a run in float16 logs beside the rest.
+    private func scalerMetrics() throws -> [(String, Double)] {
+        guard let scale = try update.lossScale() else { return [] }
+        return [("loss_scale", scale), ("skipped_steps", Double(try update.skippedSteps()))]
+    }
+
+    private func handleNonFinite(_ outcome: UpdateStep.Outcome, samples: [Int]) throws {
         let step = progress.step + 1
         let places = samples.prefix(8).map(placeOfSample).joined(separator: ", ")
         let what =
-            "step \(step): the loss is \(loss) and the gradient norm \(norm); samples: \(places)\(samples.count > 8 ? " …" : "")"
+            "step \(step): the loss is \(outcome.loss) and the gradient norm \(outcome.norm); samples: \(places)\(samples.count > 8 ? " …" : "")"
         guard plan.nanPolicy == .skip else {
             throw TrainingError(
                 .notFinite,
@@ -166,14 +167,38 @@ package final class TrainingRun {
     }
 }
 
+/// Sums of tallies by name, in the order in which the names first came.
+private struct Tallies {
+    private var sums: [(name: String, parts: [Tensor], count: Int)] = []
+
+    mutating func add(_ tallies: [Tally]) {
+        for tally in tallies {
+            if let index = sums.firstIndex(where: { $0.name == tally.name }) {
+                sums[index].parts.append(tally.sum)
+                sums[index].count += tally.count
+            } else {
+                sums.append((tally.name, [tally.sum], tally.count))
+            }
+        }
+    }
+
+    /// Waits for the device.
+    func means() throws -> [(String, Double)] {
+        try sums.map { name, parts, count in
+            (name, try parts.reduce(0) { $0 + (try $1.item()) } / Double(max(count, 1)))
+        }
+    }
+}
+
 /// What has happened since the last line of the log.
 private struct Window {
     private var losses = 0.0
     private var steps = 0
-    private var correct = 0.0
-    private var targets = 0
     private var tokens = 0
     private var seconds = 0.0
+    private(set) var tallies = Tallies()
+    /// Of the last step that moved something.
+    private(set) var norm: Double?
 
     init() {}
 
@@ -183,16 +208,16 @@ private struct Window {
         seconds = last.seconds
     }
 
-    mutating func add(loss: Double, correct: Double, targets: Int, tokens: Int, seconds: Double) {
-        losses += loss
+    mutating func add(_ parts: [Tally]) { tallies.add(parts) }
+
+    mutating func add(_ outcome: UpdateStep.Outcome, tokens: Int, seconds: Double) {
+        losses += outcome.loss
         steps += 1
-        self.correct += correct
-        self.targets += targets
+        if outcome.verdict != .overflowed { norm = outcome.norm }
         self.tokens += tokens
         self.seconds += seconds
     }
 
     var loss: Double { losses / Double(max(steps, 1)) }
-    var accuracy: Double { correct / Double(max(targets, 1)) }
     var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
 }

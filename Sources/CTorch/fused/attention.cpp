@@ -6,6 +6,7 @@
 #include "../guard.h"
 
 #include "attention.h"
+#include "forms.h"
 #include "products.h"
 
 namespace ctorch {
@@ -80,9 +81,8 @@ struct FlashCUDA : torch::autograd::Function<FlashCUDA> {
 
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries,
-        const Bounds &keys, bool causal, int64_t window, double scale) {
-        auto on_device = [&](const Bounds &bounds) { return at::tensor(bounds, at::kInt).to(q.device()); };
-        auto query_bounds = on_device(queries), key_bounds = on_device(keys);
+        const Bounds &keys, const at::Tensor &query_bounds, const at::Tensor &key_bounds, bool causal, int64_t window,
+        double scale) {
         auto [out, logsumexp, seed, unused, debug] = at::_flash_attention_forward(
             q, k, v, query_bounds, key_bounds, longest(queries), longest(keys), 0.0, causal, false, scale,
             limit(window));
@@ -101,7 +101,7 @@ struct FlashCUDA : torch::autograd::Function<FlashCUDA> {
             gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], s[5], s[6], lengths[0], lengths[1], 0.0,
             context->saved_data["causal"].toBool(), s[7], s[8], context->saved_data["scale"].toDouble(),
             limit(context->saved_data["window"].toInt()));
-        return {dq, dk, dv, {}, {}, {}, {}, {}};
+        return {dq, dk, dv, {}, {}, {}, {}, {}, {}, {}};
     }
 };
 
@@ -110,16 +110,17 @@ at::Tensor looped(
     const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const Bounds &queries, const Bounds &keys,
     Sight sight, double scale) {
     int64_t groups = q.size(1) / k.size(1);
+    auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
     std::vector<at::Tensor> parts;
     for (size_t i = 0; i + 1 < queries.size(); ++i) {
         int64_t t = queries[i + 1] - queries[i], s = keys[i + 1] - keys[i];
-        auto y = at::scaled_dot_product_attention(
-            sequence(q, queries, i), shared_heads(sequence(k, keys, i), groups),
-            shared_heads(sequence(v, keys, i), groups), sight.mask(q, t, s), 0.0,
-            sight.is_plain_causal(t, s), scale);
+        auto y = std::get<0>(at::_scaled_dot_product_attention_math(
+            sequence(wide_q, queries, i), shared_heads(sequence(wide_k, keys, i), groups),
+            shared_heads(sequence(wide_v, keys, i), groups), sight.mask(wide_q, t, s), 0.0,
+            sight.is_plain_causal(t, s), {}, scale));
         parts.push_back(y.squeeze(0).transpose(0, 1));
     }
-    return at::cat(parts, 0);
+    return at::cat(parts, 0).to(q.scalar_type());
 }
 
 }  // namespace
@@ -128,7 +129,7 @@ at::Tensor looped(
 
 ct_tensor ct_attention(
     ct_tensor q_, ct_tensor k_, ct_tensor v_, const int32_t *query_bounds, const int32_t *key_bounds, int count,
-    bool causal, int64_t window, double scale, double dropout, uint64_t key) {
+    ct_tensor query_tensor, ct_tensor key_tensor, bool causal, int64_t window, double scale, double dropout, uint64_t key) {
     using namespace ctorch;
     return guarded([&] {
         const auto &q = ref(q_), &k = ref(k_), &v = ref(v_);
@@ -146,9 +147,16 @@ ct_tensor ct_attention(
         if (dropout > 0) {
             return own(attention_with_dropout(q, k, v, queries, keys, {causal, window}, scale, dropout, key));
         }
-        if (q.is_cpu()) return own(FlashCPU::apply(q, k, v, queries, keys, causal, window, scale));
+        if (takes_kernel(q)) return own(FlashCPU::apply(q, k, v, queries, keys, causal, window, scale));
         bool is_short = q.scalar_type() == at::kHalf || q.scalar_type() == at::kBFloat16;
-        if (q.is_cuda() && is_short) return own(FlashCUDA::apply(q, k, v, queries, keys, causal, window, scale));
+        if (q.is_cuda() && is_short && !composes) {
+            auto on_device = [&](ct_tensor given, const Bounds &bounds) {
+                return given ? ref(given) : at::tensor(bounds, at::kInt).to(q.device());
+            };
+            return own(FlashCUDA::apply(
+                q, k, v, queries, keys, on_device(query_tensor, queries), on_device(key_tensor, keys), causal, window,
+                scale));
+        }
         return own(looped(q, k, v, queries, keys, {causal, window}, scale));
     });
 }

@@ -13,17 +13,19 @@ namespace {
 
 /// Keeps the caller's context alive as long as the graph may need it.
 struct Body : torch::CustomClassHolder {
+    using Call = ct_tensor (*)(void *, const ct_tensor *, int);
+
     void *context;
-    ct_tensor (*call)(void *, ct_tensor);
+    Call call;
     void (*release)(void *);
 
-    Body(void *context, ct_tensor (*call)(void *, ct_tensor), void (*release)(void *))
-        : context(context), call(call), release(release) {}
+    Body(void *context, Call call, void (*release)(void *)) : context(context), call(call), release(release) {}
     ~Body() override { release(context); }
 
-    at::Tensor operator()(const at::Tensor &x) const {
-        auto *input = own(x);
-        auto *output = call(context, input);
+    at::Tensor operator()(const std::vector<at::Tensor> &inputs) const {
+        std::vector<ct_tensor> handles;
+        for (const auto &input : inputs) handles.push_back(own(input));
+        auto *output = call(context, handles.data(), int(handles.size()));
         TORCH_CHECK(output, "the checkpointed part failed: ", ct_error_message());
         at::Tensor result = ref(output);
         ct_free(output);
@@ -33,20 +35,28 @@ struct Body : torch::CustomClassHolder {
 
 struct Checkpoint : torch::autograd::Function<Checkpoint> {
     static at::Tensor forward(
-        torch::autograd::AutogradContext *context, const at::Tensor &x, const c10::intrusive_ptr<Body> &body) {
-        context->save_for_backward({x});
+        torch::autograd::AutogradContext *context, at::TensorList inputs, const c10::intrusive_ptr<Body> &body) {
+        context->save_for_backward(inputs.vec());
         context->saved_data["body"] = c10::IValue::make_capsule(body);
-        return (*body)(x.detach());
+        std::vector<at::Tensor> plain;
+        for (const auto &input : inputs) plain.push_back(input.detach());
+        return (*body)(plain);
     }
 
     static torch::autograd::variable_list backward(
         torch::autograd::AutogradContext *context, torch::autograd::variable_list gradients) {
         auto body = c10::static_intrusive_pointer_cast<Body>(context->saved_data["body"].toCapsule());
-        auto x = context->get_saved_variables()[0].detach().requires_grad_(true);
+        auto inputs = context->get_saved_variables();
+        for (size_t i = 0; i < inputs.size(); ++i) {
+            inputs[i] = inputs[i].detach().requires_grad_(context->needs_input_grad(i));
+        }
         at::AutoGradMode recording(true);
-        auto y = (*body)(x);
+        auto y = (*body)(inputs);
         torch::autograd::backward({y}, {gradients[0]});
-        return {x.grad(), {}};
+        torch::autograd::variable_list result;
+        for (const auto &input : inputs) result.push_back(input.grad());
+        result.push_back({});
+        return result;
     }
 };
 
@@ -55,12 +65,16 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
 }  // namespace ctorch
 
 ct_tensor ct_checkpoint(
-    ct_tensor x_, void *context, ct_tensor (*body)(void *context, ct_tensor x), void (*release)(void *context)) {
+    const ct_tensor *inputs, int count, void *context, ct_tensor (*body)(void *context, const ct_tensor *inputs, int count),
+    void (*release)(void *context)) {
     using namespace ctorch;
     return guarded([&] {
         auto holder = c10::make_intrusive<Body>(context, body, release);
-        // The parameters inside want gradients even where x itself does not.
-        auto x = ref(x_).requires_grad() ? ref(x_) : ref(x_).detach().requires_grad_(true);
-        return own(Checkpoint::apply(x, holder));
+        auto tensors = list(inputs, count);
+        TORCH_CHECK(count > 0 && tensors[0].is_floating_point(), "checkpoint: the first input must be of floats");
+        // The parameters inside want gradients even where no input does.
+        bool wanted = std::any_of(tensors.begin(), tensors.end(), [](const auto &x) { return x.requires_grad(); });
+        if (!wanted) tensors[0] = tensors[0].detach().requires_grad_(true);
+        return own(Checkpoint::apply(at::TensorList(tensors), holder));
     });
 }

@@ -8,6 +8,7 @@
 #include "../parallel.h"
 #include "elements.h"
 #include "exponential.h"
+#include "forms.h"
 #include "products.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -24,7 +25,7 @@ constexpr int lanes = 16;
 /// One chunk's rows: the loss of each, whether the label is the argmax, and, in place of the logits, their gradient.
 template <class T, class A>
 inline void loss_rows(
-    T *logits, const int64_t *labels, const float *weights, float *losses, uint8_t *hits, int64_t vocabulary,
+    T *logits, const int64_t *labels, const float *weights, A *losses, uint8_t *hits, int64_t vocabulary,
     bool wants_gradient, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         T *x = logits + row * vocabulary;
@@ -49,7 +50,7 @@ inline void loss_rows(
 
         int64_t label = labels[row];
         A target = load(x + label);
-        losses[row] = float(top + std::log(sum) - target);
+        losses[row] = top + std::log(sum) - target;
         // The argmax is the first of equal logits.
         bool hit = target == top;
         for (int64_t j = 0; hit && j < label; ++j) hit = A(load(x + j)) != top;
@@ -64,7 +65,7 @@ inline void loss_rows(
 
 #define CT_LOSS(T, A, attribute) \
     attribute void loss_kernel( \
-        T *x, const int64_t *l, const float *w, float *o, uint8_t *h, int64_t v, bool g, int64_t a, int64_t b) { \
+        T *x, const int64_t *l, const float *w, A *o, uint8_t *h, int64_t v, bool g, int64_t a, int64_t b) { \
         loss_rows<T, A>(x, l, w, o, h, v, g, a, b); \
     }
 CT_LOSS(float, float, CT_SIMD)
@@ -77,29 +78,35 @@ struct Loss {
     at::Tensor losses, hits;
 };
 
+/// The same from operations that every device has. A label that is no id makes its loss NaN, as a device cannot refuse.
+Loss composed_loss(at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient) {
+    int64_t rows = logits.size(0), vocabulary = logits.size(1);
+    auto wide = logits.to(wide_type(logits));
+    auto is_id = at::logical_and(labels.ge(0), labels.lt(vocabulary));
+    auto ids = at::where(is_id, labels, at::zeros_like(labels)).unsqueeze(1);
+    auto logsumexp = at::logsumexp(wide, 1);
+    auto losses = (logsumexp - wide.gather(1, ids).squeeze(1)).masked_fill(is_id.logical_not(), NAN);
+    auto hits = (wide.argmax(1) == labels).to(at::kByte);
+    if (wants_gradient) {
+        auto gradient = at::exp(wide - logsumexp.unsqueeze(1));
+        gradient.scatter_add_(1, ids, at::full({rows, 1}, -1.0, gradient.options()));
+        logits = (gradient * weights.unsqueeze(1)).to(logits.scalar_type());
+    }
+    return {losses, hits};
+}
+
 /// Turns the logits of a chunk into their gradient (if wanted) and returns the rows' losses and hits.
 Loss chunk_loss(at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient) {
+    if (!takes_kernel(logits)) return composed_loss(logits, labels, weights, wants_gradient);
     int64_t rows = logits.size(0), vocabulary = logits.size(1);
-    if (!logits.is_cpu()) {
-        auto wide = logits.to(at::kFloat);
-        auto logsumexp = at::logsumexp(wide, 1);
-        auto losses = logsumexp - wide.gather(1, labels.unsqueeze(1)).squeeze(1);
-        auto hits = (wide.argmax(1) == labels).to(at::kByte);
-        if (wants_gradient) {
-            auto gradient = at::exp(wide - logsumexp.unsqueeze(1));
-            gradient.scatter_add_(1, labels.unsqueeze(1), at::full({rows, 1}, -1.0, gradient.options()));
-            logits = (gradient * weights.unsqueeze(1)).to(logits.scalar_type());
-        }
-        return {losses, hits};
-    }
-    auto losses = at::empty({rows}, logits.options().dtype(at::kFloat));
+    auto losses = at::empty({rows}, logits.options().dtype(wide_type(logits)));
     auto hits = at::empty({rows}, logits.options().dtype(at::kByte));
     with_elements(logits, "linear_cross_entropy", [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
         auto *x = data<T>(logits);
         const auto *l = data<int64_t>(labels);
         const auto *w = data<float>(weights);
-        auto *o = data<float>(losses);
+        auto *o = data<typename Arithmetic<T>::Type>(losses);
         auto *h = data<uint8_t>(hits);
         parallel_for(rows, 1, [&](int64_t a, int64_t b) {
             loss_kernel(x, l, w, o, h, vocabulary, wants_gradient, a, b);
@@ -113,35 +120,41 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &labels,
         const at::Tensor &weights, int64_t chunk, bool wants_dx, bool wants_dw) {
         at::Tensor dx, dw;
-        if (wants_dx) dx = at::empty_like(x);
-        double total = 0;
-        int64_t correct = 0;
+        // float16 cannot hold what is small before it is multiplied by the scale of the loss.
+        auto kept = x.scalar_type() == at::kHalf ? at::kFloat : x.scalar_type();
+        if (wants_dx) dx = at::empty(x.sizes(), x.options().dtype(kept));
+        auto sums = x.options().dtype(x.is_mps() ? at::kFloat : at::kDouble);
+        auto total = at::zeros({}, sums), correct = at::zeros({}, sums.dtype(at::kLong));
         for (int64_t start = 0; start < x.size(0); start += chunk) {
             int64_t count = std::min(chunk, x.size(0) - start);
             auto part = computable(x.narrow(0, start, count));
             auto part_weights = weights.narrow(0, start, count);
             auto logits = product_forward(part, weight, {});                                    // [count, V]
             auto loss = chunk_loss(logits, labels.narrow(0, start, count), part_weights, wants_dx || wants_dw);
-            total += (loss.losses.to(at::kDouble) * part_weights).sum().item<double>();
-            correct += loss.hits.sum(at::kLong).item<int64_t>();
+            total.add_((loss.losses.to(total.scalar_type()) * part_weights).sum());
+            correct.add_(loss.hits.sum(at::kLong));
             if (wants_dx) dx.narrow(0, start, count).copy_(product_input_gradient(logits, weight));
             if (wants_dw) {
                 auto piece = product_weight_gradient(logits, part);
-                dw = dw.defined() ? dw.add_(piece) : piece;
+                // Sums of chunks in 16 bits would lose what is small beside them.
+                dw = dw.defined() ? dw.add_(piece) : piece.to(wide_type(piece));
             }
         }
-        if (dw.defined()) dw = dw.to(weight.scalar_type());
         context->save_for_backward({dx, dw});
-        auto options = x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-        auto hits = at::full({}, correct, options);
+        context->saved_data["x"] = int64_t(x.scalar_type());
+        context->saved_data["weight"] = int64_t(weight.scalar_type());
+        auto hits = correct.to(wide_type(x));
         context->mark_non_differentiable({hits});
-        return {at::full({}, total, options), hits};
+        return {total.to(wide_type(x)), hits};
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto saved = context->get_saved_variables();
-        auto scaled = [&](const at::Tensor &x) { return x.defined() ? x * gradients[0].to(x.scalar_type()) : x; };
-        return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}, {}, {}};
+        // The factor holds the scale of the loss, which 16 bits may not.
+        auto scaled = [&](const at::Tensor &x, const char *type) {
+            return x.defined() ? (x.to(wide_type(x)) * gradients[0]).to(at::ScalarType(context->saved_data[type].toInt())) : x;
+        };
+        return {scaled(saved[0], "x"), scaled(saved[1], "weight"), {}, {}, {}, {}, {}};
     }
 };
 
@@ -158,10 +171,12 @@ ct_tensor ct_linear_cross_entropy(
         TORCH_CHECK(
             x.dim() == 2 && labels.dim() == 1 && labels.size(0) == x.size(0) && x.size(0) > 0,
             "linear_cross_entropy: x has shape ", x.sizes(), ", labels ", labels.sizes());
-        auto [low, high] = at::aminmax(labels);
-        TORCH_CHECK(
-            low.item<int64_t>() >= 0 && high.item<int64_t>() < weight.size(0), "linear_cross_entropy: a label is outside 0 ..< ",
-            weight.size(0));
+        if (labels.is_cpu()) {
+            const auto *ids = data<int64_t>(labels);
+            TORCH_CHECK(
+                std::all_of(ids, ids + labels.numel(), [&](int64_t id) { return id >= 0 && id < weight.size(0); }),
+                "linear_cross_entropy: a label is outside 0 ..< ", weight.size(0));
+        }
         auto weights = row_weights_ ? ref(row_weights_).to(at::kFloat).contiguous()
                                     : at::ones({x.size(0)}, x.options().dtype(at::kFloat));
         bool records = at::GradMode::is_enabled();

@@ -6,6 +6,7 @@
 #include "../guard.h"
 #include "../parallel.h"
 #include "elements.h"
+#include "forms.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -59,8 +60,6 @@ inline void drop(at::Half *o, const at::Half *x, int64_t a, int64_t b, Mask m, b
 inline void drop(double *o, const double *x, int64_t a, int64_t b, Mask m, bool acc) { drop_double(o, x, a, b, m, acc); }
 
 void run(at::Tensor &out, const at::Tensor &x, double probability, uint64_t key, bool accumulate) {
-    TORCH_CHECK(probability >= 0 && probability < 1, "dropout: the probability must be in [0, 1), got ", probability);
-    TORCH_CHECK(x.numel() < (int64_t(1) << 32), "dropout: more than 2^32 elements in one tensor");
     Mask mask(probability, key);
     with_elements(x, "dropout", [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
@@ -70,11 +69,32 @@ void run(at::Tensor &out, const at::Tensor &x, double probability, uint64_t key,
     });
 }
 
-/// On other devices the mask is made on the CPU by the same function, so that every device drops the same elements.
-at::Tensor mask_on(const at::Tensor &x, double probability, uint64_t key) {
-    auto mask = at::empty(x.sizes(), x.options().device(at::kCPU).dtype(at::kFloat));
-    run(mask, at::ones_like(mask), probability, key, false);
-    return mask.to(x.options());
+/// `mixed` of the counters, by operations that every device has. In 64 bits, of which only the low 32 are kept, a
+/// product wraps as it does in 32.
+at::Tensor mixed(const at::Tensor &counters, uint32_t low, uint32_t high) {
+    constexpr int64_t word = 0xFFFFFFFF;
+    auto stirred = [](const at::Tensor &h, int64_t shift, int64_t factor) {
+        return h.bitwise_xor(h.bitwise_right_shift(shift)).mul_(factor).bitwise_and_(word);
+    };
+    auto h = (counters + int64_t(low)).bitwise_and_(word);
+    h = stirred(stirred(h, 16, 0x85EBCA6B), 13, 0xC2B2AE35);
+    h = h.bitwise_xor(h.bitwise_right_shift(16)).add_(int64_t(high)).bitwise_and_(word);
+    h = stirred(stirred(h, 16, 0x85EBCA6B), 13, 0xC2B2AE35);
+    return h.bitwise_xor(h.bitwise_right_shift(16));
+}
+
+/// The same elements by the same arithmetic, on any device.
+at::Tensor composed(const at::Tensor &x, double probability, uint64_t key) {
+    Mask mask(probability, key);
+    auto counters = at::arange(x.numel(), x.options().dtype(at::kLong));
+    auto keeps = mixed(counters, mask.low, mask.high).ge(int64_t(mask.threshold)).reshape(x.sizes());
+    auto scaled = (x.to(wide_type(x)) * double(mask.scale)).to(x.scalar_type());
+    return at::where(keeps, scaled, at::zeros({}, scaled.options()));
+}
+
+void check(const at::Tensor &x, double probability) {
+    TORCH_CHECK(probability >= 0 && probability < 1, "dropout: the probability must be in [0, 1), got ", probability);
+    TORCH_CHECK(x.numel() < (int64_t(1) << 32), "dropout: more than 2^32 elements in one tensor");
 }
 
 struct Dropout : torch::autograd::Function<Dropout> {
@@ -93,16 +113,22 @@ struct Dropout : torch::autograd::Function<Dropout> {
 }  // namespace
 
 at::Tensor dropped(const at::Tensor &x, double probability, uint64_t key) {
-    if (!x.is_cpu()) return x * mask_on(x, probability, key);
+    check(x, probability);
+    if (!takes_kernel(x)) return composed(x, probability, key);
     auto source = x.contiguous();
     auto result = at::empty_like(source);
     run(result, source, probability, key, false);
     return result;
 }
 
+at::Tensor dropped_with_gradient(const at::Tensor &x, double probability, uint64_t key) {
+    return Dropout::apply(x, probability, int64_t(key));
+}
+
 void add_dropped(at::Tensor &target, const at::Tensor &x, double probability, uint64_t key) {
-    if (!x.is_cpu()) {
-        target.add_(x * mask_on(x, probability, key));
+    check(x, probability);
+    if (!takes_kernel(x)) {
+        target.add_(composed(x, probability, key));
         return;
     }
     TORCH_CHECK(target.is_contiguous() && target.sizes() == x.sizes(), "dropout: the target must match and be contiguous");
@@ -113,5 +139,5 @@ void add_dropped(at::Tensor &target, const at::Tensor &x, double probability, ui
 
 ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key) {
     using namespace ctorch;
-    return guarded([&] { return own(Dropout::apply(ref(x), probability, int64_t(key))); });
+    return guarded([&] { return own(dropped_with_gradient(ref(x), probability, key)); });
 }

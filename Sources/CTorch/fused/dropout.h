@@ -7,6 +7,8 @@ namespace ctorch {
 
 /// x · mask / (1 - p).
 at::Tensor dropped(const at::Tensor &x, double probability, uint64_t key);
+/// The same, recorded.
+at::Tensor dropped_with_gradient(const at::Tensor &x, double probability, uint64_t key);
 /// target += x · mask / (1 - p), in one pass.
 void add_dropped(at::Tensor &target, const at::Tensor &x, double probability, uint64_t key);
 

@@ -52,6 +52,9 @@ template <class Body> void with_elements(const at::Tensor &x, const char *name, 
     }
 }
 
+/// float, or double for double: the type of sums.
+inline at::ScalarType wide_type(const at::Tensor &x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
 template <class T> T *data(const at::Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 }  // namespace ctorch

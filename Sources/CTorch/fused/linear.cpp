@@ -6,6 +6,7 @@
 
 #include "../guard.h"
 #include "dropout.h"
+#include "forms.h"
 #include "products.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -104,6 +105,22 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     }
 };
 
+// The same from the operations that every device has, for tests.
+
+at::Tensor composed(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+    auto y = at::matmul(computable(x), computable(weight.to(x.scalar_type())).t());
+    return (bias.defined() ? y + bias.to(y.scalar_type()) : y).to(x.scalar_type());
+}
+
+at::Tensor composed_lora(
+    const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &a, const at::Tensor &b,
+    const at::Tensor &kept, double scale) {
+    auto wide = computable(x);
+    auto z = at::matmul(computable(kept), a.to(wide.scalar_type()).t());
+    auto y = at::matmul(wide, weight.to(wide.scalar_type()).t()) + at::matmul(z, b.to(wide.scalar_type()).t()) * scale;
+    return (bias.defined() ? y + bias.to(y.scalar_type()) : y).to(x.scalar_type());
+}
+
 }  // namespace
 
 }  // namespace ctorch
@@ -111,7 +128,10 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
 using namespace ctorch;
 
 ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias) {
-    return guarded([&] { return own(Linear::apply(ref(x), ref(weight), bias_of(bias))); });
+    return guarded([&] {
+        if (composes) return own(composed(ref(x), ref(weight), optional(bias)));
+        return own(Linear::apply(ref(x), ref(weight), bias_of(bias)));
+    });
 }
 
 ct_tensor ct_lora_linear(
@@ -121,6 +141,10 @@ ct_tensor ct_lora_linear(
         TORCH_CHECK(
             ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
             ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
+        if (composes) {
+            auto kept = probability > 0 ? dropped_with_gradient(ref(x), probability, key) : ref(x);
+            return own(composed_lora(ref(x), ref(weight), optional(bias), ref(a), ref(b), kept, scale));
+        }
         return own(LoRALinear::apply(
             ref(x), ref(weight), bias_of(bias), ref(a), ref(b), scale, probability, int64_t(key)));
     });

@@ -4,6 +4,7 @@
 #include "../guard.h"
 #include "../parallel.h"
 #include "elements.h"
+#include "forms.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -14,7 +15,7 @@ namespace {
 constexpr int lanes = 16;
 
 template <class T, class A>
-inline void forward_rows(T *y, float *scales, const T *x, const T *w, int64_t width, double epsilon, int64_t a, int64_t b) {
+inline void forward_rows(T *y, A *scales, const T *x, const T *w, int64_t width, double epsilon, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *in = x + row * width;
         T *out = y + row * width;
@@ -26,17 +27,17 @@ inline void forward_rows(T *y, float *scales, const T *x, const T *w, int64_t wi
         for (; i < width; ++i) total += A(load(in + i)) * A(load(in + i));
         for (int l = 0; l < lanes; ++l) total += sums[l];
         A scale = A(1) / std::sqrt(total / A(width) + A(epsilon));
-        scales[row] = float(scale);
+        scales[row] = scale;
         for (i = 0; i < width; ++i) store(out + i, A(load(w + i)) * rounded<T>(A(load(in + i)) * scale));
     }
 }
 
 template <class T, class A>
-inline void backward_rows(T *dx, const T *dy, const T *x, const T *w, const float *scales, int64_t width, int64_t a, int64_t b) {
+inline void backward_rows(T *dx, const T *dy, const T *x, const T *w, const A *scales, int64_t width, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *in = x + row * width, *gradient = dy + row * width;
         T *out = dx + row * width;
-        A scale = A(scales[row]);
+        A scale = scales[row];
         A sums[lanes] = {};
         int64_t i = 0;
         for (; i + lanes <= width; i += lanes)
@@ -52,10 +53,10 @@ inline void backward_rows(T *dx, const T *dy, const T *x, const T *w, const floa
 }
 
 #define CT_ROWS(T, A, attribute) \
-    attribute void forward_kernel(T *y, float *s, const T *x, const T *w, int64_t n, double e, int64_t a, int64_t b) { \
+    attribute void forward_kernel(T *y, A *s, const T *x, const T *w, int64_t n, double e, int64_t a, int64_t b) { \
         forward_rows<T, A>(y, s, x, w, n, e, a, b); \
     } \
-    attribute void backward_kernel(T *dx, const T *dy, const T *x, const T *w, const float *s, int64_t n, int64_t a, int64_t b) { \
+    attribute void backward_kernel(T *dx, const T *dy, const T *x, const T *w, const A *s, int64_t n, int64_t a, int64_t b) { \
         backward_rows<T, A>(dx, dy, x, w, s, n, a, b); \
     }
 CT_ROWS(float, float, CT_SIMD)
@@ -70,12 +71,12 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
         auto x = x_.contiguous();
         int64_t width = x.size(-1), count = width > 0 ? x.numel() / width : 0;
         auto y = at::empty_like(x);
-        auto scales = at::empty({count}, x.options().dtype(at::kFloat));
+        auto scales = at::empty({count}, x.options().dtype(wide_type(x)));
         with_elements(x, "rms_norm", [&](auto *type) {
             using T = std::remove_pointer_t<decltype(type)>;
             auto *out = data<T>(y);
             const auto *in = data<T>(x), *w = data<T>(weight);
-            auto *s = data<float>(scales);
+            auto *s = data<typename Arithmetic<T>::Type>(scales);
             parallel_for(count, 16, [&](int64_t a, int64_t b) { forward_kernel(out, s, in, w, width, epsilon, a, b); });
         });
         context->save_for_backward({x, weight, scales});
@@ -95,12 +96,12 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
                 using T = std::remove_pointer_t<decltype(type)>;
                 auto *out = data<T>(dx);
                 const auto *in = data<T>(x), *g = data<T>(dy), *w = data<T>(weight);
-                const auto *s = data<float>(scales);
+                const auto *s = data<typename Arithmetic<T>::Type>(scales);
                 parallel_for(count, 16, [&](int64_t a, int64_t b) { backward_kernel(out, g, in, w, s, width, a, b); });
             });
         }
         if (context->needs_input_grad(1)) {
-            auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+            auto wide = wide_type(x);
             auto shaped = x.reshape({count, width}).to(wide) * scales.to(wide).unsqueeze(1);
             dw = (dy.reshape({count, width}).to(wide) * shaped.to(x.scalar_type())).sum(0).to(weight.scalar_type());
         }
@@ -110,7 +111,7 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
 
 // The same from the operations that every device has.
 at::Tensor composed(const at::Tensor &x, const at::Tensor &weight, double epsilon) {
-    auto wide = x.to(at::kFloat);
+    auto wide = x.to(wide_type(x));
     auto normalized = wide * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
     return weight * normalized.to(x.scalar_type());
 }
@@ -128,7 +129,7 @@ ct_tensor ct_rms_norm(ct_tensor x, ct_tensor weight, double epsilon) {
         TORCH_CHECK(
             ref(x).scalar_type() == ref(weight).scalar_type(), "rms_norm: the input is ", ref(x).scalar_type(),
             ", the weight ", ref(weight).scalar_type());
-        if (!ref(x).is_cpu()) return own(composed(ref(x), ref(weight), epsilon));
+        if (!takes_kernel(ref(x))) return own(composed(ref(x), ref(weight), epsilon));
         return own(RMSNorm::apply(ref(x), ref(weight).contiguous(), epsilon));
     });
 }

@@ -4,6 +4,7 @@
 #include "../guard.h"
 #include "../parallel.h"
 #include "elements.h"
+#include "forms.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -38,13 +39,16 @@ CT_ROTATE(at::Half, float, )
 CT_ROTATE(double, double, )
 #undef CT_ROTATE
 
+/// The same from the operations that every device has.
+at::Tensor composed(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines, double direction) {
+    auto halves = x.to(wide_type(x)).chunk(2, -1);
+    auto c = cosines.unsqueeze(1).to(wide_type(x)), s = (sines * direction).unsqueeze(1).to(wide_type(x));
+    return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1).to(x.scalar_type());
+}
+
 at::Tensor rotated(const at::Tensor &x_, const at::Tensor &cosines, const at::Tensor &sines, double direction) {
     auto x = x_.contiguous();
-    if (!x.is_cpu()) {
-        auto halves = x.chunk(2, -1);
-        auto c = cosines.unsqueeze(1).to(x.scalar_type()), s = (sines * direction).unsqueeze(1).to(x.scalar_type());
-        return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1);
-    }
+    if (!takes_kernel(x)) return composed(x, cosines, sines, direction);
     auto y = at::empty_like(x);
     int64_t tokens = x.size(0), heads = x.size(1), half = x.size(2) / 2;
     with_elements(x, "rope", [&](auto *type) {

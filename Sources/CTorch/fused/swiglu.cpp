@@ -5,6 +5,7 @@
 #include "../parallel.h"
 #include "elements.h"
 #include "exponential.h"
+#include "forms.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -81,7 +82,7 @@ ct_tensor ct_swiglu(ct_tensor gate, ct_tensor up) {
         TORCH_CHECK(
             ref(gate).sizes() == ref(up).sizes() && ref(gate).scalar_type() == ref(up).scalar_type(),
             "swiglu: gate and up differ: ", ref(gate).sizes(), " and ", ref(up).sizes());
-        if (!ref(gate).is_cpu()) return own(at::silu(ref(gate)) * ref(up));
+        if (!takes_kernel(ref(gate))) return own(at::silu(ref(gate)) * ref(up));
         return own(SwiGLU::apply(ref(gate), ref(up)));
     });
 }

@@ -23,7 +23,12 @@ void ct_set_threads(int count);
 int ct_threads(void);
 /// Loads the kernels of CUDA; 0 when they are there and a device answers.
 int ct_load_cuda(void);
+/// Whether this thread computes fused operations by their composed forms where it could by kernels, for tests.
+void ct_set_composed(bool value);
+bool ct_composed(void);
 int64_t ct_live_tensors(void);
+/// Bytes that tensors on a device take now and took at most, and bytes that the device has free and in all.
+int ct_device_memory(int device_type, int device_index, int64_t out[4]);
 /// Keeps freed memory for the next large tensor instead of giving it back to the system.
 void ct_keep_heap(void);
 /// Bounds the machine code that products on the CPU leave behind; to be called before the first product.
@@ -62,7 +67,8 @@ void ct_set_gradient_enabled(bool enabled);
 bool ct_requires_gradient(ct_tensor x);
 int ct_set_requires_gradient(ct_tensor x, bool value);
 ct_tensor ct_gradient(ct_tensor x);  // null without error kind when there is none
-int ct_set_gradient(ct_tensor x, ct_tensor gradient);  // gradient may be null
+int ct_set_gradient(ct_tensor x, ct_tensor gradient);  // of the same shape, type and device
+void ct_clear_gradient(ct_tensor x);
 int ct_backward(ct_tensor x, ct_tensor gradient);      // gradient may be null
 ct_tensor ct_detach(ct_tensor x);
 
@@ -124,6 +130,10 @@ ct_tensor ct_log_softmax(ct_tensor x, int64_t axis);
 int ct_sort(ct_tensor x, int64_t axis, bool descending, ct_tensor *values, ct_tensor *indices);
 int ct_topk(ct_tensor x, int64_t k, ct_tensor *values, ct_tensor *indices);
 ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
+/// U of the singular value decomposition; `s` and `v` (transposed) receive the rest.
+ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v);
+/// Q of the QR decomposition; `r` receives R.
+ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
 
 // --- optimizer ------------------------------------------------------------------------------------------------------
 int ct_fused_adamw(
@@ -142,10 +152,11 @@ ct_tensor ct_lora_linear(
     uint64_t key);
 /// Causal or full attention inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E].
 /// Query boundaries and key boundaries are offsets, count + 1 of each. A query sees at most the last `window` keys up to
-/// its own (0: all of them). `dropout` drops probabilities by chance, by the mask of `key`.
+/// its own (0: all of them). `query_tensor` and `key_tensor` (may be null) are the same boundaries as int32 on the
+/// device of q. `dropout` drops probabilities by chance, by the mask of `key`.
 ct_tensor ct_attention(
     ct_tensor q, ct_tensor k, ct_tensor v, const int32_t *query_bounds, const int32_t *key_bounds, int count,
-    bool causal, int64_t window, double scale, double dropout, uint64_t key);
+    ct_tensor query_tensor, ct_tensor key_tensor, bool causal, int64_t window, double scale, double dropout, uint64_t key);
 /// (x - mean) / √(variance + ε) · weight + bias over the last axis.
 ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon);
 /// x Φ(x), or its approximation by tanh.
@@ -164,9 +175,10 @@ ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
 ct_tensor ct_linear_cross_entropy(
     ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, ct_tensor *correct);
 /// Runs `body` now without recording it, and again with recording when its gradient is asked for.
-/// `body` gets a handle it owns and returns a handle; null means failure. `release` ends the context.
+/// `body` gets handles it owns and returns a handle; null means failure. `release` ends the context.
 ct_tensor ct_checkpoint(
-    ct_tensor x, void *context, ct_tensor (*body)(void *context, ct_tensor x), void (*release)(void *context));
+    const ct_tensor *inputs, int count, void *context,
+    ct_tensor (*body)(void *context, const ct_tensor *inputs, int count), void (*release)(void *context));
 
 #ifdef __cplusplus
 }

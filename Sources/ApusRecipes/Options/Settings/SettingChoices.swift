@@ -120,6 +120,12 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
     case random = "false"
     /// A from a normal distribution and B zero.
     case gaussian
+    /// The largest singular values of the base weights, which keep the rest.
+    case pissa
+    case pissaAfterFourIterations = "pissa_niter_4"
+    case pissaAfterSixteenIterations = "pissa_niter_16"
+    /// The first columns and rows of the QR decomposition of the base weights, which keep the rest.
+    case olora
 }
 
 /// An optimizer.

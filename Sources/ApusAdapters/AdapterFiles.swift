@@ -1,0 +1,115 @@
+import ApusJSON
+import ApusNN
+package import ApusTorch
+package import ApusWeights
+import Foundation
+
+/// PEFT's two files.
+package enum AdapterFiles {
+    package static let configurationName = "adapter_config.json"
+    package static let weightsName = "adapter_model.safetensors"
+
+    /// Reads `adapter_config.json` of a folder.
+    package static func method(in folder: String) throws -> any AdapterMethod {
+        let path = "\(folder)/\(configurationName)"
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw AdapterError(
+                "\(folder) holds no \(configurationName); give the folder of a PEFT adapter or a checkpoint")
+        }
+        do {
+            return try AdapterMethods.read(JSONValue(parsing: data), file: path)
+        } catch let error as JSONError {
+            throw AdapterError("\(path): \(error)")
+        }
+    }
+
+    /// The tensors of an adapter in a folder: as PEFT writes them, or as it did before its version 0.7.
+    package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
+        let path = "\(folder)/\(weightsName)"
+        if FileManager.default.fileExists(atPath: path) { return (try SafetensorsFile(path: path), path) }
+        let older = "\(folder)/adapter_model.bin"
+        if FileManager.default.fileExists(atPath: older) { return (try PyTorchFile(path: older), older) }
+        throw AdapterError(
+            "\(folder) holds no \(weightsName); give the folder of a complete PEFT adapter or a checkpoint")
+    }
+}
+
+extension AttachedAdapter {
+    /// Reads the adapter's tensors from a folder, strictly: every tensor used, every slot filled.
+    ///
+    /// The base model's own weights come to be what the method's training began with; tables of words that the file
+    /// holds replace the model's.
+    package func load(from folder: String, dtype: DType = .float32, device: Device) throws {
+        let (store, path) = try AdapterFiles.weights(in: folder)
+        let trained = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        var sources: [String: String] = [:]
+        var tablesInFile: [(stored: String, slot: ParameterSlot)] = []
+        var faults: [String] = []
+        for stored in store.tensorNames {
+            let names = spellings(stored)
+            let shape = try store.shape(of: stored)
+            if let name = names.first(where: { trained[$0] != nil }), let slot = trained[name] {
+                if shape != slot.shape {
+                    faults.append("\(stored) has the shape \(shape), this model wants \(slot.shape ?? [])")
+                }
+                sources[name] = stored
+            } else if let table = tables.first(where: { names.contains("base_model.model.\($0.path)") }) {
+                if shape != table.slot.shape {
+                    faults.append(
+                        "\(stored) has the shape \(shape), the base model \(table.slot.shape ?? []): tokens were added to the model that this adapter was trained on"
+                    )
+                }
+                tablesInFile.append((stored, table.slot))
+            } else {
+                faults.append("not part of this model: \(stored)")
+            }
+        }
+        faults = parameters.filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
+        guard faults.isEmpty else {
+            throw AdapterError(
+                "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
+                    + (faults.count > 8 ? "\n  … and \(faults.count - 8) more" : "")
+                    + "\nIs it an adapter of another model?")
+        }
+        for (stored, slot) in tablesInFile {
+            let type = slot.tensor?.dtype ?? .float32
+            let (tensor, isBorrowed) = try store.tensor(stored, dtype: type, device: device)
+            try slot.fill(tensor, isBorrowed: isBorrowed)
+        }
+        for part in parts {
+            for (_, slot) in part.adapter.parameters() {
+                try slot.fill(Tensor.zeros(slot.shape ?? [], dtype: dtype, device: device))
+            }
+        }
+        try method.prepareBase(parts)
+        for (name, slot) in parameters {
+            guard let stored = sources[name] else { continue }
+            let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
+            try slot.fill(isBorrowed ? tensor.cloned() : tensor)
+        }
+    }
+
+    /// What a tensor of the file may be called in this model: its own name, the layer's below an adapter, and the same
+    /// with the trunk's name added or left out, as adapters of sentence encoders are written by some programs.
+    private func spellings(_ stored: String) -> [String] {
+        let prefix = "base_model.model."
+        let plain = stored.replacingOccurrences(of: ".base_layer.", with: ".")
+            .replacingOccurrences(of: ".modules_to_save.default.", with: ".")
+        guard plain.hasPrefix(prefix) else { return [stored, plain] }
+        let rest = plain.dropFirst(prefix.count)
+        var names = [plain]
+        if rest.hasPrefix(trunk) { names.append(prefix + rest.dropFirst(trunk.count)) }
+        names.append(prefix + trunk + rest)
+        return names
+    }
+
+    /// The tensors to be written, under PEFT's names.
+    package func weightSources() throws -> [WeightSource] {
+        parameters.compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
+    }
+
+    /// `adapter_config.json` as PEFT writes it.
+    package func configurationText() -> String {
+        method.json(parts).serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
+    }
+}

@@ -1,0 +1,130 @@
+package import ApusNN
+package import ApusTorch
+
+/// One adapter on one model: the parts of its method, and what is trained and stored whole beside them.
+package struct AttachedAdapter {
+    package let method: any AdapterMethod
+    package let parts: [AdapterPart]
+    /// The model's own parameters that are trained and stored whole, such as a new head's.
+    let saved: [(path: String, slot: ParameterSlot)]
+    /// The model's own tables that a file may hold beside the adapters.
+    let tables: [(path: String, slot: ParameterSlot)]
+    /// Heads that are tables of words: they stay as they are when a table changes.
+    let ties: [Linear]
+    /// What the names of a model's trunk begin with, with its point; files may leave it out or have it.
+    let trunk: String
+
+    /// The adapter's tensors under PEFT's names: `base_model.model.<path>.lora_A.weight`.
+    package var parameters: [(name: String, slot: ParameterSlot)] {
+        parts.flatMap { part in
+            part.adapter.parameters().map { ("base_model.model.\(part.path).\($0.name)", $0.slot) }
+        } + saved.map { ("base_model.model.\($0.path)", $0.slot) }
+    }
+
+    /// Refuses first values of the base model that this adapter does not store: whoever loads it would draw others.
+    ///
+    /// - Parameter new: Names of parameters that the base model's file did not hold.
+    package func checkStored(new: [String], of model: String) throws {
+        let stored = Set(saved.map(\.path))
+        let lost = new.filter { !stored.contains($0) }
+        guard lost.isEmpty else {
+            throw AdapterError(
+                "\(model) holds no \(lost.joined(separator: ", ")), and an adapter does not store it, so that its values would "
+                    + "be lost. Train all weights first (--tuner_type full), and put the adapter on the result.")
+        }
+    }
+}
+
+extension AdapterMethod {
+    /// Hangs this adapter on a model and freezes everything else.
+    ///
+    /// - Parameters:
+    ///   - heads: Paths of the modules that make the model's answer; choices of whole models leave them out.
+    ///   - trunk: The name on disk of the trunk.
+    /// - Throws: `AdapterError` when a target matches no layer, naming the nearest ones.
+    package func attach(
+        to model: Module, named name: String = "default", heads: [String] = ["lm_head"], trunk: String = "model"
+    ) throws -> AttachedAdapter {
+        let modules = model.modules()
+        let isFirst = !modules.contains { $0.module is Adapter }
+        let parts = try parts(on: model, named: name, heads: heads)
+        // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
+        var ties: [Linear] = []
+        for (path, module) in modules {
+            guard let linear = module as? Linear, let tied = linear.storage as? TiedWeight else { continue }
+            ties.append(linear)
+            let table = modules.first { $0.module === tied.embedding }?.path ?? ""
+            if ModulePaths.lies(path, in: base.storedModules) || ModulePaths.lies(table, in: base.storedModules) {
+                try linear.untie()
+            }
+        }
+        if isFirst { try model.setTrainable(false) }
+        let saved = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
+        let tables = modules.flatMap { path, module in
+            module is Embedding || heads.contains(path)
+                ? module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) } : []
+        }
+        return AttachedAdapter(
+            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, ties: ties,
+            trunk: trunk + ".")
+    }
+}
+
+extension AttachedAdapter {
+    /// Allocates the adapter's first values; each part has its own stream of the seed.
+    ///
+    /// - Parameter dtype: PEFT keeps adapters of 16-bit models in float32.
+    package func materialize(dtype: DType, device: Device, seed: UInt64) throws {
+        let adapters = parts.flatMap { $0.adapter.parameters() }
+        for (index, parameter) in adapters.enumerated() {
+            let generator = try Generator(seed: streamKey(seed, 0x4C6F_5241, UInt64(index)))
+            try parameter.slot.materialize(dtype: dtype, device: device, generator: generator)
+        }
+        try method.prepareBase(parts)
+        // What the base model's file or a fresh head gave them, in the adapters' type.
+        for (_, slot) in saved {
+            if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
+        }
+    }
+
+    package func setTrainable(_ isTrainable: Bool) throws {
+        for (_, slot) in parameters { try slot.setTrainable(isTrainable) }
+    }
+
+    /// Folds every part into its layer's weight and takes it off.
+    package func merge() throws {
+        try withoutGradients {
+            for part in parts {
+                func checked(_ weight: Tensor) throws -> Tensor {
+                    guard try weight.isFinite().to(.float32).mean().item() == 1 else {
+                        throw AdapterError(
+                            "merging \(part.path) gives values that are not finite; the adapter is damaged")
+                    }
+                    return weight
+                }
+                switch (part.host, part.adapter) {
+                case (let linear as Linear, let adapter as LinearAdapter):
+                    try linear.setMatrix(checked(adapter.merged(into: linear.matrix)))
+                    linear.adapters.removeAll { $0 === adapter }
+                case (let table as Embedding, let adapter as EmbeddingAdapter):
+                    for head in ties where (head.storage as? TiedWeight)?.embedding === table { try head.untie() }
+                    try table.$weight.fill(checked(adapter.merged(into: table.weight)))
+                    table.adapters.removeAll { $0 === adapter }
+                default: throw AdapterError("the adapter on \(part.path) cannot be merged")
+                }
+            }
+        }
+    }
+}
+
+/// Module paths by PEFT's rules.
+enum ModulePaths {
+    /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths.
+    static func lies(_ path: String, in modules: [String]) -> Bool {
+        let parts = path.split(separator: ".")
+        return modules.contains { module in
+            let name = module.split(separator: ".")
+            return !name.isEmpty && parts.indices.contains { parts[$0...].starts(with: name) }
+        }
+    }
+}

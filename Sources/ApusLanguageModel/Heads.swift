@@ -1,0 +1,104 @@
+public import ApusNN
+public import ApusTorch
+
+// T tokens, S sequences, N rows, D width, V vocabulary, L scores.
+
+/// The scores of every token of the vocabulary: `cap(x Wᵀ + b)`, W a table of its own or that of the word vectors.
+package final class VocabularyHead: Linear {
+    /// Whether the model was made with the table of word vectors as its head; a file may bring another all the same.
+    package let isTied: Bool
+
+    /// A head of its own.
+    package init(width: Int, vocabulary: Int, bias: Bool = false, initializer: Initializer) {
+        isTied = false
+        super.init(width, vocabulary, bias: bias, initializer: initializer)
+    }
+
+    /// The table of word vectors as the head.
+    package init(tiedTo embedding: Embedding, bias: Bool = false) {
+        isTied = true
+        super.init(
+            embedding.width, embedding.count, bias: bias, initializer: .zeros, storage: TiedWeight(embedding))
+    }
+
+    /// `Σᵢ weightᵢ · CE(logitsᵢ, labelᵢ)` and how many labels are the argmax, for rows [N, D] that have a target.
+    ///
+    /// A bare head never holds all logits. With an adapter or a bias, logits are made for some rows at a time, and again
+    /// in the backward pass.
+    ///
+    /// - Parameter weights: One for each row, [N]; 1 when absent.
+    package func crossEntropy(
+        _ rows: Tensor, labels: Tensor, weights: Tensor? = nil, _ context: ForwardContext
+    ) throws -> (loss: Tensor, correct: Tensor) {
+        if !adapters.contains(where: { context.adapters.contains($0.name) }), !$bias.isDeclared {
+            return try linearCrossEntropy(rows, matrix, labels: labels, rowWeights: weights)
+        }
+        let part = 256
+        var sums: [Tensor] = []
+        var hits: [Tensor] = []
+        for start in stride(from: 0, to: rows.shape[0], by: part) {
+            func own(_ x: Tensor) throws -> Tensor {
+                try x.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
+            }
+            let wanted = try own(labels).to(.int64)
+            let shares = try weights.map(own)
+            func loss(_ x: Tensor) throws -> Tensor {
+                let logits = try self(x, context).to(.float32)  // [n, V]
+                if hits.count == sums.count {
+                    hits.append(
+                        try withoutGradients { try logits.argmax(-1).isEqual(to: wanted).to(.float32).sum() })
+                }
+                guard let shares else { return try crossEntropySum(logits, wanted) }
+                let losses = try -logSoftmax(logits).gathered(1, wanted.unsqueezed(1)).squeezed(1)  // [n]
+                return try (losses * shares).sum()
+            }
+            sums.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))
+        }
+        return (try stacked(sums).sum(), try stacked(hits).sum())
+    }
+}
+
+/// Scores of whole sequences from the hidden states of a flat batch.
+open class ScoreHead: Module {
+    package let labelCount: Int
+
+    package init(labelCount: Int) {
+        self.labelCount = labelCount
+        super.init()
+    }
+
+    /// Hidden states [T, D] → [S, L] in float32.
+    open func callAsFunction(
+        _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
+    ) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+}
+
+/// `W h` of each sequence's last token that is not padding, as decoders score.
+package final class LastTokenHead: ScoreHead {
+    @Child("") private var score: Linear
+
+    /// Of tokens with this id at the end of a sequence the last one before them counts, as in `transformers`.
+    private let padding: Int32?
+
+    package init(width: Int, labelCount: Int, padding: Int32?, initializer: Initializer) {
+        self.padding = padding
+        super.init(labelCount: labelCount)
+        score = Linear(width, labelCount, bias: false, initializer: initializer)
+    }
+
+    package override func callAsFunction(
+        _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
+    ) throws -> Tensor {
+        let last = try hidden.indexed(0, Tensor(batch.lastRows(before: padding), device: hidden.device))  // [S, D]
+        return try score(last.to(.float32), context)  // [S, L]
+    }
+}
+
+/// The scores of every token behind a mask, from hidden states [N, D].
+open class MaskedHead: Module {
+    open func callAsFunction(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+}

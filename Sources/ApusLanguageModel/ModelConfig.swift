@@ -1,0 +1,136 @@
+package import ApusJSON
+package import ApusNN
+
+/// A `config.json` while a model is described from it.
+///
+/// Every key that is asked for is noted, so that keys which nobody understood can be named instead of being passed over.
+package final class ModelConfig {
+    package let json: JSONValue
+    private var read: Set<String> = []
+
+    package init(_ json: JSONValue) { self.json = json }
+
+    /// The value of a key; null counts as absent.
+    package subscript(key: String) -> JSONValue? {
+        read.insert(key)
+        guard let value = json[key], !value.isNull else { return nil }
+        return value
+    }
+
+    /// Whether the key is there, even as null.
+    package func has(_ key: String) -> Bool {
+        read.insert(key)
+        return json[key] != nil
+    }
+
+    package func integer(_ key: String) throws -> Int? {
+        try self[key].map { value in
+            guard let number = value.intValue else { throw mistyped(key, value, "a whole number") }
+            return number
+        }
+    }
+
+    /// A size between 1 and 2³¹.
+    package func size(_ key: String) throws -> Int {
+        guard let size = try optionalSize(key) else { throw ModelError("config.json has no \"\(key)\"") }
+        return size
+    }
+
+    package func optionalSize(_ key: String) throws -> Int? {
+        guard let size = try integer(key) else { return nil }
+        guard size >= 1, size <= 1 << 31 else {
+            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^31")
+        }
+        return size
+    }
+
+    package func number(_ key: String) throws -> Double? {
+        try self[key].map { value in
+            guard let number = value.doubleValue, number.isFinite else { throw mistyped(key, value, "a number") }
+            return number
+        }
+    }
+
+    /// A probability with which something is dropped, in [0, 1).
+    package func probability(_ key: String) throws -> Double? {
+        guard let value = try number(key) else { return nil }
+        guard (0..<1).contains(value) else {
+            throw ModelError("config.json: \"\(key)\" is \(value); it must be in [0, 1)")
+        }
+        return value
+    }
+
+    package func flag(_ key: String) throws -> Bool? {
+        try self[key].map { value in
+            guard let flag = value.boolValue else { throw mistyped(key, value, "true or false") }
+            return flag
+        }
+    }
+
+    package func text(_ key: String) throws -> String? {
+        try self[key].map { value in
+            guard let text = value.stringValue else { throw mistyped(key, value, "a text") }
+            return text
+        }
+    }
+
+    /// The function between two linear layers.
+    package func activation(_ key: String, default name: String) throws -> Activation {
+        let name = try text(key) ?? name
+        guard let activation = Activation(rawValue: name) else {
+            let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ModelError("config.json: \(key) \"\(name)\" is not there yet; there are \(known)")
+        }
+        return activation
+    }
+
+    /// Refuses a value under which another thing is computed than what there is.
+    package func require(_ key: String, _ wanted: JSONValue, otherwise advice: String) throws {
+        guard let value = self[key], value != wanted else { return }
+        throw ModelError("config.json: \"\(key)\" is \(value.serialized()), \(advice)")
+    }
+
+    private func mistyped(_ key: String, _ value: JSONValue, _ wanted: String) -> ModelError {
+        ModelError("config.json: \"\(key)\" is \(value.serialized()); it must be \(wanted)")
+    }
+
+    /// Names the keys that nobody asked for and that may change what is computed.
+    package var notice: String? {
+        let unknown = (json.objectValue?.keys ?? []).filter { key in
+            let value = json[key] ?? .null
+            return !read.contains(key) && !Self.withoutEffect.contains(key) && !key.hasPrefix("_") && !value.isEmpty
+        }
+        guard !unknown.isEmpty else { return nil }
+        let list = unknown.sorted().map { "\"\($0)\": \((json[$0] ?? .null).serialized().prefix(60))" }
+        return "config.json: not understood, and left out of what is computed: \(list.joined(separator: ", "))"
+    }
+
+    /// Keys that say how a model came about, is written, is trained from scratch or is asked, but not what it computes.
+    private static let withoutEffect: Set<String> = [
+        "architectures", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward",
+        "cls_token_id", "custom_pipelines", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
+        "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty",
+        "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label",
+        "initializer_factor", "is_encoder_decoder", "label2id", "language", "length_penalty", "license", "max_length",
+        "min_length", "model_type", "name_or_path", "no_repeat_ngram_size", "num_beam_groups", "num_beams",
+        "num_labels", "num_return_sequences", "output_attentions", "output_hidden_states", "output_past",
+        "output_router_logits", "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
+        "quantization", "quantization_config", "remove_invalid_values", "repetition_penalty", "return_dict",
+        "return_dict_in_generate", "sep_token_id", "suppress_tokens", "task_specific_params", "temperature",
+        "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
+        "transformers.js_config", "transformers_version", "typical_p", "unk_token_id", "unsloth_fixed",
+        "unsloth_version", "use_bfloat16", "use_cache", "vocabulary_size",
+    ]
+}
+
+extension JSONValue {
+    /// Null, false, or a list or object without entries: what says that something is absent.
+    fileprivate var isEmpty: Bool {
+        switch self {
+        case .null, .bool(false): true
+        case .array(let values): values.isEmpty
+        case .object(let object): object.isEmpty
+        default: false
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// GPT-2, and what shares its shape (DistilGPT-2 …). Radford et al. 2019,
+// https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf.
+// Unusual: positions have vectors of their own; matrices lie as [in, out]; q, k and v are one product; norms have a bias.
+
+import ApusJSON
+package import ApusLanguageModel
+import ApusNN
+import ApusTorch
+
+// T tokens, D width, H heads, E head size, F feed-forward width.
+
+/// The fields of a `config.json`, as GPT-2 names them.
+struct GPT2Config {
+    let sizes: TransformerSizes
+    let positions: Int
+    let activation: Activation
+    let normEpsilon: Double
+    let initializer: Initializer
+    let embeddingDropout: Double
+    let attentionDropout: Double
+    let residualDropout: Double
+    let scalesAttention: Bool
+    let scalesByLayer: Bool
+
+    init(_ config: ModelConfig) throws {
+        let (width, heads) = (try config.size("n_embd"), try config.size("n_head"))
+        guard width % heads == 0 else {
+            throw ModelError("config.json: n_embd (\(width)) is not a multiple of n_head (\(heads))")
+        }
+        sizes = TransformerSizes(
+            vocabulary: try config.size("vocab_size"), width: width,
+            hidden: try config.optionalSize("n_inner") ?? 4 * width, layers: try config.size("n_layer"), heads: heads,
+            keyValueHeads: heads, headSize: width / heads)
+        positions = try config.optionalSize("n_positions") ?? config.optionalSize("n_ctx") ?? 1024
+        activation = try config.activation("activation_function", default: "gelu_new")
+        normEpsilon = try config.number("layer_norm_epsilon") ?? 1e-5
+        initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
+        embeddingDropout = try config.probability("embd_pdrop") ?? 0.1
+        attentionDropout = try config.probability("attn_pdrop") ?? 0.1
+        residualDropout = try config.probability("resid_pdrop") ?? 0.1
+        scalesAttention = try config.flag("scale_attn_weights") ?? true
+        scalesByLayer = try config.flag("scale_attn_by_inverse_layer_idx") ?? false
+        try config.require("add_cross_attention", false, otherwise: "which is not there yet")
+        // The order of scaling and product in half precision, and the head of double-headed models.
+        for key in [
+            "reorder_and_upcast_attn", "n_ctx", "summary_type", "summary_use_proj", "summary_activation",
+            "summary_proj_to_labels", "summary_first_dropout",
+        ] { _ = config[key] }
+    }
+}
+
+/// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
+final class GPT2Layer: TransformerLayer {
+    @Child("ln_1") var attentionNorm: LayerNorm
+    @Child("attn.c_attn") var queryKeyValue: Linear
+    @Child("attn.c_proj") var output: Linear
+    @Child("ln_2") var feedForwardNorm: LayerNorm
+    @Child("mlp.c_fc") var up: Linear
+    @Child("mlp.c_proj") var down: Linear
+
+    private let config: GPT2Config
+    private let layer: Int
+
+    init(_ config: GPT2Config, layer: Int) {
+        self.config = config
+        self.layer = layer
+        super.init()
+        func linear(_ inputs: Int, _ outputs: Int) -> Linear {
+            Linear(inputs, outputs, bias: true, initializer: config.initializer, layout: .inputsFirst)
+        }
+        let (width, hidden) = (config.sizes.width, config.sizes.hidden)
+        attentionNorm = LayerNorm(width, epsilon: config.normEpsilon)
+        queryKeyValue = linear(width, 3 * width)
+        output = linear(width, width)
+        feedForwardNorm = LayerNorm(width, epsilon: config.normEpsilon)
+        up = linear(width, hidden)
+        down = linear(hidden, width)
+    }
+
+    override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let h = try x
+            + context.dropped(
+                attention(attentionNorm(x), context), config.residualDropout, .attentionOutput, layer: layer)
+        let y = try down(config.activation(up(feedForwardNorm(h), context)), context)  // [T, D]
+        return try h + context.dropped(y, config.residualDropout, .feedForwardOutput, layer: layer)
+    }
+
+    private func attention(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let (heads, size) = (config.sizes.heads, config.sizes.headSize)
+        let all = try queryKeyValue(x, context).reshaped([-1, 3, heads, size])  // [T, 3, H, E]
+        var scale = config.scalesAttention ? 1 / Double(size).squareRoot() : 1
+        if config.scalesByLayer { scale /= Double(layer + 1) }
+        let mixed = try context.attend(
+            all.selected(1, 0), all.selected(1, 1), all.selected(1, 2), layer: layer,
+            AttentionOptions(headSize: size, scale: scale, dropout: config.attentionDropout))  // [T, H, E]
+        return try output(mixed.reshaped([x.shape[0], -1]), context)  // [T, D]
+    }
+}
+
+final class GPT2Trunk: Trunk {
+    @Child("wte") var table: Embedding
+    @Child("wpe") var positions: Embedding
+    @Child("h") var layers: [TransformerLayer]
+    @Child("ln_f") var norm: LayerNorm
+
+    let dropout: Double
+
+    init(_ config: GPT2Config) {
+        dropout = config.embeddingDropout
+        super.init(name: "transformer", sizes: config.sizes, maximumLength: config.positions)
+        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer)
+        positions = Embedding(config.positions, config.sizes.width, initializer: config.initializer)
+        layers = (0..<config.sizes.layers).map { GPT2Layer(config, layer: $0) }
+        norm = LayerNorm(config.sizes.width, epsilon: config.normEpsilon)
+    }
+
+    override var embedding: Embedding { table }
+    /// The triangle of the causal mask, which old files hold.
+    override var ignoredNames: [String] { [".attn.bias", ".attn.masked_bias"] }
+
+    override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let x = try words + positions(Tensor(batch.positions, device: words.device), context)  // [T, D]
+        return try norm(run(layers, context.dropped(x, dropout, .embedding), context))
+    }
+}
+
+package enum GPT2 {
+    package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
+        let fields = try GPT2Config(config)
+        let heads = DecoderHeads(
+            family: "GPT2", causalSuffix: "LMHeadModel", tiesEmbeddings: try config.flag("tie_word_embeddings") ?? true,
+            padding: try config.integer("pad_token_id").flatMap(Int32.init(exactly:)), initializer: fields.initializer)
+        return try heads.model(GPT2Trunk(fields), task)
+    }
+}

@@ -1,0 +1,60 @@
+public import ApusTorch
+
+/// The root of every method of parameter-efficient training: something small that is trained and hangs on a part of a
+/// frozen model.
+open class Adapter: Module {
+    /// Which of a model's adapters this is a part of; PEFT calls the first one `default`.
+    package let name: String
+
+    package init(name: String) {
+        self.name = name
+        super.init()
+    }
+}
+
+/// What can hang on a `Linear`: LoRA and its relatives.
+open class LinearAdapter: Adapter {
+    /// The output of the layer with this adapter — x [T, in], y [T, out].
+    ///
+    /// - Parameter below: What the layer gives with the adapters below this one; nil where it is the plain layer, which
+    ///   a fused operation can compute together with the adapter.
+    open func callAsFunction(
+        _ x: Tensor, on base: Linear, below: (() throws -> Tensor)?, _ context: ForwardContext
+    ) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+
+    /// The matrix [out, in] of a plain layer that computes the same.
+    open func merged(into matrix: Tensor) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) cannot be merged")
+    }
+}
+
+/// What can hang on an `Embedding`.
+open class EmbeddingAdapter: Adapter {
+    /// The vectors of ids T with this adapter, [T, D]; `below` are those without it.
+    open func callAsFunction(_ ids: Tensor, below: Tensor, _ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+
+    /// The table [V, D] of a plain embedding that gives the same.
+    open func merged(into table: Tensor) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) cannot be merged")
+    }
+}
+
+/// Which of a model's adapters take part in a pass.
+package enum AdapterSelection: Sendable, Equatable {
+    case all
+    /// The base model: what a reference in preference training is.
+    case none
+    case only(Set<String>)
+
+    package func contains(_ name: String) -> Bool {
+        switch self {
+        case .all: true
+        case .none: false
+        case .only(let names): names.contains(name)
+        }
+    }
+}

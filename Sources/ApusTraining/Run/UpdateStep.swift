@@ -1,0 +1,96 @@
+package import ApusOptimizers
+package import ApusTorch
+
+/// One optimizer step: the gradients of its micro-batches are summed, over all processes too, clipped, judged, followed.
+///
+/// Whoever has a loss uses it, micro-batch by micro-batch; where batches come from is not its business.
+package final class UpdateStep {
+    package enum Verdict: Sendable, Equatable {
+        /// The parameters were moved.
+        case done
+        /// The gradients were too large for float16 at this scale of the loss; nothing moved, the next scale is smaller.
+        case overflowed
+        /// The loss or a gradient is infinite or no number; nothing moved.
+        case notFinite
+    }
+
+    package struct Outcome: Sendable, Equatable {
+        /// The loss of the whole step.
+        package let loss: Double
+        /// The 2-norm of all gradients before clipping.
+        package let norm: Double
+        package let verdict: Verdict
+    }
+
+    private let trained: [TrainedParameter]
+    private let optimizer: any Optimizer
+    private let scaler: LossScaler?
+    private let maximumNorm: Double
+    private let group: any ProcessGroup
+    private var parts: [(sum: Tensor, targets: Int)] = []
+
+    /// - Parameters:
+    ///   - scaler: For models that compute in float16.
+    ///   - maximumNorm: The longest common gradient; 0 sets no limit.
+    package init(
+        _ trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil, maximumNorm: Double,
+        group: any ProcessGroup = SingleProcess()
+    ) {
+        self.trained = trained
+        self.optimizer = optimizer
+        self.scaler = scaler
+        self.maximumNorm = maximumNorm
+        self.group = group
+    }
+
+    /// What a resumed run needs beside the weights and the progress.
+    package var states: [any ResumableState] { [optimizer] + (scaler.map { [$0] } ?? []) }
+
+    /// Steps that moved nothing because float16 overflowed.
+    package func skippedSteps() throws -> Int { try scaler?.skippedSteps() ?? 0 }
+
+    /// The present scale of the loss; nil without one.
+    package func lossScale() throws -> Double? { try scaler?.scale() }
+
+    /// Adds the gradient of `sum / targets`.
+    ///
+    /// - Parameters:
+    ///   - sum: The summed losses of a micro-batch, a scalar.
+    ///   - targets: The targets of the whole step, of all processes. Dividing by the whole step's count makes accumulation
+    ///     exact, whatever the micro-batches.
+    package func accumulate(_ sum: Tensor, targets: Int) throws {
+        try (sum * ((scaler?.scale() ?? 1) / Double(max(targets, 1)))).backward()
+        for parameter in trained { try parameter.collectGradient() }
+        parts.append((try sum.detached(), max(targets, 1)))
+    }
+
+    /// Clips, judges and follows what was accumulated, and forgets it.
+    package func callAsFunction(rate: Double) throws -> Outcome {
+        defer {
+            parts = []
+            for parameter in trained { parameter.clearGradient() }
+        }
+        let gradients = trained.compactMap(\.gradient)
+        try group.sum(gradients)
+        if let scaler, let first = gradients.first {
+            try scaleAll(gradients, by: Tensor.full([], 1 / scaler.scale(), device: first.device))
+        }
+        let norm = try clipGradients(of: trained, to: maximumNorm).item()
+        let own = try parts.reduce(0.0) { $0 + (try $1.sum.item()) / Double($1.targets) }
+        let loss = try group.sum([own])[0]
+        let verdict = try judge(loss: loss, norm: norm)
+        if verdict == .done { try optimizer.step(rate: rate) }
+        return Outcome(loss: loss, norm: norm, verdict: verdict)
+    }
+
+    private func judge(loss: Double, norm: Double) throws -> Verdict {
+        if loss.isFinite && norm.isFinite {
+            try scaler?.noteStep()
+            return .done
+        }
+        // Below 1 the scale is not to blame.
+        guard loss.isFinite, let scaler, try scaler.scale() > 1 else { return .notFinite }
+        try scaler.noteOverflow()
+        return .overflowed
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Testing
+
+@testable import ApusDatasets
+@testable import ApusJSON
+@testable import ApusLanguageModel
+@testable import ApusNN
+@testable import ApusOptimizers
+@testable import ApusTorch
+@testable import ApusTraining
+
+/// What a run does beside following the gradient: losses that are no number, weights of targets, its forecast of memory.
+struct RunBehaviourTests {
+    /// The next token, whose loss is no number at some calls.
+    final class Failing: Objective {
+        let inner: NextToken
+        let failing: Set<Int>
+        /// What the loss is multiplied by there.
+        let factor: Double
+        var calls = 0
+
+        init(_ model: CausalLanguageModel, failing: Set<Int>, factor: Double = .nan) {
+            inner = NextToken(model)
+            self.failing = failing
+            self.factor = factor
+        }
+
+        func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+            let part = try inner.loss(batch, context)
+            defer { calls += 1 }
+            guard failing.contains(calls) else { return part }
+            return MicroLoss(sum: try part.sum * factor, targets: part.targets, tallies: part.tallies)
+        }
+    }
+
+    @Test(arguments: [Double.nan, .infinity]) func aLossThatIsNoNumberStopsTheRun(factor: Double) throws {
+        // Two micro-batches a step: the fourth belongs to step 2, whose rows are 9 to 16.
+        let run = try TinyRun(steps: 4) { Failing($0, failing: [3], factor: factor) }
+        let one = try TinyRun(steps: 4) { Failing($0, failing: [2, 3], factor: factor) }
+        let error = try #require(throws: TrainingError.self) { try run() }
+        #expect(error.description.contains("step 2"))
+        #expect(error.description.contains("rows.jsonl:9") && error.description.contains("rows.jsonl:16"))
+        #expect(error.description.contains("--nan_policy skip"))
+        #expect(throws: TrainingError.self) { try one() }
+        // Both have made step 1 and nothing else.
+        for (a, b) in zip(run.trained, one.trained) { #expect(try a.tensor.equals(b.tensor)) }
+    }
+
+    @Test func aLossThatIsNoNumberCanBeSkipped() throws {
+        let run = try TinyRun(steps: 3, nanPolicy: .skip) { Failing($0, failing: [4, 5]) }
+        let shorter = try TinyRun(steps: 3) { Failing($0, failing: [4]) }
+        #expect(try run() == .finished)
+        #expect(throws: TrainingError.self) { try shorter() }
+        for (a, b) in zip(run.trained, shorter.trained) { #expect(try a.tensor.equals(b.tensor)) }
+        #expect(run.trained.allSatisfy { $0.gradient == nil })
+    }
+
+    /// Rows whose targets have weights.
+    struct Weighted: TrainingSource {
+        let data: TokenizedDataset
+        let weight: @Sendable (Int) -> Float
+
+        var count: Int { data.count }
+        func length(of index: Int) -> Int { data.length(of: index) }
+        func targetCount(_ samples: [Int]) -> Int { data.targetCount(samples) }
+        func batch(_ samples: [Int], draw: UInt64?) -> TokenBatch {
+            TokenBatch(
+                weighted: samples.map { index in
+                    let sample = data.sample(index)
+                    return (sample.ids, sample.isTrained, sample.ids.indices.map(weight))
+                })
+        }
+    }
+
+    @Test func targetsCountByTheirWeights() throws {
+        let plain = try TinyRun(steps: 3)
+        let ones = try TinyRun(steps: 3, weights: { Weighted(data: $0) { _ in 1 } })
+        let halves = try TinyRun(steps: 1, weights: { Weighted(data: $0) { _ in 0.5 } })
+        let mixed = try TinyRun(steps: 1, weights: { Weighted(data: $0) { $0 % 2 == 0 ? 2 : 0.25 } })
+        for run in [plain, ones, halves, mixed] { #expect(try run() == .finished) }
+        #expect(plain.losses == ones.losses)
+        #expect(abs(halves.losses[0] - plain.losses[0] / 2) < 1e-6)
+
+        // Σ w CE / count, from the logits of each row.
+        let model = try Fixture.model("qwen2-tied-gqa")
+        let data = try TrainingParityTests().data(8)
+        let batch = Weighted(data: data) { $0 % 2 == 0 ? 2 : 0.25 }.batch(Array(0..<8), draw: nil)
+        let hidden = try model.hiddenStates(batch, model.context(for: batch))
+        let rows = try hidden.indexed(0, Tensor(batch.targets.rows))
+        let weights = try Tensor(#require(batch.targets.weights))
+        var sum = 0.0
+        for index in 0..<batch.targets.count {
+            let row = try rows.narrowed(0, start: index, length: 1)
+            let logits = try linear(row, model.embedding.weight)
+            let loss = try crossEntropySum(logits, Tensor([batch.targets.labels[index]])).item()
+            sum += try loss * weights.narrowed(0, start: index, length: 1).item()
+        }
+        #expect(abs(mixed.losses[0] - sum / Double(batch.targets.count)) < 1e-5)
+    }
+
+    @Test func attentionDropoutActsInDecodersWhileTraining() throws {
+        let (q, k) = (try Tensor.ones([6, 4, 8]), try Tensor.ones([6, 2, 8]))
+        let v = try Tensor.arange(0..<96, dtype: .float32).reshaped([6, 2, 8])
+        func attended(_ dropout: Double, key: UInt64) throws -> Tensor {
+            try attention(
+                q, k, v, queryBounds: [0, 6], keyBounds: [0, 6], isCausal: true, scale: 1, dropout: dropout, key: key)
+        }
+        let plain = try attended(0, key: 1)
+        let dropped = try attended(0.5, key: 1)
+        #expect(try !dropped.equals(plain))
+        #expect(try dropped.equals(attended(0.5, key: 1)))
+        #expect(try !dropped.equals(attended(0.5, key: 2)))
+        // The first token sees itself alone, with all weight or none, doubled where it is kept.
+        let first: [Float] = try dropped.narrowed(0, start: 0, length: 1).values()
+        let own: [Float] = try v.narrowed(0, start: 0, length: 1).values()
+        for (head, group) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
+            let (got, value) = (first[head * 8..<head * 8 + 8], own[group * 8..<group * 8 + 8])
+            #expect(Array(got) == value.map { $0 * 2 } || got.allSatisfy { $0 == 0 })
+        }
+        // On average nothing is lost.
+        let means = try (0..<400).map { try attended(0.5, key: UInt64($0)).mean().item() }
+        #expect(abs(means.reduce(0, +) / 400 / plain.mean().item() - 1) < 0.03)
+    }
+
+    @Test func theForecastCountsWhatThereIs() throws {
+        let sizes = try Fixture.model("qwen2-tied-gqa").sizes
+        func forecast(
+            _ dtype: DType, trained: DType, tokens: Int = 1000, checkpoints: Bool = false, moments: Bool = true
+        ) -> MemoryForecast {
+            MemoryForecast(
+                shape: sizes, parameterCount: 1_000_000, dtype: dtype, trainedCount: 1_000_000, trainedDType: trained,
+                tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints, keepsMoments: moments)
+        }
+        let plain = forecast(.float32, trained: .float32)
+        #expect(plain.weights == 4_000_000)
+        #expect(plain.trained == 16_000_000)
+        #expect(forecast(.float32, trained: .float32, moments: false).trained == 8_000_000)
+        // The tensor and its gradient in 16 bits, the values that are moved and their gradient in 32, two moments.
+        #expect(forecast(.bfloat16, trained: .bfloat16).weights == 2_000_000)
+        #expect(forecast(.bfloat16, trained: .bfloat16).trained == 20_000_000)
+        #expect(forecast(.float16, trained: .float16, moments: false).trained == 12_000_000)
+        #expect(forecast(.float32, trained: .float32, tokens: 2000).activations == 2 * plain.activations)
+        #expect(forecast(.float32, trained: .float32, checkpoints: true).activations < plain.activations)
+        #expect(plain.total == MemoryForecast.process + plain.weights + plain.trained + plain.activations + plain.logits)
+    }
+}
