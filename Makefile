@@ -11,6 +11,11 @@ bin := $(PREFIX)/bin
 toolchain = $(shell swift -print-target-info | sed -n 's|.*"runtimeResourcePath": "\(.*\)/lib/swift".*|\1/bin|p')
 links := swift-sft swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
 
+# Where bash-completion, zsh and fish look for what programs bring along.
+completions_bash := $(PREFIX)/share/bash-completion/completions/apus
+completions_zsh := $(PREFIX)/share/zsh/site-functions/_apus
+completions_fish := $(PREFIX)/share/fish/vendor_completions.d/apus.fish
+
 .PHONY: help setup build quickstart test check parity bench install uninstall clean
 
 help: ## list these commands
@@ -21,6 +26,7 @@ setup: ## fetch libtorch and the system libraries; does nothing when they are th
 
 build: setup ## build apus for speed
 	swift build -c release --product apus
+	@echo "built $$(swift build -c release --show-bin-path)/apus; \`make install\` puts it on the PATH and makes \`swift sft\` work"
 
 quickstart: ## set up, build, fine-tune a small model and ask it, in minutes
 	@Scripts/quickstart
@@ -37,10 +43,16 @@ parity: build ## compare with the Python programs, live
 bench: build ## measure time and memory, beside the Python programs
 	@Benchmarks/run
 
-install: build ## put apus into PREFIX/bin and make `swift sft` work
+install: build ## put apus and its completions into PREFIX and make `swift sft` work
 	@mkdir -p "$(bin)"
-	@install -m 755 "$$(swift build -c release --show-bin-path)/apus" "$(bin)/apus"
+	@install -s -m 755 "$$(swift build -c release --show-bin-path)/apus" "$(bin)/apus"
 	@echo "installed $(bin)/apus"
+	@for file in bash:$(completions_bash) zsh:$(completions_zsh) fish:$(completions_fish); do \
+	    mkdir -p "$$(dirname "$${file#*:}")"; \
+	    "$(bin)/apus" --generate-completion-script "$${file%%:*}" > "$${file#*:}"; \
+	done
+	@for link in $(links); do ln -sf apus "$(dir $(completions_bash))$$link"; done
+	@echo "installed completions for bash, zsh and fish in $(PREFIX)/share; a new shell has them"
 	@folder="$(toolchain)"; \
 	if [ ! -w "$$folder" ]; then \
 	    echo "$${folder:-The folder of swift} is not writable, so the links go to $(bin):"; \
@@ -64,8 +76,9 @@ uninstall: ## remove what install put there
 	        if [ "$$(readlink "$$folder/$$link")" = "$(bin)/apus" ]; then rm "$$folder/$$link"; fi; \
 	    done; \
 	done
-	@rm -f "$(bin)/apus"
-	@echo "removed $(bin)/apus and its links"
+	@rm -f "$(bin)/apus" "$(completions_bash)" "$(completions_zsh)" "$(completions_fish)"
+	@for link in $(links); do rm -f "$(dir $(completions_bash))$$link"; done
+	@echo "removed $(bin)/apus, its links and its completions"
 
 clean: ## remove what was built; libtorch and runs stay
 	swift package clean

@@ -4,9 +4,11 @@ import PackageDescription
 // Executables and tests find libtorch where Scripts/setup puts it; libraries carry no path.
 let home = Context.environment["HOME"] ?? "/root"
 let cache = Context.environment["APUS_CACHE"] ?? "\(Context.environment["XDG_CACHE_HOME"] ?? "\(home)/.cache")/apus"
-let rpath: [LinkerSetting] = [
-    .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", "\(cache)/libtorch-2.11.0/torch/lib"])
-]
+let libtorch = "\(cache)/libtorch-2.11.0"
+func search(_ folder: String) -> LinkerSetting { .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", folder]) }
+let rpath = [search("\(libtorch)/torch/lib")]
+// The program looks first for what stands in for libtorch until something is computed (Scripts/light-engine).
+let light = [search("\(libtorch)/light")]
 
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -18,9 +20,11 @@ func target(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+func program(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil, linkerSettings: [LinkerSetting] = rpath
+) -> Target {
     .executableTarget(
-        name: name, dependencies: dependencies, path: path, swiftSettings: settings, linkerSettings: rpath)
+        name: name, dependencies: dependencies, path: path, swiftSettings: settings, linkerSettings: linkerSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -37,7 +41,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus", targets: ["apus"]),
-        .library(name: "Apus", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
+        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusTools", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -51,6 +56,7 @@ let package = Package(
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"]), .brew(["cairo"])]),
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
         .target(name: "CTorch", dependencies: ["CLibtorch"]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
@@ -82,9 +88,14 @@ let package = Package(
                 "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
                 "ApusJSON", crypto, yams,
             ]),
+        target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
-        program("apus", ["ApusRecipes", argumentParser]),
+        program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
+        program("Chatting", ["Apus"], path: "Examples/Chatting"),
+        program("Embedding", ["Apus"], path: "Examples/Embedding"),
+        program("Classifying", ["Apus"], path: "Examples/Classifying"),
+        program("Adapting", ["Apus"], path: "Examples/Adapting"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
         program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),
@@ -94,7 +105,15 @@ let package = Package(
                 "ApusModels", "ApusAdapters", "ApusTraining", "ApusOptimizers", "ApusDatasets", "ApusLanguageModel",
                 "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
+        program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
+        .target(
+            name: "ApusMutations",
+            dependencies: [
+                "ApusModels", "ApusAdapters", "ApusLanguageModel", "ApusDatasets", "ApusText", "ApusWeights", "ApusNN",
+                "ApusTorch", "ApusJSON",
+            ], path: "Tests/ApusMutations", swiftSettings: settings),
+        tests("ApusMutationsTests", ["ApusMutations"]),
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
@@ -109,7 +128,12 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
-        tests("ApusTrainingTests", ["ApusTraining", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests(
+            "ApusGenerationTests",
+            [
+                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+            ]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],
             swiftSettings: settings),

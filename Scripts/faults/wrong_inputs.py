@@ -167,6 +167,52 @@ def larger_tokenizer(folder):
     write_json(folder / "tokenizer.json", large)
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123456789\n"
+PAGE = b"<!DOCTYPE html>\n<html><head><title>401</title></head></html>\n"
+
+
+def becomes(name, content):
+    """Replaces a file of a folder by other bytes."""
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def renamed(*pairs):
+    def change(folder):
+        for old, new in zip(pairs[::2], pairs[1::2]):
+            (folder / new).parent.mkdir(exist_ok=True)
+            (folder / old).rename(folder / new)
+    return change
+
+
+def rename_tensors(file, **changes):
+    """Writes tensors under other names: each key with its double underscores as dots."""
+    def change(header):
+        for old, new in changes.items():
+            header[new] = header.pop(old.replace("__", "."))
+    with_header(file, change)
+
+
+def two_weights(folder):
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    (folder / "model.safetensors").rename(folder / "first.safetensors")
+
+
+def one_shard(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00003.safetensors")
+
+
+def add_biases(file):
+    """Gives every o_proj a bias, whose bytes are those of another vector."""
+    def change(header):
+        end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        for layer in range(2):
+            begin = end + 4 * layer
+            header[f"model.layers.{layer}.self_attn.o_proj.bias"] = {
+                "dtype": "F32", "shape": [1], "data_offsets": [begin, begin + 4]}
+    with_header(file, change)
+    file.write_bytes(file.read_bytes() + bytes(8))
+
+
 def conversation(*turns):
     return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
@@ -176,7 +222,7 @@ def cases_of_arguments(m):
         Case("unknown command", ["stf"], ["stf", "sft"]),
         Case("unsupported command", ["rlhf", "--model", m.model], ["rlhf"]),
         Case("unknown flag", m.sft("--learning_ratte", "1e-4"), ["--learning_ratte", "--learning_rate"]),
-        Case("unsupported flag of ms-swift", m.sft("--deepspeed", "zero2"), ["--deepspeed"]),
+        Case("unsupported flag of ms-swift", m.sft("--packing", "true"), ["--packing"]),
         Case("unsupported value of ms-swift", m.sft("--tuner_type", "adalora"), ["--tuner_type", "adalora", "lora"]),
         Case("value outside the choices", m.sft("--lr_scheduler_type", "cosin"), ["--lr_scheduler_type", "cosine"]),
         Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),
@@ -314,6 +360,7 @@ def cases_of_models(m):
         Case("GGUF that ends in its tensors", m.sft(model=short_gguf), ["short.gguf"]),
         Case("GGUF with a wrong magic", m.sft(model=wrong_gguf), ["magic.gguf", "GGUF"]),
         Case("file that is no model", m.sft(model=m.rows), ["rows.jsonl"]),
+        *cases_of_downloads(m),
         Case("no tokenizer", m.sft(model=spoil("no-tokens", lambda f: (f / "tokenizer.json").unlink())),
              ["no-tokens", "tokenizer"]),
         Case("tokenizer.json that is not JSON",
@@ -330,6 +377,78 @@ def cases_of_models(m):
         Case("parameters of a missing model", ["params", "--model", m.work / "none"], [str(m.work / "none")]),
         Case("parameters of a misspelt target", ["params", "--model", m.model, "--target_modules", "k_porj"],
              ["k_porj", "k_proj"]),
+    ]
+
+
+def cases_of_downloads(m):
+    """Files that are not what their name says, weights of other kinds, and parts without the others."""
+    gguf = (REPOSITORY / "Tests/Fixtures/gguf/tiny-qwen2.gguf").read_bytes()
+    safetensors, bin = "model.safetensors", "pytorch_model.bin"
+
+    def case(name, folder, change, culprits):
+        return Case(name, m.sft(model=m.spoiled_model(folder, change)), culprits)
+
+    def pickled(content):
+        def change(folder):
+            (folder / safetensors).unlink()
+            (folder / bin).write_bytes(content)
+        return change
+
+    def several_gguf(folder):
+        for name in [safetensors, "config.json"]:
+            (folder / name).unlink()
+        for name in ["a-Q4_K_M.gguf", "b-Q8_0.gguf"]:
+            (folder / name).write_bytes(gguf)
+
+    def half_split(folder):
+        (folder / safetensors).unlink()
+        split = b"".join(
+            struct.pack("<Q", len(key)) + key + struct.pack("<IH", 2, value)
+            for key, value in [(b"split.no", 0), (b"split.count", 2)])
+        pairs, = struct.unpack("<Q", gguf[16:24])
+        (folder / "m-00001-of-00002.gguf").write_bytes(gguf[:16] + struct.pack("<Q", pairs + 2) + split + bytes(0) + gguf[24:])
+
+    quantised = [
+        ("gptq", {"quant_method": "gptq", "bits": 4}, "GPTQ"), ("awq", {"quant_method": "awq", "bits": 4}, "AWQ"),
+        ("bnb", {"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ("fp8", {"quant_method": "fp8"}, "FP8"), ("ct", {"quant_method": "compressed-tensors"}, "compressed-tensors"),
+    ]
+    return [
+        *(case(f"git-lfs pointer as {name}", f"pointer-{name}", becomes(name, POINTER), [name, "git-lfs pointer", "git lfs pull"])
+          for name in [safetensors, "config.json", "tokenizer.json", "tokenizer_config.json"]),
+        case("git-lfs pointer as pickle", "pointer-bin", pickled(POINTER), [bin, "git-lfs pointer"]),
+        Case("git-lfs pointer as GGUF", m.sft(model=m.text("pointer.gguf", POINTER.decode())),
+             ["pointer.gguf", "git-lfs pointer"]),
+        case("web page as safetensors", "page", becomes(safetensors, PAGE), [safetensors, "web page"]),
+        case("web page as config.json", "page-config", becomes("config.json", PAGE), ["config.json", "web page"]),
+        case("web page as pickle", "page-bin", pickled(PAGE), [bin, "web page"]),
+        case("AppleDouble as safetensors", "apple", becomes(safetensors, b"\0\5\x16\7" + bytes(4092)),
+             [safetensors, "macOS"]),
+        case("only AppleDouble", "apple-only", renamed(safetensors, "._model.safetensors"), ["apple-only", "no weights"]),
+        case("zeros as safetensors", "zeros", becomes(safetensors, bytes(4096)), [safetensors, "zeros"]),
+        case("GGUF as safetensors", "gguf-inside", becomes(safetensors, gguf), [safetensors, "GGUF"]),
+        case("download that has not ended", "unfinished", renamed(safetensors, "model.safetensors.incomplete"),
+             ["unfinished", "incomplete"]),
+        case("shard without the others", "shard", one_shard, ["shard", "1 of the 3 parts"]),
+        case("two files of weights", "two", two_weights, ["first.safetensors", "other.safetensors"]),
+        case("weights of TensorFlow", "tensorflow", renamed(safetensors, "tf_model.h5"), ["tf_model.h5", "TensorFlow"]),
+        case("weights under Mistral's names", "consolidated", lambda f: rename_tensors(
+            f / safetensors, model__embed_tokens__weight="tok_embeddings.weight"), ["tok_embeddings.weight", "Mistral"]),
+        case("adapters that were not merged", "unmerged", lambda f: rename_tensors(
+            f / safetensors, model__layers__0__self_attn__q_proj__weight="model.layers.0.self_attn.q_proj.base_layer.weight"),
+             ["base_layer", "merge_and_unload"]),
+        case("biases that config.json does not know", "biases", lambda f: add_biases(f / safetensors),
+             ["biases", "o_proj.bias", "attention_bias"]),
+        *(case(f"quantised weights ({name})", f"quantised-{name}", lambda f, d=described: change_json(
+            f / "config.json", quantization_config=d), ["config.json", word, "quantised"]) for name, described, word in quantised),
+        case("quantised weights (mlx)", "quantised-mlx", lambda f: change_json(
+            f / "config.json", quantization={"group_size": 64, "bits": 4}), ["config.json", "MLX", "quantised"]),
+        case("layers without end", "layers", lambda f: change_json(f / "config.json", num_hidden_layers=1 << 30),
+             ["num_hidden_layers"]),
+        case("folder of several GGUF files", "many-gguf", several_gguf, ["a-Q4_K_M.gguf", "b-Q8_0.gguf"]),
+        case("GGUF without its other part", "half-gguf", half_split, ["m-00002-of-00002.gguf"]),
+        Case("weights file given as model", m.sft(model=m.model / safetensors), [safetensors, "folder"]),
+        Case("adapter given as model", m.sft(model=m.checkpoint), ["checkpoint-4", "--adapters"]),
     ]
 
 
@@ -355,6 +474,15 @@ def cases_of_adapters(m):
              ["hollow/checkpoint-4", "adapter_model.safetensors"]),
         Case("truncated adapter", m.infer("--adapters", cut), ["half/checkpoint-4/adapter_model.safetensors"]),
         Case("adapter of another kind", m.infer("--adapters", kind), ["IA3"]),
+        *(Case(f"{what} as adapter", m.infer("--adapters", m.spoiled_checkpoint(
+            f"adapter-{word}", becomes("adapter_model.safetensors", content))),
+               [f"adapter-{word}/checkpoint-4/adapter_model.safetensors", says])
+          for what, word, content, says in [
+              ("git-lfs pointer", "pointer", POINTER, "git-lfs pointer"), ("web page", "page", PAGE, "web page"),
+              ("whole model", "model", (m.model / "model.safetensors").read_bytes(), "no tensors of an adapter")]),
+        Case("git-lfs pointer as adapter_config.json", m.infer("--adapters", m.spoiled_checkpoint(
+            "adapter-config", becomes("adapter_config.json", POINTER))), ["adapter_config.json", "git-lfs pointer"]),
+        Case("model given as adapter", m.infer("--adapters", m.model), [str(m.model), "--model"]),
         Case("adapter that is not there", m.infer("--adapters", m.work / "none"), [str(m.work / "none")]),
         Case("--adapters with two folders", m.infer("--adapters", m.checkpoint, other), ["--adapters"]),
         Case("adapters and --tuner_type full", m.sft("--tuner_type", "full", "--adapters", m.checkpoint),

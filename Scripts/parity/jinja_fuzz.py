@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes random small templates and renders them with the Jinja environment of transformers.
 
-usage: jinja_fuzz.py OUTPUT.jsonl [--count N] [--seed S]
+usage: jinja_fuzz.py OUTPUT.jsonl [--count N] [--seed S] [--calls]
 
 A line holds the source, the variables, and the text or the error of jinja2. Templates whose text differs from run to
-run (addresses of objects) are left out.
+run (addresses of objects) are left out. With --calls a template is one call, of a filter, a test, a method or a global, on
+any value and with any arguments, most of them wrong; it is the way llama.cpp tries its own.
 """
 
 import argparse
@@ -237,19 +238,79 @@ class Grammar:
         return self.tag(f"macro m({signature})") + body + self.tag("endmacro") + use
 
 
+class Calls:
+    """Single calls with arguments that need not fit."""
+
+    METHODS = [name for kind in (str, list, dict, int, float, tuple, bool) for name in dir(kind) if not name.startswith("_")] + [
+        "length", "tojson", "first", "last", "reverse", "sort", "unique", "default", "nope"]
+    GLOBALS = ["range", "dict", "namespace", "cycler", "joiner", "len", "list", "str", "int", "join", "raise_exception"]
+    KEYWORDS = ["base", "attribute", "default", "reverse", "case_sensitive", "by", "safe", "chars", "separators", "sort_keys", "indent",
+                "ensure_ascii", "width", "count", "length", "killwords", "end", "leeway", "blank", "first", "method", "precision", "start",
+                "linecount", "slices", "fill_with", "binary", "value", "d", "default_value", "boolean", "trim_url_limit", "nofollow", "target",
+                "rel", "extra_schemes", "break_long_words", "wrapstring", "break_on_hyphens", "verbose", "sep", "maxsplit", "keepends", "tabsize"]
+    STRINGS = ["", " ", "a", "n", "test_string", "Hello World", "0x1f", "-12", "3.75", "a,b,,c", "  two  words\\n", "naïve ÇÀFÉ ß", "<b>&amp;x</b>",
+               "see http://a.example/p?q=1&r=<x>, www.example.org. and me@example.com (https://b.example/a_(b))", "upper", "length", "a-b_c d",
+               "one two three four five six seven eight nine ten eleven", "long-hyphenated-words and\\n\\nparagraphs of text", "%s-%d", "{}-{a}"]
+
+    def __init__(self, rng, filters, tests):
+        self.rng, self.filters, self.tests = rng, filters, tests
+
+    def text(self):
+        return "'" + self.rng.choice(self.STRINGS).replace("'", "\\'") + "'"
+
+    def value(self):
+        rng = self.rng
+        return rng.choice([
+            lambda: str(rng.choice([0, 1, 2, 3, 7, 16, rng.randint(-1000, 1000)])), lambda: f"{rng.randint(-1000, 1000)}.5", self.text, self.text, self.text,
+            lambda: "true", lambda: "false", lambda: "none", lambda: "[1, 2, 3, 'a', 'b']", lambda: "{'x': 1, 'y': 2}", lambda: "missing",
+            lambda: "[3, 1, 2]", lambda: "['b', 'A', 'a', 'B']", lambda: "[{'n': 2}, {'n': 1, 'v': none}, {'n': 2, 'v': 'x'}]", lambda: "[]", lambda: "{}",
+            lambda: "(1, 'z')", lambda: "[[1, 'a'], [2, 'b']]", lambda: "{'b': [1.5, none, true, 'it\\'s'], 'a': {'c': ()}}", lambda: "range(5)",
+            lambda: rng.choice("suewmjlqdrpv"), lambda: f"({rng.choice('sjew')}|{rng.choice(['safe', 'e'])})",
+        ])()
+
+    def arguments(self):
+        rng = self.rng
+        parts = [self.value() for _ in range(rng.choice([0, 0, 1, 1, 1, 2, 2, 3, 5]))]
+        names = rng.sample(self.KEYWORDS, rng.choice([0, 0, 0, 1, 1, 2]))
+        return ", ".join(parts + [f"{name}={self.value()}" for name in names])
+
+    def source(self):
+        rng = self.rng
+        kind = rng.randrange(10)
+        if kind < 4:
+            name = rng.choice(self.filters)
+            close = "|list" if rng.random() < 0.4 else ""
+            return "{{ " + f"{self.value()}|{name}" + rng.choice(["", f"({self.arguments()})"]) + close + " }}"
+        if kind == 4:
+            return "{{ " + f"{self.value()} is {rng.choice(self.tests)}" + rng.choice(["", f"({self.arguments()})"]) + " }}"
+        if kind == 5:
+            return "{{ " + f"{rng.choice(self.GLOBALS)}({self.arguments()})" + rng.choice(["", "|list", ".next()", ".a", "()"]) + " }}"
+        if kind == 6:
+            return "{{ " + f"{self.value()} {rng.choice(['+', '-', '*', '/', '//', '%', '~', '==', '<', 'in'])} {self.value()}" + " }}"
+        value = self.value()
+        return "{{ " + f"({value}).{rng.choice(self.METHODS)}({self.arguments()})" + " }}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("output")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--calls", action="store_true")
     options = parser.parse_args()
+    environment = _cached_compile_jinja_template("").environment
+    # What is drawn by chance has no expected text.
+    filters, tests = sorted(set(environment.filters) - {"random"}), sorted(environment.tests)
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
     written = raised = number = 0
     with open(options.output, "w") as output:
         while written < options.count:
             number += 1
             grammar = Grammar(random.Random(f"{options.seed}-{number}"))
-            source = grammar.output(4) if number % 2 else "".join(grammar.statement(2) for _ in range(3))
+            if options.calls:
+                source = Calls(grammar.rng, filters, tests).source()
+            else:
+                source = grammar.output(4) if number % 2 else "".join(grammar.statement(2) for _ in range(3))
             case = {"source": source, "variables": VARIABLES}
             signal.setitimer(signal.ITIMER_REAL, 1)
             try:

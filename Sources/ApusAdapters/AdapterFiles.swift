@@ -13,12 +13,17 @@ package enum AdapterFiles {
     package static func method(in folder: String) throws -> any AdapterMethod {
         let path = "\(folder)/\(configurationName)"
         guard let data = FileManager.default.contents(atPath: path) else {
+            let isModel = FileManager.default.fileExists(atPath: "\(folder)/config.json")
             throw AdapterError(
-                "\(folder) holds no \(configurationName); give the folder of a PEFT adapter or a checkpoint")
+                "\(folder) holds no \(configurationName); "
+                    + (isModel
+                        ? "it is a whole model; give it with --model \(folder)"
+                        : "give the folder of a PEFT adapter or a checkpoint"))
         }
         do {
             return try AdapterMethods.read(JSONValue(parsing: data), file: path)
         } catch let error as JSONError {
+            if let other = data.withUnsafeBytes({ FileSort.error($0, path: path, wanted: .json) }) { throw other }
             throw AdapterError("\(path): \(error)")
         }
     }
@@ -26,11 +31,27 @@ package enum AdapterFiles {
     /// The tensors of an adapter in a folder: as PEFT writes them, or as it did before its version 0.7.
     package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
         let path = "\(folder)/\(weightsName)"
-        if FileManager.default.fileExists(atPath: path) { return (try SafetensorsFile(path: path), path) }
+        if FileManager.default.fileExists(atPath: path) {
+            return (try checked(SafetensorsFile(path: path), path), path)
+        }
         let older = "\(folder)/adapter_model.bin"
-        if FileManager.default.fileExists(atPath: older) { return (try PyTorchFile(path: older), older) }
+        if FileManager.default.fileExists(atPath: older) {
+            return (try checked(PyTorchFile(path: older), older), older)
+        }
         throw AdapterError(
             "\(folder) holds no \(weightsName); give the folder of a complete PEFT adapter or a checkpoint")
+    }
+
+    /// The store, if there is anything of an adapter in it.
+    private static func checked(_ store: some TensorStore, _ path: String) throws -> any TensorStore {
+        let marks = ["base_model.model.", "lora_", "modules_to_save"]
+        guard store.tensorNames.contains(where: { name in marks.contains(where: name.contains) }) else {
+            throw AdapterError(
+                "\(path) holds no tensors of an adapter"
+                    + (store.tensorNames.first.map { ", but others, such as \($0)" } ?? "")
+                    + ". Give the folder of an adapter; a whole model is given with --model.")
+        }
+        return store
     }
 }
 

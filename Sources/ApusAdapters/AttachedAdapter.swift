@@ -60,9 +60,12 @@ extension AdapterMethod {
         }
         if isFirst { try model.setTrainable(false) }
         let saved = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
-        let tables = modules.flatMap { path, module in
-            module is Embedding || heads.contains(path)
-                ? module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) } : []
+        let tables = modules.flatMap { path, module -> [(String, ParameterSlot)] in
+            if let tied = (module as? Linear)?.storage as? TiedWeight {
+                return [(Module.joined(path, "weight"), tied.embedding.$weight)]
+            }
+            guard module is Embedding || heads.contains(path) else { return [] }
+            return module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) }
         }
         return AttachedAdapter(
             method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, ties: ties,
@@ -75,10 +78,12 @@ extension AttachedAdapter {
     ///
     /// - Parameter dtype: PEFT keeps adapters of 16-bit models in float32.
     package func materialize(dtype: DType, device: Device, seed: UInt64) throws {
-        let adapters = parts.flatMap { $0.adapter.parameters() }
-        for (index, parameter) in adapters.enumerated() {
-            let generator = try Generator(seed: streamKey(seed, 0x4C6F_5241, UInt64(index)))
-            try parameter.slot.materialize(dtype: dtype, device: device, generator: generator)
+        for part in parts {
+            for (name, slot) in part.adapter.parameters() {
+                let key = AdapterStream.key(part.adapter.name, Module.joined(part.path, name))
+                let generator = try Generator(seed: streamKey(seed, key))
+                try slot.materialize(dtype: dtype, device: device, generator: generator)
+            }
         }
         try method.prepareBase(parts)
         // What the base model's file or a fresh head gave them, in the adapters' type.
@@ -114,6 +119,16 @@ extension AttachedAdapter {
                 }
             }
         }
+    }
+}
+
+/// What tells the random streams of adapters apart: the adapter's name and the place it hangs on.
+///
+/// A layer draws the same whatever else is adapted beside it.
+enum AdapterStream {
+    static func key(_ name: String, _ path: String) -> UInt64 {
+        // FNV-1a; Swift's own hashes differ from run to run.
+        "\(name)\u{0}\(path)".utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }
 

@@ -86,7 +86,7 @@ extension DType {
 }
 
 extension LoRAConfiguration.Initialization {
-    /// First values of A and B. Those that PiSSA and OLoRA make of the base matrix replace them.
+    /// First values of A and B, unless PiSSA or OLoRA make others of the base matrix.
     fileprivate func slots(rank: Int) -> (a: Initializer, b: Initializer) {
         switch self {
         case .gaussian: (.normal(deviation: 1 / Double(rank)), .zeros)

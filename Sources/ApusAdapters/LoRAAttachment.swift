@@ -14,7 +14,7 @@ extension LoRAConfiguration {
             return isChosen && excluded?.contains(path) != true && isInLayers(path)
         }
         try checkTargets(candidates.map(\.path), chosen: chosen.map(\.path))
-        return chosen.enumerated().map { index, target in
+        return chosen.map { target in
             let adapter: Adapter
             switch target.module {
             case let table as Embedding:
@@ -25,7 +25,7 @@ extension LoRAConfiguration {
             case let linear as Linear:
                 let lora = LoRA(
                     name: name, for: linear, rank: rank(of: target.path), scale: scale(of: target.path),
-                    dropout: dropout, initializer: initialization, stream: UInt64(index))
+                    dropout: dropout, initializer: initialization, stream: AdapterStream.key(name, target.path))
                 linear.adapters.append(lora)
                 adapter = lora
             default: preconditionFailure("LoRA hangs on linear layers and tables alone")

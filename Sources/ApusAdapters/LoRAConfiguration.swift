@@ -85,7 +85,8 @@ package struct LoRAConfiguration: AdapterMethod {
 
     package var notice: String? {
         guard case .stored(name: "lora_ga") = initialization else { return nil }
-        return "init_lora_weights lora_ga: the base weights are taken as they are, as PEFT takes them when it loads such an "
+        return
+            "init_lora_weights lora_ga: the base weights are taken as they are, as PEFT takes them when it loads such an "
             + "adapter; those it was trained on differed unless it was saved with path_initial_model_for_weight_conversion"
     }
 }

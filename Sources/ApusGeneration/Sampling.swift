@@ -1,18 +1,32 @@
 package import ApusTorch
 import Foundation
 
-/// How the next token is chosen.
+/// How the next token is chosen: the processors of `transformers` in its order, then the likeliest token or a draw.
 package struct Sampling: Sendable, Equatable {
     /// 0 takes the most probable token always.
     package var temperature = 1.0
+    /// Only the most probable tokens that together have this share of the entropy; nil takes all.
+    ///
+    /// Top-H, <https://arxiv.org/abs/2509.02510>.
+    package var topH: Double?
     /// Only this many of the most probable tokens; nil takes all.
     package var topK: Int?
     /// Only the most probable tokens that together reach this probability; nil takes all.
     package var topP: Double?
-    /// Divides the score of tokens that were seen (multiplies negative ones).
+    /// Only tokens with this share of the best one's probability; nil takes all.
+    package var minP: Double?
+    /// Only tokens whose information is nearest to the entropy, up to this probability; nil takes all.
     ///
-    /// Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>.
-    package var repetitionPenalty = 1.0
+    /// Meister et al. 2022, <https://arxiv.org/abs/2202.00666>.
+    package var typicalP: Double?
+    /// Only tokens with at least this probability; nil takes all.
+    ///
+    /// Hewitt et al. 2022, <https://arxiv.org/abs/2210.15191>.
+    package var epsilonCutoff: Double?
+    /// As `epsilonCutoff`, less strict where the entropy is high (same paper); nil takes all.
+    package var etaCutoff: Double?
+    /// What is done to the scores before.
+    package var processors = LogitsProcessors()
     package var seed: UInt64 = 42
 
     package init() {}
@@ -21,46 +35,52 @@ package struct Sampling: Sendable, Equatable {
 
     /// The next token, from the scores of all.
     ///
-    /// The order of `transformers`: penalty, temperature, top-k, top-p, then a draw.
-    ///
     /// - Parameters:
     ///   - logits: [V].
-    ///   - seen: The ids of prompt and answer so far.
+    ///   - place: What stands before the token.
     ///   - draw: Names this draw among all; the same seed and name give the same token.
-    package func token(_ logits: Tensor, seen: Set<Int32>, draw: UInt64) throws -> Int32 {
+    package func token(_ logits: Tensor, at place: SamplingPlace, draw: UInt64) throws -> Int32 {
         var scores = try logits.to(.float32).to(.cpu)
-        if repetitionPenalty != 1, !seen.isEmpty { scores = try penalized(scores, seen: seen) }
-        if isGreedy { return Int32(try scores.argmax(-1).item()) }
-        let candidates = try self.candidates(scores)
-        return candidates.chosen(uniform(draw))
-    }
-
-    private func penalized(_ scores: Tensor, seen: Set<Int32>) throws -> Tensor {
-        let index = try Tensor(seen.sorted().map { Int64($0) })
-        let values: [Float] = try scores.gathered(0, index).values()
-        let penalty = Float(repetitionPenalty)
-        let changed = try Tensor(values.map { $0 < 0 ? $0 * penalty : $0 / penalty })
-        return try scores.scattered(0, index, changed)
-    }
-
-    /// What is left after top-k and top-p, most probable first.
-    func candidates(_ scores: Tensor) throws -> Candidates {
-        let scaled = try scores / temperature
-        let count = scores.count
-        let (values, indices) =
-            if let topK, topK > 0, topK < count { try scaled.top(topK) } else { try scaled.sorted(descending: true) }
-        var probabilities: [Float] = try softmax(values).values()
-        var ids: [Int32] = try indices.values()
-        if let topP, topP < 1 {
-            var (kept, total) = (0, Float(0))
-            while kept < ids.count, kept == 0 || total < Float(topP) {
-                total += probabilities[kept]
-                kept += 1
-            }
-            probabilities.removeSubrange(kept...)
-            ids.removeSubrange(kept...)
+        if !processors.areIdle {
+            var values: [Float] = try scores.values()
+            processors.process(&values, at: place)
+            scores = try Tensor(values)
         }
-        return Candidates(ids: ids, probabilities: probabilities)
+        if isGreedy { return Int32(try scores.argmax(-1).item()) }
+        return try candidates(scores).chosen(uniform(draw))
+    }
+
+    /// What is left of [V] scores to draw from.
+    func candidates(_ scores: Tensor) throws -> Candidates {
+        var candidates = try best(temperature == 1 ? scores : scores / temperature)
+        if let topH { candidates.keepTopH(topH) }
+        if topH != nil, let topK { candidates.keepTopK(topK) }
+        if let topP, topP < 1 { candidates.keepTopP(topP) }
+        if let minP { candidates.keepMinP(minP) }
+        if let typicalP, typicalP < 1 { candidates.keepTypical(typicalP) }
+        if let epsilonCutoff, (0..<1).contains(epsilonCutoff) { candidates.keepAbove(epsilonCutoff) }
+        if let etaCutoff, (0..<1).contains(etaCutoff) { candidates.keepAboveEta(etaCutoff) }
+        return candidates
+    }
+
+    /// The tokens by their scores, best first: the `topK` best with all that equal the last of them, or all.
+    private func best(_ scores: Tensor) throws -> Candidates {
+        let count = scores.count
+        guard topH == nil, let topK, topK > 0, topK < count else {
+            let (values, indices) = try scores.sorted(descending: true)
+            return Candidates(ids: try indices.values(), scores: try values.values())
+        }
+        // Some more than wanted, to see whether the last one has equals.
+        var wanted = min(topK + 16, count)
+        while true {
+            let (values, indices) = try scores.top(wanted)
+            var candidates = Candidates(ids: try indices.values(), scores: try values.values())
+            guard candidates.scores.last == candidates.scores[topK - 1], wanted < count else {
+                candidates.keepTopK(topK)
+                return candidates
+            }
+            wanted = min(wanted * 4, count)
+        }
     }
 
     /// A number in [0, 1) that depends on seed and name only.
@@ -69,17 +89,20 @@ package struct Sampling: Sendable, Equatable {
     }
 }
 
-/// Tokens that may come next, with probabilities that need not sum to 1.
-struct Candidates {
-    let ids: [Int32]
-    let probabilities: [Float]
+/// What stands before the token that is chosen.
+package struct SamplingPlace: Sendable {
+    package let prompt: [Int32]
+    package let answer: [Int32]
+    /// The most tokens of the answer.
+    package let limit: Int
+    package let endTokens: Set<Int32>
 
-    func chosen(_ uniform: Double) -> Int32 {
-        var rest = Double(probabilities.reduce(0, +)) * uniform
-        for (id, probability) in zip(ids, probabilities) {
-            rest -= Double(probability)
-            if rest < 0 { return id }
-        }
-        return ids[ids.count - 1]
+    package init(prompt: [Int32], answer: [Int32], limit: Int = .max, endTokens: Set<Int32> = []) {
+        self.prompt = prompt
+        self.answer = answer
+        self.limit = limit
+        self.endTokens = endTokens
     }
+
+    var count: Int { prompt.count + answer.count }
 }

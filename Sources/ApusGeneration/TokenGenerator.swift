@@ -40,7 +40,6 @@ package struct TokenGenerator {
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
             let state = ModelState(sequences: active.count)
-            var seen = prompts.map { sampling.repetitionPenalty == 1 ? [] : Set($0) }
             var batch = TokenBatch(continuing: active.map { (prompts[$0], 0) })
             while true {
                 let context = try model.context(for: batch, state: state)
@@ -50,10 +49,11 @@ package struct TokenGenerator {
                 var continuing: [(row: Int, token: Int32)] = []
                 for (row, prompt) in active.enumerated() {
                     let draw = streamKey(draws?[prompt] ?? UInt64(prompt), UInt64(answers[prompt].count))
-                    let token = try sampling.token(logits.selected(0, row), seen: seen[prompt], draw: draw)
+                    let place = SamplingPlace(
+                        prompt: prompts[prompt], answer: answers[prompt], limit: limits[prompt], endTokens: endTokens)
+                    let token = try sampling.token(logits.selected(0, row), at: place, draw: draw)
                     if endTokens.contains(token) { continue }
                     answers[prompt].append(token)
-                    if sampling.repetitionPenalty != 1 { seen[prompt].insert(token) }
                     if try onToken(prompt, token), answers[prompt].count < limits[prompt] {
                         continuing.append((row, token))
                     }

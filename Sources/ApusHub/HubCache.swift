@@ -24,10 +24,13 @@ package struct HubCache: Sendable {
 
     /// `models--<org>--<name>/snapshots/<commit>`, the commit being the one `refs/main` names.
     private func huggingFaceSnapshot(_ organisation: String, _ name: String) -> String? {
-        let folder = "\(huggingFace)/models--\(organisation)--\(name)"
-        let files = FileManager.default
+        Self.snapshot(in: "\(huggingFace)/models--\(organisation)--\(name)")
+    }
+
+    /// The snapshot in a folder of the cache such as `models--Qwen--Qwen2.5-0.5B`, or nil for any other folder.
+    package static func snapshot(in folder: String) -> String? {
         let snapshots = "\(folder)/snapshots"
-        guard let present = try? files.contentsOfDirectory(atPath: snapshots) else { return nil }
+        guard let present = try? FileManager.default.contentsOfDirectory(atPath: snapshots) else { return nil }
         let main = (try? String(contentsOfFile: "\(folder)/refs/main", encoding: .utf8))?
             .trimmingCharacters(in: .whitespacesAndNewlines)
         let commit = main.flatMap { present.contains($0) ? $0 : nil } ?? present.sorted().last

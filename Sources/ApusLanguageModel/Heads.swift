@@ -60,12 +60,7 @@ package final class VocabularyHead: Linear {
 
 /// Scores of whole sequences from the hidden states of a flat batch.
 open class ScoreHead: Module {
-    package let labelCount: Int
-
-    package init(labelCount: Int) {
-        self.labelCount = labelCount
-        super.init()
-    }
+    open var labelCount: Int { preconditionFailure("\(type(of: self)) does not say how many scores it gives") }
 
     /// Hidden states [T, D] → [S, L] in float32.
     open func callAsFunction(
@@ -84,9 +79,11 @@ package final class LastTokenHead: ScoreHead {
 
     package init(width: Int, labelCount: Int, padding: Int32?, initializer: Initializer) {
         self.padding = padding
-        super.init(labelCount: labelCount)
+        super.init()
         score = Linear(width, labelCount, bias: false, initializer: initializer)
     }
+
+    package override var labelCount: Int { score.outputs }
 
     package override func callAsFunction(
         _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext

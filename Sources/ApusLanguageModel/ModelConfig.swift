@@ -38,8 +38,10 @@ package final class ModelConfig {
 
     package func optionalSize(_ key: String) throws -> Int? {
         guard let size = try integer(key) else { return nil }
-        guard size >= 1, size <= 1 << 31 else {
-            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^31")
+        // Layers are objects, made before a file can show that it does not hold as many.
+        let power = ["num_hidden_layers", "n_layer"].contains(key) ? 10 : 31
+        guard (1...1 << power).contains(size) else {
+            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^\(power)")
         }
         return size
     }
@@ -107,7 +109,8 @@ package final class ModelConfig {
 
     /// Keys that say how a model came about, is written, is trained from scratch or is asked, but not what it computes.
     private static let withoutEffect: Set<String> = [
-        "architectures", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward",
+        "architectures", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
+        "chunk_size_feed_forward",
         "cls_token_id", "custom_pipelines", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
         "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty",
         "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label",

@@ -72,8 +72,16 @@ extension TextModel {
             }
             sources[name] = stored
         }
+        // What a file holds once although it belongs in two places.
+        for (removed, kept) in store.aliases {
+            let name = names.inModel(removed)
+            if let slot = wanted[name], sources[name] == nil, try store.shape(of: kept) == slot.shape {
+                sources[name] = kept
+            }
+        }
         // A head taken out of a tie begins as the table.
-        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 } }
+        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 }
+        }
         let missing = parameters.filter { parameter in
             sources[parameter.name] == nil && !untied.contains { $0.$weight === parameter.slot }
         }.map(\.name)
@@ -84,7 +92,7 @@ extension TextModel {
             throw ModelError(
                 "the weights do not fit \(architecture), which config.json describes:\n  "
                     + faults.prefix(12).joined(separator: "\n  ") + more
-                    + "\nCheck that the configuration and the weights come from the same model.")
+                    + "\n" + MisfitHint(faults: faults, held: Set(store.tensorNames).union(sources.keys)).text)
         }
         for (index, (name, slot)) in parameters.enumerated() {
             if let stored = sources[name] {
@@ -95,8 +103,9 @@ extension TextModel {
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
-        for linear in untied where !sources.values.contains(headNames.first.map { $0 + ".weight" } ?? "") {
-            if let table = linear.formerTie?.embedding.weight { try linear.$weight.fill(table.cloned()) }
+        for (name, slot) in parameters where sources[name] == nil {
+            guard let linear = untied.first(where: { $0.$weight === slot }) else { continue }
+            if let table = linear.formerTie?.embedding.weight { try slot.fill(table.cloned()) }
         }
         return new
     }
@@ -106,7 +115,8 @@ extension TextModel {
     ///
     /// - Returns: The table's name in the model, and the tensor of the file that stands in for it: where both are one,
     ///   a file may hold it under the head's name alone.
-    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?) {
+    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?)
+    {
         guard let model = self as? CausalLanguageModel, model.head.isTied, model.head.storage != nil else {
             return ("", nil)
         }

@@ -1,8 +1,10 @@
 import ApusJSON
 package import ApusNN
 
-/// The rotary part of a `config.json`, in the spellings of `transformers` 4 (`rope_theta`, `rope_scaling`) and 5
-/// (`rope_parameters`). Where both stand, `rope_scaling` counts, as in `transformers` 5: it is what users add.
+/// The rotary part of a `config.json`, in the spellings of `transformers` 4 and 5.
+///
+/// They are `rope_theta` with `rope_scaling`, and `rope_parameters`. Where both stand, `rope_scaling` counts, as in
+/// `transformers` 5: it is what users add.
 package struct RotaryConfiguration {
     /// - Returns: The embedding, and the longest text that it is made for.
     /// - Throws: `ModelError` naming a scaling type that is not known or a field that is missing.

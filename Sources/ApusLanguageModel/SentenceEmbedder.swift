@@ -16,12 +16,16 @@ package struct SentencePooling: Sendable, Equatable {
         case mean
         /// The sum over the root of the count of tokens.
         case meanOverRoot = "mean_sqrt_len_tokens"
+        /// The mean in which a token counts as often as its place says: the first once, the second twice.
+        case weightedMean = "weightedmean"
         case lastToken = "lasttoken"
     }
 
     package let modes: [Mode]
     /// Whether vectors are brought to length 1.
     package let normalizes: Bool
+    /// The tokens at the beginning that are left out, those of a prompt; a text that has no others keeps them.
+    package var skippedTokens = 0
 
     package init(_ modes: [Mode], normalizes: Bool) {
         self.modes = modes
@@ -38,28 +42,42 @@ package struct SentencePooling: Sendable, Equatable {
 
     private func pooled(_ hidden: Tensor, _ batch: TokenBatch, _ mode: Mode) throws -> Tensor {
         let device = hidden.device
+        let starts = batch.boundaries.map(Int.init)
+        let rows = zip(starts, starts.dropFirst()).map { start, end in
+            start + skippedTokens < end ? start + skippedTokens..<end : start..<end
+        }
         switch mode {
-        case .firstToken: return try hidden.indexed(0, Tensor(batch.firstRows, device: device))  // [S, D]
+        case .firstToken:
+            return try hidden.indexed(0, Tensor(rows.map { Int32($0.lowerBound) }, device: device))  // [S, D]
         case .lastToken: return try hidden.indexed(0, Tensor(batch.lastRows, device: device))  // [S, D]
-        case .mean: return try sums(hidden, batch) { 1 / Float($0) }
-        case .meanOverRoot: return try sums(hidden, batch) { 1 / Float($0).squareRoot() }
+        case .mean: return try sums(hidden, rows) { kept, _ in 1 / Float(kept.count) }
+        case .meanOverRoot: return try sums(hidden, rows) { kept, _ in 1 / Float(kept.count).squareRoot() }
+        case .weightedMean:
+            return try sums(hidden, rows, starts) { places, place in
+                Float(place) / Float((places.lowerBound + places.upperBound - 1) * places.count / 2)
+            }
         case .largest:
             return try stacked(
-                zip(batch.boundaries, batch.boundaries.dropFirst()).map { start, end in
-                    try hidden.narrowed(0, start: Int(start), length: Int(end - start)).max(0)  // [D]
-                })  // [S, D]
+                rows.map { try hidden.narrowed(0, start: $0.lowerBound, length: $0.count).max(0) })  // [S, D]
         }
     }
 
-    /// The sum of each sequence's rows times a weight that depends on their count, as one product with [S, T].
-    private func sums(_ hidden: Tensor, _ batch: TokenBatch, weight: (Int) -> Float) throws -> Tensor {
-        let (sequences, tokens) = (batch.sequenceCount, batch.tokens.count)
-        var weights = [Float](repeating: 0, count: sequences * tokens)
-        for sequence in 0..<sequences {
-            let rows = Int(batch.boundaries[sequence])..<Int(batch.boundaries[sequence + 1])
-            for row in rows { weights[sequence * tokens + row] = weight(rows.count) }
+    /// The sum of each sequence's rows times weights, as one product with [S, T].
+    ///
+    /// - Parameters:
+    ///   - starts: Where the places of the rows are counted from; by default from 1 at the first of them.
+    ///   - weight: From the places of a sequence's rows, the first of which is 1, and one place.
+    private func sums(
+        _ hidden: Tensor, _ rows: [Range<Int>], _ starts: [Int]? = nil, weight: (Range<Int>, Int) -> Float
+    ) throws -> Tensor {
+        let tokens = hidden.shape[0]
+        var weights = [Float](repeating: 0, count: rows.count * tokens)
+        for (sequence, rows) in rows.enumerated() {
+            let shift = 1 - (starts?[sequence] ?? rows.lowerBound)
+            let places = rows.lowerBound + shift..<rows.upperBound + shift
+            for place in places { weights[sequence * tokens + place - shift] = weight(places, place) }
         }
-        return try matmul(Tensor(weights, shape: [sequences, tokens], device: hidden.device), hidden)  // [S, D]
+        return try matmul(Tensor(weights, shape: [rows.count, tokens], device: hidden.device), hidden)  // [S, D]
     }
 }
 
@@ -67,15 +85,18 @@ package struct SentencePooling: Sendable, Equatable {
 package struct SentenceEmbedder {
     package let model: any TextModel
     package let pooling: SentencePooling
+    /// What the pooled vectors pass through, in this order.
+    package let projections: [SentenceProjection]
 
-    package init(_ model: any TextModel, _ pooling: SentencePooling) {
+    package init(_ model: any TextModel, _ pooling: SentencePooling, projections: [SentenceProjection] = []) {
         self.model = model
         self.pooling = pooling
+        self.projections = projections
     }
 
     /// One vector for each sequence, [S, P] in float32.
     package func callAsFunction(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        try pooling(model.hiddenStates(batch, context), batch)
+        try projections.reduce(pooling(model.hiddenStates(batch, context), batch)) { try $1($0) }
     }
 }
 

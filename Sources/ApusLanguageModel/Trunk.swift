@@ -1,24 +1,33 @@
 public import ApusNN
 public import ApusTorch
 
-/// A model below its head: ids, or given vectors in their place, to hidden states.
-///
-/// A file of an architecture brings its own, or takes `Decoder` with layers of its own.
-open class Trunk: Module {
+/// What can be known of a trunk before it has weights.
+public struct TrunkFacts: Sendable, Equatable {
     /// The name on disk below a head, such as `model`, `transformer` or `bert`.
     package let name: String
     package let sizes: TransformerSizes
     /// The longest text the model was made for.
     package let maximumLength: Int
-    /// What a user should know of how the model was read.
-    package var notices: [String] = []
 
     package init(name: String, sizes: TransformerSizes, maximumLength: Int) {
         self.name = name
         self.sizes = sizes
         self.maximumLength = maximumLength
-        super.init()
     }
+}
+
+/// A model below its head: ids, or given vectors in their place, to hidden states.
+///
+/// A file of an architecture brings its own, or takes `Decoder` with layers of its own.
+open class Trunk: Module {
+    /// What a user should know of how the model was read.
+    package var notices: [String] = []
+
+    open var facts: TrunkFacts { preconditionFailure("\(type(of: self)) does not say what it is") }
+
+    package var name: String { facts.name }
+    package var sizes: TransformerSizes { facts.sizes }
+    package var maximumLength: Int { facts.maximumLength }
 
     /// The table of word vectors; its device and type are the model's.
     open var embedding: Embedding { preconditionFailure("\(type(of: self)) does not name its table of words") }
@@ -69,19 +78,22 @@ package final class Decoder: Trunk {
     @Child("layers") private var layers: [TransformerLayer]
     @Child("norm") private var norm: Norm
 
+    private let ownFacts: TrunkFacts
     private let angles: RotaryEmbedding?
 
     package init(
-        name: String = "model", names: Names = Names(), sizes: TransformerSizes, maximumLength: Int,
-        rotary: RotaryEmbedding?, embedding: Embedding, layers: [TransformerLayer], norm: Norm
+        _ facts: TrunkFacts, names: Names = Names(), rotary: RotaryEmbedding?, embedding: Embedding,
+        layers: [TransformerLayer], norm: Norm
     ) {
+        ownFacts = facts
         angles = rotary
-        super.init(name: name, sizes: sizes, maximumLength: maximumLength)
+        super.init()
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
         _norm = Child(wrappedValue: norm, names.norm)
     }
 
+    package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
     package override var rotary: RotaryEmbedding? { angles }
 

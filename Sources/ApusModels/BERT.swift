@@ -23,9 +23,11 @@ final class BERTScoreHead: ScoreHead {
     init(_ trunk: EncoderTrunk, labelCount: Int, dropout: Double) {
         self.trunk = Pooled(pooler: trunk.pooler)
         probability = dropout
-        super.init(labelCount: labelCount)
+        super.init()
         classifier = Linear(trunk.sizes.width, labelCount, initializer: trunk.shape.initializer)
     }
+
+    override var labelCount: Int { classifier.outputs }
 
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
@@ -49,7 +51,8 @@ package enum BERT {
             return MaskedLanguageModel(
                 "BertForMaskedLM", trunk,
                 head: EncoderMaskedHead(
-                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: fields.shape.activation, transform: "transform",
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil,
+                    activation: fields.shape.activation, transform: "transform",
                     norm: "LayerNorm"), headName: "cls.predictions")
         case .hiddenStates: return BareModel("BertModel", trunk(pools: true))
         case .causalLanguageModel:

@@ -50,7 +50,7 @@ struct DecoderConfig {
     /// The trunk of these layers, by Llama's names.
     func trunk(_ layer: (Int) throws -> TransformerLayer) rethrows -> Decoder {
         Decoder(
-            sizes: sizes, maximumLength: maximumLength, rotary: rotary,
+            TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), rotary: rotary,
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer),
             layers: try (0..<sizes.layers).map(layer), norm: RMSNorm(sizes.width, epsilon: normEpsilon))
     }
@@ -130,7 +130,8 @@ struct SlidingWindows {
                 return window
             default:
                 throw ModelError(
-                    "config.json: layer_types \"\(name)\" is not there yet; there are full_attention, sliding_attention")
+                    "config.json: layer_types \"\(name)\" is not there yet; there are full_attention, sliding_attention"
+                )
             }
         }
     }

@@ -56,16 +56,21 @@ final class EncoderTrunk: Trunk {
     @Child("pooler") var pooler: EncoderPooler?
 
     let shape: EncoderShape
+    private let title: String
 
     /// - Parameter pools: Whether the trunk has a pooler.
     init(name: String, _ shape: EncoderShape, pools: Bool) {
         self.shape = shape
-        super.init(name: name, sizes: shape.sizes, maximumLength: shape.positions - shape.firstPosition)
+        title = name
+        super.init()
         embeddings = EncoderEmbeddings(shape)
         layers = (0..<shape.sizes.layers).map { EncoderLayer(shape, layer: $0) }
         pooler = pools ? EncoderPooler(shape) : nil
     }
 
+    override var facts: TrunkFacts {
+        TrunkFacts(name: title, sizes: shape.sizes, maximumLength: shape.positions - shape.firstPosition)
+    }
     override var embedding: Embedding { embeddings.words }
     override var isCausal: Bool { false }
     override var ignoredNames: [String] { ["embeddings.position_ids"] }
@@ -95,7 +100,8 @@ final class EncoderMaskedHead: MaskedHead {
     ///   - words: The table that is the head; nil where the head has a matrix of its own.
     ///   - transform: Where the layer and the norm lie on disk below the head.
     ///   - norm: What the norm is called there.
-    init(_ shape: EncoderShape, tiedTo words: Embedding?, activation: Activation, transform: String, norm name: String) {
+    init(_ shape: EncoderShape, tiedTo words: Embedding?, activation: Activation, transform: String, norm name: String)
+    {
         self.activation = activation
         super.init()
         let width = shape.sizes.width

@@ -78,7 +78,8 @@ final class GPT2Layer: TransformerLayer {
     }
 
     override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let h = try x
+        let h =
+            try x
             + context.dropped(
                 attention(attentionNorm(x), context), config.residualDropout, .attentionOutput, layer: layer)
         let y = try down(config.activation(up(feedForwardNorm(h), context)), context)  // [T, D]
@@ -103,24 +104,27 @@ final class GPT2Trunk: Trunk {
     @Child("h") var layers: [TransformerLayer]
     @Child("ln_f") var norm: LayerNorm
 
-    let dropout: Double
+    private let config: GPT2Config
 
     init(_ config: GPT2Config) {
-        dropout = config.embeddingDropout
-        super.init(name: "transformer", sizes: config.sizes, maximumLength: config.positions)
+        self.config = config
+        super.init()
         table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer)
         positions = Embedding(config.positions, config.sizes.width, initializer: config.initializer)
         layers = (0..<config.sizes.layers).map { GPT2Layer(config, layer: $0) }
         norm = LayerNorm(config.sizes.width, epsilon: config.normEpsilon)
     }
 
+    override var facts: TrunkFacts {
+        TrunkFacts(name: "transformer", sizes: config.sizes, maximumLength: config.positions)
+    }
     override var embedding: Embedding { table }
     /// The triangle of the causal mask, which old files hold.
     override var ignoredNames: [String] { [".attn.bias", ".attn.masked_bias"] }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let x = try words + positions(Tensor(batch.positions, device: words.device), context)  // [T, D]
-        return try norm(run(layers, context.dropped(x, dropout, .embedding), context))
+        return try norm(run(layers, context.dropped(x, config.embeddingDropout, .embedding), context))
     }
 }
 

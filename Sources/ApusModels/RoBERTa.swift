@@ -12,14 +12,16 @@ final class RoBERTaScoreHead: ScoreHead {
     @Child("dense") var dense: Linear
     @Child("out_proj") var output: Linear
 
-    var dropout = 0.0
+    private let dropout: Double
 
     init(_ shape: EncoderShape, labelCount: Int, dropout: Double) {
         self.dropout = dropout
-        super.init(labelCount: labelCount)
+        super.init()
         dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
         output = Linear(shape.sizes.width, labelCount, initializer: shape.initializer)
     }
+
+    override var labelCount: Int { output.outputs }
 
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
@@ -44,7 +46,8 @@ package enum RoBERTa {
             return MaskedLanguageModel(
                 "RobertaForMaskedLM", trunk,
                 head: EncoderMaskedHead(
-                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: .gelu, transform: "", norm: "layer_norm"),
+                    fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil, activation: .gelu,
+                    transform: "", norm: "layer_norm"),
                 headName: "lm_head")
         case .hiddenStates: return BareModel("RobertaModel", trunk(pools: true))
         case .causalLanguageModel:

@@ -59,7 +59,9 @@ public final class LayerNorm: Norm {
         $bias.declare([width])
     }
 
-    public override func callAsFunction(_ x: Tensor) throws -> Tensor { try layerNorm(x, weight, bias, epsilon: epsilon) }
+    public override func callAsFunction(_ x: Tensor) throws -> Tensor {
+        try layerNorm(x, weight, bias, epsilon: epsilon)
+    }
 }
 
 /// `down(silu(gate(x)) · up(x))`, the feed-forward part of Llama and its relatives.

@@ -1,5 +1,5 @@
 /// The sizes that decide what a model of layers keeps in memory.
-package struct TransformerSizes: Sendable, Equatable {
+public struct TransformerSizes: Sendable, Equatable {
     package let vocabulary: Int
     package let width: Int
     package let hidden: Int

@@ -12,6 +12,9 @@ struct Apus: ParsableCommand {
         discussion: """
             The options of a command are ms-swift's. `apus <command> --help` lists them, and a .json or .yaml file \
             as the first argument may hold them.
+
+              apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl
+              apus infer --adapters output/v0-20260101-120000/checkpoint-100
             """,
         version: version,
         subcommands: [

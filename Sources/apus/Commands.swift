@@ -1,5 +1,6 @@
 import ApusRecipes
 import ArgumentParser
+import Foundation
 
 /// A command whose words are read by ms-swift's grammar instead of the argument parser's.
 protocol PassthroughCommand: ParsableCommand {
@@ -21,30 +22,26 @@ extension PassthroughCommand {
     }
 
     func run() throws {
-        if let help = HelpPage.requested(by: words, for: Self.command) {
+        let process = ProcessInfo.processInfo.environment
+        if let help = HelpPage.requested(by: words, for: Self.command, columns: Launch.columns(process)) {
             print(help, terminator: "")
             return
         }
         let line = try ArgumentLine(words, for: Self.command)
-        for notice in line.notices + Environment.apply(line.environment) { Console.note(notice) }
         var notices: [String] = []
         let settings = try settings(line, notices: &notices)
+        let asked = process.merging(line.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
+        let launch = Self.command.computes ? try Launch.check(asked) : []
+        if Self.command.computes { try Engine.start() }
+        for notice in line.notices + Environment.apply(line.environment) + launch { Console.note(notice) }
         for notice in notices { Console.note(notice) }
         try run(settings, line)
     }
 }
 
-/// Names of options, for the completion script of a shell.
-private func completions(of command: Command) -> CompletionKind {
-    .custom { words, index, prefix in
-        guard prefix.hasPrefix("-") else { return [] }
-        return OptionTable.table(for: command).options.map { "--\($0.name)" }.filter { $0.hasPrefix(prefix) }
-    }
-}
-
 struct SFT: PassthroughCommand {
     static let command = Command.sft
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
         try runSFT(settings, configFile: line.configFile)
@@ -53,7 +50,7 @@ struct SFT: PassthroughCommand {
 
 struct Infer: PassthroughCommand {
     static let command = Command.infer
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: InferSettings, _ line: ArgumentLine) throws {
         try runInfer(settings)
@@ -62,7 +59,7 @@ struct Infer: PassthroughCommand {
 
 struct Export: PassthroughCommand {
     static let command = Command.export
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: ExportSettings, _ line: ArgumentLine) throws {
         try runExport(settings)
@@ -71,7 +68,7 @@ struct Export: PassthroughCommand {
 
 struct MergeLoRA: PassthroughCommand {
     static let command = Command.mergeLoRA
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func settings(_ line: ArgumentLine, notices: inout [String]) throws -> ExportSettings {
         try ExportSettings(line, notices: &notices, mergeLoRA: true)
@@ -84,7 +81,7 @@ struct MergeLoRA: PassthroughCommand {
 
 struct Params: PassthroughCommand {
     static let command = Command.params
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: ParamsSettings, _ line: ArgumentLine) throws {
         try runParams(settings)
@@ -93,7 +90,7 @@ struct Params: PassthroughCommand {
 
 struct Tokenize: PassthroughCommand {
     static let command = Command.tokenize
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: TokenizeSettings, _ line: ArgumentLine) throws {
         try runTokenize(settings)
@@ -102,7 +99,7 @@ struct Tokenize: PassthroughCommand {
 
 struct Template: PassthroughCommand {
     static let command = Command.template
-    @Argument(parsing: .captureForPassthrough, completion: completions(of: command)) var words: [String] = []
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: TemplateSettings, _ line: ArgumentLine) throws {
         try runTemplate(settings)

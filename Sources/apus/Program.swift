@@ -21,6 +21,21 @@ enum Program {
     ///
     /// - Parameter arguments: The name that the program was started by, and the words behind it.
     static func exitCode(of arguments: [String]) -> Int32 {
+        Engine.prepare()
+        if arguments.count > 2, arguments[1] == "--complete", let index = Int(arguments[2]) {
+            let completion = Completion(Array(arguments.dropFirst(3)), index: index)
+            for word in completion.words + (completion.offersFiles ? [":files"] : []) { print(word) }
+            return EXIT_SUCCESS
+        }
+        if arguments.count > 1, arguments[1] == "--generate-completion-script" {
+            let shell = arguments.count > 2 ? arguments[2] : ProcessInfo.processInfo.environment["SHELL"] ?? ""
+            guard let script = CompletionScript.text(for: shell) else {
+                Console.error("--generate-completion-script: got \"\(shell)\", wanted bash, zsh or fish.")
+                return ApusRecipes.ExitCode.usage
+            }
+            print(script)
+            return EXIT_SUCCESS
+        }
         do {
             let words = try words(of: arguments)
             var command = try Apus.parseAsRoot(words)

@@ -15,7 +15,9 @@ func runSFT(_ settings: SFTSettings, configFile: String?) throws {
 }
 
 func runInfer(_ settings: InferSettings) throws {
-    try Inference(settings, surroundings: surroundings)()
+    // The terminal belongs to a chat alone; all else reads or writes plain text.
+    let inference = try Inference(settings, surroundings: surroundings)
+    try inference(terminal: settings.question == nil && !settings.hasData ? TerminalInput() : nil)
 }
 
 func runExport(_ settings: ExportSettings) throws {

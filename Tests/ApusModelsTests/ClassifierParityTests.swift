@@ -119,7 +119,8 @@ struct ClassifierParityTests {
         let test = try Case(name)
         let model = try test.classifier()
         let fixture = try Fixture("classifiers/\(name)/lora")
-        let attached = try AdapterFiles.method(in: fixture.folder.path).attach(to: model, heads: model.headNames, trunk: model.trunk.name)
+        let attached = try AdapterFiles.method(in: fixture.folder.path).attach(
+            to: model, heads: model.headNames, trunk: model.trunk.name)
         try attached.load(from: fixture.folder.path, device: .cpu)
         try attached.setTrainable(true)
         let batch = test.batch
@@ -220,7 +221,8 @@ struct ClassifierParityTests {
         var slots = model.parameters()
         if run == "lora" {
             let folder = test.fixture.folder.appendingPathComponent("lora").path
-            let attached = try AdapterFiles.method(in: folder).attach(to: model, heads: model.headNames, trunk: model.trunk.name)
+            let attached = try AdapterFiles.method(in: folder).attach(
+                to: model, heads: model.headNames, trunk: model.trunk.name)
             try attached.load(from: folder, device: .cpu)
             try attached.setTrainable(true)
             slots = attached.parameters

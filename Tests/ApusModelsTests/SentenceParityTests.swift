@@ -103,7 +103,7 @@ struct SentenceParityTests {
         let test = try Case(name)
         let model = try test.model(.hiddenStates)
         let batch = test.batch(anchored: true)
-        for mode in SentencePooling.Mode.allCases {
+        for mode in SentencePooling.Mode.allCases where mode != .weightedMean {
             let vectors = try SentenceEmbedder(model, SentencePooling([mode], normalizes: false))(
                 batch, model.context(for: batch))
             #expect(try difference(vectors, test.fixture.tensor("vectors.\(mode.rawValue)")) <= 1e-5, "\(mode)")

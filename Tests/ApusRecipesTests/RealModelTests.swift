@@ -51,14 +51,15 @@ struct RealModelTests {
 
         var sampling = Sampling()
         sampling.temperature = 0
-        let generator = TokenGenerator(language.model, sampling: sampling, endTokens: language.generation.endTokens)
+        let endTokens = try language.generation().endTokens
+        let generator = TokenGenerator(language.model, sampling: sampling, endTokens: endTokens)
         let chats = expected["chats"]?.arrayValue ?? []
         var same = 0
         for chat in chats {
             // The prompt is the template's, the ids the tokenizer's. (transformers reads SmolLM2's GGUF vocabulary
             // without its digit splitting, so the ids it used are taken as they are.)
             let answer = try generator.answers(to: [ids(chat["promptIds"])], limit: ids(chat["ids"]).count)[0]
-            let wanted = ids(chat["ids"]).prefix { !language.generation.endTokens.contains($0) }
+            let wanted = ids(chat["ids"]).prefix { !endTokens.contains($0) }
             same += answer == Array(wanted) ? 1 : 0
         }
         #expect(chats.count == 50)

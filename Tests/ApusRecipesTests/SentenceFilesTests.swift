@@ -79,7 +79,6 @@ struct SentenceFilesTests {
         (#"[{"type": "sentence_transformers.models.Pooling", "path": "../1_Pooling"}]"#, "leads out of the folder"),
         (#"[{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]"#, "which is not there"),
         (#"[{"type": "sentence_transformers.models.Transformer", "path": ""}]"#, "names no Pooling"),
-        (#"[{"type": "a.Pooling", "path": ""}]"#, "names no Pooling"),
     ])
     func whatIsNotThereIsNamed(text: String, message: String) {
         let error = #expect(throws: ModelError.self) { try files(["modules.json": text], config: encoder) }
@@ -89,9 +88,18 @@ struct SentenceFilesTests {
     @Test func anUnknownPoolingIsNamed() {
         let contents = [
             "modules.json": modules([("Pooling", "1_Pooling")]),
-            "1_Pooling/config.json": #"{"pooling_mode_weightedmean_tokens": true}"#,
+            "1_Pooling/config.json": #"{"pooling_mode": "attention"}"#,
         ]
         let error = #expect(throws: ModelError.self) { try files(contents, config: encoder) }
-        #expect(error?.description.contains("weightedmean") == true)
+        #expect(error?.description.contains("attention") == true)
+    }
+
+    /// sentence-transformers takes the mean where a file chooses nothing.
+    @Test func noPoolingChosenIsTheMean() throws {
+        let contents = [
+            "modules.json": modules([("Transformer", ""), ("Pooling", "1_Pooling")]),
+            "1_Pooling/config.json": #"{"word_embedding_dimension": 4, "pooling_mode_mean_tokens": false}"#,
+        ]
+        #expect(try files(contents, config: encoder).pooling == SentencePooling([.mean], normalizes: false))
     }
 }

@@ -37,6 +37,33 @@ struct ProgramTests {
         #expect(Program.exitCode(of: arguments) == code)
     }
 
+    /// One process and one device; more are refused by name.
+    @Test func launch() throws {
+        #expect(try Launch.check([:]) == [])
+        #expect(try Launch.check(["NPROC_PER_NODE": "1", "CUDA_VISIBLE_DEVICES": "0"]).count == 1)
+        #expect(try Launch.check(["CUDA_VISIBLE_DEVICES": "0,1", "WORLD_SIZE": "1", "NNODES": ""]).count == 1)
+        for name in ["NPROC_PER_NODE", "NNODES", "WORLD_SIZE", "LOCAL_WORLD_SIZE"] {
+            #expect { try Launch.check([name: "2"]) } throws: {
+                "\($0)".hasPrefix("\(name)=2: Apus computes in one process")
+            }
+        }
+        #expect(throws: UsageError.self) { try Launch.check(["NPROC_PER_NODE": "gpu"]) }
+    }
+
+    @Test func completion() {
+        #expect(Program.exitCode(of: ["apus", "--complete", "1", "apus", "s"]) == 0)
+        #expect(Program.exitCode(of: ["apus", "--complete", "99", "apus"]) == 0)
+        for shell in ["bash", "zsh", "/usr/bin/fish"] {
+            #expect(CompletionScript.text(for: shell)?.contains("--complete") == true)
+        }
+        #expect(Program.exitCode(of: ["apus", "--generate-completion-script", "cmd"]) == 2)
+    }
+
+    @Test func columns() {
+        #expect(Launch.columns(["COLUMNS": "77"]) == 77)
+        #expect(Launch.columns(["COLUMNS": "x"]) > 0)
+    }
+
     @Test func environment() {
         let notices = Environment.apply([("LD_PRELOAD", "x.so"), ("A=B", "1"), ("", "1"), ("PATH", "nowhere")])
         #expect(notices.count == 4)

@@ -15,6 +15,8 @@ package struct SequenceEncoder: Sendable {
     private let system: String?
     private let pairFormat: String
     private let lowercases: Bool
+    /// What stands before a text that becomes a vector.
+    private let prompt: String?
 
     /// - Parameters:
     ///   - chat: The chat template; `nil` for the bare text.
@@ -24,9 +26,11 @@ package struct SequenceEncoder: Sendable {
     ///   - system: The system text of conversations that bring none.
     ///   - pairFormat: How two texts become one; see `PairFormat`.
     ///   - lowercases: Whether texts are brought to lower case first.
+    ///   - prompt: What stands before a text that becomes a vector.
     package init(
         tokenizer: Tokenizer, chat: ChatEncoder?, isEncoder: Bool, limit: Int, strategy: Truncation.Strategy,
-        system: String? = nil, pairFormat: String = PairFormat.standard, lowercases: Bool = false
+        system: String? = nil, pairFormat: String = PairFormat.standard, lowercases: Bool = false,
+        prompt: String? = nil
     ) {
         self.tokenizer = tokenizer
         self.chat = chat
@@ -36,14 +40,19 @@ package struct SequenceEncoder: Sendable {
         self.system = system
         self.pairFormat = pairFormat
         self.lowercases = lowercases
+        self.prompt = prompt
     }
 
     /// One text alone.
     @Sendable package func encode(_ content: RowText) throws -> EncodedSequence {
-        switch content {
-        case .text(let text): try encode(LabelledRow(.text(lowercases ? text.lowercased() : text)))
-        case .messages(let messages):
-            try encode(LabelledRow(isEncoder && lowercases ? .text(content.text.lowercased()) : .messages(messages)))
+        func prepared(_ text: String) -> LabelledRow {
+            let text = (prompt ?? "") + text
+            return LabelledRow(.text(lowercases ? text.lowercased() : text))
+        }
+        return switch content {
+        case .text(let text): try encode(prepared(text))
+        case .messages where isEncoder && lowercases || prompt != nil: try encode(prepared(content.text))
+        case .messages(let messages): try encode(LabelledRow(.messages(messages)))
         }
     }
 

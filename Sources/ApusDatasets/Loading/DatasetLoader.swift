@@ -17,6 +17,8 @@ package struct DatasetLoader: Sendable {
     package var requiresTraining = false
     /// Whether the first row that cannot be used is an error.
     package var isStrict = false
+    /// Whether rows that cannot be used keep their places; to recognise one of them then throws.
+    package var keepsUnusable = false
     /// `dataset_num_proc`.
     package var threads = 1
 
@@ -53,7 +55,8 @@ package struct DatasetLoader: Sendable {
                 "--split_dataset_ratio \(splitRatio) holds every row out and leaves none to train on; "
                     + "give a smaller share such as 0.01")
         }
-        var pool = FilePool(recognizer: recognizer, isStrict: isStrict, threads: threads)
+        var pool = FilePool(
+            recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads)
         var (train, heldOut) = try select(dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining)
         if !validation.isEmpty {
             heldOut = try select(validation, from: &pool, ratio: 1, isShuffled: shufflesValidation).validation

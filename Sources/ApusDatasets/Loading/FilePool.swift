@@ -4,20 +4,22 @@ import ApusJSON
 struct FilePool<Recognizer: RowRecognizer> {
     let recognizer: Recognizer
     let isStrict: Bool
+    let keepsUnusable: Bool
     let threads: Int
     private(set) var reports: [DatasetReport.File] = []
     private var files: [RowFile] = []
     private var missingColumns: Set<String>
 
-    init(recognizer: Recognizer, isStrict: Bool, threads: Int) {
+    init(recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int) {
         self.recognizer = recognizer
         self.isStrict = isStrict
+        self.keepsUnusable = keepsUnusable
         self.threads = threads
         missingColumns = recognizer.mapping.names
     }
 
     func dataset(_ rows: [RowID]) -> RowDataset<Recognizer> {
-        RowDataset(rows: rows, files: files, recognizer: recognizer)
+        RowDataset(rows: rows, files: files, recognizer: recognizer, holdsUnusable: keepsUnusable)
     }
 
     /// What recognition found in a range of rows.
@@ -32,8 +34,7 @@ struct FilePool<Recognizer: RowRecognizer> {
     mutating func usableRows(of reference: DatasetReference) throws -> [RowID] {
         if let hub = reference.hub {
             throw DatasetError(
-                "\(hub.rawValue)::\(reference.location): data sets are not fetched from hubs yet; "
-                    + "download it first and give the path of its .jsonl or .json file")
+                "\(hub.rawValue)::\(reference.location): \(DatasetReference.fetching(reference.location, from: hub))")
         }
         try check(reference)
         return try reference.paths().flatMap { try usableRows(ofFile: $0, subset: reference.subsets.first) }
@@ -43,6 +44,7 @@ struct FilePool<Recognizer: RowRecognizer> {
         let file = try RowFile(path: path, columns: recognizer.mapping.names)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
+        let keepsUnusable = keepsUnusable
         let chunks = try inParallelChunks(of: file.count, threads: threads) { range in
             var findings = Findings()
             for row in range {
@@ -60,6 +62,8 @@ struct FilePool<Recognizer: RowRecognizer> {
                     }
                     findings.usable.append(UInt32(row))
                     findings.notes += result.notes.map { (row, $0) }
+                } catch _ where keepsUnusable {
+                    findings.usable.append(UInt32(row))
                 } catch let fault as RowFault {
                     throw DatasetError(fault, at: file.place(of: row))
                 } catch let rejection as RowRejection {

@@ -11,11 +11,14 @@ package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
     let rows: [RowID]
     private let files: [RowFile]
     private let recognizer: Recognizer
+    /// Whether there are rows among them that cannot be used.
+    private let holdsUnusable: Bool
 
-    init(rows: [RowID], files: [RowFile], recognizer: Recognizer) {
+    init(rows: [RowID], files: [RowFile], recognizer: Recognizer, holdsUnusable: Bool = false) {
         self.rows = rows
         self.files = files
         self.recognizer = recognizer
+        self.holdsUnusable = holdsUnusable
     }
 
     package var count: Int { rows.count }
@@ -24,12 +27,12 @@ package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
     /// A row as its task has it.
     ///
     /// - Precondition: `index` is in `0..<count`.
-    /// - Throws: `DatasetError` when the file was changed since it was opened.
+    /// - Throws: `DatasetError` when the file was changed since it was opened, or for a row that cannot be used.
     package func recognized(at index: Int) throws -> Recognizer.Row {
         do {
             return try recognizer.recognize(row(at: index)).row
         } catch let rejection as RowRejection {
-            throw DatasetError("\(place(of: index)): the file was changed while it was read: \(rejection)")
+            throw unusable(index, rejection)
         } catch let fault as RowFault {
             throw DatasetError(fault, at: place(of: index))
         }
@@ -43,8 +46,14 @@ package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
         do {
             return try files[Int(id.file)].value(at: Int(id.row))
         } catch let rejection as RowRejection {
-            throw DatasetError("\(place(of: index)): the file was changed while it was read: \(rejection)")
+            throw unusable(index, rejection)
         }
+    }
+
+    private func unusable(_ index: Int, _ rejection: RowRejection) -> DatasetError {
+        DatasetError(
+            "\(place(of: index)): " + (holdsUnusable ? "" : "the file was changed while it was read: ") + "\(rejection)"
+        )
     }
 
     /// `file:line` of a row.

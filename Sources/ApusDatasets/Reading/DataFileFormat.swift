@@ -23,7 +23,7 @@ enum DataFileFormat: Equatable {
                 looksLikeFile
                     ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath)"
                         + (path.contains("\\") ? "; folders are divided by / here, not \\)" : ")")
-                    : "\(path): not a file; download the data set first and give the path of its .jsonl or .json file")
+                    : "\(path): no such file; \(DatasetReference.fetching(path, from: nil))")
         }
         if isDirectory.boolValue {
             throw DatasetError("\(path): is a folder, not a file; give the path of a .jsonl or .json file in it")

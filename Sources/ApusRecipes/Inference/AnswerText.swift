@@ -1,30 +1,77 @@
 import ApusText
 
-/// The text of an answer as its tokens come, ended after a stop word.
+/// The text of an answer as its tokens come, up to a stop.
 struct AnswerText {
     private var decoder: StreamingDecoder
-    private let stopWords: [String]
-    private var text = ""
-    /// What `finish` added.
-    private(set) var lastPiece = ""
+    private let ends: AnswerEnds
+    private let longestSequence: Int
+    private var lastIDs: [Int32] = []
+    private var bytes: [UInt8] = []
+    /// How many of the bytes were given out.
+    private var shown = 0
+    private(set) var isStopped = false
 
-    init(_ tokenizer: Tokenizer, stopWords: [String]) {
+    init(_ tokenizer: Tokenizer, ends: AnswerEnds) {
         decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
-        self.stopWords = stopWords.filter { !$0.isEmpty }
+        self.ends = ends
+        longestSequence = ends.sequences.map(\.count).max() ?? 0
     }
 
-    var isStopped: Bool { stopWords.contains { text.hasSuffix($0) } }
-
+    /// Adds a token.
+    ///
+    /// - Returns: The text that is certain now: what may be the beginning of a stop waits.
     @discardableResult
     mutating func append(_ token: Int32) -> String {
-        let piece = decoder.append(token)
-        text += piece
-        return piece
+        guard !isStopped else { return "" }
+        append(decoder.append(token))
+        if longestSequence > 0 {
+            lastIDs = (lastIDs + [token]).suffix(longestSequence)
+            if ends.sequences.contains(where: { lastIDs.suffix($0.count).elementsEqual($0) }) { isStopped = true }
+        }
+        return given(upTo: bytes.count - (isStopped ? 0 : waitingCount))
     }
 
+    /// Ends the answer.
+    ///
+    /// - Returns: The rest of its text.
     mutating func finish() -> String {
-        lastPiece = decoder.finish()
-        text += lastPiece
-        return text
+        let rest = decoder.finish()
+        if !isStopped { append(rest) }
+        return given(upTo: bytes.count)
+    }
+
+    /// The whole text so far.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    private mutating func append(_ piece: String) {
+        let old = bytes.count
+        bytes += piece.utf8
+        let found = ends.stops.compactMap { stop -> (start: Int, end: Int)? in
+            let word = Array(stop.text.utf8)
+            let first = max(0, old - word.count + 1)
+            guard
+                let start = (first..<max(first, bytes.count - word.count + 1)).first(where: {
+                    bytes[$0..<$0 + word.count].elementsEqual(word)
+                })
+            else { return nil }
+            return (start, stop.isKept ? start + word.count : start)
+        }
+        guard let stop = found.min(by: { $0.start < $1.start }) else { return }
+        isStopped = true
+        bytes.removeSubrange(max(stop.end, shown)...)
+    }
+
+    /// Bytes at the end that begin a stop which does not belong to the answer.
+    private var waitingCount: Int {
+        ends.stops.filter { !$0.isKept }.map { stop in
+            let word = Array(stop.text.utf8)
+            return (0..<word.count).reversed().first { bytes.suffix($0).elementsEqual(word.prefix($0)) } ?? 0
+        }.max() ?? 0
+    }
+
+    private mutating func given(upTo count: Int) -> String {
+        guard count > shown else { return "" }
+        defer { shown = count }
+        return String(decoding: bytes[shown..<count], as: UTF8.self)
     }
 }

@@ -1,28 +1,49 @@
 import ApusDatasets
 import ApusJSON
-import ApusLanguageModel
 import ApusText
 import ApusTraining
 import Foundation
 
 /// The rows that `infer` answers, and the file that the answers go to.
-struct AnsweredRows<Recognizer: RowRecognizer> {
+///
+/// Every row of the input has its place in the file, with its own columns; one that cannot be answered says why.
+final class AnsweredRows<Recognizer: RowRecognizer> {
+    /// A row that can be answered.
+    typealias Ready<Prepared> = (index: Int, row: Recognizer.Row, prepared: Prepared)
+
     private let count: Int
     private let rows: RowDataset<Recognizer>
+    private let columns: (Recognizer.Row) -> JSONObject
     private let groupSize: Int
+    private let isStrict: Bool
     private let file: ResultFile
     private let console: Console
+    /// Why rows could not be answered: the reason, how many, and the place of the first.
+    private var failures: [(reason: String, count: Int, place: String)] = []
 
-    init(_ settings: InferSettings, as recognizer: Recognizer, console: Console) throws {
-        let rows = try DatasetLoader(settings).load(
+    /// - Parameter columns: What a row has beside what is answered.
+    convenience init(
+        _ settings: InferSettings, as recognizer: Recognizer, columns: @escaping (Recognizer.Row) -> JSONObject,
+        console: Console
+    ) throws {
+        let loaded = try DatasetLoader(settings).load(
             settings.answered, validation: settings.answeredWhole, as: recognizer)
-        try self.init(rows.validation, settings, console: console)
+        // What training left out was no part of what it split off.
+        for file in loaded.report.files where settings.isSplit && !file.dropped.isEmpty {
+            console.print("\(file.path): \(file.dropped.total) rows cannot be used and were not split off")
+        }
+        try self.init(loaded.validation, settings, columns: columns, console: console)
     }
 
-    init(_ rows: RowDataset<Recognizer>, _ settings: InferSettings, console: Console) throws {
+    init(
+        _ rows: RowDataset<Recognizer>, _ settings: InferSettings, columns: @escaping (Recognizer.Row) -> JSONObject,
+        console: Console
+    ) throws {
         self.rows = rows
+        self.columns = columns
         count = min(rows.count, settings.valDatasetSample ?? rows.count)
         groupSize = settings.groupSize
+        isStrict = settings.strict
         file = try ResultFile(settings)
         self.console = console
     }
@@ -31,27 +52,65 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
     ///
     /// - Parameters:
     ///   - prepare: Makes of one row what the model sees.
-    ///   - answer: The results of some rows, any number of each, in order.
-    /// - Throws: An error about what a row holds with the place of the row, or one of the model.
+    ///   - answer: For each of some rows its results, any number, in order.
+    /// - Throws: An error of the model; with `--strict` also the first error about a row.
     func callAsFunction<Prepared>(
-        prepare: (Recognizer.Row) throws -> Prepared,
-        answer: (_ group: Range<Int>, _ rows: [(row: Recognizer.Row, prepared: Prepared)]) throws -> [JSONObject]
+        prepare: (Recognizer.Row) throws -> Prepared, answer: ([Ready<Prepared>]) throws -> [[JSONObject]]
     ) throws {
         let bar = console.startProgress("Infer", total: count)
         for start in stride(from: 0, to: count, by: groupSize) {
             let group = start..<min(start + groupSize, count)
-            let prepared = try group.map { index in
-                let row = try rows.recognized(at: index)
+            var ready: [Ready<Prepared>] = []
+            var errors: [Int: String] = [:]
+            for index in group {
                 do {
-                    return (row, try prepare(row))
-                } catch let error where error is RowFault || error is ModelError || error is TokenizerError {
-                    throw DatasetError("\(rows.place(of: index)): \(error)")
+                    let row = try rows.recognized(at: index)
+                    ready.append((index, row, try prepare(row)))
+                } catch {
+                    let place = rows.place(of: index)
+                    let reason = "\(error)".trimmingPrefix("\(place): ")
+                    if isStrict { throw DatasetError("\(place): \(reason)") }
+                    note(String(reason), at: place)
+                    errors[index] = "\(place): \(reason)"
                 }
             }
-            for result in try answer(group, prepared) { try file.append(result) }
+            var answers = try Array(zip(ready, ready.isEmpty ? [] : answer(ready)))[...]
+            for index in group {
+                if let error = errors[index] {
+                    try file.append(Self.failed(error, try? rows.row(at: index)))
+                } else if let (part, results) = answers.popFirst() {
+                    for result in results { try file.append(Self.completed(result, with: columns(part.row))) }
+                }
+            }
             bar.update(to: group.upperBound)
         }
         bar.finish()
+    }
+
+    private func note(_ reason: String, at place: String) {
+        if let index = failures.firstIndex(where: { $0.reason == reason }) {
+            failures[index].count += 1
+        } else {
+            failures.append((reason, 1, place))
+        }
+    }
+
+    /// A result with the columns of its row that it does not have itself.
+    static func completed(_ result: JSONObject, with columns: JSONObject) -> JSONObject {
+        var result = result
+        for (key, value) in columns where result[key]?.isNull ?? true { result[key] = value }
+        return result
+    }
+
+    /// What stands for a row without an answer.
+    static func failed(_ error: String, _ columns: JSONValue?) -> JSONObject {
+        var result: JSONObject = ["response": .null]
+        if let columns, columns.objectValue == nil { result["row"] = columns }
+        for (key, value) in columns?.objectValue ?? [:] where key != "response" && key != "error" {
+            result[key] = value
+        }
+        result["error"] = .string(error)
+        return result
     }
 
     /// Says where the answers are, after what they are worth.
@@ -59,6 +118,7 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
     /// - Parameters:
     ///   - evaluation: Metrics and a picture; nil where answers are not measured.
     ///   - whole: Of what its count is a part; by default the rows.
+    /// - Throws: `UnansweredRows` where there are any.
     func finish(_ evaluation: (any Evaluation)? = nil, of whole: String? = nil) throws {
         if let evaluation, evaluation.count > 0 {
             let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
@@ -70,5 +130,23 @@ struct AnsweredRows<Recognizer: RowRecognizer> {
             if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
         }
         console.print("result_path: \(file.path)")
+        guard !failures.isEmpty else { return }
+        for failure in failures.prefix(20) {
+            console.print("  \(failure.count) × \(failure.reason) (first: \(failure.place))")
+        }
+        if failures.count > 20 { console.print("  and \(failures.count - 20) other reasons") }
+        throw UnansweredRows(failed: failures.reduce(0) { $0 + $1.count }, count: count, path: file.path)
+    }
+}
+
+/// Some rows could not be answered; the others were.
+struct UnansweredRows: ExitCodeProviding, CustomStringConvertible {
+    let failed: Int
+    let count: Int
+    let path: String
+
+    var exitCode: Int32 { ExitCode.data }
+    var description: String {
+        "\(failed) of \(count) rows could not be answered; each has its \"error\" in \(path), the others their answer"
     }
 }

@@ -1,91 +1,78 @@
-import ApusAdapters
 import ApusDatasets
-import ApusGeneration
 import ApusJSON
-import ApusLanguageModel
 import ApusText
 import ApusTraining
 import Foundation
 
-/// Answers from a model that continues text: to a person at a terminal, or to every row of a file.
+/// Answers from a model that continues text: to every row of a file, to one question, or to a person at a terminal.
 struct Conversing {
     private let settings: InferSettings
-    private let surroundings: Surroundings
     private let language: LanguageModel
-    private let sampling: Sampling
+    private let answering: Answering
+    private let console: Console
+    /// The name of the model, and of the adapter on it.
+    private let name: String
 
-    init(_ settings: InferSettings, language: LanguageModel, surroundings: Surroundings) {
+    init(_ settings: InferSettings, language: LanguageModel, surroundings: Surroundings) throws {
         self.settings = settings
-        self.surroundings = surroundings
         self.language = language
-        var sampling = language.generation.sampling
-        sampling.temperature = settings.temperature ?? sampling.temperature
-        sampling.topK = settings.topK ?? sampling.topK
-        sampling.topP = settings.topP ?? sampling.topP
-        sampling.repetitionPenalty = settings.repetitionPenalty ?? sampling.repetitionPenalty
-        sampling.seed = UInt64(bitPattern: Int64(settings.seed))
-        self.sampling = sampling
+        answering = try Answering(settings, language: language)
+        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        name = ([language.source.name] + settings.adapters).joined(separator: " with ")
+        for notice in answering.notices { console.print("note: \(notice)") }
     }
 
-    /// Chats, or goes through the data set that the settings name.
-    func callAsFunction() throws {
-        if settings.hasData { try answerRows() } else { try chat() }
-    }
-
-    private var generator: TokenGenerator {
-        TokenGenerator(language.model, sampling: sampling, endTokens: language.generation.endTokens)
-    }
-
-    private func promptIDs(_ messages: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
-        var messages = messages
-        if let system = settings.system, messages.first?.role != "system" {
-            messages.insert(Message(role: "system", content: system), at: 0)
+    /// - Parameter terminal: Where a person types; nil where standard input is a file or a pipe, whose whole text then
+    ///   is one question.
+    func callAsFunction(_ terminal: (any LineInput)?) throws {
+        if settings.hasData { return try answerRows() }
+        if let question = settings.question { return try answer(question) }
+        if let terminal {
+            var chat = Chat(answering, input: terminal, system: settings.system, streams: settings.stream)
+            console.print("Chat with \(name).\n\(ChatCommand.summary)")
+            return try chat.run { console.print($0) }
         }
-        guard settings.useChatTemplate else {
-            return try shortened(language.tokenizer.encode(messages.compactMap(\.text).joined()))
+        let input = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+        let question = input.trimmingCharacters(in: .newlines)
+        guard !question.isEmpty else {
+            throw UsageError(
+                "standard input is empty. Give a question there, as an argument (apus infer 'question' --model …), or "
+                    + "rows with --val_dataset.")
         }
-        var variables: [String: JSONValue] = [:]
-        if let thinks = settings.enableThinking { variables["enable_thinking"] = .bool(thinks) }
-        let prompt = try language.encoder.generationPrompt(messages, tools: tools, variables: variables)
-        return try shortened(prompt + language.tokenizer.encode(settings.responsePrefix ?? "", addSpecialTokens: false))
+        try answer(question)
     }
 
-    /// A prompt within `--max_length`, cut as `--truncation_strategy` says.
-    private func shortened(_ prompt: [Int32]) throws -> [Int32] {
-        guard let limit = settings.maxLength, prompt.count > limit else { return prompt }
-        switch settings.truncationStrategy {
-        case .left: return Array(prompt.suffix(limit))
-        case .right: return Array(prompt.prefix(limit))
-        case .delete:
-            throw ModelError(
-                "a prompt has \(prompt.count) tokens, --max_length is \(limit). Raise it, or cut with --truncation_strategy left."
-            )
-        }
+    private func answer(_ question: String) throws {
+        let prompt = try answering.prompt([Message(role: "user", content: question)])
+        let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
+            if settings.stream { StandardOutput.write(text) }
+            return true
+        }[0]
+        StandardOutput.write(settings.stream ? "\n" : answer.text + "\n")
     }
-
-    // MARK: - A file
 
     private func answerRows() throws {
-        var loader = DatasetLoader(settings)
-        loader.recognition.columns = settings.columns
-        loader.recognition.requiresAnswer = false
-        let console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        var options = ConversationRecognizer.Options()
+        options.columns = settings.columns
+        options.requiresAnswer = false
         let rows = try AnsweredRows(
-            loader.load(settings.answered, validation: settings.answeredWhole).validation, settings, console: console)
+            settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console)
         try rows(
-            prepare: { try promptIDs(asked($0), tools: $0.tools) },
-            answer: { indices, group in
-                let answers = try answers(to: group.map(\.prepared), draws: indices.map(UInt64.init))
+            prepare: { try answering.prompt(asked($0), tools: $0.tools) },
+            answer: { group in
+                let answers = try answering.answers(
+                    to: group.map(\.prepared), draws: group.map { UInt64($0.index) })
                 return zip(group, answers).map { part, answer in
-                    if settings.stream { console.print("[RESPONSE] \(answer)") }
+                    if settings.stream { console.print("[RESPONSE] \(answer.text)") }
                     let reference = part.row.messages.last
-                    var row: JSONObject = ["response": .string(answer)]
+                    var row: JSONObject = ["response": .string(answer.text)]
                     row["labels"] =
                         reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
                     row["logprobs"] = .null
-                    let answered = asked(part.row) + [Message(role: "assistant", content: answer)]
+                    let answered = asked(part.row) + [Message(role: "assistant", content: answer.text)]
                     row["messages"] = .array(answered.map(\.json))
-                    return row
+                    if let tools = part.row.tools { row["tools"] = .array(tools) }
+                    return [row]
                 }
             })
         try rows.finish()
@@ -96,67 +83,12 @@ struct Conversing {
         conversation.messages.last?.role == "assistant"
             ? Array(conversation.messages.dropLast()) : conversation.messages
     }
+}
 
-    private func answers(to prompts: [[Int32]], draws: [UInt64]) throws -> [String] {
-        var texts = prompts.map { _ in AnswerText(language.tokenizer, stopWords: settings.stopWords) }
-        _ = try generator.answers(to: prompts, limit: settings.maxNewTokens, draws: draws) { prompt, token in
-            texts[prompt].append(token)
-            return !texts[prompt].isStopped
-        }
-        return texts.indices.map { texts[$0].finish() }
-    }
-
-    // MARK: - A person
-
-    private func chat() throws {
-        show(
-            "Chat with \(language.source.name). `exit` ends, `clear` forgets, `reset-system` sets a system prompt, "
-                + "`multi-line` lets you end input with #, `single-line` goes back.\n")
-        var conversation: [Message] = []
-        var system = settings.system
-        var isMultiline = false
-        var turn: UInt64 = 0
-        while let line = readInput(isMultiline) {
-            switch line.trimmingCharacters(in: .whitespacesAndNewlines) {
-            case "": continue
-            case "exit", "quit": return
-            case "clear": conversation = []
-            case "multi-line": isMultiline = true
-            case "single-line": isMultiline = false
-            case "reset-system":
-                show("system <<< ")
-                system = readLine()
-                conversation = []
-            default:
-                conversation.append(Message(role: "user", content: line))
-                let opening = system.map { [Message(role: "system", content: $0)] } ?? []
-                var text = AnswerText(language.tokenizer, stopWords: settings.stopWords)
-                let prompt = try promptIDs(opening + conversation)
-                _ = try generator.answers(to: [prompt], limit: settings.maxNewTokens, draws: [turn]) { _, token in
-                    let piece = text.append(token)
-                    if settings.stream { show(piece) }
-                    return !text.isStopped
-                }
-                let answer = text.finish()
-                show(settings.stream ? text.lastPiece + "\n" : answer + "\n")
-                conversation.append(Message(role: "assistant", content: answer))
-                turn += 1
-            }
-        }
-    }
-
-    private func show(_ text: String) {
+/// What a command is asked for goes here; what it says about its work does not.
+enum StandardOutput {
+    static func write(_ text: String) {
+        guard !text.isEmpty else { return }
         FileHandle.standardOutput.write(Data(text.utf8))
-    }
-
-    private func readInput(_ isMultiline: Bool) -> String? {
-        show("<<< ")
-        guard isMultiline else { return readLine() }
-        var lines: [String] = []
-        while let line = readLine() {
-            if line.hasSuffix("#") { return (lines + [String(line.dropLast())]).joined(separator: "\n") }
-            lines.append(line)
-        }
-        return lines.isEmpty ? nil : lines.joined(separator: "\n")
     }
 }

@@ -19,9 +19,9 @@ struct Embedding {
         surroundings: Surroundings
     ) throws {
         self.settings = settings
-        self.embedder = embedder
         self.files = files
         let text = try TextParts(source, of: embedder.model)
+        self.embedder = files.embedder(embedder.model, promptOf: text.tokenizer)
         encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
         console = Console(style: ConsoleStyle(environment: surroundings.environment))
     }
@@ -36,19 +36,20 @@ struct Embedding {
         options.columns = settings.columns
         options.requiresPositive = false
         options.label = .scoreIfGiven
-        let rows = try AnsweredRows(settings, as: EmbeddingRecognizer(options), console: console)
+        let rows = try AnsweredRows(
+            settings, as: EmbeddingRecognizer(options), columns: \.otherColumns, console: console)
         var evaluation = SentenceEvaluation()
         try rows(
             prepare: { row in try texts(row).map(ids) },
-            answer: { _, group in
+            answer: { group in
                 var vectors = try self.vectors(group.flatMap(\.prepared))[...]
-                return group.map { row, sequences in
+                return group.map { _, row, sequences in
                     let own = Array(vectors.prefix(sequences.count))
                     vectors = vectors.dropFirst(sequences.count)
                     if row.positive != nil, let label = row.label {
                         evaluation.add(own[0], own[1], label: Double(label))
                     }
-                    return result(row, own)
+                    return [result(row, own)]
                 }
             })
         try rows.finish(evaluation)
@@ -95,16 +96,16 @@ struct Embedding {
         return result
     }
 
-    /// Vectors of lines of standard input; of two texts with a tab between them the cosine.
+    /// Vectors of typed texts; of two with a tab between them the cosine.
     private func embedLines() throws {
-        console.print("Give a text a line for its vector, two with a tab between them for their cosine.")
-        while let line = readLine(), !line.isEmpty {
+        let hint = "Give a text a line for its vector, two with a tab between them for their cosine."
+        let lines = TypedLines(settings, hint: hint, console: console)
+        try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
-            guard !parts.isEmpty else { continue }
+            guard !parts.isEmpty else { throw ModelError("there is no text in the line") }
             let vectors = try vectors(parts.map(ids))
             let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
-            let answer = result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null
-            FileHandle.standardOutput.write(Data((answer.serialized() + "\n").utf8))
+            return (result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null).serialized()
         }
     }
 }

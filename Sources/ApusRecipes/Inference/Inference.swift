@@ -14,6 +14,9 @@ public struct Inference {
     public init(_ settings: InferSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         self.surroundings = surroundings
+        if settings.hasData, let path = settings.resultPath {
+            try ResultFile.check(path, existing: settings.existingResult)
+        }
         adapted = try AdaptedModel(
             AdaptedModel.Request(
                 model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
@@ -49,14 +52,24 @@ public struct Inference {
             ? settings.withoutEffect(
                 ["system", "pair_format"].filter { !idle.contains($0) }, because: "an encoder sees texts as segments")
             : nil
-        return [settings.withoutEffect(idle, because: reason), ofEncoder].compactMap(\.self)
+        let ofFile =
+            settings.hasData
+            ? nil
+            : settings.withoutEffect(
+                ["result_path", "existing_result"], because: "only answers to a dataset are written to a file")
+        return [settings.withoutEffect(idle, because: reason), ofEncoder, ofFile].compactMap(\.self)
     }
 
-    /// Talks, or goes through the data set that the settings name.
+    /// Answers the question or the data set that the settings name, or standard input.
     public func callAsFunction() throws {
+        try callAsFunction(terminal: nil)
+    }
+
+    /// - Parameter terminal: Where a person types, for a chat.
+    package func callAsFunction(terminal: (any LineInput)?) throws {
         switch adapted.form {
         case .language(let language):
-            try Conversing(settings, language: language, surroundings: surroundings)()
+            try Conversing(settings, language: language, surroundings: surroundings)(terminal)
         case .masked(let model):
             try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
         case .sentences(let embedder, let files):
@@ -76,6 +89,8 @@ extension DatasetLoader {
     init(_ settings: InferSettings) {
         self.init()
         isStrict = settings.strict
+        // Training left such rows out before it split; whole data keeps them, to say of each why it has no answer.
+        keepsUnusable = !settings.strict && !settings.isSplit
         threads = settings.datasetNumProc
         seed = UInt32(truncatingIfNeeded: settings.dataSeed)
         shufflesValidation = settings.valDatasetShuffle

@@ -43,16 +43,15 @@ struct MaskFilling {
     func callAsFunction() throws {
         let texts = settings.task.dropFirst()
         if !texts.isEmpty {
-            for text in texts { try show(text) }
+            for text in texts { StandardOutput.write(try shown(text) + "\n") }
         } else if settings.hasData {
             try fillRows()
         } else {
-            console.print("Give a text with \(mask.text) a line. An empty line ends.")
-            while let line = readLine(), !line.isEmpty { try show(line) }
+            try TypedLines(settings, hint: "Give a text with \(mask.text) a line.", console: console)(shown)
         }
     }
 
-    private func show(_ text: String) throws {
+    private func shown(_ text: String) throws -> String {
         let filled = try candidates(masked(text))
         var lines: [String] = []
         for (number, candidates) in filled.enumerated() {
@@ -61,21 +60,24 @@ struct MaskFilling {
                 "  \(String(format: "%.4f", candidate.probability))  \(candidate.token)"
             }
         }
-        FileHandle.standardOutput.write(Data((lines.joined(separator: "\n") + "\n").utf8))
+        return lines.joined(separator: "\n")
     }
 
     private func fillRows() throws {
         var options = LabelledRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
+        let rows = try AnsweredRows(
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
         try rows(
             prepare: { try masked(text($0)) },
-            answer: { _, group in
-                try group.map { row, masked in
+            answer: { group in
+                try group.map { _, row, masked in
                     let lists = try candidates(masked).map { candidates in JSONValue.array(candidates.map(\.json)) }
-                    return ["text": .string(text(row)), "response": .array(lists)]
+                    var result: JSONObject = ["text": .string(text(row)), "response": .array(lists)]
+                    if let label = row.label { result["labels"] = label.json }
+                    return [result]
                 }
             })
         try rows.finish()
@@ -116,6 +118,20 @@ struct MaskFilling {
                         probability: probability)
                 }
             }
+        }
+    }
+}
+
+extension RowLabel {
+    /// As rows have it.
+    fileprivate var json: JSONValue {
+        switch self {
+        case .integer(let value): .int(value)
+        case .number(let value): .double(value)
+        case .name(let name): .string(name)
+        case .integers(let values): .array(values.map(JSONValue.int))
+        case .numbers(let values): .array(values.map(JSONValue.double))
+        case .names(let names): .array(names.map(JSONValue.string))
         }
     }
 }

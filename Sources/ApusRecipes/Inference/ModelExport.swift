@@ -33,18 +33,25 @@ public struct ModelExport {
                 device: Devices.device(settings.device)),
             surroundings: surroundings)
         try adapted.attached?.merge()
+        try adapted.write(
+            to: output, arguments: FileManager.default.contents(atPath: "\(settings.adapters[0])/args.json"),
+            shardSize: settings.maxShardBytes, identity: ["merged": .string(settings.adapters[0])])
+        return output
+    }
+}
+
+extension AdaptedModel {
+    /// Writes the model as a Hugging Face folder, whole or not at all.
+    func write(to output: String, arguments: Data?, shardSize: Int?, identity: JSONValue) throws {
         let folder = try AtomicDirectory(output)
         var labels: LabelScheme?
-        if case .classifier(_, let scheme) = adapted.form { labels = scheme }
+        if case .classifier(_, let scheme) = form { labels = scheme }
         var companions: [(name: String, data: Data)] = []
-        if case .sentences(_, let files) = adapted.form { companions = files.companions }
+        if case .sentences(_, let files) = form { companions = files.companions }
         let contents = ModelContents(
-            model: adapted.form.model, source: adapted.source, config: adapted.config, labels: labels,
-            companions: companions,
-            arguments: FileManager.default.contents(atPath: "\(settings.adapters[0])/args.json"),
-            shardSize: settings.maxShardBytes)
+            model: form.model, source: source, config: config, labels: labels, companions: companions,
+            arguments: arguments, shardSize: shardSize)
         try contents.write(into: folder)
-        try folder.commit(identity: ["merged": .string(settings.adapters[0])])
-        return output
+        try folder.commit(identity: identity)
     }
 }

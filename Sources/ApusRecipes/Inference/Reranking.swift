@@ -32,14 +32,15 @@ struct Reranking {
         var options = RerankerRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try AnsweredRows(settings, as: RerankerRecognizer(options), console: console)
+        let rows = try AnsweredRows(
+            settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console)
         var evaluation = RerankerEvaluation()
         var questions: [String: Int32] = [:]
         try rows(
             prepare: { row in try (row.positives + row.negatives).map { try pair(row.query, $0) } },
-            answer: { _, group in
+            answer: { group in
                 var scores = try self.scores(group.flatMap(\.prepared))[...]
-                return group.flatMap { row, pairs in
+                return group.map { _, row, pairs in
                     let own = scores.prefix(pairs.count)
                     scores = scores.dropFirst(pairs.count)
                     let question = questions[row.query.text] ?? Int32(questions.count)
@@ -80,17 +81,16 @@ struct Reranking {
         settings.rerankerUseActivation ? 1 / (1 + exp(-score)) : score
     }
 
-    /// Scores lines of standard input.
+    /// Scores typed questions with a document each.
     private func scoreLines() throws {
-        console.print("Give a question and a document a line, with a tab between them. An empty line ends.")
-        while let line = readLine(), !line.isEmpty {
+        let hint = "Give a question and a document a line, with a tab between them."
+        let lines = TypedLines(settings, hint: hint, console: console)
+        try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
             guard parts.count == 2 else {
-                console.print("a tab between question and document is missing; give both on one line")
-                continue
+                throw ModelError("a tab between question and document is missing; give both on one line")
             }
-            let score = try scores([pair(parts[0], parts[1])])[0]
-            FileHandle.standardOutput.write(Data("\(shown(score))\n".utf8))
+            return "\(shown(try scores([pair(parts[0], parts[1])])[0]))"
         }
     }
 }

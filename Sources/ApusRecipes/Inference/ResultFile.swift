@@ -2,15 +2,19 @@ import ApusFiles
 import ApusJSON
 import Foundation
 
-/// Rows of results, appended to what the file holds already.
+/// The rows of results of one run, or behind those of others where that is asked for.
 final class ResultFile {
     let path: String
     private let handle: FileHandle
 
-    init(_ path: String) throws {
+    /// Opens a new file, or one that is there already as `existing` says.
+    ///
+    /// - Throws: `SettingsError` for a file with results that is neither to be continued nor overwritten.
+    init(_ path: String, existing: ExistingResult) throws {
         self.path = path
+        try Self.check(path, existing: existing)
         try LocalFileSystem().createDirectories(FilePath.parent(of: path))
-        if !FileManager.default.fileExists(atPath: path) {
+        if existing == .overwrite || !FileManager.default.fileExists(atPath: path) {
             try LocalFileSystem().writeAtomically(Data(), to: path)
         }
         handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
@@ -25,7 +29,28 @@ final class ResultFile {
             format: "%04d%02d%02d-%02d%02d%02d", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0, parts.hour ?? 0,
             parts.minute ?? 0, parts.second ?? 0)
         let folder = settings.adapters.first ?? "result/\(ModelName.short(settings.model ?? "model"))"
-        try self.init(settings.resultPath ?? "\(folder)/infer_result/\(stamp).jsonl")
+        let new = try Self.unused("\(folder)/infer_result/\(stamp)")
+        try self.init(settings.resultPath ?? new, existing: settings.existingResult)
+    }
+
+    /// Refuses a file with results of another run, before there is any work to lose.
+    static func check(_ path: String, existing: ExistingResult) throws {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+        guard !isFolder.boolValue else {
+            throw SettingsError("--result_path \(path): is a folder. Name a file, as in \(path)/result.jsonl.")
+        }
+        let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+        guard existing == .refuse, size > 0 else { return }
+        throw SettingsError(
+            "--result_path \(path): holds results already, and those of two runs are not mixed. Name another file, or "
+                + "give --existing_result append or overwrite.")
+    }
+
+    /// The name with the first number that no file has; two runs may begin in the same second.
+    private static func unused(_ stem: String) throws -> String {
+        let names = ["\(stem).jsonl"] + (2...99).map { "\(stem)-\($0).jsonl" }
+        return names.first { !FileManager.default.fileExists(atPath: $0) } ?? names[0]
     }
 
     func append(_ row: JSONObject) throws {

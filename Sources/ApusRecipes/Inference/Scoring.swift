@@ -37,17 +37,18 @@ struct Scoring {
         var options = LabelledRecognizer.Options()
         options.columns = settings.columns
         options.requiresLabel = false
-        let rows = try AnsweredRows(settings, as: LabelledRecognizer(options), console: console)
+        let rows = try AnsweredRows(
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
         try rows(
             prepare: sample,
-            answer: { _, group in
+            answer: { group in
                 let scores = try self.scores(group.map(\.prepared))
                 return zip(group, scores).map { part, scores in
                     if let target = part.prepared.target {
                         evaluation.add(scores: [scores], SequenceLabels([target]))
                     }
-                    return resultRow(part.row, scores, target: part.prepared.target)
+                    return [resultRow(part.row, scores, target: part.prepared.target)]
                 }
             })
         try rows.finish(evaluation)
@@ -87,15 +88,16 @@ struct Scoring {
 
     // MARK: - A person
 
-    /// Scores lines of standard input; a tab separates two texts.
+    /// Scores typed texts; a tab separates two.
     private func scoreLines() throws {
-        console.print("Give a text a line; a tab separates two texts of a pair. An empty line ends.")
-        while let line = readLine(), !line.isEmpty {
+        let hint = "Give a text a line; a tab separates two texts of a pair."
+        let lines = TypedLines(settings, hint: hint, console: console)
+        try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map(String.init)
             let row = LabelledRow(parts.count == 2 ? .pair(parts[0], parts[1]) : .text(line))
             let prediction = Prediction(try scores([sample(row)])[0], labels)
             let probabilities = prediction.probabilities.map { "  " + $0.serialized() } ?? ""
-            FileHandle.standardOutput.write(Data((prediction.answer.serialized() + probabilities + "\n").utf8))
+            return prediction.answer.serialized() + probabilities
         }
     }
 }

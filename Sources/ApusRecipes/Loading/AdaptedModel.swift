@@ -64,7 +64,7 @@ struct AdaptedModel {
                         ? ". Give a model or a checkpoint."
                         : ", and \(adapters[0]) does not name its base model. Give it."))
         }
-        source = try ModelSource(name, surroundings: surroundings)
+        source = try ModelSource(Self.located(name, near: adapters.first), surroundings: surroundings)
         config = try source.config()
         let isClassifier =
             request.taskType.map { $0 == .sequenceClassification || $0 == .reranker }
@@ -87,7 +87,7 @@ struct AdaptedModel {
             // A pooler has no part in the vectors and may be missing.
             try model.loadWeights(
                 source.weights(), dtype: dtype, device: request.device, newHeadSeed: 0)
-            form = .sentences(SentenceEmbedder(model, files.pooling), files)
+            form = .sentences(files.embedder(model), files)
         } else if isClassifier {
             let labels =
                 try request.taskType == .reranker
@@ -114,6 +114,28 @@ struct AdaptedModel {
         try attached.checkStored(new: new, of: name)
         try attached.load(from: folder, device: request.device)
         self.attached = attached
+    }
+}
+
+extension AdaptedModel {
+    /// A base model that was written down as a relative path, seen from the adapter's folder or one above it.
+    ///
+    /// The path held where the run was started, and the run's folder mostly lies below that.
+    static func located(_ name: String, near adapter: String?) -> String {
+        let files = FileManager.default
+        guard let adapter, !name.hasPrefix("/"), !files.fileExists(atPath: name) else { return name }
+        var folder = URL(fileURLWithPath: adapter).standardizedFileURL
+        for _ in 0..<6 {
+            let path = folder.appendingPathComponent(name).standardizedFileURL.path
+            if files.fileExists(atPath: "\(path)/config.json")
+                || path.hasSuffix(".gguf") && files.fileExists(atPath: path)
+            {
+                return path
+            }
+            guard folder.path != "/" else { break }
+            folder = folder.deletingLastPathComponent()
+        }
+        return name
     }
 }
 

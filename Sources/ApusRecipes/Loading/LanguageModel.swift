@@ -16,7 +16,8 @@ public final class LanguageModel {
 
     let source: ModelSource
     let config: JSONValue
-    let generation: GenerationDefaults
+    /// Whether the template came with the model and is not the fallback.
+    let hasOwnTemplate: Bool
 
     /// Loads a Hugging Face folder, a GGUF file, or a model of the local hub caches by its id.
     ///
@@ -34,7 +35,7 @@ public final class LanguageModel {
         let text = try TextParts(source, of: model)
         tokenizer = text.tokenizer
         template = text.template
-        generation = try GenerationDefaults(source, config: config, tokenizer: tokenizer)
+        hasOwnTemplate = text.hasOwnTemplate
         try device.prepare()
         try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
     }
@@ -44,6 +45,13 @@ public final class LanguageModel {
         (config["dtype"] ?? config["torch_dtype"])?.stringValue.flatMap {
             DType(rawValue: $0.replacingOccurrences(of: "torch.", with: ""))
         }
+    }
+
+    /// What the model says about its answers.
+    ///
+    /// - Throws: `ModelError` for a `generation_config.json` that makes no sense; only who wants answers needs one.
+    func generation() throws -> GenerationDefaults {
+        try GenerationDefaults(source, config: config, tokenizer: tokenizer, vocabularySize: model.vocabularySize)
     }
 
     var encoder: ChatEncoder {
@@ -86,8 +94,14 @@ extension LanguageModel {
     public func answer(_ messages: [Message], maximumTokens: Int = 64) throws -> String {
         var sampling = Sampling()
         sampling.temperature = 0
-        let generator = TokenGenerator(model, sampling: sampling, endTokens: generation.endTokens)
-        let ids = try generator.answers(to: [encoder.generationPrompt(messages)], limit: maximumTokens)[0]
-        return tokenizer.decode(ids, skipSpecialTokens: true)
+        let ends = try answerEnds(generation())
+        let generator = TokenGenerator(model, sampling: sampling, endTokens: ends.tokens)
+        var text = AnswerText(tokenizer, ends: ends)
+        _ = try generator.answers(to: [encoder.generationPrompt(messages)], limit: maximumTokens) { _, token in
+            text.append(token)
+            return !text.isStopped
+        }
+        _ = text.finish()
+        return text.text
     }
 }

@@ -17,13 +17,10 @@ struct TextParts {
         case .folder: tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: source.path))
         case .gguf(let model): tokenizer = try Tokenizer(gguf: GGUFVocabulary(GGUFTokenizerMetadata(model.file)))
         }
-        hasOwnTemplate = tokenizer.chatTemplate != nil
-        template =
-            if let own = tokenizer.chatTemplate {
-                try ChatTemplate(source: own, bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
-            } else {
-                try ChatTemplate.chatML(bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken)
-            }
+        hasOwnTemplate = !tokenizer.chatTemplates.isEmpty
+        template = try ChatTemplate(
+            sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
+            specialTokens: tokenizer.namedTokens)
     }
 
     /// The parts that belong to a model.

@@ -29,6 +29,14 @@ package enum Command: String, CaseIterable, Sendable {
         }
     }
 
+    /// Whether the command multiplies matrices; the others only read files and count.
+    package var computes: Bool {
+        switch self {
+        case .params, .tokenize, .template: false
+        default: isSupported
+        }
+    }
+
     /// One line for the list of commands.
     package var summary: String {
         switch self {
@@ -47,6 +55,58 @@ package enum Command: String, CaseIterable, Sendable {
         case .webUI: "Train in the browser."
         case .rollout: "Serve generations to a reinforcement-learning run."
         case .sample: "Draw and filter samples."
+        }
+    }
+
+    /// How the command is called.
+    var usage: String {
+        switch self {
+        case .tokenize, .template, .params: "apus \(rawValue) --option value …"
+        default: "apus \(rawValue) [config.yaml] [--option value …]"
+        }
+    }
+
+    /// Two calls that work when the paths are one's own.
+    var examples: [String] {
+        switch self {
+        case .sft:
+            [
+                "apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl --output_dir output",
+                "apus sft --model bert-base --task_type seq_cls --num_labels 2 --dataset train.csv --val_dataset dev.csv "
+                    + "--tuner_type full --learning_rate 2e-5",
+            ]
+        case .infer:
+            [
+                "apus infer --adapters output/v0-20260101-120000/checkpoint-100",
+                "apus infer --model Qwen2.5-0.5B-Instruct --val_dataset questions.jsonl --result_path answers.jsonl "
+                    + "--temperature 0",
+            ]
+        case .export:
+            [
+                "apus export --adapters output/v0-20260101-120000/checkpoint-100 --merge_lora true",
+                "apus export --adapters checkpoint-100 --merge_lora true --output_dir merged --max_shard_size 2GB",
+            ]
+        case .mergeLoRA:
+            [
+                "apus merge-lora --adapters output/v0-20260101-120000/checkpoint-100",
+                "apus merge-lora --adapters checkpoint-100 --output_dir merged --torch_dtype bfloat16",
+            ]
+        case .params:
+            [
+                "apus params --model Qwen2.5-0.5B-Instruct --lora_rank 16",
+                "apus params --model Qwen2.5-0.5B-Instruct --tuner_type full",
+            ]
+        case .tokenize:
+            [
+                "apus tokenize --model Qwen2.5-0.5B-Instruct --text 'Hello, world'",
+                "echo '[9707, 11, 1879]' | apus tokenize --model Qwen2.5-0.5B-Instruct --decode",
+            ]
+        case .template:
+            [
+                #"apus template --model Qwen2.5-0.5B-Instruct --messages '[{"role": "user", "content": "Hi"}]'"#,
+                "apus template --model Qwen2.5-0.5B-Instruct --messages conversation.json --show_labels true",
+            ]
+        default: []
         }
     }
 

@@ -2,46 +2,51 @@
 package struct HelpPage: CustomStringConvertible {
     private let table: OptionTable
     private let showsAll: Bool
+    private let width: Int
 
-    /// - Parameter showsAll: Also list the flags of ms-swift that Apus knows and does not support.
-    package init(_ command: Command, showsAll: Bool = false) {
+    /// - Parameters:
+    ///   - showsAll: Also list the flags of ms-swift that Apus knows and does not support.
+    ///   - columns: The width of the terminal.
+    package init(_ command: Command, showsAll: Bool = false, columns: Int = 100) {
         table = .table(for: command)
         self.showsAll = showsAll
+        width = min(max(columns, 60), 100)
     }
 
     /// The help that the words of a command ask for, or nil.
-    package static func requested(by words: [String], for command: Command) -> HelpPage? {
+    package static func requested(by words: [String], for command: Command, columns: Int = 100) -> HelpPage? {
         let names = Set(words.map { $0.replacing("-", with: "_") })
-        if names.contains("__help_all") { return HelpPage(command, showsAll: true) }
-        return names.contains("__help") || words.contains("-h") ? HelpPage(command) : nil
+        if names.contains("__help_all") { return HelpPage(command, showsAll: true, columns: columns) }
+        return names.contains("__help") || words.contains("-h") ? HelpPage(command, columns: columns) : nil
     }
 
-    private static let width = 100
-    private static let column = 34
+    /// Where the help of an option begins; in a narrow terminal below the option.
+    private var column: Int { width >= 80 ? 34 : 6 }
 
     package var description: String {
-        var lines = ["apus \(table.command.rawValue) — \(table.command.summary)", ""]
-        lines.append("usage: apus \(table.command.rawValue) [config.yaml] [--option value …]")
+        var lines = wrap("apus \(table.command.rawValue) — \(table.command.summary)", indent: 0) + [""]
+        lines.append("usage: \(table.command.usage)")
+        lines += ["", "Examples"] + table.command.examples.flatMap { wrapCommand($0) }
         for group in OptionGroup.allCases where showsAll || group != .noEffect {
             let options = table.options.filter { $0.group == group }
             guard !options.isEmpty else { continue }
             lines += ["", group.rawValue]
-            for option in options { lines += Self.lines(of: option) }
+            for option in options { lines += self.lines(of: option) }
         }
         if showsAll {
             let names = table.notYetSupported
             if !names.isEmpty {
                 lines += ["", "In ms-swift and not yet in Apus (\(names.count))"]
-                lines += Self.wrap(names.joined(separator: " "), indent: 2)
+                lines += wrap(names.joined(separator: " "), indent: 2)
             }
         } else if !table.fieldNames.isEmpty {
-            lines += ["", "--help_all lists every flag of ms-swift, those that Apus refuses too."]
+            lines += [""] + wrap("--help_all lists every flag of ms-swift, those that Apus refuses too.", indent: 0)
         }
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// The option, its help and its default; the help starts in a column of its own.
-    private static func lines(of option: CommandOption) -> [String] {
+    private func lines(of option: CommandOption) -> [String] {
         var head = "  --\(option.name) \(option.kind.placeholder)"
         var help = option.help
         if head.count > width {
@@ -59,7 +64,7 @@ package struct HelpPage: CustomStringConvertible {
         return [head + first.dropFirst(head.count)] + body.dropFirst()
     }
 
-    private static func wrap(_ text: String, indent: Int) -> [String] {
+    private func wrap(_ text: String, indent: Int) -> [String] {
         let margin = String(repeating: " ", count: indent)
         var lines: [String] = []
         var line = margin
@@ -69,6 +74,21 @@ package struct HelpPage: CustomStringConvertible {
                 line = margin
             }
             line += line.count > indent ? " \(word)" : word
+        }
+        return lines + [line]
+    }
+
+    /// An example; where it is longer than a line, options begin new ones.
+    private func wrapCommand(_ command: String) -> [String] {
+        guard command.count + 2 > width else { return ["  \(command)"] }
+        var lines: [String] = []
+        var line = "  "
+        for part in command.replacing(" --", with: "\n--").split(separator: "\n") {
+            if line.count > 4, line.count + 1 + part.count > width - 2 {
+                lines.append(line + " \\")
+                line = "    "
+            }
+            line += line.allSatisfy(\.isWhitespace) ? String(part) : " \(part)"
         }
         return lines + [line]
     }

@@ -25,45 +25,39 @@ public struct FineTuning {
 
     private let settings: SFTSettings
     private let surroundings: Surroundings
-    private let console: Console
+    var console: Console
+    /// Sees each row of the log: the step, the steps in all, the metrics.
+    var onRecord: ((Int, Int, [String: Double]) -> Void)?
 
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         self.surroundings = surroundings
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        var style = ConsoleStyle(environment: surroundings.environment)
+        style.showsProgress = settings.disableTQDM != true
+        console = Console(style: style)
     }
 
     /// Runs from the first or a saved step to the last.
     public func callAsFunction() throws -> Outcome {
-        // Everything that can be wrong is looked at before anything is written.
-        let source = try ModelSource(settings.model, surroundings: surroundings)
-        let config = try source.config()
-        try checkFamily(config)
-        let dtype = try dtype(config)
-        let device = try Devices.device(settings.device)
-        let resume = try ResumePoint(settings, console: console)
+        // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
+        let preflight = try Preflight(settings, surroundings: surroundings, console: console)
+        let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
+        let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
-        let text = try TextParts(source).with(clock)
-        if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
-            console.print("\(settings.model) has no chat template; ChatML is used")
-        }
+        let text = preflight.text.with(clock)
         let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
-        try text.checkFits(model, of: source)
         let tuner = try Tuner(settings, model: model, sourceName: settings.model)
         if settings.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount(model).text)
         let plan = try TrainingPlan(settings, data: data, console: console)
-        let identity = RunIdentity.json(
-            settings, config: config, source: source, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
-        if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
-            try CheckpointStore.check(checkpoint, identity: identity)
-        }
+        let identity = RunIdentity(
+            settings, config: config, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
+        try checkResumed(resume, identity: identity, plan: plan)
 
         Torch.keepHeap()
-        try device.prepare()
         StopSignal.install()
         if tuner.isFull, let checkpoint = resume.checkpoint {
             // A checkpoint holds everything; what it lacks is damage, not a new head.
@@ -82,17 +76,14 @@ public struct FineTuning {
         let optimizer = try makeOptimizer(trained)
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var progress = TrainingProgress()
-        if let checkpoint = resume.checkpoint, !settings.resumeOnlyModel {
+        if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(
                 checkpoint, states: [optimizer] + (scaler.map { [$0] } ?? []))
         }
 
         progress.greaterIsBetter = settings.greaterIsBetter
-        let isResuming = resume.folder != nil && !settings.resumeOnlyModel
-        let folder =
-            try isResuming
-            ? RunFolder(existing: resume.folder ?? "")
-            : RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
+        let isResuming = resume.saved != nil
+        let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
@@ -105,13 +96,14 @@ public struct FineTuning {
                 contents: tuner.contents(
                     model, source: source, config: config, arguments: arguments, settings: settings,
                     labels: task.labels, companions: task.companions),
-                identity: identity, limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
+                identity: identity.json, runID: resume.saved?.runID ?? UUID().uuidString,
+                limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
                 makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.loggingDirectory
-        options.showsBar = settings.disableTQDM != true
         options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
+        options.onRecord = onRecord
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
@@ -132,24 +124,24 @@ public struct FineTuning {
 
     // MARK: - Parts
 
-    private func checkFamily(_ config: JSONValue) throws {
-        guard let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted.rawValue != type
-        else { return }
-        throw ModelError(
-            "--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type); "
-                + "leave the flag out")
-    }
-
-    private func dtype(_ config: JSONValue) throws -> DType {
-        let dtype =
-            settings.torchDType?.dtype
-            ?? LanguageModel.storedDType(config) ?? .float32
-        if settings.bf16 == true && dtype != .bfloat16 || settings.fp16 == true && dtype != .float16 {
-            throw ModelError(
-                "--\(settings.bf16 == true ? "bf16" : "fp16") true does not go with weights of type \(dtype); set --torch_dtype"
-            )
+    /// Compares the run with the checkpoint it goes on from, and says what goes on otherwise.
+    private func checkResumed(_ resume: ResumePoint, identity: RunIdentity, plan: TrainingPlan) throws {
+        guard let saved = resume.saved else { return }
+        try resume.check(identity)
+        let changes = identity.changes(from: saved.identity, step: saved.step) {
+            Schedule(settings, totalSteps: $0).rate(at: saved.step)
         }
-        return dtype
+        for line in changes { console.print("resuming: \(line)") }
+        let total = plan.batches.totalSteps
+        guard saved.step <= total else {
+            throw TrainingError(
+                .resume,
+                "--resume_from_checkpoint: \(resume.checkpoint ?? "") is at step \(saved.step), and the run would end at "
+                    + "step \(total). Give more --max_steps or --num_train_epochs, or an older checkpoint.")
+        }
+        if saved.step == total {
+            console.print("the run had ended at step \(total); for more give --max_steps or --num_train_epochs")
+        }
     }
 
     private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {

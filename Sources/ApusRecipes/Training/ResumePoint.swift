@@ -1,52 +1,106 @@
 import ApusFiles
+import ApusJSON
 import ApusTraining
 import Foundation
 
 /// Where a run takes up: a checkpoint and the run folder it lies in, or nothing.
 struct ResumePoint {
+    /// The checkpoint, verified.
     let checkpoint: String?
+    /// The folder of the run that goes on; nil for a new run.
     let folder: String?
+    /// What the checkpoint was saved with, and the mark of its run; nil for a new run.
+    let saved: (identity: JSONValue, runID: String, step: Int)?
 
-    /// - Throws: `TrainingError` when a named checkpoint is not there.
+    private static let advice =
+        "Give a checkpoint-<step> folder, the folder of a run, or `last` for the newest in --output_dir."
+
+    /// - Throws: `TrainingError` when a named checkpoint is not there, damaged, or cannot be resumed.
     init(_ settings: SFTSettings, console: Console) throws {
-        guard let wanted = settings.resumeFromCheckpoint else {
-            (checkpoint, folder) = (nil, nil)
+        let point = try Self.find(settings, console: console)
+        checkpoint = point?.checkpoint
+        guard let point, !settings.resumeOnlyModel else {
+            (folder, saved) = (nil, nil)
             return
         }
-        if wanted == "last" || wanted == "auto" {
-            for candidate in try Self.runFolders(in: settings.outputDirectory) {
-                let (newest, refused) = try CheckpointStore.newest(in: candidate)
-                for reason in refused { console.print("checkpoint refused: \(reason)") }
-                if let newest {
-                    console.print("resuming from \(newest)")
-                    (checkpoint, folder) = (newest, candidate)
-                    return
-                }
-            }
-            console.print(
-                "--resume_from_checkpoint \(wanted): no checkpoint in \(settings.outputDirectory); starting anew")
-            (checkpoint, folder) = (nil, nil)
-            return
-        }
-        guard FileManager.default.fileExists(atPath: wanted) else {
-            throw TrainingError(
-                .resume,
-                "--resume_from_checkpoint \(wanted): there is no such folder. Give a checkpoint-<step> folder, or `last`."
-            )
-        }
-        checkpoint = wanted
-        folder = FilePath.parent(of: wanted)
+        folder = point.folder
+        saved = try CheckpointStore.verified(point.checkpoint)
     }
 
-    /// The folders of runs, newest first: `v<N>-<time>` below the output folder, and the output folder itself.
+    /// - Throws: `TrainingError` when the run is not the one that saved the checkpoint.
+    func check(_ identity: RunIdentity) throws {
+        guard let saved, let checkpoint else { return }
+        let differences = identity.differences(from: saved.identity)
+        guard !differences.isEmpty else { return }
+        throw TrainingError(
+            .resume,
+            "--resume_from_checkpoint: \(checkpoint) belongs to another run:\n  "
+                + differences.joined(separator: "\n  ")
+                + "\nUse the settings of that run, or --resume_only_model true to take only its weights.")
+    }
+
+    private static func find(
+        _ settings: SFTSettings, console: Console
+    ) throws -> (checkpoint: String, folder: String)? {
+        guard let wanted = settings.resumeFromCheckpoint else { return nil }
+        switch wanted.lowercased() {
+        case "false", "none", "": return nil
+        case "last", "auto", "true":
+            // A run without a version goes on where it would be written.
+            let folders = try runFolders(in: settings.outputDirectory)
+            let ordered =
+                settings.addVersion ? folders + [settings.outputDirectory] : [settings.outputDirectory] + folders
+            if let found = try newest(in: ordered, console: console) { return found }
+            console.print(
+                "--resume_from_checkpoint \(wanted): no checkpoint in \(settings.outputDirectory); starting anew")
+            return nil
+        default: break
+        }
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: wanted, isDirectory: &isFolder), isFolder.boolValue else {
+            throw TrainingError(.resume, "--resume_from_checkpoint \(wanted): there is no such folder. \(advice)")
+        }
+        // `last` and `best` are links to the folder that has the name.
+        let path = try resolved(wanted)
+        if FilePath.lastComponent(of: path).hasPrefix("checkpoint-") { return (path, FilePath.parent(of: path)) }
+        let isModel = ["MANIFEST.json", "adapter_config.json", "config.json"].contains {
+            FileManager.default.fileExists(atPath: FilePath.join(path, $0))
+        }
+        if isModel { return (path, FilePath.parent(of: path)) }
+        if let found = try newest(in: [path] + runFolders(in: path), console: console) { return found }
+        throw TrainingError(
+            .resume, "--resume_from_checkpoint \(wanted): there is no checkpoint in this folder. \(advice)")
+    }
+
+    private static func newest(
+        in folders: [String], console: Console
+    ) throws -> (checkpoint: String, folder: String)? {
+        for folder in folders {
+            let (newest, refused) = try CheckpointStore.newest(in: folder)
+            for reason in refused { console.print("checkpoint refused: \(reason)") }
+            guard let newest else { continue }
+            console.print("resuming from \(newest)")
+            return (newest, folder)
+        }
+        return nil
+    }
+
+    private static func resolved(_ path: String) throws -> String {
+        let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        guard try LocalFileSystem().status(path)?.kind == .symbolicLink else { return path }
+        let target = try FileManager.default.destinationOfSymbolicLink(atPath: path)
+        return target.hasPrefix("/") ? target : FilePath.join(FilePath.parent(of: path), target)
+    }
+
+    /// The folders `v<N>-<time>` of runs, newest first.
     private static func runFolders(in output: String) throws -> [String] {
         let files = LocalFileSystem()
-        guard try files.status(output)?.kind == .directory else { return [] }
+        guard let kind = try files.status(output)?.kind, kind == .directory || kind == .symbolicLink else { return [] }
         func version(_ name: String) -> Int? {
             guard name.hasPrefix("v"), let dash = name.firstIndex(of: "-") else { return nil }
             return Int(name[name.index(after: name.startIndex)..<dash])
         }
         let versions = try files.contentsOfDirectory(output).compactMap { name in version(name).map { ($0, name) } }
-        return versions.sorted { $0.0 > $1.0 }.map { FilePath.join(output, $0.1) } + [output]
+        return versions.sorted { $0.0 > $1.0 }.map { FilePath.join(output, $0.1) }
     }
 }

@@ -1,35 +1,147 @@
+import ApusDatasets
 import ApusJSON
 import ApusTorch
 import ApusTraining
-import ApusWeights
 import Crypto
 import Foundation
 
-/// What must be the same for a run to be resumed: model, data, seed and the settings that change the numbers.
-enum RunIdentity {
-    /// Settings that only say where things go or how they are shown.
-    private static let irrelevant: Set<String> = [
-        "model", "dataset", "val_dataset", "output_dir", "add_version", "resume_from_checkpoint", "resume_only_model",
-        "logging_steps", "logging_first_step", "logging_dir", "report_to", "disable_tqdm", "save_steps",
-        "save_strategy", "save_total_limit", "create_checkpoint_symlink", "eval_steps", "eval_strategy",
-        "per_device_eval_batch_size", "dataset_num_proc", "dataloader_num_workers", "load_args", "load_data_args",
-        "swift_version", "gradient_checkpointing", "strict", "model_type", "torch_dtype", "save_only_model",
-        "metric_for_best_model", "greater_is_better", "use_cpu", "num_train_epochs", "max_epochs", "max_steps",
-        "columns", "print_model", "model_name", "model_author", "split_dataset_ratio", "adapters", "device",
+/// What makes a run compute the numbers it does: model, data, seed and settings.
+///
+/// It is stored with every checkpoint, and a run that resumes must have the same.
+struct RunIdentity {
+    private let settings: SFTSettings
+    let json: JSONValue
+
+    /// - Parameters:
+    ///   - dtype: The type of the weights, as it was settled.
+    ///   - data: Nil before the data are read; what they decide is compared later then.
+    ///   - totalSteps: The steps of the whole run.
+    init(_ settings: SFTSettings, config: JSONValue, dtype: DType, data: TrainingSamples?, totalSteps: Int?) {
+        self.settings = settings
+        var identity = JSONObject()
+        let values = settings.argsJSON()
+        for field in SFTSettings.fields where field.affectsNumbers { identity[field.name] = values[field.name] }
+        identity["torch_dtype"] = .string(dtype.rawValue)
+        identity["model_config"] = .string(Self.digest(config.serialized(sortedKeys: true)))
+        if let totalSteps { identity["total_steps"] = .int(totalSteps) }
+        if let data {
+            identity["train_data"] = .string(data.fingerprint)
+            identity["train_samples"] = .int(data.train.count)
+        }
+        json = .object(identity)
+    }
+
+    /// Compares with what a checkpoint was saved with.
+    ///
+    /// A setting that the checkpoint does not name is younger than it, so it was made with what is now the default. A
+    /// longer or shorter run is the same run, and so is a step that is cut into other micro-batches, unless something
+    /// looks at a micro-batch as a whole.
+    ///
+    /// - Returns: A line for each difference that makes it another run.
+    func differences(from saved: JSONValue) -> [String] {
+        var lines: [String] = []
+        func compare(_ key: String, _ here: JSONValue?, _ there: JSONValue?, because reason: String? = nil) {
+            let (here, there) = (here ?? .null, there ?? .null)
+            guard here != there else { return }
+            let why = reason.map { "; \($0)" } ?? ""
+            lines.append("\(key): \(there.serialized()) there, \(here.serialized()) here\(why)")
+        }
+        for key in json.objectValue?.keys ?? [] where !Self.comparedTogether.contains(key) {
+            compare(key, json[key], saved[key] ?? defaultValue(of: key))
+        }
+        for key in saved.objectValue?.keys ?? [] where json[key] == nil && !Self.isKnown(key) {
+            lines.append(
+                "\(key): \(saved[key]?.serialized() ?? "") there, which this Apus does not know; use a newer one")
+        }
+        compareBatches(saved, compare)
+        if let here = json["train_data"] {
+            compare(
+                "train_data", here, saved["train_data"],
+                because: sampleCounts(saved) + "the order in which they come is another, so a place in it means nothing"
+            )
+        }
+        return lines
+    }
+
+    /// What goes on otherwise than the checkpoint's run would have, though it is the same run.
+    ///
+    /// - Parameter rate: The learning rate after a number of steps, for a run of so many steps in all.
+    func changes(from saved: JSONValue, step: Int, rate: (_ totalSteps: Int) throws -> Double) rethrows -> [String] {
+        var lines: [String] = []
+        if let there = saved["total_steps"]?.intValue, let here = json["total_steps"]?.intValue, there != here {
+            let (before, after) = (try rate(there), try rate(here))
+            lines.append(
+                "the run now ends at step \(here), not \(there)"
+                    + (before == after
+                        ? ""
+                        : ", and \(settings.lrSchedulerType.rawValue) spans all of it: at step \(step) the learning rate "
+                            + "goes on at \(Self.short(after)), where the saved run had \(Self.short(before))"))
+        }
+        let (there, here) = (Self.batch(saved), Self.batch(json))
+        if let there, let here, there != here {
+            lines.append(
+                "each step is now \(here.size) × \(here.count) samples, not \(there.size) × \(there.count): the same samples, "
+                    + "summed in another order"
+                    + (drawsByBatch ? ", with other draws of what is dropped or masked" : ""))
+        }
+        return lines
+    }
+
+    // MARK: - Parts
+
+    private static let comparedTogether: Set<String> = [
+        "per_device_train_batch_size", "gradient_accumulation_steps", "total_steps", "train_data", "train_samples",
     ]
 
-    static func json(
-        _ settings: SFTSettings, config: JSONValue, source: ModelSource, dtype: DType, data: TrainingSamples,
-        totalSteps: Int
-    ) -> JSONValue {
-        var identity = JSONObject()
-        for (key, value) in settings.argsJSON() where !irrelevant.contains(key) { identity[key] = value }
-        identity["torch_dtype"] = .string(dtype.rawValue)
-        identity["total_steps"] = .int(totalSteps)
-        identity["model_config"] = .string(digest(config.serialized(sortedKeys: true)))
-        identity["train_data"] = .string(data.fingerprint)
-        return .object(identity)
+    /// Whether an option decides nothing about the numbers, or is compared under another name.
+    private static func isKnown(_ key: String) -> Bool {
+        comparedTogether.contains(key) || key == "swift_version" || OptionTable.table(for: .sft)[key] != nil
     }
+
+    private var drawsByBatch: Bool {
+        settings.taskType == .maskedLanguageModel || (settings.tunerType == .lora && settings.loraDropout > 0)
+    }
+
+    /// What a setting is when it is not given.
+    private func defaultValue(of key: String) -> JSONValue? {
+        var values = settings.argsJSON()
+        values[key] = nil
+        return (try? SFTSettings(argsJSON: values))?.argsJSON()[key]
+    }
+
+    private static func batch(_ identity: JSONValue) -> (size: Int, count: Int)? {
+        guard let size = identity["per_device_train_batch_size"]?.intValue,
+            let count = identity["gradient_accumulation_steps"]?.intValue
+        else { return nil }
+        return (size, count)
+    }
+
+    private func compareBatches(
+        _ saved: JSONValue, _ compare: (String, JSONValue?, JSONValue?, String?) -> Void
+    ) {
+        guard let there = Self.batch(saved), let here = Self.batch(json), there != here else { return }
+        func text(_ batch: (size: Int, count: Int)) -> JSONValue { .string("\(batch.size) × \(batch.count)") }
+        let reason: String? =
+            if there.size * there.count != here.size * here.count {
+                "a step must keep its \(there.size * there.count) samples; any micro-batch that divides them will do"
+            } else if settings.lossType == .infoNCE {
+                "infonce learns from all samples of a micro-batch together"
+            } else if settings.dataloaderDropLast {
+                "--dataloader_drop_last leaves out samples by the size of the micro-batch"
+            } else {
+                nil
+            }
+        guard let reason else { return }
+        compare("per_device_train_batch_size × gradient_accumulation_steps", text(here), text(there), reason)
+    }
+
+    private func sampleCounts(_ saved: JSONValue) -> String {
+        guard let there = saved["train_samples"]?.intValue, let here = json["train_samples"]?.intValue, there != here
+        else { return "the samples differ: " }
+        return "\(there) samples there, \(here) here: "
+    }
+
+    private static func short(_ rate: Double) -> String { String(format: "%.4g", rate) }
 
     private static func digest(_ text: String) -> String {
         SHA256.hash(data: Data(text.utf8)).prefix(16).map { String(format: "%02x", $0) }.joined()

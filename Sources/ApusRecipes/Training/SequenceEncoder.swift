@@ -24,7 +24,8 @@ extension SequenceEncoder {
             tokenizer: text.tokenizer, chat: usesTemplate ? text.encoder : nil, isEncoder: model.isEncoder,
             limit: files?.limit(settings.maxLength, model: model) ?? model.limit(settings.maxLength),
             strategy: settings.truncationStrategy.truncation, system: settings.system,
-            pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false)
+            pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false,
+            prompt: settings is InferSettings ? files?.prompt : nil)
     }
 
     /// A sequence within the limit.

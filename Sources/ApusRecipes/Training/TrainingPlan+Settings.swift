@@ -22,14 +22,8 @@ extension TrainingPlan {
             case .steps: .every(max(1, steps(every ?? 500)))
             }
         }
-        let warmup =
-            settings.warmupRatio > 0
-            ? Int((settings.warmupRatio * Double(total)).rounded(.up)) : steps(settings.warmupSteps)
         self.init(
-            batches: batches,
-            schedule: Schedule(
-                Schedule.Kind(settings.lrSchedulerType), peak: settings.learningRate, warmupSteps: warmup,
-                totalSteps: total),
+            batches: batches, schedule: Schedule(settings, totalSteps: total),
             maximumGradientNorm: settings.maxGradNorm,
             evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
             saving: recurrence(settings.saveStrategy, settings.saveSteps), loggingSteps: settings.loggingSteps,
@@ -42,13 +36,18 @@ extension TrainingPlan {
     }
 }
 
-extension Schedule.Kind {
-    init(_ name: ScheduleName) {
-        switch name {
-        case .linear: self = .linear
-        case .cosine: self = .cosine
-        case .constant: self = .constant
-        case .constantWithWarmup: self = .constantWithWarmup
-        }
+extension Schedule {
+    /// The course of the learning rate over a run of so many steps.
+    init(_ settings: SFTSettings, totalSteps total: Int) {
+        let kind: Kind =
+            switch settings.lrSchedulerType {
+            case .linear: .linear
+            case .cosine: .cosine
+            case .constant: .constant
+            case .constantWithWarmup: .constantWithWarmup
+            }
+        let share = settings.warmupRatio > 0 ? settings.warmupRatio : settings.warmupSteps
+        let warmup = share < 1 ? Int((share * Double(total)).rounded(.up)) : Int(share)
+        self.init(kind, peak: settings.learningRate, warmupSteps: warmup, totalSteps: total)
     }
 }

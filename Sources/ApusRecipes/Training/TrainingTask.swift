@@ -55,7 +55,7 @@ struct TrainingTask {
             console.print(files.text)
             samples = try TrainingSamples(sentences: settings, text: text, model: model, files: files, console: console)
             (self.model, labels, companions) = (model, nil, files.companions)
-            objective = SentencePairs(SentenceEmbedder(model, files.pooling), settings.sentenceLoss)
+            objective = SentencePairs(files.embedder(model), settings.sentenceLoss)
         case .reranker:
             let model = try Models.registry.classifier(config, labels: 1)
             samples = try TrainingSamples(documents: settings, text: text, model: model, console: console)

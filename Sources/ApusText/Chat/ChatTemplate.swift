@@ -10,11 +10,12 @@ package import ApusJSON
 /// let prompt = try template.rendered([Message(role: "user", content: "Hello")], addGenerationPrompt: true)
 /// ```
 public struct ChatTemplate: Sendable {
-    /// The template as it was given.
+    /// The template as it was given; of several, the one named "default".
     public let source: String
-    let template: JinjaTemplate
+    private let templates: [String: JinjaTemplate]
     /// Variables that every rendering sees: the special tokens.
     let constants: [String: String]
+    private let names: [String]
     var clock: TemplateClock
 
     /// - Parameters:
@@ -28,13 +29,38 @@ public struct ChatTemplate: Sendable {
         source: String, bosToken: String? = nil, eosToken: String? = nil, specialTokens: [String: String] = [:],
         limits: JinjaLimits = JinjaLimits(), clock: TemplateClock = .system
     ) throws {
-        self.source = source
-        self.clock = clock
-        template = try JinjaTemplate(source: source, limits: limits)
         var constants = specialTokens
         constants["bos_token"] = bosToken ?? constants["bos_token"]
         constants["eos_token"] = eosToken ?? constants["eos_token"]
-        self.constants = constants
+        try self.init(sources: ["default": source], specialTokens: constants, limits: limits, clock: clock)
+    }
+
+    /// Several templates of one model: "tool_use" renders conversations with tools, "default" all others.
+    ///
+    /// - Parameter sources: The templates by their names, as `Tokenizer.chatTemplates` gives them.
+    /// - Throws: `JinjaError` when one of the two is not a template.
+    package init(
+        sources: [String: String], specialTokens: [String: String], limits: JinjaLimits = JinjaLimits(),
+        clock: TemplateClock = .system
+    ) throws {
+        source = sources["default"] ?? ""
+        self.clock = clock
+        constants = specialTokens
+        names = sources.keys.sorted()
+        templates = try sources.filter { $0.key == "default" || $0.key == "tool_use" }.mapValues {
+            try JinjaTemplate(source: $0, limits: limits)
+        }
+    }
+
+    private func template(hasTools: Bool) throws -> JinjaTemplate {
+        if hasTools, let template = templates["tool_use"] { return template }
+        guard let template = templates["default"] else {
+            throw JinjaError(
+                .raised,
+                "the model has the chat templates \(names.joined(separator: ", ")) and none named default; give one "
+                    + "as chat_template.jinja in its folder")
+        }
+        return template
     }
 
     /// The text of a conversation.
@@ -61,7 +87,7 @@ public struct ChatTemplate: Sendable {
     /// The text for exactly these variables and the special tokens: a template on its own, without a conversation.
     package func rendered(variables: [String: JSONValue]) throws -> String {
         let values = try variables.mapValues { try JinjaValue($0) }
-        let rendering = try template.rendered(
+        let rendering = try template(hasTools: false).rendered(
             variables: { name in values[name] ?? constants[name].map { .text($0) } }, clock: clock)
         return String(decoding: rendering.bytes, as: UTF8.self)
     }
@@ -70,7 +96,8 @@ public struct ChatTemplate: Sendable {
         _ context: ChatContext, _ messages: [JinjaValue], addGenerationPrompt: Bool, clock: TemplateClock? = nil
     ) throws -> JinjaTemplate.Rendering {
         let list = JinjaValue.list(JinjaList(messages, depth: messages.reduce(0) { max($0, $1.depth) } + 1))
-        return try template.rendered(
+        let hasTools = if case .none = context.tools { false } else { true }
+        return try template(hasTools: hasTools).rendered(
             variables: { name in
                 switch name {
                 case "messages": list

@@ -45,8 +45,20 @@ enum JinjaCollectionMethods {
             let tuples = try dictionary.entries.map { try interpreter.tuple([$0.key, $0.value]) }
             return try view(.items, tuples, dictionary.depth + 2, interpreter, arguments)
         },
-        "copy": { _, dictionary, _ in .dictionary(dictionary) },
-        "fromkeys": { _, _, _ in throw JinjaError.unsupported("dict.fromkeys is not supported in chat templates") },
+        "copy": { _, dictionary, arguments in
+            _ = try arguments.matched("dict.copy", [])
+            return .dictionary(dictionary)
+        },
+        "fromkeys": { interpreter, _, arguments in
+            guard arguments.named.isEmpty else { throw JinjaError.value("fromkeys() takes no keyword arguments") }
+            let values = try arguments.matched("dict.fromkeys", ["iterable", "value"], required: 1)
+            let result = JinjaDictionary()
+            for key in try values[0].map(interpreter.items) ?? [] {
+                guard JinjaKey.isHashable(key) else { throw JinjaError.value("unhashable key") }
+                try result.set(key, values[1] ?? .none)
+            }
+            return try interpreter.checked(result)
+        },
     ]
 
     private static func view(
@@ -71,21 +83,48 @@ enum JinjaCollectionMethods {
 enum JinjaNumberMethods {
     static func member(of value: JinjaValue, name: String) throws -> JinjaValue? {
         switch name {
-        case "real": value.integer.map { .int($0) } ?? value
-        case "imag": if case .double = value { .double(0) } else { .int(0) }
-        case "numerator": value.integer.map { .int($0) }
-        case "denominator": value.integer.map { _ in .int(1) }
-        case "is_integer":
-            if case .double(let number) = value {
-                .object(JinjaFunction(name) { _, _ in .bool(number.isFinite && number == number.rounded()) })
-            } else {
-                nil
-            }
-        case "bit_length":
-            value.integer.map { number in
-                .object(JinjaFunction(name) { _, _ in .int(Int.bitWidth - number.magnitude.leadingZeroBitCount) })
-            }
-        default: nil
+        case "real": return value.integer.map { .int($0) } ?? value
+        case "imag": return if case .double = value { .double(0) } else { .int(0) }
+        case "numerator": return value.integer.map { .int($0) }
+        case "denominator": return value.integer.map { _ in .int(1) }
+        case "to_bytes", "from_bytes", "fromhex":
+            throw JinjaError.unsupported(
+                "\(value.typeName).\(name) is not supported in chat templates: there are no bytes")
+        default: break
         }
+        let result: @Sendable (JinjaInterpreter) throws -> JinjaValue
+        switch (name, value.integer, value.number) {
+        case ("conjugate", let number?, _): result = { _ in .int(number) }
+        case ("conjugate", nil, let number?): result = { _ in .double(number) }
+        case ("as_integer_ratio", let number?, _): result = { try $0.tuple([.int(number), .int(1)]) }
+        case ("as_integer_ratio", nil, let number?): result = { try ratio(number, $0) }
+        case ("bit_length", let number?, _):
+            result = { _ in .int(Int.bitWidth - number.magnitude.leadingZeroBitCount) }
+        case ("bit_count", let number?, _): result = { _ in .int(number.magnitude.nonzeroBitCount) }
+        case ("is_integer", nil, let number?):
+            result = { _ in .bool(number.isFinite && number == number.rounded()) }
+        case ("hex", nil, let number?): result = { _ in .text(JinjaText(PythonFloat.hexadecimal(number))) }
+        default: return nil
+        }
+        return .object(
+            JinjaFunction(name) { arguments, interpreter in
+                _ = try arguments.matched(name, [])
+                return try result(interpreter)
+            })
+    }
+
+    /// A number as a fraction in lowest terms.
+    private static func ratio(_ number: Double, _ interpreter: JinjaInterpreter) throws -> JinjaValue {
+        guard number.isFinite else { throw JinjaError.value("cannot convert \(number) to integer ratio") }
+        guard number != 0 else { return try interpreter.tuple([.int(0), .int(1)]) }
+        let significand = number.significandBitPattern | (number.isNormal ? 1 << 52 : 0)
+        let exponent = (number.isNormal ? Int(number.exponentBitPattern) - 1075 : -1074)
+        let shift = exponent + significand.trailingZeroBitCount
+        let odd = Int(significand >> UInt64(significand.trailingZeroBitCount))
+        guard shift > -63, shift <= 0 || odd.leadingZeroBitCount > shift else {
+            throw JinjaError.value("the ratio does not fit into 64 bits")
+        }
+        let numerator = shift > 0 ? odd << shift : odd
+        return try interpreter.tuple([.int(number < 0 ? -numerator : numerator), .int(shift < 0 ? 1 << -shift : 1)])
     }
 }

@@ -57,7 +57,6 @@ extension JinjaFilters {
     private static let int: Function = { interpreter, value, arguments in
         let values = try arguments.matched("int", ["default", "base"])
         let fallback = values[0] ?? .int(0)
-        let base = try values[1].integer("base", default: 10)
         if case .undefined(let undefined) = value { throw undefined.error }
         if let number = value.integer { return .int(number) }
         if case .double(let number) = value, number.isInfinite {
@@ -65,7 +64,10 @@ extension JinjaFilters {
         }
         if case .text(let text) = value {
             try checkLength(text)
-            if let number = try integer(text, base: base) { return .int(number) }
+            // A base that is no integer is as good as a text that is no number.
+            if let base = values[1] == nil ? 10 : values[1]?.integer, let number = try integer(text, base: base) {
+                return .int(number)
+            }
         }
         guard let number = try double(value), number.isFinite else { return fallback }
         guard let integer = Int(exactly: number.rounded(.towardZero)) else {

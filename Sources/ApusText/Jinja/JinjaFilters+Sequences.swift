@@ -102,7 +102,7 @@ extension JinjaFilters {
         }
         let isCaseSensitive = try values[0].isTrue(default: false)
         let entries = try JinjaSorting.sorted(
-            dictionary.entries, interpreter, reversed: values[2].isTrue(default: false)
+            dictionary.entries, interpreter, reversed: reverses(values[2])
         ) { try foldedKey(order == "key" ? $0.key : $0.value, isCaseSensitive: isCaseSensitive, interpreter) }
         return try interpreter.list(entries.map { try interpreter.tuple([$0.key, $0.value]) })
     }
@@ -115,7 +115,7 @@ extension JinjaFilters {
         if let text = values[2]?.text { try interpreter.charge(bytes: text.bytes.count, times: 32) }
         let paths = try attributes.map { try JinjaAttributePath($0, interpreter) }
         let items = try interpreter.items(of: value)
-        let sorted = try JinjaSorting.sorted(items, interpreter, reversed: values[0].isTrue(default: false)) { item in
+        let sorted = try JinjaSorting.sorted(items, interpreter, reversed: reverses(values[0])) { item in
             try interpreter.list(
                 paths.map {
                     try foldedKey($0.value(in: item, interpreter), isCaseSensitive: isCaseSensitive, interpreter)
@@ -174,20 +174,32 @@ extension JinjaFilters {
         return total
     }
 
+    /// `reverse` of Python's `sorted`, which takes integers only.
+    static func reverses(_ value: JinjaValue?) throws -> Bool { try value.integer("reverse", default: 0) != 0 }
+
     private static let batch: Function = { interpreter, value, arguments in
         let values = try arguments.matched("batch", ["linecount", "fill_with"], required: 1)
-        let size = try values[0].integer("linecount", default: 1)
+        // No line has a length that is no number, so that one takes all.
+        let size = values[0].flatMap { $0.number }.map { $0 == $0.rounded() ? Int(exactly: $0) ?? -1 : -1 } ?? -1
         let fill = values[1].flatMap { $0.isNone ? nil : $0 }
         let iterator = try interpreter.iterator(over: value)
         var pending = try iterator.next()
+        var startsEmpty = size == 0
         return try interpreter.generator(over: value) {
             guard let first = pending else { return nil }
+            if startsEmpty {
+                startsEmpty = false
+                return try interpreter.list([])
+            }
             var line = [first]
             pending = try iterator.next()
             while line.count != size, let item = pending {
                 try interpreter.step()
                 line.append(item)
                 pending = try iterator.next()
+            }
+            if fill != nil, values[0]?.number == nil {
+                throw JinjaError.value("linecount must be a number to fill lines up")
             }
             if let fill, line.count < size {
                 try interpreter.charge(bytes: MemoryLayout<JinjaValue>.stride, times: size - line.count)

@@ -35,6 +35,7 @@ extension JinjaFilters {
         "indent": indent,
         "truncate": truncate,
         "wordcount": { interpreter, value, arguments in
+            _ = try arguments.matched("wordcount", [])
             let text = try soft(value, interpreter)
             try interpreter.charge(bytes: text.bytes.count, times: 8)
             var count = 0
@@ -53,6 +54,8 @@ extension JinjaFilters {
         },
         "safe": plain("safe") { interpreter, value in .text(try interpreter.string(value).marked(true)) },
         "striptags": striptags,
+        "wordwrap": wordwrap,
+        "urlize": urlize,
         "urlencode": urlencode,
         "xmlattr": xmlattr,
     ]
@@ -129,16 +132,20 @@ extension JinjaFilters {
 
     private static let truncate: Function = { interpreter, value, arguments in
         let values = try arguments.matched("truncate", ["length", "killwords", "end", "leeway"])
-        let length = try values[0].integer("length", default: 255)
+        // A length that is no integer will do until something is cut.
+        let length = try values[0]?.number ?? Double(values[0].integer("length", default: 255))
         let end = try values[2]?.requiredText("end") ?? "..."
         let leeway = try values[3].flatMap { $0.isNone ? nil : $0 }.integer("leeway", default: 5)
-        guard length >= end.count else { throw JinjaError.value("expected length >= \(end.count), got \(length)") }
+        guard length >= Double(end.count) else {
+            throw JinjaError.value("expected length >= \(end.count), got \(length)")
+        }
         guard leeway >= 0 else { throw JinjaError.value("expected leeway >= 0, got \(leeway)") }
         // Anything with a length passes when it is short enough.
-        if let count = try interpreter.length(of: value), count - leeway <= length { return value }
+        if let count = try interpreter.length(of: value), Double(count - leeway) <= length { return value }
         let text = try value.requiredText("the value of truncate")
+        let stop = try values[0].integer("length", default: 255) - end.count
         try interpreter.charge(bytes: text.bytes.count, times: 4)
-        var head = try text.sliced(start: 0, stop: length - end.count, step: nil)
+        var head = try text.sliced(start: 0, stop: stop, step: nil)
         if !(try values[1].isTrue(default: false)) { head = head.splitFromEnd(on: " ", limit: 1)[0] }
         return .text(JinjaText(head.bytes + end.bytes, isMarkup: text.isMarkup))
     }

@@ -5,12 +5,10 @@ enum JinjaFilters {
     static let table: [String: Function] = textFilters.merging(sequenceFilters) { $1 }
         .merging(selectionFilters) { $1 }.merging(numberFilters) { $1 }.merging(valueFilters) { $1 }
 
-    /// Filters of jinja2 that chat templates have no use for, and why they are left out.
-    private static let refused: Set = ["random", "pprint", "urlize", "wordwrap"]
-
     static func unknown(_ name: String) -> JinjaError {
-        if refused.contains(name) {
-            return JinjaError.unsupported("the filter '\(name)' is not supported in chat templates")
+        if name == "random" {
+            return JinjaError.unsupported(
+                "the filter 'random' is not supported in chat templates, as it would give one conversation many texts")
         }
         return JinjaError(.syntax, "No filter named '\(name)'.")
     }
@@ -43,6 +41,7 @@ enum JinjaFilters {
             return .text(try interpreter.string(value))
         },
         "tojson": tojson,
+        "pprint": pprint,
         "attr": { interpreter, value, arguments in
             let name = try arguments.one("attr", "name").requiredText("the name of attr")
             // Only Python's attributes count here, not the items of a dictionary.
@@ -62,6 +61,15 @@ enum JinjaFilters {
         return isMissing ? values[0] ?? .text(.empty) : value
     }
 
+    /// Where Python would use the indentation, so that one of a wrong type is an error.
+    private static func isContainer(_ value: JinjaValue) -> Bool {
+        switch value {
+        case .list(let list), .tuple(let list): !list.items.isEmpty
+        case .dictionary(let dictionary): dictionary.count > 0
+        default: false
+        }
+    }
+
     private static let tojson: Function = { interpreter, value, arguments in
         let values = try arguments.matched("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])
         var indent: JinjaText?
@@ -69,6 +77,7 @@ enum JinjaFilters {
         case nil, .some(.none): break
         case .text(let text): indent = text
         case let other:
+            guard isContainer(value) || other?.integer != nil else { break }
             let width = max(try other.integer("indent", default: 0), 0)
             try interpreter.charge(bytes: width)
             indent = JinjaText([UInt8](repeating: UInt8(ascii: " "), count: width))

@@ -11,13 +11,17 @@ enum JinjaGlobals {
         "dict": dictionary,
         "cycler": { arguments, interpreter in
             guard !arguments.positional.isEmpty else { throw JinjaError.value("at least one item has to be provided") }
+            guard arguments.named.isEmpty else { throw JinjaError.value("cycler takes no named arguments") }
             _ = try interpreter.list(arguments.positional)
             return .object(JinjaCycler(arguments.positional))
         },
         "joiner": { arguments, _ in
             .object(JinjaJoiner(try arguments.matched("joiner", ["sep"])[0] ?? .text(", ")))
         },
-        "lipsum": { _, _ in throw JinjaError.unsupported("'lipsum' is not supported in chat templates") },
+        "lipsum": { _, _ in
+            throw JinjaError.unsupported(
+                "'lipsum' is not supported in chat templates, as it would give one conversation many texts")
+        },
         "raise_exception": { arguments, interpreter in
             let message = try arguments.one("raise_exception", "message")
             throw JinjaError(.raised, try interpreter.string(message).string)
@@ -61,6 +65,7 @@ enum JinjaGlobals {
     ) throws -> JinjaValue {
         let result = JinjaDictionary()
         guard arguments.positional.count <= 1 else { throw JinjaError.value("dict takes at most one argument") }
+        if case .undefined(let undefined)? = arguments.positional.first { throw undefined.error }
         if case .dictionary(let source) = arguments.positional.first {
             for entry in source.entries { try result.set(entry.key, entry.value) }
         } else if let pairs = arguments.positional.first {

@@ -60,7 +60,12 @@ extension JinjaInterpreter {
             }
             if list.isGroup, name == "grouper" || name == "list" { return list.items[safe: name == "list" ? 1 : 0] }
             guard case .list = object else { return nil }
-            if name == "copy" { return bound(name, object) { _, _ in object } }
+            if name == "copy" {
+                return bound(name, object) { arguments, _ in
+                    _ = try arguments.matched("list.copy", [])
+                    return object
+                }
+            }
             return JinjaCollectionMethods.changingList.contains(name) ? unsafe(name, object) : nil
         case .int, .bool, .double: return try JinjaNumberMethods.member(of: object, name: name)
         case .object(let object):

@@ -102,6 +102,30 @@ final class JinjaRange: JinjaObject {
         return position >= 0 && position < count ? member(position) : nil
     }
 
+    override func attribute(_ name: String, _ interpreter: JinjaInterpreter) throws -> JinjaValue? {
+        switch name {
+        case "start": return .int(start)
+        case "stop": return .int(start &+ count &* step)
+        case "step": return .int(step)
+        case "count", "index":
+            return .object(
+                JinjaFunction(name) { [self] arguments, interpreter in
+                    let wanted = try arguments.one("range.\(name)", "value")
+                    var position = 0
+                    while position < count {
+                        try interpreter.step()
+                        if try interpreter.areEqual(member(position), wanted) {
+                            return .int(name == "index" ? position : 1)
+                        }
+                        position += 1
+                    }
+                    if name == "count" { return .int(0) }
+                    throw JinjaError.value("the value is not in range")
+                })
+        default: return nil
+        }
+    }
+
     func sliced(_ slice: JinjaSlice) -> JinjaRange {
         JinjaRange(start: start &+ slice.start &* step, step: step &* slice.step, count: slice.count)
     }

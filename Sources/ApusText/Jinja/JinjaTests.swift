@@ -100,6 +100,7 @@ enum JinjaTests {
 
     private static func remainder(_ name: String, of divisor: Int?, equals wanted: Int) -> Function {
         { interpreter, value, arguments in
+            if divisor != nil { _ = try arguments.matched(name, []) }
             let divisor = try divisor.map { JinjaValue.int($0) } ?? arguments.one(name, "num")
             return try interpreter.areEqual(interpreter.arithmetic(.modulo, value, divisor), .int(wanted))
         }

@@ -59,6 +59,7 @@ enum JinjaTextMethods {
     }
 
     private static let replace: Method = { interpreter, text, arguments in
+        guard arguments.named.isEmpty else { throw JinjaError.value("str.replace() takes no keyword arguments") }
         let values = try arguments.matched("str.replace", ["old", "new", "count"], required: 2)
         return try replaced(interpreter, text, values)
     }
@@ -79,8 +80,13 @@ enum JinjaTextMethods {
     }
 
     private static let formatMap: Method = { interpreter, text, arguments in
-        guard case .dictionary(let dictionary) = try arguments.one("str.format_map", "mapping") else {
-            throw JinjaError.value("format_map takes a mapping")
+        let mapping = try arguments.one("str.format_map", "mapping")
+        guard case .dictionary(let dictionary) = mapping else {
+            // A text without fields never looks at it.
+            guard !text.bytes.contains(UInt8(ascii: "{")) else {
+                throw JinjaError.value("format_map takes a mapping, not '\(mapping.typeName)'")
+            }
+            return try BraceFormat.formatted(text, JinjaArguments(), interpreter)
         }
         var values = JinjaArguments()
         for entry in dictionary.entries {
@@ -201,7 +207,8 @@ enum JinjaTextMethods {
         "split": { try split($0, $1, $2, fromEnd: false) },
         "rsplit": { try split($0, $1, $2, fromEnd: true) },
         "splitlines": { interpreter, text, arguments in
-            let keepsEnds = try arguments.matched("str.splitlines", ["keepends"])[0].isTrue(default: false)
+            let keepsEnds =
+                try arguments.matched("str.splitlines", ["keepends"])[0].integer("keepends", default: 0) != 0
             try interpreter.charge(bytes: text.bytes.count, times: 4)
             return try interpreter.list(text.lines(keepingEnds: keepsEnds).map { .text($0) })
         },
@@ -239,11 +246,11 @@ enum JinjaTextMethods {
         let pieces =
             fromEnd ? text.splitFromEnd(on: separator, limit: 1) : text.split(on: separator, limit: 1)
         guard pieces.count == 2 else {
-            return try interpreter.tuple(
-                fromEnd
-                    ? [.text(.empty), .text(.empty), .text(text)] : [.text(text), .text(.empty), .text(.empty)])
+            let empty = JinjaValue.text(.empty.marked(text.isMarkup))
+            return try interpreter.tuple(fromEnd ? [empty, empty, .text(text)] : [.text(text), empty, empty])
         }
-        return try interpreter.tuple([.text(pieces[0]), .text(separator), .text(pieces[1])])
+        let middle = separator.marked(text.isMarkup)
+        return try interpreter.tuple([.text(pieces[0]), .text(middle), .text(pieces[1])])
     }
 
     // MARK: - Padding

@@ -19,6 +19,17 @@ enum PythonFloat {
         return "\(sign)\(digits.prefix(point)).\(digits.dropFirst(point))"
     }
 
+    /// `float.hex`.
+    static func hexadecimal(_ value: Double) -> String {
+        if !value.isFinite { return repr(value) }
+        let sign = value.sign == .minus ? "-" : ""
+        if value == 0 { return "\(sign)0x0.0p+0" }
+        let digits = String(value.significandBitPattern, radix: 16)
+        let exponent = value.isNormal ? Int(value.exponentBitPattern) - 1023 : -1022
+        let fraction = String(repeating: "0", count: 13 - digits.count) + digits
+        return "\(sign)0x\(value.isNormal ? 1 : 0).\(fraction)p\(exponent < 0 ? "-" : "+")\(exponent.magnitude)"
+    }
+
     /// The shortest decimal digits of a positive value, and the power of ten of the first.
     private static func shortestDigits(_ value: Double) -> (digits: String, exponent: Int) {
         // `description` is the shortest form that reads back; only its layout differs from Python's.

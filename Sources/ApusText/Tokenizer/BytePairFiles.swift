@@ -7,11 +7,11 @@ struct BytePairFiles {
 
     /// Reads `{"token": id, …}`.
     func readVocabulary(_ cursor: inout JSONCursor) throws -> Vocabulary {
-        var vocabulary = Vocabulary(expectedCount: 1 << 16)
+        var vocabulary = Vocabulary(expectedCount: 1 << 17)
         do {
             try cursor.readObject { cursor in
                 let token = cursor.string
-                guard String(validating: token, as: UTF8.self) != nil else { throw cursor.fault("invalid UTF-8") }
+                guard isValidUTF8(token) else { throw cursor.fault("invalid UTF-8") }
                 let id = try cursor.readID()
                 try insert(token, id, into: &vocabulary)
             }
@@ -22,11 +22,15 @@ struct BytePairFiles {
     }
 
     func insert(_ token: [UInt8], _ id: Int32, into vocabulary: inout Vocabulary) throws {
+        try token.withUnsafeBufferPointer { try insert($0, id, into: &vocabulary) }
+    }
+
+    private func insert(_ token: UnsafeBufferPointer<UInt8>, _ id: Int32, into vocabulary: inout Vocabulary) throws {
         guard Int(id) < Vocabulary.idLimit else {
             throw TokenizerError(
                 source, "token \(Self.describe(token)) has id \(id); ids must be below \(Vocabulary.idLimit)")
         }
-        guard token.withUnsafeBufferPointer({ vocabulary.insert($0, id: id) }) else {
+        guard vocabulary.insert(token, id: id) else {
             throw TokenizerError(source, "token \(Self.describe(token)) has id \(id), as another token has already")
         }
     }
@@ -36,18 +40,18 @@ struct BytePairFiles {
         var builder = MergeBuilder(source: source, vocabulary: vocabulary, prefixLength: prefixLength)
         do {
             try cursor.readArray { cursor in
-                if cursor.peek() == UInt8(ascii: "[") {
-                    var parts: [[UInt8]] = []
-                    try cursor.readArray {
-                        try $0.readString()
-                        parts.append($0.string)
-                    }
-                    guard parts.count == 2 else { throw cursor.fault("a merge must have two parts") }
-                    try builder.append(parts[0][...], parts[1][...])
-                } else {
+                guard cursor.peek() == UInt8(ascii: "[") else {
                     try cursor.readString()
-                    try cursor.string.withUnsafeBufferPointer { try builder.append(line: $0) }
+                    return try builder.append(line: cursor.string)
                 }
+                var parts = 0
+                try cursor.readArray { cursor in
+                    try cursor.readString()
+                    parts += 1
+                    if parts == 1 { builder.start(cursor.string) }
+                    if parts == 2 { try builder.finish(cursor.string) }
+                }
+                guard parts == 2 else { throw cursor.fault("a merge must have two parts") }
             }
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(source, "cannot read the merges at byte \(fault.offset): \(fault.message)")
@@ -85,7 +89,8 @@ struct MergeBuilder {
     /// The bytes of the continuing prefix, which the right part of a merge loses.
     let prefixLength: Int
     private var merges: [(left: Int32, right: Int32, result: Int32)] = []
-    private var joined: [UInt8] = []
+    /// The left part of the merge at hand, then both.
+    private let joined = ByteBuffer()
 
     init(source: String, vocabulary: Vocabulary, prefixLength: Int) {
         self.source = source
@@ -99,22 +104,27 @@ struct MergeBuilder {
                 source,
                 "merge \(merges.count + 1), \(BytePairFiles.describe(line)), is not two tokens with a space between")
         }
-        try append(line[..<space], line[(space + 1)...])
+        start(UnsafeBufferPointer(rebasing: line[..<space]))
+        try finish(UnsafeBufferPointer(rebasing: line[(space + 1)...]))
     }
 
-    mutating func append(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) throws {
-        joined.removeAll(keepingCapacity: true)
-        joined.append(contentsOf: left)
-        let leftCount = joined.count
-        let leftID = joined.withUnsafeBufferPointer { vocabulary.id(of: $0) }
-        joined.append(contentsOf: right)
-        let rightID = joined.withUnsafeBufferPointer {
-            vocabulary.id(of: UnsafeBufferPointer(rebasing: $0[leftCount...]))
-        }
-        if prefixLength > 0 { joined.removeSubrange(leftCount..<min(leftCount + prefixLength, joined.count)) }
-        let result = joined.withUnsafeBufferPointer { vocabulary.id(of: $0) }
+    /// Takes the left part of a merge.
+    func start(_ left: UnsafeBufferPointer<UInt8>) {
+        joined.removeAll()
+        joined.append(left)
+    }
+
+    /// Takes the right part of the merge that was started.
+    mutating func finish(_ right: UnsafeBufferPointer<UInt8>) throws {
+        let leftID = vocabulary.id(of: joined.contents)
+        let rightID = vocabulary.id(of: right)
+        let left = joined.contents.count
+        joined.append(UnsafeBufferPointer(rebasing: right.dropFirst(prefixLength)))
+        let result = vocabulary.id(of: joined.contents)
         guard let leftID, let rightID, let result else {
-            let missing = leftID == nil ? Array(left) : rightID == nil ? Array(right) : joined
+            let missing =
+                leftID == nil
+                ? Array(joined.contents.prefix(left)) : rightID == nil ? Array(right) : Array(joined.contents)
             throw TokenizerError(
                 source,
                 "merge \(merges.count + 1) needs the token \(BytePairFiles.describe(missing)), "
@@ -131,4 +141,29 @@ struct MergeBuilder {
         for merge in merges { table.append(merge.left, merge.right, becomes: merge.result) }
         return table
     }
+}
+
+/// Whether bytes are well-formed UTF-8 (Unicode 15, table 3-7), without making a string of them.
+func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    var position = 0
+    while position < bytes.count {
+        let lead = bytes[position]
+        position += 1
+        if lead < 0x80 { continue }
+        let (count, second): (Int, ClosedRange<UInt8>)
+        switch lead {
+        case 0xC2...0xDF: (count, second) = (1, 0x80...0xBF)
+        case 0xE0: (count, second) = (2, 0xA0...0xBF)
+        case 0xED: (count, second) = (2, 0x80...0x9F)
+        case 0xE1...0xEF: (count, second) = (2, 0x80...0xBF)
+        case 0xF0: (count, second) = (3, 0x90...0xBF)
+        case 0xF1...0xF3: (count, second) = (3, 0x80...0xBF)
+        case 0xF4: (count, second) = (3, 0x80...0x8F)
+        default: return false
+        }
+        guard position + count <= bytes.count, second.contains(bytes[position]) else { return false }
+        for offset in 1..<max(1, count) where bytes[position + offset] & 0xC0 != 0x80 { return false }
+        position += count
+    }
+    return true
 }

@@ -58,6 +58,11 @@ struct ComponentReader {
             let areSingle = try flag(value, "individual_digits", "Digits")
             return [.split(.numeric, areSingle ? .isolated : .contiguous, inverted: false)]
         case "BertPreTokenizer": return [.bert]
+        case "Metaspace":
+            let (replacement, scheme) = try metaspace(value)
+            return [
+                .metaspace(replacement, scheme, splits: try flag(value, "split", "Metaspace", default: true))
+            ]
         case "Whitespace": return [.split(.betweenWords, .removed, inverted: false)]
         case "WhitespaceSplit": return [.split(.whitespace, .removed, inverted: false)]
         case "CharDelimiterSplit":
@@ -65,7 +70,8 @@ struct ComponentReader {
         case let type:
             throw unsupported(
                 "pre_tokenizer", type,
-                "ByteLevel, Split, Digits, BertPreTokenizer, Whitespace, WhitespaceSplit, CharDelimiterSplit and Sequence"
+                "ByteLevel, Split, Digits, BertPreTokenizer, Metaspace, Whitespace, WhitespaceSplit, CharDelimiterSplit "
+                    + "and Sequence"
             )
         }
     }
@@ -85,6 +91,9 @@ struct ComponentReader {
         case "ByteLevel": return [.byteLevel]
         case "ByteFallback": return [.byteFallback]
         case "Fuse": return [.fuse]
+        case "Metaspace":
+            let (replacement, scheme) = try metaspace(value)
+            return [.metaspace(replacement, dropsFirst: scheme != .never)]
         case "WordPiece":
             return [
                 .wordPiece(
@@ -97,7 +106,8 @@ struct ComponentReader {
             }
             return [.strip(scalar: try scalar(value, "content", "Strip"), start: start, stop: stop)]
         case let type:
-            throw unsupported("decoder", type, "ByteLevel, ByteFallback, Fuse, Replace, Strip, WordPiece and Sequence")
+            throw unsupported(
+                "decoder", type, "ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, WordPiece and Sequence")
         }
     }
 
@@ -109,11 +119,12 @@ struct ComponentReader {
         return try tokens.map { try addedToken($0, "added_tokens") }
     }
 
-    func addedToken(_ value: JSONValue, _ place: String) throws -> AddedToken {
+    /// - Parameter isSpecial: Where the place decides, whatever the entry says.
+    func addedToken(_ value: JSONValue, _ place: String, isSpecial: Bool? = nil) throws -> AddedToken {
         guard let content = value["content"]?.stringValue else {
             throw fault("an entry of \"\(place)\" has no \"content\"")
         }
-        let isSpecial = value["special"]?.boolValue ?? false
+        let isSpecial = isSpecial ?? value["special"]?.boolValue ?? false
         return AddedToken(
             content, isSpecial: isSpecial, isNormalized: value["normalized"]?.boolValue,
             isSingleWord: value["single_word"]?.boolValue ?? false, stripsLeft: value["lstrip"]?.boolValue ?? false,
@@ -157,6 +168,21 @@ struct ComponentReader {
             throw fault("\"\(component)\" needs \"\(key)\", a single character")
         }
         return Array(text.utf8)
+    }
+
+    /// Older files say `add_prefix_space` where newer ones have a `prepend_scheme`.
+    private func metaspace(_ value: JSONValue) throws -> (replacement: [UInt8], scheme: MetaspaceScheme) {
+        let name = value["prepend_scheme"]?.stringValue ?? "always"
+        guard var scheme = MetaspaceScheme(rawValue: name) else {
+            throw fault("\"Metaspace\" has the \"prepend_scheme\" \(name.debugDescription), not first, always or never")
+        }
+        if value["add_prefix_space"]?.boolValue == false {
+            guard scheme != .first else {
+                throw fault("\"Metaspace\" has \"add_prefix_space\" false and \"prepend_scheme\" first; remove one")
+            }
+            scheme = .never
+        }
+        return (try scalar(value, "replacement", "Metaspace"), scheme)
     }
 
     private func matcher(_ value: JSONValue, _ component: String) throws -> SplitMatcher {

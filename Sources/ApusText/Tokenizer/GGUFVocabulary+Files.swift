@@ -5,7 +5,8 @@ extension GGUFVocabulary {
     ///
     /// - Throws: `TokenizerError` for a vocabulary that cannot be loaded either.
     package func tokenizerFiles() throws -> [(name: String, text: String)] {
-        _ = try Tokenizer(gguf: self)  // refuses what the files could not say
+        // Making the tokenizer refuses what the files could not say.
+        let boundaries = try Tokenizer(gguf: self).layout(isPair: false, true)
         var vocabulary = JSONObject()
         for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
         let pairs = merges.map { merge -> JSONValue in
@@ -23,9 +24,7 @@ extension GGUFVocabulary {
                     ]
                 }),
             "normalizer": try splitting().normalizer, "pre_tokenizer": try splitting().preTokenizer,
-            "post_processor": [
-                "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true,
-            ],
+            "post_processor": postProcessor(boundaries),
             "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
@@ -37,6 +36,31 @@ extension GGUFVocabulary {
         return [
             ("tokenizer.json", file.serialized(indent: 2)),
             ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
+        ]
+    }
+
+    /// What stands around every text, in the words of `tokenizer.json`.
+    private func postProcessor(_ boundaries: [PostProcessor.Piece]) -> JSONValue {
+        var special = JSONObject()
+        func pieces(_ text: String, _ segment: Int) -> [JSONValue] {
+            boundaries.map { piece in
+                guard case .token(let id, _) = piece else {
+                    return ["Sequence": ["id": .string(text), "type_id": .int(segment)]]
+                }
+                let token = tokens[Int(id)]
+                special[token] = [
+                    "id": .string(token), "ids": [.int(Int(id))], "tokens": [.string(token)],
+                ]
+                return ["SpecialToken": ["id": .string(token), "type_id": .int(segment)]]
+            }
+        }
+        let single = pieces("A", 0)
+        guard single.count > 1 else {
+            return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
+        }
+        return [
+            "type": "TemplateProcessing", "single": .array(single), "pair": .array(single + pieces("B", 1)),
+            "special_tokens": .object(special),
         ]
     }
 

@@ -102,8 +102,8 @@ extension GGUFVocabulary {
         }
         var builder = MergeBuilder(source: Self.source, vocabulary: vocabulary, prefixLength: 0)
         for merge in merges {
-            let bytes = Array(merge.utf8)
-            try bytes.withUnsafeBufferPointer { try builder.append(line: $0) }
+            var merge = merge
+            try merge.withUTF8 { try builder.append(line: $0) }
         }
         var options = BytePairModel.Options()
         options.ignoresMerges = recipe.ignoresMerges
@@ -137,7 +137,7 @@ extension GGUFVocabulary {
         for (role, id) in roles {
             if let id { configuration.named[role] = AddedToken(try token(id), isSpecial: true) }
         }
-        configuration.chatTemplate = chatTemplate
+        if let chatTemplate { configuration.chatTemplates = ["default": chatTemplate] }
         return configuration
     }
 

@@ -11,8 +11,10 @@ struct JSONCursor {
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private(set) var offset: Int
-    /// The last string that `readString` read, unescaped.
-    private(set) var string: [UInt8] = []
+    /// The last string that `readString` read, unescaped; it lives until the next one is read.
+    private(set) var string = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+    /// Holds strings that have escapes; all others are read where they lie.
+    private let unescaped = ByteBuffer()
 
     init(_ bytes: UnsafeBufferPointer<UInt8>, offset: Int = 0) {
         self.bytes = bytes
@@ -75,18 +77,34 @@ struct JSONCursor {
 
     mutating func readString() throws {
         try expect(UInt8(ascii: "\""))
-        string.removeAll(keepingCapacity: true)
+        let start = offset
         while offset < bytes.count {
             let byte = bytes[offset]
             if byte == UInt8(ascii: "\"") {
+                string = UnsafeBufferPointer(rebasing: bytes[start..<offset])
                 offset += 1
                 return
             }
+            if byte == UInt8(ascii: "\\") { return try readEscapedString(from: start) }
             offset += 1
+        }
+        throw fault("the text ends inside a string")
+    }
+
+    private mutating func readEscapedString(from start: Int) throws {
+        unescaped.removeAll()
+        unescaped.append(UnsafeBufferPointer(rebasing: bytes[start..<offset]))
+        while offset < bytes.count {
+            let byte = bytes[offset]
+            offset += 1
+            if byte == UInt8(ascii: "\"") {
+                string = unescaped.contents
+                return
+            }
             if byte == UInt8(ascii: "\\") {
                 try readEscape()
             } else {
-                string.append(byte)
+                unescaped.append(byte)
             }
         }
         throw fault("the text ends inside a string")
@@ -97,12 +115,12 @@ struct JSONCursor {
         let escape = bytes[offset]
         offset += 1
         switch escape {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): string.append(escape)
-        case UInt8(ascii: "b"): string.append(0x08)
-        case UInt8(ascii: "f"): string.append(0x0C)
-        case UInt8(ascii: "n"): string.append(0x0A)
-        case UInt8(ascii: "r"): string.append(0x0D)
-        case UInt8(ascii: "t"): string.append(0x09)
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): unescaped.append(escape)
+        case UInt8(ascii: "b"): unescaped.append(0x08)
+        case UInt8(ascii: "f"): unescaped.append(0x0C)
+        case UInt8(ascii: "n"): unescaped.append(0x0A)
+        case UInt8(ascii: "r"): unescaped.append(0x0D)
+        case UInt8(ascii: "t"): unescaped.append(0x09)
         case UInt8(ascii: "u"):
             var unit = try readHexadecimal()
             if (0xD800..<0xDC00).contains(unit), offset + 1 < bytes.count, bytes[offset] == UInt8(ascii: "\\"),
@@ -114,7 +132,7 @@ struct JSONCursor {
                 unit = 0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00)
             }
             guard let scalar = Unicode.Scalar(unit) else { throw fault("a lone surrogate in a string") }
-            string.append(contentsOf: UTF8.encode(scalar)?.map { $0 } ?? [])
+            unescaped.append(scalar: scalar.value)
         default: throw fault("unknown escape in a string")
         }
     }

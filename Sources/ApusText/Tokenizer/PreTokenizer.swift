@@ -7,14 +7,24 @@ enum PreTokenizer: Sendable {
     case prefixSpace
     /// Spells every byte in the byte alphabet.
     case byteLevel
+    /// Writes another scalar for every space, puts it before pieces, and may cut before each.
+    case metaspace([UInt8], MetaspaceScheme, splits: Bool)
+}
+
+/// Which pieces `Metaspace` starts with its scalar, those that have it already aside.
+enum MetaspaceScheme: String, Sendable {
+    /// The one at the start of the text.
+    case first
+    case always, never
 }
 
 extension [PreTokenizer] {
     /// Cuts a text into `scratch.pieces`.
     ///
+    /// - Parameter isStart: Whether nothing came before the text.
     /// - Returns: The text that the pieces index, which is another one where a step has rewritten it.
     func apply(
-        to text: UnsafeBufferPointer<UInt8>, scratch: EncodingScratch
+        to text: UnsafeBufferPointer<UInt8>, isStart: Bool, scratch: EncodingScratch
     ) -> UnsafeBufferPointer<UInt8> {
         var text = text
         var output = scratch.firstRewrite
@@ -54,6 +64,29 @@ extension [PreTokenizer] {
                     let start = output.count
                     step.rewrite(UnsafeBufferPointer(rebasing: text[piece.start..<piece.end]), into: output)
                     nextPieces.append(Stretch(start: start, end: output.count, isMatch: false))
+                }
+                text = output.contents
+                swap(&output, &spare)
+            case .metaspace(let replacement, let scheme, let splits):
+                output.removeAll()
+                for piece in pieces {
+                    let start = output.count
+                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
+                    let takesOne = scheme == .always || (scheme == .first && isStart && piece.start == 0)
+                    let starts = part.first == 0x20 || part.starts(with: replacement)
+                    if takesOne, !starts, !part.isEmpty { output.append(replacement) }
+                    for byte in part {
+                        if byte == 0x20 { output.append(replacement) } else { output.append(byte) }
+                    }
+                    var stretches = [Stretch(start: start, end: output.count, isMatch: false)]
+                    if splits {
+                        stretches.removeAll()
+                        SplitMatcher.literal(replacement).appendStretches(
+                            of: UnsafeBufferPointer(rebasing: output.contents[start...]), offset: start,
+                            to: &stretches)
+                        SplitBehavior.mergedWithNext.apply(to: &stretches, inverted: false)
+                    }
+                    for stretch in stretches where stretch.start < stretch.end { nextPieces.append(stretch) }
                 }
                 text = output.contents
                 swap(&output, &spare)

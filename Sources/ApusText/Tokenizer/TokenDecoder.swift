@@ -11,6 +11,8 @@ enum TokenDecoder: Sendable {
     case strip(scalar: [UInt8], start: Int, stop: Int)
     /// Tokens with the prefix go on with the word before; others get a space before them.
     case wordPiece(prefix: [UInt8], cleansUp: Bool)
+    /// A scalar becomes a space, and in the first token nothing where `dropsFirst`.
+    case metaspace([UInt8], dropsFirst: Bool)
 }
 
 /// The bytes of tokens on their way through the decoders, step by step, so that whole and streamed texts take one path.
@@ -23,6 +25,7 @@ struct DecoderPipeline {
         case stripText(scalar: [UInt8], remaining: Int)
         case byteLevel
         case wordPiece(WordPieceDecoder)
+        case metaspace([UInt8], replaces: [UInt8])
     }
 
     private var stages: [Stage] = []
@@ -59,6 +62,8 @@ struct DecoderPipeline {
                 stages.append(.strip(scalar: scalar, start: start, stop: stop))
             case .wordPiece(let prefix, let cleansUp):
                 stages.append(.wordPiece(WordPieceDecoder(prefix: prefix, cleansUp: cleansUp)))
+            case .metaspace(let scalar, let dropsFirst):
+                stages.append(.metaspace(scalar, replaces: dropsFirst ? [] : [0x20]))
             }
         }
     }
@@ -96,9 +101,7 @@ struct DecoderPipeline {
                 stages[index] = .byteFallback(pending: [])
                 for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
             case .replace(let matcher, let content):
-                var stretches: [Stretch] = []
-                token.withUnsafeBufferPointer { matcher.appendStretches(of: $0, to: &stretches) }
-                token = stretches.flatMap { $0.isMatch ? content : Array(token[$0.start..<$0.end]) }
+                token = Self.replace(matcher, in: token, with: content)
             case .strip(let scalar, let start, let stop):
                 token = Self.strip(token, scalar, start: start, stop: stop)
             case .stripText(let scalar, var remaining):
@@ -117,11 +120,20 @@ struct DecoderPipeline {
             case .wordPiece(var decoder):
                 decoder.decode(&token)
                 stages[index] = .wordPiece(decoder)
+            case .metaspace(let scalar, let space):
+                token = Self.replace(.literal(scalar), in: token, with: space)
+                stages[index] = .metaspace(scalar, replaces: [0x20])
             }
         }
         if !isFirst { text += separator }
         isFirst = false
         text += token
+    }
+
+    private static func replace(_ matcher: SplitMatcher, in token: [UInt8], with content: [UInt8]) -> [UInt8] {
+        var stretches: [Stretch] = []
+        token.withUnsafeBufferPointer { matcher.appendStretches(of: $0, to: &stretches) }
+        return stretches.flatMap { $0.isMatch ? content : Array(token[$0.start..<$0.end]) }
     }
 
     private static func strip(_ token: [UInt8], _ scalar: [UInt8], start: Int, stop: Int) -> [UInt8] {

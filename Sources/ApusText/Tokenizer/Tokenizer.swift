@@ -11,20 +11,25 @@ public final class Tokenizer: Sendable {
     /// Per id, whether decoding may skip it.
     private let specialIDs: Set<Int32>
 
-    /// Reads a tokenizer from a folder in the layout of Hugging Face.
+    /// What a user should know about the files that the tokenizer was read from, a sentence each.
+    package let notices: [String]
+
+    /// Reads a tokenizer from a folder in the layout of Hugging Face, as `AutoTokenizer` of `transformers` 5 does.
     ///
     /// A `tokenizer.json` comes first; else `vocab.json` and `merges.txt`, else `vocab.txt` are read. `tokenizer_config.json`,
-    /// `special_tokens_map.json`, `added_tokens.json` and `chat_template.jinja` are used where they are there.
+    /// `special_tokens_map.json`, `added_tokens.json`, `chat_template.jinja` and `additional_chat_templates` are used
+    /// where they are there, and `config.json` for the type of the model, which may decide about the class.
     ///
     /// - Throws: `TokenizerError` naming the file and the component that is missing, broken or not supported.
     public static func load(folder: URL) throws -> Tokenizer {
-        let (parts, configuration) = try TokenizerFolder(url: folder).read()
-        return try Tokenizer(parts, configuration)
+        let contents = try TokenizerFolder(url: folder).read()
+        return try Tokenizer(contents.parts, contents.configuration, notices: contents.notices)
     }
 
-    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration) throws {
+    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration, notices: [String] = []) throws {
         self.parts = parts
         self.configuration = configuration
+        self.notices = notices
         firstPipeline = try DecoderPipeline(parts.decoders, source: parts.source)
         let added = parts.added
         // A plain token of the model counts as special where it is spelled like one.
@@ -70,28 +75,34 @@ public final class Tokenizer: Sendable {
 
     private func encode(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch) {
         if parts.added.findsNothing(at: .plain) {
-            encodePlain(text, into: &ids, scratch)
+            encodePlain(text, isStart: true, into: &ids, scratch)
         } else {
             parts.added.split(
-                text, at: .plain, onText: { encodePlain($0, into: &ids, scratch) }, onToken: { ids.append($0) })
+                text, at: .plain,
+                onText: { encodePlain($0, isStart: $0.baseAddress == text.baseAddress, into: &ids, scratch) },
+                onToken: { ids.append($0) })
         }
     }
 
-    private func encodePlain(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch) {
+    private func encodePlain(
+        _ text: UnsafeBufferPointer<UInt8>, isStart: Bool, into ids: inout [Int32], _ scratch: EncodingScratch
+    ) {
         let normalized = parts.normalizers.apply(to: text, scratch.firstNormalized, scratch.secondNormalized)
         if parts.added.findsNothing(at: .normalized) {
-            encodeNormalized(normalized, into: &ids, scratch)
+            encodeNormalized(normalized, isStart: isStart, into: &ids, scratch)
         } else {
+            let start = normalized.baseAddress
             parts.added.split(
-                normalized, at: .normalized, onText: { encodeNormalized($0, into: &ids, scratch) },
+                normalized, at: .normalized,
+                onText: { encodeNormalized($0, isStart: isStart && $0.baseAddress == start, into: &ids, scratch) },
                 onToken: { ids.append($0) })
         }
     }
 
     private func encodeNormalized(
-        _ text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], _ scratch: EncodingScratch
+        _ text: UnsafeBufferPointer<UInt8>, isStart: Bool, into ids: inout [Int32], _ scratch: EncodingScratch
     ) {
-        let split = parts.preTokenizers.apply(to: text, scratch: scratch)
+        let split = parts.preTokenizers.apply(to: text, isStart: isStart, scratch: scratch)
         parts.model.encode(split, pieces: scratch.pieces, into: &ids, scratch: scratch)
     }
 
@@ -106,10 +117,23 @@ public final class Tokenizer: Sendable {
         var pipeline = firstPipeline
         for id in ids { push(id, skipSpecialTokens, through: &pipeline, into: &bytes) }
         pipeline.finish(into: &bytes)
-        return String(decoding: bytes, as: UTF8.self)
+        let text = String(decoding: bytes, as: UTF8.self)
+        return cleansUpSpaces ? Self.withoutSpacesBeforePunctuation(text) : text
     }
 
-    /// A decoder that takes ids one by one.
+    /// Byte-pair encodings keep their spaces, which belong to the tokens, unless the files insist.
+    private var cleansUpSpaces: Bool {
+        configuration.cleansUpSpaces && (configuration.cleansUpBytePairs || !(parts.model is BytePairModel))
+    }
+
+    /// The text as `clean_up_tokenization` of `transformers` leaves it.
+    private static func withoutSpacesBeforePunctuation(_ text: String) -> String {
+        [".", "?", "!", ",", "'", "n't", "'m", "'s", "'ve", "'re"].reduce(text) { text, mark in
+            text.replacing(mark == "'" ? " ' " : " \(mark)", with: mark)
+        }
+    }
+
+    /// A decoder that takes ids one by one, and does not clean up spaces.
     public func streamingDecoder(skipSpecialTokens: Bool = false) -> StreamingDecoder {
         StreamingDecoder(self, firstPipeline, skipSpecialTokens: skipSpecialTokens)
     }
@@ -179,7 +203,18 @@ public final class Tokenizer: Sendable {
     // MARK: - Configuration
 
     /// The Jinja source of the chat template; of several, the one named "default".
-    public var chatTemplate: String? { configuration.chatTemplate }
+    public var chatTemplate: String? { configuration.chatTemplates["default"] }
+
+    /// The Jinja sources of all chat templates by their names; one that is alone is "default".
+    package var chatTemplates: [String: String] { configuration.chatTemplates }
+
+    /// The special tokens by the names under which templates know them, such as `pad_token` and `image_token`.
+    package var namedTokens: [String: String] {
+        var tokens: [String: String] = [:]
+        for (role, token) in configuration.named { tokens[role.rawValue] = token.content }
+        for (name, token) in configuration.ownNames { tokens[name] = token.content }
+        return tokens
+    }
 
     /// The most tokens that the model was made for, where the files give a number (`model_max_length`).
     public var modelMaximumLength: Int? { configuration.modelMaximumLength }

@@ -2,7 +2,7 @@ import ApusJSON
 import Foundation
 
 /// What the small files beside a tokenizer say: `tokenizer_config.json`, `special_tokens_map.json`,
-/// `added_tokens.json`, `chat_template.jinja`.
+/// `added_tokens.json`, and those of chat templates.
 struct TokenizerConfiguration: Sendable {
     /// The role of a named special token, with its key in the files.
     enum Role: String, CaseIterable, Sendable {
@@ -15,24 +15,40 @@ struct TokenizerConfiguration: Sendable {
         case mask = "mask_token"
     }
 
-    /// The tokenizer's class in `transformers`, without "Fast" at its end.
+    /// The tokenizer's class in `transformers`, as the file spells it.
     var className: String?
+    /// Whether the files bring code for the tokenizer.
+    var namesCode = false
     var named: [Role: AddedToken] = [:]
+    /// Roles that the files leave without a token, which a class then does not fill.
+    var absent: Set<Role> = []
+    /// Special tokens with names of the model's own, such as `image_token`.
+    var ownNames: [(name: String, token: AddedToken)] = []
     /// Special tokens without a role.
     var extra: [AddedToken] = []
     /// Tokens that the files list with their properties, in the order of their ids.
-    var added: [AddedToken] = []
+    var added: [(id: Int, token: AddedToken)] = []
+    /// Whether `tokenizer_config.json` lists the added tokens, so that a class which builds its own steps knows no others.
+    var listsAddedTokens = false
     /// Whether encoding starts with the beginning-of-sequence token, where the files say so either way.
     var addsBeginningOfSequence: Bool?
     var addsEndOfSequence: Bool?
-    var addsPrefixSpace = false
+    var addsPrefixSpace: Bool?
+    /// Whether "▁" comes before every stretch between special tokens, not only before the first (`legacy`).
+    var isLegacy = false
     var splitsSpecialTokens = false
-    /// The settings of BERT's normalizer, where a `vocab.txt` is read.
-    var lowercases = true
+    /// The settings of BERT's normalizer, for the classes that have it.
+    var lowercases: Bool?
     var stripsAccents: Bool?
     var spacesHan = true
+    var cleansText = true
+    /// Whether decoding takes the spaces before punctuation away (`clean_up_tokenization_spaces`).
+    var cleansUpSpaces = false
+    /// Whether it does so for byte-pair encodings too.
+    var cleansUpBytePairs = false
     var modelMaximumLength: Int?
-    var chatTemplate: String?
+    /// The chat templates by their names; one that is alone is "default".
+    var chatTemplates: [String: String] = [:]
 
     init() {}
 
@@ -42,16 +58,17 @@ struct TokenizerConfiguration: Sendable {
         var config = try Self.object(configURL) ?? [:]
         var source = configURL.path
         if let listed = config["added_tokens_decoder"] {
+            listsAddedTokens = true
             guard let tokens = listed.objectValue else {
                 throw TokenizerError(source, "\"added_tokens_decoder\" must be an object")
             }
-            added = try tokens.map { key, value -> (Int, AddedToken) in
+            added = try tokens.map { key, value -> (id: Int, token: AddedToken) in
                 guard let id = Int(key) else {
                     throw TokenizerError(
                         source, "\"added_tokens_decoder\" has the key \(key.debugDescription), not an id")
                 }
                 return (id, try ComponentReader(source: source).addedToken(value, "added_tokens_decoder"))
-            }.sorted { $0.0 < $1.0 }.map(\.1)
+            }.sorted { $0.id < $1.id }
         } else {
             // Before added_tokens_decoder, the map of special tokens overrode the configuration.
             let mapURL = folder.appendingPathComponent("special_tokens_map.json")
@@ -61,43 +78,61 @@ struct TokenizerConfiguration: Sendable {
             }
         }
         try readSpecialTokens(config, source)
-        if config["added_tokens_decoder"] == nil { try readLegacyAddedTokens(folder) }
+        if !listsAddedTokens { try readLegacyAddedTokens(folder) }
 
-        className = config["tokenizer_class"]?.stringValue.map { $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0 }
+        className = config["tokenizer_class"]?.stringValue
+        namesCode = config["auto_map"].map { $0.arrayValue != nil || $0["AutoTokenizer"] != nil } ?? false
         addsBeginningOfSequence = config["add_bos_token"]?.boolValue
         addsEndOfSequence = config["add_eos_token"]?.boolValue
-        addsPrefixSpace = config["add_prefix_space"]?.boolValue ?? false
+        addsPrefixSpace = config["add_prefix_space"]?.boolValue
+        isLegacy = config["legacy"]?.boolValue ?? false
         splitsSpecialTokens = config["split_special_tokens"]?.boolValue ?? false
-        lowercases = config["do_lower_case"]?.boolValue ?? true
+        lowercases = config["do_lower_case"]?.boolValue
         stripsAccents = config["strip_accents"]?.boolValue
         spacesHan = config["tokenize_chinese_chars"]?.boolValue ?? true
+        cleansText = config["clean_text"]?.boolValue ?? true
+        cleansUpSpaces = config["clean_up_tokenization_spaces"]?.boolValue ?? false
+        cleansUpBytePairs =
+            config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"]?.boolValue ?? false
         // Some files write 1e30 for "no limit", which fits no integer.
-        modelMaximumLength = config["model_max_length"]?.intValue
-        chatTemplate = try Self.chatTemplate(folder, config, configURL.path)
+        modelMaximumLength = (config["model_max_length"] ?? config["max_len"])?.intValue
+        chatTemplates = try ChatTemplateFiles(folder: folder).read(config["chat_template"], configURL.path)
+    }
+
+    /// Gives the roles that the files leave open the tokens of a class.
+    mutating func fill(_ tokens: [Role: String]) {
+        for (role, content) in tokens where named[role] == nil && !absent.contains(role) {
+            named[role] = listed(content) ?? AddedToken(content, isSpecial: true)
+        }
+    }
+
+    private func listed(_ content: String) -> AddedToken? {
+        added.first { $0.token.content.utf8.elementsEqual(content.utf8) }?.token
     }
 
     private mutating func readSpecialTokens(_ config: JSONObject, _ source: String) throws {
-        let reader = ComponentReader(source: source)
         func token(_ value: JSONValue, _ key: String) throws -> AddedToken {
-            if let content = value.stringValue {
-                return added.first { $0.content.utf8.elementsEqual(content.utf8) }
-                    ?? AddedToken(content, isSpecial: true)
-            }
+            if let content = value.stringValue { return listed(content) ?? AddedToken(content, isSpecial: true) }
             guard value.objectValue != nil else {
                 throw TokenizerError(source, "\"\(key)\" must be a string or an object with \"content\"")
             }
-            var token = try reader.addedToken(value, key)
-            token.isSpecial = true
-            return token
+            return try ComponentReader(source: source).addedToken(value, key, isSpecial: true)
         }
         for role in Role.allCases {
-            guard let value = config[role.rawValue], !value.isNull else { continue }
-            named[role] = try token(value, role.rawValue)
+            guard let value = config[role.rawValue] else { continue }
+            if value.isNull {
+                absent.insert(role)
+            } else {
+                named[role] = try token(value, role.rawValue)
+            }
         }
-        for key in ["extra_special_tokens", "additional_special_tokens"] {
-            guard let value = config[key], extra.isEmpty else { continue }
-            let values = value.arrayValue ?? value.objectValue.map { $0.map(\.value) } ?? []
-            extra = try values.map { try token($0, key) }
+        for (key, value) in config where key.hasSuffix("_token") && Role(rawValue: key) == nil {
+            guard value.stringValue != nil || value["content"]?.stringValue != nil else { continue }
+            ownNames.append((key, try token(value, key)))
+        }
+        for key in ["extra_special_tokens", "additional_special_tokens"] where extra.isEmpty {
+            for value in config[key]?.arrayValue ?? [] { extra.append(try token(value, key)) }
+            for (name, value) in config[key]?.objectValue ?? [:] { ownNames.append((name, try token(value, key))) }
         }
     }
 
@@ -105,40 +140,16 @@ struct TokenizerConfiguration: Sendable {
         let url = folder.appendingPathComponent("added_tokens.json")
         guard let tokens = try Self.object(url) else { return }
         let special = named.values.map { Array($0.content.utf8) } + extra.map { Array($0.content.utf8) }
-        added = try tokens.map { content, value -> (Int, AddedToken) in
+        added = try tokens.map { content, value -> (id: Int, token: AddedToken) in
             guard let id = value.intValue else {
                 throw TokenizerError(url.path, "the token \(content.debugDescription) has no id")
             }
             return (id, AddedToken(content, isSpecial: special.contains(Array(content.utf8))))
-        }.sorted { $0.0 < $1.0 }.map(\.1)
+        }.sorted { $0.id < $1.id }
     }
 
-    private static func chatTemplate(_ folder: URL, _ config: JSONObject, _ source: String) throws -> String? {
-        let jinja = folder.appendingPathComponent("chat_template.jinja")
-        if FileManager.default.fileExists(atPath: jinja.path) {
-            guard let data = FileManager.default.contents(atPath: jinja.path),
-                let template = String(validating: data, as: UTF8.self)
-            else { throw TokenizerError(jinja.path, "cannot be read as UTF-8") }
-            return template
-        }
-        switch config["chat_template"] {
-        case .string(let template)?: return template
-        case .array(let templates)?:
-            let template = templates.first { $0["name"]?.stringValue == "default" }?["template"]?.stringValue
-            guard let template else {
-                throw TokenizerError(source, "\"chat_template\" is a list without a template named \"default\"")
-            }
-            return template
-        default:
-            return try object(folder.appendingPathComponent("chat_template.json"))?["chat_template"]?.stringValue
-        }
-    }
-
-    private static func object(_ url: URL) throws -> JSONObject? {
-        guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-        guard let data = FileManager.default.contents(atPath: url.path) else {
-            throw TokenizerError(url.path, "cannot be read")
-        }
+    static func object(_ url: URL) throws -> JSONObject? {
+        guard let data = try FolderFile.readIfThere(url) else { return nil }
         do {
             guard let object = try JSONValue(parsing: data).objectValue else {
                 throw TokenizerError(url.path, "must be a JSON object")

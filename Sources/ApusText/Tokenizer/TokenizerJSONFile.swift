@@ -1,52 +1,76 @@
 import ApusJSON
 import Foundation
 
-/// Reads a `tokenizer.json` of PyPI `tokenizers`.
+/// A `tokenizer.json` of PyPI `tokenizers`, taken apart: the two large lists of its model, and everything else.
 struct TokenizerJSONFile {
-    private let url: URL
-    private var source: String { url.path }
+    /// The file without the two lists.
+    let root: JSONValue
+    private let source: String
+    private let vocabulary: Vocabulary?
+    private let merges: MergeTable?
 
     private static let advice = "; the file is truncated or damaged: download or save it again"
 
-    init(_ url: URL) { self.url = url }
+    private var reader: ComponentReader { ComponentReader(source: source) }
 
-    func read() throws -> TokenizerParts {
-        let data: Data
-        do {
-            data = try Data(contentsOf: url, options: .mappedIfSafe)
-        } catch {
-            throw TokenizerError(source, "cannot be read: \(error.localizedDescription)")
-        }
-        return try data.withUnsafeBytes { try read($0.bindMemory(to: UInt8.self)) }
+    /// - Throws: `TokenizerError` naming what cannot be read.
+    init(_ url: URL) throws {
+        try self.init(try FolderFile.read(url), source: url.path)
     }
 
-    private func read(_ bytes: UnsafeBufferPointer<UInt8>) throws -> TokenizerParts {
-        let (root, vocabularyRange, mergesRange) = try outline(bytes)
-        let reader = ComponentReader(source: source)
+    init(_ data: Data, source: String) throws {
+        self.source = source
+        (root, vocabulary, merges) = try data.withUnsafeBytes {
+            try Self.read($0.bindMemory(to: UInt8.self), source)
+        }
+    }
+
+    /// What a tokenizer says that pads of itself pads with.
+    var paddingToken: String? { root["padding"]?["pad_token"]?.stringValue }
+
+    /// The tokenizer as the file describes it.
+    func parts() throws -> TokenizerParts {
         let model = root["model"] ?? .null
-        let isWordPiece = mergesRange == nil && model["continuing_subword_prefix"] != nil
+        let isWordPiece = merges == nil && model["continuing_subword_prefix"] != nil
         // Older files leave the type out.
-        let type = model["type"]?.stringValue ?? (mergesRange != nil ? "BPE" : isWordPiece ? "WordPiece" : nil)
+        let type = model["type"]?.stringValue ?? (merges != nil ? "BPE" : isWordPiece ? "WordPiece" : nil)
         var parts: TokenizerParts
         switch type {
-        case "BPE"?: parts = try bytePairs(bytes, root, model, vocabularyRange, mergesRange)
-        case "WordPiece"?: parts = try wordPieces(bytes, root, model, vocabularyRange)
+        case "BPE"?: parts = try bytePairs(model)
+        case "WordPiece"?: parts = try wordPieces(model)
         default:
             throw reader.fault(
                 "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only byte-pair "
                     + "encoding (\"BPE\") and \"WordPiece\" are")
         }
-        parts.postProcessor = try reader.postProcessor(root["post_processor"])
+        parts.postProcessor = try postProcessor()
         parts.decoders = try reader.decoders(root["decoder"])
-        try parts.addTokens(try reader.addedTokens(root["added_tokens"]))
+        try parts.addTokens(try addedTokens())
         return parts
     }
 
-    private func wordPieces(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ root: JSONValue, _ model: JSONValue, _ vocabularyRange: Range<Int>?
-    ) throws -> TokenizerParts {
-        let reader = ComponentReader(source: source)
-        guard let vocabularyRange else { throw reader.fault("model \"WordPiece\" needs \"vocab\"") }
+    /// The tokenizer that a class builds around the vocabulary of the file, which then says nothing about the steps.
+    func parts(of tokenizerClass: TokenizerClass, _ configuration: TokenizerConfiguration) throws -> TokenizerParts {
+        guard let vocabulary else {
+            throw reader.fault("\(tokenizerClass.name) needs a \"model\" with an object as \"vocab\"")
+        }
+        var parts = try tokenizerClass.parts(vocabulary, merges, configuration, source: source)
+        if tokenizerClass.boundaries == .asGiven { parts.postProcessor = try postProcessor() }
+        return parts
+    }
+
+    func postProcessor() throws -> PostProcessor { try reader.postProcessor(root["post_processor"]) }
+
+    func addedTokens() throws -> [AddedToken] { try reader.addedTokens(root["added_tokens"]) }
+
+    /// The added tokens with the ids that the file gives them.
+    func numberedTokens() throws -> [(id: Int, token: AddedToken)] {
+        let values = root["added_tokens"]?.arrayValue ?? []
+        return zip(values, try addedTokens()).enumerated().map { ($1.0["id"]?.intValue ?? $0, $1.1) }
+    }
+
+    private func wordPieces(_ model: JSONValue) throws -> TokenizerParts {
+        guard let vocabulary else { throw reader.fault("model \"WordPiece\" needs \"vocab\"") }
         var options = WordPieceModel.Options()
         if let unknown = model["unk_token"] {
             guard let unknown = unknown.stringValue else {
@@ -66,36 +90,23 @@ struct TokenizerJSONFile {
             }
             options.longestWord = longest
         }
-        var cursor = JSONCursor(bytes, offset: vocabularyRange.lowerBound)
-        let vocabulary = try BytePairFiles(source: source).readVocabulary(&cursor)
         return TokenizerParts(
             normalizers: try reader.normalizers(root["normalizer"]),
             preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
             model: try WordPieceModel(vocabulary, options, source: source), source: source)
     }
 
-    private func bytePairs(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ root: JSONValue, _ model: JSONValue, _ vocabularyRange: Range<Int>?,
-        _ mergesRange: Range<Int>?
-    ) throws -> TokenizerParts {
-        let reader = ComponentReader(source: source)
-        guard let vocabularyRange, let mergesRange else {
-            throw reader.fault("model \"BPE\" needs \"vocab\" and \"merges\"")
-        }
+    private func bytePairs(_ model: JSONValue) throws -> TokenizerParts {
+        guard let vocabulary, let merges else { throw reader.fault("model \"BPE\" needs \"vocab\" and \"merges\"") }
         if let dropout = model["dropout"]?.doubleValue, dropout != 0 {
             throw reader.fault("model \"BPE\" has \"dropout\" \(dropout), which makes ids random; set it to null")
         }
-        let files = BytePairFiles(source: source)
-        var cursor = JSONCursor(bytes, offset: vocabularyRange.lowerBound)
-        let vocabulary = try files.readVocabulary(&cursor)
         var options = BytePairModel.Options()
         options.continuingPrefix = Array((model["continuing_subword_prefix"]?.stringValue ?? "").utf8)
         options.endSuffix = Array((model["end_of_word_suffix"]?.stringValue ?? "").utf8)
         options.fusesUnknown = model["fuse_unk"]?.boolValue ?? false
         options.fallsBackToBytes = model["byte_fallback"]?.boolValue ?? false
         options.ignoresMerges = model["ignore_merges"]?.boolValue ?? false
-        cursor = JSONCursor(bytes, offset: mergesRange.lowerBound)
-        let merges = try files.readMerges(&cursor, vocabulary, prefixLength: options.continuingPrefix.count)
         let unknown = model["unk_token"]?.stringValue
         options.unknownID = unknown.flatMap { vocabulary.id(of: Array($0.utf8)) }
         if let unknown, options.unknownID == nil, !BytePairModel.knowsAllBytes(vocabulary) {
@@ -103,19 +114,24 @@ struct TokenizerJSONFile {
                 "model \"BPE\" names \"unk_token\" \(unknown.debugDescription), "
                     + "which is not in its vocabulary")
         }
-
         return TokenizerParts(
             normalizers: try reader.normalizers(root["normalizer"]),
             preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
             vocabulary: vocabulary, merges: merges, options: options, source: source)
     }
 
-    /// The file without the two large lists of its model, and where those lie.
-    private func outline(
-        _ bytes: UnsafeBufferPointer<UInt8>
-    ) throws -> (root: JSONValue, vocabulary: Range<Int>?, merges: Range<Int>?) {
-        var vocabulary: Range<Int>?
+    // MARK: - Reading
+
+    private static func read(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ source: String
+    ) throws -> (root: JSONValue, vocabulary: Vocabulary?, merges: MergeTable?) {
+        let files = BytePairFiles(source: source)
+        var vocabulary: (range: Range<Int>, value: Vocabulary)?
         var merges: Range<Int>?
+        // Where it comes before the merges, as in files of `tokenizers`, these are read in the same pass.
+        var prefixLength: Int?
+        var table: MergeTable?
+        var root = JSONValue.null
         do {
             var cursor = JSONCursor(bytes)
             try cursor.readObject { cursor in
@@ -124,27 +140,62 @@ struct TokenizerJSONFile {
                     return
                 }
                 try cursor.readObject { cursor in
-                    let key = cursor.string
-                    let range = try cursor.skipValue()
-                    if key.elementsEqual("vocab".utf8) { vocabulary = range }
-                    if key.elementsEqual("merges".utf8) { merges = range }
+                    let key = String(decoding: cursor.string, as: UTF8.self)
+                    let first = cursor.peek()
+                    let start = cursor.offset
+                    if key == "vocab", first == UInt8(ascii: "{") {
+                        let value = try files.readVocabulary(&cursor)
+                        vocabulary = (start..<cursor.offset, value)
+                    } else if key == "merges", first == UInt8(ascii: "["), let vocabulary, let prefixLength {
+                        table = try files.readMerges(&cursor, vocabulary.value, prefixLength: prefixLength)
+                        merges = start..<cursor.offset
+                    } else {
+                        let range = try cursor.skipValue()
+                        if key == "merges" { merges = range }
+                        // A string of ASCII without escapes is as long as it looks; others are read again below.
+                        if key == "continuing_subword_prefix" {
+                            let isPlain = bytes[range].allSatisfy { $0 < 0x80 && $0 != UInt8(ascii: "\\") }
+                            prefixLength =
+                                first == UInt8(ascii: "n") ? 0 : isPlain && range.count >= 2 ? range.count - 2 : nil
+                        }
+                    }
                 }
             }
+            let large = [vocabulary?.range, merges].compactMap(\.self).sorted { $0.lowerBound < $1.lowerBound }
+            root = try rest(of: bytes, without: large)
+        } catch let error as JSONError {
+            throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)\(advice)")
+        } catch let fault as JSONCursor.Fault {
+            throw TokenizerError(source, "byte \(fault.offset): \(fault.message)\(advice)")
+        }
+        guard let vocabulary = vocabulary?.value else { return (root, nil, nil) }
+        if let table { return (root, vocabulary, table) }
+        guard let merges, bytes[merges.lowerBound] == UInt8(ascii: "[") else { return (root, vocabulary, nil) }
+        let prefix = root["model"]?["continuing_subword_prefix"]?.stringValue ?? ""
+        var cursor = JSONCursor(bytes, offset: merges.lowerBound)
+        return (
+            root, vocabulary, try files.readMerges(&cursor, vocabulary, prefixLength: prefix.utf8.count)
+        )
+    }
+
+    /// The file with `null` in place of its large values.
+    private static func rest(of bytes: UnsafeBufferPointer<UInt8>, without large: [Range<Int>]) throws -> JSONValue {
+        func text(keepsLines: Bool) -> [UInt8] {
             var rest: [UInt8] = []
             var copied = 0
-            for range in [vocabulary, merges].compactMap({ $0 }).sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            for range in large {
                 rest += bytes[copied..<range.lowerBound]
                 rest += Array("null".utf8)
-                // Lines keep their numbers for the errors of the JSON reader.
-                rest += bytes[range].filter { $0 == 0x0A }
+                if keepsLines { rest += bytes[range].filter { $0 == 0x0A } }
                 copied = range.upperBound
             }
-            rest += bytes[copied...]
-            return (try JSONValue(parsing: rest), vocabulary, merges)
-        } catch let error as JSONError {
-            throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)\(Self.advice)")
-        } catch let fault as JSONCursor.Fault {
-            throw TokenizerError(source, "byte \(fault.offset): \(fault.message)\(Self.advice)")
+            return rest + bytes[copied...]
+        }
+        do {
+            return try JSONValue(parsing: text(keepsLines: false))
+        } catch is JSONError {
+            // An error names the line in the file.
+            return try JSONValue(parsing: text(keepsLines: true))
         }
     }
 }

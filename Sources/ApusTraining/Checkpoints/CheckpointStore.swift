@@ -10,31 +10,37 @@ package final class CheckpointStore {
     private let runFolder: String
     private let contents: any CheckpointContents
     private let identity: JSONValue
+    private let runID: String
     private let limit: Int?
     private let savesState: Bool
     private let makesLinks: Bool
     private let totalSteps: Int
     private let fileSystem: any FileSystem
+    /// The place of the next checkpoint among all that were ever saved into the folder.
+    private var sequence: Int
 
     /// - Parameters:
     ///   - identity: What must be the same for a run to be resumed: model, data, seed, settings.
-    ///   - limit: How many checkpoints stay; the best one always does.
+    ///   - runID: Marks the checkpoints of this run; one that resumes goes on under the name of the run it resumes.
+    ///   - limit: How many checkpoints of the run stay; the best one always does. Those of other runs are left alone.
     ///   - savesState: Whether the optimizer's state goes in, without which a run cannot be resumed.
     ///   - makesLinks: Whether to keep `last` and `best`.
     package init(
-        runFolder: String, contents: any CheckpointContents, identity: JSONValue, limit: Int? = nil,
+        runFolder: String, contents: any CheckpointContents, identity: JSONValue, runID: String, limit: Int? = nil,
         savesState: Bool = true, makesLinks: Bool = false, totalSteps: Int,
         fileSystem: any FileSystem = LocalFileSystem()
     ) throws {
         self.runFolder = runFolder
         self.contents = contents
         self.identity = identity
+        self.runID = runID
         self.limit = limit
         self.savesState = savesState
         self.makesLinks = makesLinks
         self.totalSteps = totalSteps
         self.fileSystem = fileSystem
         _ = try fileSystem.sweepStaging(in: runFolder)
+        sequence = 1 + (try SavedCheckpoint.all(in: runFolder, fileSystem: fileSystem).map(\.sequence).max() ?? 0)
     }
 
     /// Saves one checkpoint and only then removes old ones.
@@ -62,8 +68,10 @@ package final class CheckpointStore {
             as: "trainer_state.json")
         try folder.commit(
             identity: [
-                "step": .int(progress.step), "resumable": .bool(savesState), "run": identity,
+                "step": .int(progress.step), "resumable": .bool(savesState), "run_id": .string(runID),
+                "sequence": .int(sequence), "run": identity,
             ])
+        sequence += 1
         try fileSystem.replaceSymbolicLink(FilePath.join(runFolder, "last-checkpoint"), to: name)
         if makesLinks {
             try fileSystem.replaceSymbolicLink(FilePath.join(runFolder, "last"), to: name)
@@ -72,7 +80,7 @@ package final class CheckpointStore {
                     FilePath.join(runFolder, "best"), to: FilePath.lastComponent(of: best.path))
             }
         }
-        try removeOld(keeping: [path, progress.best?.path].compactMap { $0 })
+        try removeOld(keeping: Set([path, progress.best?.path].compactMap { $0.map(FilePath.lastComponent(of:)) }))
         return path
     }
 
@@ -88,12 +96,13 @@ package final class CheckpointStore {
         ]
     }
 
-    private func removeOld(keeping kept: [String]) throws {
+    /// - Parameter kept: Names of folders; a run folder may have been moved since they were noted.
+    private func removeOld(keeping kept: Set<String>) throws {
         guard let limit else { return }
-        let paths = try Self.checkpoints(in: runFolder, fileSystem: fileSystem).map(\.path)
-        var surplus = paths.count - max(limit, 1)
-        for path in paths where surplus > 0 && !kept.contains(path) {
-            try fileSystem.removeTree(path)
+        let own = try SavedCheckpoint.all(in: runFolder, fileSystem: fileSystem).filter { $0.runID == runID }
+        var surplus = own.count - max(limit, 1)
+        for checkpoint in own where surplus > 0 && !kept.contains(FilePath.lastComponent(of: checkpoint.path)) {
+            try fileSystem.removeTree(checkpoint.path)
             surplus -= 1
         }
     }
@@ -105,23 +114,15 @@ extension CheckpointStore {
     static let optimizerFile = "optimizer.safetensors"
     static let progressFile = "apus_state.json"
 
-    /// The checkpoints of a run folder, oldest step first.
-    package static func checkpoints(
-        in folder: String, fileSystem: any FileSystem = LocalFileSystem()
-    ) throws -> [(path: String, step: Int)] {
-        guard try fileSystem.status(folder)?.kind == .directory else { return [] }
-        return try fileSystem.contentsOfDirectory(folder).compactMap { name in
-            guard name.hasPrefix("checkpoint-"), let step = Int(name.dropFirst("checkpoint-".count)) else { return nil }
-            return (FilePath.join(folder, name), step)
-        }.sorted { $0.step < $1.step }
-    }
-
     /// The newest checkpoint of a run folder that verifies, and why newer ones were refused.
+    ///
+    /// Newest is what was saved last, whatever its step: a run may have gone back and taken another way.
     package static func newest(
         in folder: String, fileSystem: any FileSystem = LocalFileSystem()
     ) throws -> (path: String?, refused: [String]) {
         var refused: [String] = []
-        for (path, _) in try checkpoints(in: folder, fileSystem: fileSystem).reversed() {
+        for checkpoint in try SavedCheckpoint.all(in: folder, fileSystem: fileSystem).reversed() {
+            let path = checkpoint.path
             do {
                 let verified = try fileSystem.verifyDirectory(path)
                 if verified.identity["resumable"]?.boolValue == true { return (path, refused) }
@@ -133,39 +134,40 @@ extension CheckpointStore {
         return (nil, refused)
     }
 
-    /// Verifies a checkpoint and that it belongs to this run, before anything of it is read.
+    /// Verifies a checkpoint, before anything of it is read.
     ///
-    /// - Parameter identity: What this run is; differences are listed.
-    package static func check(
-        _ path: String, identity: JSONValue, fileSystem: any FileSystem = LocalFileSystem()
-    ) throws {
+    /// - Returns: What it is the checkpoint of: `identity` as it was saved, and the run's mark.
+    package static func verified(
+        _ path: String, fileSystem: any FileSystem = LocalFileSystem()
+    ) throws -> (identity: JSONValue, runID: String, step: Int) {
         let verified: VerifiedDirectory
         do {
             verified = try fileSystem.verifyDirectory(path)
         } catch {
-            throw TrainingError(.resume, "--resume_from_checkpoint: \(error). Take an older checkpoint.")
+            throw TrainingError(
+                .resume,
+                "--resume_from_checkpoint: \(error). Take an older checkpoint, or --resume_only_model true to take "
+                    + "only the weights of this one.")
         }
         guard verified.identity["resumable"]?.boolValue == true else {
             throw TrainingError(
                 .resume,
-                "--resume_from_checkpoint: \(path) was saved with --save_only_model and holds no optimizer state")
+                "--resume_from_checkpoint: \(path) was saved with --save_only_model and holds no optimizer state. "
+                    + "--resume_only_model true takes its weights.")
         }
-        let differences = Self.differences(verified.identity["run"] ?? .null, identity)
-        guard differences.isEmpty else {
-            throw TrainingError(
-                .resume,
-                "--resume_from_checkpoint: \(path) belongs to another run:\n  "
-                    + differences.joined(separator: "\n  ")
-                    + "\nUse the settings of that run, or --resume_only_model true to take only its weights.")
-        }
+        return (
+            verified.identity["run"] ?? .null, verified.identity["run_id"]?.stringValue ?? "",
+            verified.identity["step"]?.intValue ?? 0
+        )
     }
 
-    /// Takes up a checkpoint that was checked: fills what the run changes and says how far it was.
+    /// Takes up a checkpoint that was verified: fills the optimizer and says how far the run was.
     package static func resume(
         _ path: String, states: [any ResumableState], fileSystem: any FileSystem = LocalFileSystem()
     ) throws -> TrainingProgress {
         let file = FilePath.join(path, progressFile)
-        let progress = try TrainingProgress(json: JSONValue(parsing: fileSystem.contents(of: file)), file: file)
+        var progress = try TrainingProgress(json: JSONValue(parsing: fileSystem.contents(of: file)), file: file)
+        progress.noteMoved(to: FilePath.parent(of: path))
         try fill(states, from: FilePath.join(path, optimizerFile))
         return progress
     }
@@ -183,15 +185,6 @@ extension CheckpointStore {
                 let (stored, _) = try store.tensor(name, dtype: tensor.dtype, device: tensor.device)
                 try tensor.copy(from: stored)
             }
-        }
-    }
-
-    /// The keys whose values differ, with both values.
-    private static func differences(_ saved: JSONValue, _ wanted: JSONValue) -> [String] {
-        let keys = Set((saved.objectValue?.keys ?? []) + (wanted.objectValue?.keys ?? []))
-        return keys.sorted().compactMap { key in
-            let (old, new) = (saved[key] ?? .null, wanted[key] ?? .null)
-            return old == new ? nil : "\(key): \(old.serialized()) there, \(new.serialized()) here"
         }
     }
 }

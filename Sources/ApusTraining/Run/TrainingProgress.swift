@@ -1,3 +1,4 @@
+import ApusFiles
 package import ApusJSON
 
 /// How far a run is: with the weights and the optimizer's state, all that resuming needs.
@@ -34,6 +35,13 @@ package struct TrainingProgress: Sendable, Equatable {
                 ?? true
         {
             best = (path, step, lastEvaluation.metric)
+        }
+    }
+
+    /// The run's checkpoints lie in another folder than when they were noted.
+    mutating func noteMoved(to folder: String) {
+        if let best {
+            self.best = (FilePath.join(folder, FilePath.lastComponent(of: best.path)), best.step, best.metric)
         }
     }
 

@@ -7,6 +7,8 @@ package struct ConsoleStyle: Sendable {
     package var color: Bool
     /// Draws the bar in eighths of a character; otherwise in digits.
     package var unicode: Bool
+    /// Whether progress is shown at all.
+    package var showsProgress = true
     /// The shortest time between two drawings of the bar, in seconds.
     package var redrawInterval: Double
     /// The time between two lines of progress where there is no terminal, in seconds.
@@ -83,6 +85,7 @@ package final class Console: Sendable {
             var meter = ProgressMeter(label, total: total, initial: initial, now: now())
             meter.style = style
             state.nextID += 1
+            guard style.showsProgress else { return ProgressBar(console: self, id: state.nextID) }
             state.bars.append((state.nextID, meter))
             if let columns = output.columns {
                 output.write(clearing(&state) + drawing(meter, columns, &state))

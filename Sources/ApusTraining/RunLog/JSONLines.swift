@@ -14,16 +14,16 @@ package final class JSONLines {
     /// Opens or creates a file of rows.
     ///
     /// - Parameters:
-    ///   - keeping: Asked for each row from the start; the first row it declines and all after it are dropped.
-    ///     Nil keeps all whole rows.
-    ///   - visit: Receives the rows that stay.
+    ///   - keeping: Says of all whole rows how many from the start stay in the file, and which of those are visited.
+    ///     Nil keeps and visits them all.
+    ///   - visit: Receives rows that stay.
     package init(
-        _ path: String, fileSystem: any FileSystem = LocalFileSystem(), keeping: ((JSONObject) -> Bool)? = nil,
+        _ path: String, fileSystem: any FileSystem = LocalFileSystem(), keeping: (([JSONObject]) -> Range<Int>)? = nil,
         visit: (JSONObject) -> Void = { _ in }
     ) throws {
         let text = try fileSystem.status(path) == nil ? [] : Array(fileSystem.contents(of: path))
         file = try fileSystem.open(path, .append)
-        readRows(text, keeping ?? { _ in true }, visit)
+        readRows(text, keeping ?? { 0..<$0.count }, visit)
         if size < text.count { try file.truncate(to: Int64(size)) }
     }
 
@@ -47,23 +47,25 @@ package final class JSONLines {
     }
 
     /// Sets `size` to the end of the last row that is whole and wanted.
-    private func readRows(_ text: [UInt8], _ keeping: (JSONObject) -> Bool, _ visit: (JSONObject) -> Void) {
+    private func readRows(_ text: [UInt8], _ keeping: ([JSONObject]) -> Range<Int>, _ visit: (JSONObject) -> Void) {
         var start = 0
         var line = 0
+        var rows: [(row: JSONObject, end: Int, line: Int)] = []
         var damaged: [Int] = []
         while let end = text[start...].firstIndex(of: UInt8(ascii: "\n")) {
             line += 1
-            let row = (try? JSONValue(parsing: Array(text[start..<end])))?.objectValue
-            start = end + 1
-            guard let row else {
+            if let row = (try? JSONValue(parsing: Array(text[start..<end])))?.objectValue {
+                rows.append((row, end + 1, line))
+            } else {
                 damaged.append(line)
-                continue
             }
-            guard keeping(row) else { return }
-            visit(row)
-            damagedLines += damaged
-            damaged = []
-            size = start
+            start = end + 1
         }
+        let kept = keeping(rows.map(\.row)).clamped(to: 0..<rows.count)
+        for index in kept { visit(rows[index].row) }
+        guard kept.upperBound > 0 else { return }
+        let last = rows[kept.upperBound - 1]
+        size = last.end
+        damagedLines = damaged.filter { $0 < last.line }
     }
 }

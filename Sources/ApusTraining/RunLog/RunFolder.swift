@@ -33,6 +33,37 @@ package struct RunFolder: Sendable {
         lock = try FolderLock(path, fileSystem: fileSystem)
     }
 
+    /// What a run writes beside its checkpoints.
+    private static let records = ["args.json", "logging.jsonl", "runs", "images", "val_dataset.jsonl"]
+
+    /// Moves the records of an earlier run into a folder of their own, so that those of two runs do not mix.
+    ///
+    /// - Returns: The folder `earlier-<n>`; nil when no run was logged here.
+    package func setAsideRecords(fileSystem: any FileSystem = LocalFileSystem()) throws -> String? {
+        guard try fileSystem.status(loggingPath) != nil else { return nil }
+        var number = 1
+        while try fileSystem.status(FilePath.join(path, "earlier-\(number)")) != nil { number += 1 }
+        let folder = FilePath.join(path, "earlier-\(number)")
+        try fileSystem.createDirectory(folder)
+        for name in Self.records {
+            let record = FilePath.join(path, name)
+            if try fileSystem.status(record) != nil { try fileSystem.rename(record, to: FilePath.join(folder, name)) }
+        }
+        return folder
+    }
+
+    /// Removes what an earlier run left: its checkpoints, the links to them, and its records.
+    package func removeEarlierRun(fileSystem: any FileSystem = LocalFileSystem()) throws {
+        for checkpoint in try SavedCheckpoint.all(in: path, fileSystem: fileSystem) {
+            try fileSystem.removeTree(checkpoint.path)
+        }
+        for name in ["last-checkpoint", "last", "best"] {
+            let link = FilePath.join(path, name)
+            if try fileSystem.status(link)?.kind == .symbolicLink { try fileSystem.removeFile(link) }
+        }
+        for name in Self.records { try fileSystem.removeTree(FilePath.join(path, name)) }
+    }
+
     private static func makeVersion(
         in folder: String, _ date: Date, _ timeZone: TimeZone, _ fileSystem: any FileSystem
     ) throws -> String {

@@ -7,7 +7,7 @@ package import Foundation
 ///
 /// Rows, names and their order are those of ms-swift.
 package final class RunLog {
-    package struct Options: Sendable {
+    package struct Options {
         /// The step at which the run ends.
         package var maxSteps: Int
         /// The step of the checkpoint that the run continues from; what an earlier process logged after it is dropped.
@@ -15,8 +15,9 @@ package final class RunLog {
         package var writesTensorBoard = true
         /// Where the TensorBoard files go; nil is `runs` in the run's folder.
         package var tensorBoardFolder: String?
-        package var showsBar = true
         package var drawsCurves = true
+        /// Sees each row: the step, the steps in all, the metrics.
+        package var onRecord: ((_ step: Int, _ steps: Int, _ metrics: [String: Double]) -> Void)?
 
         package init(maxSteps: Int, resumingAfter: Int? = nil) {
             self.maxSteps = maxSteps
@@ -73,10 +74,7 @@ package final class RunLog {
         var earlier: [(row: JSONObject, step: Int)] = []
         rows = try JSONLines(
             folder.loggingPath, fileSystem: fileSystem,
-            keeping: options.resumingAfter.map { last in
-                // The summary of a run that had ended goes too: this one writes its own.
-                { row in row["log_history"] == nil && (Self.step(of: row) ?? 0) <= last }
-            },
+            keeping: options.resumingAfter.map { last in { Self.range(of: $0, upTo: last) } },
             visit: { row in
                 if options.resumingAfter != nil, let step = Self.step(of: row) { earlier.append((row, step)) }
             })
@@ -99,7 +97,6 @@ package final class RunLog {
     /// Moves the bar: `step` optimizer steps are done.
     package func advance(to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil) {
         self.step = step
-        guard options.showsBar else { return }
         var postfix: [(String, String)] = []
         if let loss { postfix.append(("loss", String(format: "%.4g", loss))) }
         if let tokensPerSecond { postfix.append(("tok/s", String(format: "%.0f", tokensPerSecond))) }
@@ -134,6 +131,7 @@ package final class RunLog {
 
         history.append(Self.withStep(row, step))
         console.print(LogValue.consoleLine(row))
+        options.onRecord?(step, options.maxSteps, Dictionary(metrics) { first, _ in first })
         try rows.append(row)
         var points = metrics + [("epoch", epoch), (Self.speedKey, secondsPerStep)]
         if let memory = self.memory { points.append((Self.memoryKey, memory)) }
@@ -179,6 +177,23 @@ package final class RunLog {
     private static let stepKey = "global_step/max_steps"
     private static let memoryKey = "memory(GiB)"
     private static let speedKey = "train_speed(s/it)"
+
+    /// The rows of the run that is resumed after a step, all rows before them staying in the file.
+    ///
+    /// Where two runs wrote into one folder, the steps begin anew; the last run is the one that goes on. The summary of
+    /// a run that had ended goes too: this one writes its own.
+    private static func range(of rows: [JSONObject], upTo last: Int) -> Range<Int> {
+        var (start, previous) = (0, 0)
+        for (index, row) in rows.enumerated() {
+            let isSummary = row["log_history"] != nil
+            guard let step = step(of: row) ?? (isSummary ? .max : nil) else { continue }
+            if step < previous { start = index }
+            previous = step
+        }
+        let own = rows[start...]
+        let end = own.firstIndex { $0["log_history"] != nil || (step(of: $0) ?? 0) > last } ?? rows.count
+        return start..<end
+    }
 
     /// The 5 of `"global_step/max_steps": "5/100"`.
     private static func step(of row: JSONObject) -> Int? {

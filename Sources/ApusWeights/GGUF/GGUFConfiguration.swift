@@ -60,9 +60,23 @@ struct GGUFConfiguration {
         guard let embedding = file["token_embd.weight"], embedding.shape.count == 2 else {
             throw WeightsError(file.path, item: "token_embd.weight", "the model has no token embedding matrix")
         }
+        let layers = try count("block_count")
+        // A number of layers that the file does not hold would be built before it is missed.
+        guard layers <= file.tensors.count else {
+            throw WeightsError(
+                file.path, item: prefix + "block_count",
+                "claims \(layers) layers, but the file holds \(file.tensors.count) tensors",
+                advice: WeightsError.downloadAgain)
+        }
+        guard embedding.shape[1] == hiddenSize else {
+            throw WeightsError(
+                file.path, item: prefix + "embedding_length",
+                "is \(hiddenSize), but token_embd.weight has rows of \(embedding.shape[1])",
+                advice: WeightsError.downloadAgain)
+        }
         json["hidden_size"] = .int(hiddenSize)
         json["intermediate_size"] = .int(try count("feed_forward_length"))
-        json["num_hidden_layers"] = .int(try count("block_count"))
+        json["num_hidden_layers"] = .int(layers)
         json["num_attention_heads"] = .int(headCount)
         json["num_key_value_heads"] = .int(keyValueHeadCount)
         json["head_dim"] = .int(headDim)

@@ -24,7 +24,8 @@ struct GGUFCursor {
     func check(count: UInt64, of what: String, size: Int) throws -> Int {
         guard count <= UInt64(remaining / size) else {
             throw failure(
-                "claims \(count) \(what), but only \(remaining) bytes are left", advice: WeightsError.downloadAgain)
+                "claims \(count) \(what), but only \(remaining) bytes are left for them",
+                advice: WeightsError.downloadAgain)
         }
         return Int(count)
     }
@@ -134,7 +135,7 @@ struct GGUFCursor {
 
     private mutating func readList<R>(count: Int, _ element: (inout Self) throws -> R) throws -> [R] {
         var values: [R] = []
-        values.reserveCapacity(count)
+        values.reserveCapacity(min(count, 1 << 16))
         for _ in 0..<count { values.append(try element(&self)) }
         return values
     }

@@ -39,6 +39,7 @@ extension GGUFFile {
                 path, item: tensor.name, "has \(tensor.elementCount) elements, the buffer has room for \(count)")
         }
         guard let out, count > 0 else { return }
+        let mapping = mappings[tensor.part]
         var work = Dequantizer(
             type: tensor.type, blocks: UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.byteRange]))
         if let sourceRow, let rows = tensor.shape.first {

@@ -6,6 +6,8 @@ package struct GGUFTensor: Sendable, Equatable {
     package let shape: [Int]
     /// Where the blocks lie, counted from the start of the file.
     package let byteRange: Range<Int>
+    /// Which of the model's files they lie in.
+    package var part = 0
 
     package var elementCount: Int { byteRange.count / type.block.bytes * type.block.elements }
 }
@@ -13,13 +15,16 @@ package struct GGUFTensor: Sendable, Equatable {
 /// A GGUF file of version 2 or 3, mapped and checked (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 ///
 /// A file that opens is sound: every tensor lies inside the file with exactly the bytes its shape and type need, no two
-/// overlap, and names and keys are unique.
+/// overlap, and names and keys are unique. Of a model in several parts any one may be given; all are read.
 package final class GGUFFile: Sendable {
-    package let mapping: MappedFile
+    /// The file, or the parts of a split one in their order.
+    package let mappings: [MappedFile]
+    /// As the caller gave it.
+    package let path: String
     package let version: Int
     package let alignment: Int
     package let metadata: [String: GGUFValue]
-    /// In the order of the file's table.
+    /// In the order of the tables of the files.
     package let tensors: [GGUFTensor]
     private let positions: [String: Int]
 
@@ -27,17 +32,48 @@ package final class GGUFFile: Sendable {
     ///
     /// - Throws: `WeightsError` naming the first fault.
     package init(path: String) throws {
-        mapping = try MappedFile(path: path)
-        let header = try mapping.withUnsafeBytes { try GGUFHeader(parsing: $0, path: path) }
-        version = header.version
-        alignment = header.alignment
-        metadata = header.metadata
-        tensors = header.tensors
-        positions = Dictionary(
-            header.tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        self.path = path
+        let (given, header) = try Self.open(path)
+        (version, alignment) = (header.version, header.alignment)
+        guard let split = try GGUFSplit(header.metadata, path: path) else {
+            (mappings, metadata, tensors) = ([given], header.metadata, header.tensors)
+            positions = Dictionary(
+                header.tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+            return
+        }
+        var (mappings, tensors, positions): ([MappedFile], [GGUFTensor], [String: Int]) = ([], [], [:])
+        var metadata = header.metadata
+        for (number, part) in try split.paths(beside: path).enumerated() {
+            let (mapping, header) = part == path ? (given, header) : try Self.open(part)
+            guard let own = try GGUFSplit(header.metadata, path: part), own.number == number, own.count == split.count
+            else {
+                throw WeightsError(
+                    part, "is not part \(number + 1) of \(split.count), as its name says",
+                    advice: "download all parts of one model again")
+            }
+            // The first part describes the model; the others only say which they are.
+            if number == 0 { metadata = header.metadata }
+            for var tensor in header.tensors {
+                guard positions.updateValue(tensors.count, forKey: tensor.name) == nil else {
+                    throw WeightsError(part, item: tensor.name, "this tensor is in another part too")
+                }
+                tensor.part = number
+                tensors.append(tensor)
+            }
+            mappings.append(mapping)
+        }
+        if let wanted = split.tensorCount, wanted != tensors.count {
+            throw WeightsError(
+                path, "the \(split.count) parts hold \(tensors.count) tensors instead of \(wanted)",
+                advice: "download all parts of one model again")
+        }
+        (self.mappings, self.metadata, self.tensors, self.positions) = (mappings, metadata, tensors, positions)
     }
 
-    package var path: String { mapping.path }
+    private static func open(_ path: String) throws -> (mapping: MappedFile, header: GGUFHeader) {
+        let mapping = try MappedFile(path: path)
+        return (mapping, try mapping.withUnsafeBytes { try GGUFHeader(parsing: $0, path: path) })
+    }
 
     package subscript(name: String) -> GGUFTensor? {
         positions[name].map { tensors[$0] }

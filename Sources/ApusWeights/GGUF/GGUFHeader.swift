@@ -8,14 +8,20 @@ struct GGUFHeader {
     private static let maximumNameLength = 65_535
     private static let maximumDimensions = 4
     private static let maximumAlignment = 1 << 20
+    /// Of metadata and table together; those of the largest vocabularies take a third.
+    ///
+    /// Metadata grows eightfold when it is read, so damage that makes an array of the weights must not fill the memory.
+    private static let maximumLength = 64 << 20
     private static let smallestPair = 8 + 4 + 1
     private static let smallestTensorInfo = 8 + 4 + 4 + 8
 
     init(parsing file: UnsafeRawBufferPointer, path: String) throws {
         guard file.count >= 4, file[0..<4].elementsEqual("GGUF".utf8) else {
+            if let error = FileSort.error(file, path: path) { throw error }
             throw WeightsError(path, "does not start with GGUF", advice: "this is not a GGUF file, or it is damaged")
         }
-        var cursor = GGUFCursor(file, path: path, position: 4)
+        var cursor = GGUFCursor(
+            UnsafeRawBufferPointer(rebasing: file.prefix(Self.maximumLength)), path: path, position: 4)
         version = try Self.readVersion(&cursor)
         let tensorCount = try cursor.read(UInt64.self)
         let pairCount = try cursor.read(UInt64.self)
@@ -58,7 +64,7 @@ struct GGUFHeader {
         let count = try cursor.check(count: count, of: "tensors", size: Self.smallestTensorInfo)
         var names: Set<String> = []
         var infos: [(name: String, type: GGUFTensorType, shape: [Int], size: Int, offset: UInt64)] = []
-        infos.reserveCapacity(count)
+        infos.reserveCapacity(min(count, 1 << 16))
         for _ in 0..<count {
             let name = try cursor.readString(limit: Self.maximumNameLength)
             cursor.item = name

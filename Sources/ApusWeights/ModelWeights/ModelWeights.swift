@@ -33,12 +33,29 @@ package final class ModelWeights: Sendable {
     }
 
     /// Opens a single file.
-    package init(file path: String) throws {
-        let file = try SafetensorsFile(path: path)
-        files = [file]
-        names = file.entries.map(\.name).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    package convenience init(file path: String) throws {
+        try self.init(files: [path])
+    }
+
+    /// Opens files of which each holds other tensors.
+    ///
+    /// - Throws: `WeightsError` when a file cannot be read, or two hold the same tensor.
+    package init(files paths: [String]) throws {
+        let files = try paths.map(SafetensorsFile.init)
+        var places: [String: (file: Int, entry: SafetensorsEntry)] = [:]
+        for (position, file) in files.enumerated() {
+            for entry in file.entries {
+                guard places.updateValue((position, entry), forKey: entry.name) == nil else {
+                    throw WeightsError(
+                        file.path, item: entry.name, "this tensor is also in another of the \(files.count) files",
+                        advice: "they come from different saves: download or save them again")
+                }
+            }
+        }
+        self.files = files
+        self.places = places
+        names = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         unlistedNames = []
-        places = Dictionary(file.entries.map { ($0.name, (0, $0)) }, uniquingKeysWith: { first, _ in first })
     }
 
     private init(index path: String, folder: String) throws {
@@ -87,6 +104,13 @@ package final class ModelWeights: Sendable {
             throw WeightsError(path, "is listed in \(index), but is missing", advice: "download the model again")
         }
         return try SafetensorsFile(path: path)
+    }
+
+    /// Tensors that are another under a second name, with the name of that one.
+    package var aliases: [String: String] {
+        files.reduce(into: [:]) { all, file in
+            all.merge(file.aliases.filter { places[$0.key] == nil && places[$0.value] != nil }) { first, _ in first }
+        }
     }
 
     package subscript(name: String) -> (file: SafetensorsFile, entry: SafetensorsEntry)? {

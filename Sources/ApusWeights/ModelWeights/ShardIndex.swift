@@ -11,12 +11,13 @@ struct ShardIndex {
     ///
     /// - Throws: `WeightsError` when it is not strict JSON, has no `weight_map`, names a tensor twice, or names a shard
     ///   outside its own folder.
-    init(path: String) throws {
+    init(path: String, ending: String = ".safetensors") throws {
         let file = try MappedFile(path: path)
         let root: JSONValue
         do {
             root = try file.withUnsafeBytes { try JSONValue(parsing: $0, duplicateKeys: .refuse, maximumDepth: 16) }
         } catch let error as JSONError {
+            if let other = FileSort.error(file.bytes, path: path, wanted: .json) { throw other }
             throw WeightsError(path, "is \(error)", advice: WeightsError.downloadAgain)
         }
         guard let map = root["weight_map"]?.objectValue, !map.isEmpty else {
@@ -27,10 +28,10 @@ struct ShardIndex {
             guard let shard = value.stringValue else {
                 throw WeightsError(path, item: name, "its shard is not given as a file name")
             }
-            guard Self.isInsideFolder(shard) else {
+            guard Self.isInsideFolder(shard, ending: ending) else {
                 throw WeightsError(
                     path, item: name,
-                    "the shard \(WeightsError.printable(shard)) is not a .safetensors file in this folder",
+                    "the shard \(WeightsError.printable(shard)) is not a \(ending) file in this folder",
                     advice: "do not use this download")
             }
             return (name, shard)
@@ -39,8 +40,8 @@ struct ShardIndex {
 
     /// Whether `name` is a relative path that cannot leave the folder it is resolved in. (What a link inside the folder
     /// points at is its owner's choice: download caches are made of links.)
-    static func isInsideFolder(_ name: String) -> Bool {
-        name.hasSuffix(".safetensors") && !name.utf8.contains(0) && !name.utf8.contains(UInt8(ascii: "\\"))
+    static func isInsideFolder(_ name: String, ending: String = ".safetensors") -> Bool {
+        name.hasSuffix(ending) && !name.utf8.contains(0) && !name.utf8.contains(UInt8(ascii: "\\"))
             && name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
                 !["", ".", ".."].contains($0)
             }

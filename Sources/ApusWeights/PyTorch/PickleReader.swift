@@ -42,12 +42,15 @@ struct PickleReader {
     }
 
     private let bytes: UnsafeRawBufferPointer
-    private let path: String
+    let path: String
     private var position = 0
     private var stack: [Value] = []
     private var memo: [Int: Value] = [:]
+    private var instructions = 0
+    /// A tensor takes about forty, so that this is room for 100,000.
+    private static let maximumInstructions = 4_000_000
     private var sequences: [[Value]] = []
-    private var dictionaries: [[(key: Value, value: Value)]] = []
+    private(set) var dictionaries: [[(key: Value, value: Value)]] = []
 
     private init(_ bytes: UnsafeRawBufferPointer, path: String) {
         self.bytes = bytes
@@ -63,26 +66,20 @@ struct PickleReader {
             throw WeightsError(path, "its pickle has \(bytes.count) bytes, more than any table of tensors needs")
         }
         var reader = PickleReader(bytes, path: path)
-        guard case .dictionary(let index) = try reader.run() else {
+        let end = try reader.run()
+        guard case .dictionary(let index) = end else {
+            if case .tensor = end { throw reader.unsupported("one tensor without a name") }
             throw reader.refused("it holds something other than a table of tensors")
         }
-        return try reader.dictionaries[index].map { key, value in
-            guard case .string(let name) = key else { throw reader.refused("a name in its table is not text") }
-            guard case .tensor(let view) = value else {
-                throw WeightsError(
-                    path, item: name, "this entry is not a tensor",
-                    advice: "a file of weights is wanted, not a training checkpoint")
-            }
-            return (name, view)
-        }
+        return try reader.table(at: index)
     }
 
-    private func refused(_ problem: String) -> WeightsError {
+    func refused(_ problem: String) -> WeightsError {
         WeightsError(
             path, problem, advice: "only tables of tensors are read, and nothing is ever run; do not trust this file")
     }
 
-    private func unsupported(_ what: String) -> WeightsError {
+    func unsupported(_ what: String) -> WeightsError {
         WeightsError(path, "it holds \(what), which is not read", advice: "save the model again as plain tensors")
     }
 
@@ -171,6 +168,11 @@ struct PickleReader {
 
     private mutating func run() throws -> Value {
         while true {
+            // An instruction of a byte can make a value of some hundred.
+            instructions += 1
+            guard instructions <= Self.maximumInstructions else {
+                throw refused("its pickle has more instructions than any table of tensors needs")
+            }
             let code = try number(UInt8.self)
             switch code {
             case UInt8(ascii: "."): return try pop()
@@ -261,8 +263,23 @@ struct PickleReader {
             {
                 throw unsupported("a tensor of another kind (\(WeightsError.printable(module + "." + name)))")
             }
+            if Self.isOfTraining(module) {
+                throw WeightsError(
+                    path,
+                    "it holds a Python object (\(WeightsError.printable(module + "." + name))), not tensors alone",
+                    advice: "nothing of a pickle is ever run; load it in Python and save the weights alone, "
+                        + "with save_pretrained or as model.state_dict()")
+            }
             throw refused("it asks for \(WeightsError.printable(module + "." + name)), which is not part of any tensor")
         }
+    }
+
+    /// Whether a module's classes are found in checkpoints and whole models that people save in good faith.
+    private static func isOfTraining(_ module: String) -> Bool {
+        let root = module.split(separator: ".").first ?? ""
+        return ["transformers", "peft", "argparse", "omegaconf", "deepspeed", "accelerate", "sentence_transformers"]
+            .contains(root) || module.hasPrefix("pytorch_lightning") || module.hasPrefix("lightning")
+            || module.hasPrefix("torch.nn") || module.hasPrefix("torch.optim") || module == "__main__"
     }
 
     private func items(_ value: Value) throws -> [Value] {

@@ -14,13 +14,20 @@ package final class PyTorchFile: TensorStore, Sendable {
         (tensorNames, views) = try mapping.withUnsafeBytes { try Self.parse($0, path: path) }
     }
 
+    package var path: String { mapping.path }
+
     private typealias Contents = (names: [String], views: [String: (view: PickleReader.View, bytes: Range<Int>)])
 
     private static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws -> Contents {
         let members = try ZipArchive(bytes, path: path).members
         let pickles = members.keys.filter { $0.hasSuffix("/data.pkl") }
         guard pickles.count == 1, let pickle = pickles.first, let range = members[pickle] else {
-            throw WeightsError(path, "is a zip archive, but not one that torch.save wrote: it has no data.pkl")
+            let isScript = members.keys.contains { $0.hasSuffix("/constants.pkl") || $0.hasSuffix("/version") }
+            throw WeightsError(
+                path, "is a zip archive, but not one that torch.save wrote: it has no data.pkl",
+                advice: isScript
+                    ? "TorchScript programs are not read; get the model's safetensors files"
+                    : "unpack it, or get the model's safetensors files")
         }
         let folder = pickle.dropLast("data.pkl".count)
         if let order = members[folder + "byteorder"], !bytes[order].elementsEqual("little".utf8) {
@@ -101,11 +108,16 @@ extension PickleReader.View {
     fileprivate func copy(
         from start: UnsafeRawPointer, to target: UnsafeMutableRawBufferPointer, elementSize: Int
     ) {
-        var index = shape.map { _ in 0 }
-        for place in stride(from: 0, to: target.count, by: elementSize) {
-            let source = zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 } * elementSize
-            UnsafeMutableRawBufferPointer(rebasing: target[place..<place + elementSize])
-                .copyMemory(from: UnsafeRawBufferPointer(start: start + source, count: elementSize))
+        guard let width = shape.last, let step = strides.last, var place = target.baseAddress else { return }
+        var index = shape.dropLast().map { _ in 0 }
+        let end = place + target.count
+        while place < end {
+            var source = start + zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 } * elementSize
+            for _ in 0..<width {
+                place.copyMemory(from: source, byteCount: elementSize)
+                place += elementSize
+                source += step * elementSize
+            }
             for dimension in index.indices.reversed() {
                 index[dimension] += 1
                 guard index[dimension] == shape[dimension] else { break }

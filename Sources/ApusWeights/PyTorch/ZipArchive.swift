@@ -56,10 +56,7 @@ private struct Reader {
         else {
             // The table is at the end, where a broken download has nothing.
             if bytes.starts(with: [0x50, 0x4B, 3, 4]) { throw damaged }
-            if bytes.starts(with: "version https://git-lfs".utf8) {
-                throw WeightsError(
-                    path, "is only a pointer of git-lfs", advice: "get the file itself with `git lfs pull`")
-            }
+            if let error = FileSort.error(bytes, path: path), FileSort(bytes) != .pickle { throw error }
             throw WeightsError(
                 path, "is not a zip archive, as PyTorch writes them since 1.6",
                 advice: "load it in Python and save it again with safe_serialization=True")

@@ -7,6 +7,8 @@ package final class SafetensorsFile: Sendable {
     package let metadata: [String: String]
     /// In the order of their bytes in the file.
     package let entries: [SafetensorsEntry]
+    /// Tensors that the metadata says to be another under a second name, with the name of that one.
+    package let aliases: [String: String]
     private let positions: [String: Int]
 
     /// Maps the file and checks its header; reads no weights.
@@ -17,8 +19,10 @@ package final class SafetensorsFile: Sendable {
         let header = try mapping.withUnsafeBytes { try SafetensorsHeader(parsing: $0, path: path) }
         metadata = header.metadata
         entries = header.entries
-        positions = Dictionary(
-            entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let positions = Dictionary(
+            header.entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        self.positions = positions
+        aliases = header.metadata.filter { positions[$0.key] == nil && positions[$0.value] != nil }
     }
 
     package var path: String { mapping.path }

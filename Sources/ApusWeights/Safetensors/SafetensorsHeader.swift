@@ -49,6 +49,16 @@ struct SafetensorsHeader {
     }
 
     private static func headerText(of file: UnsafeRawBufferPointer, path: String) throws -> UnsafeRawBufferPointer {
+        do {
+            return try soundHeaderText(of: file, path: path)
+        } catch {
+            throw FileSort.error(file, path: path, wanted: .safetensors) ?? error
+        }
+    }
+
+    private static func soundHeaderText(
+        of file: UnsafeRawBufferPointer, path: String
+    ) throws -> UnsafeRawBufferPointer {
         guard file.count >= lengthSize else {
             throw WeightsError(
                 path, "has \(file.count) bytes, too few for a safetensors file", advice: WeightsError.downloadAgain)

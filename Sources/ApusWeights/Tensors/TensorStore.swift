@@ -4,6 +4,12 @@ package import ApusTorch
 package protocol TensorStore {
     var tensorNames: [String] { get }
 
+    /// The names of tensors that are left out because they have the values of another, with the name of that one.
+    ///
+    /// `safetensors.torch.save_model` stores tied weights once and notes the other names so. Neither `tensorNames` nor
+    /// the functions below know these names.
+    var aliases: [String: String] { get }
+
     func shape(of name: String) throws -> [Int]
 
     /// The element type on disk, or the one it is best computed in when the storage is quantised.
@@ -13,6 +19,10 @@ package protocol TensorStore {
     ///
     /// - Returns: The tensor, and whether its memory belongs to the file and must not be written to.
     func tensor(_ name: String, dtype: DType, device: Device) throws -> (tensor: Tensor, isBorrowed: Bool)
+}
+
+extension TensorStore {
+    package var aliases: [String: String] { [:] }
 }
 
 extension DType {

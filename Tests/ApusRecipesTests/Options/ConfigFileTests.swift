@@ -66,8 +66,25 @@ struct ConfigFileTests {
         #expect(try ArgumentLine([file], for: .sft)["system"] == .text("--strict"))
     }
 
+    /// `no` is a word, whatever YAML 1.1 takes it for; so is a falsehood in JSON.
+    @Test(arguments: [
+        ("save_strategy: no\neval_strategy: \"no\"\nstrict: off\nadd_version: on\nsystem: yes\n", "run.yaml"),
+        (
+            #"{"save_strategy": false, "eval_strategy": "no", "strict": false, "add_version": true, "system": "yes"}"#,
+            "run.json"
+        ),
+    ])
+    func wordsForNothing(text: String, name: String) throws {
+        let line = try ArgumentLine([try folder.write(text, to: name)], for: .sft)
+        #expect(line["save_strategy"] == .text("no"))
+        #expect(line["eval_strategy"] == .text("no"))
+        #expect(line["strict"] == .boolean(false))
+        #expect(line["add_version"] == .boolean(true))
+        #expect(line["system"] == .text("yes"))
+    }
+
     @Test func refusedFlagsAreRefusedInFilesToo() throws {
-        let file = try folder.write("deepspeed: zero2\nlora_rnk: 4\n", to: "run.yaml")
+        let file = try folder.write("packing: true\nlora_rnk: 4\n", to: "run.yaml")
         #expect(refusal([file]).count == 2)
     }
 

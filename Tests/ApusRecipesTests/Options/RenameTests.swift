@@ -78,36 +78,53 @@ struct RenameTests {
     /// Older spellings of what Apus does not have are refused under the name of today.
     @Test(
         arguments: [
-            ("template_type", "qwen", "template"), ("quantization_bit", "4", "quant_bits"),
-            ("bnb_4bit_comp_dtype", "float16", "bnb_4bit_compute_dtype"),
-            ("check_model_is_latest", "true", "check_model"),
+            ("template_type", "mine", "template"), ("quantization_bit", "4", "quant_bits"),
             ("save_safetensors", "false", "safe_serialization"), ("lora_modules_to_save", "LN", "modules_to_save"),
             ("lora_bias_trainable", "all", "lora_bias"), ("lora_lr_ratio", "16", "lorap_lr_ratio"),
             ("additional_trainable_parameters", "x", "trainable_parameters"),
-            ("streaming_buffer_size", "9", "shuffle_buffer_size"), ("tools_prompt", "react_en", "agent_template"),
+            ("tools_prompt", "react_en", "agent_template"),
             ("neftune_alpha", "5", "neftune_noise_alpha"),
-            ("deepspeed_config_path", "x.json", "deepspeed"), ("device_map_config", "x", "device_map"),
-            ("device_max_memory", "20GB", "max_memory"), ("rescale_image", "9", "max_pixels"),
-            ("metric", "acc", "eval_metric"),
-            ("push_to_hub_token", "x", "hub_token"),
+            ("device_map_config", "cpu", "device_map"), ("metric", "acc", "eval_metric"),
         ] as [(String, String, String)])
     func refusedUnderTheNameOfToday(old: String, value: String, name: String) {
         #expect(
             refusal(["--\(old)", value]).first?.hasPrefix("--\(name): ms-swift has it, Apus does not yet.") == true)
     }
 
+    /// Older spellings of what can have no effect here are noted under the name of today.
+    @Test(
+        arguments: [
+            ("bnb_4bit_comp_dtype", "float16", "bnb_4bit_compute_dtype"),
+            ("check_model_is_latest", "true", "check_model"), ("streaming_buffer_size", "9", "shuffle_buffer_size"),
+            ("deepspeed_config_path", "x.json", "deepspeed"), ("device_max_memory", "20GB", "max_memory"),
+            ("rescale_image", "9", "max_pixels"), ("push_to_hub_token", "x", "hub_token"),
+            ("template_type", "qwen", "template"),
+        ] as [(String, String, String)])
+    func notedUnderTheNameOfToday(old: String, value: String, name: String) throws {
+        let notices = try ArgumentLine(["--\(old)", value], for: .sft).notices
+        #expect(notices.contains("--\(old) is now --\(name)."))
+        #expect(notices.contains { $0.hasPrefix("--\(name)") && $0.contains("has no effect: ") }, "\(notices)")
+    }
+
+    /// Engines of others: how they use memory is without effect, several devices are refused.
     @Test(arguments: [
-        "gpu_memory_utilization", "tensor_parallel_size", "max_num_seqs", "enforce_eager", "limit_mm_per_prompt", "tp",
-        "session_len", "cache_max_entry_count", "quant_policy", "vision_batch_size",
+        "gpu_memory_utilization", "max_num_seqs", "enforce_eager", "limit_mm_per_prompt", "session_len",
+        "cache_max_entry_count", "vision_batch_size",
     ])
-    func enginesOfOthers(old: String) {
-        #expect(refusal(["--\(old)", "1"], for: .infer).first?.contains("_\(old): ms-swift has it") == true)
+    func enginesOfOthers(old: String) throws {
+        let line = try ArgumentLine(["--\(old)", "1"], for: .infer)
+        #expect(line.notices.contains { $0.contains("_\(old) has no effect: ") }, "\(line.notices)")
+    }
+
+    @Test(arguments: ["tensor_parallel_size", "tp", "quant_policy"])
+    func devicesOfOthers(old: String) {
+        #expect(refusal(["--\(old)", "4"], for: .infer).first?.contains("_\(old): ms-swift has it") == true)
     }
 
     @Test(arguments: [
         "train_dataset_sample", "val_dataset_sample", "use_loss_scale", "loss_scale_config_path",
         "train_dataset_mix_ratio", "train_dataset_mix_ds", "test_oom_error", "gpu_memory_fraction", "lora_modules",
-        "galore_config", "past_index", "overwrite_output_dir",
+        "galore_config", "past_index",
     ])
     func withoutSuccessor(old: String) {
         let problems = refusal(["--\(old)", "1"])

@@ -36,7 +36,8 @@ struct SettingsTests {
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
-        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "create_checkpoint_symlink": false,
+        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
+        "create_checkpoint_symlink": false,
         "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
         "disable_tqdm": nil, "device": nil, "use_cpu": false, "swift_version": "4.6.0",
     ]
@@ -131,6 +132,20 @@ struct SettingsTests {
         let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)
         _ = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
         #expect(notices == [notice])
+    }
+
+    /// An evaluation that was asked for and cannot be is said; the default that cannot be is not.
+    @Test(
+        arguments: [
+            ("", 0), ("--eval_strategy no", 0), ("--eval_strategy steps", 1), ("--eval_steps 50", 1),
+            ("--eval_strategy epoch --eval_steps 50 --metric_for_best_model token_acc", 1),
+            ("--eval_strategy steps --val_dataset v.jsonl", 0), ("--eval_strategy steps --split_dataset_ratio 0.1", 0),
+        ] as [(String, Int)])
+    func evaluationWithoutData(words: String, count: Int) throws {
+        var notices: [String] = []
+        let words = "--model m --dataset d.jsonl \(words)".split(separator: " ").map(String.init)
+        _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
+        #expect(notices.filter { $0.contains("nothing is evaluated") }.count == count, "\(notices)")
     }
 
     @Test func flagsWithAUseAreNotNoted() throws {

@@ -80,6 +80,34 @@ struct JinjaFeatureTests {
         #expect(text == "05 Mar 2026|2026-03-05|13:05:09|Thursday|064|26|March|250000||%|5")
     }
 
+    // MARK: - Several templates of one model
+
+    private func rendered(_ sources: [String: String], tools: [JSONValue]?) throws -> String {
+        let template = try ChatTemplate(sources: sources, specialTokens: ["pad_token": "<pad>", "image_token": "<i>"])
+        return try template.rendered(
+            [Message(role: "user", content: "q")], tools: tools, addGenerationPrompt: false, variables: [:])
+    }
+
+    @Test func toolsChooseTheTemplateForThem() throws {
+        let tool: JSONValue = ["type": "function", "function": ["name": "f"]]
+        let both = [
+            "default": "D{{ messages[0].content }}{{ pad_token }}{{ image_token }}{{ unk_token is defined }}",
+            "tool_use": "T{{ tools|length }}{{ messages[0].content }}", "rag": "{% broken",
+        ]
+        #expect(try rendered(both, tools: nil) == "Dq<pad><i>False")
+        #expect(try rendered(both, tools: [tool]) == "T1q")
+        // A list without tools was still given.
+        #expect(try rendered(both, tools: []) == "T0q")
+        #expect(try rendered(["default": "D{{ tools|length }}"], tools: [tool]) == "D1")
+    }
+
+    @Test func missingDefaultsAreNamed() throws {
+        let sources = ["tool_use": "T{{ tools|length }}", "rag": "r"]
+        #expect(try rendered(sources, tools: [.null]) == "T1")
+        let error = #expect(throws: JinjaError.self) { try rendered(sources, tools: nil) }
+        #expect(error?.message.contains("rag, tool_use and none named default") == true)
+    }
+
     @Test func oneTemplateRendersOnManyThreads() async throws {
         let template = try ChatTemplate(
             source: "{% for m in messages %}{{ m.role }}:{{ m.content|upper }};{% endfor %}")

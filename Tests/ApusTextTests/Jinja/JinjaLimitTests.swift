@@ -11,6 +11,12 @@ struct JinjaLimitTests {
 
     static let hostile: [String: String] = [
         "endless loop": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "wrapped hyphens": "{{ (('a' ~ '-' * 99999) * 99)|wordwrap(5) }}",
+        "wrapped letters": "{{ ('a' * 9999999)|wordwrap(1) }}{{ ('a ' * 9999999)|wordwrap(1) }}",
+        "links": "{{ ('a@' * 999999 ~ '!')|urlize }}{{ ('a@a' ~ '.a' * 999999 ~ '!')|urlize }}",
+        "nested links": "{{ ('(' * 99999 ~ 'http://a.de' ~ ')' * 99999)|urlize }}{{ ('www.' * 999999)|urlize }}",
+        "pretty printing":
+            "{% set ns = namespace(l=['x' * 99]) %}{% for i in range(99) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l|pprint }}",
         "long range": "{% for a in range(10**12) %}{% endfor %}",
         "recursive macro": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "recursive macro in expressions": "{% macro m(a) %}{{ [m(a ~ 'x')|upper] }}{% endmacro %}{{ m('') }}",

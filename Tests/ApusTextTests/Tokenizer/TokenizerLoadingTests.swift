@@ -24,7 +24,12 @@ import Testing
 
     @Test(arguments: [
         (#""normalizer": {"type": "Precompiled"}"#, "normalizer \"Precompiled\" is not supported"),
-        (#""pre_tokenizer": {"type": "Metaspace"}"#, "pre_tokenizer \"Metaspace\" is not supported"),
+        (#""pre_tokenizer": {"type": "UnicodeScripts"}"#, "pre_tokenizer \"UnicodeScripts\" is not supported"),
+        (#""pre_tokenizer": {"type": "Metaspace"}"#, "needs \"replacement\""),
+        (
+            #""pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "last"}"#,
+            "not first, always or never"
+        ),
         (#""pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Bert"}]}"#, "\"Bert\" is not supported"),
         (
             #""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false}"#,
@@ -93,7 +98,7 @@ import Testing
             let url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString).json")
             try Data(damaged).write(to: url)
             defer { try? FileManager.default.removeItem(at: url) }
-            guard let parts = try? TokenizerJSONFile(url).read(),
+            guard let parts = try? TokenizerJSONFile(url).parts(),
                 let tokenizer = try? Tokenizer(parts, TokenizerConfiguration())
             else { continue }
             _ = tokenizer.decode(tokenizer.encode("ab <x> é😀"))
@@ -121,8 +126,8 @@ import Testing
             json(),
             files: [
                 "tokenizer_config.json": """
-                {"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null,
-                 "unk_token": "c", "model_max_length": 1e30, "add_bos_token": true, "add_eos_token": false,
+                {"bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null,
+                 "unk_token": "c", "model_max_length": 1e30, "add_bos_token": true, "image_token": "<i>",
                  "additional_special_tokens": ["<x>"],
                  "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}
                 """
@@ -131,16 +136,33 @@ import Testing
         #expect(tokenizer.bosTokenID == 6 && tokenizer.eosTokenID == 7 && tokenizer.unkTokenID == 2)
         #expect(tokenizer.modelMaximumLength == nil)
         #expect(tokenizer.chatTemplate == "d")
-        #expect(tokenizer.specialTokens == ["c", "<s>", "</s>", "<x>"])
-        #expect(tokenizer.vocabularySize == 9)
-        #expect(tokenizer.encode("ab<x>") == [6, 3, 8])
+        #expect(tokenizer.chatTemplates == ["default": "d", "tool_use": "t"])
+        #expect(tokenizer.specialTokens == ["c", "<s>", "</s>", "<i>", "<x>"])
+        #expect(
+            tokenizer.namedTokens == ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "c", "image_token": "<i>"])
+        #expect(tokenizer.vocabularySize == 10)
+        // Beside a tokenizer.json, add_bos_token is silent.
+        #expect(tokenizer.encode("ab<x>") == [3, 9])
         #expect(tokenizer.encode("ab", addSpecialTokens: false) == [3])
-        #expect(tokenizer.decode([6, 3, 8], skipSpecialTokens: true) == "ab")
+        #expect(tokenizer.decode([6, 3, 9], skipSpecialTokens: true) == "ab")
     }
 
     @Test func chatTemplateFileComesFirst() throws {
         let files = ["tokenizer_config.json": #"{"chat_template": "old"}"#, "chat_template.jinja": "new\n"]
         #expect(try makeTokenizer(json(), files: files).chatTemplate == "new\n")
+    }
+
+    @Test func filesOfTemplatesTakeThePlaceOfTheConfiguration() throws {
+        let config = ["tokenizer_config.json": #"{"chat_template": [{"name": "rag", "template": "r"}]}"#]
+        let additional = config.merging(["additional_chat_templates/tool_use.jinja": "t"]) { $1 }
+        #expect(try makeTokenizer(json(), files: config).chatTemplates == ["rag": "r"])
+        #expect(try makeTokenizer(json(), files: additional).chatTemplates == ["tool_use": "t"])
+        let both = additional.merging(["chat_template.jinja": "d"]) { $1 }
+        #expect(try makeTokenizer(json(), files: both).chatTemplates == ["default": "d", "tool_use": "t"])
+        let older = ["chat_template.json": #"{"chat_template": "o"}"#]
+        #expect(try makeTokenizer(json(), files: older).chatTemplates == ["default": "o"])
+        let broken = ["tokenizer_config.json": #"{"chat_template": [{"name": "x"}]}"#]
+        #expect(message { try makeTokenizer(json(), files: broken) }.contains("no \"template\""))
     }
 
     @Test func readsTheFilesOfOlderTokenizers() throws {
@@ -201,6 +223,18 @@ import Testing
         #expect(tokenizer.decode([0, ab, 1], skipSpecialTokens: true) == "ab<think>")
         #expect(tokenizer.bosTokenID == 0 && tokenizer.chatTemplate == "x")
         #expect(tokenizer.specialTokens == ["<|im_start|>"])
+    }
+
+    @Test func theFilesItWritesAddTheSameTokens() throws {
+        for (beginning, end) in [(true, true), (true, false), (false, true), (false, false)] {
+            var given = vocabulary(pre: "gpt-2")
+            (given.addsBeginningOfSequence, given.addsEndOfSequence) = (beginning, end)
+            let files = Dictionary(uniqueKeysWithValues: try given.tokenizerFiles().map { ($0.name, $0.text) })
+            let (ours, written) = (try Tokenizer(gguf: given), try makeTokenizer(files: files))
+            #expect(written.encode("ab 12<think>") == ours.encode("ab 12<think>"))
+            #expect(written.encode("ab", pair: "12") == ours.encode("ab", pair: "12"))
+            #expect(written.encode("a").count == 1 + (beginning ? 1 : 0) + (end ? 1 : 0))
+        }
     }
 
     @Test func refusesWhatItCannotDo() throws {

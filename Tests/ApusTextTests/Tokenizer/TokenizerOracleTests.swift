@@ -70,7 +70,11 @@ func makeTokenizer(_ json: String? = nil, files: [String: String] = [:]) throws 
     let folder = FileManager.default.temporaryDirectory.appending(path: "apus-tokenizer-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    for (name, content) in files { try Data(content.utf8).write(to: folder.appending(path: name)) }
+    for (name, content) in files {
+        let file = folder.appending(path: name)
+        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(content.utf8).write(to: file)
+    }
     if let json { try Data(json.utf8).write(to: folder.appending(path: "tokenizer.json")) }
     return try Tokenizer.load(folder: folder)
 }

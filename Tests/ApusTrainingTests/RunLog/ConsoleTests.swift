@@ -46,6 +46,22 @@ final class FakeTerminal: TerminalOutput {
                 == "Train:  35% 70/200 [01:10<02:11,  1.01s/it, loss=1.234, tok/s=270, mem=1.9GiB]")
     }
 
+    @Test(arguments: [nil, 80])
+    func noProgressWhereNoneIsWanted(columns: Int?) {
+        let terminal = FakeTerminal(columns: columns)
+        var style = ConsoleStyle(lineInterval: 0)
+        style.showsProgress = false
+        let console = Console(output: terminal, style: style, now: terminal.now)
+        let bar = console.startProgress("Train", total: 10)
+        for position in 1...10 {
+            terminal.wait(60)
+            bar.update(to: position)
+        }
+        console.print("a line")
+        bar.finish()
+        #expect(terminal.written == "a line\n")
+    }
+
     @Test(arguments: 1...120)
     func theBarNeverExceedsTheLine(_ columns: Int) {
         for position in [0, 1, 33, 100, 1000] {

@@ -37,7 +37,8 @@ import Testing
         try put("{\"a\": 1}\n{\"a\": 2}\n{\"a\": 5}\n{\"a\": 2}\n")
         var seen: [Int?] = []
         let lines = try JSONLines(
-            path, fileSystem: disk, keeping: { ($0["a"]?.intValue ?? 0) <= 2 },
+            path, fileSystem: disk,
+            keeping: { rows in 0..<(rows.firstIndex { ($0["a"]?.intValue ?? 0) > 2 } ?? rows.count) },
             visit: { seen.append($0["a"]?.intValue) })
         try lines.append(["a": 3])
         #expect(seen == [1, 2])

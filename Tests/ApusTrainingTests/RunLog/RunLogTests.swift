@@ -83,6 +83,21 @@ import Testing
         #expect(try LocalFileSystem().contentsOfDirectory(folder("runs")).count == 2)
     }
 
+    /// Where two runs wrote into one file, the last one goes on: its rows up to the checkpoint stay, as do the other's.
+    @Test(arguments: [true, false])
+    func ofTwoRunsTheLastGoesOn(isSummarized: Bool) throws {
+        for (steps, loss) in [(4, 1.0), (3, 2.0)] {
+            let log = try open(RunLog.Options(maxSteps: 4))
+            for step in 1...steps { try log.record(step: step, epoch: 0, metrics: [("loss", loss)]) }
+            if isSummarized { try log.finish(summary: [:]) }
+        }
+        let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
+        #expect(log.history.map { $0["loss"]?.doubleValue } == [2, 2])
+        try log.record(step: 3, epoch: 0, metrics: [("loss", 9)])
+        let losses = try rows().compactMap { try JSONValue(parsing: $0)["loss"]?.doubleValue }
+        #expect(losses == [1, 1, 1, 1, 2, 2, 9])
+    }
+
     @Test func aRunThatDidNotResumeAppends() throws {
         do { try open(RunLog.Options(maxSteps: 4)).record(step: 4, epoch: 0, metrics: [("loss", 1)]) }
         let log = try open(RunLog.Options(maxSteps: 4))

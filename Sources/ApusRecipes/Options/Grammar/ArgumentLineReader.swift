@@ -2,7 +2,7 @@
 struct ArgumentLineReader {
     let table: OptionTable
     private(set) var notices: [String] = []
-    private var arguments: [String: ArgumentLine.Argument] = [:]
+    var arguments: [String: ArgumentLine.Argument] = [:]
     private var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     private var problems: [String] = []
     /// Problems that `--ignore_args_error true` turns into warnings.
@@ -15,13 +15,20 @@ struct ArgumentLineReader {
     /// Reads the words of a command line: options, each followed by its values.
     mutating func read(_ words: ArraySlice<String>) {
         var rest = words
+        if let faults = PastedText.faults(in: words) {
+            problems += faults
+            // What follows a word that is none would only be misread.
+            return
+        }
         while let word = rest.popFirst() {
             guard Self.isOption(word) else {
+                if takeQuestion(word) { continue }
                 unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
                 continue
             }
-            let values = Array(rest.prefix { !Self.isOption($0) })
+            var values = Array(rest.prefix { !Self.isOption($0) })
             rest = rest.dropFirst(values.count)
+            values = takingQuestion(from: values, of: word, isAtEnd: rest.isEmpty)
             guard word.hasPrefix("--"), word != "--" else {
                 let name = String(word.drop { $0 == "-" })
                 unknown.append(
@@ -52,6 +59,9 @@ struct ArgumentLineReader {
                 problems.append("--\(spelling): takes no value and got \"\(word)\". Try --\(option.name) false.")
             } else {
                 arguments[option.name] = .init(value: .boolean(false), origin: origin)
+                if case .noEffect(let reason) = option.status {
+                    notices.append("--\(spelling) has no effect: \(reason).")
+                }
             }
         case .notYet(let field, let isNegated):
             let mention = name == field ? "--\(spelling)" : "--\(spelling) (--\(field))"
@@ -86,7 +96,7 @@ struct ArgumentLineReader {
 
     // MARK: Names
 
-    private enum Resolution {
+    enum Resolution {
         case option(CommandOption)
         /// `--no_name` of a boolean that is true by default.
         case negation(CommandOption)
@@ -97,7 +107,7 @@ struct ArgumentLineReader {
         case unknown
     }
 
-    private func resolve(_ name: String) -> Resolution {
+    func resolve(_ name: String) -> Resolution {
         if let exact = resolveExactly(name) { return exact }
         if let rename = Rename.all[name], rename.name.map(table.allNames.contains) ?? true { return .rename(rename) }
         return resolvePrefix(name)
@@ -108,7 +118,10 @@ struct ArgumentLineReader {
         if table.fieldNames.contains(name) { return .notYet(name, isNegated: false) }
         guard name.hasPrefix("no_") else { return nil }
         let positive = String(name.dropFirst(3))
-        if let option = table[positive] { return option.defaultValue == .boolean(true) ? .negation(option) : nil }
+        if let option = table[positive] {
+            let isIdle = option.status != .supported && option.kind == .boolean
+            return isIdle || option.defaultValue == .boolean(true) ? .negation(option) : nil
+        }
         return table.fieldNames.contains(positive) ? .notYet(positive, isNegated: true) : nil
     }
 
@@ -145,14 +158,28 @@ struct ArgumentLineReader {
         _ option: CommandOption, _ words: [String], spelling: String, origin: ArgumentLine.Origin
     ) {
         let reader = OptionReader(option: option, spelling: spelling)
-        var words = words
+        var words = words.map { word in
+            guard let (other, reason) = NotYetOptions.substitute(word, of: option.name) else { return word }
+            notices.append("\(spelling) \(word): read as \(other), because \(reason).")
+            return other
+        }
+        // In ms-swift 2.x the flag named a model, such as qwen2-7b-instruct.
+        if option.name == "model_type", let word = words.first, word.contains("-") {
+            notices.append("\(spelling) \(word) is passed over: it names a model, which --model does now.")
+            return
+        }
         if let stray = reader.stray(among: words) {
             unknown.append(stray)
             words.removeSubrange(1...)
         }
+        if words.contains(where: PastedText.isGlued(to: table)) {
+            problems.append("\(spelling): \(PastedText.glued(words, in: table))")
+            return
+        }
         do {
             // A configuration file may say `adapters: []`; on a command line a list without words is a slip.
-            let isEmptyList = option.kind.isList && words.isEmpty && origin == .configFile
+            let isUnset = option.status != .supported && ["None", "none", "null"].contains(words.first)
+            let isEmptyList = (option.kind.isList && words.isEmpty && origin == .configFile) || isUnset
             let value = isEmptyList ? nil : try reader.value(of: words)
             if origin == .commandLine, arguments[option.name]?.origin == origin {
                 notices.append("--\(option.name) is given more than once; the last counts.")
@@ -168,8 +195,14 @@ struct ArgumentLineReader {
 
     private mutating func refuse(_ field: String, words: [String], mention: String) {
         let value = words.isEmpty ? "true" : words.joined(separator: " ").lowercased()
+        // What is not set asks for nothing.
+        if ["none", "null"].contains(value) { return }
         if NotYetOptions.valuesAlreadyTrue[field]?.contains(value) == true { return }
-        let advice = NotYetOptions.advice[field].map { " \($0)" } ?? ""
+        if let reason = NotYetOptions.reason(field, words) {
+            notices.append("\(mention)\(words.first.map { " \($0)" } ?? "") has no effect: \(reason).")
+            return
+        }
+        let advice = NotYetOptions.advice(field, table.command).map { " \($0)" } ?? ""
         problems.append("\(mention): ms-swift has it, Apus does not yet.\(advice)")
     }
 

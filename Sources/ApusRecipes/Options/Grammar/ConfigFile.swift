@@ -93,8 +93,9 @@ struct ConfigFile {
         }
     }
 
-    /// - Parameter keepsSpelling: Leave numbers as the user wrote them, because they become words that an option reads.
-    ///   Inside an object they become numbers, because the object becomes JSON.
+    /// - Parameter keepsSpelling: Leave numbers and words like `no` as the user wrote them, because they become words
+    ///   that an option reads: `save_strategy: no` is no falsehood. Inside an object they become numbers and booleans,
+    ///   because the object becomes JSON.
     private static func json(_ node: Node, keepsSpelling: Bool, budget: inout Int) throws -> JSONValue {
         budget -= 1
         // Aliases can make a small file stand for a huge tree.
@@ -104,7 +105,7 @@ struct ConfigFile {
             let value: JSONValue? =
                 switch Tag.Name(rawValue: node.tag.description) {
                 case .null: .null
-                case .bool: node.bool.map(JSONValue.bool)
+                case .bool where !keepsSpelling: node.bool.map(JSONValue.bool)
                 case .int where !keepsSpelling: node.int.map(JSONValue.int)
                 case .float where !keepsSpelling: node.float.map(JSONValue.double)
                 default: nil

@@ -63,8 +63,8 @@ struct OptionReader {
 
     private func boolean(_ word: String) throws -> Bool {
         switch word.lowercased() {
-        case "true", "yes", "t", "y", "1": return true
-        case "false", "no", "f", "n", "0": return false
+        case "true", "yes", "t", "y", "1", "on": return true
+        case "false", "no", "f", "n", "0", "off": return false
         default: throw wrong(word)
         }
     }
@@ -83,6 +83,8 @@ struct OptionReader {
         if known.contains(word) { return word }
         // Boolean-like choices (`init_weights`) take what a YAML file makes of true and false.
         if known.contains(word.lowercased()) { return word.lowercased() }
+        // In JSON the falsehood is what `no` means.
+        if word == "false", known.contains("no") { return "no" }
         if word.split(separator: "+").contains(where: { later.contains(String($0)) }) || isVariant(word, of: later) {
             throw UsageError(
                 "\(spelling): ms-swift has \"\(word)\", Apus does not yet. Apus has \(known.joined(separator: ", ")).")

@@ -98,6 +98,27 @@ struct Rename: Sendable {
         Rename("metric", "eval_metric"),
         Rename("no_cuda", "use_cpu"),
         Rename("push_to_hub_token", "hub_token"),
+        Rename("eval_datasets", "eval_dataset"),
+        Rename("eval_datasets_args", "eval_dataset_args"),
+        // Hugging Face's example scripts and LLaMA-Factory.
+        Rename("model_name_or_path", "model"),
+        Rename("model_id", "model"),
+        Rename("adapter_name_or_path", "adapters"),
+        Rename("train_file", "dataset"),
+        Rename("train_dataset", "dataset"),
+        Rename("validation_file", "val_dataset"),
+        Rename("val_size", "split_dataset_ratio"),
+        Rename("preprocessing_num_workers", "dataset_num_proc"),
+        Rename("max_seq_length", "max_length"),
+        Rename("max_seq_len", "max_length"),
+        Rename("cutoff_len", "max_length"),
+        Rename("finetuning_type", "tuner_type"),
+        Rename("lora_r", "lora_rank"),
+        Rename("lr", "learning_rate"),
+        Rename("epochs", "num_train_epochs"),
+        Rename("num_epochs", "num_train_epochs"),
+        Rename("train_batch_size", "per_device_train_batch_size"),
+        Rename("label_smoothing", "label_smoothing_factor"),
     ]
 
     // MARK: Name and value
@@ -121,6 +142,11 @@ struct Rename: Sendable {
             Rename(
                 "use_flash_attn",
                 .option("attn_impl") { isTrue($0) ? ["flash_attn"] : nil }),
+            Rename(
+                "lora_target",
+                .option("target_modules") { words in
+                    words.flatMap { $0.split(separator: ",").map(String.init) }.map { $0 == "all" ? "all-linear" : $0 }
+                }),
             Rename("ckpt_dir", .checkpointFolder),
             Rename("do_sample", .option("temperature") { isTrue($0) ? nil : ["0"] }),
             Rename("result_dir", .option("result_path") { $0.map { "\($0)/infer_result.jsonl" } }),
@@ -145,6 +171,14 @@ struct Rename: Sendable {
         return ["true", "yes", "t", "y", "1"].contains(word)
     }
 
+    /// ms-swift's names for models that Apus knows by the `model_type` of their `config.json`.
+    private static let families: [String: String] = [
+        "qwen2_5": "qwen2", "qwen2_5_math": "qwen2", "qwen1half": "qwen2", "qwq": "qwen2", "qwen2_gte": "qwen2",
+        "qwen3_thinking": "qwen3", "qwen3_nothinking": "qwen3", "qwen3_emb": "qwen3", "qwen3_reranker": "qwen3",
+        "llama2": "llama", "llama3": "llama", "llama3_1": "llama", "llama3_2": "llama", "llama3_3": "llama",
+        "yi": "llama", "mistral_nemo": "mistral", "mistral_2501": "mistral", "zephyr": "mistral",
+    ]
+
     // MARK: Without successor
 
     private static let withoutSuccessor: [Rename] = [
@@ -165,9 +199,12 @@ struct Rename: Sendable {
         Rename("lora_modules", .refused("Give the folder of the adapter with --adapters.")),
         Rename("galore_config", .refused("Leave it out; Apus has no GaLore.")),
         Rename("past_index", .refused("Leave it out; no model of Apus has such an output.")),
-        Rename(
-            "overwrite_output_dir",
-            .refused("Each run gets a new folder; --add_version false writes into the named one.")),
+        Rename("tokenizer_name", .refused("The tokenizer of the model's folder is used.")),
+        Rename("dataset_dir", .refused("Give the path of the file with --dataset.")),
+        Rename("stage", .dropped("the command says what is done: sft")),
+        Rename("flash_attn", .dropped("there is one implementation of attention, whichever is named")),
+        Rename("plot_loss", .dropped("the curves are always drawn")),
+        Rename("overwrite_cache", .dropped("there is no cache of prepared data")),
         Rename("check_dataset_strategy", .dropped("bad rows are always checked; --strict true stops at one")),
         Rename("train_backend", .dropped("there is one way to train")),
         Rename("neftune_backend", .dropped("there is one implementation")),
@@ -185,6 +222,7 @@ struct Rename: Sendable {
             case "truncation_strategy": ["truncation_left": "left", "ignore": "delete"]
             case "infer_backend", "sampler_engine": ["pt": "transformers"]
             case "target_modules": layerWords
+            case "model_type": families
             case "deepspeed":
                 [
                     "default-zero0": "zero0", "default-zero1": "zero1", "default-zero2": "zero2",

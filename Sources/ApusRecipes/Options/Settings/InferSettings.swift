@@ -1,6 +1,15 @@
 import ApusDatasets
 
-/// The settings of `infer`: a chat, or answers to the rows of a dataset.
+/// What becomes of a result file that is there already.
+public enum ExistingResult: String, Sendable, CaseIterable {
+    /// It is left alone, and nothing is answered.
+    case refuse
+    /// New results go behind its own.
+    case append
+    case overwrite
+}
+
+/// The settings of `infer`: a chat, an answer to one question, or answers to the rows of a dataset.
 public struct InferSettings: Sendable {
     // MARK: Model
 
@@ -35,6 +44,8 @@ public struct InferSettings: Sendable {
 
     // MARK: Data
 
+    /// What to answer, and nothing else; nil takes the data, or what a person types.
+    public var question: String?
     /// Data to answer the split-off part of.
     public var dataset: [String] = []
     /// Data to answer.
@@ -45,7 +56,7 @@ public struct InferSettings: Sendable {
     public var valDatasetSample: Int?
     /// New names of columns, by their old names.
     public var columns: [String: String] = [:]
-    /// Whether to stop at a bad row instead of leaving it out.
+    /// Whether to stop at the first row that cannot be answered.
     public var strict = false
     /// The seed of the order of the data.
     public var dataSeed = 42
@@ -101,8 +112,10 @@ public struct InferSettings: Sendable {
     public var inferBackend = InferenceBackend.transformers
     /// Rows answered at once; -1 takes as many as are good for speed.
     public var maxBatchSize = 1
-    /// The file to which answers to a dataset are added; nil makes one beside the checkpoint.
+    /// The file for the answers to a dataset; nil makes one beside the checkpoint.
     public var resultPath: String?
+    /// What becomes of that file where there is one already.
+    public var existingResult = ExistingResult.refuse
     /// The device; nil takes the fastest there is.
     public var device: DeviceKind?
     /// The same as `device` being `cpu`.
@@ -114,7 +127,7 @@ public struct InferSettings: Sendable {
         self.adapters = adapters
     }
 
-    /// Whether to print an answer while it is made; by default in a chat.
+    /// Whether to print an answer while it is made; by default where rows are not answered.
     public var stream: Bool {
         get { givenStream ?? !hasData }
         set { givenStream = newValue }
@@ -147,6 +160,7 @@ extension InferSettings: CommandSettings {
         SettingsField("load_args", \.loadArgs),
         SettingsField("load_data_args", \.loadDataArgs),
         SettingsField("seed", \.seed),
+        SettingsField("question", \.question),
         SettingsField("dataset", \.dataset),
         SettingsField("val_dataset", \.valDataset),
         SettingsField("split_dataset_ratio", \.splitDatasetRatio),
@@ -177,6 +191,7 @@ extension InferSettings: CommandSettings {
         SettingsField("max_batch_size", \.maxBatchSize),
         SettingsField("reranker_use_activation", \.rerankerUseActivation),
         SettingsField("result_path", \.resultPath),
+        SettingsField("existing_result", \.existingResult),
         SettingsField("device", \.device),
         SettingsField("use_cpu", \.useCPU),
     ]
@@ -189,6 +204,14 @@ extension InferSettings: CommandSettings {
         }
         if !dataset.isEmpty, !hasData {
             notices.append("--dataset is answered only with --split_dataset_ratio; --val_dataset is answered whole.")
+        }
+        if question != nil, hasData {
+            throw SettingsError(
+                "--question and a dataset: give one of them. With the data settings of a checkpoint, add "
+                    + "--load_data_args false.")
+        }
+        if question?.allSatisfy(\.isWhitespace) == true {
+            throw SettingsError("--question: is empty. Leave it out to chat.")
         }
         try PairFormat.check(pairFormat)
         if let task = task.first {

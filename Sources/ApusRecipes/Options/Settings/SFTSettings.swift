@@ -169,6 +169,8 @@ public struct SFTSettings: Sendable {
     private var givenOutputDirectory: String?
     /// Whether the run gets a new folder `v<N>-<time>` in `outputDirectory`.
     public var addVersion = true
+    /// Whether to remove what an earlier run left in `outputDirectory`, where runs get no folder of their own.
+    public var overwriteOutputDirectory = false
     /// Whether to keep the links `best` and `last`.
     public var createCheckpointSymlink = false
     /// Steps between lines of the log.
@@ -297,6 +299,7 @@ extension SFTSettings {
         try SettingChecks.steps(saveSteps, "save_steps")
         try SettingChecks.steps(givenEvalSteps, "eval_steps")
         try settlePrecision()
+        noteNoEvaluation(&notices)
         if dataloaderNumWorkers > 1 {
             notices.append(
                 "--dataloader_num_workers \(dataloaderNumWorkers): batches are cut from memory, which needs no workers."
@@ -308,6 +311,20 @@ extension SFTSettings {
         }
         if let limit = saveTotalLimit, limit <= 0 { saveTotalLimit = nil }
         device = try SettingChecks.device(device, useCPU: useCPU)
+    }
+
+    /// Says that nothing is evaluated though it was asked for.
+    private func noteNoEvaluation(_ notices: inout [String]) {
+        guard !hasValidationData else { return }
+        let asked = [
+            givenEvalStrategy.map { $0 != .no } == true ? "--eval_strategy \(givenEvalStrategy?.rawValue ?? "")" : nil,
+            givenEvalSteps.map { "--eval_steps \(readable($0))" },
+            metricForBestModel == "loss" ? nil : "--metric_for_best_model \(metricForBestModel)",
+        ].compactMap(\.self)
+        guard !asked.isEmpty else { return }
+        notices.append(
+            "\(asked.joined(separator: ", ")): nothing is evaluated, because there is no validation data. "
+                + "Give --val_dataset, or --split_dataset_ratio 0.05 to hold some training data back.")
     }
 
     /// Says which settings were chosen that this run has no use for.
@@ -326,6 +343,7 @@ extension SFTSettings {
         if taskType != .maskedLanguageModel { note(task, ["mlm_probability"]) }
         if taskType != .sequenceClassification, taskType != .reranker { note(task, ["pair_format"]) }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
+        if addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
     }
 
     /// Apus computes in the type of the weights, so `bf16` and `fp16` can only repeat it.

@@ -175,6 +175,7 @@ extension TaskType: OptionChoice {}
 extension LossType: OptionChoice {}
 extension TunerType: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
+extension ExistingResult: OptionChoice {}
 extension LossScale: OptionChoice {}
 extension AdapterInitialization: OptionChoice {}
 extension OptimizerName: OptionChoice {}

@@ -13,7 +13,15 @@ extension OptionTable {
             "Bring the scores of a reranker between 0 and 1 by a sigmoid.", in: .command, for: [.infer]),
         CommandOption(
             "result_path", .text, computed: "infer_result/<time>.jsonl beside the checkpoint",
-            "File to which the answers to a dataset are added.", in: .command, for: [.infer]),
+            "File for the answers to a dataset: every row in order; one without an answer has an \"error\", and the "
+                + "program ends with 4.",
+            in: .command, for: [.infer]),
+        CommandOption(
+            "existing_result", .choice(ExistingResult.allCases.map(\.rawValue)), default: .text("refuse"),
+            "What becomes of a --result_path that holds results already.", in: .command, for: [.infer]),
+        CommandOption(
+            "question", .text, "Text to answer, also without the flag: apus infer 'question' --model …", in: .command,
+            for: [.infer]),
         CommandOption(
             "merge_lora", .boolean, default: .boolean(false), "Merge the adapter before answering.", in: .command,
             for: [.infer]),

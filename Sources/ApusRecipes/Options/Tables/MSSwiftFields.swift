@@ -17,9 +17,11 @@ package struct MSSwiftFields: Sendable {
     package static let all: [MSSwiftFields] = general + reinforcement
 
     /// The names of all fields that a command of ms-swift accepts.
-    package static func names(of command: Command) -> Set<String> {
-        var names: Set<String> = []
-        for fields in all where fields.commands.contains(command) { names.formUnion(fields.names) }
+    package static func names(of command: Command) -> Set<String> { namesByCommand[command] ?? [] }
+
+    private static let namesByCommand: [Command: Set<String>] = {
+        var names: [Command: Set<String>] = [:]
+        for fields in all { for command in fields.commands { names[command, default: []].formUnion(fields.names) } }
         return names
-    }
+    }()
 }

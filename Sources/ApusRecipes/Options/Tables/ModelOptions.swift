@@ -15,7 +15,7 @@ extension OptionTable {
                 + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
         CommandOption(
             "torch_dtype", .choice(["bfloat16", "float16", "float32"]),
-            computed: "from config.json; float32 on a CPU without bfloat16", "Type of the weights.", in: .model,
+            computed: "from config.json; float32 where it names none", "Type of the weights.", in: .model,
             for: loading.union([.params])),
         CommandOption(
             "task_type",

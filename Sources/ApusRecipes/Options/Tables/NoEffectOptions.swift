@@ -1,44 +1,209 @@
 extension OptionTable {
-    /// Flags whose effect cannot exist in Apus.
+    private static let everywhere: Set<Command> = [.sft, .infer, .export, .mergeLoRA]
+    private static let oneDevice = "one process computes on one device"
+
+    /// Flags whose effect cannot exist in Apus, or only beside others that are refused.
     ///
     /// Each use prints its reason.
     static let noEffectOptions: [CommandOption] = [
         noEffect(
-            "there is one implementation of attention, whichever is named", loading,
+            "there is one implementation of attention, whichever is named", everywhere,
             ["attn_impl": .text]),
+        noEffect(oneDevice, everywhere, ["ddp_timeout": .integer, "ddp_backend": .text, "device_groups": .list]),
+        noEffect(oneDevice, everywhere, ["use_ray": .boolean, "ray_exp_name": .text]),
         noEffect(
-            "one process computes on one device", loading, ["ddp_timeout": .integer, "ddp_backend": .text]),
-        noEffect(
-            "one process computes on one device", [.sft],
+            oneDevice, [.sft],
             [
                 "ddp_find_unused_parameters": .boolean, "ddp_bucket_cap_mb": .integer,
-                "ddp_broadcast_buffers": .boolean, "average_tokens_across_devices": .boolean,
+                "ddp_broadcast_buffers": .boolean, "ddp_static_graph": .boolean,
+                "average_tokens_across_devices": .boolean, "zero_hpz_partition_size": .integer,
+                "ds3_gather_for_generation": .boolean, "fsdp": .list, "fsdp_config": .text,
+                "accelerator_config": .text, "parallelism_config": .text, "save_on_each_node": .boolean,
+                "log_on_each_node": .boolean, "local_rank": .integer, "deepspeed_autotp_size": .integer,
+                "eval_use_gather_object": .boolean,
             ]),
+        noEffect(
+            "weights are mapped from their files and memory is taken as needed", everywhere,
+            ["max_memory": .text]),
         noEffect(
             "batches are made by threads of the same process", [.sft],
             [
                 "dataloader_pin_memory": .boolean, "dataloader_persistent_workers": .boolean,
                 "dataloader_prefetch_factor": .integer, "dataloader_multiprocessing_context": .text,
+                "dataloader_in_order": .boolean,
             ]),
         noEffect(
             "the samples of a batch are always laid end to end, without padding", [.sft, .infer],
-            ["padding_free": .boolean, "padding_side": .choice(["left", "right"])]),
+            ["padding_free": .boolean, "padding_side": .choice(["left", "right"]), "length_column_name": .text]),
         noEffect(
             "logits are only ever computed for the tokens that train", [.sft],
-            ["use_logits_to_keep": .boolean, "use_liger_kernel": .boolean]),
+            ["use_logits_to_keep": .boolean, "use_liger_kernel": .boolean, "liger_kernel_config": .text]),
         noEffect("every answer is written when it is there", [.infer], ["write_batch_size": .integer]),
-        noEffect("there is no cache of prepared data", [.sft, .infer], ["load_from_cache_file": .boolean]),
+        noEffect(
+            "the text of rows is turned into tokens once, before training", [.sft, .infer],
+            ["lazy_tokenize": .boolean]),
+        noEffect(
+            "there is no cache of prepared data", [.sft, .infer],
+            ["load_from_cache_file": .boolean, "download_mode": .text]),
+        noEffect(
+            "columns that a task does not know never reach the model", [.sft, .infer],
+            ["remove_unused_columns": .boolean, "label_names": .list, "include_for_metrics": .list]),
         noEffect(
             "the models of Apus have no vision part", [.sft],
-            ["freeze_vit": .boolean, "freeze_aligner": .boolean, "vit_gradient_checkpointing": .boolean]),
+            [
+                "freeze_vit": .boolean, "freeze_aligner": .boolean, "vit_gradient_checkpointing": .boolean,
+                "vit_lr": .number(.any), "aligner_lr": .number(.any),
+            ]),
+        noEffect("the models of Apus have no vision part", everywhere, ["max_pixels": .integer, "norm_bbox": .text]),
+        noEffect("the models of Apus have no experts", everywhere, ["experts_impl": .text]),
+        noEffect("the models of Apus have no experts", [.sft], ["router_aux_loss_coef": .number(.any)]),
         noEffect("gradient checkpointing has no variants", [.sft], ["gradient_checkpointing_kwargs": .json]),
+        noEffect("there is one implementation of adapters", everywhere, ["use_swift_lora": .boolean]),
+        noEffect(
+            "models and data are files of this machine or of its hub caches, of either hub", everywhere,
+            ["use_hf": .boolean, "hub_token": .text]),
+        noEffect("the files of a model are always checked", [.sft], ["check_model": .boolean]),
+        noEffect(
+            "no code comes with a model", everywhere, ["local_repo_path": .text, "enable_npu_model_patch": .boolean]),
+        noEffect("kernels are compiled with the program", [.sft], compiling),
+        noEffect(
+            "evaluation computes as training does, and sums up batch by batch", [.sft],
+            [
+                "bf16_full_eval": .boolean, "fp16_full_eval": .boolean, "eval_accumulation_steps": .integer,
+                "eval_do_concat_batches": .boolean, "batch_eval_metrics": .boolean, "prediction_loss_only": .boolean,
+                "do_eval": .boolean,
+            ]),
+        noEffect(
+            "two runs with the same settings are always the same", [.sft], ["full_determinism": .boolean]),
+        noEffect(
+            "a signal always saves before it ends the run, and files appear whole", [.sft],
+            ["enable_jit_checkpoint": .boolean, "use_flash_ckpt": .boolean]),
+        noEffect(
+            "nothing follows the training that would use the best model; --create_checkpoint_symlink true keeps a "
+                + "link to it", [.sft], ["load_best_model_at_end": .boolean]),
+        noEffect("a loss that is not a number stops the run", [.sft], ["logging_nan_inf_filter": .boolean]),
+        noEffect("there is one log", [.sft], logging),
+        noEffect("it names a run for services that Apus does not report to", [.sft], services),
+        noEffect("training writes no answers", [.sft], answers),
+        noEffect("it is read only beside --push_to_hub true", [.sft, .export, .mergeLoRA], publishing),
+        noEffect(
+            "it is read only beside --push_to_hub true", [.sft],
+            ["hub_strategy": .text, "hub_always_push": .boolean, "hub_revision": .text]),
+        noEffect("it is read only beside --packing true", everywhere, packing),
+        noEffect(
+            "it is read only beside --streaming true or --interleave_prob", everywhere,
+            ["shuffle_buffer_size": .integer, "stopping_strategy": .text]),
+        noEffect("it is read only beside --rope_scaling", everywhere, ["max_model_len": .integer]),
+        noEffect("it is read only beside --quant_bits", everywhere, quantizing),
+        noEffect("it is read only by tuners that are refused", [.sft], tuners),
+        noEffect("it is read only beside --use_galore true", [.sft], galore),
+        noEffect("it is read only beside --lisa_activated_layers", [.sft], ["lisa_step_interval": .integer]),
+        noEffect(
+            "it is read only beside --eval_use_evalscope true", [.sft],
+            [
+                "eval_dataset": .list, "eval_dataset_args": .text, "eval_limit": .integer,
+                "eval_generation_config": .text, "extra_eval_args": .text,
+            ]),
+        noEffect("it is read only by --task_type decision", everywhere, decision),
+        noEffect("it is read only by the engine it is named after", [.infer], engines),
+        noEffect("answering has no loss", [.infer], ["loss_scale": .text]),
+        noEffect("an export reads no data and writes no answers", [.export, .mergeLoRA], unread),
     ].flatMap(\.self)
+
+    private static let compiling: KeyValuePairs<String, OptionKind> = [
+        "torch_compile": .boolean, "torch_compile_backend": .text, "torch_compile_mode": .text, "tf32": .boolean,
+        "torch_empty_cache_steps": .integer, "use_cache": .boolean, "auto_find_batch_size": .boolean,
+        "skip_memory_metrics": .boolean, "debug": .list,
+    ]
+    private static let logging: KeyValuePairs<String, OptionKind> = [
+        "log_level": .text, "log_level_replica": .text, "include_num_input_tokens_seen": .text,
+        "restore_callback_states_from_checkpoint": .boolean, "enable_channel_loss": .boolean,
+    ]
+    private static let services: KeyValuePairs<String, OptionKind> = [
+        "run_name": .text, "project": .text, "trackio_space_id": .text, "trackio_bucket_id": .text,
+        "trackio_static_space_id": .text, "swanlab_token": .text, "swanlab_project": .text, "swanlab_workspace": .text,
+        "swanlab_exp_name": .text, "swanlab_notification_method": .text, "swanlab_webhook_url": .text,
+        "swanlab_secret": .text, "swanlab_sender_email": .text, "swanlab_receiver_email": .text,
+        "swanlab_smtp_server": .text, "swanlab_smtp_port": .integer, "swanlab_email_language": .text,
+        "swanlab_mode": .text,
+    ]
+    private static let answers: KeyValuePairs<String, OptionKind> = [
+        "max_new_tokens": .integer, "temperature": .number(.any), "top_k": .integer, "top_p": .number(.any),
+        "repetition_penalty": .number(.any), "num_beams": .integer, "stream": .boolean, "stop_words": .list,
+        "logprobs": .boolean, "top_logprobs": .integer, "structured_outputs_regex": .text,
+        "generation_max_length": .integer, "generation_num_beams": .integer, "generation_config": .text,
+        "do_predict": .boolean,
+    ]
+    private static let publishing: KeyValuePairs<String, OptionKind> = [
+        "hub_model_id": .text, "hub_private_repo": .boolean, "commit_message": .text,
+    ]
+    private static let packing: KeyValuePairs<String, OptionKind> = [
+        "packing_length": .integer, "packing_num_proc": .integer, "packing_strategy": .text,
+    ]
+    private static let quantizing: KeyValuePairs<String, OptionKind> = [
+        "hqq_axis": .integer, "bnb_4bit_compute_dtype": .text, "bnb_4bit_quant_type": .text,
+        "bnb_4bit_use_double_quant": .boolean, "bnb_4bit_quant_storage": .text, "quant_n_samples": .integer,
+        "quant_batch_size": .integer, "group_size": .integer,
+    ]
+    private static let tuners: KeyValuePairs<String, OptionKind> = [
+        "lora_ga_batch_size": .integer, "lora_ga_iters": .integer, "lora_ga_max_length": .integer,
+        "lora_ga_direction": .text, "lora_ga_scale": .text, "lora_ga_stable_gamma": .number(.any),
+        "fourier_n_frequency": .integer, "fourier_scaling": .number(.any), "boft_block_size": .integer,
+        "boft_block_num": .integer, "boft_n_butterfly_factor": .integer, "boft_dropout": .number(.any),
+        "vera_rank": .integer, "vera_projection_prng_key": .integer, "vera_dropout": .number(.any),
+        "vera_d_initial": .number(.any), "adapter_act": .text, "adapter_length": .integer,
+        "adalora_target_r": .integer, "adalora_init_r": .integer, "adalora_tinit": .integer,
+        "adalora_tfinal": .integer, "adalora_deltaT": .integer, "adalora_beta1": .number(.any),
+        "adalora_beta2": .number(.any), "adalora_orth_reg_weight": .number(.any),
+        "llamapro_num_new_blocks": .integer, "llamapro_num_groups": .integer, "reft_layer_key": .text,
+        "reft_layers": .list, "reft_rank": .integer, "reft_intervention_type": .text, "reft_args": .text,
+    ]
+    private static let galore: KeyValuePairs<String, OptionKind> = [
+        "galore_target_modules": .list, "galore_rank": .integer, "galore_update_proj_gap": .integer,
+        "galore_scale": .number(.any), "galore_proj_type": .text, "galore_optim_per_parameter": .boolean,
+        "galore_with_embedding": .boolean, "galore_quantization": .boolean, "galore_proj_quant": .boolean,
+        "galore_proj_bits": .integer, "galore_proj_group_size": .integer, "galore_cos_threshold": .number(.any),
+        "galore_gamma_proj": .integer, "galore_queue_size": .integer,
+    ]
+    private static let decision: KeyValuePairs<String, OptionKind> = [
+        "decision_drop_instructions": .number(.any), "decision_subsample_options": .integer,
+        "decision_state_as_text": .number(.any), "decision_shuffle_fields": .boolean,
+    ]
+    private static let engines: KeyValuePairs<String, OptionKind> = [
+        "vllm_gpu_memory_utilization": .number(.any), "vllm_enable_expert_parallel": .boolean,
+        "vllm_max_num_seqs": .integer, "vllm_max_model_len": .integer, "vllm_disable_custom_all_reduce": .boolean,
+        "vllm_enforce_eager": .boolean, "vllm_limit_mm_per_prompt": .text, "vllm_max_lora_rank": .integer,
+        "vllm_enable_prefix_caching": .boolean, "vllm_use_async_engine": .boolean,
+        "vllm_reasoning_parser": .text, "vllm_disable_cascade_attn": .boolean, "vllm_mm_processor_cache_gb": .text,
+        "vllm_speculative_config": .text, "vllm_engine_kwargs": .text, "lmdeploy_session_len": .integer,
+        "lmdeploy_cache_max_entry_count": .number(.any), "lmdeploy_vision_batch_size": .integer,
+        "sglang_enable_ep_moe": .boolean, "sglang_mem_fraction_static": .number(.any),
+        "sglang_context_length": .integer, "sglang_disable_cuda_graph": .boolean,
+        "sglang_enable_dp_attention": .boolean, "sglang_disable_custom_all_reduce": .boolean,
+        "sglang_speculative_algorithm": .text, "sglang_speculative_num_steps": .integer,
+        "sglang_speculative_eagle_topk": .integer, "sglang_speculative_num_draft_tokens": .integer,
+    ]
+    private static let unread: KeyValuePairs<String, OptionKind> = [
+        "dataset": .list, "val_dataset": .list, "split_dataset_ratio": .number(.any), "columns": .text,
+        "data_seed": .integer, "dataset_num_proc": .integer, "dataset_shuffle": .boolean,
+        "val_dataset_shuffle": .boolean, "load_data_args": .boolean, "load_from_cache_file": .boolean,
+        "lazy_tokenize": .boolean, "remove_unused_columns": .boolean, "download_mode": .text, "strict": .boolean,
+        "model_name": .list, "model_author": .list, "seed": .integer, "max_length": .integer,
+        "truncation_strategy": .text, "system": .text, "padding_side": .text, "padding_free": .boolean,
+        "loss_scale": .text, "use_chat_template": .boolean, "enable_thinking": .boolean, "max_new_tokens": .integer,
+        "temperature": .number(.any), "top_k": .integer, "top_p": .number(.any), "repetition_penalty": .number(.any),
+        "num_beams": .integer, "stream": .boolean, "stop_words": .list, "logprobs": .boolean,
+        "top_logprobs": .integer, "structured_outputs_regex": .text, "template_mode": .text, "thread_count": .integer,
+        "test_convert_precision": .boolean, "test_convert_dtype": .text, "save_missing_weights": .boolean,
+        "to_peft_format": .boolean,
+    ]
 
     private static func noEffect(
         _ reason: String, _ commands: Set<Command>, _ kinds: KeyValuePairs<String, OptionKind>
     ) -> [CommandOption] {
         kinds.map { name, kind in
-            CommandOption(name, kind, reason, in: .noEffect, for: commands, status: .noEffect(reason))
+            let known = commands.filter { MSSwiftFields.names(of: $0).contains(name) }
+            return CommandOption(name, kind, reason, in: .noEffect, for: known, status: .noEffect(reason))
         }
     }
 }

@@ -1,4 +1,7 @@
-/// What to say of flags of ms-swift that Apus does not have yet.
+import ApusJSON
+import Foundation
+
+/// What to say of flags of ms-swift that Apus does not have yet, all of which would change what is computed or written.
 enum NotYetOptions {
     /// Values that describe what Apus does anyway.
     ///
@@ -6,44 +9,194 @@ enum NotYetOptions {
     /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
-            "tuner_backend": ["peft"], "template_backend": ["swift"], "lora_bias": ["none"], "optimizer": ["default"],
+            "template_backend": ["swift", "jinja"], "lora_bias": ["none"], "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
-            "router_aux_loss_coef": ["0", "0.0"], "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"],
-            "freeze_parameters_ratio": ["0", "0.0"], "lisa_activated_layers": ["0"], "device_map": ["auto"],
-            "dataloader_in_order": ["true"], "remove_unused_columns": ["true"], "safe_serialization": ["true"],
-            "skip_memory_metrics": ["true"], "do_train": ["true"],
+            "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
+            "freeze_parameters_ratio": ["0", "0.0"], "lisa_activated_layers": ["0"],
+            "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
+            "do_train": ["true"], "model_revision": ["master", "main"], "quant_bits": ["0"], "model_kwargs": ["{}"],
+            "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
+            "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
+            "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming lazy_tokenize use_ray use_hf use_dora use_swift_lora freeze_llm use_galore use_vllm
-            enable_dft_loss enable_channel_loss check_model group_by_length predict_with_generate eval_use_evalscope
-            use_flash_ckpt bf16_full_eval fp16_full_eval tf32 torch_compile use_cache auto_find_batch_size
-            logging_nan_inf_filter prediction_loss_only eval_on_start batch_eval_metrics save_on_each_node
-            enable_jit_checkpoint push_to_hub hub_private_repo hub_always_push load_best_model_at_end ignore_data_skip
-            sortish_sampler do_eval do_predict logprobs to_cached_dataset to_ollama to_mcore to_hf to_peft_format
-            disable_auto_column_mapping decision_shuffle_fields test_convert_precision ddp_static_graph
+            packing streaming use_dora freeze_llm use_galore use_vllm enable_dft_loss group_by_length
+            predict_with_generate eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
+            to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
         return values
     }()
 
-    /// What to do instead, where there is something.
+    /// Values whose effect cannot exist here, with the reason: the flag is accepted and the reason printed.
+    static func reason(_ field: String, _ words: [String]) -> String? {
+        let value = words.first?.lowercased() ?? "true"
+        switch field {
+        case "tuner_backend" where ["peft", "unsloth"].contains(value):
+            return "there is one implementation of adapters"
+        case "device_map" where value != "cpu" && !value.contains("mps"):
+            return "one process computes on one device; --device chooses it"
+        case "template" where Self.templates.contains(value):
+            return "the chat template in the model's folder is used"
+        case "deepspeed" where DeepSpeedSetting(value: words.first ?? "").isWithoutEffect:
+            return "one process computes on one device"
+        default: return nil
+        }
+    }
+
+    /// What a word stands for that names another way to the same numbers, with the reason.
+    static func substitute(_ word: String, of option: String) -> (word: String, reason: String)? {
+        switch option {
+        case "report_to"
+        where ["wandb", "swanlab", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune", "all"]
+            .contains(word):
+            return (
+                "tensorboard", "the log goes to logging.jsonl and TensorBoard's files; such services are not there yet"
+            )
+        case "infer_backend" where ["vllm", "sglang", "lmdeploy"].contains(word):
+            return ("transformers", "Apus answers with its own engine")
+        case "optim"
+        where ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused", "paged_adamw_32bit", "paged_adamw"]
+            .contains(word):
+            return ("adamw_torch", "it is AdamW in another implementation")
+        default: return nil
+        }
+    }
+
+    /// ms-swift's names for the templates of the families that Apus has, whose folders hold the same template.
+    private static let templates: Set<String> = [
+        "qwen", "qwen2_5", "qwen2_5_math", "qwen3", "qwen3_thinking", "qwen3_nothinking", "qwen3_mixed", "qwen3_emb",
+        "qwen3_reranker", "qwq", "qwq_preview", "llama", "llama3", "llama3_2", "mistral", "mistral_nemo",
+        "mistral_2501", "deepseek_r1", "chatml", "bert", "dummy",
+    ]
+
+    /// What to do instead, by command where that matters.
+    static func advice(_ field: String, _ command: Command) -> String? {
+        if command == .export || command == .mergeLoRA, let advice = exportAdvice[field] { return advice }
+        return advice[field]
+    }
+
+    private static let quantizing =
+        "`apus merge-lora --adapters …` writes a plain Hugging Face folder, which other programs quantise: "
+        + "llama.cpp's convert_hf_to_gguf.py and llama-quantize, or AutoAWQ and GPTQModel."
+    static let exportAdvice: [String: String] = [
+        "quant_method": quantizing, "quant_bits": quantizing,
+        "to_ollama":
+            "`apus merge-lora --adapters …` writes a plain Hugging Face folder, which `ollama create` takes (FROM <folder>).",
+        "push_to_hub": "Export first, then `hf upload <id> <folder>`.",
+        "safe_serialization": "Weights are always written as safetensors.",
+    ]
     static let advice: [String: String] = [
-        "template": "The chat template of the model's own folder is used; leave the flag out.",
-        "use_hf": "Download the model or dataset first and give its folder.",
-        "hub_token": "Download the model or dataset first and give its folder.",
+        "template":
+            "The chat template in the model's folder is used; to use another, write it into chat_template.jinja there. "
+            + "For bare text give --use_chat_template false.",
+        "agent_template": "Tools are written as the chat template in the model's folder does; leave the flag out.",
+        "response_prefix": "Write it into the answers of the data.",
+        "enable_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
+        "add_non_thinking_prefix": "The chat template decides; leave the flag out, or change chat_template.jinja.",
+        "preserve_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
+        "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
+        "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
         "model_revision": "Download that revision first and give its folder.",
-        "deepspeed": "Apus trains on one device; leave the flag out.",
-        "fsdp": "Apus trains on one device; leave the flag out.",
+        "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
+            + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
+        "device_map": "Give --device cpu, cuda or mps.",
+        "sequence_parallel_size": "Apus computes on one device; leave it out. Long samples need no padding here.",
         "packing": "Short samples already share a batch without padding: raise --per_device_train_batch_size.",
+        "streaming": "Files are mapped and read row by row, whatever their size: leave it out.",
+        "interleave_prob": "Give each dataset a count instead: --dataset a.jsonl#500 b.jsonl#1500.",
+        "cached_dataset": "Give the files it was made from with --dataset; preparing them takes seconds.",
+        "cached_val_dataset": "Give the files it was made from with --val_dataset; preparing them takes seconds.",
+        "custom_dataset_info": "Give the paths of the files with --dataset and their columns with --columns.",
+        "disable_auto_column_mapping": "Rename the columns that should not be read.",
         "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
+        "train_sampling_strategy":
+            "For the order of the file: --train_dataloader_shuffle false --dataset_shuffle false.",
+        "sortish_sampler": "Batches have no padding, so sorting by length would save nothing.",
         "external_plugins": "Apus runs no code that is given as a file.",
         "custom_register_path": "Apus runs no code that is given as a file.",
+        "model_kwargs": "Leave it out; these are settings of models for pictures, sound and video.",
+        "rope_scaling": "Write it into the model's config.json as \"rope_scaling\".",
+        "new_special_tokens": "Add them to the model's tokenizer.json and embeddings first.",
+        "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
         "quant_method": "Leave it out to train on the weights in --torch_dtype.",
-        "quant_bits": "Leave it out to train on the weights in --torch_dtype.",
+        "quant_bits": "Leave it out to compute with the weights in --torch_dtype.",
         "modules_to_save": "--tuner_type full trains every weight.",
+        "target_parameters": "--target_modules and --target_regex choose layers.",
         "use_dora": "--use_rslora true is available.",
+        "lora_bias": "Leave it out, or give none; --tuner_type full trains every weight.",
+        "lorap_lr_ratio": "Leave it out; one --learning_rate holds for both halves of the adapter.",
+        "freeze_parameters": "--tuner_type lora with --target_regex trains only chosen layers.",
+        "freeze_parameters_regex": "--tuner_type lora with --target_regex trains only chosen layers.",
+        "freeze_parameters_ratio": "--tuner_type lora with --target_regex trains only chosen layers.",
+        "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
+        "trainable_parameters": "--tuner_type lora with --target_regex trains only chosen layers.",
+        "trainable_parameters_regex": "--tuner_type lora with --target_regex trains only chosen layers.",
+        "use_galore": "--tuner_type lora needs less memory too.",
+        "lisa_activated_layers": "--tuner_type lora needs less memory too.",
+        "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",
+        "label_smoothing_factor": "Leave it out, or give 0.",
+        "enable_dft_loss": "Leave it out; the loss is cross entropy.",
+        "mrl_dims": "Leave it out; vectors are trained in full length.",
+        "optimizer": "--optim chooses the optimizer.",
+        "optim_args": "--optim, --adam_beta1, --adam_beta2, --adam_epsilon and --weight_decay set the optimizer.",
+        "optim_target_modules": "--target_modules chooses layers for an adapter.",
+        "lr_scheduler_kwargs": "Leave it out; --warmup_steps and --warmup_ratio set the warmup.",
+        "callbacks": "Leave it out; Ctrl-C saves and leaves, and --save_total_limit keeps the best checkpoint.",
+        "early_stop_interval": "Leave it out; --save_total_limit keeps the best checkpoint.",
+        "logging_strategy": "--logging_steps gives the steps between lines.",
+        "acc_strategy": "Leave it out; the accuracy is that of tokens.",
+        "eval_metric": "Leave it out; each task measures what fits it.",
+        "eval_delay": "Leave it out; --eval_steps gives the steps between evaluations.",
+        "eval_on_start": "Leave it out; `apus infer` answers with the model as it is.",
+        "eval_use_evalscope": "Leave it out, and evaluate the merged model with EvalScope.",
+        "predict_with_generate": "Leave it out; `apus infer --val_dataset` answers a dataset after training.",
+        "do_train": "Leave it out; sft trains.",
+        "ignore_data_skip": "Leave it out; going on costs no time.",
+        "template_backend": "Leave it out; chat templates are rendered as transformers does.",
+        "tuner_backend": "Leave it out; there is one implementation of adapters.",
+        "top_logprobs": "Leave it out; answers have no probabilities.",
+        "push_to_hub": "Train first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
-        "load_best_model_at_end": "--create_checkpoint_symlink true keeps a link to the best checkpoint.",
+        "max_shard_size": "Checkpoints have files of at most 5GB; `apus export --max_shard_size` writes others.",
+        "metric": "Leave it out, and compare \"response\" with \"labels\" in the result file.",
+        "num_beams": "Leave it out, or give 1.",
+        "logprobs": "Leave it out; answers have no probabilities.",
+        "structured_outputs_regex": "Leave it out; answers are free.",
+        "vllm_tensor_parallel_size": "Apus computes on one device; leave it out.",
+        "vllm_pipeline_parallel_size": "Apus computes on one device; leave it out.",
+        "vllm_data_parallel_size": "Apus computes on one device; leave it out.",
+        "vllm_quantization": "Leave it out to compute with the weights in --torch_dtype.",
+        "sglang_quantization": "Leave it out to compute with the weights in --torch_dtype.",
+        "sglang_tp_size": "Apus computes on one device; leave it out.",
+        "sglang_pp_size": "Apus computes on one device; leave it out.",
+        "sglang_dp_size": "Apus computes on one device; leave it out.",
+        "sglang_ep_size": "Apus computes on one device; leave it out.",
+        "sglang_kv_cache_dtype": "Leave it out; keys and values are kept in --torch_dtype.",
+        "lmdeploy_tp": "Apus computes on one device; leave it out.",
+        "lmdeploy_quant_policy": "Leave it out, or give 0.",
+        "to_cached_dataset": "`apus sft` prepares data in seconds; leave it out.",
+        "to_mcore": "Leave it out; Apus writes Hugging Face folders.",
+        "to_hf": "Leave it out; Apus writes Hugging Face folders.",
+        "mcore_model": "Give the folder of a Hugging Face model with --model.",
+        "mcore_adapter": "Give the folder of a PEFT adapter with --adapters.",
     ]
+}
+
+/// The value of `--deepspeed`: the name of a preset, or a configuration as JSON or in a file.
+struct DeepSpeedSetting {
+    /// Whether it only says how work is spread over devices, and not what is computed.
+    let isWithoutEffect: Bool
+
+    init(value: String) {
+        let presets = ["zero0", "zero1", "zero2", "zero3", "zero2_offload", "zero3_offload"]
+        let data = value.hasPrefix("{") ? Data(value.utf8) : FileManager.default.contents(atPath: value)
+        let text = data.map { String(decoding: $0, as: UTF8.self) }
+        let object = text.flatMap { (try? JSONValue(parsing: $0))?.objectValue }
+        isWithoutEffect =
+            if let object { object["optimizer"] == nil && object["scheduler"] == nil } else {
+                presets.contains(value.lowercased()) || value.hasSuffix(".json") || value.isEmpty
+            }
+    }
 }

@@ -52,7 +52,7 @@ extension OptionTable {
             .choice(
                 ["adamw_torch_fused", "adamw_torch", "sgd"],
                 later: [
-                    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor", "adagrad",
+                    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adafactor", "adagrad",
                     "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "lomo", "adalomo", "grokadamw",
                     "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
                 ]),
@@ -83,7 +83,8 @@ extension OptionTable {
             "nan_policy", .choice(["stop", "skip"]), default: .text("stop"),
             "At a gradient that is not a number: stop, or skip the step.", in: .training, for: [.sft]),
         CommandOption(
-            "resume_from_checkpoint", .text, "Checkpoint to go on from, or last, or auto.", in: .training,
+            "resume_from_checkpoint", .text,
+            "What to go on from: a checkpoint, the folder of a run, or last (in --output_dir).", in: .training,
             for: [.sft]),
         CommandOption(
             "resume_only_model", .boolean, default: .boolean(false),
@@ -129,6 +130,9 @@ extension OptionTable {
             "add_version", .boolean, default: .boolean(true), "Put the run in a new folder v<N>-<time> in it.",
             in: .output, for: [.sft]),
         CommandOption(
+            "overwrite_output_dir", .boolean, default: .boolean(false),
+            "With --add_version false: remove what an earlier run left there.", in: .output, for: [.sft]),
+        CommandOption(
             "create_checkpoint_symlink", .boolean, default: .boolean(false),
             "Keep the links best and last to checkpoints.", in: .output, for: [.sft]),
         CommandOption(
@@ -144,7 +148,7 @@ extension OptionTable {
             "report_to",
             .choices(
                 ["tensorboard", "none"],
-                later: ["wandb", "swanlab", "all", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune"]),
+                later: ["azure_ml", "codecarbon", "flyte", "dagshub"]),
             default: .list(["tensorboard"]), "Where the log also goes.", in: .output, for: [.sft]),
         CommandOption(
             "disable_tqdm", .boolean, computed: "false in a terminal", "No progress bar.", in: .output,

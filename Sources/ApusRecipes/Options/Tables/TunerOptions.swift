@@ -32,7 +32,9 @@ extension OptionTable {
             .choice(
                 ["true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora"],
                 later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
-            default: .text("true"), "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).", in: .tuner,
+            default: .text("true"),
+            "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).",
+            in: .tuner,
             for: [.sft]),
         CommandOption(
             "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",

@@ -1,0 +1,148 @@
+import ApusJSON
+import ApusRecipes
+import ApusText
+import ApusTorch
+
+/// A model with all that came with it: weights, tokenizer, chat template, and adapters.
+///
+/// What it can do follows from its files: one that continues text answers, a sentence encoder embeds, a classifier
+/// classifies. Asked for anything else it throws, and says what it is. Nothing is printed.
+///
+/// ```swift
+/// let model = try Model("Qwen2.5-0.5B-Instruct")
+/// print(try model.answer("Why is the sky blue?"))
+/// ```
+public final class Model {
+    private let loaded: LoadedModel
+
+    /// Loads a Hugging Face folder, a `.gguf` file, a model of the local hub caches by its id, or the folder of an
+    /// adapter, which names its model.
+    ///
+    /// - Parameters:
+    ///   - precision: The type to compute in; nil takes what `config.json` says, else float32.
+    /// - Throws: An error that names the file and what to try.
+    public init(_ name: String, precision: Precision? = nil, device: Device = .cpu) throws {
+        loaded = try LoadedModel(name, dtype: precision?.dtype, device: device.device)
+    }
+
+    /// What a user should know of how the model was read, such as keys of its configuration that were not understood.
+    public var notices: [String] { loaded.notices }
+
+    /// The model's answer to one question.
+    public func answer(_ question: String, _ options: AnswerOptions = AnswerOptions()) throws -> String {
+        try answer([Message(role: "user", content: question)], options)
+    }
+
+    /// The model's answer to a conversation.
+    ///
+    /// - Parameter onText: Sees the answer as it comes; false ends it.
+    public func answer(
+        _ messages: [Message], _ options: AnswerOptions = AnswerOptions(),
+        onText: (_ piece: String) -> Bool = { _ in true }
+    ) throws -> String {
+        try loaded.answer(
+            messages.map { ApusText.Message(role: $0.role, content: $0.content) }, maximumTokens: options.maximumTokens,
+            temperature: options.temperature, topK: options.topK,
+            topP: options.topP, seed: options.seed, onText: onText)
+    }
+
+    /// One vector for each text, of length 1 where the model's files say so.
+    public func embed(_ texts: [String]) throws -> [[Double]] { try loaded.vectors(texts) }
+
+    /// What a classifier says of each text.
+    public func classify(_ texts: [String]) throws -> [Prediction] {
+        try loaded.judgements(texts.map { ($0, nil) }).map(Prediction.init)
+    }
+
+    /// What a classifier says of each pair of texts.
+    public func classify(pairs: [(String, String)]) throws -> [Prediction] {
+        try loaded.judgements(pairs.map { ($0.0, $0.1) }).map(Prediction.init)
+    }
+
+    /// Hangs an adapter in PEFT's format on the model; what several adapters add is summed.
+    public func attach(_ adapter: String, named name: String = "default") throws {
+        try loaded.attach(adapter, named: name)
+    }
+
+    /// Folds all adapters into the weights.
+    public func merge() throws { try loaded.merge() }
+
+    /// Writes the model as a Hugging Face folder; adapters on it must have been merged.
+    public func save(to folder: String) throws { try loaded.save(to: folder) }
+}
+
+/// One turn of a conversation.
+public struct Message: Sendable, Equatable {
+    /// `system`, `user` or `assistant`.
+    public var role: String
+    public var content: String
+
+    public init(role: String, content: String) {
+        self.role = role
+        self.content = content
+    }
+}
+
+/// The type that a model computes in.
+public enum Precision: Sendable {
+    case float32, bfloat16, float16
+
+    var dtype: DType {
+        switch self {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        }
+    }
+}
+
+/// Where a model computes.
+public enum Device: Sendable, Equatable {
+    case cpu
+    case cuda(Int)
+    case mps
+
+    var device: ApusTorch.Device {
+        switch self {
+        case .cpu: .cpu
+        case .cuda(let index): .cuda(index)
+        case .mps: .mps
+        }
+    }
+}
+
+/// How an answer is chosen and when it ends; nil takes what the model's files say.
+public struct AnswerOptions: Sendable {
+    /// The most tokens of an answer.
+    public var maximumTokens: Int?
+    /// 0 takes the most probable token always.
+    public var temperature: Double?
+    /// Only this many of the most probable tokens.
+    public var topK: Int?
+    /// Only the most probable tokens that together reach this probability.
+    public var topP: Double?
+    /// Decides what is drawn.
+    public var seed = 42
+
+    public init(maximumTokens: Int? = nil, temperature: Double? = nil) {
+        self.maximumTokens = maximumTokens
+        self.temperature = temperature
+    }
+}
+
+/// What a classifier says of a text.
+public struct Prediction: Sendable {
+    /// The most probable class, or all that are more probable than not where several can hold; empty for numbers.
+    public let labels: [String]
+    /// The probability of each class by its name; empty for numbers.
+    public let probabilities: [String: Double]
+    /// The predicted numbers; empty where the model knows classes.
+    public let values: [Double]
+
+    init(answer: JSONValue, probabilities: JSONValue?) {
+        let answers = answer.arrayValue ?? [answer]
+        values = probabilities == nil ? answers.compactMap(\.doubleValue) : []
+        labels = probabilities == nil ? [] : answers.map { $0.stringValue ?? $0.serialized() }
+        self.probabilities = (probabilities?.objectValue ?? [:]).reduce(into: [:]) { $0[$1.0] = $1.1.doubleValue }
+    }
+}

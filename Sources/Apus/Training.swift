@@ -1,0 +1,96 @@
+import ApusRecipes
+
+/// Fine-tuning, as `apus sft` does it: the same data, files and numbers, without a word printed.
+///
+/// ```swift
+/// var training = Training(model: "Qwen2.5-0.5B-Instruct", data: ["conversations.jsonl"])
+/// training.epochs = 3
+/// let checkpoint = try training.run { print($0.step, $0.metrics["loss"] ?? 0) }
+/// ```
+public struct Training: Sendable {
+    /// What is trained.
+    public enum Method: Sendable {
+        /// A low-rank adapter beside frozen weights.
+        case lora(rank: Int = 8, alpha: Double = 32)
+        case allWeights
+    }
+
+    /// What the model is to do.
+    public enum Task: Sendable {
+        case answering
+        /// Numbers for texts.
+        case regression(outputs: Int = 1)
+        case classification(classes: Int)
+        case embedding
+    }
+
+    /// A state of the run that is worth telling.
+    public struct Progress: Sendable {
+        public let step: Int
+        public let totalSteps: Int
+        /// Values by ms-swift's names: `loss`, `grad_norm`, `learning_rate`, `eval_loss` …
+        public let metrics: [String: Double]
+    }
+
+    public var model: String
+    /// Files of rows, each `path[#count]`.
+    public var data: [String]
+    public var validation: [String] = []
+    public var method = Method.lora()
+    public var task = Task.answering
+    public var epochs = 1.0
+    /// Ends the run before its epochs do.
+    public var maximumSteps: Int?
+    public var batchSize = 1
+    public var accumulation = 1
+    /// The peak of the schedule; nil is 1e-4 for adapters and 1e-5 for all weights.
+    public var learningRate: Double?
+    public var outputFolder = "output"
+    public var seed = 42
+
+    public init(model: String, data: [String]) {
+        self.model = model
+        self.data = data
+    }
+
+    /// Trains to the end.
+    ///
+    /// - Parameter onProgress: Called after each step that is logged, and after each evaluation.
+    /// - Returns: The folder of the last checkpoint: an adapter, or a model, that `Model` loads.
+    public func run(onProgress: @escaping (Progress) -> Void = { _ in }) throws -> String {
+        try SilentTraining.run(settings) { onProgress(Progress(step: $0, totalSteps: $1, metrics: $2)) }
+    }
+
+    private var settings: SFTSettings {
+        var settings = SFTSettings(model: model, dataset: data)
+        settings.valDataset = validation
+        settings.numTrainEpochs = epochs
+        if let maximumSteps { settings.maxSteps = maximumSteps }
+        settings.perDeviceTrainBatchSize = batchSize
+        settings.gradientAccumulationSteps = accumulation
+        if let learningRate { settings.learningRate = learningRate }
+        settings.outputDirectory = outputFolder
+        settings.seed = seed
+        settings.loggingSteps = 1
+        switch method {
+        case .lora(let rank, let alpha):
+            settings.loraRank = rank
+            settings.loraAlpha = alpha
+        case .allWeights: settings.tunerType = .full
+        }
+        switch task {
+        case .answering: break
+        case .regression(let outputs):
+            settings.taskType = .sequenceClassification
+            settings.numLabels = outputs
+            settings.problemType = .regression
+            settings.useChatTemplate = false
+        case .classification(let classes):
+            settings.taskType = .sequenceClassification
+            settings.numLabels = classes
+            settings.useChatTemplate = false
+        case .embedding: settings.taskType = .embedding
+        }
+        return settings
+    }
+}

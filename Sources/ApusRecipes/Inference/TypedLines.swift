@@ -1,0 +1,57 @@
+import ApusTraining
+import Foundation
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The question of the command line, or the lines of standard input.
+struct TypedLines {
+    private let question: String?
+    private let console: Console
+    private let hint: String
+
+    /// - Parameter hint: Tells a person what to type.
+    init(_ settings: InferSettings, hint: String, console: Console) {
+        question = settings.question
+        self.hint = hint
+        self.console = console
+    }
+
+    /// Writes the answer to each line as a line of standard output.
+    ///
+    /// A person hears what is wrong with a line and goes on, until an empty line. From a file or a pipe every line, empty
+    /// ones too, gets a line, so that they can be laid side by side.
+    ///
+    /// - Throws: What is wrong with the question, or `UnansweredLines`.
+    func callAsFunction(_ answer: (String) throws -> String) throws {
+        if let question { return StandardOutput.write(try answer(question) + "\n") }
+        let isTyped = isatty(STDIN_FILENO) == 1
+        if isTyped { console.print("\(hint) An empty line ends.") }
+        var (count, failed) = (0, 0)
+        while let line = readLine(), !isTyped || !line.isEmpty {
+            count += 1
+            do {
+                StandardOutput.write(line.isEmpty ? "\n" : try answer(line) + "\n")
+            } catch {
+                failed += 1
+                console.print("error: \(isTyped ? "" : "line \(count): ")\(error)")
+                if !isTyped { StandardOutput.write("\n") }
+            }
+        }
+        if failed > 0, !isTyped { throw UnansweredLines(failed: failed, count: count) }
+    }
+}
+
+/// Some lines of standard input could not be answered; the others were.
+struct UnansweredLines: ExitCodeProviding, CustomStringConvertible {
+    let failed: Int
+    let count: Int
+
+    var exitCode: Int32 { ExitCode.data }
+    var description: String { "\(failed) of \(count) lines could not be answered; each has an empty line instead" }
+}

@@ -1,0 +1,112 @@
+import ApusAdapters
+import ApusDatasets
+import ApusFiles
+import ApusJSON
+package import ApusLanguageModel
+package import ApusText
+package import ApusTorch
+import Foundation
+
+/// A model for programs: what the commands do with one, without their settings and their words.
+package final class LoadedModel {
+    private let adapted: AdaptedModel
+    private var attached: [AttachedAdapter]
+    private let name: String
+    /// Whether texts that are classified go through the chat template, as in training.
+    private let usesTemplate: Bool
+
+    /// - Parameter name: A model's folder, file or id, or the folder of an adapter, which names its model.
+    package init(_ name: String, dtype: DType?, device: Device) throws {
+        self.name = name
+        let isAdapter = FileManager.default.fileExists(atPath: "\(name)/\(AdapterFiles.configurationName)")
+        adapted = try AdaptedModel(
+            AdaptedModel.Request(
+                model: isAdapter ? nil : name, adapters: isAdapter ? [name] : [], taskType: nil, labelCount: nil,
+                problemType: nil, dtype: dtype, device: device), surroundings: Surroundings())
+        attached = [adapted.attached].compactMap(\.self)
+        let arguments = FileManager.default.contents(atPath: "\(name)/args.json")
+        usesTemplate =
+            try arguments.map { try JSONValue(parsing: $0) }?["use_chat_template"]?.boolValue ?? false
+    }
+
+    package var notices: [String] { adapted.notices }
+
+    package func answer(
+        _ messages: [Message], maximumTokens: Int?, temperature: Double?, topK: Int?, topP: Double?, seed: Int,
+        onText: (String) -> Bool
+    ) throws -> String {
+        guard case .language(let language) = adapted.form else { throw unable("continue text") }
+        var settings = InferSettings()
+        settings.maxNewTokens = maximumTokens
+        settings.temperature = temperature
+        settings.topK = topK
+        settings.topP = topP
+        settings.seed = seed
+        let answering = try Answering(settings, language: language)
+        let answers = try answering.answers(to: [answering.prompt(messages)], draws: [0]) { onText($1) }
+        return answers[0].text
+    }
+
+    package func vectors(_ texts: [String]) throws -> [[Double]] {
+        guard case .sentences(let embedder, let files) = adapted.form else { throw unable("make vectors of texts") }
+        let parts = try TextParts(adapted.source, of: embedder.model)
+        let encoder = SequenceEncoder(InferSettings(), text: parts, model: embedder.model, files: files)
+        return try inGroups(texts) { group in
+            let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
+            return try embedder(batch, embedder.model.context(for: batch)).rows()
+        }
+    }
+
+    /// What a classifier says of each text or pair: the answer, and the probability of each class.
+    package func judgements(
+        _ texts: [(first: String, second: String?)]
+    ) throws -> [(answer: JSONValue, probabilities: JSONValue?)] {
+        guard case .classifier(let model, let labels) = adapted.form else { throw unable("classify texts") }
+        var settings = InferSettings()
+        settings.useChatTemplate = usesTemplate
+        let encoder = SequenceEncoder(settings, text: try TextParts(adapted.source, of: model), model: model)
+        return try inGroups(texts) { group in
+            let encoded = try group.map { text in
+                try encoder.fitted(
+                    encoder.encode(LabelledRow(text.second.map { .pair(text.first, $0) } ?? .text(text.first))))
+            }
+            let batch = TokenBatch(encoded.map(\.ids), segments: encoded.map(\.segments))
+            return try model.scores(batch, model.context(for: batch)).rows().map {
+                let prediction = Prediction($0, labels)
+                return (prediction.answer, prediction.probabilities)
+            }
+        }
+    }
+
+    package func attach(_ folder: String, named adapter: String) throws {
+        let model = adapted.form.model
+        let part = try AdapterFiles.method(in: folder).attach(
+            to: model, named: adapter, heads: model.headNames, trunk: model.trunk.name)
+        try part.load(from: folder, device: model.device)
+        attached.append(part)
+    }
+
+    package func merge() throws {
+        for part in attached { try part.merge() }
+        attached = []
+    }
+
+    /// Writes the model as a Hugging Face folder.
+    package func save(to folder: String) throws {
+        guard attached.isEmpty else {
+            throw ModelError(
+                "\(name) has adapters on it; merge them first, and the folder holds what the model computes")
+        }
+        try adapted.write(to: folder, arguments: nil, shardSize: nil, identity: ["saved": .string(name)])
+    }
+
+    private func unable(_ what: String) -> ModelError {
+        ModelError("\(name) is a \(adapted.form.model.architecture), which does not \(what)")
+    }
+
+    private func inGroups<Input, Output>(_ all: [Input], _ body: ([Input]) throws -> [Output]) throws -> [Output] {
+        try withoutGradients {
+            try stride(from: 0, to: all.count, by: 32).flatMap { try body(Array(all[$0..<min($0 + 32, all.count)])) }
+        }
+    }
+}

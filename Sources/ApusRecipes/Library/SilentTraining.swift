@@ -1,0 +1,24 @@
+import ApusTraining
+
+/// A training run that prints nothing and tells a program how it goes.
+package enum SilentTraining {
+    /// - Parameter onRecord: Sees the step, the steps in all and the metrics of each row of the log.
+    /// - Returns: The last checkpoint.
+    package static func run(
+        _ settings: SFTSettings, onRecord: @escaping (Int, Int, [String: Double]) -> Void
+    ) throws -> String {
+        var run = try FineTuning(settings.validated())
+        run.console = Console(output: NoOutput(), style: ConsoleStyle())
+        run.onRecord = onRecord
+        let outcome = try run()
+        guard let checkpoint = outcome.lastCheckpoint else {
+            throw TrainingError(.resume, "\(outcome.folder): the run saved no checkpoint")
+        }
+        return checkpoint
+    }
+
+    private struct NoOutput: TerminalOutput {
+        let columns: Int? = nil
+        func write(_ text: String) {}
+    }
+}

@@ -1,0 +1,74 @@
+import ApusJSON
+import ApusWeights
+import Foundation
+
+/// A `config.json` that says its weights are quantised, in one of the ways that programs have for it.
+struct WeightQuantization: Equatable {
+    /// Such as `GPTQ, 4 bits`.
+    let method: String
+
+    private static let names = [
+        "bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8", "fbgemm_fp8": "FP8 (FBGEMM)",
+        "compressed-tensors": "compressed-tensors", "mxfp4": "MXFP4", "bitnet": "BitNet", "torchao": "torchao",
+        "quanto": "Quanto", "hqq": "HQQ", "eetq": "EETQ", "aqlm": "AQLM", "higgs": "HIGGS", "vptq": "VPTQ",
+        "spqr": "SpQR",
+        "quark": "Quark", "auto-round": "AutoRound", "intel/auto-round": "AutoRound", "modelopt": "ModelOpt",
+        "finegrained_fp8": "FP8",
+    ]
+
+    /// Nil for weights in full precision.
+    ///
+    /// - Parameter folder: Of the model; older programs wrote a file of their own beside `config.json`.
+    init?(_ config: JSONValue, folder: String) {
+        guard let method = Self.method(config, folder: folder) else { return nil }
+        self.method = method
+    }
+
+    private static func method(_ config: JSONValue, folder: String) -> String? {
+        if let described = config["quantization_config"] ?? config["compression_config"], !described.isNull {
+            return method(described)
+        }
+        if let described = config["quantization"], described["bits"] != nil || described["group_size"] != nil {
+            return "MLX" + bits(described)
+        }
+        if FileManager.default.fileExists(atPath: "\(folder)/quantize_config.json") { return "GPTQ" }
+        return FileManager.default.fileExists(atPath: "\(folder)/quant_config.json") ? "AWQ" : nil
+    }
+
+    private static func method(_ described: JSONValue) -> String? {
+        let isFour = described["load_in_4bit"]?.boolValue ?? described["_load_in_4bit"]?.boolValue ?? false
+        let isEight = described["load_in_8bit"]?.boolValue ?? described["_load_in_8bit"]?.boolValue ?? false
+        guard let name = described["quant_method"]?.stringValue else {
+            if isFour || isEight { return "bitsandbytes, \(isFour ? 4 : 8) bits" }
+            if described["bits"] != nil || described["group_size"] != nil { return "MLX" + bits(described) }
+            return described["config_groups"] != nil || described["format"] != nil ? "compressed-tensors" : nil
+        }
+        // The settings of a load that did not quantise are saved too.
+        let isSwitchedOff = !isFour && !isEight && (described["load_in_4bit"] ?? described["load_in_8bit"]) != nil
+        if name == "bitsandbytes", isSwitchedOff { return nil }
+        return (names[name.lowercased()] ?? "\"\(name)\"")
+            + (isFour ? ", 4 bits" : isEight ? ", 8 bits" : bits(described))
+    }
+
+    private static func bits(_ described: JSONValue) -> String {
+        (described["bits"] ?? described["w_bit"])?.intValue.map { ", \($0) bits" } ?? ""
+    }
+
+    /// What is said of it, with the name of the model without it where that can be read off.
+    func text(path: String, name: String) -> String {
+        let plain = Self.unquantised(name)
+        return "\(path)/config.json: the weights are quantised (\(method)), which is not read. Give the model in its "
+            + "original precision\(plain.map { ", such as \($0)" } ?? " (bfloat16, float16 or float32)")"
+            + ", or a GGUF file of it."
+    }
+
+    /// `Qwen/Qwen2.5-7B` for `Qwen/Qwen2.5-7B-GPTQ-Int4`.
+    static func unquantised(_ name: String) -> String? {
+        let words = "(gptq|awq|fp8|int4|int8|bnb|4bit|8bit|mlx|nf4|w4a16|w8a8|quantized|dynamic|unsloth|marlin)"
+        let suffix = "([-_.]\(words))+([-_.]?(4|8)[-_]?bits?)?$"
+        guard let range = name.range(of: suffix, options: [.regularExpression, .caseInsensitive]), name.contains("/"),
+            !name.hasPrefix("/"), !name.hasPrefix(".")
+        else { return nil }
+        return String(name[..<range.lowerBound])
+    }
+}

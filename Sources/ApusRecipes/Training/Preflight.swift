@@ -1,0 +1,141 @@
+import ApusAdapters
+import ApusFiles
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusTorch
+import ApusTraining
+import ApusWeights
+import Foundation
+
+/// What can be known of a run before its data are read, which may take minutes: whether there is such a model, such a
+/// device, a folder to write into and a checkpoint to go on from, and whether they fit each other.
+struct Preflight {
+    let source: ModelSource
+    let config: JSONValue
+    let dtype: DType
+    let device: Device
+    let text: TextParts
+    let resume: ResumePoint
+    private let settings: SFTSettings
+    private let console: Console
+    /// The folder of the run where it exists already, locked.
+    private let folder: RunFolder?
+
+    init(_ settings: SFTSettings, surroundings: Surroundings, console: Console) throws {
+        self.settings = settings
+        self.console = console
+        source = try ModelSource(settings.model, surroundings: surroundings)
+        config = try source.config()
+        if let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted.rawValue != type {
+            throw ModelError(
+                "--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type); "
+                    + "leave the flag out")
+        }
+        let stored = LanguageModel.storedDType(config) ?? .float32
+        dtype = settings.precision ?? stored
+        if settings.torchDType == nil, dtype != stored {
+            console.print(
+                "--\(settings.bf16 == true ? "bf16" : "fp16") true: the weights, \(stored) in the model's files, are loaded in "
+                    + "\(dtype), because Apus computes in the type of the weights")
+        }
+        device = try Devices.device(settings.device)
+        do {
+            try device.prepare()
+        } catch let error as TorchError where !"\(error)".hasPrefix("--device") {
+            throw SettingsError(
+                "--device \(device): \(error). Leave --device out to compute where it is possible, or for CUDA run "
+                    + "`make setup CUDA=1`.")
+        }
+        resume = try ResumePoint(settings, console: console)
+        if resume.saved != nil {
+            try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
+        }
+        // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
+        let model = try Models.registry.model(config, for: settings.modelTask)
+        _ = try Tuner(settings, model: model, sourceName: settings.model)
+        text = try TextParts(source)
+        try text.checkFits(model, of: source)
+        if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
+            console.print("\(settings.model) has no chat template; ChatML is used")
+        }
+        // Opening weights compares what their headers say with the sizes of the files.
+        _ = try source.weights()
+        for adapter in settings.adapters { _ = try AdapterFiles.weights(in: adapter) }
+        // Last, because entering a folder leaves the lock's file in it.
+        folder = try Self.existingFolder(settings, resume: resume)
+    }
+
+    /// The folder of the run, made or entered.
+    func enterFolder() throws -> RunFolder {
+        let folder =
+            try folder ?? RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
+        guard resume.saved == nil, !settings.addVersion else { return folder }
+        if settings.overwriteOutputDirectory {
+            try folder.removeEarlierRun()
+        } else if let aside = try folder.setAsideRecords() {
+            console.print("the records of an earlier run in \(folder.path) are now in \(aside)")
+        }
+        return folder
+    }
+
+    // MARK: - Checks
+
+    /// The folder that the run will write into, where it is there already.
+    ///
+    /// - Throws: `SettingsError` when nothing can be written there, or when a new run would mix with an earlier one.
+    private static func existingFolder(_ settings: SFTSettings, resume: ResumePoint) throws -> RunFolder? {
+        if let logging = settings.loggingDirectory { try checkIsWritable(logging, "logging_dir") }
+        if let folder = resume.folder { return try RunFolder(existing: folder) }
+        let output = settings.outputDirectory
+        try checkIsWritable(output, "output_dir")
+        guard !settings.addVersion, FileManager.default.fileExists(atPath: output) else { return nil }
+        let present = try SavedCheckpoint.all(in: output)
+        guard present.isEmpty || settings.overwriteOutputDirectory else {
+            let names = present.suffix(3).map { FilePath.lastComponent(of: $0.path) }.joined(separator: ", ")
+            throw SettingsError(
+                "--add_version false: \(output) holds checkpoints of an earlier run (\(names)), with which those of this "
+                    + "one would mix. Go on with that run (--resume_from_checkpoint last), give another --output_dir, "
+                    + "leave out --add_version false, or remove that run (--overwrite_output_dir true).")
+        }
+        return try RunFolder(existing: output)
+    }
+
+    /// Makes and removes a folder there, or in the nearest one above that exists: whatever forbids it says why.
+    private static func checkIsWritable(_ output: String, _ option: String) throws {
+        var folder = output
+        var isFolder: ObjCBool = false
+        while !FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), folder != "/", folder != "." {
+            folder = FilePath.parent(of: folder)
+        }
+        guard isFolder.boolValue else {
+            throw SettingsError("--\(option) \(output): \(folder) is a file, not a folder. Give another folder.")
+        }
+        let files = LocalFileSystem()
+        let probe = FilePath.join(folder, ".apus-\(UUID().uuidString)")
+        do {
+            try files.createDirectory(probe)
+            try files.removeDirectory(probe)
+        } catch {
+            throw SettingsError("--\(option) \(output): nothing can be written there: \(error). Give another folder.")
+        }
+    }
+}
+
+extension SFTSettings {
+    /// The type that the weights are to have; nil for that of the files.
+    var precision: DType? {
+        torchDType?.dtype ?? (bf16 == true ? .bfloat16 : fp16 == true ? .float16 : nil)
+    }
+
+    /// The head of the task, where the data decide its size with any size.
+    var modelTask: ModelTask {
+        switch taskType {
+        case .causalLM: .causalLanguageModel
+        case .sequenceClassification: .sequenceClassification(labels: max(numLabels ?? 1, 1))
+        case .reranker: .sequenceClassification(labels: 1)
+        case .maskedLanguageModel: .maskedLanguageModel
+        case .embedding: .hiddenStates
+        }
+    }
+}

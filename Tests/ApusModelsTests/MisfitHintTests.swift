@@ -1,0 +1,52 @@
+import ApusJSON
+import ApusTorch
+import Foundation
+import Testing
+
+@testable import ApusLanguageModel
+@testable import ApusModels
+@testable import ApusWeights
+
+/// What is said of weights that do not fit beside the list of names.
+struct MisfitHintTests {
+    private static let held: Set = [
+        "model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.up_proj.weight", "model.norm.weight",
+        "model.layers.0.input_layernorm.weight",
+    ]
+
+    @Test(arguments: [
+        (["not part of the model: model.layers.0.self_attn.q_proj.bias"], "\"attention_bias\": true"),
+        (["not part of the model: model.layers.0.mlp.up_proj.bias"], "\"mlp_bias\": true"),
+        (["not part of the model: model.layers.0.input_layernorm.bias"], "\"model_type\""),
+        (["missing: model.layers.0.self_attn.q_proj.bias"], "config.json describes 1 biases (q_proj.bias)"),
+        (["missing: a.weight", "not part of the model: a.qweight"], "GPTQ or AWQ"),
+        (["missing: a.weight", "not part of the model: a.base_layer.weight"], "merge_and_unload"),
+        (["missing: a.weight", "not part of the model: a.lora_A.weight"], "--adapters"),
+        (
+            ["not part of the model: model.layers.3.a.weight", "not part of the model: model.layers.2.a.weight"],
+            "describes 2"
+        ),
+        (
+            ["missing: model.layers.2.a.weight", "missing: model.layers.3.a.weight"],
+            "describes 4 layers, the weights have 2"
+        ),
+        (["a has the shape [1], the model wants [2]", "missing: b.bias"], "come from the same model"),
+        (["missing: x.weight"], "come from the same model"),
+    ])
+    func namesShowWhatIsWrong(faults: [String], words: String) {
+        let text = MisfitHint(faults: faults, held: Self.held).text
+        #expect(text.contains(words), "\(text)")
+    }
+
+    /// A Llama whose weights have the biases that its configuration leaves out.
+    @Test func biasesThatTheConfigurationLeavesOut() throws {
+        var config = try #require(Fixture.json("models/llama-bias/config.json").objectValue)
+        config["attention_bias"] = false
+        config["mlp_bias"] = false
+        let model = try Models.registry.model(.object(config))
+        let weights = try ModelWeights(folder: Fixture("models/llama-bias").folder.path)
+        let error = #expect(throws: ModelError.self) { try model.loadWeights(weights, dtype: .float32, device: .cpu) }
+        #expect(error?.description.contains("biases (") == true, "\(error?.description ?? "")")
+        #expect(error?.description.contains("\"attention_bias\": true") == true)
+    }
+}

@@ -1,0 +1,102 @@
+import Testing
+
+@testable import ApusJSON
+@testable import ApusRecipes
+@testable import ApusText
+
+/// Where answers end, and what is shown of them until then.
+struct AnswerEndsTests {
+    static let endOfText: Int32 = 256
+    static let endOfTurn: Int32 = 258
+
+    static func ends(
+        template: String?, words: [String] = [], files: [String: String] = [:], usesTemplate: Bool = true
+    ) throws -> (AnswerEnds, LanguageModel) {
+        let folder = try TinyModelFolder.chat(template: template, files: files)
+        let language = try LanguageModel(folder.path)
+        return (try language.answerEnds(language.generation(), words: words, usesTemplate: usesTemplate), language)
+    }
+
+    /// A base model: its own end is `<|endoftext|>`, the template's is `<|im_end|>`.
+    @Test func theTemplatesSuffixIsAnEnd() throws {
+        let (ends, _) = try Self.ends(template: TinyModelFolder.chatML)
+        #expect(ends.tokens == [Self.endOfText, Self.endOfTurn])
+        #expect(ends.stops.isEmpty && ends.sequences.isEmpty)
+        // Without a template ChatML is the fallback, in training too.
+        #expect(try Self.ends(template: nil).0.tokens == [Self.endOfText, Self.endOfTurn])
+        #expect(try Self.ends(template: TinyModelFolder.chatML, usesTemplate: false).0.tokens == [Self.endOfText])
+    }
+
+    @Test(
+        arguments: [
+            // A text of several tokens.
+            ("{% for m in messages %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]\n{% endfor %}", ["[/assistant]"]),
+            // Marked as generated.
+            (
+                "{% for m in messages %}{{ m.role }}>{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</a>"
+                    + "{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}", ["</a>"]
+            ),
+            // Nothing but a line break, which answers hold.
+            (
+                "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+                    + "{% if add_generation_prompt %}assistant: {% endif %}", []
+            ),
+        ])
+    func textsAreStops(template: String, stops: [String]) throws {
+        let (ends, _) = try Self.ends(template: template)
+        #expect(ends.tokens == [Self.endOfText])
+        #expect(Set(ends.stops.map(\.text)) == Set(stops))
+        #expect(ends.stops.allSatisfy { !$0.isKept })
+    }
+
+    @Test func everyEndOfTheFilesAndTheWords() throws {
+        let (ends, _) = try Self.ends(
+            template: "{% for m in messages %}{{ m.content }}{% endfor %}",
+            words: ["###", "<|im_start|>", "a<|im_end|>", ""],
+            files: ["generation_config.json": #"{"eos_token_id": [65, 66]}"#])
+        #expect(ends.tokens == [Self.endOfText, 257, 65, 66])
+        #expect(ends.stops == [.init(text: "###", isKept: true)])
+        #expect(ends.sequences == [[97, Self.endOfTurn]])
+    }
+
+    // MARK: - Text
+
+    /// Pieces as they are shown, and the whole.
+    func shown(_ text: String, _ ends: AnswerEnds, _ language: LanguageModel) -> (pieces: [String], text: String) {
+        var answer = AnswerText(language.tokenizer, ends: ends)
+        var pieces: [String] = []
+        for id in language.tokenizer.encode(text, addSpecialTokens: false) where !answer.isStopped {
+            pieces.append(answer.append(id))
+        }
+        pieces.append(answer.finish())
+        return (pieces, answer.text)
+    }
+
+    @Test func aSuffixIsNeverShown() throws {
+        let (ends, language) = try Self.ends(
+            template: "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]\n{% endfor %}")
+        let stopped = shown("one [/assis [/assistant]\n[user]", ends, language)
+        #expect(stopped.text == "one [/assis ")
+        #expect(stopped.pieces.joined() == stopped.text)
+        // What only began like the suffix comes when that is certain, or at the end.
+        let whole = shown("two [/assist", ends, language)
+        #expect(whole.text == "two [/assist")
+        #expect(whole.pieces.joined() == whole.text)
+        #expect(whole.pieces.dropLast().joined() == "two ")
+    }
+
+    @Test func aStopWordIsKept() throws {
+        let (ends, language) = try Self.ends(template: nil, words: ["世界", "stop"])
+        let stopped = shown("你好世界!", ends, language)
+        #expect(stopped.text == "你好世界")
+        #expect(stopped.pieces.joined() == stopped.text)
+        #expect(shown("stostop it", ends, language).text == "stostop")
+        #expect(shown("nothing", ends, language).text == "nothing")
+    }
+
+    @Test func aStopWordWithASpecialTokenIsFound() throws {
+        let (ends, language) = try Self.ends(
+            template: "{% for m in messages %}{{ m.content }}{% endfor %}", words: ["a<|im_end|>"])
+        #expect(shown("bb<|im_end|>a<|im_end|>c", ends, language).text == "bba")
+    }
+}

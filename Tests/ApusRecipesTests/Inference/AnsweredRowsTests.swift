@@ -1,0 +1,178 @@
+import Foundation
+import Testing
+
+@testable import ApusDatasets
+@testable import ApusJSON
+@testable import ApusRecipes
+
+/// `infer --val_dataset`: every row has its place in the result, with its columns; one without an answer says why.
+struct AnsweredRowsTests {
+    /// Runs `infer` over lines and returns the rows of its result.
+    static func answer(
+        _ lines: [String], name: String = "rows.jsonl", with model: TinyModelFolder, failed: Int,
+        _ change: (inout InferSettings) -> Void = { _ in }
+    ) throws -> [JSONValue] {
+        let folder = try TemporaryFolder()
+        var settings = InferSettings(model: model.path)
+        settings.valDataset = [try folder.write(lines.joined(separator: "\n") + "\n", to: name)]
+        settings.resultPath = "\(folder.path)/result.jsonl"
+        settings.device = .cpu
+        settings.maxBatchSize = 4
+        settings.maxNewTokens = 4
+        change(&settings)
+        let inference = try Inference(settings)
+        if failed == 0 {
+            try inference()
+        } else {
+            #expect {
+                try inference()
+            } throws: { error in
+                (error as? UnansweredRows)?.failed == failed && (error as? UnansweredRows)?.exitCode == ExitCode.data
+            }
+        }
+        return try TinyModelFolder.rows("\(folder.path)/result.jsonl")
+    }
+
+    /// Whether a row has no answer but an error with the line and some words.
+    static func hasFailed(_ row: JSONValue, line: Int, _ words: String) -> Bool {
+        guard row["response"] == .null, let error = row["error"]?.stringValue else { return false }
+        return error.contains("rows.jsonl:\(line): ") && error.contains(words)
+    }
+
+    @Test func conversations() throws {
+        let long = String(repeating: "x", count: 300)
+        let rows = try Self.answer(
+            [
+                #"{"id": 1, "messages": [{"role": "user", "content": "a"}], "source": {"page": 3}}"#,
+                #"{"id": 2, "messages": []}"#,
+                #"{"id": 3, "query": "b", "response": "right"}"#,
+                #"{"id": 4, "messages": [{"role": "user", "content": "\#(long)"}]}"#,
+                #"{"id": 5, "#,
+                "[1]",
+                #"{"id": 7, "messages": [{"role": "user", "content": "fail"}]}"#,
+                #"{"id": 8, "messages": [{"role": "user", "content": "c"}]}"#,
+            ],
+            with: .chat(
+                template: "{% for m in messages %}{% if m.content == 'fail' %}{{ raise_exception('no way') }}"
+                    + "{% endif %}{{ m.content }}{% endfor %}"), failed: 5)
+        #expect(rows.count == 8)
+        #expect(rows[0]["id"] == 1 && rows[0]["source"] == ["page": 3] && rows[0]["error"] == nil)
+        #expect(rows[0]["response"]?.stringValue != nil)
+        #expect(rows[0]["messages"]?.arrayValue?.count == 2)
+        #expect(Self.hasFailed(rows[1], line: 2, "no messages") && rows[1]["id"] == 2)
+        #expect(rows[2]["id"] == 3 && rows[2]["labels"] == "right")
+        #expect(Self.hasFailed(rows[3], line: 4, "300 tokens") && rows[3]["id"] == 4)
+        #expect(Self.hasFailed(rows[4], line: 5, "not valid JSON"))
+        #expect(Self.hasFailed(rows[5], line: 6, "not a JSON object") && rows[5]["row"] == [1])
+        #expect(Self.hasFailed(rows[6], line: 7, "no way") && rows[6]["messages"] != nil)
+        #expect(rows[7]["id"] == 8 && rows[7]["response"]?.stringValue != nil)
+    }
+
+    /// A row's answer does not depend on the rows that go through the model with it, or have none.
+    @Test func companyChangesNothing() throws {
+        let model = try TinyModelFolder.chat()
+        let good = (0..<5).map { #"{"query": "question \#($0)"}"# }
+        let alone = try Self.answer(good, with: model, failed: 0) { $0.maxBatchSize = 1 }
+        let together = try Self.answer(
+            [good[0], "{}", good[1], good[2], "{}", good[3], good[4]], with: model, failed: 2)
+        #expect(together.filter { $0["error"] == nil }.map { $0["response"] } == alone.map { $0["response"] })
+    }
+
+    @Test func strictStopsAtTheFirst() throws {
+        #expect {
+            try Self.answer([#"{"query": "a"}"#, "{}"], with: .chat(), failed: 0) { $0.strict = true }
+        } throws: { error in
+            error is DatasetError && "\(error)".contains("rows.jsonl:2: ")
+        }
+    }
+
+    @Test func noRowAtAll() throws {
+        let rows = try Self.answer(["{}", "{}"], with: .chat(), failed: 2)
+        #expect(rows.count == 2 && rows.allSatisfy { $0["error"] != nil })
+    }
+
+    @Test func classes() throws {
+        let names: JSONValue = ["0": "bad", "1": "fair", "2": "good"]
+        let ids: JSONValue = ["bad": 0, "fair": 1, "good": 2]
+        let model = try TinyModelFolder.bert("classifiers/bert-single", config: ["id2label": names, "label2id": ids])
+        let long = String(repeating: "x ", count: 600)
+        let rows = try Self.answer(
+            [
+                #"{"id": 1, "text": "a b", "label": "good"}"#, #"{"id": 2, "text": "c", "label": "odd"}"#,
+                #"{"id": 3, "label": "bad"}"#, #"{"id": 4, "text": "\#(long)"}"#, #"{"id": 5, "text": "d"}"#,
+            ], with: model, failed: 3)
+        #expect(rows.map { $0["id"] } == [1, 2, 3, 4, 5])
+        #expect(rows[0]["labels"] == "good" && rows[0]["probabilities"] != nil)
+        #expect(Self.hasFailed(rows[1], line: 2, "odd"))
+        #expect(Self.hasFailed(rows[2], line: 3, "no text"))
+        #expect(Self.hasFailed(rows[3], line: 4, "tokens"))
+        #expect(rows[4]["response"]?.stringValue != nil)
+    }
+
+    @Test func masks() throws {
+        let rows = try Self.answer(
+            [#"{"id": 1, "text": "a [MASK] c", "label": "b"}"#, #"{"id": 2, "text": "a b c"}"#],
+            with: .bert("classifiers/bert-masked"), failed: 1
+        ) { $0.taskType = .maskedLanguageModel }
+        #expect(rows[0]["id"] == 1 && rows[0]["labels"] == "b")
+        #expect(rows[0]["response"]?.arrayValue?.count == 1)
+        #expect(Self.hasFailed(rows[1], line: 2, "there is no [MASK]") && rows[1]["id"] == 2)
+    }
+
+    @Test func vectors() throws {
+        let rows = try Self.answer(
+            [
+                #"{"id": 1, "text": "a b"}"#, #"{"id": 2}"#,
+                #"{"id": 3, "anchor": "a", "positive": "b", "label": 0.5}"#,
+            ],
+            with: .bert("sentences/bert-embedding"), failed: 1
+        ) { $0.taskType = .embedding }
+        #expect(rows.map { $0["id"] } == [1, 2, 3])
+        #expect(rows[0]["response"]?.arrayValue?.isEmpty == false)
+        #expect(Self.hasFailed(rows[1], line: 2, "no text"))
+        #expect(rows[2]["similarity"] != nil && rows[2]["labels"] == 0.5)
+    }
+
+    @Test func documents() throws {
+        let rows = try Self.answer(
+            [
+                #"{"id": 1, "query": "a", "positive": ["b"], "negative": ["c", "d"]}"#, #"{"id": 2, "query": "a"}"#,
+                #"{"id": 3, "query": "a", "document": "e"}"#,
+            ],
+            with: .bert("sentences/bert-reranker"), failed: 1
+        ) { $0.taskType = .reranker }
+        #expect(rows.map { $0["id"] } == [1, 1, 1, 2, 3])
+        #expect(Set(rows.prefix(3).map { $0["document"]?.stringValue }) == ["b", "c", "d"])
+        #expect(Self.hasFailed(rows[3], line: 2, "no documents"))
+        #expect(rows[4]["document"] == "e" && rows[4]["response"]?.doubleValue != nil)
+    }
+
+    // MARK: - The file
+
+    @Test func anotherRunsResultsAreNotMixed() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("{}\n", to: "result.jsonl")
+        #expect(throws: SettingsError.self) { try ResultFile(path, existing: .refuse) }
+        try ResultFile(path, existing: .append).append(["a": 1])
+        #expect(try TinyModelFolder.rows(path).count == 2)
+        try ResultFile(path, existing: .overwrite).append(["a": 1])
+        #expect(try TinyModelFolder.rows(path) == [["a": 1]])
+        let empty = try folder.write("", to: "empty.jsonl")
+        try ResultFile(empty, existing: .refuse).append(["a": 1])
+        #expect(throws: SettingsError.self) { try ResultFile(folder.path, existing: .overwrite) }
+        // Said before a model is loaded.
+        var settings = InferSettings(model: "/nowhere")
+        settings.valDataset = ["rows.jsonl"]
+        settings.resultPath = path
+        #expect(throws: SettingsError.self) { try Inference(settings) }
+    }
+
+    @Test func columnsStayBesideAnswers() {
+        let result: JSONObject = ["response": "x", "labels": .null]
+        let completed = AnsweredRows<ConversationRecognizer>.completed(
+            result, with: ["id": 1, "response": "y", "labels": "z"])
+        #expect(completed == ["response": "x", "labels": "z", "id": 1])
+        let failed = AnsweredRows<ConversationRecognizer>.failed("why", ["id": 1, "response": "y", "error": "old"])
+        #expect(failed == ["response": .null, "id": 1, "error": "why"])
+    }
+}

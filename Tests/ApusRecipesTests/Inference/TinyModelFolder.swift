@@ -1,0 +1,101 @@
+import Foundation
+import Testing
+
+@testable import ApusJSON
+@testable import ApusRecipes
+
+/// A folder with one of the fixtures' models and a tokenizer that fits it.
+struct TinyModelFolder {
+    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent("Fixtures")
+
+    static let chatML = """
+        {% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}\
+        {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
+        """
+
+    let folder: TemporaryFolder
+    var path: String { folder.path }
+
+    private init(_ fixture: String, config change: JSONObject = [:]) throws {
+        folder = try TemporaryFolder()
+        let source = Self.fixtures.appendingPathComponent(fixture)
+        try FileManager.default.copyItem(
+            atPath: source.appendingPathComponent("model.safetensors").path,
+            toPath: "\(folder.path)/model.safetensors")
+        let json = try JSONValue(parsing: Data(contentsOf: source.appendingPathComponent("config.json")))
+        var config = try #require(json.objectValue)
+        for (key, value) in change { config[key] = value }
+        try folder.write(JSONValue.object(config).serialized(), to: "config.json")
+    }
+
+    /// A model that continues bytes: an id for each, then `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`.
+    ///
+    /// - Parameters:
+    ///   - template: nil leaves the chat template out.
+    ///   - files: Further files, by their names.
+    static func chat(
+        template: String? = chatML, eos: Int = 256, files: [String: String] = [:]
+    ) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder("models/qwen2-tied-gqa", config: ["eos_token_id": .int(eos)])
+        try tiny.folder.write(byteTokenizer().serialized(), to: "tokenizer.json")
+        var configuration: JSONObject = ["tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"]
+        configuration["eos_token"] = .string("<|endoftext|>")
+        if let template { configuration["chat_template"] = .string(template) }
+        try tiny.folder.write(JSONValue.object(configuration).serialized(), to: "tokenizer_config.json")
+        for (name, text) in files { try tiny.folder.write(text, to: name) }
+        return tiny
+    }
+
+    /// A BERT whose tokens are letters.
+    static func bert(_ fixture: String, config: JSONObject = [:]) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder(fixture, config: config)
+        let letters = "abcdefghijklmnopqrstuvwxyz".map(String.init)
+        let vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + letters + letters.map { "##" + $0 }
+        try tiny.folder.write(vocabulary.joined(separator: "\n") + "\n", to: "vocab.txt")
+        try tiny.folder.write(
+            #"{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "mask_token": "[MASK]"}"#,
+            to: "tokenizer_config.json")
+        return tiny
+    }
+
+    /// A byte-level BPE without merges.
+    static func byteTokenizer() -> JSONValue {
+        let printable = Set(Array(33...126) + Array(161...172) + Array(174...255))
+        var vocabulary = JSONObject()
+        var spare: UInt32 = 256
+        for byte in 0..<256 {
+            var scalar = UInt32(byte)
+            if !printable.contains(byte) {
+                scalar = spare
+                spare += 1
+            }
+            if let scalar = Unicode.Scalar(scalar) { vocabulary[String(Character(scalar))] = .int(byte) }
+        }
+        let byteLevel: JSONValue = [
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true,
+        ]
+        let added = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].enumerated().map { index, text -> JSONValue in
+            [
+                "id": .int(256 + index), "content": .string(text), "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true,
+            ]
+        }
+        return [
+            "version": "1.0", "truncation": nil, "padding": nil, "added_tokens": .array(added), "normalizer": nil,
+            "pre_tokenizer": byteLevel, "post_processor": nil, "decoder": byteLevel,
+            "model": [
+                "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil,
+                "end_of_word_suffix": nil, "fuse_unk": false, "byte_fallback": false,
+                "vocab": .object(vocabulary), "merges": [],
+            ],
+        ]
+    }
+
+    /// The rows of a file of JSON lines.
+    static func rows(_ path: String) throws -> [JSONValue] {
+        try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+            try JSONValue(parsing: String($0))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// A run that was stopped goes on as if nothing had happened, and nothing else goes on.
+@Suite(.serialized) struct ResumingTests {
+    /// Weights, moments and log are those of the run that was not stopped, with dropout on.
+    @Test(arguments: ["last", "checkpoint-4", "", "last-checkpoint", "checkpoint-4/"])
+    func interruptedIsUninterrupted(name: String) throws {
+        let run = try TinyRun()
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        let link = "\(run.output)/last-checkpoint"
+        try FileManager.default.removeItem(atPath: link)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "checkpoint-4")
+        try run.with { $0.resumeFromCheckpoint = name == "last" ? name : "\(run.output)/\(name)" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+    }
+
+    /// A run of six steps that goes on to ten is the run of ten, where the schedule does not look at the end.
+    @Test func moreSteps() throws {
+        let short = try TinyRun().with { $0.lrSchedulerType = .constant }
+        try short()
+        try short.with {
+            $0.maxSteps = 10
+            $0.resumeFromCheckpoint = "last"
+        }()
+        let long = short.with {
+            $0.maxSteps = 10
+            $0.outputDirectory += "-long"
+        }
+        try long()
+        #expect(try short.numbers(10) == long.numbers(10))
+        #expect(try short.losses() == long.losses())
+    }
+
+    @Test func fewerStepsThanDone() throws {
+        let run = try TinyRun()
+        try run()
+        let refusal = run.with {
+            $0.maxSteps = 3
+            $0.resumeFromCheckpoint = "last"
+        }.refusal()
+        #expect(refusal.contains("is at step 6, and the run would end at step 3"), "\(refusal)")
+    }
+
+    /// Twelve samples in steps of four, cut into other micro-batches: the same steps, rounded otherwise.
+    @Test(arguments: [(4, 1), (1, 4)])
+    func otherMicroBatches(size: Int, count: Int) throws {
+        let run = try TinyRun().with { $0.loraDropout = 0 }
+        try run()
+        let log = try run.losses()
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with {
+            $0.perDeviceTrainBatchSize = size
+            $0.gradientAccumulationSteps = count
+            $0.resumeFromCheckpoint = "last"
+        }()
+        let losses = { (log: [String]) in log.map { Double($0.split(separator: " ")[1]) ?? .nan } }
+        for (resumed, whole) in zip(try losses(run.losses()), losses(log)) { #expect(abs(resumed - whole) < 1e-5) }
+        #expect(try run.losses().count == log.count)
+    }
+
+    @Test(
+        arguments: [
+            Case("learning_rate: 0.01 there, 0.02 here") { $0.learningRate = 2e-2 },
+            Case("seed: 42 there, 7 here") { $0.seed = 7 },
+            Case("lora_rank: 8 there, 4 here") { $0.loraRank = 4 },
+            Case("a step must keep its 4 samples") { $0.gradientAccumulationSteps = 4 },
+            Case("12 samples there, 11 here") { $0.dataset = ["\($0.dataset[0])#11"] },
+            Case("the samples differ") { $0.datasetShuffle = false },
+        ] as [Case])
+    func anotherRunIsRefused(_ it: Case) throws {
+        let run = try TinyRun().with { $0.maxSteps = 2 }
+        try run()
+        let refusal = run.with {
+            $0.resumeFromCheckpoint = "last"
+            it.change(&$0)
+        }.refusal()
+        #expect(refusal.contains("belongs to another run") && refusal.contains(it.reason), "\(refusal)")
+        #expect(refusal.contains("--resume_only_model true"))
+    }
+
+    /// Settings that change no number may be others.
+    @Test func whatDoesNotMatter() throws {
+        let run = try TinyRun().with { $0.maxSteps = 4 }
+        try run()
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-4")
+        try run.with {
+            $0.resumeFromCheckpoint = "last"
+            $0.saveSteps = 1
+            $0.loggingSteps = 2
+            $0.saveTotalLimit = 3
+            $0.reportTo = [.none]
+            $0.splitDatasetRatio = 0
+            $0.nanPolicy = .skip
+        }()
+        #expect(try run.checkpoints() == ["checkpoint-2", "checkpoint-3", "checkpoint-4"])
+    }
+
+    @Test func nothingToResume() throws {
+        let run = try TinyRun().with { $0.maxSteps = 2 }
+        #expect(
+            run.with { $0.resumeFromCheckpoint = "\(run.folder.path)/nowhere" }.refusal().contains("no such folder"))
+        #expect(
+            run.with { $0.resumeFromCheckpoint = "\(run.folder.path)" }.refusal().contains(
+                "no checkpoint in this folder"))
+        // Nothing was made for a run that could not begin.
+        #expect(!FileManager.default.fileExists(atPath: run.output))
+        try run.with { $0.resumeFromCheckpoint = "auto" }()
+        #expect(try run.checkpoints() == ["checkpoint-2"])
+    }
+
+    /// Weights alone, into a run of their own.
+    @Test func onlyTheModel() throws {
+        let run = try TinyRun().with { $0.maxSteps = 2 }
+        try run()
+        let other = run.with {
+            $0.resumeFromCheckpoint = "\(run.output)"
+            $0.resumeOnlyModel = true
+            $0.outputDirectory += "-other"
+            $0.learningRate = 1e-3
+        }
+        try other()
+        #expect(try other.losses().count == 2)
+        #expect(try other.losses() != run.losses())
+    }
+}

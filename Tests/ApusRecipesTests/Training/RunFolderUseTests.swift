@@ -1,0 +1,136 @@
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// What a run finds in its folder and leaves there.
+@Suite(.serialized) struct RunFolderUseTests {
+    @Test func twoRunsDoNotMix() throws {
+        let run = try TinyRun().with { $0.maxSteps = 2 }
+        try run()
+        let before = try run.numbers(2)
+        let second = run.with { $0.learningRate = 1e-3 }
+        let refusal = second.refusal()
+        #expect(refusal.contains("holds checkpoints of an earlier run (checkpoint-2)"), "\(refusal)")
+        #expect(refusal.contains("--overwrite_output_dir true") && refusal.contains("--resume_from_checkpoint last"))
+        #expect(try run.numbers(2) == before)
+        try second.with { $0.overwriteOutputDirectory = true }()
+        #expect(try run.numbers(2) != before)
+        #expect(try run.losses().count == 2)
+    }
+
+    /// The log of a run that left no checkpoint is set aside, not continued.
+    @Test func recordsOfARunWithoutCheckpoints() throws {
+        let run = try TinyRun().with {
+            $0.maxSteps = 2
+            $0.saveStrategy = .no
+        }
+        try run()
+        try run()
+        #expect(try run.losses().count == 2)
+        #expect(FileManager.default.fileExists(atPath: "\(run.output)/earlier-1/logging.jsonl"))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run.output)/runs").count == 1)
+    }
+
+    /// Another run's checkpoints are neither counted nor removed.
+    @Test func theLimitIsForOwnCheckpoints() throws {
+        let run = try TinyRun()
+        try run()
+        let foreign = "\(run.output)/checkpoint-1"
+        try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: true)
+        try run.with {
+            $0.maxSteps = 10
+            $0.saveTotalLimit = 2
+            $0.resumeFromCheckpoint = "last"
+        }()
+        #expect(try run.checkpoints() == ["checkpoint-1", "checkpoint-10", "checkpoint-8"])
+        let last = try FileManager.default.destinationOfSymbolicLink(atPath: "\(run.output)/last-checkpoint")
+        #expect(last == "checkpoint-10")
+    }
+
+    /// The best checkpoint outlives the limit, also when the run folder was moved in between.
+    @Test func theBestStays() throws {
+        let run = try TinyRun().with {
+            $0.maxSteps = 4
+            $0.saveSteps = 1
+            $0.saveTotalLimit = 1
+            $0.createCheckpointSymlink = true
+            $0.splitDatasetRatio = 0.25
+            // The first step has the highest loss.
+            $0.greaterIsBetter = true
+        }
+        let outcome = try run()
+        let best = try #require(outcome.bestCheckpoint.map { URL(fileURLWithPath: $0).lastPathComponent })
+        #expect(best == "checkpoint-1")
+        #expect(try Set(run.checkpoints()) == [best, "checkpoint-4"])
+        let moved = run.with { $0.outputDirectory += "-moved" }
+        try FileManager.default.moveItem(atPath: run.output, toPath: moved.output)
+        let resumed = try moved.with {
+            $0.maxSteps = 6
+            $0.resumeFromCheckpoint = "last"
+        }()
+        #expect(resumed.bestCheckpoint == "\(moved.output)/\(best)")
+        #expect(try Set(moved.checkpoints()) == [best, "checkpoint-6"])
+        let link = try FileManager.default.destinationOfSymbolicLink(atPath: "\(moved.output)/best")
+        #expect(link == best)
+    }
+
+    /// `--bf16 true` beside a float32 model is what it says: computing in bfloat16.
+    @Test func precisionBesideAFloat32Model() throws {
+        let run = try TinyRun().with {
+            $0.maxSteps = 1
+            $0.torchDType = nil
+            $0.bf16 = true
+        }
+        try run()
+        let arguments = try String(contentsOfFile: "\(run.output)/args.json", encoding: .utf8)
+        #expect(arguments.contains(#""torch_dtype": "bfloat16""#))
+    }
+
+    /// A base model that was written down as a relative path is found from the adapter's folder.
+    @Test func relativeBaseModels() throws {
+        let run = try TinyRun()
+        let checkpoint = "\(run.folder.path)/run/v0/checkpoint-2"
+        try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true)
+        let model = URL(fileURLWithPath: run.settings.model).standardizedFileURL.path
+        for name in ["model", "./model", "../../../model"] {
+            #expect(AdaptedModel.located(name, near: checkpoint) == model, "\(name)")
+        }
+        for name in ["Qwen/Qwen2.5-0.5B", "nowhere", "/nowhere"] {
+            #expect(AdaptedModel.located(name, near: checkpoint) == name)
+        }
+        #expect(AdaptedModel.located("model", near: nil) == "model")
+    }
+
+    /// What can be known before the data are read is said before.
+    @Test(
+        arguments: [
+            Case("no layer") { $0.targetModules = ["q_porj"] },
+            Case("is a file, not a folder") { $0.outputDirectory = "\($0.dataset[0])/run" },
+            Case("nothing can be written there") { $0.outputDirectory = "/proc/apus" },
+            Case("--logging_dir") { $0.loggingDirectory = "/proc/apus" },
+            Case("no such folder") { $0.resumeFromCheckpoint = "nowhere" },
+            Case("--device cuda") { $0.device = .cuda },
+            Case("not there yet") {
+                let path = "\($0.model)/config.json"
+                let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+                try? text.replacing("\"qwen2\"", with: "\"mamba9\"").write(
+                    toFile: path, atomically: true, encoding: .utf8)
+            },
+            Case("model.safetensors") {
+                let path = "\($0.model)/model.safetensors"
+                let data = FileManager.default.contents(atPath: path) ?? Data()
+                try? data.dropLast(1000).write(to: URL(fileURLWithPath: path))
+            },
+            Case("holds neither") { try? FileManager.default.removeItem(atPath: "\($0.model)/model.safetensors") },
+        ] as [Case])
+    func beforeTheDataAreRead(_ it: Case) throws {
+        let run = try TinyRun().with {
+            it.change(&$0)
+            // The data are wrong too; whoever reads them first says that.
+            $0.dataset = ["\($0.dataset[0]).missing"]
+        }
+        let refusal = run.refusal()
+        #expect(!refusal.isEmpty && !refusal.contains(".missing") && refusal.contains(it.reason), "\(refusal)")
+    }
+}

@@ -1,0 +1,85 @@
+import ApusJSON
+import ApusTorch
+import Testing
+
+@testable import ApusRecipes
+
+struct RunIdentityTests {
+    private let config: JSONValue = ["model_type": "qwen2"]
+
+    private func identity(_ change: (inout SFTSettings) -> Void = { _ in }, steps: Int? = 100) -> RunIdentity {
+        var settings = SFTSettings(model: "m", dataset: ["d.jsonl"])
+        change(&settings)
+        return RunIdentity(settings, config: config, dtype: .float32, data: nil, totalSteps: steps)
+    }
+
+    private func saved(_ change: (inout JSONObject) -> Void = { _ in }) -> JSONValue {
+        var object = identity().json.objectValue ?? JSONObject()
+        change(&object)
+        return .object(object)
+    }
+
+    @Test func theSameRun() {
+        #expect(identity().differences(from: saved()) == [])
+    }
+
+    /// A setting that the checkpoint does not know of was what its default is now.
+    @Test func settingsYoungerThanTheCheckpoint() {
+        let old = saved { $0["max_grad_norm"] = nil }
+        #expect(identity().differences(from: old) == [])
+        #expect(
+            identity { $0.maxGradNorm = 0.5 }.differences(from: old) == ["max_grad_norm: 1 there, 0.5 here"])
+    }
+
+    /// Checkpoints used to hold settings that change no number; those are passed over, unknown ones are not.
+    @Test func settingsThatNoLongerCount() {
+        let old = saved {
+            $0["pair_format"] = "x"
+            $0["system"] = "You are new."
+            $0["swift_version"] = "4.6.0"
+        }
+        #expect(identity().differences(from: old) == [])
+        let newer = saved { $0["sharpness_rho"] = 0.05 }
+        #expect(identity().differences(from: newer).first?.contains("sharpness_rho: 0.05 there") == true)
+    }
+
+    @Test func everyFieldOfTheListCounts() {
+        for field in SFTSettings.fields where field.affectsNumbers {
+            let old = saved { $0[field.name] = "another" }
+            let isBatch = field.name.hasSuffix("batch_size") || field.name.hasSuffix("accumulation_steps")
+            #expect(identity().differences(from: old).count == (isBatch ? 0 : 1), "\(field.name)")
+        }
+    }
+
+    @Test func batchesOfTheSameProduct() {
+        let other = identity {
+            $0.perDeviceTrainBatchSize = 8
+            $0.gradientAccumulationSteps = 2
+        }
+        #expect(other.differences(from: saved()) == [])
+        let changes = other.changes(from: saved(), step: 10) { _ in 1 }
+        #expect(changes.count == 1 && changes[0].contains("8 × 2 samples, not 1 × 16"))
+        let infoNCE: (inout SFTSettings) -> Void = {
+            $0.taskType = .embedding
+            $0.lossType = .infoNCE
+        }
+        let there = identity(infoNCE).json
+        let here = identity {
+            infoNCE(&$0)
+            $0.perDeviceTrainBatchSize = 8
+            $0.gradientAccumulationSteps = 2
+        }
+        #expect(here.differences(from: there).first?.contains("infonce learns from all samples") == true)
+    }
+
+    @Test func anotherEnd() {
+        let longer = identity(steps: 200)
+        #expect(longer.differences(from: saved()) == [])
+        let changes = longer.changes(from: saved(), step: 50) { Double($0) / 1e6 }
+        #expect(
+            changes == [
+                "the run now ends at step 200, not 100, and cosine spans all of it: at step 50 the learning rate "
+                    + "goes on at 0.0002, where the saved run had 0.0001"
+            ])
+    }
+}
