@@ -142,6 +142,7 @@ struct TableTests {
         let text = Array("\u{FEFF}text,\"la\"\"bel\"\r\n\"a,\nb\",1\r\n\r\nc\td,2".utf8)
         func scan(_ bytes: [UInt8]) {
             bytes.withUnsafeBytes { bytes in
+                _ = try? TableScanner.separator(of: bytes, columns: ["3"], path: "x.csv")
                 for separator in TableScanner.Separator.allCases {
                     let scanner = TableScanner(separator: separator)
                     for row in (try? scanner.rows(of: bytes)) ?? [] {

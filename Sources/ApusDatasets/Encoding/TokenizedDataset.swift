@@ -57,9 +57,6 @@ package struct TokenizedDataset: Sendable {
             ids: Array(ids[range]), isTrained: range.map(isTrained), weights: weights[Int(sequences[index])])
     }
 
-    /// Whether some target's loss is multiplied by something other than 1.
-    package var isWeighted: Bool { !weights.isEmpty }
-
     /// The number of tokens of a sample, without reading them.
     package func length(of index: Int) -> Int { range(of: index).count }
 

@@ -25,11 +25,6 @@ extension TrainingSamples {
             return (result.dataset, result.report)
         }
         let data = train.0
-        guard !data.isWeighted, validation?.0.isWeighted != true else {
-            throw DatasetError(
-                "a turn has a \"loss_scale\" or \"weight\" other than 0 and 1, which the loss does not take yet. "
-                    + "Write 0 or 1, or leave the key out.")
-        }
         self.init(
             rows: rows, isSplit: loader.splitRatio > 0, train: train, validation: validation,
             empty: TokenizedDataset(), row: { data.conversations[$0] },

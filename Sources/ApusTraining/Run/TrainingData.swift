@@ -24,9 +24,9 @@ extension TrainingSource {
 extension TokenizedDataset: TrainingSource {
     package func batch(_ samples: [Int], draw: UInt64?) -> TokenBatch {
         TokenBatch(
-            samples.map { index in
+            weighted: samples.map { index in
                 let sample = sample(index)
-                return (sample.ids, sample.isTrained)
+                return (sample.ids, sample.isTrained, sample.weights)
             })
     }
 

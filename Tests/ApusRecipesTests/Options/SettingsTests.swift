@@ -19,7 +19,7 @@ struct SettingsTests {
     /// The defaults of ms-swift 4.6.0, resolved for `--model m --dataset d.jsonl` without validation data.
     private static let defaults: JSONObject = [
         "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "num_labels": nil,
-        "problem_type": nil, "print_model": false, "tuner_type": "lora",
+        "problem_type": nil, "multi_label_format": nil, "print_model": false, "tuner_type": "lora",
         "adapters": [], "load_args": false, "load_data_args": false, "seed": 42, "dataset": ["d.jsonl"],
         "val_dataset": [], "split_dataset_ratio": 0, "columns": nil, "strict": false, "data_seed": 42,
         "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
