@@ -1,5 +1,6 @@
 import ApusJSON
 import Foundation
+import Synchronization
 
 /// A data file, mapped into memory, and where each of its rows lies.
 ///
@@ -9,6 +10,7 @@ struct RowFile: Sendable {
     let path: String
     private let bytes: Data
     private let ranges: [Range<Int>]
+    private let knownLine = KnownLine()
     /// `nil` for JSON.
     private let table: Table?
 
@@ -101,7 +103,13 @@ struct RowFile: Sendable {
     /// `path:line`, the line on which a row begins.
     func place(of row: Int) -> String { "\(path):\(lineNumber(of: row))" }
 
-    private func lineNumber(of row: Int) -> Int { Self.line(of: ranges[row].lowerBound, in: bytes) }
+    private func lineNumber(of row: Int) -> Int {
+        knownLine.number(of: row) { known in
+            let start = known.map { ranges[$0].lowerBound } ?? 0
+            let rest = bytes[(bytes.startIndex + start)...]
+            return Self.line(of: ranges[row].lowerBound - start, in: rest) - 1
+        }
+    }
 
     // Counted when asked for: places are shown for a few rows, an index of them all would be read for none.
     private static func line(of offset: Int, in bytes: Data) -> Int {
@@ -114,6 +122,22 @@ struct RowFile: Sendable {
                 endsWithReturn = byte == UInt8(ascii: "\r")
             }
             return endsWithReturn ? line + 1 : line
+        }
+    }
+}
+
+/// The line of the row that was asked for last, from which the next is counted: rows are mostly asked for in order, and
+/// counting each from the beginning of a long file would take hours.
+private final class KnownLine: Sendable {
+    private let known = Mutex<(row: Int, line: Int)?>(nil)
+
+    /// - Parameter count: The line ends from a row, or from the beginning, to the one asked for.
+    func number(of row: Int, count: (_ from: Int?) -> Int) -> Int {
+        known.withLock { known in
+            let start = known.flatMap { $0.row <= row ? $0 : nil }
+            let line = (start?.line ?? 1) + count(start?.row)
+            known = (row, line)
+            return line
         }
     }
 }

@@ -18,8 +18,9 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     private let isStrict: Bool
     private let file: ResultFile
     private let console: Console
-    /// Why rows could not be answered: the reason, how many, and the place of the first.
+    /// Why rows could not be answered: the first row's reason and place, and how many have the same but for numbers.
     private var failures: [(reason: String, count: Int, place: String)] = []
+    private var failureIndices: [String: Int] = [:]
 
     /// - Parameter columns: What a row has beside what is answered.
     convenience init(
@@ -88,9 +89,11 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     }
 
     private func note(_ reason: String, at place: String) {
-        if let index = failures.firstIndex(where: { $0.reason == reason }) {
+        let kind = reason.replacing(/[0-9]+/, with: "#")
+        if let index = failureIndices[kind] {
             failures[index].count += 1
         } else {
+            failureIndices[kind] = failures.count
             failures.append((reason, 1, place))
         }
     }
@@ -132,7 +135,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         console.print("result_path: \(file.path)")
         guard !failures.isEmpty else { return }
         for failure in failures.prefix(20) {
-            console.print("  \(failure.count) × \(failure.reason) (first: \(failure.place))")
+            console.print("  \(failure.count) × (first: \(failure.place)) \(failure.reason)")
         }
         if failures.count > 20 { console.print("  and \(failures.count - 20) other reasons") }
         throw UnansweredRows(failed: failures.reduce(0) { $0 + $1.count }, count: count, path: file.path)
