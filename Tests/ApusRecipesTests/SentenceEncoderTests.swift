@@ -34,7 +34,7 @@ struct SentenceEncoderTests {
             let encoder = SequenceEncoder(InferSettings(), text: text, model: model, files: files)
             let embedder = files.embedder(model, promptOf: text.tokenizer)
             return try withoutGradients {
-                let batch = TokenBatch(try texts.map { try encoder.encode(.text($0)) })
+                let batch = TokenBatch(try texts.map { try encoder.encode(.text($0)).ids })
                 return try embedder(batch, model.context(for: batch)).rows()
             }
         }
