@@ -104,7 +104,9 @@ struct AdaptedModel {
         } else {
             form = .language(try LanguageModel(source, dtype: request.dtype, device: request.device))
         }
-        notices = form.model.trunk.notices + [method?.notice].compactMap(\.self)
+        var notices = form.model.trunk.notices + [method?.notice].compactMap(\.self)
+        if case .language(let language) = form { notices += language.notices }
+        self.notices = notices
         guard let method, let folder = adapters.first else {
             attached = nil
             return

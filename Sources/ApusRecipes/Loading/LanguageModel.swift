@@ -18,6 +18,8 @@ public final class LanguageModel {
     let config: JSONValue
     /// Whether the template came with the model and is not the fallback.
     let hasOwnTemplate: Bool
+    /// What a user should know of how the tokenizer was read.
+    let notices: [String]
 
     /// Loads a Hugging Face folder, a GGUF file, or a model of the local hub caches by its id.
     ///
@@ -36,6 +38,7 @@ public final class LanguageModel {
         tokenizer = text.tokenizer
         template = text.template
         hasOwnTemplate = text.hasOwnTemplate
+        notices = text.notices
         try device.prepare()
         try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
     }

@@ -56,6 +56,7 @@ struct Preflight {
         _ = try Tuner(settings, model: model, sourceName: settings.model)
         text = try TextParts(source)
         try text.checkFits(model, of: source)
+        for notice in text.notices { console.print("note: \(notice)") }
         if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }

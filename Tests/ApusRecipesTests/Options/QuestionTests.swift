@@ -51,6 +51,7 @@ struct QuestionTests {
         #expect(throws: SettingsError.self) {
             try Self.settings(["--model", "m", "--val_dataset", "d", "--question", "a b"])
         }
-        #expect(throws: SettingsError.self) { try Self.settings(["--model", "m", "--question", " "]) }
+        #expect(throws: UsageError.self) { try Self.settings(["--model", "m", "--question", " "]) }
+        #expect(throws: SettingsError.self) { try Self.settings(["--model", "m", "--question", "\t"]) }
     }
 }

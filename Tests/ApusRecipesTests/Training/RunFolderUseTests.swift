@@ -122,7 +122,7 @@ import Testing
                 let data = FileManager.default.contents(atPath: path) ?? Data()
                 try? data.dropLast(1000).write(to: URL(fileURLWithPath: path))
             },
-            Case("holds neither") { try? FileManager.default.removeItem(atPath: "\($0.model)/model.safetensors") },
+            Case("weights") { try? FileManager.default.removeItem(atPath: "\($0.model)/model.safetensors") },
         ] as [Case])
     func beforeTheDataAreRead(_ it: Case) throws {
         let run = try TinyRun().with {
