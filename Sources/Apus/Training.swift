@@ -28,7 +28,7 @@ public struct Training: Sendable {
     public struct Progress: Sendable {
         public let step: Int
         public let totalSteps: Int
-        /// Values by ms-swift's names: `loss`, `grad_norm`, `learning_rate`, `eval_loss` …
+        /// Values by ms-swift's names, such as `loss`, `grad_norm`, `learning_rate` and `eval_loss`.
         public let metrics: [String: Double]
     }
 

@@ -9,8 +9,9 @@ struct Vocabulary: Sendable {
     /// Per id, where its token lies in `bytes`; an empty slot has length -1.
     private var starts: [Int] = []
     private var lengths: [Int32] = []
-    /// Open addressing: the upper half of a token's hash and below it the id; all ones is empty. Most tokens that only
-    /// share a slot are told apart without a look at their bytes.
+    /// Open addressing: the upper half of a token's hash and below it the id; all ones is empty.
+    ///
+    /// Most tokens that only share a slot are told apart without a look at their bytes.
     private var slots: [UInt64]
     /// How many different tokens there are.
     private(set) var count = 0
