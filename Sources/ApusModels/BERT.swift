@@ -20,6 +20,9 @@ final class BERTScoreHead: ScoreHead {
         let pooler: EncoderPooler?
     }
 
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
     init(_ trunk: EncoderTrunk, labelCount: Int, dropout: Double) {
         self.trunk = Pooled(pooler: trunk.pooler)
         probability = dropout

@@ -106,6 +106,9 @@ final class GPT2Trunk: Trunk {
 
     private let config: GPT2Config
 
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
     init(_ config: GPT2Config) {
         self.config = config
         super.init()

@@ -14,6 +14,9 @@ final class RoBERTaScoreHead: ScoreHead {
 
     private let dropout: Double
 
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
     init(_ shape: EncoderShape, labelCount: Int, dropout: Double) {
         self.dropout = dropout
         super.init()
