@@ -140,7 +140,7 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
+                "Apus", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
                 "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),

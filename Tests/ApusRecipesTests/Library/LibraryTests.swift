@@ -1,0 +1,76 @@
+import Apus
+import ApusJSON
+import Foundation
+import Testing
+
+/// The library as a program sees it, by its public names alone.
+struct LibraryTests {
+    @Test func trainsAttachesMergesAndSaves() throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        let rows = (0..<8).map {
+            #"{"messages": [{"role": "user", "content": "say \#($0)"}, {"role": "assistant", "content": "it is \#($0)"}]}"#
+        }
+        try folder.write(rows.joined(separator: "\n"), to: "rows.jsonl")
+        var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        training.method = .lora(rank: 4)
+        training.maximumSteps = 3
+        training.learningRate = 1e-2
+        training.outputFolder = "\(folder.path)/output"
+        var losses: [Double] = []
+        let adapter = try training.run { progress in
+            #expect(progress.totalSteps == 3)
+            if let loss = progress.metrics["loss"] { losses.append(loss) }
+        }
+        #expect(losses.count == 3 && losses.allSatisfy { $0.isFinite })
+
+        let model = try Model(base.path)
+        let options = AnswerOptions(maximumTokens: 8, temperature: 0)
+        let before = try model.answer("say 1", options)
+        try model.attach(adapter)
+        var pieces = ""
+        let adapted = try model.answer([Message(role: "user", content: "say 1")], options) {
+            pieces += $0
+            return true
+        }
+        #expect(pieces == adapted && adapted != before)
+        #expect(try Model(adapter).answer("say 1", options) == adapted)
+        #expect(throws: (any Error).self) { try model.save(to: "\(folder.path)/early") }
+        try model.merge()
+        #expect(try model.answer("say 1", options) == adapted)
+        try model.save(to: "\(folder.path)/merged")
+        #expect(try Model("\(folder.path)/merged").answer("say 1", options) == adapted)
+    }
+
+    @Test func embedsAndClassifies() throws {
+        let labelled = try TinyModelFolder.bert(
+            "classifiers/bert-single",
+            config: [
+                "architectures": ["BertForSequenceClassification"], "id2label": ["0": "a", "1": "b", "2": "c"],
+            ])
+        let classifier = try Model(labelled.path)
+        let said = try classifier.classify(["abc", "d e"])
+        #expect(said.count == 2 && said.allSatisfy { $0.labels.count == 1 && $0.values.isEmpty })
+        for prediction in said {
+            #expect(prediction.probabilities.keys.sorted() == ["a", "b", "c"])
+            #expect(abs(prediction.probabilities.values.reduce(0, +) - 1) < 1e-6)
+        }
+        #expect(try classifier.classify(pairs: [("ab", "cd")]).count == 1)
+        let error = #expect(throws: (any Error).self) { try classifier.answer("hello") }
+        #expect("\(error.map { "\($0)" } ?? "")".contains("BertForSequenceClassification"))
+        let sentences = try TinyModelFolder.bert("classifiers/bert-hidden")
+        try sentences.folder.write(
+            #"[{"type": "sentence_transformers.models.Transformer", "path": ""}, {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}, {"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]"#,
+            to: "modules.json")
+        try FileManager.default.createDirectory(
+            atPath: "\(sentences.path)/1_Pooling", withIntermediateDirectories: true)
+        try sentences.folder.write(#"{"pooling_mode_mean_tokens": true}"#, to: "1_Pooling/config.json")
+        let encoder = try Model(sentences.path)
+        let vectors = try encoder.embed(["abc", "abd"])
+        #expect(vectors.count == 2)
+        for vector in vectors { #expect(abs(vector.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5) }
+        #expect(throws: (any Error).self) { try encoder.classify(["abc"]) }
+        // The folders are removed with their last user.
+        withExtendedLifetime((labelled, sentences)) {}
+    }
+}
