@@ -46,7 +46,17 @@ extension AdapterMethod {
         to model: Module, named name: String = "default", heads: [String] = ["lm_head"], trunk: String = "model"
     ) throws -> AttachedAdapter {
         let modules = model.modules()
-        let isFirst = !modules.contains { $0.module is Adapter }
+        let present = Set(modules.compactMap { ($0.module as? Adapter)?.name })
+        guard !present.contains(name) else {
+            throw AdapterError("the model has an adapter named \(name) already; give this one another name")
+        }
+        let isFirst = present.isEmpty
+        let stores = modules.contains { ModulePaths.lies($0.path, in: base.storedModules) }
+        guard isFirst || !stores else {
+            throw AdapterError(
+                "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
+                    + "is not there yet; merge the first one")
+        }
         let parts = try parts(on: model, named: name, heads: heads)
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
         var ties: [Linear] = []

@@ -29,6 +29,8 @@ package final class LoRA: LinearAdapter {
         $b.declare([base.outputs, rank], second)
     }
 
+    package override var summary: String { "LoRA(rank \(rank))" }
+
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: (() throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
@@ -65,6 +67,8 @@ package final class LoRAEmbedding: EmbeddingAdapter {
         $a.declare([rank, base.count])
         $b.declare([base.width, rank], .normal(deviation: 1))
     }
+
+    package override var summary: String { "LoRA(rank \(rank))" }
 
     package override func callAsFunction(
         _ ids: Tensor, below: Tensor, _ context: ForwardContext

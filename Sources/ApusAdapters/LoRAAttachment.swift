@@ -14,7 +14,7 @@ extension LoRAConfiguration {
             return isChosen && excluded?.contains(path) != true && isInLayers(path)
         }
         try checkTargets(candidates.map(\.path), chosen: chosen.map(\.path))
-        return chosen.map { target in
+        return chosen.compactMap { target in
             let adapter: Adapter
             switch target.module {
             case let table as Embedding:
@@ -28,7 +28,7 @@ extension LoRAConfiguration {
                     dropout: dropout, initializer: initialization, stream: AdapterStream.key(name, target.path))
                 linear.adapters.append(lora)
                 adapter = lora
-            default: preconditionFailure("LoRA hangs on linear layers and tables alone")
+            default: return nil
             }
             return AdapterPart(path: target.path, host: target.module, adapter: adapter)
         }

@@ -159,21 +159,32 @@ extension LoRAConfiguration {
             throw refuse("\"lora_alpha\" must be a number, it is \(json["lora_alpha"]?.serialized() ?? "missing")")
         }
         self.alpha = alpha
-        dropout = json["lora_dropout"]?.doubleValue ?? 0
+        func typed<Value>(_ key: String, _ wanted: String, _ read: (JSONValue) -> Value?) throws -> Value? {
+            guard let value = json[key], !value.isNull else { return nil }
+            guard let read = read(value) else {
+                throw refuse("\"\(key)\" must be \(wanted), it is \(value.serialized())")
+            }
+            return read
+        }
+        func list<Element>(_ value: JSONValue, _ read: (JSONValue) -> Element?) -> [Element]? {
+            let values = value.arrayValue ?? [value]
+            let elements = values.compactMap(read)
+            return elements.count == values.count ? elements : nil
+        }
+        dropout = try typed("lora_dropout", "a number", \.doubleValue) ?? 0
         guard (0..<1).contains(dropout) else { throw refuse("\"lora_dropout\" must be in [0, 1), it is \(dropout)") }
-        usesRankStabilization = json["use_rslora"]?.boolValue ?? false
+        usesRankStabilization = try typed("use_rslora", "true or false", \.boolValue) ?? false
         guard let targets = json["target_modules"].flatMap(TargetModules.init(json:)) else {
             throw refuse("\"target_modules\" must be a string or a list of strings")
         }
         self.targets = targets
         allowsAbsentTargets = true
-        excluded = json["exclude_modules"].flatMap(TargetModules.init(json:))
-        if let value = json["layers_to_transform"], !value.isNull {
-            layers = value.intValue.map { [$0] } ?? value.arrayValue?.compactMap(\.intValue)
-        }
-        if let value = json["layers_pattern"], !value.isNull {
-            layersPattern = value.stringValue.map { [$0] } ?? value.arrayValue?.compactMap(\.stringValue)
-            if layersPattern?.isEmpty == true { layersPattern = nil }
+        excluded = try typed("exclude_modules", "a string or a list of strings", TargetModules.init(json:))
+        layers = try typed("layers_to_transform", "a number or a list of numbers") { list($0, \.intValue) }
+        layersPattern = try typed("layers_pattern", "a string or a list of strings") { list($0, \.stringValue) }
+        if layersPattern?.isEmpty == true { layersPattern = nil }
+        _ = try typed("modules_to_save", "a list of strings") {
+            $0.arrayValue.flatMap { list(.array($0), \.stringValue) }
         }
         rankPattern = try Self.patterns(json["rank_pattern"], in: file)
         alphaPattern = try Self.patterns(json["alpha_pattern"], in: file)

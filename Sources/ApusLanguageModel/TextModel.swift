@@ -34,44 +34,15 @@ extension TextModel {
     }
 
     /// What the layers share in a pass over a batch.
-    package func context(for batch: TokenBatch, _ options: PassOptions) throws -> ForwardContext {
-        let angles = try trunk.rotary?.tables(
-            positions: batch.positions, lengths: batch.lengthsByToken, device: device)
-        return ForwardContext(
-            bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: options.state,
-            isTraining: options.isTraining, adapters: options.adapters,
-            checkpointsLayers: options.checkpointsLayers, randomKey: options.randomKey)
-    }
-
     package func context(
         for batch: TokenBatch, state: ModelState? = nil, isTraining: Bool = false,
         adapters: AdapterSelection = .all, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) throws -> ForwardContext {
-        try context(
-            for: batch,
-            PassOptions(
-                state: state, isTraining: isTraining, adapters: adapters, checkpointsLayers: checkpointsLayers,
-                randomKey: randomKey))
-    }
-}
-
-/// How a pass over a batch is made.
-package struct PassOptions {
-    package var state: ModelState?
-    package var isTraining = false
-    package var adapters = AdapterSelection.all
-    package var checkpointsLayers = false
-    package var randomKey: UInt64 = 0
-
-    package init(
-        state: ModelState? = nil, isTraining: Bool = false, adapters: AdapterSelection = .all,
-        checkpointsLayers: Bool = false, randomKey: UInt64 = 0
-    ) {
-        self.state = state
-        self.isTraining = isTraining
-        self.adapters = adapters
-        self.checkpointsLayers = checkpointsLayers
-        self.randomKey = randomKey
+        let angles = try trunk.rotary?.tables(
+            positions: batch.positions, lengths: batch.lengthsByToken, device: device)
+        return ForwardContext(
+            bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
+            adapters: adapters, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
     }
 }
 

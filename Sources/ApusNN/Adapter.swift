@@ -10,6 +10,13 @@ open class Adapter: Module {
         self.name = name
         super.init()
     }
+
+    /// What it is, in a tree of the model's parts.
+    open var summary: String { "\(type(of: self))" }
+
+    fileprivate var cannotBeMerged: TorchError {
+        TorchError(kind: .invalidOperation, message: "\(type(of: self)) cannot be merged into its layer")
+    }
 }
 
 /// What can hang on a `Linear`: LoRA and its relatives.
@@ -25,9 +32,9 @@ open class LinearAdapter: Adapter {
     }
 
     /// The matrix [out, in] of a plain layer that computes the same.
-    open func merged(into matrix: Tensor) throws -> Tensor {
-        preconditionFailure("\(type(of: self)) cannot be merged")
-    }
+    ///
+    /// - Throws: `TorchError` for a method that no plain layer can stand for.
+    open func merged(into matrix: Tensor) throws -> Tensor { throw cannotBeMerged }
 }
 
 /// What can hang on an `Embedding`.
@@ -38,9 +45,9 @@ open class EmbeddingAdapter: Adapter {
     }
 
     /// The table [V, D] of a plain embedding that gives the same.
-    open func merged(into table: Tensor) throws -> Tensor {
-        preconditionFailure("\(type(of: self)) cannot be merged")
-    }
+    ///
+    /// - Throws: `TorchError` for a method that no plain table can stand for.
+    open func merged(into table: Tensor) throws -> Tensor { throw cannotBeMerged }
 }
 
 /// Which of a model's adapters take part in a pass.

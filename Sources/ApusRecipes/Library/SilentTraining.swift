@@ -1,3 +1,4 @@
+import ApusLanguageModel
 import ApusTraining
 
 /// A training run that prints nothing and tells a program how it goes.
@@ -10,9 +11,10 @@ package enum SilentTraining {
         var run = try FineTuning(settings.validated())
         run.console = Console(output: NoOutput(), style: ConsoleStyle())
         run.onRecord = onRecord
+        run.takesSignals = false
         let outcome = try run()
         guard let checkpoint = outcome.lastCheckpoint else {
-            throw TrainingError(.resume, "\(outcome.folder): the run saved no checkpoint")
+            throw ModelError("\(outcome.folder): the run saved no checkpoint")
         }
         return checkpoint
     }

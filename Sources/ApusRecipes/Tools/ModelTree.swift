@@ -35,9 +35,13 @@ enum ModelTree {
     }
 
     private static func title(_ module: Module) -> String {
-        guard let linear = module as? Linear else { return "\(type(of: module))" }
-        let bias = linear.$bias.isDeclared ? ", bias" : ""
-        let adapter = linear.adapters.map { " + \(type(of: $0))" }.joined()
-        return "Linear(\(linear.inputs) → \(linear.outputs)\(bias))\(adapter)"
+        func adapters(_ list: [Adapter]) -> String { list.map { " + \($0.summary)" }.joined() }
+        switch module {
+        case let linear as Linear:
+            let bias = linear.$bias.isDeclared ? ", bias" : ""
+            return "Linear(\(linear.inputs) → \(linear.outputs)\(bias))\(adapters(linear.adapters))"
+        case let table as ApusNN.Embedding: return "Embedding\(adapters(table.adapters))"
+        default: return "\(type(of: module))"
+        }
     }
 }

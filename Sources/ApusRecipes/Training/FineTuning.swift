@@ -26,6 +26,8 @@ public struct FineTuning {
     private let settings: SFTSettings
     private let surroundings: Surroundings
     var console: Console
+    /// Whether SIGINT and SIGTERM save and end the run; in a program of somebody else's they are not ours to take.
+    var takesSignals = true
     /// Sees each row of the log: the step, the steps in all, the metrics.
     var onRecord: ((Int, Int, [String: Double]) -> Void)?
 
@@ -58,14 +60,14 @@ public struct FineTuning {
         try checkResumed(resume, identity: identity, plan: plan)
 
         Torch.keepHeap()
-        StopSignal.install()
+        if takesSignals { StopSignal.install() }
         if tuner.isFull, let checkpoint = resume.checkpoint {
             // A checkpoint holds everything; what it lacks is damage, not a new head.
             try model.loadWeights(
                 ModelSource(checkpoint, surroundings: surroundings).weights(), dtype: dtype, device: device)
         } else {
             let new = try model.loadWeights(
-                source.weights(), dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
+                preflight.weights, dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
             if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
             // The vectors of a sentence encoder do not pass through the pooler.
             if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }

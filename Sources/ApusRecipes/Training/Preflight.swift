@@ -17,6 +17,8 @@ struct Preflight {
     let device: Device
     let text: TextParts
     let resume: ResumePoint
+    /// The weights of the model, opened.
+    let weights: any TensorStore
     private let settings: SFTSettings
     private let console: Console
     /// The folder of the run where it exists already, locked.
@@ -61,7 +63,7 @@ struct Preflight {
             console.print("\(settings.model) has no chat template; ChatML is used")
         }
         // Opening weights compares what their headers say with the sizes of the files.
-        _ = try source.weights()
+        weights = try source.weights()
         for adapter in settings.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.
         folder = try Self.existingFolder(settings, resume: resume)
