@@ -3,7 +3,9 @@ import ApusTorch
 
 /// First values of LoRA that are taken out of the base matrix: `W = W_res + s · B A`.
 ///
-/// The residual takes the base matrix's place, for training and wherever such an adapter is loaded.
+/// The residual takes the base matrix's place, for training and wherever such an adapter is loaded. PEFT decomposes in
+/// float32, where near singular values cost up to 1e-5 of the product, otherwise on each machine; in float64 whoever loads
+/// the adapter gets the residual that it was trained on.
 enum LoRADecomposition: Sendable, Equatable {
     /// The largest `rank` singular values: `B = U √(S/s)`, `A = √(S/s) Vᵀ`.
     ///
@@ -14,7 +16,7 @@ enum LoRADecomposition: Sendable, Equatable {
     /// Büyükakyüz 2024, <https://arxiv.org/abs/2406.01775>.
     case orthogonal
 
-    /// A [rank, in] and B [out, rank] of a matrix [out, in], in float32.
+    /// A [rank, in] and B [out, rank] of a matrix [out, in] in float64.
     func factors(_ matrix: Tensor, rank: Int, scale: Double) throws -> (a: Tensor, b: Tensor) {
         switch self {
         case .orthogonal:
@@ -39,7 +41,7 @@ extension LoRA {
     func take(_ decomposition: LoRADecomposition, from base: Linear) throws {
         try withoutGradients {
             let matrix = try base.matrix
-            let wide = try matrix.to(.float32)
+            let wide = try matrix.to(.float64)
             guard rank <= min(base.inputs, base.outputs) else {
                 throw AdapterError(
                     "init_lora_weights: a matrix of \(base.outputs) × \(base.inputs) has no \(rank) singular values; give a lower rank"

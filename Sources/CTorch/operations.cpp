@@ -202,7 +202,12 @@ int ct_fused_adamw(
 ct_tensor ct_total_norm(const ct_tensor *tensors, int count) {
     return guarded([&] {
         at::NoGradGuard no_gradient;
-        return own(at::linalg_vector_norm(at::stack(at::_foreach_norm(list(tensors, count)))));
+        // Squares of 16 bits are summed in float32 by libtorch, in an order that the threads decide.
+        auto all = list(tensors, count);
+        for (auto &x : all) {
+            if (c10::isReducedFloatingType(x.scalar_type())) x = x.to(at::kFloat);
+        }
+        return own(at::linalg_vector_norm(at::stack(at::_foreach_norm(all))));
     });
 }
 

@@ -17,7 +17,7 @@ struct ThreadTests {
 
     @Test func everyNumberOfThreadsGivesTheSameBits() throws {
         let one = try digests(["OMP_NUM_THREADS": "1"])
-        #expect(one.count > 80)
+        #expect(one.count > 160)
         for environment in Self.environments {
             let other = try digests(environment)
             #expect(other.count == one.count)
@@ -86,6 +86,20 @@ struct ThreadTests {
         let (tokens, width, wide) = (300, 192, 520)
         try note("linear", [random(tokens, width), random(wide, width), random(wide)]) {
             try linear($0[0], $0[1], $0[2])
+        }
+        // Few rows, few columns, next to nothing to sum: where libraries of products take other ways. In float64, the type
+        // of proofs, MKL orders such sums by thread on AMD, whatever it is asked for.
+        let small =
+            dtype == .float64
+            ? []
+            : [
+                (1, 192, 520), (2048, 192, 8), (2048, 64, 64), (64, 1024, 2), (17, 896, 33), (1000, 4, 500),
+                (8, 2048, 16),
+            ]
+        for (rows, inputs, outputs) in small {
+            try note("linear \(rows) × \(inputs) × \(outputs)", [random(rows, inputs), random(outputs, inputs)]) {
+                try linear($0[0], $0[1], nil)
+            }
         }
         let lora = try [random(tokens, width), random(wide, width), random(wide), random(8, width), random(wide, 8)]
         try note("loraLinear", lora) {
