@@ -16,7 +16,7 @@ completions_bash := $(PREFIX)/share/bash-completion/completions/apus
 completions_zsh := $(PREFIX)/share/zsh/site-functions/_apus
 completions_fish := $(PREFIX)/share/fish/vendor_completions.d/apus.fish
 
-.PHONY: help setup build quickstart test check parity bench install uninstall clean
+.PHONY: help setup build quickstart test check docs parity bench install uninstall clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -36,6 +36,10 @@ test: setup ## set up, build and run every test
 
 check: ## style, floors, lengths, documentation, fixtures
 	@Scripts/check
+
+docs: setup ## build the library's documentation into .build/docs
+	swift build --product Chatting
+	@Scripts/docs
 
 parity: build ## compare with the Python programs, live
 	@Scripts/parity/run

@@ -40,7 +40,7 @@ let package = Package(
     name: "apus",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "apus", targets: ["apus"]),
+        .executable(name: "apus", targets: ["ApusProgram"]),
         .library(name: "Apus", targets: ["Apus"]),
         .library(name: "ApusTools", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
     ],
@@ -90,7 +90,7 @@ let package = Package(
             ]),
         target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
-        program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
+        program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
         program("Chatting", ["Apus"], path: "Examples/Chatting"),
         program("Embedding", ["Apus"], path: "Examples/Embedding"),
@@ -143,7 +143,7 @@ let package = Package(
                 "Apus", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
                 "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
-        tests("apusTests", ["apus", "ApusRecipes"]),
+        tests("ApusProgramTests", ["ApusProgram", "ApusRecipes"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .gnucxx20

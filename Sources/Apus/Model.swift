@@ -19,7 +19,9 @@ public final class Model {
     /// adapter, which names its model.
     ///
     /// - Parameters:
+    ///   - name: A folder, a file, or an id such as `Qwen/Qwen2.5-0.5B-Instruct`.
     ///   - precision: The type to compute in; nil takes what `config.json` says, else float32.
+    ///   - device: Where to compute.
     /// - Throws: An error that names the file and what to try.
     public init(_ name: String, precision: Precision? = nil, device: Device = .cpu) throws {
         loaded = try LoadedModel(name, dtype: precision?.dtype, device: device.device)
@@ -35,7 +37,10 @@ public final class Model {
 
     /// The model's answer to a conversation.
     ///
-    /// - Parameter onText: Sees the answer as it comes; false ends it.
+    /// - Parameters:
+    ///   - messages: The turns so far, the user's last.
+    ///   - options: How the answer is chosen and when it ends.
+    ///   - onText: Sees the answer as it comes; false ends it.
     public func answer(
         _ messages: [Message], _ options: AnswerOptions = AnswerOptions(),
         onText: (_ piece: String) -> Bool = { _ in true }

@@ -1,7 +1,7 @@
 import ApusRecipes
 import Testing
 
-@testable import apus
+@testable import ApusProgram
 
 struct ProgramTests {
     @Test func commandNames() throws {

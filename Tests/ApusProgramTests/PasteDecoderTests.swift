@@ -1,6 +1,6 @@
 import Testing
 
-@testable import apus
+@testable import ApusProgram
 
 /// From the bytes of a keyboard to the line that is sent.
 struct PasteDecoderTests {
