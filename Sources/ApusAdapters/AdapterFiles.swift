@@ -129,16 +129,19 @@ extension AttachedAdapter {
         return names
     }
 
-    /// The tensors to be written, under PEFT's names.
-    package func weightSources() throws -> [WeightSource] {
+    /// What a file holds, under PEFT's names.
+    package func storedTensors() throws -> [(name: String, tensor: Tensor)] {
         let prefix = type(of: method).modelPrefix
         return try parts.flatMap { part in
-            try part.adapter.stored().map { WeightSource(part.prefix + $0.name, $0.tensor) }
-        } + saved.compactMap { path, slot in slot.tensor.map { WeightSource(prefix + path, $0) } }
+            try part.adapter.stored().map { (part.prefix + $0.name, $0.tensor) }
+        } + saved.compactMap { path, slot in slot.tensor.map { (prefix + path, $0) } }
     }
 
+    /// The tensors to be written.
+    package func weightSources() throws -> [WeightSource] { try storedTensors().map { WeightSource($0, $1) } }
+
     /// `adapter_config.json` as PEFT writes it.
-    package func configurationText() -> String {
-        method.json(parts).serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
+    package func configurationText() throws -> String {
+        try method.json(parts).serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
     }
 }

@@ -53,7 +53,7 @@ package protocol AdapterMethod: Sendable {
     mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant]
 
     /// PEFT's file, every key.
-    func json(_ parts: [AdapterPart]) -> JSONValue
+    func json(_ parts: [AdapterPart]) throws -> JSONValue
 }
 
 extension AdapterMethod {
@@ -129,7 +129,7 @@ package struct AdapterBase: Sendable, Equatable {
 package enum AdapterMethods {
     package static let all: [any AdapterMethod.Type] = [
         LoRAConfiguration.self, IA3Configuration.self, PromptTuningConfiguration.self,
-        PrefixTuningConfiguration.self, PTuningConfiguration.self,
+        PrefixTuningConfiguration.self, PTuningConfiguration.self, AdaLoRAConfiguration.self,
     ]
 
     /// The options of all methods, each once.

@@ -56,6 +56,9 @@ final class PromptHead: Module {
     @Child("2") private var second: DenseLayer
     @Child("4") private var third: DenseLayer?
 
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its widths") }
+
     init(_ widths: [Int]) {
         super.init()
         first = DenseLayer(widths[0], widths[1])
