@@ -69,7 +69,7 @@ let package = Package(
         // Floor 2
         target("ApusLanguageModel", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusAdapters", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
-        target("ApusOptimizers", ["ApusTorch"]),
+        target("ApusOptimizers", ["ApusNN", "ApusTorch"]),
         target("ApusDatasets", ["ApusText", "ApusJSON"]),
         // Floor 3
         target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),

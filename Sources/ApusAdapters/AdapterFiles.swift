@@ -44,7 +44,7 @@ package enum AdapterFiles {
 
     /// The store, if there is anything of an adapter in it.
     private static func checked(_ store: some TensorStore, _ path: String) throws -> any TensorStore {
-        let marks = ["base_model.model.", "lora_", "modules_to_save"]
+        let marks = ["base_model.", "lora_", "modules_to_save", "prompt_embeddings"]
         guard store.tensorNames.contains(where: { name in marks.contains(where: name.contains) }) else {
             throw AdapterError(
                 "\(path) holds no tensors of an adapter"
@@ -62,6 +62,11 @@ extension AttachedAdapter {
     /// holds replace the model's.
     package func load(from folder: String, dtype: DType = .float32, device: Device) throws {
         let (store, path) = try AdapterFiles.weights(in: folder)
+        guard isStoredAsTrained else {
+            throw AdapterError(
+                "\(path) holds what was trained amounts to, not what was trained; training cannot go on from it. With the "
+                    + "checkpoint's whole state it can: --resume_from_checkpoint without --resume_only_model")
+        }
         let trained = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
         var sources: [String: String] = [:]
         var tablesInFile: [(stored: String, slot: ParameterSlot)] = []
@@ -74,7 +79,7 @@ extension AttachedAdapter {
                     faults.append("\(stored) has the shape \(shape), this model wants \(slot.shape ?? [])")
                 }
                 sources[name] = stored
-            } else if let table = tables.first(where: { names.contains("base_model.model.\($0.path)") }) {
+            } else if let table = tables.first(where: { names.contains(type(of: method).modelPrefix + $0.path) }) {
                 if shape != table.slot.shape {
                     faults.append(
                         "\(stored) has the shape \(shape), the base model \(table.slot.shape ?? []): tokens were added to the model that this adapter was trained on"
@@ -113,7 +118,7 @@ extension AttachedAdapter {
     /// What a tensor of the file may be called in this model: its own name, the layer's below an adapter, and the same
     /// with the trunk's name added or left out, as adapters of sentence encoders are written by some programs.
     private func spellings(_ stored: String) -> [String] {
-        let prefix = "base_model.model."
+        let prefix = type(of: method).modelPrefix
         let plain = stored.replacingOccurrences(of: ".base_layer.", with: ".")
             .replacingOccurrences(of: ".modules_to_save.default.", with: ".")
         guard plain.hasPrefix(prefix) else { return [stored, plain] }
@@ -124,13 +129,19 @@ extension AttachedAdapter {
         return names
     }
 
-    /// The tensors to be written, under PEFT's names.
-    package func weightSources() throws -> [WeightSource] {
-        parameters.compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
+    /// What a file holds, under PEFT's names.
+    package func storedTensors() throws -> [(name: String, tensor: Tensor)] {
+        let prefix = type(of: method).modelPrefix
+        return try parts.flatMap { part in
+            try part.adapter.stored().map { (part.prefix + $0.name, $0.tensor) }
+        } + saved.compactMap { path, slot in slot.tensor.map { (prefix + path, $0) } }
     }
 
+    /// The tensors to be written.
+    package func weightSources() throws -> [WeightSource] { try storedTensors().map { WeightSource($0, $1) } }
+
     /// `adapter_config.json` as PEFT writes it.
-    package func configurationText() -> String {
-        method.json(parts).serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
+    package func configurationText() throws -> String {
+        try method.json(parts).serialized(indent: 2, sortedKeys: true, escapeNonASCII: true)
     }
 }

@@ -3,12 +3,18 @@ package import ApusNN
 
 /// A method of parameter-efficient training, described by settings or by PEFT's `adapter_config.json`.
 ///
-/// A method is one file and a line in `AdapterMethods`; nothing else knows it by name.
+/// A method is one file and a line in `AdapterMethods`, its options included; nothing else knows it by name.
 package protocol AdapterMethod: Sendable {
     /// PEFT's `peft_type`.
     static var peftType: String { get }
-    /// ms-swift's `--tuner_type`.
+    /// ms-swift's `--tuner_type`, or PEFT's name in lower case.
     static var tunerType: String { get }
+    /// What the method takes from a command line beside the layers to adapt.
+    static var options: [AdapterOption] { get }
+    /// What the names of the model's modules begin with in a file.
+    static var modelPrefix: String { get }
+    /// Whether it hangs on layers, so that `--target_modules` chooses them.
+    static var hangsOnLayers: Bool { get }
 
     /// The method as a command line asks for it.
     init(_ settings: AdapterSettings) throws
@@ -20,10 +26,13 @@ package protocol AdapterMethod: Sendable {
 
     /// What every method's file holds.
     var base: AdapterBase { get set }
-    /// The probability with which inputs of the adapter are dropped while training, in methods that do that.
-    var dropout: Double { get set }
     /// One line for people: `Rank 8, alpha 32`.
     var summary: String { get }
+    /// What a user should know of an adapter that was read.
+    var notice: String? { get }
+
+    /// Takes up what a command line says of training an adapter further that was read from a file.
+    mutating func train(_ settings: AdapterSettings) throws
 
     /// Hangs the method's parts on a model, in the order of its layers.
     ///
@@ -33,33 +42,53 @@ package protocol AdapterMethod: Sendable {
     /// What the parts' base weights become before the adapter has values: the residuals of decompositions.
     func prepareBase(_ parts: [AdapterPart]) throws
 
-    /// PEFT's file, every key.
-    func json(_ parts: [AdapterPart]) -> JSONValue
+    /// First values that are made of the model's weights and no slot can draw by itself.
+    ///
+    /// - Parameters:
+    ///   - seed: For what is drawn.
+    ///   - encode: The ids of a text by the model's tokenizer; nil where there is none.
+    func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws
 
-    /// What a user should know of an adapter that was read.
-    var notice: String? { get }
+    /// What takes part in the steps of a run of so many.
+    mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant]
+
+    /// PEFT's file, every key.
+    func json(_ parts: [AdapterPart]) throws -> JSONValue
 }
 
 extension AdapterMethod {
-    package func prepareBase(_ parts: [AdapterPart]) {}
+    package static var modelPrefix: String { "base_model.model." }
+    package static var hangsOnLayers: Bool { true }
     package var notice: String? { nil }
+    package mutating func train(_ settings: AdapterSettings) throws {}
+    package func prepareBase(_ parts: [AdapterPart]) throws {}
+    package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
+    package mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] { [] }
 }
 
 /// One adapter of a model on its place.
 package struct AdapterPart {
+    /// The module that it belongs to, by PEFT's names.
     package let path: String
     package let host: Module
     package let adapter: Adapter
+    /// What the names of its tensors begin with in a file.
+    package let prefix: String
 
-    package init(path: String, host: Module, adapter: Adapter) {
+    /// - Parameter prefix: By default `base_model.model.` and the path.
+    package init(path: String, host: Module, adapter: Adapter, prefix: String? = nil) {
         self.path = path
         self.host = host
         self.adapter = adapter
+        self.prefix = prefix ?? "base_model.model.\(path)."
     }
 }
 
 /// The part of `adapter_config.json` that all methods share.
 package struct AdapterBase: Sendable, Equatable {
+    /// The version of PEFT whose files these are.
+    static let peftVersion = "0.20.0"
+
     package var taskType: String? = "CAUSAL_LM"
     /// Modules that are trained and stored whole beside the adapters, by PEFT's rule for names.
     package var modulesToSave: [String] = []
@@ -80,24 +109,35 @@ package struct AdapterBase: Sendable, Equatable {
         guard taskType == "SEQ_CLS" || taskType == "TOKEN_CLS" else { return modulesToSave }
         return modulesToSave + ["classifier", "score"].filter { !modulesToSave.contains($0) }
     }
-}
 
-/// What a command line says of the adapter to be made; each method takes what it knows.
-package struct AdapterSettings: Sendable {
-    package var rank = 8
-    package var alpha = 32.0
-    package var dropout = 0.0
-    package var usesRankStabilization = false
-    package var targets = TargetModules.allLinear
-    /// PEFT's `init_lora_weights`.
-    package var initialization: JSONValue = true
-
-    package init() {}
+    /// The file of a method: its own keys and those that all have.
+    func json(_ peftType: String, _ own: JSONObject) -> JSONValue {
+        var object = own
+        object["auto_mapping"] = .null
+        object["base_model_name_or_path"] = baseModel.map(JSONValue.string) ?? .null
+        object["inference_mode"] = true
+        object["modules_to_save"] = modulesToSave.isEmpty ? .null : .array(modulesToSave.map(JSONValue.string))
+        object["peft_type"] = .string(peftType)
+        object["peft_version"] = .string(Self.peftVersion)
+        object["revision"] = revision.map(JSONValue.string) ?? .null
+        object["task_type"] = taskType.map(JSONValue.string) ?? .null
+        return .object(object)
+    }
 }
 
 /// Every method there is.
 package enum AdapterMethods {
-    static let all: [any AdapterMethod.Type] = [LoRAConfiguration.self]
+    package static let all: [any AdapterMethod.Type] = [
+        LoRAConfiguration.self, IA3Configuration.self, PromptTuningConfiguration.self,
+        PrefixTuningConfiguration.self, PTuningConfiguration.self, AdaLoRAConfiguration.self,
+    ]
+
+    /// The options of all methods, each once.
+    package static var options: [AdapterOption] {
+        all.flatMap { $0.options }.reduce(into: []) { found, option in
+            if !found.contains(where: { $0.name == option.name }) { found.append(option) }
+        }
+    }
 
     /// The method of ms-swift's name, or nil.
     package static func of(tunerType: String) -> (any AdapterMethod.Type)? {

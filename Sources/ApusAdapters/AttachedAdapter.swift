@@ -3,7 +3,7 @@ package import ApusTorch
 
 /// One adapter on one model: the parts of its method, and what is trained and stored whole beside them.
 package struct AttachedAdapter {
-    package let method: any AdapterMethod
+    package private(set) var method: any AdapterMethod
     package let parts: [AdapterPart]
     /// The model's own parameters that are trained and stored whole, such as a new head's.
     let saved: [(path: String, slot: ParameterSlot)]
@@ -14,12 +14,22 @@ package struct AttachedAdapter {
     /// What the names of a model's trunk begin with, with its point; files may leave it out or have it.
     let trunk: String
 
-    /// The adapter's tensors under PEFT's names: `base_model.model.<path>.lora_A.weight`.
+    /// What is trained, under PEFT's names: `base_model.model.<path>.lora_A.weight`.
     package var parameters: [(name: String, slot: ParameterSlot)] {
         parts.flatMap { part in
-            part.adapter.parameters().map { ("base_model.model.\(part.path).\($0.name)", $0.slot) }
-        } + saved.map { ("base_model.model.\($0.path)", $0.slot) }
+            part.adapter.parameters().map { (part.prefix + $0.name, $0.slot) }
+        } + saved.map { (type(of: method).modelPrefix + $0.path, $0.slot) }
     }
+
+    /// What takes part in the steps of a run of so many.
+    package mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
+        var participants = try method.participants(parts, totalSteps: totalSteps)
+        if !isStoredAsTrained { participants.append(TrainedState(self)) }
+        return participants
+    }
+
+    /// Whether the file holds what is trained, and not only what that amounts to.
+    package var isStoredAsTrained: Bool { parts.allSatisfy(\.adapter.isStoredAsTrained) }
 
     /// Refuses first values of the base model that this adapter does not store: whoever loads it would draw others.
     ///
@@ -86,8 +96,12 @@ extension AdapterMethod {
 extension AttachedAdapter {
     /// Allocates the adapter's first values; each part has its own stream of the seed.
     ///
-    /// - Parameter dtype: PEFT keeps adapters of 16-bit models in float32.
-    package func materialize(dtype: DType, device: Device, seed: UInt64) throws {
+    /// - Parameters:
+    ///   - dtype: PEFT keeps adapters of 16-bit models in float32.
+    ///   - encode: The ids of a text, for methods that start from one.
+    package func materialize(
+        dtype: DType, device: Device, seed: UInt64, encode: ((String) throws -> [Int32])? = nil
+    ) throws {
         for part in parts {
             for (name, slot) in part.adapter.parameters() {
                 let key = AdapterStream.key(part.adapter.name, Module.joined(part.path, name))
@@ -96,6 +110,7 @@ extension AttachedAdapter {
             }
         }
         try method.prepareBase(parts)
+        try method.start(parts, seed: seed, encode: encode)
         // What the base model's file or a fresh head gave them, in the adapters' type.
         for (_, slot) in saved {
             if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
@@ -120,15 +135,29 @@ extension AttachedAdapter {
                 switch (part.host, part.adapter) {
                 case (let linear as Linear, let adapter as LinearAdapter):
                     try linear.setMatrix(checked(adapter.merged(into: linear.matrix)))
+                    if let bias = linear.bias { try linear.$bias.fill(checked(adapter.merged(intoBias: bias))) }
                     linear.adapters.removeAll { $0 === adapter }
                 case (let table as Embedding, let adapter as EmbeddingAdapter):
                     for head in ties where (head.storage as? TiedWeight)?.embedding === table { try head.untie() }
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
-                default: throw AdapterError("the adapter on \(part.path) cannot be merged")
+                default:
+                    let name = type(of: method).tunerType
+                    throw AdapterError(
+                        "adapters of the method \(name) cannot be merged: no weight of the model can do what they do. Give "
+                            + "the adapter with --adapters")
                 }
             }
         }
+    }
+}
+
+/// What is trained, for a run that goes on, where an adapter's file holds only what that amounts to.
+final class TrainedState: StepParticipant {
+    let state: [(name: String, tensor: Tensor)]
+
+    init(_ adapter: AttachedAdapter) {
+        state = adapter.parameters.compactMap { name, slot in slot.tensor.map { ("adapter.\(name)", $0) } }
     }
 }
 

@@ -1,11 +1,32 @@
 package import ApusJSON
 import ApusNN
-import Foundation
 
 /// LoRA, as PEFT's `LoraConfig` describes it.
 package struct LoRAConfiguration: AdapterMethod {
     package static let peftType = "LORA"
     package static let tunerType = "lora"
+
+    static let rankOption = AdapterOption(
+        "lora_rank", .integer(AdapterOption.counts), default: 8, "Rank r of the adapter.", decidesCount: true)
+    static let alphaOption = AdapterOption(
+        "lora_alpha", .number(.leastNonzeroMagnitude..<1e30), default: 32, "The adapter is scaled by alpha / r.")
+    static let dropoutOption = AdapterOption(
+        "lora_dropout", .number(0..<1), default: 0.05, "Dropout before the adapter.")
+    static let rankStabilizationOption = AdapterOption(
+        "use_rslora", .boolean, default: false, "Scale by alpha / √r instead.")
+    static let decompositionOption = AdapterOption(
+        "use_dora", .boolean, default: false, "Train the length of each row of the weights by itself (DoRA).",
+        decidesCount: true)
+    static let initializationOption = AdapterOption(
+        "init_weights",
+        .choice(
+            ["true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora"],
+            later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
+        default: "true",
+        "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).")
+    package static let options = [
+        rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption, initializationOption,
+    ]
 
     package enum Initialization: Sendable, Equatable {
         /// A by Kaiming's rule, B zero (`true`).
@@ -26,27 +47,25 @@ package struct LoRAConfiguration: AdapterMethod {
     package var alpha = 8.0
     package var dropout = 0.0
     package var usesRankStabilization = false
-    package var targets = TargetModules.allLinear
-    package var excluded: TargetModules?
-    package var layers: [Int]?
-    package var layersPattern: [String]?
+    /// DoRA: directions and lengths of the weights' rows apart.
+    package var isDecomposed = false
+    package var selection = LayerSelection()
     /// Patterns on module paths to other ranks and alphas, in order.
     package var rankPattern: [(pattern: String, value: Double)] = []
     package var alphaPattern: [(pattern: String, value: Double)] = []
     package var initialization = Initialization.standard
     package var base = AdapterBase()
-    /// Whether names that match no layer are passed over, as PEFT passes over those of a file.
-    var allowsAbsentTargets = false
 
     package init() {}
 
     package init(_ settings: AdapterSettings) throws {
-        rank = settings.rank
-        alpha = settings.alpha
-        dropout = settings.dropout
-        usesRankStabilization = settings.usesRankStabilization
-        targets = settings.targets
-        initialization = try Initialization(json: settings.initialization, place: "--init_weights")
+        rank = try settings.integer(Self.rankOption)
+        alpha = try settings.number(Self.alphaOption)
+        dropout = try settings.number(Self.dropoutOption)
+        usesRankStabilization = try settings.flag(Self.rankStabilizationOption)
+        isDecomposed = try settings.flag(Self.decompositionOption)
+        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
+        initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
         if case .stored(let name) = initialization {
             throw AdapterError(
                 "--init_weights \(name) is not there yet for training; there are true, false, gaussian, pissa, pissa_niter_N, olora"
@@ -54,7 +73,13 @@ package struct LoRAConfiguration: AdapterMethod {
         }
     }
 
-    package var summary: String { "Rank \(rank), alpha \(Self.number(alpha).serialized())" }
+    package mutating func train(_ settings: AdapterSettings) throws {
+        dropout = try settings.number(Self.dropoutOption)
+    }
+
+    package var summary: String {
+        "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" + (isDecomposed ? ", DoRA" : "")
+    }
 
     func rank(of path: String) -> Int { Self.match(rankPattern, path).map { Int($0) } ?? rank }
 
@@ -83,6 +108,16 @@ package struct LoRAConfiguration: AdapterMethod {
         }
     }
 
+    package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {
+        for part in parts {
+            switch (part.host, part.adapter) {
+            case (let linear as Linear, let adapter as DoRA): try adapter.start(on: linear)
+            case (let table as Embedding, let adapter as LoRAEmbedding): try adapter.start(on: table)
+            default: break
+            }
+        }
+    }
+
     package var notice: String? {
         guard case .stored(name: "lora_ga") = initialization else { return nil }
         return
@@ -94,103 +129,65 @@ package struct LoRAConfiguration: AdapterMethod {
 // MARK: - adapter_config.json
 
 extension LoRAConfiguration {
-    /// The version of PEFT whose files these are.
-    static let peftVersion = "0.20.0"
-
-    /// The file as PEFT writes it: every key, sorted by the writer.
-    ///
-    /// A whole-model choice is written as the names it chose, as PEFT does.
     package func json(_ parts: [AdapterPart]) -> JSONValue {
         func patterns(_ list: [(pattern: String, value: Double)]) -> JSONValue {
             var object = JSONObject()
-            for (pattern, value) in list { object[pattern] = Self.number(value) }
+            for (pattern, value) in list { object[pattern] = pythonNumber(value) }
             return .object(object)
         }
-        var targets = targets
-        if case .allLinear = targets, !parts.isEmpty {
-            targets = .names(Set(parts.map { String($0.path.split(separator: ".").last ?? "") }).sorted())
-        }
-        let isTransposed = parts.contains { ($0.host as? Linear)?.layout == .inputsFirst }
-        return [
-            "alora_invocation_tokens": nil, "alpha_pattern": patterns(alphaPattern), "arrow_config": nil,
-            "auto_mapping": nil, "base_model_name_or_path": base.baseModel.map(JSONValue.string) ?? .null,
-            "bias": "none", "corda_config": nil, "ensure_weight_tying": false, "eva_config": nil,
-            "exclude_modules": excluded?.json ?? .null, "fan_in_fan_out": .bool(isTransposed), "inference_mode": true,
-            "init_lora_weights": initialization.json, "layer_replication": nil,
-            "layers_pattern": layersPattern.map { .array($0.map(JSONValue.string)) } ?? .null,
-            "layers_to_transform": layers.map { .array($0.map(JSONValue.int)) } ?? .null, "loftq_config": [:],
-            "lora_alpha": Self.number(alpha), "lora_bias": false, "lora_dropout": .double(dropout),
-            "lora_ga_config": nil, "megatron_config": nil, "megatron_core": "megatron.core",
-            "modules_to_save": base.modulesToSave.isEmpty ? nil : .array(base.modulesToSave.map(JSONValue.string)),
-            "monteclora_config": nil, "peft_type": "LORA",
-            "peft_version": .string(Self.peftVersion), "qalora_group_size": 16, "r": .int(rank),
-            "rank_pattern": patterns(rankPattern), "revision": base.revision.map(JSONValue.string) ?? .null,
-            "target_modules": targets.json, "target_parameters": nil,
-            "task_type": base.taskType.map(JSONValue.string) ?? .null, "trainable_token_indices": nil,
-            "use_bdlora": nil, "use_dora": false, "use_qalora": false,
-            "use_rslora": .bool(usesRankStabilization), "velora_config": nil,
-        ]
+        return base.json(
+            Self.peftType,
+            Self.file(selection, parts, [
+                "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
+                "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
+                "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
+                "use_rslora": .bool(usesRankStabilization),
+            ]))
     }
 
-    /// Whole numbers without a decimal point, as Python writes an `int`.
-    private static func number(_ value: Double) -> JSONValue {
-        Int(exactly: value).map(JSONValue.int) ?? .double(value)
+    /// Every key of PEFT's `LoraConfig`, which AdaLoRA's builds on; `own` are those with other values than none.
+    static func file(_ selection: LayerSelection, _ parts: [AdapterPart], _ own: JSONObject) -> JSONObject {
+        let isTransposed = parts.contains { ($0.host as? Linear)?.layout == .inputsFirst }
+        var file: JSONObject = [
+            "alora_invocation_tokens": nil, "arrow_config": nil, "bias": "none", "corda_config": nil,
+            "ensure_weight_tying": false, "eva_config": nil, "exclude_modules": selection.excluded?.json ?? .null,
+            "fan_in_fan_out": .bool(isTransposed), "layer_replication": nil,
+            "layers_pattern": selection.layersPattern.map { .array($0.map(JSONValue.string)) } ?? .null,
+            "layers_to_transform": selection.layers.map { .array($0.map(JSONValue.int)) } ?? .null,
+            "loftq_config": [:], "lora_bias": false, "lora_ga_config": nil, "megatron_config": nil,
+            "megatron_core": "megatron.core", "monteclora_config": nil, "qalora_group_size": 16,
+            "target_modules": selection.json(parts.map(\.path)), "target_parameters": nil,
+            "trainable_token_indices": nil, "use_bdlora": nil, "use_qalora": false, "velora_config": nil,
+        ]
+        for (key, value) in own { file[key] = value }
+        return file
     }
+
+    /// Each of these changes the values; none may be passed over in silence.
+    static let inactive: [(key: String, values: [JSONValue])] = [
+        ("use_qalora", [false]), ("lora_bias", [false]), ("bias", ["none"]),
+        ("target_parameters", [[]]), ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]),
+        ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
+        ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
+    ]
 
     package init(json: JSONValue, file: String) throws {
-        func refuse(_ what: String) -> AdapterError { AdapterError("\(file): \(what)") }
-
-        // Each of these changes the values; none may be passed over in silence.
-        let inactive: [(key: String, values: [JSONValue])] = [
-            ("use_dora", [false]), ("use_qalora", [false]), ("lora_bias", [false]), ("bias", ["none"]),
-            ("target_parameters", [[]]), ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]),
-            ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
-            ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
-        ]
-        for (key, values) in inactive {
-            guard let value = json[key], !value.isNull, !values.contains(value) else { continue }
-            throw refuse("\"\(key)\" is \(value.serialized()), which is not there yet")
+        let reader = ConfigurationReader(json: json, file: file)
+        try reader.refuse(Self.inactive)
+        rank = try reader.count("r")
+        alpha = try reader.required("lora_alpha", "a number") { $0.doubleValue.flatMap { $0.isFinite ? $0 : nil } }
+        dropout = try reader.number("lora_dropout", default: 0)
+        guard (0..<1).contains(dropout) else {
+            throw reader.refusal("\"lora_dropout\" must be in [0, 1), it is \(dropout)")
         }
-        guard let rank = json["r"]?.intValue, rank > 0, rank <= 1 << 20 else {
-            throw refuse("\"r\" must be a positive rank, it is \(json["r"]?.serialized() ?? "missing")")
-        }
-        self.rank = rank
-        guard let alpha = json["lora_alpha"]?.doubleValue, alpha.isFinite else {
-            throw refuse("\"lora_alpha\" must be a number, it is \(json["lora_alpha"]?.serialized() ?? "missing")")
-        }
-        self.alpha = alpha
-        func typed<Value>(_ key: String, _ wanted: String, _ read: (JSONValue) -> Value?) throws -> Value? {
-            guard let value = json[key], !value.isNull else { return nil }
-            guard let read = read(value) else {
-                throw refuse("\"\(key)\" must be \(wanted), it is \(value.serialized())")
-            }
-            return read
-        }
-        func list<Element>(_ value: JSONValue, _ read: (JSONValue) -> Element?) -> [Element]? {
-            let values = value.arrayValue ?? [value]
-            let elements = values.compactMap(read)
-            return elements.count == values.count ? elements : nil
-        }
-        dropout = try typed("lora_dropout", "a number", \.doubleValue) ?? 0
-        guard (0..<1).contains(dropout) else { throw refuse("\"lora_dropout\" must be in [0, 1), it is \(dropout)") }
-        usesRankStabilization = try typed("use_rslora", "true or false", \.boolValue) ?? false
-        guard let targets = json["target_modules"].flatMap(TargetModules.init(json:)) else {
-            throw refuse("\"target_modules\" must be a string or a list of strings")
-        }
-        self.targets = targets
-        allowsAbsentTargets = true
-        excluded = try typed("exclude_modules", "a string or a list of strings", TargetModules.init(json:))
-        layers = try typed("layers_to_transform", "a number or a list of numbers") { list($0, \.intValue) }
-        layersPattern = try typed("layers_pattern", "a string or a list of strings") { list($0, \.stringValue) }
-        if layersPattern?.isEmpty == true { layersPattern = nil }
-        _ = try typed("modules_to_save", "a list of strings") {
-            $0.arrayValue.flatMap { list(.array($0), \.stringValue) }
-        }
+        usesRankStabilization = try reader.flag("use_rslora")
+        isDecomposed = try reader.flag("use_dora")
+        selection = try LayerSelection(reader)
         rankPattern = try Self.patterns(json["rank_pattern"], in: file)
         alphaPattern = try Self.patterns(json["alpha_pattern"], in: file)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
-        base = AdapterBase(json: json)
+        base = try reader.base()
     }
 
     private static func patterns(_ value: JSONValue?, in file: String) throws -> [(pattern: String, value: Double)] {

@@ -5,6 +5,8 @@ import Foundation
 package enum TargetModules: Sendable, Equatable {
     /// Every linear layer but the output head.
     case allLinear
+    /// What PEFT chooses for the architecture; a method replaces it by names before it looks at a model.
+    case automatic
     /// Paths, or ends of paths after a dot.
     case names([String])
     /// A regular expression on the whole path.
@@ -24,6 +26,7 @@ package enum TargetModules: Sendable, Equatable {
     var json: JSONValue {
         switch self {
         case .allLinear: "all-linear"
+        case .automatic: nil
         case .names(let names): .array(names.map(JSONValue.string))
         case .pattern(let pattern): .string(pattern)
         }
@@ -32,6 +35,7 @@ package enum TargetModules: Sendable, Equatable {
     func contains(_ path: String) -> Bool {
         switch self {
         case .allLinear: true
+        case .automatic: false
         case .names(let names): names.contains { path == $0 || path.hasSuffix("." + $0) }
         case .pattern(let pattern): Self.fullMatch(pattern, path)
         }

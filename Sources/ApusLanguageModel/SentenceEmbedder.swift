@@ -96,7 +96,8 @@ package struct SentenceEmbedder {
 
     /// One vector for each sequence, [S, P] in float32.
     package func callAsFunction(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        try projections.reduce(pooling(model.hiddenStates(batch, context), batch)) { try $1($0) }
+        let (hidden, whole) = try model.allHiddenStates(batch, context)
+        return try projections.reduce(pooling(hidden, whole)) { try $1($0) }
     }
 }
 

@@ -16,21 +16,41 @@ extension TextModel {
     package var modulesToSave: [String] { [] }
 
     package var sizes: TransformerSizes { trunk.sizes }
-    package var maximumLength: Int { trunk.maximumLength }
+    /// The longest text, beside what lies in front of it.
+    package var maximumLength: Int { trunk.maximumLength - trunk.prompts.reduce(0) { $0 + $1.count } }
     package var embedding: Embedding { trunk.embedding }
     package var vocabularySize: Int { sizes.vocabulary }
     package var device: Device { embedding.weight.device }
     package var dtype: DType { embedding.weight.dtype }
 
-    /// The last hidden states of a flat batch, [T, D].
+    /// The last hidden states of the tokens of a flat batch, [T, D].
     ///
     /// - Parameter words: Vectors [T, D] that stand in place of the tokens', such as those of a soft prompt.
     package func hiddenStates(
         _ batch: TokenBatch, _ context: ForwardContext, words: Tensor? = nil
     ) throws -> Tensor {
-        let hidden = try trunk(words ?? trunk.words(batch, context), batch, context)
-        context.state?.advance(over: batch.boundaries)
-        return hidden
+        let (hidden, whole) = try allHiddenStates(batch, context, words: words)
+        guard let rows = whole.tokenRows else { return hidden }
+        return try hidden.indexed(0, Tensor(rows, device: hidden.device))
+    }
+
+    /// The same of all rows, and the batch of those: with what prompts put in front of each sequence.
+    ///
+    /// Whoever looks at sequences as wholes, at their first row or their mean, looks at these, as PEFT does.
+    package func allHiddenStates(
+        _ batch: TokenBatch, _ context: ForwardContext, words: Tensor? = nil
+    ) throws -> (hidden: Tensor, batch: TokenBatch) {
+        let whole = batch.behind(context.prompts)
+        var rows = try words ?? trunk.words(batch, context)  // [T, D]
+        let fronts = try context.prompts.compactMap { try ($0 as? InputAdapter)?.rows(context) }
+        if !fronts.isEmpty {
+            rows = try inFront(
+                fronts.count == 1 ? fronts[0] : concatenated(fronts), of: rows, bounds: batch.boundaries,
+                where: batch.begins)
+        }
+        let hidden = try trunk(rows, whole, context)
+        context.state?.advance(over: whole.boundaries)
+        return (hidden, whole)
     }
 
     /// What the layers share in a pass over a batch.
@@ -38,11 +58,13 @@ extension TextModel {
         for batch: TokenBatch, state: ModelState? = nil, isTraining: Bool = false,
         adapters: AdapterSelection = .all, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) throws -> ForwardContext {
+        let prompts = trunk.prompts.filter { adapters.contains($0.name) }
+        let batch = batch.behind(prompts)
         let angles = try trunk.rotary?.tables(
             positions: batch.positions, lengths: batch.lengthsByToken, device: device)
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
-            adapters: adapters, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
+            adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
     }
 }
 
@@ -96,7 +118,8 @@ package final class SequenceClassifier: Module, TextModel {
 
     /// [S, L] in float32.
     package func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        try head(hiddenStates(batch, context), batch, context)
+        let (hidden, whole) = try allHiddenStates(batch, context)
+        return try head(hidden, whole, context)
     }
 }
 

@@ -12,6 +12,8 @@ public struct TokenBatch: Sendable {
     package let targets: TokenTargets
     /// What is to be predicted of whole sequences.
     package let labels: SequenceLabels
+    /// The rows of the tokens, where other rows lie in front of sequences; nil where every row is a token.
+    package let tokenRows: [Int32]?
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {
@@ -64,9 +66,9 @@ public struct TokenBatch: Sendable {
             segments: nil, boundaries: Self.boundaries(of: sequences.map(\.ids)), targets: .none, labels: .none)
     }
 
-    private init(
+    init(
         tokens: [Int32], positions: [Int32], segments: [Int32]?, boundaries: [Int32], targets: TokenTargets,
-        labels: SequenceLabels
+        labels: SequenceLabels, tokenRows: [Int32]? = nil
     ) {
         self.tokens = tokens
         self.positions = positions
@@ -74,6 +76,7 @@ public struct TokenBatch: Sendable {
         self.boundaries = boundaries
         self.targets = targets
         self.labels = labels
+        self.tokenRows = tokenRows
     }
 
     private static func boundaries(of sequences: [[Int32]]) -> [Int32] {
@@ -92,7 +95,8 @@ public struct TokenBatch: Sendable {
     ///
     /// A sequence of padding alone has its first row, as in `transformers`.
     package func lastRows(before padding: Int32?) -> [Int32] {
-        guard let padding else { return lastRows }
+        // Nor does `transformers` look for padding where it is given vectors instead of ids.
+        guard let padding, tokenRows == nil else { return lastRows }
         return zip(boundaries, boundaries.dropFirst()).map { start, end in
             let own = tokens[Int(start)..<Int(end)]
             return own.lastIndex { $0 != padding }.map(Int32.init) ?? start

@@ -19,7 +19,10 @@ public struct TrunkFacts: Sendable, Equatable {
 /// A model below its head: ids, or given vectors in their place, to hidden states.
 ///
 /// A file of an architecture brings its own, or takes `Decoder` with layers of its own.
-open class Trunk: Module {
+open class Trunk: Module, PromptHost {
+    /// What every sequence has in front of it.
+    @Child("prompts") package var prompts: [PromptAdapter] = []
+
     /// What a user should know of how the model was read.
     package var notices: [String] = []
 

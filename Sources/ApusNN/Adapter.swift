@@ -14,6 +14,14 @@ open class Adapter: Module {
     /// What it is, in a tree of the model's parts.
     open var summary: String { "\(type(of: self))" }
 
+    /// What a file holds of it: all that is trained, unless only what that amounts to is kept.
+    open func stored() throws -> [(name: String, tensor: Tensor)] {
+        parameters().compactMap { name, slot in slot.tensor.map { (name, $0) } }
+    }
+
+    /// Whether a file holds all that is trained, so that training can go on from it.
+    open var isStoredAsTrained: Bool { true }
+
     fileprivate var cannotBeMerged: TorchError {
         TorchError(kind: .invalidOperation, message: "\(type(of: self)) cannot be merged into its layer")
     }
@@ -23,10 +31,10 @@ open class Adapter: Module {
 open class LinearAdapter: Adapter {
     /// The output of the layer with this adapter — x [T, in], y [T, out].
     ///
-    /// - Parameter below: What the layer gives with the adapters below this one; nil where it is the plain layer, which
-    ///   a fused operation can compute together with the adapter.
+    /// - Parameter below: What the layer gives of an input with the adapters below this one; nil where it is the plain
+    ///   layer, which a fused operation can compute together with the adapter.
     open func callAsFunction(
-        _ x: Tensor, on base: Linear, below: (() throws -> Tensor)?, _ context: ForwardContext
+        _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }
@@ -35,12 +43,17 @@ open class LinearAdapter: Adapter {
     ///
     /// - Throws: `TorchError` for a method that no plain layer can stand for.
     open func merged(into matrix: Tensor) throws -> Tensor { throw cannotBeMerged }
+
+    /// The bias [out] of that plain layer.
+    open func merged(intoBias bias: Tensor) throws -> Tensor { bias }
 }
 
 /// What can hang on an `Embedding`.
 open class EmbeddingAdapter: Adapter {
     /// The vectors of ids T with this adapter, [T, D]; `below` are those without it.
-    open func callAsFunction(_ ids: Tensor, below: Tensor, _ context: ForwardContext) throws -> Tensor {
+    open func callAsFunction(
+        _ ids: Tensor, on base: Embedding, below: Tensor, _ context: ForwardContext
+    ) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }
 

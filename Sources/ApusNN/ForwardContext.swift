@@ -18,6 +18,8 @@ public final class ForwardContext {
     package let isTraining: Bool
     /// The adapters that take part.
     package let adapters: AdapterSelection
+    /// Those of them that every sequence has in front of it.
+    package let prompts: [PromptAdapter]
     /// Runs each layer again in the backward pass instead of keeping what it computed.
     package let checkpointsLayers: Bool
     /// Names this micro-batch among all of a run; dropout draws from it.
@@ -25,8 +27,8 @@ public final class ForwardContext {
 
     package init(
         bounds: [Int32], angles: (cosines: Tensor, sines: Tensor)?, isCausal: Bool = true, state: ModelState? = nil,
-        isTraining: Bool = false, adapters: AdapterSelection = .all, checkpointsLayers: Bool = false,
-        randomKey: UInt64 = 0
+        isTraining: Bool = false, adapters: AdapterSelection = .all, prompts: [PromptAdapter] = [],
+        checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) {
         self.bounds = bounds
         sequences = SequenceBounds(bounds)
@@ -35,6 +37,7 @@ public final class ForwardContext {
         self.state = state
         self.isTraining = isTraining
         self.adapters = adapters
+        self.prompts = prompts
         self.checkpointsLayers = checkpointsLayers
         self.randomKey = randomKey
     }
@@ -45,16 +48,19 @@ public final class ForwardContext {
         return try rotated(x, cosines: angles.cosines, sines: angles.sines)
     }
 
-    /// Attention of q [T, H, E] over k, v [T, K, E] and over what the layer's state holds of before: [T, H, E].
+    /// Attention of q [T, H, E] over k, v [T, K, E], what prompts put in front of them, and what the layer's state
+    /// holds of before: [T, H, E].
     package func attend(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions
     ) throws -> Tensor {
+        let prefix = try AttentionPrefix(prompts, layer: layer, self)
         guard let state else {
+            let (k, v, keys) = try prefix?.inFront(of: k, v, sequences) ?? (k, v, sequences)
             return try attention(
-                q, k, v, queries: sequences, keys: sequences, isCausal: isCausal, window: options.window,
+                q, k, v, queries: sequences, keys: keys, isCausal: isCausal, window: options.window,
                 scale: options.scale, dropout: isTraining ? options.dropout : 0, key: key(.attention, layer))
         }
-        return try state.of(layer, make: KeyValueState.init).attend(q, k, v, bounds: bounds, options)
+        return try state.of(layer, make: KeyValueState.init).attend(q, k, v, bounds: bounds, prefix: prefix, options)
     }
 
     /// Where a model's own dropout draws; each place in each layer has its own stream.

@@ -8,6 +8,8 @@ public enum Initializer: Sendable, Equatable {
     case normal(deviation: Double)
     /// U(-b, b) with b = √(6 / ((1 + a²) · fan_in)), a = √5: PyTorch's default for linear layers, b = 1/√fan_in.
     case kaimingUniform
+    /// U(-bound, bound).
+    case uniform(bound: Double)
 
     /// A new tensor in float32 on the CPU.
     package func made(_ shape: [Int], generator: Generator) throws -> Tensor {
@@ -19,7 +21,9 @@ public enum Initializer: Sendable, Equatable {
             try tensor.fillNormal(deviation: deviation, generator: generator)
             return tensor
         case .kaimingUniform:
-            let bound = 1 / Double(max(shape.last ?? 1, 1)).squareRoot()
+            return try Self.uniform(bound: 1 / Double(max(shape.last ?? 1, 1)).squareRoot())
+                .made(shape, generator: generator)
+        case .uniform(let bound):
             let tensor = try Tensor.zeros(shape)
             try tensor.fillUniform(-bound, bound, generator: generator)
             return tensor

@@ -19,7 +19,7 @@ public final class Embedding: Module {
     package func callAsFunction(_ ids: Tensor, _ context: ForwardContext) throws -> Tensor {
         var vectors = try embedding(ids, weight)  // [T, D]
         for adapter in adapters where context.adapters.contains(adapter.name) {
-            vectors = try adapter(ids, below: vectors, context)
+            vectors = try adapter(ids, on: self, below: vectors, context)
         }
         return vectors
     }

@@ -68,12 +68,12 @@ open class Linear: Module {
     }
 
     package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        var output: (() throws -> Tensor)?
+        var output: ((Tensor) throws -> Tensor)?
         for adapter in adapters where context.adapters.contains(adapter.name) {
             let below = output
-            output = { try adapter(x, on: self, below: below, context) }
+            output = { try adapter($0, on: self, below: below, context) }
         }
-        return try output?() ?? plain(x)
+        return try output?(x) ?? plain(x)
     }
 
     /// The layer without adapters.

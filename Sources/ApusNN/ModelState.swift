@@ -59,14 +59,17 @@ package final class KeyValueState: LayerState {
     package func keep(_ sequences: [Int]) { entries = sequences.map { entries[$0] } }
 
     /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
+    ///
+    /// - Parameter prefix: What a sequence that begins here sees in front of it from now on.
     func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, bounds: [Int32], _ options: AttentionOptions
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, bounds: [Int32], prefix: AttentionPrefix?, _ options: AttentionOptions
     ) throws -> Tensor {
         var mixed: [Tensor] = []
         for sequence in 0..<(bounds.count - 1) {
             let (start, length) = (Int(bounds[sequence]), Int(bounds[sequence + 1] - bounds[sequence]))
             func part(_ x: Tensor) throws -> Tensor { try x.narrowed(0, start: start, length: length) }
-            let entry = try appended(part(k), part(v), to: entries[sequence])
+            let before = try entries[sequence] ?? prefix.map { try appended($0.keys, $0.values, to: nil, like: k) }
+            let entry = try appended(part(k), part(v), to: before, like: k)
             entries[sequence] = entry
             mixed.append(
                 try attention(
@@ -77,7 +80,7 @@ package final class KeyValueState: LayerState {
         return mixed.count == 1 ? mixed[0] : try concatenated(mixed)
     }
 
-    private func appended(_ k: Tensor, _ v: Tensor, to entry: Entry?) throws -> Entry {
+    private func appended(_ k: Tensor, _ v: Tensor, to entry: Entry?, like own: Tensor) throws -> Entry {
         let added = k.shape[0]
         var grown: Entry
         if let entry, entry.count + added <= entry.keys.shape[0] {
@@ -87,7 +90,7 @@ package final class KeyValueState: LayerState {
             let old = entry?.count ?? 0
             let capacity = max(64, 2 * (old + added))
             func empty(_ x: Tensor) throws -> Tensor {
-                try Tensor.empty([capacity] + x.shape.dropFirst(), dtype: x.dtype, device: x.device)
+                try Tensor.empty([capacity] + x.shape.dropFirst(), dtype: own.dtype, device: x.device)
             }
             grown = Entry(keys: try empty(k), values: try empty(v), count: old)
             if let entry, old > 0 {

@@ -1,3 +1,4 @@
+import ApusNN
 package import ApusTorch
 
 /// The factor that lifts the gradients of float16 above the smallest number it has; found by trying.

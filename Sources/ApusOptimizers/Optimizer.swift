@@ -1,3 +1,4 @@
+package import ApusNN
 package import ApusTorch
 
 /// Parameters that share a weight decay.
@@ -21,12 +22,6 @@ package struct ParameterGroup {
             ParameterGroup(parameters.filter { isExempt($0.name) }, decay: 0),
         ].filter { !$0.parameters.isEmpty }
     }
-}
-
-/// Something that a run changes as it goes on and that a resumed run must have as it was.
-package protocol ResumableState: AnyObject {
-    /// Everything, by names of its own; loading copies into these tensors.
-    var state: [(name: String, tensor: Tensor)] { get }
 }
 
 /// Moves parameters along their gradients.

@@ -136,7 +136,7 @@ struct AdapterParityTests {
 
     @Test func wrongTargetsAndForeignAdaptersAreNamed() throws {
         var configuration = LoRAConfiguration()
-        configuration.targets = .names(["q_porj"])
+        configuration.selection.targets = .names(["q_porj"])
         let error = #expect(throws: AdapterError.self) {
             try configuration.attach(to: try Fixture.model("llama-tied-gqa"))
         }

@@ -126,7 +126,7 @@ struct MixedPrecisionTests {
             trained, optimizer: AdamW([ParameterGroup(trained, decay: 0)]), scaler: scaler, maximumNorm: 1)
         func step(_ factor: Double) throws -> UpdateStep.Outcome {
             try update.accumulate((weight * factor).to(.float32).sum(), targets: 1)
-            return try update(rate: 0.5)
+            return try update(rate: 0.5, step: 1)
         }
         #expect(try step(3).verdict == .overflowed)
         #expect(try weight.values(as: Float.self) == [1, 2])
@@ -143,6 +143,6 @@ struct MixedPrecisionTests {
         let small = try UpdateStep(
             trained, optimizer: SGD([ParameterGroup(trained, decay: 0)]), scaler: LossScaler(scale: 1), maximumNorm: 1)
         try small.accumulate((weight * 60_000).to(.float32).sum() * 2, targets: 1)
-        #expect(try small(rate: 1).verdict == .notFinite)
+        #expect(try small(rate: 1, step: 1).verdict == .notFinite)
     }
 }

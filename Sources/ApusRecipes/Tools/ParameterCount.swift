@@ -23,14 +23,13 @@ public struct ParameterCount: Sendable {
         let task = settings.taskType ?? (isClassifier ? .sequenceClassification : .causalLM)
         let model = try Models.registry.model(config, for: Self.modelTask(task, settings, config))
         let base = model.parameterCount
-        guard settings.tunerType == .lora else {
+        guard settings.tunerType != .full else {
             (total, trainable) = (base, base)
             return
         }
-        var adapter = AdapterSettings()
-        adapter.rank = settings.loraRank
-        adapter.usesRankStabilization = settings.useRSLoRA
-        adapter.targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
+        let adapter = AdapterSettings(
+            settings, targets: settings.targetModules, regex: settings.targetRegex,
+            modelType: config["model_type"]?.stringValue)
         let attached = try Tuner.method(settings.tunerType, adapter).attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.

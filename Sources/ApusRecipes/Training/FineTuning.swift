@@ -50,7 +50,7 @@ public struct FineTuning {
         let text = preflight.text.with(clock)
         let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
         let (model, data) = (task.model, task.samples)
-        let tuner = try Tuner(settings, model: model, sourceName: settings.model)
+        var tuner = try Tuner(settings, model: model, config: config, sourceName: settings.model)
         if settings.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount(model).text)
@@ -73,12 +73,16 @@ public struct FineTuning {
             if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }
-        try tuner.prepare(model, settings: settings, device: device, checkpoint: resume.checkpoint)
+        try tuner.prepare(
+            model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
+            restoresState: resume.saved != nil)
+        let participants = try tuner.participants(totalSteps: plan.batches.totalSteps)
         let trained = tuner.trained(model)
         let optimizer = try makeOptimizer(trained)
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
+        states += participants
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(checkpoint, states: states)
@@ -110,8 +114,8 @@ public struct FineTuning {
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
-            model: model, trained: trained, optimizer: optimizer, scaler: scaler, objective: task.objective,
-            data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
+            model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
+            objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
         do {
@@ -190,7 +194,7 @@ public struct FineTuning {
                 trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
                 tokens: largest.tokens,
                 targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
-                adaptedRank: tuner.isFull ? 0 : settings.loraRank,
+                adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free

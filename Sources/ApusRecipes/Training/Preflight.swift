@@ -55,7 +55,7 @@ struct Preflight {
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
         let model = try Models.registry.model(config, for: settings.modelTask)
-        _ = try Tuner(settings, model: model, sourceName: settings.model)
+        _ = try Tuner(settings, model: model, config: config, sourceName: settings.model)
         text = try TextParts(source)
         try text.checkFits(model, of: source)
         for notice in text.notices { console.print("note: \(notice)") }

@@ -4,21 +4,22 @@ import ApusJSON
 import ApusLanguageModel
 import ApusNN
 import ApusOptimizers
+import ApusText
 import ApusTorch
 import ApusTraining
 import Foundation
 
-/// What trains: a LoRA adapter, or every weight.
+/// What trains: an adapter, or every weight.
 struct Tuner {
     let isFull: Bool
     /// Elements of the model without adapters.
     let baseParameterCount: Int
-    private let attached: AttachedAdapter?
+    private var attached: AttachedAdapter?
     /// The adapter that the run goes on with.
     private let startingAdapter: String?
 
     /// Hangs the adapter on; no weights are needed.
-    init(_ settings: SFTSettings, model: any TextModel, sourceName: String) throws {
+    init(_ settings: SFTSettings, model: any TextModel, config: JSONValue, sourceName: String) throws {
         isFull = settings.tunerType == .full
         baseParameterCount = model.parameterCount
         guard settings.adapters.count <= 1 else {
@@ -34,26 +35,46 @@ struct Tuner {
             attached = nil
             return
         }
+        var adapter = AdapterSettings(
+            settings, targets: settings.targetModules, regex: settings.targetRegex,
+            modelType: config["model_type"]?.stringValue)
+        adapter.tokenizer = sourceName
         var method =
-            try startingAdapter.map { try AdapterFiles.method(in: $0) }
-            ?? Self.method(settings.tunerType, AdapterSettings(settings))
-        method.dropout = settings.loraDropout
+            try startingAdapter.map { try AdapterFiles.method(in: $0) } ?? Self.method(settings.tunerType, adapter)
+        if startingAdapter != nil { try method.train(adapter) }
         method.base.baseModel = sourceName
         attached = try method.attached(to: model, for: settings.taskType)
     }
 
     /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
+    ///
+    /// - Parameter restoresState: Whether the state of the checkpoint's run is read afterwards.
     func prepare(
-        _ model: any TextModel, settings: SFTSettings, device: Device, checkpoint: String?
+        _ model: any TextModel, settings: SFTSettings, tokenizer: Tokenizer, device: Device, checkpoint: String?,
+        restoresState: Bool
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
         let dtype = settings.loraDType?.dtype ?? .float32
-        if let folder = checkpoint ?? startingAdapter {
+        // The file of some methods is not what was trained; that lies in the state of the run.
+        let folder = restoresState && !attached.isStoredAsTrained ? nil : checkpoint ?? startingAdapter
+        if let folder {
             try attached.load(from: folder, dtype: dtype, device: device)
         } else {
-            try attached.materialize(dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.seed)))
+            try attached.materialize(
+                dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.seed))
+            ) { tokenizer.encode($0, pair: nil).ids }
         }
         try attached.setTrainable(true)
+    }
+
+    /// What an adapted layer keeps beside its input, in numbers for each token, for the memory forecast.
+    var adaptedRank: Int {
+        attached?.parts.map { $0.adapter.parameters().compactMap { $0.slot.shape?.min() }.max() ?? 0 }.max() ?? 0
+    }
+
+    /// What takes part in the steps of a run of so many.
+    mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
+        try attached?.participants(totalSteps: totalSteps) ?? []
     }
 
     /// Refuses a head or pooler with first values that nothing would store.
@@ -116,29 +137,6 @@ extension Tuner {
             throw AdapterError("--tuner_type \(type.rawValue) makes no adapter")
         }
         return try method.init(settings)
-    }
-}
-
-extension AdapterSettings {
-    init(_ settings: SFTSettings) {
-        self.init()
-        rank = settings.loraRank
-        alpha = settings.loraAlpha
-        dropout = settings.loraDropout
-        usesRankStabilization = settings.useRSLoRA
-        targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
-        initialization =
-            switch settings.initWeights {
-            case .kaiming: true
-            case .random: false
-            default: .string(settings.initWeights.rawValue)
-            }
-    }
-}
-
-extension TargetModules {
-    init(_ names: [String], regex: String?) {
-        self = if let regex { .pattern(regex) } else { names.contains("all-linear") ? .allLinear : .names(names) }
     }
 }
 

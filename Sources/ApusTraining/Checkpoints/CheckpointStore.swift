@@ -1,6 +1,6 @@
 package import ApusFiles
 package import ApusJSON
-package import ApusOptimizers
+package import ApusNN
 import ApusTorch
 import ApusWeights
 import Foundation

@@ -1,5 +1,6 @@
 import ApusDatasets
 package import ApusLanguageModel
+package import ApusNN
 package import ApusOptimizers
 import ApusTorch
 import Foundation
@@ -27,12 +28,15 @@ package final class TrainingRun {
 
     package init(
         model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
+        participants: [any StepParticipant] = [],
         objective: any Objective, data: any TrainingSource, validation: any TrainingSource,
         plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), checkpoints: CheckpointStore?, log: RunLog,
         placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
     ) {
         self.model = model
-        update = UpdateStep(trained, optimizer: optimizer, scaler: scaler, maximumNorm: plan.maximumGradientNorm)
+        update = UpdateStep(
+            trained, optimizer: optimizer, scaler: scaler, participants: participants,
+            maximumNorm: plan.maximumGradientNorm)
         self.objective = objective
         self.data = data
         self.validation = validation
@@ -66,7 +70,7 @@ package final class TrainingRun {
             // As in the Trainer, a step that float16 could not take does not move the schedule.
             let rate = try plan.schedule.rate(at: step - update.skippedSteps())
             let scale = try update.lossScale()
-            let outcome = try update(rate: rate)
+            let outcome = try update(rate: rate, step: step + 1)
             switch outcome.verdict {
             case .done: break
             case .overflowed:
@@ -122,7 +126,7 @@ package final class TrainingRun {
         }
         bar.finish()
         let seconds = ProcessInfo.processInfo.systemUptime - started
-        let loss = sum / Double(max(targets, 1))
+        let loss = sum / Double(max(targets, 1)) + (try update.penalty())
         var metrics = [("loss", loss)]
         metrics += try tallies.means()
         metrics += try evaluation.metrics()

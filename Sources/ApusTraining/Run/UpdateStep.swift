@@ -1,3 +1,4 @@
+package import ApusNN
 package import ApusOptimizers
 package import ApusTorch
 
@@ -25,20 +26,24 @@ package final class UpdateStep {
     private let trained: [TrainedParameter]
     private let optimizer: any Optimizer
     private let scaler: LossScaler?
+    private let participants: [any StepParticipant]
     private let maximumNorm: Double
     private let group: any ProcessGroup
     private var parts: [(sum: Tensor, targets: Int)] = []
 
     /// - Parameters:
     ///   - scaler: For models that compute in float16.
+    ///   - participants: What takes part in the steps beside loss and optimizer.
     ///   - maximumNorm: The longest common gradient; 0 sets no limit.
     package init(
-        _ trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil, maximumNorm: Double,
+        _ trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
+        participants: [any StepParticipant] = [], maximumNorm: Double,
         group: any ProcessGroup = SingleProcess()
     ) {
         self.trained = trained
         self.optimizer = optimizer
         self.scaler = scaler
+        self.participants = participants
         self.maximumNorm = maximumNorm
         self.group = group
     }
@@ -47,7 +52,7 @@ package final class UpdateStep {
     package var states: [any ResumableState] {
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
-        return states
+        return states + participants
     }
 
     /// Steps that moved nothing because float16 overflowed.
@@ -68,12 +73,20 @@ package final class UpdateStep {
         parts.append((try sum.detached(), max(targets, 1)))
     }
 
+    /// What the participants add to the loss of a step.
+    package func penalty() throws -> Double {
+        try withoutGradients { try participants.reduce(0) { $0 + (try $1.penalty()?.item() ?? 0) } }
+    }
+
     /// Clips, judges and follows what was accumulated, and forgets it.
-    package func callAsFunction(rate: Double) throws -> Outcome {
+    ///
+    /// - Parameter step: Steps of the run that are done with this one.
+    package func callAsFunction(rate: Double, step: Int) throws -> Outcome {
         defer {
             parts = []
             for parameter in trained { parameter.clearGradient() }
         }
+        for penalty in try participants.compactMap({ try $0.penalty() }) { try accumulate(penalty, targets: group.count) }
         let gradients = trained.compactMap(\.gradient)
         try group.sum(gradients)
         if let scaler, let first = gradients.first {
@@ -83,7 +96,10 @@ package final class UpdateStep {
         let own = try parts.reduce(0.0) { $0 + (try $1.sum.item()) / Double($1.targets) }
         let loss = try group.sum([own])[0]
         let verdict = try judge(loss: loss, norm: norm)
-        if verdict == .done { try optimizer.step(rate: rate) }
+        if verdict == .done {
+            try optimizer.step(rate: rate)
+            for participant in participants { try participant.stepped(to: step) }
+        }
         return Outcome(loss: loss, norm: norm, verdict: verdict)
     }
 

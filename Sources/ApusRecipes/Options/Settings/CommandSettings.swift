@@ -79,6 +79,13 @@ extension OptionValue {
         switch self {
         case .text("true"): true
         case .text("false"): false
+        default: plainJSON
+        }
+    }
+
+    /// The value, texts that look like other things too.
+    var plainJSON: JSONValue {
+        switch self {
         case .text(let text): .string(text)
         case .integer(let integer): .int(integer)
         case .number(let number): Int(exactly: number).map(JSONValue.int) ?? .double(number)

@@ -5,7 +5,9 @@ extension SFTSettings: CommandSettings {
         self.init(model: "", dataset: [])
     }
 
-    package static let fields: [SettingsField<SFTSettings>] = [
+    package static let fields = ownFields + MethodOptions.fields(\.methodOptions, beside: ownFields.map(\.name))
+
+    private static let ownFields: [SettingsField<SFTSettings>] = [
         SettingsField("model", \.model),
         SettingsField("model_type", \.modelType),
         SettingsField("torch_dtype", \.torchDType),

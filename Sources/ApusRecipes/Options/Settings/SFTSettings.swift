@@ -99,6 +99,8 @@ public struct SFTSettings: Sendable {
     public var initWeights = AdapterInitialization.kaiming
     /// The type of the adapter; nil is float32.
     public var loraDType: WeightType?
+    /// What else the method of the adapter takes.
+    var methodOptions = MethodOptions()
 
     // MARK: Training
 
@@ -333,10 +335,12 @@ extension SFTSettings {
         func note(_ reason: String, _ names: [String]) {
             if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
-        if tunerType == .full {
-            let tuning = Self.fields.map(\.name).filter { table[$0]?.group == .tuner && $0 != "tuner_type" }
-            note("--tuner_type full has no adapter", tuning)
+        let read = tunerType.options
+        let idle = Self.fields.map(\.name).filter {
+            table[$0]?.group == .tuner && $0 != "tuner_type" && !read.contains($0)
         }
+        note(
+            "--tuner_type \(tunerType.rawValue) " + (tunerType == .full ? "has no adapter" : "does not read it"), idle)
         let task = "--task_type is \(taskType.rawValue)"
         if taskType != .causalLM { note(task, ["loss_scale"]) }
         if taskType != .sequenceClassification { note(task, ["num_labels", "problem_type", "multi_label_format"]) }

@@ -87,14 +87,6 @@ public enum MultiLabelNumbers: String, Sendable, CaseIterable {
     case multiHot = "multi_hot"
 }
 
-/// What trains.
-public enum TunerType: String, Sendable, CaseIterable {
-    /// A low-rank adapter beside frozen weights.
-    case lora
-    /// Every weight.
-    case full
-}
-
 /// What happens to a sample longer than the limit.
 public enum TruncationStrategy: String, Sendable, CaseIterable {
     case delete
@@ -173,7 +165,6 @@ extension DeviceKind: OptionChoice {}
 extension ModelFamily: OptionChoice {}
 extension TaskType: OptionChoice {}
 extension LossType: OptionChoice {}
-extension TunerType: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
 extension ExistingResult: OptionChoice {}
 extension LossScale: OptionChoice {}

@@ -22,4 +22,17 @@ package struct SettingsField<Settings>: Sendable {
             return true
         }
     }
+
+    init(
+        _ name: String, affectsNumbers: Bool, read: @escaping @Sendable (Settings) -> OptionValue?,
+        write: @escaping @Sendable (inout Settings, OptionValue) -> Void
+    ) {
+        self.name = name
+        self.affectsNumbers = affectsNumbers
+        self.read = read
+        self.write = { settings, value in
+            write(&settings, value)
+            return true
+        }
+    }
 }

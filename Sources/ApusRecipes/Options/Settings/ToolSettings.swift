@@ -1,3 +1,5 @@
+import ApusAdapters
+
 /// The settings of `params`: counting the parameters of a model that is not loaded.
 public struct ParamsSettings: Sendable {
     /// The folder of the model.
@@ -18,6 +20,8 @@ public struct ParamsSettings: Sendable {
     public var useRSLoRA = false
     /// The type of the weights, for their size; nil takes what `config.json` says.
     public var torchDType: WeightType?
+    /// What else of the method of the adapter decides the count.
+    var methodOptions = MethodOptions()
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {
@@ -32,7 +36,10 @@ extension ParamsSettings: CommandSettings {
         self.init(model: "")
     }
 
-    package static let fields: [SettingsField<ParamsSettings>] = [
+    package static let fields =
+        ownFields + MethodOptions.fields(\.methodOptions, beside: ownFields.map(\.name), where: \.decidesCount)
+
+    private static let ownFields: [SettingsField<ParamsSettings>] = [
         SettingsField("model", \.model),
         SettingsField("task_type", \.taskType),
         SettingsField("num_labels", \.numLabels),

@@ -1,3 +1,5 @@
+import ApusAdapters
+
 extension OptionTable {
     private static let everywhere: Set<Command> = [.sft, .infer, .export, .mergeLoRA]
     private static let oneDevice = "one process computes on one device"
@@ -95,7 +97,9 @@ extension OptionTable {
             ["shuffle_buffer_size": .integer, "stopping_strategy": .text]),
         noEffect("it is read only beside --rope_scaling", everywhere, ["max_model_len": .integer]),
         noEffect("it is read only beside --quant_bits", everywhere, quantizing),
-        noEffect("it is read only by tuners that are refused", [.sft], tuners),
+        noEffect("it is read only by tuners that are refused", [.sft], tuners).filter { option in
+            !AdapterMethods.options.contains { $0.name == option.name }
+        },
         noEffect("it is read only beside --use_galore true", [.sft], galore),
         noEffect("it is read only beside --lisa_activated_layers", [.sft], ["lisa_step_interval": .integer]),
         noEffect(

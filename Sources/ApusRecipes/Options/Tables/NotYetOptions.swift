@@ -21,7 +21,7 @@ enum NotYetOptions {
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming use_dora freeze_llm use_galore use_vllm enable_dft_loss group_by_length
+            packing streaming freeze_llm use_galore use_vllm enable_dft_loss group_by_length
             predict_with_generate eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
@@ -124,7 +124,6 @@ enum NotYetOptions {
         "quant_bits": "Leave it out to compute with the weights in --torch_dtype.",
         "modules_to_save": "--tuner_type full trains every weight.",
         "target_parameters": "--target_modules and --target_regex choose layers.",
-        "use_dora": "--use_rslora true is available.",
         "lora_bias": "Leave it out, or give none; --tuner_type full trains every weight.",
         "lorap_lr_ratio": "Leave it out; one --learning_rate holds for both halves of the adapter.",
         "freeze_parameters": "--tuner_type lora with --target_regex trains only chosen layers.",

@@ -1,43 +1,38 @@
+import ApusAdapters
+
 extension OptionTable {
     private static let tuning: Set<Command> = [.sft, .params]
 
-    static let tunerOptions: [CommandOption] = [
-        CommandOption(
-            "tuner_type",
-            .choice(
-                ["lora", "full"],
-                later: [
-                    "longlora", "adalora", "llamapro", "adapter", "vera", "boft", "fourierft", "reft", "bone", "ia3",
-                    "lora_llm", "dummy",
-                ]),
-            default: .text("lora"), "What trains: a LoRA adapter, or every weight.", in: .tuner,
-            for: loading.union(tuning)),
-        CommandOption(
-            "lora_rank", .integer(from: 1), default: .integer(8), "Rank r of the adapter.", in: .tuner, for: tuning),
-        CommandOption(
-            "lora_alpha", .number(.above(0)), default: .number(32), "The adapter is scaled by alpha / r.", in: .tuner,
-            for: [.sft]),
-        CommandOption(
-            "lora_dropout", .number(.from(0, below: 1)), default: .number(0.05), "Dropout before the adapter.",
-            in: .tuner, for: [.sft]),
-        CommandOption(
-            "target_modules", .list, default: .list(["all-linear"]), "Layers to adapt: ends of names, or all-linear.",
-            in: .tuner, for: tuning),
-        CommandOption(
-            "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner, for: tuning),
-        CommandOption(
-            "use_rslora", .boolean, default: .boolean(false), "Scale by alpha / √r instead.", in: .tuner, for: tuning),
-        CommandOption(
-            "init_weights",
-            .choice(
-                ["true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora"],
-                later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
-            default: .text("true"),
-            "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).",
-            in: .tuner,
-            for: [.sft]),
-        CommandOption(
-            "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",
-            in: .tuner, for: [.sft]),
-    ]
+    static let tunerOptions: [CommandOption] =
+        [
+            CommandOption(
+                "tuner_type",
+                .choice(TunerType.allCases.map(\.rawValue), later: laterTuners), default: .text("lora"),
+                "What trains: an adapter of some method, or every weight (full).", in: .tuner,
+                for: loading.union(tuning)),
+            CommandOption(
+                "target_modules", .list, default: .list(["all-linear"]),
+                "Layers to adapt: ends of names, all-linear, or auto for PEFT's choice.", in: .tuner, for: tuning),
+            CommandOption(
+                "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner,
+                for: tuning),
+            CommandOption(
+                "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",
+                in: .tuner, for: [.sft]),
+        ] + methodOptions
+
+    /// What the methods declare, with the methods that read it.
+    private static let methodOptions = AdapterMethods.options.map { option in
+        let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }
+        return CommandOption(
+            option.name, option.optionKind, default: option.optionValue,
+            "\(option.help) [\(methods.map { $0.tunerType }.joined(separator: ", "))]", in: .tuner,
+            for: option.decidesCount ? tuning : [.sft])
+    }
+
+    /// Tuners that ms-swift has and Apus has not yet.
+    private static let laterTuners = [
+        "longlora", "adalora", "llamapro", "adapter", "vera", "boft", "fourierft", "reft", "bone", "ia3", "lora_llm",
+        "dummy",
+    ].filter { AdapterMethods.of(tunerType: $0) == nil }
 }

@@ -1,0 +1,83 @@
+import ApusJSON
+
+/// Reads `adapter_config.json` key by key; a value of another type is never taken for an absent one.
+struct ConfigurationReader {
+    let json: JSONValue
+    let file: String
+
+    func refusal(_ what: String) -> AdapterError { AdapterError("\(file): \(what)") }
+
+    /// Refuses keys with any value but these; absent and null are fine.
+    func refuse(_ inactive: [(key: String, values: [JSONValue])]) throws {
+        for (key, values) in inactive {
+            guard let value = json[key], !value.isNull, !values.contains(value) else { continue }
+            throw refusal("\"\(key)\" is \(value.serialized()), which is not there yet")
+        }
+    }
+
+    /// Nil where the key is absent or null.
+    func optional<Value>(_ key: String, _ wanted: String, _ read: (JSONValue) -> Value?) throws -> Value? {
+        guard let value = json[key], !value.isNull else { return nil }
+        guard let read = read(value) else {
+            throw refusal("\"\(key)\" must be \(wanted), it is \(value.serialized())")
+        }
+        return read
+    }
+
+    func required<Value>(_ key: String, _ wanted: String, _ read: (JSONValue) -> Value?) throws -> Value {
+        guard let value = try optional(key, wanted, read) else {
+            throw refusal("\"\(key)\" must be \(wanted), it is \(json[key]?.serialized() ?? "missing")")
+        }
+        return value
+    }
+
+    func flag(_ key: String, default value: Bool = false) throws -> Bool {
+        try optional(key, "true or false", \.boolValue) ?? value
+    }
+
+    func number(_ key: String, default value: Double) throws -> Double {
+        try optional(key, "a number", finite) ?? value
+    }
+
+    func count(_ key: String) throws -> Int { try required(key, "a positive whole number", positive) }
+    func count(_ key: String, default value: Int) throws -> Int {
+        try optional(key, "a positive whole number", positive) ?? value
+    }
+
+    func integer(_ key: String, default value: Int) throws -> Int {
+        try optional(key, "a whole number of at least 0") { $0.intValue.flatMap { $0 >= 0 ? $0 : nil } } ?? value
+    }
+
+    func text(_ key: String) throws -> String? { try optional(key, "a string", \.stringValue) }
+
+    /// One value or a list of them.
+    func list<Element>(_ key: String, _ wanted: String, _ read: @escaping (JSONValue) -> Element?) throws -> [Element]? {
+        try optional(key, wanted) { value in
+            let values = value.arrayValue ?? [value]
+            let elements = values.compactMap(read)
+            return elements.count == values.count ? elements : nil
+        }
+    }
+
+    func modules(_ key: String) throws -> TargetModules? {
+        try optional(key, "a string or a list of strings", TargetModules.init(json:))
+    }
+
+    /// What all methods share.
+    func base() throws -> AdapterBase {
+        _ = try optional("modules_to_save", "a list of strings") { value -> [String]? in
+            guard let values = value.arrayValue else { return nil }
+            let names = values.compactMap(\.stringValue)
+            return names.count == values.count ? names : nil
+        }
+        return AdapterBase(json: json)
+    }
+
+    private func finite(_ value: JSONValue) -> Double? { value.doubleValue.flatMap { $0.isFinite ? $0 : nil } }
+    private func positive(_ value: JSONValue) -> Int? {
+        value.intValue.flatMap { AdapterOption.counts.contains($0) ? $0 : nil }
+    }
+}
+
+/// Whole numbers without a decimal point, as Python writes an `int`.
+func pythonNumber(_ value: Double) -> JSONValue { Int(exactly: value).map(JSONValue.int) ?? .double(value) }

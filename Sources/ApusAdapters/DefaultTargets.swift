@@ -1,0 +1,34 @@
+/// The layers that PEFT chooses for an architecture by itself (`--target_modules auto`), by `model_type`.
+enum DefaultTargets {
+    static let lora = [
+        "llama": ["q_proj", "v_proj"], "mistral": ["q_proj", "v_proj"], "qwen2": ["q_proj", "v_proj"],
+        "qwen3": ["q_proj", "v_proj"], "gpt2": ["c_attn"], "bert": ["query", "value"], "roberta": ["query", "value"],
+    ]
+    static let adaLoRA = [
+        "llama": ["q_proj", "v_proj"], "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"],
+        "gpt2": ["c_attn"], "bert": ["query", "value"], "roberta": ["query", "key", "value", "dense"],
+    ]
+    static let ia3 = [
+        "llama": ["k_proj", "v_proj", "down_proj"], "mistral": ["k_proj", "v_proj", "down_proj"],
+        "qwen2": ["q_proj", "v_proj", "down_proj"], "qwen3": ["q_proj", "v_proj", "down_proj"],
+        "gpt2": ["c_attn", "mlp.c_proj"], "bert": ["key", "value", "output.dense"],
+        "roberta": ["key", "value", "output.dense"],
+    ]
+    static let ia3FeedForward = [
+        "llama": ["down_proj"], "mistral": ["down_proj"], "qwen2": ["down_proj"], "qwen3": ["down_proj"],
+        "gpt2": ["mlp.c_proj"], "bert": ["output.dense"], "roberta": ["output.dense"],
+    ]
+}
+
+extension TargetModules {
+    /// The layers themselves, where they were left to the architecture.
+    func resolved(_ table: [String: [String]], _ modelType: String?) throws -> TargetModules {
+        guard self == .automatic else { return self }
+        guard let names = modelType.flatMap({ table[$0] }) else {
+            throw AdapterError(
+                "--target_modules auto: PEFT has no choice for models of the type \(modelType ?? "that this is"); name the "
+                    + "layers, or give all-linear")
+        }
+        return .names(names)
+    }
+}

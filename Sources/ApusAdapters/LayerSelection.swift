@@ -1,0 +1,95 @@
+import ApusJSON
+import ApusNN
+
+/// Which layers of a model a method hangs on, by PEFT's keys.
+package struct LayerSelection: Sendable, Equatable {
+    package var targets = TargetModules.allLinear
+    package var excluded: TargetModules?
+    package var layers: [Int]?
+    package var layersPattern: [String]?
+    /// Whether names that match no layer are passed over, as PEFT passes over those of a file.
+    var allowsAbsent = false
+
+    package init(_ targets: TargetModules = .allLinear) { self.targets = targets }
+
+    init(_ reader: ConfigurationReader) throws {
+        targets = try reader.required("target_modules", "a string or a list of strings", TargetModules.init(json:))
+        excluded = try reader.modules("exclude_modules")
+        layers = try reader.list("layers_to_transform", "a number or a list of numbers", \.intValue)
+        layersPattern = try reader.list("layers_pattern", "a string or a list of strings", \.stringValue)
+        if layersPattern?.isEmpty == true { layersPattern = nil }
+        allowsAbsent = true
+    }
+
+    /// The chosen linear layers, and tables where they are named, in the model's order.
+    ///
+    /// - Throws: `AdapterError` when a target matches nothing, naming the nearest.
+    func hosts(on model: Module, leaving stored: [String], heads: [String]) throws -> [(path: String, module: Module)] {
+        try targets.validate()
+        try excluded?.validate()
+        let candidates = model.modules().filter { path, module in
+            (module is Linear || module is Embedding) && !ModulePaths.lies(path, in: stored)
+        }
+        let chosen = candidates.filter { path, module in
+            let isChosen =
+                targets == .allLinear
+                ? module is Linear && !ModulePaths.lies(path, in: heads) : targets.contains(path)
+            return isChosen && excluded?.contains(path) != true && isInLayers(path)
+        }
+        try check(candidates.map(\.path), chosen: chosen.map(\.path))
+        return chosen
+    }
+
+    /// `target_modules` of a file; a choice of whole models is written as the names it chose, as PEFT does.
+    func json(_ paths: [String]) -> JSONValue {
+        guard case .allLinear = targets, !paths.isEmpty else { return targets.json }
+        return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
+    }
+
+    private func isInLayers(_ path: String) -> Bool {
+        guard let layers else { return true }
+        let parts = path.split(separator: ".").map(String.init)
+        for (index, part) in parts.enumerated().dropLast() {
+            let names = layersPattern ?? ["layers", "h", "blocks", "block", "layer"]
+            if names.contains(part), let number = Int(parts[index + 1]) { return layers.contains(number) }
+        }
+        return false
+    }
+
+    private func check(_ paths: [String], chosen: [String]) throws {
+        let ends = Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()
+        func advice(_ name: String) -> String {
+            let near = ends.min { editDistance($0, name) < editDistance($1, name) }
+            let guess = near.flatMap { editDistance($0, name) <= 3 ? " (did you mean \"\($0)\"?)" : nil } ?? ""
+            return guess + ". Layers that can be targets: \(ends.joined(separator: ", "))"
+        }
+        if case .names(let names) = targets, !allowsAbsent {
+            for name in names where !paths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
+                throw AdapterError("--target_modules: no layer matches \"\(name)\"\(advice(name))")
+            }
+        }
+        if chosen.isEmpty {
+            var what = "--target_modules: no layer matches the targets"
+            if case .pattern(let pattern) = targets {
+                what = "--target_regex: no layer's whole path matches \"\(pattern)\""
+            }
+            throw AdapterError("\(what)\(advice(""))")
+        }
+    }
+}
+
+/// The Levenshtein distance.
+func editDistance(_ a: String, _ b: String) -> Int {
+    let (a, b) = (Array(a), Array(b))
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let above = row[j + 1]
+            row[j + 1] = x == y ? diagonal : min(diagonal, above, row[j]) + 1
+            diagonal = above
+        }
+    }
+    return row[b.count]
+}

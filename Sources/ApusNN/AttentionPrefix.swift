@@ -1,0 +1,28 @@
+import ApusTorch
+
+/// Keys and values that every sequence of a pass sees in front of its own, [n, K, E] each.
+struct AttentionPrefix {
+    let keys: Tensor
+    let values: Tensor
+
+    /// What the prompts of a pass give a layer; nil without any.
+    init?(_ prompts: [PromptAdapter], layer: Int, _ context: ForwardContext) throws {
+        let parts = try prompts.compactMap { try ($0 as? AttentionAdapter)?.keysAndValues(ofLayer: layer, context) }
+        guard let first = parts.first else { return nil }
+        (keys, values) =
+            parts.count == 1
+            ? first : (try concatenated(parts.map(\.keys)), try concatenated(parts.map(\.values)))
+    }
+
+    /// k and v [T, K, E] with the prefix before each sequence, and where the sequences of keys are.
+    func inFront(
+        of k: Tensor, _ v: Tensor, _ sequences: SequenceBounds
+    ) throws -> (keys: Tensor, values: Tensor, bounds: SequenceBounds) {
+        let count = Int32(keys.shape[0])
+        let bounds = sequences.offsets
+        return (
+            try ApusNN.inFront(keys, of: k, bounds: bounds), try ApusNN.inFront(values, of: v, bounds: bounds),
+            SequenceBounds(bounds.enumerated().map { $1 + Int32($0) * count })
+        )
+    }
+}

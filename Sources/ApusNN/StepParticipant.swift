@@ -1,0 +1,23 @@
+package import ApusTorch
+
+/// Something that a run changes as it goes on and that a resumed run must have as it was.
+package protocol ResumableState: AnyObject {
+    /// Everything, by names of its own; loading copies into these tensors.
+    var state: [(name: String, tensor: Tensor)] { get }
+}
+
+/// What takes part in the steps of a run beside the loss and the optimizer: methods with a schedule of their own.
+package protocol StepParticipant: ResumableState {
+    /// A scalar that is added to the loss of each step, once a step; nil adds nothing.
+    func penalty() throws -> Tensor?
+
+    /// After the optimizer has moved the parameters and before their gradients, clipped, are forgotten.
+    ///
+    /// - Parameter step: Steps that are done, this one included.
+    func stepped(to step: Int) throws
+}
+
+extension StepParticipant {
+    package func penalty() throws -> Tensor? { nil }
+    package func stepped(to step: Int) throws {}
+}

@@ -1,0 +1,87 @@
+import ApusAdapters
+import ApusJSON
+
+/// The values of the options that methods of adapters declare themselves, beside those that are properties.
+public struct MethodOptions: Sendable {
+    private var given: [String: OptionValue] = [:]
+
+    init() {}
+
+    /// The value of an option by its name: what was given, or its default.
+    subscript(name: String) -> OptionValue? {
+        get {
+            if let value = given[name] { return value }
+            return AdapterMethods.options.first { $0.name == name }?.optionValue
+        }
+        set { given[name] = newValue }
+    }
+
+    /// A field for each option that is no property of the settings already.
+    static func fields<Settings>(
+        _ property: any WritableKeyPath<Settings, MethodOptions> & Sendable, beside names: [String],
+        where isWanted: (AdapterOption) -> Bool = { _ in true }
+    ) -> [SettingsField<Settings>] {
+        AdapterMethods.options.filter { !names.contains($0.name) && isWanted($0) }.map { option in
+            let name = option.name
+            return SettingsField(name, affectsNumbers: true) {
+                $0[keyPath: property][name]
+            } write: { settings, value in
+                settings[keyPath: property][name] = value
+            }
+        }
+    }
+}
+
+extension AdapterOption {
+    /// How the option is read.
+    var optionKind: OptionKind {
+        switch kind {
+        case .integer(let range): .integer(range)
+        case .number(let range): .number(.from(range.lowerBound, below: range.upperBound))
+        case .boolean: .boolean
+        case .text: .text
+        case .list: .list
+        case .choice(let words, let later): .choice(words, later: later)
+        }
+    }
+
+    /// Its default, as the option's kind has it.
+    var optionValue: OptionValue? {
+        switch kind {
+        case .integer: defaultValue.intValue.map(OptionValue.integer)
+        case .number: defaultValue.doubleValue.map(OptionValue.number)
+        case .boolean: defaultValue.boolValue.map(OptionValue.boolean)
+        case .text, .choice: defaultValue.stringValue.map(OptionValue.text)
+        case .list: defaultValue.arrayValue.map { .list($0.compactMap(\.stringValue)) }
+        }
+    }
+}
+
+extension AdapterSettings {
+    /// What settings say of the options of all methods.
+    init<Settings: CommandSettings>(
+        _ settings: Settings, targets names: [String], regex: String?, modelType: String?
+    ) {
+        self.init()
+        targets = TargetModules(names, regex: regex)
+        self.modelType = modelType
+        for field in Settings.fields {
+            guard let option = AdapterMethods.options.first(where: { $0.name == field.name }),
+                let value = field.read(settings)
+            else { continue }
+            self[option] = value.plainJSON
+        }
+    }
+}
+
+extension TargetModules {
+    init(_ names: [String], regex: String?) {
+        if let regex {
+            self = .pattern(regex)
+        } else if names.contains("all-linear") {
+            self = .allLinear
+        } else {
+            self = names == ["auto"] ? .automatic : .names(names)
+        }
+    }
+}

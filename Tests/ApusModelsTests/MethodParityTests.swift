@@ -1,0 +1,165 @@
+import Foundation
+import Testing
+
+@testable import ApusAdapters
+@testable import ApusGeneration
+@testable import ApusJSON
+@testable import ApusLanguageModel
+@testable import ApusNN
+@testable import ApusTorch
+@testable import ApusWeights
+
+/// Every method against PEFT: files, logits, gradients, twenty steps of training, counts.
+struct MethodParityTests {
+    static let cases: [String] = {
+        let root = Fixture.root.appendingPathComponent("methods")
+        let files = FileManager.default
+        return ((try? files.contentsOfDirectory(atPath: root.path)) ?? []).sorted().flatMap { model in
+            ((try? files.contentsOfDirectory(atPath: root.appendingPathComponent(model).path)) ?? []).sorted().map {
+                "\(model)/\($0)"
+            }
+        }
+    }()
+    static let prompts = ["prompt", "prefix", "prefix-projection", "p-mlp", "p-lstm"]
+
+    @Test func thereAreCases() { #expect(Self.cases.count >= 27) }
+
+    @Test(arguments: cases) func filesOfPEFTGiveItsAnswers(name: String) throws {
+        let test = try MethodCase(name)
+        let (model, attached) = try test.loaded()
+        let bar = test.isClassifier ? 1e-5 : 1e-6
+        let before = try withoutGradients { try test.outputs(model).answers }
+        let distance = try test.worst(before, "logits")
+        #expect(distance <= bar)
+        guard !Self.prompts.contains(where: { name.hasSuffix("/\($0)") }) else {
+            let refusal = #expect(throws: AdapterError.self) { try attached.merge() }
+            #expect(refusal?.description.contains("cannot be merged") == true)
+            return
+        }
+        try attached.merge()
+        let after = try withoutGradients { try test.outputs(model).answers }
+        #expect(try zip(after, before).map(relativeDifference).max() ?? .nan <= bar)
+        // PEFT merges an adapted table of words into a tied head too; here the two come apart.
+        if !name.hasSuffix("dora-embedding") { #expect(try test.worst(after, "merged") <= bar) }
+        print("parity \(name): logits \(distance)")
+    }
+
+    @Test(arguments: cases) func trainingFollowsPEFT(name: String) throws {
+        let test = try MethodCase(name)
+        let (model, attached) = try test.beginning()
+        // Counted as PEFT counts: with the copy of a head that is trained beside.
+        let trained = attached.parameters.reduce(0) { $0 + $1.slot.count }
+        #expect(trained == test.fixture.expected["trainable"]?.intValue)
+        // Gradients at the beginning.
+        var step = attached
+        let participants = try step.participants(totalSteps: 20)
+        let (_, sum, targets) = try test.outputs(model)
+        var loss = try sum / Double(targets)
+        for participant in participants {
+            if let penalty = try participant.penalty() { loss = try loss + penalty.to(loss.dtype) }
+        }
+        try loss.backward()
+        let names = Set(test.fixture.tensors.tensorNames)
+        for (parameter, slot) in attached.parameters {
+            let gradient = try #require(slot.tensor?.gradient, "\(parameter) has no gradient")
+            let stored = names.contains("grad.\(parameter)") ? parameter : "embedding.weight"
+            let expected = try test.fixture.tensors.tensor("grad.\(stored)", dtype: .float64, device: .cpu).tensor
+            #expect(try relativeDifference(gradient, expected) <= (test.isClassifier ? 1e-4 : 1e-5), "\(parameter)")
+        }
+        // Twenty steps, and what is stored after them.
+        var run = try MethodRun(test)
+        let losses = try run.losses(20)
+        let expected = (test.fixture.expected["losses"]?.arrayValue ?? []).compactMap(\.doubleValue)
+        let distance = zip(losses, expected).map { abs($0 - $1) }.max() ?? .nan
+        #expect(expected.count == 20 && distance <= 1e-5)
+        let file = try SafetensorsFile(
+            path: test.fixture.folder.appendingPathComponent(AdapterFiles.weightsName).path)
+        var stored: [String] = []
+        for source in try run.attached.storedTensors() {
+            stored.append(source.name)
+            let theirs = try file.tensor(source.name, dtype: .float64, device: .cpu).tensor
+            #expect(source.tensor.shape == theirs.shape, "\(source.name)")
+            #expect(try relativeDifference(source.tensor, theirs) <= 1e-4, "\(source.name)")
+        }
+        // PEFT stores an adapted table of words whole as well.
+        #expect(Set(stored) == Set(file.tensorNames.filter { !$0.contains("base_layer") }))
+        print("parity \(name): losses \(distance)")
+    }
+
+    /// `adapter_config.json`, key for key and value for value; sets have no order.
+    @Test(arguments: cases) func configurationsArePEFTs(name: String) throws {
+        let test = try MethodCase(name)
+        func plain(_ value: JSONValue?) -> JSONValue {
+            guard let list = value?.arrayValue, list.allSatisfy({ $0.stringValue != nil }) else { return value ?? .null }
+            return .array(Set(list.compactMap(\.stringValue)).sorted().map(JSONValue.string))
+        }
+        let path = test.fixture.folder.appendingPathComponent(AdapterFiles.configurationName).path
+        let theirs = try Fixture.parse(path)
+        var run = try MethodRun(test)
+        _ = try run.losses(name.hasSuffix("adalora") ? 20 : 1)
+        for (origin, attached) in [("made", run.attached), ("read", try test.loaded().attached)] {
+            let ours = try JSONValue(parsing: Data(attached.configurationText().utf8))
+            #expect(ours.objectValue?.keys == theirs.objectValue?.keys, "\(origin)")
+            for key in theirs.objectValue?.keys ?? [] {
+                #expect(plain(ours[key]) == plain(theirs[key]), "\(origin): \(key)")
+            }
+        }
+    }
+
+    @Test(arguments: cases) func aResumedRunIsTheSameRun(name: String) throws {
+        let test = try MethodCase(name)
+        var whole = try MethodRun(test)
+        var first = try MethodRun(test)
+        let losses = try whole.losses(12)
+        let beginning = try first.losses(7)
+        var second = try MethodRun(test)
+        try second.resume(first)
+        #expect(try beginning + second.losses(5) == losses)
+        for (mine, its) in zip(try whole.attached.storedTensors(), try second.attached.storedTensors()) {
+            #expect(try mine.tensor.equals(its.tensor), "\(mine.name)")
+        }
+    }
+
+    /// With a cache and without one the same tokens follow, whatever lies in front.
+    @Test(arguments: cases.filter { !$0.contains("-single/") && prompts.contains(String($0.split(separator: "/")[1])) })
+    func promptsStandInTheCache(name: String) throws {
+        let test = try MethodCase(name)
+        let model = try #require(try test.loaded().model as? CausalLanguageModel)
+        let prompts = Fixture.sequences(test.fixture.expected).map(\.ids)
+        let whole = try withoutGradients { try test.outputs(model).answers }
+        try withoutGradients {
+            let state = ModelState(sequences: prompts.count)
+            let start = TokenBatch(continuing: prompts.map { (Array($0.dropLast(3)), 0) })
+            let context = try model.context(for: start, state: state)
+            _ = try model.hiddenStates(start, context)
+            let end = TokenBatch(continuing: zip(prompts, state.lengths).map { (Array($0.suffix(3)), $1) })
+            let last = try model.context(for: end, state: state)
+            let logits = try model.logits(model.hiddenStates(end, last), last)
+            for index in prompts.indices {
+                let wanted = try whole[index].narrowed(0, start: prompts[index].count - 3, length: 3)
+                #expect(try relativeDifference(logits.narrowed(0, start: 3 * index, length: 3), wanted) <= 1e-12)
+            }
+        }
+        // Without the adapter there is nothing in front.
+        let batch = test.batch
+        let plain = try Fixture.model(String(name.split(separator: "/")[0]), dtype: .float64)
+        let (without, with) = try withoutGradients {
+            let context = try model.context(for: batch, adapters: .none)
+            return (
+                try model.logits(model.hiddenStates(batch, context), context), try plain.outputs(batch).logits
+            )
+        }
+        #expect(try without.equals(with))
+    }
+
+    @Test func whatPromptsCannotDoIsRefused() throws {
+        let test = try MethodCase("bert-single/prompt")
+        let prefix = try MethodCase("llama-single/prefix").method()
+        let encoder = #expect(throws: AdapterError.self) { try prefix.attach(to: test.model()) }
+        #expect(encoder?.description.contains("prompt_tuning") == true)
+        var masked = try MethodCase("qwen2-tied-gqa/prompt").method()
+        masked.base.taskType = nil
+        let error = #expect(throws: AdapterError.self) { try masked.attach(to: test.model()) }
+        #expect(error?.description.contains("masked") == true)
+    }
+}
