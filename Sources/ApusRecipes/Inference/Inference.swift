@@ -1,7 +1,7 @@
 import ApusAdapters
 import ApusDatasets
+import ApusRunLog
 import ApusTorch
-import ApusTraining
 import Foundation
 
 /// What a model says: to a person at a terminal, or of every row of a file.

@@ -6,6 +6,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusRunLog
 import ApusText
 import ApusTorch
 import ApusTraining

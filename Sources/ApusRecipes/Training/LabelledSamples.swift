@@ -1,7 +1,7 @@
 import ApusDatasets
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
-import ApusTraining
 import Foundation
 
 extension TrainingSamples {

@@ -3,8 +3,8 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusRunLog
 import ApusTorch
-import ApusTraining
 import ApusWeights
 import Foundation
 

@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusOptimizers
+import ApusRunLog
 import ApusTraining
 
 extension TrainingPlan {

@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusFiles
 import ApusJSON
+import ApusRunLog
 import ApusTraining
 import Crypto
 import Foundation

@@ -2,6 +2,7 @@ import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusRunLog
 import ApusText
 import ApusTraining
 import Foundation

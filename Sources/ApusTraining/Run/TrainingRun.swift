@@ -1,6 +1,7 @@
 import ApusDatasets
 package import ApusLanguageModel
 package import ApusOptimizers
+package import ApusRunLog
 import ApusTorch
 import Foundation
 
