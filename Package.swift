@@ -91,7 +91,7 @@ let package = Package(
                 "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles", "ApusText", "ApusWeights",
                 "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
-        target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
+        target("Apus", ["ApusRecipes", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("apus", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
@@ -149,7 +149,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "Apus", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
+                "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("apusTests", ["apus", "ApusRecipes"]),
     ],

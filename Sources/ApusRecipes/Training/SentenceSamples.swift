@@ -39,7 +39,7 @@ extension TrainingSamples {
         let encoder = SequenceEncoder(settings, text: text, model: model, files: files)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict,
                 threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
@@ -77,7 +77,7 @@ extension TrainingSamples {
         let encoder = SequenceEncoder(settings, text: text, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }

@@ -66,16 +66,6 @@ extension DatasetLoader {
     }
 }
 
-extension TruncationStrategy {
-    var truncation: Truncation.Strategy {
-        switch self {
-        case .delete: .delete
-        case .left: .left
-        case .right: .right
-        }
-    }
-}
-
 extension Console {
     /// Encodes training and validation rows, with a bar and a report for each.
     func encoded<Recognizer, Source>(

@@ -47,7 +47,7 @@ struct Tuner {
         _ model: any TextModel, settings: SFTSettings, device: Device, checkpoint: String?
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
-        let dtype = settings.loraDType?.dtype ?? .float32
+        let dtype = settings.loraDType ?? .float32
         if let folder = checkpoint ?? startingAdapter {
             try attached.load(from: folder, dtype: dtype, device: device)
         } else {

@@ -1,3 +1,5 @@
+public import ApusTorch
+
 /// The settings of `params`: counting the parameters of a model that is not loaded.
 public struct ParamsSettings: Sendable {
     /// The folder of the model.
@@ -17,7 +19,7 @@ public struct ParamsSettings: Sendable {
     /// Whether the adapter is scaled by α / √r.
     public var useRSLoRA = false
     /// The type of the weights, for their size; nil takes what `config.json` says.
-    public var torchDType: WeightType?
+    public var torchDType: DType?
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {

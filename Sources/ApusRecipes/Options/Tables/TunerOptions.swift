@@ -1,11 +1,13 @@
+import ApusTorch
+
 extension OptionTable {
     private static let tuning: Set<Command> = [.sft, .params]
 
     static let tunerOptions: [CommandOption] = [
         CommandOption(
             "tuner_type",
-            .choice(
-                ["lora", "full"],
+            .words(
+                of: TunerType.self,
                 later: [
                     "longlora", "adalora", "llamapro", "adapter", "vera", "boft", "fourierft", "reft", "bone", "ia3",
                     "lora_llm", "dummy",
@@ -29,15 +31,15 @@ extension OptionTable {
             "use_rslora", .boolean, default: .boolean(false), "Scale by alpha / √r instead.", in: .tuner, for: tuning),
         CommandOption(
             "init_weights",
-            .choice(
-                ["true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora"],
+            .words(
+                of: AdapterInitialization.self,
                 later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
             default: .text("true"),
             "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).",
             in: .tuner,
             for: [.sft]),
         CommandOption(
-            "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",
+            "lora_dtype", .choice(DType.ofWeights.map(\.rawValue)), computed: "float32", "Type of the adapter.",
             in: .tuner, for: [.sft]),
     ]
 }
