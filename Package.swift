@@ -66,29 +66,32 @@ let package = Package(
         target("ApusText", ["ApusJSON", "COniguruma"]),
         target("ApusHub"),
         target("ApusFiles", ["ApusJSON", crypto]),
+        target("ApusMetrics"),
         // Floor 2
         target("ApusLanguageModel", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusAdapters", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusOptimizers", ["ApusNN", "ApusTorch"]),
         target("ApusDatasets", ["ApusText", "ApusJSON"]),
+        target("ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf], exclude: ["TensorBoard/Proto"]),
         // Floor 3
         target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),
         target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusTorch"]),
         target(
             "ApusTraining",
             [
-                "ApusLanguageModel", "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusNN", "ApusTorch",
-                "ApusWeights", "ApusJSON", "CCairo", protobuf,
-            ], exclude: ["RunLog/Proto"]),
+                "ApusLanguageModel", "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles",
+                "ApusNN",
+                "ApusTorch", "ApusWeights", "ApusJSON",
+            ]),
         // Floor 4
         target(
             "ApusRecipes",
             [
                 "ApusModels", "ApusGeneration", "ApusTraining", "ApusHub", "ApusLanguageModel", "ApusAdapters",
-                "ApusOptimizers", "ApusDatasets", "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch",
-                "ApusJSON", crypto, yams,
+                "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles", "ApusText", "ApusWeights",
+                "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
-        target("Apus", ["ApusRecipes", "ApusText", "ApusTorch", "ApusJSON"]),
+        target("Apus", ["ApusRecipes", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
@@ -102,8 +105,8 @@ let package = Package(
         program(
             "StepBench",
             [
-                "ApusModels", "ApusAdapters", "ApusTraining", "ApusOptimizers", "ApusDatasets", "ApusLanguageModel",
-                "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusModels", "ApusAdapters", "ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusDatasets",
+                "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
         program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
@@ -121,14 +124,19 @@ let package = Package(
         tests(
             "ApusModelsTests",
             [
-                "ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusWeights",
-                "ApusDatasets", "ApusFiles", "ApusJSON", "ApusLanguageModel", "ApusNN", "ApusTorch",
+                "ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusRunLog",
+                "ApusMetrics", "ApusWeights", "ApusDatasets", "ApusFiles", "ApusJSON", "ApusLanguageModel", "ApusNN",
+                "ApusTorch",
             ]),
         .target(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
-        tests("ApusTrainingTests", ["ApusTraining", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusMetricsTests", ["ApusMetrics"]),
+        tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests(
+            "ApusTrainingTests",
+            ["ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests(
             "ApusGenerationTests",
             [
@@ -141,7 +149,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "Apus", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
+                "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("ApusProgramTests", ["ApusProgram", "ApusRecipes"]),
     ],

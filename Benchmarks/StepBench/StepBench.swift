@@ -5,6 +5,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusRunLog
 import ApusTorch
 import ApusTraining
 import ApusWeights

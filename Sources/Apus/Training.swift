@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusRecipes
 
 /// Fine-tuning, as `apus sft` does it: the same data, files and numbers, without a word printed.

@@ -1,18 +1,19 @@
 import Foundation
 
+/// The course of the learning rate (`--lr_scheduler_type`).
+public enum ScheduleKind: String, Sendable, CaseIterable {
+    case linear, cosine, constant
+    case constantWithWarmup = "constant_with_warmup"
+}
+
 /// The learning rate as a pure function of the step, as `transformers` computes it.
 package struct Schedule: Sendable, Equatable {
-    package enum Kind: String, Sendable, CaseIterable {
-        case linear, cosine, constant
-        case constantWithWarmup = "constant_with_warmup"
-    }
-
-    package let kind: Kind
+    package let kind: ScheduleKind
     package let peak: Double
     package let warmupSteps: Int
     package let totalSteps: Int
 
-    package init(_ kind: Kind, peak: Double, warmupSteps: Int, totalSteps: Int) {
+    package init(_ kind: ScheduleKind, peak: Double, warmupSteps: Int, totalSteps: Int) {
         self.kind = kind
         self.peak = peak
         self.warmupSteps = warmupSteps

@@ -164,7 +164,7 @@ struct LoadingTests {
         var loader = DatasetLoader()
         loader.shufflesTraining = false
         let train = try loader.load([path]).train
-        func tokenized(_ length: Int, _ strategy: Truncation.Strategy) throws -> (TokenizedDataset, EncodingReport) {
+        func tokenized(_ length: Int, _ strategy: TruncationStrategy) throws -> (TokenizedDataset, EncodingReport) {
             try train.tokenized(truncation: Truncation(maximumLength: length, strategy: strategy), encode: byteEncoding)
         }
         let (deleted, report) = try tokenized(24, .delete)

@@ -1,3 +1,4 @@
+import ApusRunLog
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import ApusMetrics
 import Foundation
 import Testing
 

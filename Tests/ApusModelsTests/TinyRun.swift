@@ -1,3 +1,4 @@
+import ApusRunLog
 import Foundation
 import Testing
 
@@ -20,7 +21,7 @@ final class TinyRun {
 
     /// - Parameter objective: What is minimised; the next token unless given.
     init(
-        dtype: DType = .float32, isLoRA: Bool = false, steps: Int, nanPolicy: TrainingPlan.NaNPolicy = .stop,
+        dtype: DType = .float32, isLoRA: Bool = false, steps: Int, nanPolicy: NaNPolicy = .stop,
         weights: ((TokenizedDataset) -> any TrainingSource)? = nil,
         objective: ((CausalLanguageModel) -> any Objective)? = nil
     ) throws {

@@ -1,3 +1,4 @@
+import ApusRunLog
 import Foundation
 import Testing
 
@@ -77,7 +78,7 @@ struct TrainingParityTests {
                 order: EpochOrder(method: .sequential, seed: 0)),
             schedule: Schedule(
                 try #require(
-                    Schedule.Kind(rawValue: recorded.json["settings"]?["lr_scheduler_type"]?.stringValue ?? "constant")),
+                    ScheduleKind(rawValue: recorded.json["settings"]?["lr_scheduler_type"]?.stringValue ?? "constant")),
                 peak: recorded.number("learning_rate"),
                 warmupSteps: Int(recorded.json["settings"]?["warmup_steps"]?.doubleValue ?? 0), totalSteps: total),
             maximumGradientNorm: recorded.number("max_grad_norm"), loggingSteps: 1)

@@ -33,7 +33,7 @@ extension RowDataset where Recognizer == LabelledRecognizer {
     /// - Throws: `DatasetError` naming file and line for a label that does not fit the scheme, strict or not; when
     ///   strict for any row that cannot be used; and when no row is left.
     package func tokenized(
-        scheme: LabelScheme?, maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false,
+        scheme: LabelScheme?, maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false,
         threads: Int = 1, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: LabelledEncoding
     ) throws -> (dataset: ScoredDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)

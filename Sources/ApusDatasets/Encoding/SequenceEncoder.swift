@@ -8,7 +8,7 @@ package import ApusText
 package struct SequenceEncoder: Sendable {
     /// The most tokens of a sequence.
     package let limit: Int
-    package let strategy: Truncation.Strategy
+    package let strategy: TruncationStrategy
     private let tokenizer: Tokenizer
     private let chat: ChatEncoder?
     private let isEncoder: Bool
@@ -28,7 +28,7 @@ package struct SequenceEncoder: Sendable {
     ///   - lowercases: Whether texts are brought to lower case first.
     ///   - prompt: What stands before a text that becomes a vector.
     package init(
-        tokenizer: Tokenizer, chat: ChatEncoder?, isEncoder: Bool, limit: Int, strategy: Truncation.Strategy,
+        tokenizer: Tokenizer, chat: ChatEncoder?, isEncoder: Bool, limit: Int, strategy: TruncationStrategy,
         system: String? = nil, pairFormat: String = PairFormat.standard, lowercases: Bool = false,
         prompt: String? = nil
     ) {

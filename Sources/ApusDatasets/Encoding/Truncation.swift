@@ -1,20 +1,21 @@
+/// What happens to a sample longer than the limit (`--truncation_strategy`).
+public enum TruncationStrategy: String, Sendable, CaseIterable {
+    /// It is dropped.
+    case delete
+    /// Tokens are cut off its beginning.
+    case left
+    /// Tokens are cut off its end.
+    case right
+}
+
 /// `max_length` and what happens to longer samples.
 package struct Truncation: Sendable, Equatable {
-    package enum Strategy: String, Sendable, CaseIterable {
-        /// Drops the sample.
-        case delete
-        /// Cuts tokens off its beginning.
-        case left
-        /// Cuts tokens off its end.
-        case right
-    }
-
     /// `nil` keeps samples of any length.
     package let maximumLength: Int?
-    package let strategy: Strategy
+    package let strategy: TruncationStrategy
 
     /// - Throws: `DatasetError` when the length is below 2, the shortest sample with anything to predict.
-    package init(maximumLength: Int? = nil, strategy: Strategy = .delete) throws {
+    package init(maximumLength: Int? = nil, strategy: TruncationStrategy = .delete) throws {
         if let maximumLength, maximumLength < 2 {
             throw DatasetError("--max_length must be at least 2, not \(maximumLength)")
         }

@@ -7,7 +7,7 @@ extension RowDataset where Recognizer == EmbeddingRecognizer {
     ///   - encode: The tokenizer.
     /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
     package func tokenized(
-        maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
+        maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
         encode: @Sendable (RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
@@ -34,7 +34,7 @@ extension RowDataset where Recognizer == RerankerRecognizer {
     ///   - encode: The tokenizer. All pairs have segments, or none has.
     /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
     package func tokenized(
-        maximumLength: Int? = nil, strategy: Truncation.Strategy = .right, isStrict: Bool = false, threads: Int = 1,
+        maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
         encode: @Sendable (_ query: RowText, _ document: RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {

@@ -1,10 +1,10 @@
 /// What is learned from a label, by the name that a `config.json` has for it (`problem_type`).
-package enum ProblemType: String, Sendable, CaseIterable {
-    /// One or more numbers.
+public enum ProblemType: String, Sendable, CaseIterable {
+    /// One or more numbers, by their squared error.
     case regression
-    /// One of several classes.
+    /// One of several classes, by cross entropy.
     case singleLabel = "single_label_classification"
-    /// Any of several classes.
+    /// Any of several classes, by binary cross entropy.
     case multiLabel = "multi_label_classification"
 }
 
@@ -16,7 +16,7 @@ package enum LabelTarget: Sendable, Equatable {
 }
 
 /// What the numbers of a label of several classes are (`--multi_label_format`).
-package enum MultiLabelFormat: String, Sendable, CaseIterable {
+public enum MultiLabelFormat: String, Sendable, CaseIterable {
     /// The classes that a row has: `[0, 2]`.
     case ids
     /// 1 or 0 for each class: `[1, 0, 1]`.

@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusJSON
+import ApusRunLog
 import ApusText
 import ApusTraining
 import Foundation

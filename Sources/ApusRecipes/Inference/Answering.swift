@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusGeneration
 import ApusJSON
 import ApusLanguageModel

@@ -1,7 +1,7 @@
 import ApusDatasets
 import ApusJSON
+import ApusRunLog
 import ApusText
-import ApusTraining
 import Foundation
 
 /// Answers from a model that continues text: to every row of a file, to one question, or to a person at a terminal.

@@ -1,6 +1,8 @@
 import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
+import ApusMetrics
+import ApusRunLog
 import ApusText
 import ApusTorch
 import ApusTraining

@@ -1,7 +1,7 @@
 import ApusAdapters
 import ApusDatasets
+import ApusRunLog
 import ApusTorch
-import ApusTraining
 import Foundation
 
 /// What a model says: to a person at a terminal, or of every row of a file.
@@ -20,8 +20,8 @@ public struct Inference {
         adapted = try AdaptedModel(
             AdaptedModel.Request(
                 model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
-                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType?.dtype,
-                device: Devices.device(settings.device)),
+                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType,
+                device: settings.device ?? .fastest),
             surroundings: surroundings)
         if settings.mergeLoRA { try adapted.attached?.merge() }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))

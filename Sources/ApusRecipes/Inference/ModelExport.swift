@@ -29,8 +29,8 @@ public struct ModelExport {
         let adapted = try AdaptedModel(
             AdaptedModel.Request(
                 model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
-                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType?.dtype,
-                device: Devices.device(settings.device)),
+                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType,
+                device: settings.device ?? .fastest),
             surroundings: surroundings)
         try adapted.attached?.merge()
         try adapted.write(

@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
 import ApusTorch
 import ApusTraining

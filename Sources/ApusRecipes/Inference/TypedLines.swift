@@ -1,4 +1,4 @@
-import ApusTraining
+import ApusRunLog
 import Foundation
 
 #if canImport(Darwin)

@@ -1,5 +1,5 @@
 import ApusLanguageModel
-import ApusTraining
+import ApusRunLog
 
 /// A training run that prints nothing and tells a program how it goes.
 package enum SilentTraining {

@@ -16,7 +16,7 @@ struct AdaptedModel {
         let adapters: [String]
         let taskType: TaskType?
         let labelCount: Int?
-        let problemType: LabelProblem?
+        let problemType: ProblemType?
         let dtype: DType?
         let device: Device
     }
@@ -175,27 +175,16 @@ struct LabelReading {
         stored = try head.flatMap { try file.shape(of: $0).first }
     }
 
-    func scheme(labelCount: Int?, problemType: LabelProblem? = nil) throws -> LabelScheme {
+    func scheme(labelCount: Int?, problemType: ProblemType? = nil) throws -> LabelScheme {
         let map = try LabelMap(config: arguments) ?? LabelMap(config: config)
         let count =
             labelCount ?? stored ?? arguments["num_labels"]?.intValue ?? config["num_labels"]?.intValue
             ?? map?.count ?? 2
-        let name =
-            problemType?.rawValue ?? arguments["problem_type"]?.stringValue
-            ?? config["problem_type"]?.stringValue
-        let problem = name.flatMap(ProblemType.init) ?? (count == 1 ? .regression : .singleLabel)
+        let named = arguments["problem_type"]?.stringValue ?? config["problem_type"]?.stringValue
+        let problem =
+            problemType ?? named.flatMap { ProblemType(rawValue: $0) } ?? (count == 1 ? .regression : .singleLabel)
         return try LabelScheme(
             problemType: problem, labelCount: count, map: map?.count == count ? map : nil,
-            format: arguments["multi_label_format"]?.stringValue.flatMap(MultiLabelFormat.init))
-    }
-}
-
-extension WeightType {
-    var dtype: DType {
-        switch self {
-        case .bfloat16: .bfloat16
-        case .float16: .float16
-        case .float32: .float32
-        }
+            format: arguments["multi_label_format"]?.stringValue.flatMap { MultiLabelFormat(rawValue: $0) })
     }
 }

@@ -57,6 +57,11 @@ extension OptionKind {
 
     static let integer = OptionKind.integer(Int.min...Int.max)
 
+    /// One of the raw values of an enumeration, in its order.
+    static func words<Choice: OptionChoice>(of _: Choice.Type, later: [String] = []) -> OptionKind {
+        .choice(Choice.allCases.map(\.rawValue), later: later)
+    }
+
     static func integer(from lower: Int) -> OptionKind {
         .integer(lower...largestCount)
     }

@@ -1,7 +1,7 @@
 import ApusDatasets
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
-import ApusTraining
 import Foundation
 
 extension TrainingSamples {
@@ -16,7 +16,7 @@ extension TrainingSamples {
 
         let truncation = try Truncation(
             maximumLength: model.limit(settings.maxLength),
-            strategy: settings.truncationStrategy.truncation)
+            strategy: settings.truncationStrategy)
         let encoding = ConversationEncoder(settings, text: text)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
@@ -43,14 +43,8 @@ extension TrainingSamples {
 extension ConversationEncoder {
     /// The encoder that the settings of a run ask for.
     init(_ settings: SFTSettings, text: TextParts) {
-        let turns: TrainedTurns =
-            switch settings.lossScale {
-            case .default: .everyAnswer
-            case .lastRound: .lastRound
-            case .all: .all
-            }
         self.init(
             tokenizer: text.tokenizer, chat: settings.useChatTemplate ? text.encoder : nil, system: settings.system,
-            turns: turns)
+            turns: settings.lossScale)
     }
 }

@@ -6,6 +6,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusRunLog
 import ApusText
 import ApusTorch
 import ApusTraining
@@ -191,7 +192,7 @@ public struct FineTuning {
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model),
-                trainedDType: tuner.isFull ? dtype : settings.loraDType?.dtype ?? .float32,
+                trainedDType: tuner.isFull ? dtype : settings.loraDType ?? .float32,
                 tokens: largest.tokens,
                 targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,

@@ -1,7 +1,7 @@
 import ApusDatasets
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
-import ApusTraining
 import Foundation
 
 extension TrainingSamples {
@@ -13,7 +13,7 @@ extension TrainingSamples {
         let encoder = SequenceEncoder(settings, text: text, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: scheme, maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                scheme: scheme, maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress,
                 encode: encoder.encode)
             return (result.dataset, result.report)

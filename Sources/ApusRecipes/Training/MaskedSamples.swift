@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
 import ApusTraining
 import Foundation
@@ -27,7 +28,7 @@ extension TrainingSamples {
         }
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: nil, maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                scheme: nil, maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress
             ) { row in
                 let encoded = try encoder.encode(row)

@@ -3,8 +3,8 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusRunLog
 import ApusTorch
-import ApusTraining
 import ApusWeights
 import Foundation
 
@@ -29,9 +29,9 @@ struct Preflight {
         self.console = console
         source = try ModelSource(settings.model, surroundings: surroundings)
         config = try source.config()
-        if let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted.rawValue != type {
+        if let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted != type {
             throw ModelError(
-                "--model_type is \(wanted.rawValue), but config.json of \(settings.model) says \(type); "
+                "--model_type is \(wanted), but config.json of \(settings.model) says \(type); "
                     + "leave the flag out")
         }
         let stored = LanguageModel.storedDType(config) ?? .float32
@@ -41,7 +41,7 @@ struct Preflight {
                 "--\(settings.bf16 == true ? "bf16" : "fp16") true: the weights, \(stored) in the model's files, are loaded in "
                     + "\(dtype), because Apus computes in the type of the weights")
         }
-        device = try Devices.device(settings.device)
+        device = settings.device ?? .fastest
         do {
             try device.prepare()
         } catch let error as TorchError where !"\(error)".hasPrefix("--device") {
@@ -128,7 +128,7 @@ struct Preflight {
 extension SFTSettings {
     /// The type that the weights are to have; nil for that of the files.
     var precision: DType? {
-        torchDType?.dtype ?? (bf16 == true ? .bfloat16 : fp16 == true ? .float16 : nil)
+        torchDType ?? (bf16 == true ? .bfloat16 : fp16 == true ? .float16 : nil)
     }
 
     /// The head of the task, where the data decide its size with any size.

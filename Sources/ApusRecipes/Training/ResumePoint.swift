@@ -1,5 +1,6 @@
 import ApusFiles
 import ApusJSON
+import ApusRunLog
 import ApusTraining
 import Foundation
 

@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusJSON
+import ApusOptimizers
 import ApusTorch
 import ApusTraining
 import Crypto

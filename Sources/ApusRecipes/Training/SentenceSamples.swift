@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusLanguageModel
+import ApusRunLog
 import ApusText
 import ApusTraining
 import Foundation
@@ -38,7 +39,7 @@ extension TrainingSamples {
         let encoder = SequenceEncoder(settings, text: text, model: model, files: files)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict,
                 threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
@@ -76,7 +77,7 @@ extension TrainingSamples {
         let encoder = SequenceEncoder(settings, text: text, model: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: settings.truncationStrategy.truncation,
+                maximumLength: encoder.limit, strategy: settings.truncationStrategy,
                 isStrict: settings.strict, threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }

@@ -23,7 +23,7 @@ extension SequenceEncoder {
         self.init(
             tokenizer: text.tokenizer, chat: usesTemplate ? text.encoder : nil, isEncoder: model.isEncoder,
             limit: files?.limit(settings.maxLength, model: model) ?? model.limit(settings.maxLength),
-            strategy: settings.truncationStrategy.truncation, system: settings.system,
+            strategy: settings.truncationStrategy, system: settings.system,
             pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false,
             prompt: settings is InferSettings ? files?.prompt : nil)
     }

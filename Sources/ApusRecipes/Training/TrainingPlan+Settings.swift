@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusOptimizers
+import ApusRunLog
 import ApusTraining
 
 extension TrainingPlan {
@@ -28,7 +29,7 @@ extension TrainingPlan {
             evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
             saving: recurrence(settings.saveStrategy, settings.saveSteps), loggingSteps: settings.loggingSteps,
             logsFirstStep: settings.loggingFirstStep, evaluationBatchSize: settings.perDeviceEvalBatchSize,
-            nanPolicy: settings.nanPolicy == .skip ? .skip : .stop, seed: UInt64(bitPattern: Int64(settings.seed)))
+            nanPolicy: settings.nanPolicy, seed: UInt64(bitPattern: Int64(settings.seed)))
         bestMetric = BestMetric.name(settings.metricForBestModel)
         console.print(
             "\(total) steps: \(data.train.count) samples, \(batches.stepsPerEpoch) steps an epoch, "
@@ -39,15 +40,8 @@ extension TrainingPlan {
 extension Schedule {
     /// The course of the learning rate over a run of so many steps.
     init(_ settings: SFTSettings, totalSteps total: Int) {
-        let kind: Kind =
-            switch settings.lrSchedulerType {
-            case .linear: .linear
-            case .cosine: .cosine
-            case .constant: .constant
-            case .constantWithWarmup: .constantWithWarmup
-            }
         let share = settings.warmupRatio > 0 ? settings.warmupRatio : settings.warmupSteps
         let warmup = share < 1 ? Int((share * Double(total)).rounded(.up)) : Int(share)
-        self.init(kind, peak: settings.learningRate, warmupSteps: warmup, totalSteps: total)
+        self.init(settings.lrSchedulerType, peak: settings.learningRate, warmupSteps: warmup, totalSteps: total)
     }
 }

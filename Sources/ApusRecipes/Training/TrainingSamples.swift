@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusFiles
 import ApusJSON
+import ApusRunLog
 import ApusTraining
 import Crypto
 import Foundation
@@ -62,16 +63,6 @@ extension DatasetLoader {
         requiresTraining = true
         isStrict = settings.strict
         threads = settings.datasetNumProc
-    }
-}
-
-extension TruncationStrategy {
-    var truncation: Truncation.Strategy {
-        switch self {
-        case .delete: .delete
-        case .left: .left
-        case .right: .right
-        }
     }
 }
 

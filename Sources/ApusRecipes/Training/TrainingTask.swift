@@ -2,6 +2,7 @@ import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusRunLog
 import ApusText
 import ApusTraining
 import Foundation
@@ -33,9 +34,9 @@ struct TrainingTask {
                 settings.dataset, validation: settings.valDataset, as: LabelledRecognizer(options))
             console.print(rows.report.text)
             let scheme = try LabelScheme(
-                problemType: settings.problemType.flatMap { ProblemType(rawValue: $0.rawValue) },
+                problemType: settings.problemType,
                 labelCount: settings.numLabels, map: LabelMap(config: config),
-                format: settings.multiLabelFormat.flatMap { MultiLabelFormat(rawValue: $0.rawValue) },
+                format: settings.multiLabelFormat,
                 inferredFrom: rows.train, threads: settings.datasetNumProc)
             console.print(scheme.text)
             try BestMetric.check(settings.metricForBestModel, for: scheme.problemType)

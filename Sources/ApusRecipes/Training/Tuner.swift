@@ -54,7 +54,7 @@ struct Tuner {
         restoresState: Bool
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
-        let dtype = settings.loraDType?.dtype ?? .float32
+        let dtype = settings.loraDType ?? .float32
         // The file of some methods is not what was trained; that lies in the state of the run.
         let folder = restoresState && !attached.isStoredAsTrained ? nil : checkpoint ?? startingAdapter
         if let folder {

@@ -24,8 +24,8 @@ package struct EncodedConversation: Sendable, Equatable {
     package var trainedCount: Int { weights.reduce(0) { $0 + ($1 != 0 ? 1 : 0) } }
 }
 
-/// Which text of a conversation is trained, where a message does not say so itself.
-package enum TrainedTurns: String, Sendable {
+/// Which text of a conversation is trained, where a message does not say so itself (`--loss_scale`).
+public enum TrainedTurns: String, Sendable, CaseIterable {
     /// Every turn of the assistant.
     case everyAnswer = "default"
     /// The assistant's turns after the last user message.

@@ -1,6 +1,7 @@
 package import ApusFiles
 package import ApusJSON
 package import ApusNN
+import ApusRunLog
 import ApusTorch
 import ApusWeights
 import Foundation

@@ -1,5 +1,7 @@
 package import ApusDatasets
 package import ApusLanguageModel
+import ApusMetrics
+import ApusRunLog
 import ApusTorch
 import Foundation
 

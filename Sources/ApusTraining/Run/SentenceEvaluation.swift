@@ -1,4 +1,6 @@
 package import ApusLanguageModel
+import ApusMetrics
+import ApusRunLog
 import ApusTorch
 import Foundation
 

@@ -1,6 +1,13 @@
 package import ApusDatasets
 package import ApusOptimizers
 
+/// What a run does at a loss or a gradient that is not finite (`--nan_policy`).
+public enum NaNPolicy: String, Sendable, CaseIterable {
+    case stop
+    /// Leaves weights and optimizer as they are and goes on.
+    case skip
+}
+
 /// What a run does at which step: everything that varies, as values.
 package struct TrainingPlan: Sendable {
     /// When something recurring happens.
@@ -8,13 +15,6 @@ package struct TrainingPlan: Sendable {
         case never
         case every(Int)
         case everyEpoch
-    }
-
-    /// What to do with a loss or a gradient that is not finite.
-    package enum NaNPolicy: Sendable, Equatable {
-        case stop
-        /// Leaves weights and optimizer as they are and goes on.
-        case skip
     }
 
     package var batches: BatchPlan

@@ -2,6 +2,7 @@ import ApusDatasets
 package import ApusLanguageModel
 package import ApusNN
 package import ApusOptimizers
+package import ApusRunLog
 import ApusTorch
 import Foundation
 

@@ -1,3 +1,4 @@
+import ApusTorch
 import Foundation
 import Testing
 

@@ -1,3 +1,5 @@
+import ApusDatasets
+import ApusTorch
 import Testing
 
 @testable import ApusRecipes
@@ -27,7 +29,7 @@ struct CheckpointArgumentsTests {
     @Test func fillsWhatIsOpen() throws {
         let (settings, notices) = try infer(["--adapters", folder.path])
         #expect(settings.model == "base")
-        #expect(settings.modelType == .qwen2)
+        #expect(settings.modelType == "qwen2")
         #expect(settings.torchDType == .bfloat16)
         #expect(settings.tunerType == .full)
         #expect(settings.system == "Be brief.")

@@ -1,4 +1,6 @@
 import ApusJSON
+import ApusOptimizers
+import ApusTraining
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import ApusTorch
 import Foundation
 import Testing
 
@@ -110,7 +111,7 @@ import Testing
             Case("nothing can be written there") { $0.outputDirectory = "/proc/apus" },
             Case("--logging_dir") { $0.loggingDirectory = "/proc/apus" },
             Case("no such folder") { $0.resumeFromCheckpoint = "nowhere" },
-            Case("--device cuda") { $0.device = .cuda },
+            Case("--device cuda") { $0.device = .cuda(0) },
             Case("not there yet") {
                 let path = "\($0.model)/config.json"
                 let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""

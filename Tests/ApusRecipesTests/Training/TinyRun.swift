@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusTorch
 import Foundation
 
 @testable import ApusRecipes

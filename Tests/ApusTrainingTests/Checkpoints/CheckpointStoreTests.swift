@@ -2,6 +2,7 @@ import ApusFiles
 import ApusFilesTesting
 import ApusJSON
 import ApusOptimizers
+import ApusRunLog
 import Foundation
 import Testing
 

@@ -1,5 +1,5 @@
 import ApusDatasets
-import ApusTraining
+import ApusMetrics
 
 /// The metrics that a checkpoint can be chosen by.
 enum BestMetric {

@@ -1,17 +1,20 @@
+public import ApusDatasets
+public import ApusTorch
+
 /// The settings of `export` and `merge-lora`.
 public struct ExportSettings: Sendable {
     /// The folder of the base model; nil takes the base that the adapter names.
     public var model: String?
     /// The family the model must be of; nil takes what its `config.json` says.
-    public var modelType: ModelFamily?
+    public var modelType: String?
     /// The type of the weights to write; nil takes what `config.json` says.
-    public var torchDType: WeightType?
+    public var torchDType: DType?
     /// What the model is for.
     public var taskType: TaskType?
     /// Classes, or numbers predicted at once; nil takes what the model says.
     public var numLabels: Int?
     /// What was learned from a label; nil takes what the model says.
-    public var problemType: LabelProblem?
+    public var problemType: ProblemType?
     /// What trains.
     public var tunerType = TunerType.lora
     /// Folders of adapters to merge, in order.
@@ -26,7 +29,7 @@ public struct ExportSettings: Sendable {
     /// The largest file of weights, such as `5GB`.
     public var maxShardSize = "5GB"
     /// The device; nil takes the fastest there is.
-    public var device: DeviceKind?
+    public var device: Device?
 
     /// Settings for merging adapters into their base.
     public init(adapters: [String], mergeLoRA: Bool = true) {

@@ -1,4 +1,5 @@
-import ApusDatasets
+public import ApusDatasets
+public import ApusTorch
 
 /// What becomes of a result file that is there already.
 public enum ExistingResult: String, Sendable, CaseIterable {
@@ -16,15 +17,15 @@ public struct InferSettings: Sendable {
     /// The folder of the model; nil takes the base that the adapter names.
     public var model: String?
     /// The family the model must be of; nil takes what its `config.json` says.
-    public var modelType: ModelFamily?
+    public var modelType: String?
     /// The type of the weights; nil takes what `config.json` says.
-    public var torchDType: WeightType?
+    public var torchDType: DType?
     /// What the model is for.
     public var taskType: TaskType?
     /// Classes, or numbers predicted at once; nil takes what the model says.
     public var numLabels: Int?
     /// What was learned from a label; nil takes what the model says.
-    public var problemType: LabelProblem?
+    public var problemType: ProblemType?
     /// `fill-mask`, followed by texts with masks; empty goes by `taskType`.
     public var task: [String] = []
     /// What trains.
@@ -117,7 +118,7 @@ public struct InferSettings: Sendable {
     /// What becomes of that file where there is one already.
     public var existingResult = ExistingResult.refuse
     /// The device; nil takes the fastest there is.
-    public var device: DeviceKind?
+    public var device: Device?
     /// The same as `device` being `cpu`.
     public var useCPU = false
 

@@ -1,4 +1,8 @@
-import ApusDatasets
+public import ApusDatasets
+public import ApusOptimizers
+public import ApusText
+public import ApusTorch
+public import ApusTraining
 
 /// The settings of a fine-tuning run.
 ///
@@ -10,16 +14,16 @@ public struct SFTSettings: Sendable {
     /// The folder of the model.
     public var model: String
     /// The family the model must be of; nil takes what its `config.json` says.
-    public var modelType: ModelFamily?
+    public var modelType: String?
     /// The type of the weights; nil takes what `config.json` says.
-    public var torchDType: WeightType?
+    public var torchDType: DType?
     private var givenTaskType: TaskType?
     /// Classes, or numbers predicted at once; nil takes what the model or the data says.
     public var numLabels: Int?
     /// What is learned from a label; nil follows from `numLabels` and the labels.
-    public var problemType: LabelProblem?
+    public var problemType: ProblemType?
     /// What lists of numbers are where a row has several classes; nil takes what the labels show.
-    public var multiLabelFormat: MultiLabelNumbers?
+    public var multiLabelFormat: MultiLabelFormat?
     /// Whether to show the model as a tree of its layers.
     public var printModel = false
     /// Folders of adapters to go on with.
@@ -77,7 +81,7 @@ public struct SFTSettings: Sendable {
     /// The share of tokens that masked language modelling hides.
     public var mlmProbability = 0.15
     /// Which tokens train.
-    public var lossScale = LossScale.default
+    public var lossScale = TrainedTurns.everyAnswer
 
     // MARK: Tuner
 
@@ -98,7 +102,7 @@ public struct SFTSettings: Sendable {
     /// How the adapter starts.
     public var initWeights = AdapterInitialization.kaiming
     /// The type of the adapter; nil is float32.
-    public var loraDType: WeightType?
+    public var loraDType: DType?
     /// What else the method of the adapter takes.
     var methodOptions = MethodOptions()
 
@@ -118,7 +122,7 @@ public struct SFTSettings: Sendable {
     /// What InfoNCE divides cosines by.
     public var infonceTemperature = 0.1
     /// The course of the learning rate.
-    public var lrSchedulerType = ScheduleName.cosine
+    public var lrSchedulerType = ScheduleKind.cosine
     /// The share of the steps that warm up.
     public var warmupRatio = 0.0
     /// The steps that warm up; below 1 a share of all.
@@ -189,7 +193,7 @@ public struct SFTSettings: Sendable {
     // MARK: Device
 
     /// The device; nil takes the fastest there is.
-    public var device: DeviceKind?
+    public var device: Device?
     /// The same as `device` being `cpu`.
     public var useCPU = false
 
@@ -355,7 +359,7 @@ extension SFTSettings {
         guard bf16 != true || fp16 != true else {
             throw SettingsError("--bf16 true and --fp16 true contradict each other. Give one of them.")
         }
-        for (flag, isSet, type) in [("bf16", bf16, WeightType.bfloat16), ("fp16", fp16, .float16)] {
+        for (flag, isSet, type) in [("bf16", bf16, DType.bfloat16), ("fp16", fp16, .float16)] {
             guard isSet == true, let weights = torchDType, weights != type else { continue }
             throw SettingsError(
                 "--\(flag) true computes in \(type.rawValue), but --torch_dtype is \(weights.rawValue), and Apus "

@@ -1,11 +1,14 @@
+import ApusTorch
+
 /// Checks that several commands share.
 enum SettingChecks {
     /// The device that `--device` and `--use_cpu` ask for together.
-    static func device(_ device: DeviceKind?, useCPU: Bool) throws -> DeviceKind? {
+    static func device(_ device: Device?, useCPU: Bool) throws -> Device? {
         guard useCPU else { return device }
         guard device == nil || device == .cpu else {
             throw SettingsError(
-                "--use_cpu true and --device \(device?.rawValue ?? "") contradict each other. Give one of them.")
+                "--use_cpu true and --device \(device?.optionValue?.helpText ?? "") contradict each other. Give one of them."
+            )
         }
         return .cpu
     }

@@ -1,39 +1,15 @@
-/// The type of weights.
-public enum WeightType: String, Sendable, CaseIterable {
-    case bfloat16
-    case float16
-    case float32
-}
-
-/// The kind of device to compute on.
-public enum DeviceKind: String, Sendable, CaseIterable {
-    case cpu
-    case cuda
-    case mps
-}
-
-/// A family of models.
-public enum ModelFamily: String, Sendable, CaseIterable {
-    case bert
-    case llama
-    case mistral
-    case qwen2
-    case qwen3
-    case roberta
-}
-
 /// What a model is for.
 public enum TaskType: String, Sendable, CaseIterable {
     /// Continuing text.
     case causalLM = "causal_lm"
     /// Classes or numbers of whole texts.
     case sequenceClassification = "seq_cls"
-    /// Tokens behind masks.
-    case maskedLanguageModel = "mlm"
     /// Vectors of texts.
     case embedding
     /// Scores of documents for a question.
     case reranker
+    /// Tokens behind masks.
+    case maskedLanguageModel = "mlm"
 }
 
 /// What is minimised, where a task leaves a choice.
@@ -69,41 +45,6 @@ public enum LossType: String, Sendable, CaseIterable {
     }
 }
 
-/// What is learned from a label.
-public enum LabelProblem: String, Sendable, CaseIterable {
-    /// One or more numbers, by their squared error.
-    case regression
-    /// One of several classes, by cross entropy.
-    case singleLabel = "single_label_classification"
-    /// Any of several classes, by binary cross entropy.
-    case multiLabel = "multi_label_classification"
-}
-
-/// What the numbers of a label of several classes are.
-public enum MultiLabelNumbers: String, Sendable, CaseIterable {
-    /// The classes that a row has.
-    case ids
-    /// 1 or 0 for each class.
-    case multiHot = "multi_hot"
-}
-
-/// What happens to a sample longer than the limit.
-public enum TruncationStrategy: String, Sendable, CaseIterable {
-    case delete
-    case left
-    case right
-}
-
-/// Which tokens train.
-public enum LossScale: String, Sendable, CaseIterable {
-    /// Every answer of the assistant.
-    case `default`
-    /// What follows the last turn of the user.
-    case lastRound = "last_round"
-    /// Every token.
-    case all
-}
-
 /// How an adapter starts.
 public enum AdapterInitialization: String, Sendable, CaseIterable {
     /// A from Kaiming's uniform distribution and B zero, so that training starts at the base model.
@@ -122,17 +63,9 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
 
 /// An optimizer.
 public enum OptimizerName: String, Sendable, CaseIterable {
-    case adamW = "adamw_torch"
     case fusedAdamW = "adamw_torch_fused"
+    case adamW = "adamw_torch"
     case sgd
-}
-
-/// The course of the learning rate.
-public enum ScheduleName: String, Sendable, CaseIterable {
-    case linear
-    case cosine
-    case constant
-    case constantWithWarmup = "constant_with_warmup"
 }
 
 /// When something happens that recurs.
@@ -148,32 +81,17 @@ public enum ReportTarget: String, Sendable, CaseIterable {
     case none
 }
 
-/// What a run does at a gradient that is not a number.
-public enum NaNPolicy: String, Sendable, CaseIterable {
-    case stop
-    case skip
-}
-
 /// The engine that generates.
 public enum InferenceBackend: String, Sendable, CaseIterable {
     /// Apus' own, under the name of ms-swift's default.
     case transformers
 }
 
-extension WeightType: OptionChoice {}
-extension DeviceKind: OptionChoice {}
-extension ModelFamily: OptionChoice {}
 extension TaskType: OptionChoice {}
 extension LossType: OptionChoice {}
-extension TruncationStrategy: OptionChoice {}
 extension ExistingResult: OptionChoice {}
-extension LossScale: OptionChoice {}
 extension AdapterInitialization: OptionChoice {}
 extension OptimizerName: OptionChoice {}
-extension ScheduleName: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}
 extension ReportTarget: OptionChoice {}
-extension LabelProblem: OptionChoice {}
-extension MultiLabelNumbers: OptionChoice {}
-extension NaNPolicy: OptionChoice {}
 extension InferenceBackend: OptionChoice {}

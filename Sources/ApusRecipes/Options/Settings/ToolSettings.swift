@@ -1,4 +1,5 @@
 import ApusAdapters
+public import ApusTorch
 
 /// The settings of `params`: counting the parameters of a model that is not loaded.
 public struct ParamsSettings: Sendable {
@@ -19,7 +20,7 @@ public struct ParamsSettings: Sendable {
     /// Whether the adapter is scaled by α / √r.
     public var useRSLoRA = false
     /// The type of the weights, for their size; nil takes what `config.json` says.
-    public var torchDType: WeightType?
+    public var torchDType: DType?
     /// What else of the method of the adapter decides the count.
     var methodOptions = MethodOptions()
 

@@ -1,7 +1,7 @@
 extension OptionTable {
     static let inferOptions: [CommandOption] = [
         CommandOption(
-            "infer_backend", .choice(["transformers"], later: ["vllm", "sglang", "lmdeploy"]),
+            "infer_backend", .words(of: InferenceBackend.self, later: ["vllm", "sglang", "lmdeploy"]),
             default: .text("transformers"), "The engine; this name stands for Apus' own.", in: .command,
             for: [.infer]),
         CommandOption(
@@ -17,7 +17,7 @@ extension OptionTable {
                 + "program ends with 4.",
             in: .command, for: [.infer]),
         CommandOption(
-            "existing_result", .choice(ExistingResult.allCases.map(\.rawValue)), default: .text("refuse"),
+            "existing_result", .words(of: ExistingResult.self), default: .text("refuse"),
             "What becomes of a --result_path that holds results already.", in: .command, for: [.infer]),
         CommandOption(
             "question", .text, "Text to answer, also without the flag: apus infer 'question' --model …", in: .command,

@@ -1,3 +1,8 @@
+import ApusDatasets
+import ApusLanguageModel
+import ApusModels
+import ApusTorch
+
 extension OptionTable {
     /// Commands that load a model to train or run it.
     static let loading: Set<Command> = [.sft, .infer, .export, .mergeLoRA]
@@ -8,31 +13,28 @@ extension OptionTable {
             "model", .text, "Folder of the model: config.json, tokenizer and weights.", in: .model,
             for: loading.union([.params, .tokenize, .template])),
         CommandOption(
-            "model_type", .choice(["bert", "llama", "mistral", "qwen2", "qwen3", "roberta"]),
+            "model_type", .choice(Models.registry.types),
             computed: "from config.json",
             "Family of the model, checked against its config.json.", in: .model, for: loading,
             hint: "Leave it out: the family is read from config.json. "
                 + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
         CommandOption(
-            "torch_dtype", .choice(["bfloat16", "float16", "float32"]),
+            "torch_dtype", .choice(DType.ofWeights.map(\.rawValue)),
             computed: "from config.json; float32 where it names none", "Type of the weights.", in: .model,
             for: loading.union([.params])),
         CommandOption(
             "task_type",
-            .choice(
-                ["causal_lm", "seq_cls", "embedding", "reranker", "mlm"],
-                later: ["generative_reranker", "decision"]),
+            .words(of: TaskType.self, later: ["generative_reranker", "decision"]),
             computed: "causal_lm; seq_cls with --num_labels", "What the model is for.", in: .model,
             for: loading.union([.params])),
         CommandOption(
             "num_labels", .integer(from: 1), computed: "from the model or the data",
             "Classes, or numbers that are predicted at once.", in: .model, for: loading.union([.params])),
         CommandOption(
-            "problem_type",
-            .choice(["regression", "single_label_classification", "multi_label_classification"]),
-            computed: "from --num_labels and the labels", "What is learned from a label.", in: .model, for: loading),
+            "problem_type", .words(of: ProblemType.self), computed: "from --num_labels and the labels",
+            "What is learned from a label.", in: .model, for: loading),
         CommandOption(
-            "multi_label_format", .choice(["ids", "multi_hot"]), computed: "from the labels, where they show it",
+            "multi_label_format", .words(of: MultiLabelFormat.self), computed: "from the labels, where they show it",
             "Lists of numbers: the classes of a row, or 0 or 1 for each class.", in: .model, for: [.sft]),
         CommandOption(
             "print_model", .boolean, default: .boolean(false),
@@ -61,7 +63,7 @@ extension OptionTable {
 
     static let deviceOptions: [CommandOption] = [
         CommandOption(
-            "device", .choice(["cpu", "cuda", "mps"]), computed: "the fastest there is", "Where to compute.",
+            "device", .choice(Device.words), computed: "the fastest there is", "Where to compute.",
             in: .device, for: loading),
         CommandOption(
             "use_cpu", .boolean, default: .boolean(false), "The same as --device cpu.", in: .device,

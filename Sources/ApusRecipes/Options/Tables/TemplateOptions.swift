@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusText
 
 extension OptionTable {
     private static let encoding: Set<Command> = [.sft, .infer]
@@ -11,7 +12,7 @@ extension OptionTable {
             "max_length", .integer(from: 1), computed: "the model's", "Most tokens of one sample.", in: .template,
             for: encoding),
         CommandOption(
-            "truncation_strategy", .choice(["delete", "left", "right"], later: ["split"]),
+            "truncation_strategy", .words(of: TruncationStrategy.self, later: ["split"]),
             default: .text("delete"), "What happens to a longer sample.", in: .template, for: encoding),
         CommandOption(
             "mlm_probability", .number(.above(0, upTo: 0.9)), default: .number(0.15),
@@ -28,8 +29,8 @@ extension OptionTable {
             "Use the chat template; false: the bare text.", in: .template, for: encoding),
         CommandOption(
             "loss_scale",
-            .choice(
-                ["default", "last_round", "all"],
+            .words(
+                of: TrainedTurns.self,
                 later: [
                     "react", "hermes", "qwen", "agentflan", "alpha_umi", "ignore_empty_think", "ignore_think_prefix",
                 ]),

@@ -1,3 +1,6 @@
+import ApusOptimizers
+import ApusTraining
+
 extension OptionTable {
     static let trainingOptions: [CommandOption] = [
         CommandOption(
@@ -17,11 +20,8 @@ extension OptionTable {
             "Micro-batches of one optimizer step.", in: .training, for: [.sft]),
         CommandOption(
             "loss_type",
-            .choice(
-                [
-                    "cross_entropy", "cosine_similarity", "contrastive", "infonce", "pointwise_reranker",
-                    "listwise_reranker",
-                ], later: ["online_contrastive", "scoring", "distill_rps", "smooth_brier", "ce_rps"]),
+            .words(
+                of: LossType.self, later: ["online_contrastive", "scoring", "distill_rps", "smooth_brier", "ce_rps"]),
             computed: "embedding: cosine_similarity; reranker: pointwise_reranker",
             "What is minimised, in tasks that leave a choice.", in: .training, for: [.sft]),
         CommandOption(
@@ -33,8 +33,8 @@ extension OptionTable {
             "Highest learning rate.", in: .training, for: [.sft]),
         CommandOption(
             "lr_scheduler_type",
-            .choice(
-                ["linear", "cosine", "constant", "constant_with_warmup"],
+            .words(
+                of: ScheduleKind.self,
                 later: [
                     "cosine_with_restarts", "polynomial", "inverse_sqrt", "reduce_lr_on_plateau",
                     "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
@@ -49,8 +49,8 @@ extension OptionTable {
             in: .training, for: [.sft]),
         CommandOption(
             "optim",
-            .choice(
-                ["adamw_torch_fused", "adamw_torch", "sgd"],
+            .words(
+                of: OptimizerName.self,
                 later: [
                     "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adafactor", "adagrad",
                     "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "lomo", "adalomo", "grokadamw",
@@ -80,7 +80,7 @@ extension OptionTable {
         CommandOption(
             "fp16", .boolean, computed: "as --torch_dtype", "Compute in float16.", in: .training, for: [.sft]),
         CommandOption(
-            "nan_policy", .choice(["stop", "skip"]), default: .text("stop"),
+            "nan_policy", .words(of: NaNPolicy.self), default: .text("stop"),
             "At a gradient that is not a number: stop, or skip the step.", in: .training, for: [.sft]),
         CommandOption(
             "resume_from_checkpoint", .text,
@@ -96,14 +96,14 @@ extension OptionTable {
             "per_device_eval_batch_size", .integer(from: 1), default: .integer(1), "Samples of one micro-batch.",
             in: .evaluation, for: [.sft]),
         CommandOption(
-            "eval_strategy", .choice(["no", "steps", "epoch"]),
+            "eval_strategy", .words(of: IntervalStrategy.self),
             computed: "as --save_strategy; no without validation data", "When to evaluate.", in: .evaluation,
             for: [.sft]),
         CommandOption(
             "eval_steps", .number(.interval), computed: "as --save_steps",
             "Steps between evaluations; below 1 a share of all.", in: .evaluation, for: [.sft]),
         CommandOption(
-            "save_strategy", .choice(["no", "steps", "epoch"], later: ["best"]), default: .text("steps"),
+            "save_strategy", .words(of: IntervalStrategy.self, later: ["best"]), default: .text("steps"),
             "When to save.", in: .evaluation, for: [.sft]),
         CommandOption(
             "save_steps", .number(.interval), default: .number(500),
@@ -147,7 +147,7 @@ extension OptionTable {
         CommandOption(
             "report_to",
             .choices(
-                ["tensorboard", "none"],
+                ReportTarget.allCases.map(\.rawValue),
                 later: ["azure_ml", "codecarbon", "flyte", "dagshub"]),
             default: .list(["tensorboard"]), "Where the log also goes.", in: .output, for: [.sft]),
         CommandOption(

@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusTorch
 
 extension OptionTable {
     private static let tuning: Set<Command> = [.sft, .params]
@@ -17,7 +18,7 @@ extension OptionTable {
                 "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner,
                 for: tuning),
             CommandOption(
-                "lora_dtype", .choice(["float16", "bfloat16", "float32"]), computed: "float32", "Type of the adapter.",
+                "lora_dtype", .choice(DType.ofWeights.map(\.rawValue)), computed: "float32", "Type of the adapter.",
                 in: .tuner, for: [.sft]),
         ] + methodOptions
 

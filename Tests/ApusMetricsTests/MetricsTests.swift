@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusMetrics
 
 @Suite struct MetricsTests {
     private func isAllNaN(_ values: [MetricValue]) -> Bool { values.allSatisfy(\.value.isNaN) }

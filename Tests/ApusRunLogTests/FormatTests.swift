@@ -2,7 +2,7 @@ import ApusJSON
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct FormatTests {
     @Test(arguments: [

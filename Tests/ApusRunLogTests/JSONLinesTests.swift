@@ -4,7 +4,7 @@ import ApusJSON
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct JSONLinesTests {
     private let disk = SimulatedDisk()

@@ -3,7 +3,7 @@ import ApusFilesTesting
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct RunFolderTests {
     private let folder: TemporaryFolder

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 /// Each test runs in a process of its own: signals belong to the whole process.
 @Suite struct StopSignalTests {

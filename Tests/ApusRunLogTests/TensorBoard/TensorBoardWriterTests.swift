@@ -3,7 +3,7 @@ import ApusFilesTesting
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct TensorBoardWriterTests {
     private static let start = Date(timeIntervalSince1970: 1.75e9)

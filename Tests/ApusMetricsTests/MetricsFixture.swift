@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusMetrics
 
 /// What SciPy and scikit-learn say (Scripts/fixtures/make_metrics.py).
 struct MetricsFixture: Decodable {
@@ -49,7 +49,7 @@ struct MetricsFixture: Decodable {
     let reranker: [Case]
 
     static let shared: MetricsFixture? = {
-        let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Fixtures/metrics/metrics.json")
         return try? JSONDecoder().decode(MetricsFixture.self, from: Data(contentsOf: url))
     }()

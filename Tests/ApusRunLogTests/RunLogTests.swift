@@ -4,7 +4,7 @@ import ApusJSON
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct RunLogTests {
     private let folder: TemporaryFolder

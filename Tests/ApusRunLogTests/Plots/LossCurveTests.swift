@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct LossCurveTests {
     /// Widths and heights lie in the PNG's first chunk.

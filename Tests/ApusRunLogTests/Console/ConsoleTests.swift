@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 /// A terminal of the test's own, and the clock beside it.
 final class FakeTerminal: TerminalOutput {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusMetrics
 
 @Suite("Metrics equal SciPy's and scikit-learn's") struct MetricsOracleTests {
     @Test func fixtureIsThere() throws {

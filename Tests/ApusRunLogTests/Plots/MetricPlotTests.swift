@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusTraining
+@testable import ApusRunLog
 
 @Suite struct MetricPlotTests {
     private static func size(of png: [UInt8]?) -> [Int] {

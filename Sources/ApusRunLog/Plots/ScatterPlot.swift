@@ -9,7 +9,7 @@ package struct ScatterPlot {
     package let labels: [Double]
     package let predictions: [Double]
     /// Written into the emptier of two corners.
-    package let metrics: [MetricValue]
+    package let metrics: [(name: String, value: Double)]
 
     private static let side = 700
     private static let area = (left: 84.0, top: 46.0, right: 676.0, bottom: 638.0)
@@ -21,7 +21,8 @@ package struct ScatterPlot {
     private static let grid = Canvas.Color(0xE6E6E6)
 
     /// - Precondition: As many predictions as labels.
-    package init(title: String, labels: [Double], predictions: [Double], metrics: [MetricValue] = []) {
+    package init(title: String, labels: [Double], predictions: [Double], metrics: [(name: String, value: Double)] = [])
+    {
         precondition(labels.count == predictions.count, "every prediction needs a label")
         (self.title, self.labels, self.predictions, self.metrics) = (title, labels, predictions, metrics)
     }

@@ -1,0 +1,34 @@
+import ApusDatasets
+import ApusOptimizers
+import ApusText
+import ApusTorch
+import ApusTraining
+
+// Words of ms-swift for what other targets define: their raw values are the words.
+
+extension DType: OptionChoice {
+    /// The types that weights are kept in, the words of `--torch_dtype`.
+    static let ofWeights: [DType] = [.bfloat16, .float16, .float32]
+}
+extension ProblemType: OptionChoice {}
+extension MultiLabelFormat: OptionChoice {}
+extension TruncationStrategy: OptionChoice {}
+extension TrainedTurns: OptionChoice {}
+extension ScheduleKind: OptionChoice {}
+extension NaNPolicy: OptionChoice {}
+
+extension Device: OptionConvertible {
+    /// The words of `--device`; `cuda` is the first one.
+    static let words = ["cpu", "cuda", "mps"]
+
+    package init?(_ value: OptionValue) {
+        switch value {
+        case .text("cpu"): self = .cpu
+        case .text("cuda"): self = .cuda(0)
+        case .text("mps"): self = .mps
+        default: return nil
+        }
+    }
+
+    package var optionValue: OptionValue? { .text(self == .cuda(0) ? "cuda" : description) }
+}
