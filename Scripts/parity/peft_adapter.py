@@ -4,7 +4,7 @@ Strict: the adapter's file must hold exactly the tensors that its configuration 
 PEFT must take them over unchanged. Exits with 1 where it does not.
 
 Writes to --out `expected.json` (the sequences) and `expected.safetensors`: `logits.N` with the adapter, `base.N`
-without it, `merged.N` after merging.
+without it, `merged.N` after merging, where the method can be merged.
 """
 
 import argparse
@@ -74,12 +74,16 @@ def main():
     tensors = collect("logits", model)
     with model.disable_adapter():
         tensors |= collect("base", model)
-    tensors |= collect("merged", model.merge_and_unload())
+    # Prompts are no weights that could be merged.
+    is_prompt = model.active_peft_config.is_prompt_learning
+    if not is_prompt:
+        tensors |= collect("merged", model.merge_and_unload())
     write_tensors(options.out / "expected.safetensors", tensors)
     write_json(options.out / "expected.json", {
         "adapter": str(options.adapter.resolve()), "sequences": rows, "lastRowOnly": options.last_row})
     for n in range(len(rows)):
-        effect, merge = (tensors[f"{key}.{n}"].sub(tensors[f"logits.{n}"]).abs().max() for key in ("base", "merged"))
+        effect, merge = (tensors[f"{key}.{n}"].sub(tensors[f"logits.{n}"]).abs().max()
+                         for key in ("base", "logits" if is_prompt else "merged"))
         print(f"sequence {n}: {len(rows[n])} ids, the adapter moves logits by {effect:.3g}, merging by {merge:.3g}")
 
 

@@ -160,7 +160,9 @@ package struct AdaLoRAConfiguration: AdapterMethod {
         base = try reader.base()
     }
 
-    package var summary: String { "Rank \(firstRank) falling to \(targetRank), alpha \(pythonNumber(alpha).serialized())" }
+    package var summary: String {
+        "Rank \(firstRank) falling to \(targetRank), alpha \(pythonNumber(alpha).serialized())"
+    }
 
     package mutating func train(_ settings: AdapterSettings) throws {
         throw AdapterError(
@@ -210,7 +212,7 @@ package struct AdaLoRAConfiguration: AdapterMethod {
                     "alpha_pattern": [:], "beta1": .double(beta1), "beta2": .double(beta2), "deltaT": .int(interval),
                     "init_lora_weights": true, "init_r": .int(firstRank), "lora_alpha": pythonNumber(alpha),
                     "lora_dropout": .double(dropout), "orth_reg_weight": .double(penalty), "r": 8,
-                    "rank_pattern": pattern.isEmpty ? nil : .object(pattern), "target_r": .int(targetRank),
+                    "rank_pattern": pattern.isEmpty ? .null : .object(pattern), "target_r": .int(targetRank),
                     "tfinal": .int(end), "tinit": .int(start),
                     "total_step": totalSteps.map(JSONValue.int) ?? .null, "use_dora": false, "use_rslora": false,
                 ]))

@@ -9,9 +9,17 @@ package enum AdapterFiles {
     package static let configurationName = "adapter_config.json"
     package static let weightsName = "adapter_model.safetensors"
 
+    /// The path of a file of an adapter: in its folder, or where ms-swift's own methods have it.
+    package static func located(_ name: String, in folder: String) -> String {
+        let inner = "\(folder)/default/\(name)"
+        let outer = "\(folder)/\(name)"
+        let files = FileManager.default
+        return !files.fileExists(atPath: outer) && files.fileExists(atPath: inner) ? inner : outer
+    }
+
     /// Reads `adapter_config.json` of a folder.
     package static func method(in folder: String) throws -> any AdapterMethod {
-        let path = "\(folder)/\(configurationName)"
+        let path = located(configurationName, in: folder)
         guard let data = FileManager.default.contents(atPath: path) else {
             let isModel = FileManager.default.fileExists(atPath: "\(folder)/config.json")
             throw AdapterError(
@@ -30,7 +38,7 @@ package enum AdapterFiles {
 
     /// The tensors of an adapter in a folder: as PEFT writes them, or as it did before its version 0.7.
     package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
-        let path = "\(folder)/\(weightsName)"
+        let path = located(weightsName, in: folder)
         if FileManager.default.fileExists(atPath: path) {
             return (try checked(SafetensorsFile(path: path), path), path)
         }
@@ -44,7 +52,7 @@ package enum AdapterFiles {
 
     /// The store, if there is anything of an adapter in it.
     private static func checked(_ store: some TensorStore, _ path: String) throws -> any TensorStore {
-        let marks = ["base_model.", "lora_", "modules_to_save", "prompt_embeddings"]
+        let marks = ["base_model.", "lora_", "modules_to_save", "prompt_embeddings", ".adapter_"]
         guard store.tensorNames.contains(where: { name in marks.contains(where: name.contains) }) else {
             throw AdapterError(
                 "\(path) holds no tensors of an adapter"

@@ -13,6 +13,8 @@ package protocol AdapterMethod: Sendable {
     static var options: [AdapterOption] { get }
     /// What the names of the model's modules begin with in a file.
     static var modelPrefix: String { get }
+    /// Where the files lie below the adapter's folder: nowhere, or a folder with its slash.
+    static var folder: String { get }
     /// Whether it hangs on layers, so that `--target_modules` chooses them.
     static var hangsOnLayers: Bool { get }
 
@@ -58,6 +60,7 @@ package protocol AdapterMethod: Sendable {
 
 extension AdapterMethod {
     package static var modelPrefix: String { "base_model.model." }
+    package static var folder: String { "" }
     package static var hangsOnLayers: Bool { true }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
@@ -130,6 +133,7 @@ package enum AdapterMethods {
     package static let all: [any AdapterMethod.Type] = [
         LoRAConfiguration.self, IA3Configuration.self, PromptTuningConfiguration.self,
         PrefixTuningConfiguration.self, PTuningConfiguration.self, AdaLoRAConfiguration.self,
+        BottleneckConfiguration.self,
     ]
 
     /// The options of all methods, each once.
@@ -146,7 +150,7 @@ package enum AdapterMethods {
 
     /// Reads PEFT's `adapter_config.json`.
     package static func read(_ json: JSONValue, file: String) throws -> any AdapterMethod {
-        guard let type = json["peft_type"]?.stringValue else {
+        guard let type = (json["peft_type"] ?? json["swift_type"])?.stringValue else {
             throw AdapterError("\(file): \"peft_type\" is missing; is this the configuration of a PEFT adapter?")
         }
         guard let method = all.first(where: { $0.peftType == type }) else {

@@ -35,7 +35,7 @@ package struct AdapterOption: Sendable, Equatable {
     }
 
     /// Counts beyond this are slips.
-    package static let counts = 1...(1 << 20)
+    package static let counts = 1...Int(Int32.max)
 }
 
 /// What a command line says of the adapter to be made; each method reads the options it declares.

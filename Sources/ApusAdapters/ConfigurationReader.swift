@@ -51,7 +51,8 @@ struct ConfigurationReader {
     func text(_ key: String) throws -> String? { try optional(key, "a string", \.stringValue) }
 
     /// One value or a list of them.
-    func list<Element>(_ key: String, _ wanted: String, _ read: @escaping (JSONValue) -> Element?) throws -> [Element]? {
+    func list<Element>(_ key: String, _ wanted: String, _ read: @escaping (JSONValue) -> Element?) throws -> [Element]?
+    {
         try optional(key, wanted) { value in
             let values = value.arrayValue ?? [value]
             let elements = values.compactMap(read)
@@ -75,7 +76,7 @@ struct ConfigurationReader {
 
     private func finite(_ value: JSONValue) -> Double? { value.doubleValue.flatMap { $0.isFinite ? $0 : nil } }
     private func positive(_ value: JSONValue) -> Int? {
-        value.intValue.flatMap { AdapterOption.counts.contains($0) ? $0 : nil }
+        value.intValue.flatMap { (1...(1 << 20)).contains($0) ? $0 : nil }
     }
 }
 

@@ -12,5 +12,7 @@ final class DenseLayer: Module {
         $bias.declare([outputs], bias ?? .uniform(bound: 1 / Double(inputs).squareRoot()))
     }
 
+    var dtype: DType { weight.dtype }
+
     func callAsFunction(_ x: Tensor) throws -> Tensor { try linear(x, weight, bias) }
 }

@@ -17,10 +17,12 @@ extension LoRAConfiguration {
                 let lora =
                     isDecomposed
                     ? DoRA(
-                        name: name, for: linear, rank: rank, scale: scale, dropout: dropout, initializer: initialization,
+                        name: name, for: linear, rank: rank, scale: scale, dropout: dropout,
+                        initializer: initialization,
                         stream: stream)
                     : LoRA(
-                        name: name, for: linear, rank: rank, scale: scale, dropout: dropout, initializer: initialization,
+                        name: name, for: linear, rank: rank, scale: scale, dropout: dropout,
+                        initializer: initialization,
                         stream: stream)
                 linear.adapters.append(lora)
                 adapter = lora

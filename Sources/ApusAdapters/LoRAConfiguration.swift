@@ -137,12 +137,14 @@ extension LoRAConfiguration {
         }
         return base.json(
             Self.peftType,
-            Self.file(selection, parts, [
-                "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
-                "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
-                "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
-                "use_rslora": .bool(usesRankStabilization),
-            ]))
+            Self.file(
+                selection, parts,
+                [
+                    "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
+                    "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
+                    "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
+                    "use_rslora": .bool(usesRankStabilization),
+                ]))
     }
 
     /// Every key of PEFT's `LoraConfig`, which AdaLoRA's builds on; `own` are those with other values than none.

@@ -12,7 +12,9 @@ package enum PromptEncoder: String, Sendable {
     case recurrent = "LSTM"
 }
 
-/// Vectors in front of those of the words, made by a network: Liu et al. 2021, <https://arxiv.org/abs/2103.10385>.
+/// Vectors in front of those of the words, made by a network.
+///
+/// Liu et al. 2021, <https://arxiv.org/abs/2103.10385>.
 package final class EncodedPrompt: InputAdapter {
     @Parameter("embedding.weight") private var vectors: Tensor  // [n, D]
     @Child("lstm_head") private var recurrent: BidirectionalLSTM?
@@ -32,7 +34,8 @@ package final class EncodedPrompt: InputAdapter {
             recurrent = nil
             head = PromptHead([width, hidden, hidden, width])
         case .recurrent:
-            recurrent = BidirectionalLSTM(inputs: width, hidden: hidden, layers: layers, dropout: dropout, stream: stream)
+            recurrent = BidirectionalLSTM(
+                inputs: width, hidden: hidden, layers: layers, dropout: dropout, stream: stream)
             head = PromptHead([2 * hidden, 2 * hidden, width])
         }
     }
@@ -83,7 +86,8 @@ package struct PTuningConfiguration: AdapterMethod {
         "encoder_reparameterization_type", .choice(["MLP", "LSTM"]), default: "MLP",
         "The network that makes the prompt while training.", decidesCount: true)
     static let layersOption = AdapterOption(
-        "encoder_num_layers", .integer(AdapterOption.counts), default: 2, "LSTMs on each other; an MLP has three layers.",
+        "encoder_num_layers", .integer(AdapterOption.counts), default: 2,
+        "LSTMs on each other; an MLP has three layers.",
         decidesCount: true)
     static let dropoutOption = AdapterOption(
         "encoder_dropout", .number(0..<1), default: 0.0, "Dropout between the LSTMs.")

@@ -144,7 +144,7 @@ package struct PrefixTuningConfiguration: AdapterMethod {
     package func json(_ parts: [AdapterPart]) -> JSONValue {
         var file = sizes.json(parts, ofAttention: true)
         file["encoder_hidden_size"] = hiddenWidth.map(JSONValue.int) ?? file["token_dim"] ?? .null
-        file["init_weights"] = startsAtZero ? "zero" : nil
+        file["init_weights"] = startsAtZero ? "zero" : JSONValue.null
         file["prefix_projection"] = .bool(isProjected)
         return base.json(Self.peftType, file)
     }

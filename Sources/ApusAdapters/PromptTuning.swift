@@ -30,7 +30,11 @@ package struct PromptTuningConfiguration: AdapterMethod {
         "prompt_tuning_init_text", .text, "The text, cut or repeated to the places there are.")
     package static let options = [PromptSizes.countOption, startOption, textOption]
 
-    private enum Start: String { case random = "RANDOM", words = "SAMPLE_VOCAB", text = "TEXT" }
+    private enum Start: String {
+        case random = "RANDOM"
+        case words = "SAMPLE_VOCAB"
+        case text = "TEXT"
+    }
 
     private var sizes: PromptSizes
     private var start = Start.random
@@ -87,7 +91,8 @@ package struct PromptTuningConfiguration: AdapterMethod {
         if start == .text {
             ids = try text.flatMap { try encode?($0) } ?? []
             guard !ids.isEmpty else {
-                throw AdapterError("--prompt_tuning_init_text \"\(text ?? "")\" has no tokens; give a text that has some")
+                throw AdapterError(
+                    "--prompt_tuning_init_text \"\(text ?? "")\" has no tokens; give a text that has some")
             }
             ids = (0..<sizes.count).map { ids[$0 % ids.count] }
         } else {

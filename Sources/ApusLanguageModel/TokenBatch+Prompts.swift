@@ -41,4 +41,12 @@ extension TokenBatch {
             tokens: tokens, positions: positions.map { $0 + shift }, segments: segments, boundaries: boundaries,
             targets: targets, labels: labels)
     }
+
+    /// Refuses positions beyond those that a model has vectors for.
+    package func check(within length: Int) throws {
+        guard let last = positions.max(), Int(last) >= length else { return }
+        throw ModelError(
+            "a sequence takes \(last + 1) positions with what lies in front of it, and the model has \(length); give "
+                + "--max_length, with room for the places of a prompt")
+    }
 }

@@ -79,6 +79,7 @@ final class EncoderTrunk: Trunk {
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
         let first = Int32(shape.firstPosition)
+        try batch.check(within: maximumLength)
         let segments = batch.segments ?? Array(repeating: 0, count: batch.tokens.count)
         let x = try embeddings(
             words, positions: Tensor(batch.positions.map { $0 + first }, device: words.device),

@@ -126,6 +126,7 @@ final class GPT2Trunk: Trunk {
     override var ignoredNames: [String] { [".attn.bias", ".attn.masked_bias"] }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try batch.check(within: maximumLength)
         let x = try words + positions(Tensor(batch.positions, device: words.device), context)  // [T, D]
         return try norm(run(layers, context.dropped(x, config.embeddingDropout, .embedding), context))
     }

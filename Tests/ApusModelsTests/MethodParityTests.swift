@@ -31,9 +31,9 @@ struct MethodParityTests {
         let before = try withoutGradients { try test.outputs(model).answers }
         let distance = try test.worst(before, "logits")
         #expect(distance <= bar)
-        guard !Self.prompts.contains(where: { name.hasSuffix("/\($0)") }) else {
-            let refusal = #expect(throws: AdapterError.self) { try attached.merge() }
-            #expect(refusal?.description.contains("cannot be merged") == true)
+        guard !(Self.prompts + ["adapter"]).contains(where: { name.hasSuffix("/\($0)") }) else {
+            let refusal = #expect(throws: (any Error).self) { try attached.merge() }
+            #expect(refusal.map { "\($0)".contains("cannot be merged") } == true)
             return
         }
         try attached.merge()
@@ -72,13 +72,14 @@ struct MethodParityTests {
         let expected = (test.fixture.expected["losses"]?.arrayValue ?? []).compactMap(\.doubleValue)
         let distance = zip(losses, expected).map { abs($0 - $1) }.max() ?? .nan
         #expect(expected.count == 20 && distance <= 1e-5)
-        let file = try SafetensorsFile(
-            path: test.fixture.folder.appendingPathComponent(AdapterFiles.weightsName).path)
+        let file = try AdapterFiles.weights(in: test.fixture.folder.path).store
         var stored: [String] = []
         for source in try run.attached.storedTensors() {
             stored.append(source.name)
             let theirs = try file.tensor(source.name, dtype: .float64, device: .cpu).tensor
             #expect(source.tensor.shape == theirs.shape, "\(source.name)")
+            // Of some layers nothing is left.
+            guard theirs.count > 0, source.tensor.shape == theirs.shape else { continue }
             #expect(try relativeDifference(source.tensor, theirs) <= 1e-4, "\(source.name)")
         }
         // PEFT stores an adapted table of words whole as well.
@@ -89,18 +90,31 @@ struct MethodParityTests {
     /// `adapter_config.json`, key for key and value for value; sets have no order.
     @Test(arguments: cases) func configurationsArePEFTs(name: String) throws {
         let test = try MethodCase(name)
+        // Of fewer than twenty layers that `all-linear` chose PEFT writes whole paths, of more the ends as here.
+        let chosenWhole = test.fixture.expected["targets"] == ["all-linear"]
         func plain(_ value: JSONValue?) -> JSONValue {
-            guard let list = value?.arrayValue, list.allSatisfy({ $0.stringValue != nil }) else { return value ?? .null }
-            return .array(Set(list.compactMap(\.stringValue)).sorted().map(JSONValue.string))
+            guard let list = value?.arrayValue, list.allSatisfy({ $0.stringValue != nil }) else {
+                return value ?? .null
+            }
+            let names = list.compactMap(\.stringValue).map { name in
+                chosenWhole ? String(name.split(separator: ".").last ?? "") : name
+            }
+            return .array(Set(names).sorted().map(JSONValue.string))
         }
-        let path = test.fixture.folder.appendingPathComponent(AdapterFiles.configurationName).path
-        let theirs = try Fixture.parse(path)
+        var theirs =
+            try Fixture.parse(
+                AdapterFiles.located(AdapterFiles.configurationName, in: test.fixture.folder.path)
+            ).objectValue ?? [:]
+        // Programs that read ms-swift's own files pass over what they do not know; this one needs the name.
+        if theirs["swift_type"] != nil {
+            theirs["base_model_name_or_path"] = .string("Tests/Fixtures/models/\(name.split(separator: "/")[0])")
+        }
         var run = try MethodRun(test)
         _ = try run.losses(name.hasSuffix("adalora") ? 20 : 1)
         for (origin, attached) in [("made", run.attached), ("read", try test.loaded().attached)] {
             let ours = try JSONValue(parsing: Data(attached.configurationText().utf8))
-            #expect(ours.objectValue?.keys == theirs.objectValue?.keys, "\(origin)")
-            for key in theirs.objectValue?.keys ?? [] {
+            #expect(ours.objectValue?.keys.sorted() == theirs.keys.sorted(), "\(origin)")
+            for key in theirs.keys where origin == "made" || key != "base_model_name_or_path" {
                 #expect(plain(ours[key]) == plain(theirs[key]), "\(origin): \(key)")
             }
         }

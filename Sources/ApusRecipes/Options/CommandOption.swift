@@ -46,6 +46,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case data = "Data"
     case template = "Template"
     case tuner = "Tuner"
+    case method = "Adapters other than LoRA"
     case training = "Training"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"

@@ -20,8 +20,11 @@ struct AdapterContents: CheckpointContents {
     let companions: [(name: String, data: Data)]
 
     func write(into folder: AtomicDirectory) throws {
-        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: AdapterFiles.weightsName))
-        try folder.write(Data(attached.configurationText().utf8), as: AdapterFiles.configurationName)
+        let place = type(of: attached.method).folder
+        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: place + AdapterFiles.weightsName))
+        try folder.write(Data(attached.configurationText().utf8), as: place + AdapterFiles.configurationName)
+        // ms-swift looks for it beside its own methods.
+        if !place.isEmpty { try folder.write(Data("{}".utf8), as: "configuration.json") }
         let additional: JSONValue = [
             "lora_dtype": settings.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
             "lorap_emb_lr": .double(1e-6),
@@ -47,7 +50,7 @@ struct AdapterContents: CheckpointContents {
             library_name: peft
             pipeline_tag: \(pipeline)
             tags:
-            - lora
+            - \(type(of: attached.method).tunerType)
             - sft
             - apus
             ---

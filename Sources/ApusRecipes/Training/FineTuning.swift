@@ -116,7 +116,8 @@ public struct FineTuning {
         let log = try RunLog(folder, options, console: console)
         let run = TrainingRun(
             model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
-            objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory, progress: progress,
+            objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory,
+            progress: progress,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
         do {

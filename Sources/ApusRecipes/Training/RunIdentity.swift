@@ -100,7 +100,8 @@ struct RunIdentity {
     }
 
     private var drawsByBatch: Bool {
-        settings.taskType == .maskedLanguageModel || (settings.tunerType.options.contains("lora_dropout") && settings.loraDropout > 0)
+        settings.taskType == .maskedLanguageModel
+            || (settings.tunerType.options.contains("lora_dropout") && settings.loraDropout > 0)
     }
 
     /// What a setting is when it is not given.

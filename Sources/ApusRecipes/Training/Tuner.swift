@@ -69,7 +69,8 @@ struct Tuner {
 
     /// What an adapted layer keeps beside its input, in numbers for each token, for the memory forecast.
     var adaptedRank: Int {
-        attached?.parts.map { $0.adapter.parameters().compactMap { $0.slot.shape?.min() }.max() ?? 0 }.max() ?? 0
+        let shapes = attached?.parts.flatMap { $0.adapter.parameters().compactMap(\.slot.shape) } ?? []
+        return shapes.filter { $0.count == 2 }.compactMap { $0.min() }.max() ?? 0
     }
 
     /// What takes part in the steps of a run of so many.

@@ -86,7 +86,9 @@ package final class UpdateStep {
             parts = []
             for parameter in trained { parameter.clearGradient() }
         }
-        for penalty in try participants.compactMap({ try $0.penalty() }) { try accumulate(penalty, targets: group.count) }
+        for penalty in try participants.compactMap({ try $0.penalty() }) {
+            try accumulate(penalty, targets: group.count)
+        }
         let gradients = trained.compactMap(\.gradient)
         try group.sum(gradients)
         if let scaler, let first = gradients.first {

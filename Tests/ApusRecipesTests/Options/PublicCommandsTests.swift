@@ -91,7 +91,7 @@ struct PublicCommandsTests {
         arguments: [
             (.sft, "--neftune_noise_alpha 5", "--lora_dropout"),
             (.sft, "--packing true", "--per_device_train_batch_size"),
-            (.sft, "--use_dora true", "--use_rslora"), (.sft, "--quant_bits 4", "--torch_dtype"),
+            (.sft, "--quant_bits 4", "--torch_dtype"),
             (.sft, "--quantization_bit 4", "--torch_dtype"), (.sft, "--streaming true", "leave it out"),
             (.sft, "--lorap_lr_ratio 16", "--learning_rate"),
             (.sft, "--modules_to_save embed_tokens", "--tuner_type full"),

@@ -40,7 +40,13 @@ struct SettingsTests {
         "greater_is_better": false, "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
         "create_checkpoint_symlink": false,
         "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
-        "disable_tqdm": nil, "device": nil, "use_cpu": false, "swift_version": "4.6.0",
+        "disable_tqdm": nil, "device": nil, "use_cpu": false, "use_dora": false, "feedforward_modules": nil,
+        "num_virtual_tokens": 20, "prompt_tuning_init": "RANDOM", "prompt_tuning_init_text": nil,
+        "prefix_projection": false, "encoder_hidden_size": nil, "prefix_init_weights": "random",
+        "encoder_reparameterization_type": "MLP", "encoder_num_layers": 2, "encoder_dropout": 0,
+        "adalora_init_r": 12, "adalora_target_r": 8, "adalora_tinit": 0, "adalora_tfinal": 0, "adalora_deltaT": 1,
+        "adalora_beta1": 0.85, "adalora_beta2": 0.85, "adalora_orth_reg_weight": 0.5,
+        "adapter_length": 128, "adapter_act": "gelu", "swift_version": "4.6.0",
     ]
 
     @Test func defaultsAreThoseOfMSSwift() throws {

@@ -341,7 +341,7 @@ extension SFTSettings {
         }
         let read = tunerType.options
         let idle = Self.fields.map(\.name).filter {
-            table[$0]?.group == .tuner && $0 != "tuner_type" && !read.contains($0)
+            [.tuner, .method].contains(table[$0]?.group) && $0 != "tuner_type" && !read.contains($0)
         }
         note(
             "--tuner_type \(tunerType.rawValue) " + (tunerType == .full ? "has no adapter" : "does not read it"), idle)

@@ -17,8 +17,6 @@ public struct ParamsSettings: Sendable {
     public var targetModules = ["all-linear"]
     /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
     public var targetRegex: String?
-    /// Whether the adapter is scaled by α / √r.
-    public var useRSLoRA = false
     /// The type of the weights, for their size; nil takes what `config.json` says.
     public var torchDType: DType?
     /// What else of the method of the adapter decides the count.
@@ -48,7 +46,6 @@ extension ParamsSettings: CommandSettings {
         SettingsField("lora_rank", \.loraRank),
         SettingsField("target_modules", \.targetModules),
         SettingsField("target_regex", \.targetRegex),
-        SettingsField("use_rslora", \.useRSLoRA),
         SettingsField("torch_dtype", \.torchDType),
     ]
 

@@ -24,10 +24,11 @@ extension OptionTable {
 
     /// What the methods declare, with the methods that read it.
     private static let methodOptions = AdapterMethods.options.map { option in
-        let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }
+        let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }.map { $0.tunerType }
         return CommandOption(
             option.name, option.optionKind, default: option.optionValue,
-            "\(option.help) [\(methods.map { $0.tunerType }.joined(separator: ", "))]", in: .tuner,
+            methods.contains("lora") ? option.help : "\(methods.joined(separator: ", ")): \(option.help)",
+            in: methods.contains("lora") ? .tuner : .method,
             for: option.decidesCount ? tuning : [.sft])
     }
 
