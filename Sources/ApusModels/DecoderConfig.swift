@@ -1,6 +1,7 @@
 import ApusJSON
 import ApusLanguageModel
 import ApusNN
+import ApusTorch
 
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
 struct DecoderConfig {

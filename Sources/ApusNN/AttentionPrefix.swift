@@ -14,15 +14,15 @@ struct AttentionPrefix {
             ? first : (try concatenated(parts.map(\.keys)), try concatenated(parts.map(\.values)))
     }
 
+    var count: Int { keys.shape[0] }
+
     /// k and v [T, K, E] with the prefix before each sequence, and where the sequences of keys are.
     func inFront(
-        of k: Tensor, _ v: Tensor, _ sequences: SequenceBounds
-    ) throws -> (keys: Tensor, values: Tensor, bounds: SequenceBounds) {
-        let count = Int32(keys.shape[0])
-        let bounds = sequences.offsets
-        return (
+        of k: Tensor, _ v: Tensor, bounds: [Int32]
+    ) throws -> (keys: Tensor, values: Tensor, spans: SequenceSpans) {
+        (
             try ApusNN.inFront(keys, of: k, bounds: bounds), try ApusNN.inFront(values, of: v, bounds: bounds),
-            SequenceBounds(bounds.enumerated().map { $1 + Int32($0) * count })
+            SequenceSpans(bounds.enumerated().map { $1 + Int32($0 * count) })
         )
     }
 }

@@ -8,7 +8,7 @@ public final class ForwardContext {
     /// Offsets of the sequences among the T tokens, one more than there are sequences.
     package let bounds: [Int32]
     /// The same for attention; a device gets them once a pass.
-    private let sequences: SequenceBounds
+    private let sequences: SequenceSpans
     /// What rotary positions turn by, [T, E/2] each; nil in models with other positions.
     private let angles: (cosines: Tensor, sines: Tensor)?
     /// Whether a token sees only those before it.
@@ -31,7 +31,7 @@ public final class ForwardContext {
         checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) {
         self.bounds = bounds
-        sequences = SequenceBounds(bounds)
+        sequences = SequenceSpans(bounds)
         self.angles = angles
         self.isCausal = isCausal
         self.state = state
@@ -50,22 +50,45 @@ public final class ForwardContext {
 
     /// Attention of q [T, H, E] over k, v [T, K, E], what prompts put in front of them, and what the layer's state
     /// holds of before: [T, H, E].
+    ///
+    /// - Parameter biases: The rows that the options' buckets name, [buckets, H].
     package func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions, biases: Tensor? = nil
     ) throws -> Tensor {
         let prefix = try AttentionPrefix(prompts, layer: layer, self)
-        guard let state else {
-            let (k, v, keys) = try prefix?.inFront(of: k, v, sequences) ?? (k, v, sequences)
-            return try attention(
-                q, k, v, queries: sequences, keys: keys, isCausal: isCausal, window: options.window,
-                scale: options.scale, dropout: isTraining ? options.dropout : 0, key: key(.attention, layer))
+        if let state {
+            let places = state.places(adding: bounds, behind: prefix?.count ?? 0)
+            return try state.of(layer, make: KeyValueState.init).attend(
+                q, k, v, prefix: prefix, queries: sequences, at: places, undropped(options), biases: biases)
         }
-        return try state.of(layer, make: KeyValueState.init).attend(q, k, v, bounds: bounds, prefix: prefix, options)
+        let (k, v, keys) = try prefix?.inFront(of: k, v, bounds: bounds) ?? (k, v, sequences)
+        return try attention(
+            q, k, v, queries: sequences, keys: keys, isCausal: isCausal, undropped(options), biases: biases,
+            key: key(.attention, layer))
+    }
+
+    /// Attention of q [T, H, E] over k, v [T', K, E] of other sequences, all of which every query sees: [T, H, E].
+    ///
+    /// - Parameter keys: The sequences of `k` and `v`, one for each of the batch.
+    package func attend(
+        _ q: Tensor, across k: Tensor, _ v: Tensor, keys: SequenceSpans, layer: Int, _ options: AttentionOptions
+    ) throws -> Tensor {
+        try attention(
+            q, k, v, queries: sequences, keys: keys, isCausal: false, undropped(options),
+            key: key(.crossAttention, layer))
+    }
+
+    /// Weights are dropped while training alone.
+    private func undropped(_ options: AttentionOptions) -> AttentionOptions {
+        guard !isTraining else { return options }
+        var options = options
+        options.dropout = 0
+        return options
     }
 
     /// Where a model's own dropout draws; each place in each layer has its own stream.
     package enum DropoutPlace: UInt64 {
-        case attention, attentionOutput, feedForwardOutput, embedding, head
+        case attention, attentionOutput, feedForwardOutput, embedding, head, crossAttention
     }
 
     /// `x` with elements dropped by chance while training.

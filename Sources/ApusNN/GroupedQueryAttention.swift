@@ -2,23 +2,6 @@ package import ApusTorch
 
 // T tokens, D width, H query heads, K key/value heads, E head size.
 
-/// What a layer's attention looks at, and how sharply.
-package struct AttentionOptions: Sendable, Equatable {
-    /// What `q · k` is multiplied with.
-    package var scale: Double
-    /// The most keys that a token sees; nil sets no limit.
-    package var window: Int?
-    /// The probability with which a weight is dropped while training.
-    package var dropout = 0.0
-
-    /// - Parameter scale: By default `1 / √E`.
-    package init(headSize: Int, scale: Double? = nil, window: Int? = nil, dropout: Double = 0) {
-        self.scale = scale ?? 1 / Double(headSize).squareRoot()
-        self.window = window
-        self.dropout = dropout
-    }
-}
-
 /// Causal self-attention with rotary positions and shared key/value heads.
 ///
 /// Ainslie et al. 2023, <https://arxiv.org/abs/2305.13245>.

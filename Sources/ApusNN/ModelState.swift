@@ -20,8 +20,17 @@ package final class ModelState {
     private var layers: [Key: any LayerState] = [:]
     /// How many tokens of each sequence have been seen.
     package private(set) var lengths: [Int]
+    /// Where the tokens of each sequence lie in every storage that keeps a row for each.
+    private var rooms: [Range<Int>]
+    private var rowCount = 0
+    private var places: TokenPlaces?
+    /// The rows that prompts take in front of each sequence; known from the first pass on.
+    private var front: Int?
 
-    package init(sequences: Int) { lengths = Array(repeating: 0, count: sequences) }
+    package init(sequences: Int) {
+        lengths = Array(repeating: 0, count: sequences)
+        rooms = Array(repeating: 0..<0, count: sequences)
+    }
 
     /// The state of a layer.
     package func of<State: LayerState>(_ layer: Int, make: (_ sequences: Int) -> State) -> State {
@@ -35,74 +44,41 @@ package final class ModelState {
     /// Drops sequences; the others keep their order.
     package func keep(_ sequences: [Int]) throws {
         lengths = sequences.map { lengths[$0] }
+        rooms = sequences.map { rooms[$0] }
+        places = nil
         for state in layers.values { try state.keep(sequences) }
     }
 
     /// Notes the tokens of a pass once all layers have seen them.
     package func advance(over bounds: [Int32]) {
         for index in lengths.indices { lengths[index] += Int(bounds[index + 1] - bounds[index]) }
-    }
-}
-
-/// The keys and values of one layer's attention.
-package final class KeyValueState: LayerState {
-    private struct Entry {
-        var keys: Tensor  // [capacity, K, E]
-        var values: Tensor
-        var count = 0
+        places = nil
     }
 
-    private var entries: [Entry?]
-
-    package init(sequences: Int) { entries = Array(repeating: nil, count: sequences) }
-
-    package func keep(_ sequences: [Int]) { entries = sequences.map { entries[$0] } }
-
-    /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
+    /// Where a pass's tokens are put, behind those of before; all layers of the pass are told the same.
     ///
-    /// - Parameter prefix: What a sequence that begins here sees in front of it from now on.
-    func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, bounds: [Int32], prefix: AttentionPrefix?, _ options: AttentionOptions
-    ) throws -> Tensor {
-        var mixed: [Tensor] = []
-        for sequence in 0..<(bounds.count - 1) {
-            let (start, length) = (Int(bounds[sequence]), Int(bounds[sequence + 1] - bounds[sequence]))
-            func part(_ x: Tensor) throws -> Tensor { try x.narrowed(0, start: start, length: length) }
-            let before = try entries[sequence] ?? prefix.map { try appended($0.keys, $0.values, to: nil, like: k) }
-            let entry = try appended(part(k), part(v), to: before, like: k)
-            entries[sequence] = entry
-            mixed.append(
-                try attention(
-                    part(q), entry.keys.narrowed(0, start: 0, length: entry.count),
-                    entry.values.narrowed(0, start: 0, length: entry.count), queryBounds: [0, Int32(length)],
-                    keyBounds: [0, Int32(entry.count)], isCausal: true, window: options.window, scale: options.scale))
-        }
-        return mixed.count == 1 ? mixed[0] : try concatenated(mixed)
-    }
-
-    private func appended(_ k: Tensor, _ v: Tensor, to entry: Entry?, like own: Tensor) throws -> Entry {
-        let added = k.shape[0]
-        var grown: Entry
-        if let entry, entry.count + added <= entry.keys.shape[0] {
-            grown = entry
-        } else {
-            // Doubling keeps the copying linear in the length of the text.
-            let old = entry?.count ?? 0
-            let capacity = max(64, 2 * (old + added))
-            func empty(_ x: Tensor) throws -> Tensor {
-                try Tensor.empty([capacity] + x.shape.dropFirst(), dtype: own.dtype, device: x.device)
-            }
-            grown = Entry(keys: try empty(k), values: try empty(v), count: old)
-            if let entry, old > 0 {
-                try grown.keys.narrowed(0, start: 0, length: old)
-                    .copy(from: entry.keys.narrowed(0, start: 0, length: old))
-                try grown.values.narrowed(0, start: 0, length: old)
-                    .copy(from: entry.values.narrowed(0, start: 0, length: old))
+    /// - Parameter count: The rows in front of each sequence's tokens.
+    /// - Precondition: The same count in every pass.
+    func places(adding bounds: [Int32], behind count: Int = 0) -> TokenPlaces {
+        if let places { return places }
+        precondition(front == nil || front == count, "a state goes on with other prompts than it began with")
+        front = count
+        let added = lengths.indices.map { Int(bounds[$0 + 1] - bounds[$0]) }
+        func needed(_ index: Int) -> Int { count + lengths[index] + added[index] }
+        if lengths.indices.contains(where: { needed($0) > rooms[$0].count }) {
+            // Room for as much as there is keeps the copying linear in the length of the text.
+            let total = lengths.indices.reduce(0) { $0 + needed($1) }
+            let room = max(64, total / max(lengths.count, 1))
+            rowCount = 0
+            for index in rooms.indices {
+                let end = rowCount + needed(index) + room
+                rooms[index] = rowCount..<end
+                rowCount = end
             }
         }
-        try grown.keys.narrowed(0, start: grown.count, length: added).copy(from: k)
-        try grown.values.narrowed(0, start: grown.count, length: added).copy(from: v)
-        grown.count += added
-        return grown
+        let made = TokenPlaces(
+            starts: rooms.map(\.lowerBound), lengths: lengths.map { count + $0 }, added: added, rowCount: rowCount)
+        places = made
+        return made
     }
 }

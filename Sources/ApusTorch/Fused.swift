@@ -1,6 +1,6 @@
 internal import CTorch
 
-// Operations with hand-written gradients (Sources/CTorch/fused). Each is tested against the plain form of its docstring.
+// Operations with hand-written gradients (Sources/CTorch/fused). Each is tested against the formula of its docstring.
 
 /// `x Wᵀ + b` — x [T, in], weight [out, in], bias [out].
 public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) throws -> Tensor {
@@ -17,63 +17,6 @@ package func loraLinear(
                 withHandle(ifPresent: bias) { ct_lora_linear(x, weight, $0, a, b, scale, dropout, key) }
             }
         })
-}
-
-/// Where the sequences of a flat batch begin and end: offsets, one more than there are sequences.
-///
-/// The layers of a pass share one, so that a device gets the offsets once a pass.
-package final class SequenceBounds {
-    package let offsets: [Int32]
-    private var uploaded: Tensor?
-
-    package init(_ offsets: [Int32]) { self.offsets = offsets }
-
-    /// The offsets on a device; nil on the CPU, where attention reads them as they are.
-    fileprivate func tensor(on device: Device) throws -> Tensor? {
-        guard device != .cpu else { return nil }
-        if let uploaded, uploaded.device == device { return uploaded }
-        uploaded = try Tensor(offsets, device: device)
-        return uploaded
-    }
-}
-
-/// `softmax(q kᵀ · scale) v` inside each sequence of a flat batch — q [T, H, E], k and v [T', K, E], H a multiple of K.
-///
-/// - Parameters:
-///   - queries: The sequences of `q`.
-///   - keys: The same for `k` and `v`. With more keys than queries the queries are the last positions.
-///   - window: A query sees at most this many keys, the last up to its own; nil sets no limit.
-///   - dropout: The probability with which each attention weight is dropped; `key` decides which.
-package func attention(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, queries: SequenceBounds, keys: SequenceBounds, isCausal: Bool,
-    window: Int? = nil, scale: Double, dropout: Double = 0, key: UInt64 = 0
-) throws -> Tensor {
-    let (queryBounds, keyBounds) = (queries.offsets, keys.offsets)
-    guard queryBounds.count == keyBounds.count, queryBounds.count > 1 else {
-        throw TorchError(kind: .invalidOperation, message: "attention: the boundaries name no sequence")
-    }
-    let device = q.device
-    let (queryTensor, keyTensor) = (try queries.tensor(on: device), try keys.tensor(on: device))
-    return try Tensor(
-        owning: withHandles(q, k, v) { q, k, v in
-            withHandle(ifPresent: queryTensor) { queryTensor in
-                withHandle(ifPresent: keyTensor) { keyTensor in
-                    ct_attention(
-                        q, k, v, queryBounds, keyBounds, Int32(queryBounds.count - 1), queryTensor, keyTensor, isCausal,
-                        Int64(window ?? 0), scale, dropout, key)
-                }
-            }
-        })
-}
-
-/// The same with offsets that no other call shares.
-package func attention(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, queryBounds: [Int32], keyBounds: [Int32], isCausal: Bool,
-    window: Int? = nil, scale: Double, dropout: Double = 0, key: UInt64 = 0
-) throws -> Tensor {
-    try attention(
-        q, k, v, queries: SequenceBounds(queryBounds), keys: SequenceBounds(keyBounds), isCausal: isCausal,
-        window: window, scale: scale, dropout: dropout, key: key)
 }
 
 /// `weight · x / √(mean(x²) + ε)` over the last axis.

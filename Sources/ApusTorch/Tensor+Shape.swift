@@ -64,6 +64,11 @@ extension Tensor {
         try Tensor(owning: withHandles(self, index) { ct_gather($0, Int64(axis), $1) })
     }
 
+    /// Overwrites the rows that `index` (int64) names with those of `source`, in this tensor's own storage.
+    package func copyRows(_ index: Tensor, from source: Tensor) throws {
+        try check(withHandles(self, index, source) { ct_index_copy_in_place($0, $1, $2) })
+    }
+
     /// A copy with `source` written to the positions that `index` names.
     public func scattered(_ axis: Int, _ index: Tensor, _ source: Tensor) throws -> Tensor {
         try Tensor(owning: withHandles(self, index, source) { ct_scatter($0, Int64(axis), $1, $2) })

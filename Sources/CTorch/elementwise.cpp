@@ -4,6 +4,7 @@
 // Gain: a run repeats bit for bit on another number of cores. Cost: this file.
 
 #include "elementwise.h"
+#include "fused/forms.h"
 #include "parallel.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -17,7 +18,7 @@ namespace {
 constexpr int64_t part = 16384;
 
 bool is_shared_out(const at::Tensor &x) {
-    return x.is_cpu() && x.numel() > part && at::isFloatingType(x.scalar_type());
+    return takes_kernel(x) && x.numel() > part && at::isFloatingType(x.scalar_type());
 }
 
 at::Tensor part_of(const at::Tensor &flat, int64_t first, int64_t last) { return flat.narrow(0, first, last - first); }
@@ -117,7 +118,7 @@ struct Softmax : torch::autograd::Function<Softmax> {
 }  // namespace
 
 at::Tensor stable_softmax(const at::Tensor &x, int64_t axis) {
-    return x.is_cpu() ? Softmax::apply(x, axis) : at::softmax(x, axis);
+    return takes_kernel(x) ? Softmax::apply(x, axis) : at::softmax(x, axis);
 }
 
 at::Tensor sum_of_parts(const at::Tensor &x) {

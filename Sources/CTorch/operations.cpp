@@ -102,6 +102,9 @@ ct_tensor ct_stack(const ct_tensor *tensors, int count, int64_t axis) {
 ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index) {
     return guarded([&] { return own(at::index_select(ref(x), axis, ref(index))); });
 }
+int ct_index_copy_in_place(ct_tensor x, ct_tensor index, ct_tensor source) {
+    return guarded([&] { ref(x).index_copy_(0, ref(index), ref(source)); return 0; });
+}
 ct_tensor ct_gather(ct_tensor x, int64_t axis, ct_tensor index) {
     return guarded([&] { return own(at::gather(ref(x), axis, ref(index))); });
 }

@@ -113,6 +113,59 @@ struct OrderTests {
         }
     }
 
+    @Test func aBudgetOfTokensFillsBatchesInOrder() throws {
+        let lengths: [Int32] = [3, 4, 2, 9, 1, 1, 8, 5]
+        var plan = try BatchPlan(
+            sampleCount: 8, cut: .tokens(budget: 8, lengths: lengths), accumulation: 2, epochs: 2,
+            order: EpochOrder(method: .sequential, seed: 0))
+        // 9 is more than the budget, and alone.
+        #expect(plan.batches(ofStep: 0) == [[0, 1], [2]])
+        #expect(plan.batches(ofStep: 1) == [[3], [4, 5]])
+        #expect(plan.batches(ofStep: 2) == [[6], [7]])
+        #expect(plan.batches(ofStep: 3) == plan.batches(ofStep: 0))
+        #expect((plan.batchesPerEpoch, plan.stepsPerEpoch, plan.totalSteps) == (6, 3, 6))
+        #expect((0...3).map(plan.endsEpoch) == [false, false, false, true])
+        #expect(plan.epochsDone(afterSteps: 4) == 1 + 2.0 / 6)
+    }
+
+    /// Epochs differ in their numbers of batches, and each step is a function of its number alone.
+    @Test func stepsOfABudgetCanBeAskedForDirectly() throws {
+        var stream = SplitMix64(7, 0)
+        let lengths = (0..<101).map { _ in Int32(1 + stream.next(below: 60)) }
+        func make(epochs: Double = 4, maximumSteps: Int? = nil) throws -> BatchPlan {
+            try BatchPlan(
+                sampleCount: 101, cut: .tokens(budget: 100, lengths: lengths), accumulation: 3, epochs: epochs,
+                maximumSteps: maximumSteps, order: EpochOrder(method: .torch, seed: 42))
+        }
+        var plan = try make()
+        let inSequence = (0..<plan.totalSteps).map { plan.batches(ofStep: $0) }
+        for step in (0..<plan.totalSteps).reversed() {
+            var fresh = try make()
+            #expect(fresh.batches(ofStep: step) == inSequence[step])
+        }
+        var counts: Set<Int> = []
+        for epoch in 0..<4 {
+            let steps = (0..<plan.totalSteps).filter { plan.epoch(ofStep: $0) == epoch }
+            let batches = steps.flatMap { inSequence[$0] }
+            counts.insert(batches.count)
+            #expect(batches.joined().sorted() == Array(0..<101))
+            #expect(batches.allSatisfy { $0.reduce(0) { $0 + lengths[$1] } <= 100 })
+            for (batch, next) in zip(batches, batches.dropFirst()) {
+                #expect(batch.reduce(0) { $0 + lengths[$1] } + lengths[next[0]] > 100)
+            }
+            let last = try #require(steps.last)
+            #expect(plan.endsEpoch(afterSteps: last + 1) && !plan.endsEpoch(afterSteps: last))
+            #expect(plan.epochsDone(afterSteps: last + 1) == Double(epoch + 1))
+        }
+        #expect(counts.count > 1)
+        let half = try make(epochs: 1.5)
+        let second = (0..<plan.totalSteps).filter { plan.epoch(ofStep: $0) == 1 }.count
+        #expect(half.totalSteps == plan.stepsPerEpoch + (second + 1) / 2)
+        var longer = try make(maximumSteps: plan.totalSteps + 5)
+        #expect((0..<plan.totalSteps).map { longer.batches(ofStep: $0) } == inSequence)
+        #expect(longer.epoch(ofStep: plan.totalSteps + 4) == 4)
+    }
+
     @Test func impossiblePlansNameTheOption() {
         let order = EpochOrder(method: .sequential, seed: 0)
         func message(_ make: () throws -> BatchPlan) -> String {
@@ -137,6 +190,12 @@ struct OrderTests {
             message { try BatchPlan(sampleCount: 3, batchSize: 1, epochs: .nan, order: order) }
                 .contains("--num_train_epochs"))
         #expect(message { try BatchPlan(sampleCount: 0, batchSize: 1, order: order) }.contains("no sample"))
+        #expect(
+            message { try BatchPlan(sampleCount: 1, cut: .tokens(budget: 0, lengths: [1]), order: order) }
+                .contains("no token"))
+        #expect(
+            message { try BatchPlan(sampleCount: 2, cut: .tokens(budget: 9, lengths: [1]), order: order) }
+                .contains("1 lengths"))
     }
 
     @Test func lengthsAreReportedAsMsSwiftReportsThem() throws {

@@ -1,69 +1,10 @@
-import Foundation
 import Testing
 
 @testable import ApusTorch
 
-/// The kernel of each fused operation against its composed form: every type, every device that is there, values and
-/// gradients.
+/// Every fused operation in every type on every device that is there: its kernel and its composed form, values and
+/// gradients, against each other, against the formula, and against finite differences.
 struct FormTests {
-    struct Operation: Sendable, CustomTestStringConvertible {
-        let name: String
-        let shapes: [[Int]]
-        let body: @Sendable ([Tensor], Device) throws -> Tensor
-
-        var testDescription: String { name }
-    }
-
-    static let bounds: [Int32] = [0, 7, 8, 20]
-
-    static let operations: [Operation] = [
-        Operation(name: "linear", shapes: [[9, 12], [10, 12], [10]]) { x, _ in try linear(x[0], x[1], x[2]) },
-        Operation(name: "linear without bias", shapes: [[9, 12], [10, 12]]) { x, _ in try linear(x[0], x[1]) },
-        Operation(name: "loraLinear", shapes: [[9, 12], [10, 12], [10], [4, 12], [10, 4]]) { x, _ in
-            try loraLinear(x[0], x[1], x[2], a: x[3], b: x[4], scale: 0.5, dropout: 0, key: 1)
-        },
-        Operation(name: "loraLinear with dropout", shapes: [[9, 12], [10, 12], [4, 12], [10, 4]]) { x, _ in
-            try loraLinear(x[0], x[1], nil, a: x[2], b: x[3], scale: 0.5, dropout: 0.3, key: 1)
-        },
-        attention("causal attention", isCausal: true), attention("attention", isCausal: false),
-        attention("attention in a window", isCausal: true, window: 3),
-        attention("causal attention with dropout", isCausal: true, dropout: 0.2),
-        attention("attention with dropout", isCausal: false, dropout: 0.2),
-        attention("attention with dropout in a window", isCausal: true, window: 3, dropout: 0.2),
-        Operation(name: "attention over a cache", shapes: [[4, 4, 8], [20, 2, 8], [20, 2, 8]]) { x, _ in
-            try ApusTorch.attention(
-                x[0], x[1], x[2], queryBounds: [0, 2, 3, 4], keyBounds: bounds, isCausal: true, scale: 0.3)
-        },
-        Operation(name: "rmsNorm", shapes: [[9, 37], [37]]) { x, _ in try rmsNorm(x[0], x[1], epsilon: 1e-5) },
-        Operation(name: "layerNorm", shapes: [[70, 37], [37], [37]]) { x, _ in
-            try layerNorm(x[0], x[1], x[2], epsilon: 1e-5)
-        },
-        Operation(name: "swiglu", shapes: [[9, 21], [9, 21]]) { x, _ in try swiglu(gate: x[0], up: x[1]) },
-        Operation(name: "gelu", shapes: [[9, 21]]) { x, _ in try gelu(x[0]) },
-        Operation(name: "gelu by tanh", shapes: [[9, 21]]) { x, _ in try gelu(x[0], approximatesByTanh: true) },
-        Operation(name: "rotated", shapes: [[9, 3, 8]]) { x, device in
-            let angles = try Tensor((0..<36).map { Float($0) * 0.37 }, shape: [9, 4], device: device)
-            return try rotated(x[0], cosines: cos(angles), sines: sin(angles))
-        },
-        Operation(name: "dropout", shapes: [[9, 21]]) { x, _ in try dropout(x[0], probability: 0.3, key: 77) },
-        Operation(name: "linearCrossEntropy", shapes: [[9, 12], [31, 12]]) { x, device in
-            let labels = try Tensor([3, 0, 30, 12, 12, 7, 1, 29, 8] as [Int64], device: device)
-            let weights = try Tensor([1, 0.5, 1, 2, 1, 0, 1, 0.25, 1] as [Float], device: device)
-            return try linearCrossEntropy(x[0], x[1], labels: labels, rowWeights: weights, chunk: 4).loss
-        },
-        Operation(name: "checkpointed", shapes: [[9, 12], [12, 12]]) { x, _ in
-            try checkpointed(x) { try tanh(linear($0[0], $0[1])) }
-        },
-    ]
-
-    static func attention(_ name: String, isCausal: Bool, window: Int? = nil, dropout: Double = 0) -> Operation {
-        Operation(name: name, shapes: [[20, 4, 8], [20, 2, 8], [20, 2, 8]]) { x, _ in
-            try ApusTorch.attention(
-                x[0], x[1], x[2], queryBounds: bounds, keyBounds: bounds, isCausal: isCausal, window: window,
-                scale: 0.3, dropout: dropout, key: 5)
-        }
-    }
-
     /// What rounding alone may do, relative to the largest value.
     static let tolerances: [(DType, Double)] = [
         (.float64, 1e-12), (.float32, 5e-6), (.bfloat16, 3e-2), (.float16, 4e-3),
@@ -71,35 +12,88 @@ struct FormTests {
 
     static var devices: [Device] { Device.fastest == .cpu ? [.cpu] : [.cpu, .fastest] }
 
-    /// The value and the gradients of all inputs.
-    func results(_ operation: Operation, _ dtype: DType, _ device: Device) throws -> [Tensor] {
-        let inputs = try operation.shapes.enumerated().map { index, shape in
+    /// The inputs, with gradients to be asked for.
+    private func inputs(_ operation: FusedOperation, _ dtype: DType, _ device: Device) throws -> [Tensor] {
+        try operation.shapes.enumerated().map { index, shape in
             let x = try Tensor.empty(shape, dtype: .float32)
             try x.fillNormal(generator: Generator(seed: UInt64(index + 1)))
             let input = try x.to(dtype).to(device)
             try input.setRequiresGradient(true)
             return input
         }
-        let y = try operation.body(inputs, device)
+    }
+
+    /// The value and the gradients of all inputs.
+    private func results(
+        _ operation: FusedOperation, _ dtype: DType, _ device: Device, _ body: ([Tensor]) throws -> Tensor
+    ) throws -> [Tensor] {
+        let inputs = try inputs(operation, dtype, device)
+        let y = try body(inputs)
         let direction = try Tensor.empty(y.shape, dtype: .float32)
         try direction.fillNormal(generator: Generator(seed: 99))
         try y.backward(direction.to(y.dtype).to(device))
         return try [y] + inputs.map { try #require($0.gradient, "no gradient") }
     }
 
-    @Test(arguments: operations, tolerances) func kernelAndComposedFormAgree(
-        operation: Operation, tolerance: (dtype: DType, bound: Double)
-    ) throws {
-        let composed = try withComposedForms { try results(operation, tolerance.dtype, .cpu) }
+    private func distance(_ ours: Tensor, _ theirs: Tensor) throws -> Double {
+        try withoutGradients {
+            let plain = try theirs.to(.cpu).to(.float64)
+            return try abs(ours.to(.cpu).to(.float64) - plain).max().item() / Swift.max(1, abs(plain).max().item())
+        }
+    }
+
+    @Test(arguments: FusedOperation.all.map(\.name), tolerances)
+    func kernelAndComposedFormAgree(name: String, tolerance: (dtype: DType, bound: Double)) throws {
+        let operation = try #require(FusedOperation.all.first { $0.name == name })
+        let dtype = tolerance.dtype
+        let composed = try withComposedForms { try results(operation, dtype, .cpu, operation.fused) }
         for device in Self.devices {
-            for (ours, theirs) in zip(try results(operation, tolerance.dtype, device), composed) {
+            for (ours, theirs) in zip(try results(operation, dtype, device, operation.fused), composed) {
                 #expect(ours.shape == theirs.shape && ours.dtype == theirs.dtype)
-                let distance = try withoutGradients {
-                    let plain = try theirs.to(.float64)
-                    let scale = try Swift.max(1, abs(plain).max().item())
-                    return try abs(ours.to(.cpu).to(.float64) - plain).max().item() / scale
+                #expect(try distance(ours, theirs) <= tolerance.bound, "on \(device)")
+            }
+        }
+    }
+
+    @Test(arguments: FusedOperation.all.filter { $0.formula != nil }.map(\.name))
+    func bothFormsFollowTheFormula(name: String) throws {
+        let operation = try #require(FusedOperation.all.first { $0.name == name })
+        let written = try #require(operation.formula)
+        for (dtype, bound) in [(DType.float64, 1e-10), (.float32, 2e-5)] {
+            let formula = try results(operation, dtype, .cpu, written)
+            let kernel = try results(operation, dtype, .cpu, operation.fused)
+            let composed = try withComposedForms { try results(operation, dtype, .cpu, operation.fused) }
+            for (index, wanted) in formula.enumerated() {
+                #expect(try distance(kernel[index], wanted) <= bound, "kernel in \(dtype), result \(index)")
+                #expect(try distance(composed[index], wanted) <= bound, "composed form in \(dtype), result \(index)")
+            }
+        }
+    }
+
+    /// Central differences in float64, of a few elements of each input.
+    @Test(arguments: FusedOperation.all.map(\.name)) func gradientsAreThoseOfFiniteDifferences(name: String) throws {
+        let operation = try #require(FusedOperation.all.first { $0.name == name })
+        let gradients = try results(operation, .float64, .cpu, operation.fused).dropFirst()
+        let inputs = try inputs(operation, .float64, .cpu)
+        for (number, gradient) in gradients.enumerated() {
+            let (values, analytic): ([Double], [Double]) = (try inputs[number].values(), try gradient.values())
+            for index in stride(from: 0, to: values.count, by: max(1, values.count / 5)) {
+                func value(_ step: Double) throws -> Double {
+                    var moved = values
+                    moved[index] += step
+                    var changed = inputs
+                    changed[number] = try Tensor(moved, shape: inputs[number].shape)
+                    return try withoutGradients {
+                        let y = try operation.fused(changed)
+                        let direction = try Tensor.empty(y.shape, dtype: .float32)
+                        try direction.fillNormal(generator: Generator(seed: 99))
+                        return try (y * direction.to(y.dtype)).sum().item()
+                    }
                 }
-                #expect(distance <= tolerance.bound, "\(operation.name) on \(device)")
+                let numeric = try (value(1e-6) - value(-1e-6)) / 2e-6
+                #expect(
+                    Swift.abs(numeric - analytic[index]) <= 1e-5 + 1e-3 * Swift.abs(numeric),
+                    "input \(number), element \(index)")
             }
         }
     }
@@ -113,15 +107,6 @@ struct FormTests {
             let short = try x.to(dtype)
             let kernel = try dropout(short, probability: chance, key: key)
             #expect(try withComposedForms { try dropout(short, probability: chance, key: key) }.equals(kernel))
-        }
-    }
-
-    @Test func aLabelThatIsNoIdIsNeverPassedOver() throws {
-        let (x, weight) = (try Tensor.ones([2, 3]), try Tensor.ones([5, 3]))
-        for label in [-1, 5] as [Int64] {
-            #expect(throws: TorchError.self) {
-                try linearCrossEntropy(x, weight, labels: Tensor([0, label]))
-            }
         }
     }
 }

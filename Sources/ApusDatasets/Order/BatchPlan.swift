@@ -1,31 +1,34 @@
 /// Which samples each optimizer step trains on, and how many steps there are, by the arithmetic of the Hugging Face
 /// Trainer (transformers 5.19).
 ///
-/// With D samples, batch size B and accumulation A, an epoch has M = ⌈D/B⌉ micro-batches (⌊D/B⌋ when the last
-/// incomplete one is dropped) and S = ⌈M/A⌉ steps. The last step of an epoch accumulates what is left and never
-/// reaches into the next epoch. In all there are ⌈epochs · S⌉ steps, or `maximumSteps` when that is given.
+/// An epoch of M micro-batches has S = ⌈M/A⌉ steps with accumulation A. Its last step accumulates what is left and never
+/// reaches into the next epoch. In all there are ⌈epochs · S⌉ steps, or `maximumSteps` when that is given. Where batches
+/// are cut by tokens, M and S depend on the order of the epoch, and the steps of the epochs are added up.
 package struct BatchPlan: Sendable {
     package let sampleCount: Int
-    package let batchSize: Int
     package let accumulation: Int
+    package let cut: BatchCut
     package let order: EpochOrder
-    package let batchesPerEpoch: Int
-    package let stepsPerEpoch: Int
     package let totalSteps: Int
+    /// Of the first epoch.
+    package var batchesPerEpoch: Int { batchCounts[0] }
+    /// Of the first epoch.
+    package var stepsPerEpoch: Int { stepEnds[0] }
 
-    private var cached: (epoch: Int, samples: [Int32])?
+    /// The batches of each epoch; of one where all have as many.
+    private let batchCounts: [Int]
+    /// The steps up to the end of each epoch.
+    private let stepEnds: [Int]
+    private var cached: (epoch: Int, samples: [Int32], bounds: [Int])?
 
     /// - Parameters:
     ///   - epochs: May be fractional; ignored when `maximumSteps` is given.
     ///   - maximumSteps: `max_steps`; `nil` or a number below 1 means that the epochs decide.
     /// - Throws: `DatasetError` when there is no batch or no step, naming the option to change.
     package init(
-        sampleCount: Int, batchSize: Int, accumulation: Int = 1, dropLast: Bool = false, epochs: Double = 3,
-        maximumSteps: Int? = nil, order: EpochOrder
+        sampleCount: Int, cut: BatchCut, accumulation: Int = 1, epochs: Double = 3, maximumSteps: Int? = nil,
+        order: EpochOrder
     ) throws {
-        guard batchSize > 0 else {
-            throw DatasetError("--per_device_train_batch_size must be at least 1, not \(batchSize)")
-        }
         guard accumulation > 0 else {
             throw DatasetError("--gradient_accumulation_steps must be at least 1, not \(accumulation)")
         }
@@ -33,39 +36,67 @@ package struct BatchPlan: Sendable {
         guard sampleCount < torchPermutationLimit else {
             throw DatasetError("\(sampleCount) samples are more than the \(torchPermutationLimit) one run can order")
         }
-        self.sampleCount = sampleCount
-        self.batchSize = batchSize
-        self.accumulation = accumulation
-        self.order = order
-        let (fullBatches, rest) = sampleCount.quotientAndRemainder(dividingBy: batchSize)
-        batchesPerEpoch = fullBatches + (rest > 0 && !dropLast ? 1 : 0)
-        guard batchesPerEpoch > 0 else {
-            throw DatasetError(
-                "\(sampleCount) samples do not fill one batch of \(batchSize), and --dataloader_drop_last drops "
-                    + "incomplete ones; lower --per_device_train_batch_size or switch it off")
+        try cut.check(sampleCount: sampleCount)
+        let wanted = maximumSteps.flatMap { $0 > 0 ? $0 : nil }
+        func impossible() -> DatasetError {
+            DatasetError("--num_train_epochs \(epochs) gives no number of steps; use a number above 0")
         }
-        let (fullSteps, remainder) = batchesPerEpoch.quotientAndRemainder(dividingBy: accumulation)
-        stepsPerEpoch = fullSteps + (remainder > 0 ? 1 : 0)
-        if let maximumSteps, maximumSteps > 0 {
-            totalSteps = maximumSteps
+        guard wanted != nil || epochs > 0 && epochs.isFinite else { throw impossible() }
+
+        var (batches, ends): ([Int], [Int]) = ([], [])
+        func counted(_ epoch: Int) {
+            let samples =
+                cut.isTheSameInEachEpoch
+                ? Array(0..<Int32(sampleCount)) : order.permutation(epoch: epoch, count: sampleCount)
+            batches.append(cut.bounds(of: samples).count - 1)
+            ends.append((ends.last ?? 0) + (batches[epoch] + accumulation - 1) / accumulation)
+        }
+        counted(0)
+        if let wanted {
+            while !cut.isTheSameInEachEpoch, ends[ends.count - 1] < wanted { counted(batches.count) }
+            totalSteps = wanted
         } else {
-            let steps = (epochs * Double(stepsPerEpoch)).rounded(.up)
-            guard steps >= 1, let exact = Int(exactly: steps) else {
-                throw DatasetError("--num_train_epochs \(epochs) gives no number of steps; use a number above 0")
+            let whole = epochs.rounded(.down)
+            let steps: Double
+            if cut.isTheSameInEachEpoch {
+                steps = (epochs * Double(ends[0])).rounded(.up)
+            } else {
+                while Double(batches.count) < epochs { counted(batches.count) }
+                let before = whole >= 1 ? ends[Int(whole) - 1] : 0
+                steps = Double(before) + ((epochs - whole) * Double(ends[ends.count - 1] - before)).rounded(.up)
             }
+            guard steps >= 1, let exact = Int(exactly: steps) else { throw impossible() }
             totalSteps = exact
         }
+        (batchCounts, stepEnds) = (batches, ends)
+        self.sampleCount = sampleCount
+        self.cut = cut
+        self.accumulation = accumulation
+        self.order = order
+    }
+
+    /// The same with so many samples a batch.
+    package init(
+        sampleCount: Int, batchSize: Int, accumulation: Int = 1, dropLast: Bool = false, epochs: Double = 3,
+        maximumSteps: Int? = nil, order: EpochOrder
+    ) throws {
+        try self.init(
+            sampleCount: sampleCount, cut: .samples(batchSize, dropsRest: dropLast), accumulation: accumulation,
+            epochs: epochs, maximumSteps: maximumSteps, order: order)
     }
 
     /// The epoch, counted from 0, that a step, counted from 0, belongs to.
-    package func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
+    package func epoch(ofStep step: Int) -> Int { place(ofStep: step).epoch }
+
+    /// Whether an epoch is over after a number of steps.
+    package func endsEpoch(afterSteps steps: Int) -> Bool { steps > 0 && place(ofStep: steps).step == 0 }
 
     /// How many epochs are behind after a number of steps, as the logs show it (`epoch` 1.25).
     package func epochsDone(afterSteps steps: Int) -> Double {
         guard steps > 0 else { return 0 }
-        let (epoch, step) = (steps - 1).quotientAndRemainder(dividingBy: stepsPerEpoch)
-        let batches = min((step + 1) * accumulation, batchesPerEpoch)
-        return Double(epoch) + Double(batches) / Double(batchesPerEpoch)
+        let (epoch, step) = place(ofStep: steps - 1)
+        let all = batchCounts[min(epoch, batchCounts.count - 1)]
+        return Double(epoch) + Double(min((step + 1) * accumulation, all)) / Double(all)
     }
 
     /// The samples of each micro-batch of a step counted from 0.
@@ -76,18 +107,32 @@ package struct BatchPlan: Sendable {
     /// - Precondition: `step` is not negative.
     package mutating func batches(ofStep step: Int) -> [[Int]] {
         precondition(step >= 0, "steps are counted from 0")
-        let (epoch, stepOfEpoch) = step.quotientAndRemainder(dividingBy: stepsPerEpoch)
-        let samples = samples(ofEpoch: epoch)
+        let (epoch, stepOfEpoch) = place(ofStep: step)
+        let (samples, bounds) = self.samples(ofEpoch: epoch)
         let first = stepOfEpoch * accumulation
-        return (first..<min(first + accumulation, batchesPerEpoch)).map { batch in
-            samples[batch * batchSize..<min((batch + 1) * batchSize, sampleCount)].map { Int($0) }
+        return (first..<min(first + accumulation, bounds.count - 1)).map { batch in
+            samples[bounds[batch]..<bounds[batch + 1]].map { Int($0) }
         }
     }
 
-    private mutating func samples(ofEpoch epoch: Int) -> [Int32] {
-        if let cached, cached.epoch == epoch { return cached.samples }
+    /// The epoch of a step and its number there.
+    ///
+    /// Steps behind the last counted epoch are in epochs as long as that.
+    private func place(ofStep step: Int) -> (epoch: Int, step: Int) {
+        if let epoch = stepEnds.firstIndex(where: { step < $0 }) {
+            return (epoch, step - (epoch > 0 ? stepEnds[epoch - 1] : 0))
+        }
+        let last = stepEnds.count - 1
+        let length = stepEnds[last] - (last > 0 ? stepEnds[last - 1] : 0)
+        let (more, rest) = (step - stepEnds[last]).quotientAndRemainder(dividingBy: length)
+        return (stepEnds.count + more, rest)
+    }
+
+    private mutating func samples(ofEpoch epoch: Int) -> (samples: [Int32], bounds: [Int]) {
+        if let cached, cached.epoch == epoch { return (cached.samples, cached.bounds) }
         let samples = order.permutation(epoch: epoch, count: sampleCount)
-        cached = (epoch, samples)
-        return samples
+        let bounds = cut.bounds(of: samples)
+        cached = (epoch, samples, bounds)
+        return (samples, bounds)
     }
 }

@@ -128,7 +128,7 @@ public struct FineTuning {
             throw error
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))
-        return report(ending, run, folder: folder)
+        return report(ending, run, device: device, folder: folder)
     }
 
     // MARK: - Parts
@@ -229,8 +229,12 @@ public struct FineTuning {
         ]
     }
 
-    private func report(_ ending: TrainingRun.Ending, _ run: TrainingRun, folder: RunFolder) -> Outcome {
-        if let peak = ResidentMemory.peak { console.print("memory peak: \(ByteCount.format(peak))") }
+    private func report(
+        _ ending: TrainingRun.Ending, _ run: TrainingRun, device: Device, folder: RunFolder
+    ) -> Outcome {
+        if let peak = device.memory.map({ Int64($0.peak) }) ?? ResidentMemory.peak {
+            console.print("memory peak\(device == .cpu ? "" : " of \(device)"): \(ByteCount.format(peak))")
+        }
         if let last = run.progress.lastCheckpoint { console.print("last_model_checkpoint: \(last)") }
         if let best = run.progress.best { console.print("best_model_checkpoint: \(best.path)") }
         console.print("images_dir: \(folder.imagesPath)")

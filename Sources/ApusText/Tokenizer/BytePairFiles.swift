@@ -7,7 +7,8 @@ struct BytePairFiles {
 
     /// Reads `{"token": id, …}`.
     func readVocabulary(_ cursor: inout JSONCursor) throws -> Vocabulary {
-        var vocabulary = Vocabulary(expectedCount: 1 << 17)
+        // Room for the largest vocabularies in use, as growing costs as much as reading.
+        var vocabulary = Vocabulary(expectedCount: min(1 << 18, cursor.remaining / 8))
         do {
             try cursor.readObject { cursor in
                 let token = cursor.string
@@ -29,6 +30,9 @@ struct BytePairFiles {
         guard Int(id) < Vocabulary.idLimit else {
             throw TokenizerError(
                 source, "token \(Self.describe(token)) has id \(id); ids must be below \(Vocabulary.idLimit)")
+        }
+        guard vocabulary.hasRoom(for: token) else {
+            throw TokenizerError(source, "the spellings of all tokens are longer than \(Vocabulary.byteLimit) bytes")
         }
         guard vocabulary.insert(token, id: id) else {
             throw TokenizerError(source, "token \(Self.describe(token)) has id \(id), as another token has already")
@@ -56,7 +60,7 @@ struct BytePairFiles {
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(source, "cannot read the merges at byte \(fault.offset): \(fault.message)")
         }
-        return builder.table()
+        return try builder.table()
     }
 
     /// Reads `merges.txt`: one merge a line, after an optional `#version` line.
@@ -74,72 +78,11 @@ struct BytePairFiles {
                 start = newline + 1
             }
         }
-        return builder.table()
+        return try builder.table()
     }
 
     static func describe(_ token: some Collection<UInt8>) -> String {
         String(decoding: token, as: UTF8.self).debugDescription
-    }
-}
-
-/// Collects merges and looks their tokens up.
-struct MergeBuilder {
-    let source: String
-    let vocabulary: Vocabulary
-    /// The bytes of the continuing prefix, which the right part of a merge loses.
-    let prefixLength: Int
-    private var merges: [(left: Int32, right: Int32, result: Int32)] = []
-    /// The left part of the merge at hand, then both.
-    private let joined = ByteBuffer()
-
-    init(source: String, vocabulary: Vocabulary, prefixLength: Int) {
-        self.source = source
-        self.vocabulary = vocabulary
-        self.prefixLength = prefixLength
-    }
-
-    mutating func append(line: UnsafeBufferPointer<UInt8>) throws {
-        guard let space = line.firstIndex(of: 0x20), !line[(space + 1)...].contains(0x20) else {
-            throw TokenizerError(
-                source,
-                "merge \(merges.count + 1), \(BytePairFiles.describe(line)), is not two tokens with a space between")
-        }
-        start(UnsafeBufferPointer(rebasing: line[..<space]))
-        try finish(UnsafeBufferPointer(rebasing: line[(space + 1)...]))
-    }
-
-    /// Takes the left part of a merge.
-    func start(_ left: UnsafeBufferPointer<UInt8>) {
-        joined.removeAll()
-        joined.append(left)
-    }
-
-    /// Takes the right part of the merge that was started.
-    mutating func finish(_ right: UnsafeBufferPointer<UInt8>) throws {
-        let leftID = vocabulary.id(of: joined.contents)
-        let rightID = vocabulary.id(of: right)
-        let left = joined.contents.count
-        joined.append(UnsafeBufferPointer(rebasing: right.dropFirst(prefixLength)))
-        let result = vocabulary.id(of: joined.contents)
-        guard let leftID, let rightID, let result else {
-            let missing =
-                leftID == nil
-                ? Array(joined.contents.prefix(left)) : rightID == nil ? Array(right) : Array(joined.contents)
-            throw TokenizerError(
-                source,
-                "merge \(merges.count + 1) needs the token \(BytePairFiles.describe(missing)), "
-                    + "which is not in the vocabulary")
-        }
-        guard merges.count < MergeTable.limit else {
-            throw TokenizerError(source, "more than \(MergeTable.limit) merges; no such model is supported")
-        }
-        merges.append((leftID, rightID, result))
-    }
-
-    func table() -> MergeTable {
-        var table = MergeTable(expectedCount: merges.count + 1)
-        for merge in merges { table.append(merge.left, merge.right, becomes: merge.result) }
-        return table
     }
 }
 

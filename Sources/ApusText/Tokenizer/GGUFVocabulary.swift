@@ -109,7 +109,7 @@ extension GGUFVocabulary {
         options.ignoresMerges = recipe.ignoresMerges
         var parts = TokenizerParts(
             normalizers: recipe.normalizers, preTokenizers: recipe.splits + [.byteLevel], vocabulary: vocabulary,
-            merges: builder.table(), options: options, source: Self.source)
+            merges: try builder.table(), options: options, source: Self.source)
         parts.decoders = [.byteLevel]
         for (kind, isSpecial) in [(Int32(3), true), (4, false)] {
             try parts.addTokens(

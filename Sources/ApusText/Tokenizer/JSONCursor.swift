@@ -23,9 +23,26 @@ struct JSONCursor {
 
     func fault(_ message: String) -> Fault { Fault(offset: offset, message: message) }
 
+    /// Bytes that have not been read.
+    var remaining: Int { bytes.count - offset }
+
     /// The next byte that is not white space, or 0 at the end.
+    @inline(__always)
     mutating func peek() -> UInt8 {
+        if offset < bytes.count, bytes[offset] > 0x20 { return bytes[offset] }
+        return peekBehindSpace()
+    }
+
+    private mutating func peekBehindSpace() -> UInt8 {
+        let raw = UnsafeRawBufferPointer(bytes)
         while offset < bytes.count {
+            // Indented files are spaces for the most part.
+            while offset + 8 <= raw.count,
+                raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == 0x2020_2020_2020_2020
+            {
+                offset += 8
+            }
+            guard offset < bytes.count else { return 0 }
             switch bytes[offset] {
             case 0x20, 0x0A, 0x0D, 0x09: offset += 1
             case let byte: return byte
@@ -34,10 +51,13 @@ struct JSONCursor {
         return 0
     }
 
+    @inline(__always)
     mutating func expect(_ byte: UInt8) throws {
-        guard peek() == byte else { throw fault("expected '\(Character(Unicode.Scalar(byte)))'") }
+        guard peek() == byte else { throw missing(byte) }
         offset += 1
     }
+
+    private func missing(_ byte: UInt8) -> Fault { fault("expected '\(Character(Unicode.Scalar(byte)))'") }
 
     /// Calls `body` at the value of each member, which it must read or skip; the key is in `string`.
     mutating func readObject(_ body: (inout JSONCursor) throws -> Void) throws {

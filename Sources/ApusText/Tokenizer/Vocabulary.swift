@@ -5,32 +5,47 @@ struct Vocabulary: Sendable {
     /// Ids below this fit into the merge table's packed keys; the largest vocabularies in use are a tenth of it.
     static let idLimit = 1 << 21
 
+    /// Spellings together are shorter than this, so that their places fit into 32 bits.
+    static let byteLimit = Int(UInt32.max)
+
+    /// Where a token lies in `bytes`; an empty slot has length -1.
+    private struct Place {
+        static let none = Place(start: 0, length: -1)
+
+        var start: UInt32
+        var length: Int32
+
+        var range: Range<Int> { Int(start)..<Int(start) + Int(length) }
+    }
+
     private var bytes: [UInt8] = []
-    /// Per id, where its token lies in `bytes`; an empty slot has length -1.
-    private var starts: [Int] = []
-    private var lengths: [Int32] = []
-    /// Open addressing: the upper half of a token's hash and below it the id; all ones is empty.
+    /// Per id.
+    private var places: [Place] = []
+    /// Open addressing: an id in bits 0…20, above it some bits of its token's hash; all ones is empty.
     ///
-    /// Most tokens that only share a slot are told apart without a look at their bytes.
-    private var slots: [UInt64]
+    /// Most tokens that only share a slot are told apart without a look at their bytes, and the whole table stays near
+    /// the processor.
+    private var slots: [UInt32]
     /// How many different tokens there are.
     private(set) var count = 0
 
     init(expectedCount: Int) {
         let expectedCount = max(16, min(expectedCount, Self.idLimit))
-        slots = [UInt64](repeating: Self.empty, count: Self.capacity(for: expectedCount))
+        slots = [UInt32](repeating: Self.empty, count: Self.capacity(for: expectedCount))
         bytes.reserveCapacity(expectedCount * 8)
-        starts.reserveCapacity(expectedCount)
-        lengths.reserveCapacity(expectedCount)
+        places.reserveCapacity(expectedCount)
     }
 
-    private static let empty = UInt64.max
+    private static let empty = UInt32.max
+    private static let idMask = UInt32(idLimit - 1)
 
-    private static func packed(_ hash: UInt64, _ id: Int32) -> UInt64 {
-        hash & ~0xFFFF_FFFF | UInt64(UInt32(bitPattern: id))
+    /// The bits of a hash that are kept beside an id; never all ones, which would look like an empty slot.
+    private static func tag(_ hash: UInt64) -> UInt32 {
+        let bits = UInt32(truncatingIfNeeded: hash >> 32) & ~idMask
+        return bits == ~idMask ? 0 : bits
     }
 
-    private static func id(in slot: UInt64) -> Int32 { Int32(truncatingIfNeeded: slot) }
+    private static func id(in slot: UInt32) -> Int32 { Int32(bitPattern: slot & idMask) }
 
     private static func capacity(for count: Int) -> Int {
         var capacity = 64
@@ -39,62 +54,67 @@ struct Vocabulary: Sendable {
     }
 
     /// One more than the largest id.
-    var idBound: Int { starts.count }
+    var idBound: Int { places.count }
+
+    /// Whether there is room for one more spelling.
+    func hasRoom(for token: UnsafeBufferPointer<UInt8>) -> Bool { bytes.count + token.count < Self.byteLimit }
 
     /// Adds a token, or gives a known token another id, as the last of two equal keys in a JSON object wins.
     ///
     /// - Parameter id: 0 or more, below `idLimit`.
+    /// - Precondition: There is room for it.
     /// - Returns: Whether the id was free; if not, nothing changes.
     mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: Int32) -> Bool {
-        let isTaken = Int(id) < lengths.count && lengths[Int(id)] >= 0
+        let isTaken = Int(id) < places.count && places[Int(id)].length >= 0
         if isTaken { return isToken(id, token) }
         if (count + 1) * 2 > slots.count { grow() }
         let hash = Self.hash(token)
+        let tag = Self.tag(hash)
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
         while slots[slot] != Self.empty {
-            if (slots[slot] ^ hash) >> 32 == 0, isToken(Self.id(in: slots[slot]), token) {
+            if slots[slot] & ~Self.idMask == tag, isToken(Self.id(in: slots[slot]), token) {
                 let old = Int(Self.id(in: slots[slot]))
-                let start = starts[old]
-                lengths[old] = -1
-                slots[slot] = Self.packed(hash, id)
-                place(id, start: start, length: Int32(token.count))
+                let place = places[old]
+                places[old] = .none
+                slots[slot] = tag | UInt32(bitPattern: id)
+                put(id, at: place)
                 return true
             }
             slot = (slot + 1) & (slots.count - 1)
         }
-        slots[slot] = Self.packed(hash, id)
+        slots[slot] = tag | UInt32(bitPattern: id)
         count += 1
-        let start = bytes.count
+        let place = Place(start: UInt32(bytes.count), length: Int32(token.count))
         bytes.append(contentsOf: token)
-        place(id, start: start, length: Int32(token.count))
+        put(id, at: place)
         return true
     }
 
-    private mutating func place(_ id: Int32, start: Int, length: Int32) {
-        while starts.count <= Int(id) {
-            starts.append(0)
-            lengths.append(-1)
-        }
-        starts[Int(id)] = start
-        lengths[Int(id)] = length
+    private mutating func put(_ id: Int32, at place: Place) {
+        if places.count == Int(id) { return places.append(place) }
+        while places.count <= Int(id) { places.append(.none) }
+        places[Int(id)] = place
     }
 
     private mutating func grow() {
-        slots = [UInt64](repeating: Self.empty, count: slots.count * 2)
-        for id in starts.indices where lengths[id] >= 0 {
-            let hash = withToken(Int32(id), Self.hash)
+        slots = [UInt32](repeating: Self.empty, count: slots.count * 2)
+        for id in places.indices where places[id].length >= 0 {
+            let hash = bytes.withUnsafeBufferPointer {
+                Self.hash(UnsafeBufferPointer(rebasing: $0[places[id].range]))
+            }
             var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
             while slots[slot] != Self.empty { slot = (slot + 1) & (slots.count - 1) }
-            slots[slot] = Self.packed(hash, Int32(id))
+            slots[slot] = Self.tag(hash) | UInt32(id)
         }
     }
 
     func id(of token: UnsafeBufferPointer<UInt8>) -> Int32? {
         let hash = Self.hash(token)
+        let tag = Self.tag(hash)
         return slots.withUnsafeBufferPointer { slots in
             var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
             while slots[slot] != Self.empty {
-                if (slots[slot] ^ hash) >> 32 == 0, isToken(Self.id(in: slots[slot]), token) {
+                if slots[slot] & ~Self.idMask == tag, isToken(Self.id(in: slots[slot]), token) {
                     return Self.id(in: slots[slot])
                 }
                 slot = (slot + 1) & (slots.count - 1)
@@ -105,27 +125,26 @@ struct Vocabulary: Sendable {
 
     func id(of token: [UInt8]) -> Int32? { token.withUnsafeBufferPointer { id(of: $0) } }
 
+    /// The same with a guess, which costs little where it is right.
+    @inline(__always)
+    func id(of token: UnsafeBufferPointer<UInt8>, guess: Int32) -> Int32? {
+        let isRight = places.indices.contains(Int(guess)) && isToken(guess, token)
+        return isRight ? guess : id(of: token)
+    }
+
     /// The bytes of a token's spelling.
     func token(of id: Int32) -> ArraySlice<UInt8>? {
         let index = Int(id)
-        guard starts.indices.contains(index), lengths[index] >= 0 else { return nil }
-        return bytes[starts[index]..<starts[index] + Int(lengths[index])]
-    }
-
-    private func withToken<Result>(_ id: Int32, _ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
-        let index = Int(id)
-        return bytes.withUnsafeBufferPointer {
-            body(UnsafeBufferPointer(rebasing: $0[starts[index]..<starts[index] + Int(lengths[index])]))
-        }
+        guard places.indices.contains(index), places[index].length >= 0 else { return nil }
+        return bytes[places[index].range]
     }
 
     @inline(__always)
     private func isToken(_ id: Int32, _ token: UnsafeBufferPointer<UInt8>) -> Bool {
-        let index = Int(id)
-        guard Int(lengths[index]) == token.count else { return false }
-        let start = starts[index]
+        let place = places.withUnsafeBufferPointer { $0[Int(id)] }
+        guard Int(place.length) == token.count else { return false }
         return bytes.withUnsafeBufferPointer { bytes in
-            for offset in 0..<token.count where bytes[start + offset] != token[offset] { return false }
+            for offset in 0..<token.count where bytes[Int(place.start) + offset] != token[offset] { return false }
             return true
         }
     }

@@ -56,7 +56,7 @@ package struct TrainingPlan: Sendable {
         switch recurrence {
         case .never: false
         case .every(let steps): step % max(1, steps) == 0 || step == batches.totalSteps
-        case .everyEpoch: step % batches.stepsPerEpoch == 0 || step == batches.totalSteps
+        case .everyEpoch: batches.endsEpoch(afterSteps: step) || step == batches.totalSteps
         }
     }
 

@@ -111,6 +111,8 @@ ct_tensor ct_expand(ct_tensor x, const int64_t *shape, int rank);
 ct_tensor ct_cat(const ct_tensor *tensors, int count, int64_t axis);
 ct_tensor ct_stack(const ct_tensor *tensors, int count, int64_t axis);
 ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index);
+/// x[index[i]] = source[i] in place.
+int ct_index_copy_in_place(ct_tensor x, ct_tensor index, ct_tensor source);
 ct_tensor ct_gather(ct_tensor x, int64_t axis, ct_tensor index);
 ct_tensor ct_scatter(ct_tensor x, int64_t axis, ct_tensor index, ct_tensor source);
 ct_tensor ct_embedding(ct_tensor weight, ct_tensor ids);
@@ -150,13 +152,30 @@ ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias);
 ct_tensor ct_lora_linear(
     ct_tensor x, ct_tensor weight, ct_tensor bias, ct_tensor a, ct_tensor b, double scale, double probability,
     uint64_t key);
-/// Causal or full attention inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E].
-/// Query boundaries and key boundaries are offsets, count + 1 of each. A query sees at most the last `window` keys up to
-/// its own (0: all of them). `query_tensor` and `key_tensor` (may be null) are the same boundaries as int32 on the
-/// device of q. `dropout` drops probabilities by chance, by the mask of `key`.
+/// What attention looks at. Scores are `cap · tanh(q · k · scale / cap)`, then biases, then -inf for unseen keys.
+typedef struct {
+    int count;                          // sequences
+    const int32_t *query_bounds;        // offsets of the queries, count + 1
+    const int32_t *key_starts;          // rows of k and v, count of each; there may be room between sequences
+    const int32_t *key_lengths;
+    ct_tensor query_tensor;             // query_bounds, key_starts with the end of the last, key_lengths as int32 on the
+    ct_tensor key_tensor;               // device of q; null on the CPU
+    ct_tensor key_length_tensor;
+    bool causal;                        // the queries are the last positions of their sequence
+    int64_t window;                     // a query sees so many keys up to its own, of both sides without causal; 0: all
+    double scale;
+    double dropout;                     // weights are dropped by chance, by the mask of `key`
+    uint64_t key;
+    double soft_cap;                    // 0: none
+    const float *slopes;                // a head's slope times the distance is taken off; null: none
+    int slope_count;
+    int64_t bucket_count;               // rows of the bias table; 0: no table
+    int64_t bucket_reach;               // the distance from which on all share a bucket
+    bool buckets_both_sides;            // whether keys behind a query have buckets of their own
+} ct_attention_options;
+/// softmax(scores) v inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E], table [buckets, H] or null.
 ct_tensor ct_attention(
-    ct_tensor q, ct_tensor k, ct_tensor v, const int32_t *query_bounds, const int32_t *key_bounds, int count,
-    ct_tensor query_tensor, ct_tensor key_tensor, bool causal, int64_t window, double scale, double dropout, uint64_t key);
+    ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor table, const ct_attention_options *options);
 /// (x - mean) / √(variance + ε) · weight + bias over the last axis.
 ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon);
 /// x Φ(x), or its approximation by tanh.

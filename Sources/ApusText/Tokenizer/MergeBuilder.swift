@@ -1,0 +1,168 @@
+import Foundation
+
+/// Collects merges, and looks their tokens up when all are there.
+struct MergeBuilder: Sendable {
+    let source: String
+    let vocabulary: Vocabulary
+    /// The bytes of the continuing prefix, which the right part of a merge loses.
+    let prefixLength: Int
+
+    /// Where in `texts` a merge's left part begins, its right part, and what comes after it.
+    private struct Entry {
+        let left: Int
+        let right: Int
+        let end: Int
+    }
+
+    private var texts: [UInt8] = []
+    private var entries: [Entry] = []
+    private var leftStart = 0
+
+    init(source: String, vocabulary: Vocabulary, prefixLength: Int) {
+        self.source = source
+        self.vocabulary = vocabulary
+        self.prefixLength = prefixLength
+        entries.reserveCapacity(vocabulary.count)
+        texts.reserveCapacity(vocabulary.count * 8)
+    }
+
+    mutating func append(line: UnsafeBufferPointer<UInt8>) throws {
+        guard let space = line.firstIndex(of: 0x20), !line[(space + 1)...].contains(0x20) else {
+            throw TokenizerError(
+                source,
+                "merge \(entries.count + 1), \(BytePairFiles.describe(line)), is not two tokens with a space between")
+        }
+        start(UnsafeBufferPointer(rebasing: line[..<space]))
+        try finish(UnsafeBufferPointer(rebasing: line[(space + 1)...]))
+    }
+
+    /// Takes the left part of a merge.
+    mutating func start(_ left: UnsafeBufferPointer<UInt8>) {
+        leftStart = texts.count
+        texts.append(contentsOf: left)
+    }
+
+    /// Takes the right part of the merge that was started.
+    mutating func finish(_ right: UnsafeBufferPointer<UInt8>) throws {
+        guard entries.count < MergeTable.limit else {
+            throw TokenizerError(source, "more than \(MergeTable.limit) merges; no such model is supported")
+        }
+        let middle = texts.count
+        texts.append(contentsOf: right)
+        entries.append(Entry(left: leftStart, right: middle, end: texts.count))
+    }
+
+    /// - Throws: `TokenizerError` naming the first merge of a token that the vocabulary lacks.
+    func table() throws -> MergeTable {
+        var table = MergeTable(expectedCount: entries.count + 1)
+        for merge in try resolved() { table.append(merge.left, merge.right, becomes: merge.result) }
+        return table
+    }
+
+    // MARK: - Looking up
+
+    private typealias Merge = (left: Int32, right: Int32, result: Int32)
+
+    /// The ids of all merges, looked up by several threads, as most of the time is spent waiting for memory.
+    private func resolved() throws -> [Merge] {
+        let size = 1 << 14
+        let parts = Parts<[Merge]>(count: (entries.count + size - 1) / size)
+        DispatchQueue.concurrentPerform(iterations: parts.count) { index in
+            let range = index * size..<min((index + 1) * size, entries.count)
+            parts.set(index, Result { try resolved(range) })
+        }
+        return try parts.joined()
+    }
+
+    private func resolved(_ range: Range<Int>) throws -> [Merge] {
+        var recent = RecentTokens()
+        var merges: [Merge] = []
+        merges.reserveCapacity(range.count)
+        return try texts.withUnsafeBufferPointer { texts in
+            for index in range {
+                let entry = entries[index]
+                let left = UnsafeBufferPointer(rebasing: texts[entry.left..<entry.right])
+                let right = UnsafeBufferPointer(rebasing: texts[entry.right..<entry.end])
+                // Vocabularies are numbered in the order in which merges made their tokens.
+                let guess = (merges.last?.result ?? -1) &+ 1
+                let result: Int32?
+                if prefixLength == 0 {
+                    result = vocabulary.id(
+                        of: UnsafeBufferPointer(rebasing: texts[entry.left..<entry.end]), guess: guess)
+                } else {
+                    result = vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
+                }
+                guard let leftID = id(of: left, &recent), let rightID = id(of: right, &recent), let result else {
+                    let joined = Array(left) + right.dropFirst(prefixLength)
+                    let missing =
+                        vocabulary.id(of: left) == nil
+                        ? Array(left) : vocabulary.id(of: right) == nil ? Array(right) : joined
+                    throw TokenizerError(
+                        source,
+                        "merge \(index + 1) needs the token \(BytePairFiles.describe(missing)), "
+                            + "which is not in the vocabulary")
+                }
+                merges.append((leftID, rightID, result))
+            }
+            return merges
+        }
+    }
+
+    @inline(__always)
+    private func id(of token: UnsafeBufferPointer<UInt8>, _ recent: inout RecentTokens) -> Int32? {
+        guard let spelling = RecentTokens.spelling(of: token) else { return vocabulary.id(of: token) }
+        if let id = recent.id(of: spelling) { return id }
+        let id = vocabulary.id(of: token)
+        if let id { recent.note(spelling, id) }
+        return id
+    }
+}
+
+/// The ids of the short tokens that were looked up last: most parts of merges come again and again.
+private struct RecentTokens {
+    private static let bits = 14
+    /// By some bits of a hash: a spelling and its id.
+    private var entries = [(spelling: UInt64, id: Int32)](repeating: (0, 0), count: 1 << bits)
+
+    /// A token of up to seven bytes with its length, which makes it other than 0; nil for a longer one.
+    @inline(__always)
+    static func spelling(of token: UnsafeBufferPointer<UInt8>) -> UInt64? {
+        guard token.count < 8 else { return nil }
+        var spelling = UInt64(token.count + 1)
+        for byte in token { spelling = spelling << 8 | UInt64(byte) }
+        return spelling
+    }
+
+    @inline(__always)
+    private static func place(_ spelling: UInt64) -> Int {
+        Int(truncatingIfNeeded: (spelling &* 0x9E37_79B9_7F4A_7C15) >> (64 - bits))
+    }
+
+    @inline(__always)
+    func id(of spelling: UInt64) -> Int32? {
+        let entry = entries[Self.place(spelling)]
+        return entry.spelling == spelling ? entry.id : nil
+    }
+
+    @inline(__always)
+    mutating func note(_ spelling: UInt64, _ id: Int32) { entries[Self.place(spelling)] = (spelling, id) }
+}
+
+/// What several threads found, in order.
+private final class Parts<Element: RangeReplaceableCollection>: @unchecked Sendable {
+    private let lock = NSLock()
+    private var results: [Result<Element, any Error>?]
+
+    init(count: Int) { results = Array(repeating: nil, count: count) }
+
+    var count: Int { results.count }
+
+    func set(_ index: Int, _ result: Result<Element, any Error>) { lock.withLock { results[index] = result } }
+
+    /// - Throws: The error of the first part that failed.
+    func joined() throws -> Element {
+        try lock.withLock {
+            try results.reduce(into: Element()) { all, part in if let part { all += try part.get() } }
+        }
+    }
+}

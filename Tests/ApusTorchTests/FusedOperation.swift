@@ -1,0 +1,171 @@
+@testable import ApusTorch
+
+/// A fused operation with its formula in ordinary operations, for the tests of all of them.
+struct FusedOperation: Sendable {
+    let name: String
+    /// Of the inputs, which are drawn at random and given gradients.
+    let shapes: [[Int]]
+    let fused: @Sendable ([Tensor]) throws -> Tensor
+    /// Nil where ordinary operations have none: the error function of GELU.
+    let formula: (@Sendable ([Tensor]) throws -> Tensor)?
+
+    init(
+        _ name: String, _ shapes: [[Int]], _ fused: @escaping @Sendable ([Tensor]) throws -> Tensor,
+        formula: (@Sendable ([Tensor]) throws -> Tensor)?
+    ) {
+        self.name = name
+        self.shapes = shapes
+        self.fused = fused
+        self.formula = formula
+    }
+
+    /// More elements than libtorch computes on one thread.
+    private static let large = [130, 300]
+
+    static let all: [FusedOperation] =
+        linears + attentions + norms + elementwise + losses + [
+            FusedOperation("rotated", [[9, 3, 8]]) {
+                let angles = try angles(on: $0[0].device)
+                return try rotated($0[0], cosines: cos(angles), sines: sin(angles))
+            } formula: {
+                let angles = try angles(on: $0[0].device).unsqueezed(1)
+                let (c, s) = (try cos(angles).to($0[0].dtype), try sin(angles).to($0[0].dtype))
+                let a = try $0[0].narrowed(2, start: 0, length: 4)
+                let b = try $0[0].narrowed(2, start: 4, length: 4)
+                return try concatenated([a * c - b * s, b * c + a * s], axis: 2)
+            },
+            FusedOperation("dropout", [[9, 21]]) {
+                try dropout($0[0], probability: 0.3, key: 77)
+            } formula: {
+                try $0[0]
+                    * dropout(Tensor.ones([9, 21], device: $0[0].device), probability: 0.3, key: 77)
+                    .to($0[0].dtype)
+            },
+            FusedOperation("checkpointed", [[9, 12], [12, 12], [9, 12]]) {
+                try checkpointed($0) { try tanh(linear($0[0], $0[1])) * $0[2] }
+            } formula: {
+                try tanh(matmul($0[0], $0[1].transposed(0, 1))) * $0[2]
+            },
+        ]
+
+    private static func angles(on device: Device) throws -> Tensor {
+        try Tensor((0..<36).map { Float($0) * 0.37 }, shape: [9, 4], device: device)
+    }
+
+    private static let linears = [
+        FusedOperation("linear", [[9, 12], [10, 12], [10]]) {
+            try linear($0[0], $0[1], $0[2])
+        } formula: {
+            try matmul($0[0], $0[1].transposed(0, 1)) + $0[2]
+        },
+        FusedOperation("linear without bias", [[9, 12], [10, 12]]) {
+            try linear($0[0], $0[1])
+        } formula: {
+            try matmul($0[0], $0[1].transposed(0, 1))
+        },
+        lora("loraLinear", bias: true, dropout: 0), lora("loraLinear with dropout", bias: false, dropout: 0.3),
+    ]
+
+    private static func lora(_ name: String, bias: Bool, dropout probability: Double) -> FusedOperation {
+        FusedOperation(name, [[9, 12], [10, 12], [4, 12], [10, 4]] + (bias ? [[10]] : [])) {
+            try loraLinear(
+                $0[0], $0[1], bias ? $0[4] : nil, a: $0[2], b: $0[3], scale: 0.5, dropout: probability, key: 1)
+        } formula: {
+            let kept = try dropout($0[0], probability: probability, key: 1)
+            let base = try matmul($0[0], $0[1].transposed(0, 1))
+            let low = try matmul(matmul(kept, $0[2].transposed(0, 1)), $0[3].transposed(0, 1)) * 0.5
+            return try bias ? base + low + $0[4] : base + low
+        }
+    }
+
+    private static let norms = [
+        FusedOperation("rmsNorm", [[9, 37], [37]]) {
+            try rmsNorm($0[0], $0[1], epsilon: 1e-5)
+        } formula: {
+            let variance = try $0[0].power(2).mean(-1, keepAxis: true) + 1e-5
+            return try $0[0] * variance.power(-0.5) * $0[1]
+        },
+        FusedOperation("layerNorm", [[70, 37], [37], [37]]) {
+            try layerNorm($0[0], $0[1], $0[2], epsilon: 1e-5)
+        } formula: {
+            let centered = try $0[0] - $0[0].mean(-1, keepAxis: true)
+            let variance = try centered.power(2).mean(-1, keepAxis: true) + 1e-5
+            return try centered * variance.power(-0.5) * $0[1] + $0[2]
+        },
+    ]
+
+    private static let elementwise = [
+        FusedOperation("swiglu", [[9, 21], [9, 21]]) {
+            try swiglu(gate: $0[0], up: $0[1])
+        } formula: {
+            try $0[0] * sigmoid($0[0]) * $0[1]
+        },
+        FusedOperation("gelu", [large], { try gelu($0[0]) }, formula: nil),
+        FusedOperation("gelu by tanh", [large]) {
+            try gelu($0[0], approximatesByTanh: true)
+        } formula: {
+            let inner = try ($0[0] + $0[0].power(3) * 0.044715) * (2 / Double.pi).squareRoot()
+            return try $0[0] * (tanh(inner) + 1) * 0.5
+        },
+        FusedOperation("silu", [large]) {
+            try silu($0[0])
+        } formula: {
+            try $0[0] / (exp(-$0[0]) + 1)
+        },
+        FusedOperation("sigmoid", [large]) {
+            try sigmoid($0[0])
+        } formula: {
+            try (exp(-$0[0]) + 1).power(-1)
+        },
+        FusedOperation("tanh", [large]) {
+            try tanh($0[0])
+        } formula: {
+            let e = try exp($0[0] * 2)
+            return try (e - 1) / (e + 1)
+        },
+        FusedOperation("softmax", [large]) {
+            try softmax($0[0])
+        } formula: {
+            let e = try exp($0[0])
+            return try e / e.sum(-1, keepAxis: true)
+        },
+        FusedOperation("sum", [large]) {
+            try $0[0].sum() * 0.01
+        } formula: {
+            try $0[0].sum(1).sum(0) * 0.01
+        },
+    ]
+
+    private static let losses = [
+        FusedOperation("linearCrossEntropy", [[9, 12], [31, 12]]) {
+            let weights = try Tensor(rowWeights, device: $0[0].device)
+            return try linearCrossEntropy(
+                $0[0], $0[1], labels: labels(on: $0[0].device), rowWeights: weights, chunk: 4
+            ).loss
+        } formula: {
+            let all = try logSoftmax(matmul($0[0], $0[1].transposed(0, 1)))
+            let weights = try Tensor(rowWeights, device: $0[0].device).to($0[0].dtype)
+            return try -(all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1) * weights).sum()
+        },
+        FusedOperation("crossEntropySum", [[9, 31]]) {
+            try crossEntropySum($0[0], labels(on: $0[0].device))
+        } formula: {
+            try -logSoftmax($0[0]).gathered(1, labels(on: $0[0].device).unsqueezed(1)).sum()
+        },
+        FusedOperation("binaryCrossEntropySum", [large]) {
+            try binaryCrossEntropySum($0[0], targets($0[0])) * 0.01
+        } formula: {
+            try (log(exp($0[0]) + 1) - $0[0] * targets($0[0])).sum() * 0.01
+        },
+    ]
+
+    private static let rowWeights: [Float] = [1, 0.5, 1, 2, 1, 0, 1, 0.25, 1]
+
+    private static func labels(on device: Device) throws -> Tensor {
+        try Tensor([3, 0, 30, 12, 12, 7, 1, 29, 8] as [Int64], device: device)
+    }
+
+    private static func targets(_ x: Tensor) throws -> Tensor {
+        try Tensor((0..<x.count).map { Float($0 % 3) * 0.5 }, shape: x.shape, device: x.device).to(x.dtype)
+    }
+}
