@@ -56,17 +56,20 @@ import Testing
         }
     }
 
-    @Test func everyTaskKnowsWhatIsBetter() {
-        for task in MetricTask.allCases {
-            #expect(Set(task.metricNames).count == task.metricNames.count)
-            for name in task.metricNames {
-                #expect(task.greaterIsBetter(name) == !["mse", "rmse", "mae"].contains(name))
-                #expect(task.greaterIsBetter("eval_" + name) == task.greaterIsBetter(name))
-            }
-            #expect(task.greaterIsBetter("loss") == nil)
-        }
-        #expect(MetricTask.regression.greaterIsBetter("eval_rmse") == false)
-        #expect(MetricTask.regression.greaterIsBetter("accuracy") == nil)
+    @Test(arguments: [
+        RegressionMetrics.names, ClassificationMetrics.names, MultiLabelMetrics.names, EmbeddingMetrics.names,
+        RerankerMetrics.names,
+    ])
+    func namesAreUnique(names: [String]) {
+        #expect(Set(names).count == names.count)
+    }
+
+    /// Of the metrics only errors measure mistakes.
+    @Test func mistakesAreKnown() {
+        #expect(RegressionMetrics.names.filter(MetricNames.measureMistakes.contains) == ["mse", "rmse", "mae"])
+        let merits =
+            ClassificationMetrics.names + MultiLabelMetrics.names + EmbeddingMetrics.names + RerankerMetrics.names
+        #expect(MetricNames.measureMistakes.isDisjoint(with: merits))
     }
 
     @Test func tableIsAligned() throws {

@@ -10,21 +10,22 @@ struct Conversing {
     private let language: LanguageModel
     private let answering: Answering
     private let console: Console
+    /// Where a person types; nil where standard input is a file or a pipe, whose whole text then is one question.
+    private let terminal: (any LineInput)?
     /// The name of the model, and of the adapter on it.
     private let name: String
 
-    init(_ settings: InferSettings, language: LanguageModel, surroundings: Surroundings) throws {
-        self.settings = settings
+    init(_ request: AnswerRequest, language: LanguageModel) throws {
+        settings = request.settings
+        terminal = request.terminal
         self.language = language
         answering = try Answering(settings, language: language)
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
         name = ([language.source.name] + settings.adapters).joined(separator: " with ")
         for notice in answering.notices { console.print("note: \(notice)") }
     }
 
-    /// - Parameter terminal: Where a person types; nil where standard input is a file or a pipe, whose whole text then
-    ///   is one question.
-    func callAsFunction(_ terminal: (any LineInput)?) throws {
+    func callAsFunction() throws {
         if settings.hasData { return try answerRows() }
         if let question = settings.question { return try answer(question) }
         if let terminal {

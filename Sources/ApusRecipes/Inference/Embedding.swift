@@ -16,16 +16,13 @@ struct Embedding {
     private let encoder: SequenceEncoder
     private let console: Console
 
-    init(
-        _ settings: InferSettings, embedder: SentenceEmbedder, files: SentenceFiles, source: ModelSource,
-        surroundings: Surroundings
-    ) throws {
-        self.settings = settings
+    init(_ request: AnswerRequest, embedder: SentenceEmbedder, files: SentenceFiles) throws {
+        settings = request.settings
         self.files = files
-        let text = try TextParts(source, of: embedder.model)
+        let text = try TextParts(request.source, of: embedder.model)
         self.embedder = files.embedder(embedder.model, promptOf: text.tokenizer)
         encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
     func callAsFunction() throws {

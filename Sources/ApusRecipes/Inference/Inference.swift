@@ -30,23 +30,9 @@ public struct Inference {
 
     /// Names the settings that a model of this kind has no use for.
     private var idleSettings: [String] {
-        let generation = [
-            "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words", "response_prefix",
-            "enable_thinking",
-        ]
-        let (idle, reason): ([String], String) =
-            switch adapted.form {
-            case .language: (["problem_type", "pair_format", "reranker_use_activation"], "the model continues text")
-            case .masked:
-                (
-                    generation.filter { $0 != "top_k" } + ["problem_type", "reranker_use_activation"],
-                    "the model fills in masks"
-                )
-            case .sentences:
-                (generation + ["problem_type", "pair_format", "reranker_use_activation"], "the model makes vectors")
-            case .classifier where settings.taskType == .reranker: (generation, "the model scores documents")
-            case .classifier: (generation + ["reranker_use_activation"], "the model scores texts")
-            }
+        // What labels are is known from the checkpoint, whether or not the settings say it too.
+        let known: Set<String> = adapted.form.labels == nil ? [] : ["num_labels", "problem_type"]
+        let idle = adapted.task.idleOptions.subtracting(known)
         let ofEncoder =
             adapted.form.model.isEncoder
             ? settings.withoutEffect(
@@ -57,7 +43,8 @@ public struct Inference {
             ? nil
             : settings.withoutEffect(
                 ["result_path", "existing_result"], because: "only answers to a dataset are written to a file")
-        return [settings.withoutEffect(idle, because: reason), ofEncoder, ofFile].compactMap(\.self)
+        return [settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile]
+            .compactMap(\.self)
     }
 
     /// Answers the question or the data set that the settings name, or standard input.
@@ -67,19 +54,9 @@ public struct Inference {
 
     /// - Parameter terminal: Where a person types, for a chat.
     package func callAsFunction(terminal: (any LineInput)?) throws {
-        switch adapted.form {
-        case .language(let language):
-            try Conversing(settings, language: language, surroundings: surroundings)(terminal)
-        case .masked(let model):
-            try MaskFilling(settings, model: model, source: adapted.source, surroundings: surroundings)()
-        case .sentences(let embedder, let files):
-            try Embedding(
-                settings, embedder: embedder, files: files, source: adapted.source, surroundings: surroundings)()
-        case .classifier(let model, _) where settings.taskType == .reranker:
-            try Reranking(settings, model: model, source: adapted.source, surroundings: surroundings)()
-        case .classifier(let model, let labels):
-            try Scoring(settings, model: model, labels: labels, source: adapted.source, surroundings: surroundings)()
-        }
+        try adapted.form.answer(
+            AnswerRequest(
+                settings: settings, source: adapted.source, surroundings: surroundings, terminal: terminal))
     }
 }
 

@@ -26,19 +26,17 @@ struct MaskFilling {
     private let mask: (id: Int32, text: String)
     private let console: Console
 
-    init(
-        _ settings: InferSettings, model: MaskedLanguageModel, source: ModelSource, surroundings: Surroundings
-    ) throws {
-        self.settings = settings
+    init(_ request: AnswerRequest, model: MaskedLanguageModel) throws {
+        settings = request.settings
         self.model = model
-        let text = try TextParts(source, of: model)
+        let text = try TextParts(request.source, of: model)
         tokenizer = text.tokenizer
         guard let id = tokenizer.maskTokenID, let name = tokenizer.maskToken else {
             throw ModelError(
-                "--task fill-mask: the tokenizer of \(source.name) has no mask token. Give a BERT or RoBERTa.")
+                "--task fill-mask: the tokenizer of \(request.source.name) has no mask token. Give a BERT or RoBERTa.")
         }
         mask = (id, name)
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
     func callAsFunction() throws {

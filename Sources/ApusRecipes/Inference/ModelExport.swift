@@ -44,12 +44,8 @@ extension AdaptedModel {
     /// Writes the model as a Hugging Face folder, whole or not at all.
     func write(to output: String, arguments: Data?, shardSize: Int?, identity: JSONValue) throws {
         let folder = try AtomicDirectory(output)
-        var labels: LabelScheme?
-        if case .classifier(_, let scheme) = form { labels = scheme }
-        var companions: [(name: String, data: Data)] = []
-        if case .sentences(_, let files) = form { companions = files.companions }
         let contents = ModelContents(
-            model: form.model, source: source, config: config, labels: labels, companions: companions,
+            model: form.model, source: source, config: config, labels: form.labels, companions: form.companions,
             arguments: arguments, shardSize: shardSize)
         try contents.write(into: folder)
         try folder.commit(identity: identity)

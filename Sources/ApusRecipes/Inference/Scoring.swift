@@ -15,16 +15,13 @@ struct Scoring {
     private let encoder: SequenceEncoder
     private let console: Console
 
-    init(
-        _ settings: InferSettings, model: SequenceClassifier, labels: LabelScheme, source: ModelSource,
-        surroundings: Surroundings
-    ) throws {
-        self.settings = settings
+    init(_ request: AnswerRequest, model: SequenceClassifier, labels: LabelScheme) throws {
+        settings = request.settings
         self.model = model
         self.labels = labels
-        let text = try TextParts(source, of: model)
+        let text = try TextParts(request.source, of: model)
         encoder = SequenceEncoder(settings, text: text, model: model)
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
+        console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
     func callAsFunction() throws {

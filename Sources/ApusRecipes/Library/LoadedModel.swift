@@ -36,7 +36,7 @@ package final class LoadedModel {
         _ messages: [Message], maximumTokens: Int?, temperature: Double?, topK: Int?, topP: Double?, seed: Int,
         onText: (String) -> Bool
     ) throws -> String {
-        guard case .language(let language) = adapted.form else { throw unable("continue text") }
+        guard let language = (adapted.form as? LoadedLanguage)?.language else { throw unable("continue text") }
         var settings = InferSettings()
         settings.maxNewTokens = maximumTokens
         settings.temperature = temperature
@@ -49,7 +49,8 @@ package final class LoadedModel {
     }
 
     package func vectors(_ texts: [String]) throws -> [[Double]] {
-        guard case .sentences(let embedder, let files) = adapted.form else { throw unable("make vectors of texts") }
+        guard let form = adapted.form as? LoadedEmbedder else { throw unable("make vectors of texts") }
+        let (embedder, files) = (form.embedder, form.files)
         let parts = try TextParts(adapted.source, of: embedder.model)
         let encoder = SequenceEncoder(InferSettings(), text: parts, model: embedder.model, files: files)
         return try inGroups(texts) { group in
@@ -62,7 +63,8 @@ package final class LoadedModel {
     package func judgements(
         _ texts: [(first: String, second: String?)]
     ) throws -> [(answer: JSONValue, probabilities: JSONValue?)] {
-        guard case .classifier(let model, let labels) = adapted.form else { throw unable("classify texts") }
+        guard let form = adapted.form as? LoadedClassifier else { throw unable("classify texts") }
+        let (model, labels) = (form.classifier, form.scheme)
         var settings = InferSettings()
         settings.useChatTemplate = usesTemplate
         let encoder = SequenceEncoder(settings, text: try TextParts(adapted.source, of: model), model: model)

@@ -19,9 +19,12 @@ public struct ParameterCount: Sendable {
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
         let source = try ModelSource(settings.model, surroundings: surroundings)
         let config = try source.config()
-        let isClassifier = settings.numLabels != nil || LabelScheme.isDescribed(by: config)
-        let task = settings.taskType ?? (isClassifier ? .sequenceClassification : .causalLM)
-        let model = try Models.registry.model(config, for: Self.modelTask(task, settings, config))
+        let task =
+            try settings.taskType
+            ?? (settings.numLabels == nil
+                ? .served(by: TaskFiles(source: source, config: config)) : .sequenceClassification)
+        let head = try task.task.head(labelCount: settings.numLabels, config: config)
+        let model = try Models.registry.model(config, for: head)
         let base = model.parameterCount
         guard settings.tunerType != .full else {
             (total, trainable) = (base, base)
@@ -34,20 +37,6 @@ public struct ParameterCount: Sendable {
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
         total = base + trainable
-    }
-
-    private static func modelTask(
-        _ task: TaskType, _ settings: ParamsSettings, _ config: JSONValue
-    ) throws -> ModelTask {
-        switch task {
-        case .causalLM: .causalLanguageModel
-        case .sequenceClassification:
-            .sequenceClassification(
-                labels: try LabelReading(config: config).scheme(labelCount: settings.numLabels).labelCount)
-        case .maskedLanguageModel: .maskedLanguageModel
-        case .embedding: .hiddenStates
-        case .reranker: .sequenceClassification(labels: 1)
-        }
     }
 
     /// PEFT's line.

@@ -38,17 +38,12 @@ struct AdapterContents: CheckpointContents {
     }
 
     private var modelCard: String {
-        let (task, pipeline) =
-            switch attached.method.base.taskType {
-            case "SEQ_CLS": ("SequenceClassification", "text-classification")
-            case "FEATURE_EXTRACTION": ("FeatureExtraction", "feature-extraction")
-            default: ("CausalLM", "text-generation")
-            }
+        let task = settings.taskType.task.peft ?? .causalLM
         return """
             ---
             base_model: \(settings.model)
             library_name: peft
-            pipeline_tag: \(pipeline)
+            pipeline_tag: \(task.pipeline)
             tags:
             - \(type(of: attached.method).tunerType)
             - sft
@@ -64,8 +59,8 @@ struct AdapterContents: CheckpointContents {
             ```
 
             ```python
-            from peft import AutoPeftModelFor\(task)
-            model = AutoPeftModelFor\(task).from_pretrained(".")
+            from peft import AutoPeftModelFor\(task.suffix)
+            model = AutoPeftModelFor\(task.suffix).from_pretrained(".")
             ```
 
             """

@@ -49,8 +49,14 @@ public struct FineTuning {
         let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
         let text = preflight.text.with(clock)
-        let task = try TrainingTask(settings, source: source, config: config, text: text, console: console)
+        let task = try settings.taskType.task.training(
+            TrainingInputs(settings: settings, source: source, config: config, text: text, console: console))
         let (model, data) = (task.model, task.samples)
+        if model.isEncoder,
+            let note = settings.withoutEffect(["system", "pair_format"], because: "an encoder sees texts as segments")
+        {
+            console.print("note: \(note)")
+        }
         var tuner = try Tuner(settings, model: model, config: config, sourceName: settings.model)
         if settings.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
@@ -70,8 +76,7 @@ public struct FineTuning {
             let new = try model.loadWeights(
                 preflight.weights, dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
             if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
-            // The vectors of a sentence encoder do not pass through the pooler.
-            if settings.taskType != .embedding { try tuner.checkStored(new: new, of: settings.model) }
+            if settings.taskType.task.usesHeads { try tuner.checkStored(new: new, of: settings.model) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(
@@ -195,7 +200,7 @@ public struct FineTuning {
                 trainedCount: tuner.trainedCount(model),
                 trainedDType: tuner.isFull ? dtype : settings.loraDType ?? .float32,
                 tokens: largest.tokens,
-                targets: [.causalLM, .maskedLanguageModel].contains(settings.taskType) ? largest.targets : 0,
+                targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
         }

@@ -54,14 +54,12 @@ struct Preflight {
             try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
-        let model = try Models.registry.model(config, for: settings.modelTask)
+        let head = try settings.taskType.task.head(labelCount: settings.numLabels ?? 1, config: config)
+        let model = try Models.registry.model(config, for: head)
         _ = try Tuner(settings, model: model, config: config, sourceName: settings.model)
         text = try TextParts(source)
         try text.checkFits(model, of: source)
         for notice in text.notices { console.print("note: \(notice)") }
-        if settings.taskType == .causalLM, !text.hasOwnTemplate, settings.useChatTemplate {
-            console.print("\(settings.model) has no chat template; ChatML is used")
-        }
         // Opening weights compares what their headers say with the sizes of the files.
         weights = try source.weights()
         for adapter in settings.adapters { _ = try AdapterFiles.weights(in: adapter) }
@@ -129,16 +127,5 @@ extension SFTSettings {
     /// The type that the weights are to have; nil for that of the files.
     var precision: DType? {
         torchDType ?? (bf16 == true ? .bfloat16 : fp16 == true ? .float16 : nil)
-    }
-
-    /// The head of the task, where the data decide its size with any size.
-    var modelTask: ModelTask {
-        switch taskType {
-        case .causalLM: .causalLanguageModel
-        case .sequenceClassification: .sequenceClassification(labels: max(numLabels ?? 1, 1))
-        case .reranker: .sequenceClassification(labels: 1)
-        case .maskedLanguageModel: .maskedLanguageModel
-        case .embedding: .hiddenStates
-        }
     }
 }

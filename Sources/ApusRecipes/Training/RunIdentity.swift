@@ -83,7 +83,7 @@ struct RunIdentity {
             lines.append(
                 "each step is now \(here.size) × \(here.count) samples, not \(there.size) × \(there.count): the same samples, "
                     + "summed in another order"
-                    + (drawsByBatch ? ", with other draws of what is dropped or masked" : ""))
+                    + (drawsByBatch ? ", with other random draws" : ""))
         }
         return lines
     }
@@ -100,7 +100,7 @@ struct RunIdentity {
     }
 
     private var drawsByBatch: Bool {
-        settings.taskType == .maskedLanguageModel
+        settings.taskType.task.drawsSamples
             || (settings.tunerType.options.contains("lora_dropout") && settings.loraDropout > 0)
     }
 

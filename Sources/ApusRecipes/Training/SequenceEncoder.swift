@@ -14,6 +14,14 @@ protocol SequenceSettings {
 extension SFTSettings: SequenceSettings {}
 extension InferSettings: SequenceSettings {}
 
+extension TextModel {
+    /// Whether a text stands between special tokens, and two texts are two segments.
+    var isEncoder: Bool { !trunk.isCausal }
+
+    /// The tokens of a sequence at most: what was asked for, within what the model allows.
+    func limit(_ asked: Int?) -> Int { min(asked ?? maximumLength, maximumLength) }
+}
+
 extension SequenceEncoder {
     /// The encoder that the settings ask for.
     ///

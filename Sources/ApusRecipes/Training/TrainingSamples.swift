@@ -52,12 +52,17 @@ struct TrainingSamples {
     }
 }
 
+extension SFTSettings {
+    /// Whether validation data are split off from the training data.
+    var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
+}
+
 extension DatasetLoader {
     /// The loader that the settings of a run ask for.
     init(_ settings: SFTSettings) {
         self.init()
         seed = UInt32(truncatingIfNeeded: settings.dataSeed)
-        splitRatio = settings.valDataset.isEmpty ? settings.splitDatasetRatio : 0
+        splitRatio = settings.isSplit ? settings.splitDatasetRatio : 0
         shufflesTraining = settings.datasetShuffle
         shufflesValidation = settings.valDatasetShuffle
         requiresTraining = true

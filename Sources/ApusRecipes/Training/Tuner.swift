@@ -103,12 +103,8 @@ struct Tuner {
     }
 
     private static func peftClass(_ attached: AttachedAdapter) -> String {
-        switch attached.method.base.taskType {
-        case "CAUSAL_LM": "PeftModelForCausalLM"
-        case "SEQ_CLS": "PeftModelForSequenceClassification"
-        case "FEATURE_EXTRACTION": "PeftModelForFeatureExtraction"
-        default: "PeftModel"
-        }
+        let task = TaskType.allCases.compactMap(\.task.peft).first { $0.word == attached.method.base.taskType }
+        return task.map { "PeftModelFor\($0.suffix)" } ?? "PeftModel"
     }
 
     func contents(
@@ -145,15 +141,11 @@ extension AdapterMethod {
     /// Hangs the adapter on, as PEFT does for the task.
     func attached(to model: any TextModel, for task: TaskType) throws -> AttachedAdapter {
         var method = self
+        method.base.taskType = task.task.peft?.word
         if !model.modulesToSave.isEmpty {
             // PEFT's lists for the task, whichever of the two names this model has.
-            method.base.taskType = "SEQ_CLS"
             method.base.modulesToSave = method.base.modulesToSave.filter { !["classifier", "score"].contains($0) }
             method.base.modulesToSave += ["classifier", "score"]
-        } else if task == .embedding {
-            method.base.taskType = "FEATURE_EXTRACTION"
-        } else if !(model is CausalLanguageModel) {
-            method.base.taskType = nil
         }
         return try method.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
     }

@@ -50,7 +50,7 @@ extension CommandSettings {
     }
 
     /// Says which of some settings were chosen although they have no effect; nil where none was.
-    package func withoutEffect(_ names: [String], because reason: String) -> String? {
+    package func withoutEffect(_ names: some Collection<String>, because reason: String) -> String? {
         let table = OptionTable.table(for: Self.command)
         let chosen = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
         guard !chosen.isEmpty else { return nil }

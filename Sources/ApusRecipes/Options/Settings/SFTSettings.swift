@@ -243,7 +243,7 @@ extension SFTSettings {
 
     /// What is minimised, in tasks that leave a choice.
     public var lossType: LossType? {
-        get { givenLossType ?? LossType.standard(for: taskType) }
+        get { givenLossType ?? taskType.task.standardLoss }
         set { givenLossType = newValue }
     }
 
@@ -298,8 +298,9 @@ extension SFTSettings {
             throw SettingsError("--warmup_ratio and --warmup_steps cannot both be set. Give one of them.")
         }
         try SettingChecks.loss(lossType, for: taskType)
-        try BestMetric.check(metricForBestModel, for: taskType)
-        try BestMetric.check(metricForBestModel, for: lossType)
+        try BestMetric.check(
+            metricForBestModel, among: taskType.task.metrics(loss: lossType, problem: problemType),
+            of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try PairFormat.check(pairFormat)
         try SettingChecks.steps(warmupSteps, "warmup_steps")
         try SettingChecks.steps(saveSteps, "save_steps")
@@ -336,7 +337,7 @@ extension SFTSettings {
     /// Says which settings were chosen that this run has no use for.
     private func noteIdle(_ notices: inout [String]) {
         let table = OptionTable.table(for: .sft)
-        func note(_ reason: String, _ names: [String]) {
+        func note(_ reason: String, _ names: some Collection<String>) {
             if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
         let read = tunerType.options
@@ -345,11 +346,7 @@ extension SFTSettings {
         }
         note(
             "--tuner_type \(tunerType.rawValue) " + (tunerType == .full ? "has no adapter" : "does not read it"), idle)
-        let task = "--task_type is \(taskType.rawValue)"
-        if taskType != .causalLM { note(task, ["loss_scale"]) }
-        if taskType != .sequenceClassification { note(task, ["num_labels", "problem_type", "multi_label_format"]) }
-        if taskType != .maskedLanguageModel { note(task, ["mlm_probability"]) }
-        if taskType != .sequenceClassification, taskType != .reranker { note(task, ["pair_format"]) }
+        note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
     }

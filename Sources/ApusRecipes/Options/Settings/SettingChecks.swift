@@ -23,11 +23,11 @@ enum SettingChecks {
 
     /// A loss that the task can have.
     static func loss(_ loss: LossType?, for task: TaskType) throws {
-        guard let loss, !loss.fits(task) else { return }
-        let fitting = LossType.allCases.filter { $0.fits(task) }.map(\.rawValue)
+        let fitting = task.task.losses
+        guard let loss, !fitting.contains(loss) else { return }
         throw SettingsError(
             "--loss_type \(loss.rawValue) does not go with --task_type \(task.rawValue). "
-                + "Give \(fitting.joined(separator: " or ")), or leave it out.")
+                + "Give \(fitting.map(\.rawValue).joined(separator: " or ")), or leave it out.")
     }
 
     /// A count where -1 means no limit.

@@ -1,17 +1,3 @@
-/// What a model is for.
-public enum TaskType: String, Sendable, CaseIterable {
-    /// Continuing text.
-    case causalLM = "causal_lm"
-    /// Classes or numbers of whole texts.
-    case sequenceClassification = "seq_cls"
-    /// Vectors of texts.
-    case embedding
-    /// Scores of documents for a question.
-    case reranker
-    /// Tokens behind masks.
-    case maskedLanguageModel = "mlm"
-}
-
 /// What is minimised, where a task leaves a choice.
 public enum LossType: String, Sendable, CaseIterable {
     /// The only loss of tasks that predict tokens or classes.
@@ -26,23 +12,6 @@ public enum LossType: String, Sendable, CaseIterable {
     case pointwiseReranker = "pointwise_reranker"
     /// The documents of a question against each other.
     case listwiseReranker = "listwise_reranker"
-
-    /// What a task minimises unless told otherwise; nil where nothing can be chosen.
-    static func standard(for task: TaskType) -> LossType? {
-        switch task {
-        case .embedding: .cosineSimilarity
-        case .reranker: .pointwiseReranker
-        default: nil
-        }
-    }
-
-    func fits(_ task: TaskType) -> Bool {
-        switch self {
-        case .crossEntropy: task != .embedding && task != .reranker
-        case .cosineSimilarity, .contrastive, .infoNCE: task == .embedding
-        case .pointwiseReranker, .listwiseReranker: task == .reranker
-        }
-    }
 }
 
 /// How an adapter starts.
@@ -87,7 +56,6 @@ public enum InferenceBackend: String, Sendable, CaseIterable {
     case transformers
 }
 
-extension TaskType: OptionChoice {}
 extension LossType: OptionChoice {}
 extension ExistingResult: OptionChoice {}
 extension AdapterInitialization: OptionChoice {}

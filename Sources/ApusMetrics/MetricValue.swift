@@ -1,35 +1,10 @@
 /// A metric's name and its value; NaN where the metric is not defined.
 package typealias MetricValue = (name: String, value: Double)
 
-/// The kinds of evaluation, each with the metrics it reports.
-package enum MetricTask: String, CaseIterable, Sendable {
-    case regression
-    case classification
-    case multiLabel
-    case embedding
-    case reranker
-
-    /// The names of all metrics of the task, in the order in which they are reported.
-    package var metricNames: [String] {
-        switch self {
-        case .regression: RegressionMetrics.names
-        case .classification: ClassificationMetrics.names
-        case .multiLabel: MultiLabelMetrics.names
-        case .embedding: EmbeddingMetrics.names
-        case .reranker: RerankerMetrics.names
-        }
-    }
-
-    /// Whether more of a metric is better; nil for a name that is no metric of the task.
-    ///
-    /// The name may carry the Trainer's prefix: `eval_f1` is `f1`.
-    package func greaterIsBetter(_ name: String) -> Bool? {
-        let plain = name.hasPrefix("eval_") ? String(name.dropFirst(5)) : name
-        return metricNames.contains(plain) ? !Self.errors.contains(plain) : nil
-    }
-
-    /// Metrics that measure a mistake; every other one measures a merit.
-    private static let errors: Set<String> = ["mse", "rmse", "mae"]
+/// What names of metrics tell.
+package enum MetricNames {
+    /// Metrics that measure a mistake, of which less is better; every other one measures a merit.
+    package static let measureMistakes: Set<String> = ["loss", "mse", "rmse", "mae"]
 }
 
 /// Why no metric can be computed: the rows do not fit together.

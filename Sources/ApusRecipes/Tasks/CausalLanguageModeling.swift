@@ -1,0 +1,92 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusRunLog
+import ApusText
+import ApusTraining
+
+extension TaskType {
+    /// Continuing text.
+    public static let causalLM = TaskType(CausalLanguageModeling())
+}
+
+/// Continuing text: conversations, of which the answers are learned.
+struct CausalLanguageModeling: TextTask {
+    let word = "causal_lm"
+    let activity = "continues text"
+    let peft: PEFTTask? = .causalLM
+    let options: Set<String> = [
+        "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
+        "response_prefix", "enable_thinking",
+    ]
+    let predictsTokens = true
+
+    func isServed(by files: TaskFiles) -> Bool { true }
+
+    func head(labelCount: Int?, config: JSONValue) -> ModelTask { .causalLanguageModel }
+
+    func metrics(loss: LossType?, problem: ProblemType?) -> [String] { ["loss", "token_acc"] }
+
+    func training(_ inputs: TrainingInputs) throws -> TrainingTask {
+        let (settings, text, console) = (inputs.settings, inputs.text, inputs.console)
+        if !text.hasOwnTemplate, settings.useChatTemplate {
+            console.print("\(settings.model) has no chat template; ChatML is used")
+        }
+        let model = try Models.registry.model(inputs.config)
+        var recognition = ConversationRecognizer.Options()
+        recognition.columns = settings.columns
+        recognition.modelName = settings.modelName ?? []
+        recognition.modelAuthor = settings.modelAuthor ?? []
+        let rows = try inputs.rows(as: ConversationRecognizer(recognition))
+        let truncation = try Truncation(
+            maximumLength: model.limit(settings.maxLength), strategy: settings.truncationStrategy)
+        let encoding = ConversationEncoder(settings, text: text)
+        let (train, validation) = try console.encoded(rows) { part, progress in
+            let result = try part.tokenized(
+                truncation: truncation, isStrict: settings.strict, threads: settings.datasetNumProc,
+                progress: progress, encode: encoding.encode)
+            return (result.dataset, result.report)
+        }
+        let data = train.0
+        let samples = TrainingSamples(
+            rows: rows, isSplit: settings.isSplit, train: train, validation: validation, empty: TokenizedDataset(),
+            row: { data.conversations[$0] },
+            bytes: { index, update in
+                let sample = data.sample(index)
+                sample.ids.withUnsafeBytes(update)
+                sample.isTrained.map { $0 ? UInt8(1) : 0 }.withUnsafeBytes(update)
+                sample.weights?.withUnsafeBytes(update)
+            })
+        let preview = SamplePreview(data.sample(0)) { [tokenizer = text.tokenizer] in tokenizer.decode($0) }
+        console.print("first sample, what is trained between « »:\n\(preview.marked(usesColor: false))")
+        console.print(preview.labels)
+        return TrainingTask(model: model, samples: samples, objective: NextToken(model))
+    }
+
+    func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
+        LoadedLanguage(
+            language: try LanguageModel(inputs.source, dtype: inputs.request.dtype, device: inputs.request.device))
+    }
+}
+
+/// A model that continues text.
+struct LoadedLanguage: LoadedTask {
+    let language: LanguageModel
+
+    var model: any TextModel { language.model }
+    var notices: [String] { language.notices }
+
+    func answer(_ request: AnswerRequest) throws {
+        try Conversing(request, language: language)()
+    }
+}
+
+extension ConversationEncoder {
+    /// The encoder that the settings of a run ask for.
+    init(_ settings: SFTSettings, text: TextParts) {
+        self.init(
+            tokenizer: text.tokenizer, chat: settings.useChatTemplate ? text.encoder : nil, system: settings.system,
+            turns: settings.lossScale)
+    }
+}

@@ -1,0 +1,96 @@
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusMetrics
+import ApusModels
+import ApusRunLog
+import ApusText
+import ApusTraining
+
+extension TaskType {
+    /// Scores of documents for a question.
+    public static let reranker = TaskType(DocumentRanking())
+}
+
+/// Scores of documents for a question, learned from documents that answer it and others that do not.
+struct DocumentRanking: TextTask {
+    let word = "reranker"
+    let activity = "scores documents"
+    let peft: PEFTTask? = .sequenceClassification
+    let losses: [LossType] = [.pointwiseReranker, .listwiseReranker]
+    let standardLoss: LossType? = .pointwiseReranker
+    let options: Set<String> = ["pair_format", "reranker_use_activation"]
+    let drawsSamples = true
+
+    func head(labelCount: Int?, config: JSONValue) -> ModelTask { .sequenceClassification(labels: 1) }
+
+    func metrics(loss: LossType?, problem: ProblemType?) -> [String] { ["loss"] + RerankerMetrics.names }
+
+    func training(_ inputs: TrainingInputs) throws -> TrainingTask {
+        let (settings, console) = (inputs.settings, inputs.console)
+        let model = try Models.registry.classifier(inputs.config, labels: 1)
+        var options = RerankerRecognizer.Options()
+        options.columns = settings.columns
+        let rows = try inputs.rows(as: RerankerRecognizer(options))
+        let encoder = inputs.encoder(for: model)
+        let (train, validation) = try console.encoded(rows) { part, progress in
+            let result = try part.tokenized(
+                maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.strict,
+                threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
+            return (result.dataset, result.report)
+        }
+        let isListwise = settings.lossType == .listwiseReranker
+        let data = train.0
+        let groups = try DocumentGroups(data, questions: rows.train.questions(of: data), isListwise: isListwise)
+        guard !isListwise || groups.targetCount(Array(data.indices)) > 0 else {
+            throw DatasetError(
+                "--loss_type listwise_reranker: no row has a positive and a negative document to tell apart. "
+                    + "Give rows with both, or --loss_type pointwise_reranker.")
+        }
+        let samples = TrainingSamples(
+            rows: rows, isSplit: settings.isSplit, train: (groups, train.1),
+            validation: try validation.map { data, report in
+                let questions = try rows.validation.questions(of: data)
+                return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)
+            }, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes)
+        console.print(data.sample(0).shown(by: inputs.text.tokenizer))
+        return TrainingTask(
+            model: model, samples: samples, objective: DocumentScores(model, isListwise: isListwise),
+            labels: try Self.scheme)
+    }
+
+    func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
+        LoadedReranker(scorer: try LoadedClassifier(inputs, Self.scheme))
+    }
+
+    /// The one score of a document.
+    private static var scheme: LabelScheme {
+        get throws { try LabelScheme(problemType: .regression, labelCount: 1) }
+    }
+}
+
+/// A model that scores documents.
+struct LoadedReranker: LoadedTask {
+    let scorer: LoadedClassifier
+
+    var model: any TextModel { scorer.model }
+    var labels: LabelScheme? { scorer.labels }
+    var newWeights: [String] { scorer.newWeights }
+
+    func answer(_ request: AnswerRequest) throws {
+        try Reranking(request, model: scorer.classifier)()
+    }
+}
+
+extension RowDataset where Recognizer == RerankerRecognizer {
+    /// A number for the question of each sample, the same for rows that ask the same.
+    fileprivate func questions(of data: GroupedDataset) throws -> [Int32] {
+        var numbers: [String: Int32] = [:]
+        return try data.rows.map { row in
+            let question = try recognized(at: Int(row)).query.text
+            let number = numbers[question] ?? Int32(numbers.count)
+            numbers[question] = number
+            return number
+        }
+    }
+}

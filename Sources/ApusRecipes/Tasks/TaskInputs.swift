@@ -1,0 +1,59 @@
+import ApusAdapters
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusRunLog
+import ApusText
+import ApusTorch
+
+/// The files that say what a model is for.
+struct TaskFiles {
+    let source: ModelSource
+    let config: JSONValue
+    /// PEFT's word for the task of an adapter on the model, where the adapter has one.
+    var adapterTask: String?
+    var hasAdapter = false
+}
+
+/// What a task makes a run of.
+struct TrainingInputs {
+    let settings: SFTSettings
+    let source: ModelSource
+    let config: JSONValue
+    let text: TextParts
+    let console: Console
+
+    /// Reads the rows of the data, and says what became of them.
+    func rows<Recognizer: RowRecognizer>(as recognizer: Recognizer) throws -> LoadedRows<Recognizer> {
+        let rows = try DatasetLoader(settings).load(
+            settings.dataset, validation: settings.valDataset, as: recognizer)
+        console.print(rows.report.text)
+        return rows
+    }
+
+    /// What makes sequences of texts for a model.
+    func encoder(for model: any TextModel, files: SentenceFiles? = nil) -> SequenceEncoder {
+        SequenceEncoder(settings, text: text, model: model, files: files)
+    }
+}
+
+/// What a task loads a model from.
+struct LoadingInputs {
+    let request: AdaptedModel.Request
+    let source: ModelSource
+    let config: JSONValue
+    /// The adapter that goes on the model.
+    let adapter: (folder: String, method: any AdapterMethod)?
+
+    /// Loads the weights of the files.
+    ///
+    /// - Parameter newHeadSeed: For a head that the files do not have; nil where they must.
+    /// - Returns: The names of the weights that were made anew.
+    @discardableResult
+    func load(_ model: any TextModel, newHeadSeed: UInt64? = nil) throws -> [String] {
+        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
+        try request.device.prepare()
+        return try model.loadWeights(
+            source.weights(), dtype: dtype, device: request.device, newHeadSeed: newHeadSeed)
+    }
+}

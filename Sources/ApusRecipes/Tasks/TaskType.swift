@@ -1,0 +1,32 @@
+/// What a model is for.
+public struct TaskType: Sendable {
+    let task: any TextTask
+
+    init(_ task: any TextTask) { self.task = task }
+
+    /// Every task, from the general to the special: a model that is given without a task is for the last one that its
+    /// files speak of.
+    public static let allCases: [TaskType] = [
+        .causalLM, .sequenceClassification, .embedding, .reranker, .maskedLanguageModel,
+    ]
+
+    /// The task that a model is for by its files.
+    static func served(by files: TaskFiles) throws -> TaskType {
+        try allCases.last { try $0.task.isServed(by: files) } ?? .causalLM
+    }
+
+    /// The options that some tasks have a use for and this one has not.
+    var idleOptions: Set<String> {
+        Set(Self.allCases.flatMap(\.task.options)).subtracting(task.options)
+    }
+}
+
+extension TaskType: RawRepresentable, Hashable, OptionChoice {
+    /// - Parameter rawValue: The word of `--task_type`, such as `causal_lm`.
+    public init?(rawValue: String) {
+        guard let known = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+        self = known
+    }
+
+    public var rawValue: String { task.word }
+}
