@@ -23,7 +23,7 @@ struct AdapterContents: CheckpointContents {
         try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: AdapterFiles.weightsName))
         try folder.write(Data(attached.configurationText().utf8), as: AdapterFiles.configurationName)
         let additional: JSONValue = [
-            "lora_dtype": settings.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
+            "lora_dtype": settings.tuner.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
             "lorap_emb_lr": .double(1e-6),
         ]
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
@@ -38,7 +38,7 @@ struct AdapterContents: CheckpointContents {
         let task = settings.taskType.task.peft ?? .causalLM
         return """
             ---
-            base_model: \(settings.model)
+            base_model: \(source.name)
             library_name: peft
             pipeline_tag: \(task.pipeline)
             tags:
@@ -47,7 +47,7 @@ struct AdapterContents: CheckpointContents {
             - apus
             ---
 
-            # An adapter for \(settings.model)
+            # An adapter for \(source.name)
 
             \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.parts.count) layers, trained with Apus.
 

@@ -19,13 +19,14 @@ struct Tuner {
 
     /// Hangs the adapter on; no weights are needed.
     init(_ settings: SFTSettings, model: any TextModel, sourceName: String) throws {
-        isFull = settings.tunerType == .full
+        isFull = settings.model.tunerType == .full
         baseParameterCount = model.parameterCount
-        guard settings.adapters.count <= 1 else {
+        guard settings.model.adapters.count <= 1 else {
             throw AdapterError(
-                "--adapters: training goes on from one adapter, got \(settings.adapters.count). Give one of them.")
+                "--adapters: training goes on from one adapter, got \(settings.model.adapters.count). Give one of them."
+            )
         }
-        startingAdapter = settings.adapters.first
+        startingAdapter = settings.model.adapters.first
         if isFull {
             guard startingAdapter == nil else {
                 throw AdapterError(
@@ -36,8 +37,8 @@ struct Tuner {
         }
         var method =
             try startingAdapter.map { try AdapterFiles.method(in: $0) }
-            ?? Self.method(settings.tunerType, AdapterSettings(settings))
-        method.dropout = settings.loraDropout
+            ?? Self.method(settings.model.tunerType, AdapterSettings(settings.tuner))
+        method.dropout = settings.tuner.loraDropout
         method.base.baseModel = sourceName
         attached = try method.attached(to: model, for: settings.taskType)
     }
@@ -47,11 +48,11 @@ struct Tuner {
         _ model: any TextModel, settings: SFTSettings, device: Device, checkpoint: String?
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
-        let dtype = settings.loraDType ?? .float32
+        let dtype = settings.tuner.loraDType ?? .float32
         if let folder = checkpoint ?? startingAdapter {
             try attached.load(from: folder, dtype: dtype, device: device)
         } else {
-            try attached.materialize(dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.seed)))
+            try attached.materialize(dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.model.seed)))
         }
         try attached.setTrainable(true)
     }
@@ -116,7 +117,7 @@ extension Tuner {
 }
 
 extension AdapterSettings {
-    init(_ settings: SFTSettings) {
+    init(_ settings: TunerSettings) {
         self.init()
         rank = settings.loraRank
         alpha = settings.loraAlpha
