@@ -64,33 +64,33 @@ public struct Training: Sendable {
 
     private var settings: SFTSettings {
         var settings = SFTSettings(model: model, dataset: data)
-        settings.valDataset = validation
-        settings.numTrainEpochs = epochs
-        if let maximumSteps { settings.maxSteps = maximumSteps }
-        settings.perDeviceTrainBatchSize = batchSize
-        settings.gradientAccumulationSteps = accumulation
-        if let learningRate { settings.learningRate = learningRate }
-        settings.outputDirectory = outputFolder
-        settings.seed = seed
-        settings.loggingSteps = 1
+        settings.data.valDataset = validation
+        settings.optimization.numTrainEpochs = epochs
+        if let maximumSteps { settings.optimization.maxSteps = maximumSteps }
+        settings.optimization.perDeviceTrainBatchSize = batchSize
+        settings.optimization.gradientAccumulationSteps = accumulation
+        if let learningRate { settings.optimization.learningRate = learningRate }
+        settings.output.outputDirectory = outputFolder
+        settings.model.seed = seed
+        settings.output.loggingSteps = 1
         switch method {
         case .lora(let rank, let alpha):
-            settings.loraRank = rank
-            settings.loraAlpha = alpha
-        case .allWeights: settings.tunerType = .full
+            settings.tuner.loraRank = rank
+            settings.tuner.loraAlpha = alpha
+        case .allWeights: settings.model.tunerType = .full
         }
         switch task {
         case .answering: break
         case .regression(let outputs):
-            settings.taskType = .sequenceClassification
-            settings.numLabels = outputs
-            settings.problemType = .regression
-            settings.useChatTemplate = false
+            settings.model.taskType = .sequenceClassification
+            settings.model.numLabels = outputs
+            settings.model.problemType = .regression
+            settings.encoding.useChatTemplate = false
         case .classification(let classes):
-            settings.taskType = .sequenceClassification
-            settings.numLabels = classes
-            settings.useChatTemplate = false
-        case .embedding: settings.taskType = .embedding
+            settings.model.taskType = .sequenceClassification
+            settings.model.numLabels = classes
+            settings.encoding.useChatTemplate = false
+        case .embedding: settings.model.taskType = .embedding
         }
         return settings
     }

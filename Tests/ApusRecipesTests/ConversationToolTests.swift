@@ -100,8 +100,8 @@ struct ConversationToolTests {
         #expect(try rendered(turns) { $0.system = "S" }.hasPrefix("<|im_start|>system\nS<|im_end|>\n"))
     }
 
-    private func encoder(_ change: (inout SFTSettings) -> Void = { _ in }) throws -> ConversationEncoder {
-        var settings = SFTSettings(model: folder.path, dataset: [])
+    private func encoder(_ change: (inout EncodingSettings) -> Void = { _ in }) throws -> ConversationEncoder {
+        var settings = EncodingSettings()
         change(&settings)
         return ConversationEncoder(
             settings, text: try TextParts(ModelSource(folder.path, surroundings: Surroundings())))
@@ -113,7 +113,7 @@ struct ConversationToolTests {
             Message(role: "assistant", content: "a"), Message(role: "user", content: "r"),
             Message(role: "assistant", content: "b"),
         ]
-        func weights(_ change: (inout SFTSettings) -> Void) throws -> [Float] {
+        func weights(_ change: (inout EncodingSettings) -> Void) throws -> [Float] {
             try encoder {
                 $0.useChatTemplate = false
                 change(&$0)
@@ -161,7 +161,7 @@ struct ConversationToolTests {
         ])
         func ids(_ face: String) throws -> [Int32] {
             let clock = try #require(TemplateClock(face: face))
-            return try ConversationEncoder(SFTSettings(model: folder.path, dataset: []), text: text.with(clock))
+            return try ConversationEncoder(EncodingSettings(), text: text.with(clock))
                 .encode(row).ids
         }
         #expect(try ids("2026-03-05T00:00:00") == ids("2026-03-05T23:59:59"))

@@ -16,14 +16,14 @@ struct ParameterCountTests {
         let stored = try SafetensorsFile(path: "\(folder)/lora/adapter_model.safetensors")
         let sizes = try stored.tensorNames.map { ($0, try stored.shape(of: $0).reduce(1, *)) }
         var settings = ParamsSettings(model: folder)
-        settings.numLabels = labels
+        settings.model.numLabels = labels
         let file = URL(fileURLWithPath: "\(folder)/lora/adapter_config.json")
         let adapter = try JSONValue(parsing: Data(contentsOf: file))
-        settings.loraRank = try #require(adapter["r"]?.intValue)
-        settings.targetModules = adapter["target_modules"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        settings.tuner.loraRank = try #require(adapter["r"]?.intValue)
+        settings.tuner.targetModules = adapter["target_modules"]?.arrayValue?.compactMap(\.stringValue) ?? []
         let count = try ParameterCount(settings)
         #expect(count.trainable == sizes.reduce(0) { $0 + $1.1 })
-        settings.tunerType = .full
+        settings.model.tunerType = .full
         let base = try ParameterCount(settings)
         #expect(base.total == base.trainable)
         #expect(count.total - base.total == count.trainable)

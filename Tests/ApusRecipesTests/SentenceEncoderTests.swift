@@ -31,7 +31,8 @@ struct SentenceEncoderTests {
         }
 
         func vectors(_ texts: [String]) throws -> [[Double]] {
-            let encoder = SequenceEncoder(InferSettings(), text: text, model: model, files: files)
+            let encoder = SequenceEncoder(
+                EncodingSettings(), text: text, model: model, files: files, usesPrompt: true)
             let embedder = files.embedder(model, promptOf: text.tokenizer)
             return try withoutGradients {
                 let batch = TokenBatch(try texts.map { try encoder.encode(.text($0)).ids })

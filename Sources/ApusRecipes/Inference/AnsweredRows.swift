@@ -28,10 +28,15 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         _ settings: InferSettings, as recognizer: Recognizer, columns: @escaping (Recognizer.Row) -> JSONObject,
         console: Console
     ) throws {
-        let loaded = try DatasetLoader(settings).load(
-            settings.answered, validation: settings.answeredWhole, as: recognizer)
+        // With the data settings of a training run, the rows that it had split off are meant.
+        let data = settings.data
+        var loader = DatasetLoader(data)
+        // Training left such rows out before it split; whole data keeps them, to say of each why it has no answer.
+        loader.keepsUnusable = !data.strict && !data.isSplit
+        let loaded = try loader.load(
+            data.isSplit ? data.dataset : [], validation: data.isSplit ? [] : data.valDataset, as: recognizer)
         // What training left out was no part of what it split off.
-        for file in loaded.report.files where settings.isSplit && !file.dropped.isEmpty {
+        for file in loaded.report.files where data.isSplit && !file.dropped.isEmpty {
             console.print("\(file.path): \(file.dropped.total) rows cannot be used and were not split off")
         }
         try self.init(loaded.validation, settings, columns: columns, console: console)
@@ -45,7 +50,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         self.columns = columns
         count = min(rows.count, settings.valDatasetSample ?? rows.count)
         groupSize = settings.groupSize
-        isStrict = settings.strict
+        isStrict = settings.data.strict
         file = try ResultFile(settings)
         self.console = console
     }

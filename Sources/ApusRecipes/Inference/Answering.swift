@@ -30,13 +30,14 @@ struct Answering {
         self.language = language
         let defaults = try language.generation()
         ends = language.answerEnds(
-            defaults, words: settings.stopWords + defaults.stopStrings, usesTemplate: settings.useChatTemplate)
+            defaults, words: settings.generation.stopWords + defaults.stopStrings,
+            usesTemplate: settings.encoding.useChatTemplate)
         let sampling = Self.sampling(settings, defaults)
         generator = TokenGenerator(language.model, sampling: sampling, endTokens: ends.tokens)
-        newTokens = settings.maxNewTokens ?? defaults.maximumNewTokens
-        promptLimit = min(settings.maxLength ?? .max, language.model.maximumLength - 1)
+        newTokens = settings.generation.maxNewTokens ?? defaults.maximumNewTokens
+        promptLimit = min(settings.encoding.maxLength ?? .max, language.model.maximumLength - 1)
         var notices = defaults.notices
-        if settings.useChatTemplate, !language.hasOwnTemplate {
+        if settings.encoding.useChatTemplate, !language.hasOwnTemplate {
             notices.append(
                 "\(language.source.name) has no chat template: conversations are written as ChatML, as in training. "
                     + "Where it was not trained so, --use_chat_template false asks with the bare text.")
@@ -54,12 +55,12 @@ struct Answering {
     /// As in ms-swift a temperature above 0 draws, whatever `do_sample` says.
     static func sampling(_ settings: InferSettings, _ defaults: GenerationDefaults) -> Sampling {
         var sampling = defaults.sampling
-        let samples = settings.temperature.map { $0 > 0 } ?? defaults.samples
-        sampling.temperature = samples ? settings.temperature ?? sampling.temperature : 0
-        if let topK = settings.topK { sampling.topK = topK > 0 ? topK : nil }
-        sampling.topP = settings.topP ?? sampling.topP
-        if let penalty = settings.repetitionPenalty { sampling.processors.repetitionPenalty = penalty }
-        sampling.seed = UInt64(bitPattern: Int64(settings.seed))
+        let samples = settings.generation.temperature.map { $0 > 0 } ?? defaults.samples
+        sampling.temperature = samples ? settings.generation.temperature ?? sampling.temperature : 0
+        if let topK = settings.generation.topK { sampling.topK = topK > 0 ? topK : nil }
+        sampling.topP = settings.generation.topP ?? sampling.topP
+        if let penalty = settings.generation.repetitionPenalty { sampling.processors.repetitionPenalty = penalty }
+        sampling.seed = UInt64(bitPattern: Int64(settings.model.seed))
         return sampling
     }
 
@@ -68,13 +69,13 @@ struct Answering {
     /// - Throws: `ModelError` for an empty prompt, and for one that is too long and not to be cut.
     func prompt(_ given: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
         var messages = given
-        if let system = settings.system, !system.isEmpty, messages.first?.role != "system" {
+        if let system = settings.encoding.system, !system.isEmpty, messages.first?.role != "system" {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
         let prompt = try wholePrompt(messages, tools: tools)
         guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
         guard prompt.count > promptLimit else { return prompt }
-        switch settings.truncationStrategy {
+        switch settings.encoding.truncationStrategy {
         case .left: return Array(prompt.suffix(promptLimit))
         case .right: return Array(prompt.prefix(promptLimit))
         case .delete:
@@ -86,13 +87,13 @@ struct Answering {
 
     /// The ids of a prompt of any length, for exactly these messages.
     func wholePrompt(_ messages: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
-        guard settings.useChatTemplate else {
+        guard settings.encoding.useChatTemplate else {
             return language.tokenizer.encode(messages.compactMap(\.text).joined())
         }
         var variables: [String: JSONValue] = [:]
-        if let thinks = settings.enableThinking { variables["enable_thinking"] = .bool(thinks) }
+        if let thinks = settings.generation.enableThinking { variables["enable_thinking"] = .bool(thinks) }
         let prompt = try language.encoder.generationPrompt(messages, tools: tools, variables: variables)
-        return prompt + language.tokenizer.encode(settings.responsePrefix ?? "", addSpecialTokens: false)
+        return prompt + language.tokenizer.encode(settings.generation.responsePrefix ?? "", addSpecialTokens: false)
     }
 
     /// Answers to some prompts at once.

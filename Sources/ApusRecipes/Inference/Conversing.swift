@@ -21,7 +21,7 @@ struct Conversing {
         self.language = language
         answering = try Answering(settings, language: language)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
-        name = ([language.source.name] + settings.adapters).joined(separator: " with ")
+        name = ([language.source.name] + settings.model.adapters).joined(separator: " with ")
         for notice in answering.notices { console.print("note: \(notice)") }
     }
 
@@ -29,7 +29,7 @@ struct Conversing {
         if settings.hasData { return try answerRows() }
         if let question = settings.question { return try answer(question) }
         if let terminal {
-            var chat = Chat(answering, input: terminal, system: settings.system, streams: settings.stream)
+            var chat = Chat(answering, input: terminal, system: settings.encoding.system, streams: settings.stream)
             console.print("Chat with \(name).\n\(ChatCommand.summary)")
             return try chat.run { console.print($0) }
         }
@@ -54,7 +54,7 @@ struct Conversing {
 
     private func answerRows() throws {
         var options = ConversationRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresAnswer = false
         let rows = try AnsweredRows(
             settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console)

@@ -21,7 +21,8 @@ struct Embedding {
         self.files = files
         let text = try TextParts(request.source, of: embedder.model)
         self.embedder = files.embedder(embedder.model, promptOf: text.tokenizer)
-        encoder = SequenceEncoder(settings, text: text, model: embedder.model, files: files)
+        encoder = SequenceEncoder(
+            settings.encoding, text: text, model: embedder.model, files: files, usesPrompt: true)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
@@ -32,7 +33,7 @@ struct Embedding {
 
     private func embedRows() throws {
         var options = EmbeddingRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresPositive = false
         options.label = .scoreIfGiven
         let rows = try AnsweredRows(

@@ -19,9 +19,10 @@ public struct Inference {
         }
         adapted = try AdaptedModel(
             AdaptedModel.Request(
-                model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
-                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType,
-                device: settings.device ?? .fastest),
+                model: settings.model.name, adapters: settings.model.adapters, taskType: settings.model.taskType,
+                labelCount: settings.model.numLabels, problemType: settings.model.problemType,
+                dtype: settings.model.torchDType,
+                device: settings.hardware.chosen),
             surroundings: surroundings)
         if settings.mergeLoRA { try adapted.attached?.merge() }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
@@ -60,33 +61,7 @@ public struct Inference {
     }
 }
 
-extension DatasetLoader {
-    /// The loader that the settings ask for; with the data settings of a training run, the rows that it had split off
-    /// are meant.
-    init(_ settings: InferSettings) {
-        self.init()
-        isStrict = settings.strict
-        // Training left such rows out before it split; whole data keeps them, to say of each why it has no answer.
-        keepsUnusable = !settings.strict && !settings.isSplit
-        threads = settings.datasetNumProc
-        seed = UInt32(truncatingIfNeeded: settings.dataSeed)
-        shufflesValidation = settings.valDatasetShuffle
-        if settings.isSplit {
-            splitRatio = settings.splitDatasetRatio
-            shufflesTraining = settings.datasetShuffle
-        }
-    }
-}
-
 extension InferSettings {
-    var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
-
     /// Rows that go through the model together.
     var groupSize: Int { maxBatchSize > 0 ? maxBatchSize : 32 }
-
-    /// Data of which the split-off part is answered.
-    var answered: [String] { isSplit ? dataset : [] }
-
-    /// Data that is answered whole.
-    var answeredWhole: [String] { isSplit ? [] : valDataset.isEmpty ? dataset : valDataset }
 }

@@ -64,7 +64,7 @@ struct MaskFilling {
 
     private func fillRows() throws {
         var options = LabelledRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
             settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
@@ -90,7 +90,7 @@ struct MaskFilling {
             throw ModelError(
                 "--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
         }
-        let limit = model.limit(settings.maxLength)
+        let limit = model.limit(settings.encoding.maxLength)
         guard encoded.ids.count <= limit else {
             throw ModelError("a text has \(encoded.ids.count) tokens, the limit is \(limit). Shorten it.")
         }
@@ -106,7 +106,8 @@ struct MaskFilling {
             let hidden = try model.hiddenStates(batch, context).indexed(
                 0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
             let logits = try model.logits(hidden, context)
-            let (values, ids) = try softmax(logits.to(.float32)).top(min(settings.topK ?? 5, model.vocabularySize))
+            let (values, ids) = try softmax(logits.to(.float32)).top(
+                min(settings.generation.topK ?? 5, model.vocabularySize))
             let probabilities = try values.rows()
             let tokens: [Int] = try ids.values()
             return probabilities.enumerated().map { row, probabilities in

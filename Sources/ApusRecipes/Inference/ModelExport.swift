@@ -18,7 +18,7 @@ public struct ModelExport {
 
     /// - Returns: The folder that was written.
     public func callAsFunction() throws -> String {
-        guard !settings.adapters.isEmpty else {
+        guard !settings.model.adapters.isEmpty else {
             throw ModelError("--adapters: not given. Give the checkpoint whose adapter is to be merged.")
         }
         let output = settings.outputDirectory
@@ -28,14 +28,15 @@ public struct ModelExport {
         }
         let adapted = try AdaptedModel(
             AdaptedModel.Request(
-                model: settings.model, adapters: settings.adapters, taskType: settings.taskType,
-                labelCount: settings.numLabels, problemType: settings.problemType, dtype: settings.torchDType,
-                device: settings.device ?? .fastest),
+                model: settings.model.name, adapters: settings.model.adapters, taskType: settings.model.taskType,
+                labelCount: settings.model.numLabels, problemType: settings.model.problemType,
+                dtype: settings.model.torchDType,
+                device: settings.hardware.chosen),
             surroundings: surroundings)
         try adapted.attached?.merge()
         try adapted.write(
-            to: output, arguments: FileManager.default.contents(atPath: "\(settings.adapters[0])/args.json"),
-            shardSize: settings.maxShardBytes, identity: ["merged": .string(settings.adapters[0])])
+            to: output, arguments: FileManager.default.contents(atPath: "\(settings.model.adapters[0])/args.json"),
+            shardSize: settings.maxShardBytes, identity: ["merged": .string(settings.model.adapters[0])])
         return output
     }
 }

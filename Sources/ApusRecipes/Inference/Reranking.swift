@@ -18,7 +18,7 @@ struct Reranking {
         settings = request.settings
         self.model = model
         let text = try TextParts(request.source, of: model)
-        encoder = SequenceEncoder(settings, text: text, model: model)
+        encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
@@ -29,7 +29,7 @@ struct Reranking {
     /// Writes a row for each document, those of a question best first where the row brought several.
     private func scoreRows() throws {
         var options = RerankerRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
             settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console)

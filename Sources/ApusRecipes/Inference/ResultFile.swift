@@ -28,7 +28,7 @@ final class ResultFile {
         let stamp = String(
             format: "%04d%02d%02d-%02d%02d%02d", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0, parts.hour ?? 0,
             parts.minute ?? 0, parts.second ?? 0)
-        let folder = settings.adapters.first ?? "result/\(ModelName.short(settings.model ?? "model"))"
+        let folder = settings.model.adapters.first ?? "result/\(ModelName.short(settings.model.name ?? "model"))"
         let new = try Self.unused("\(folder)/infer_result/\(stamp)")
         try self.init(settings.resultPath ?? new, existing: settings.existingResult)
     }

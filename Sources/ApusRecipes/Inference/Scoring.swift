@@ -20,7 +20,7 @@ struct Scoring {
         self.model = model
         self.labels = labels
         let text = try TextParts(request.source, of: model)
-        encoder = SequenceEncoder(settings, text: text, model: model)
+        encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
@@ -33,7 +33,7 @@ struct Scoring {
 
     private func scoreRows() throws {
         var options = LabelledRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
             settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)

@@ -38,11 +38,11 @@ package final class LoadedModel {
     ) throws -> String {
         guard let language = (adapted.form as? LoadedLanguage)?.language else { throw unable("continue text") }
         var settings = InferSettings()
-        settings.maxNewTokens = maximumTokens
-        settings.temperature = temperature
-        settings.topK = topK
-        settings.topP = topP
-        settings.seed = seed
+        settings.generation.maxNewTokens = maximumTokens
+        settings.generation.temperature = temperature
+        settings.generation.topK = topK
+        settings.generation.topP = topP
+        settings.model.seed = seed
         let answering = try Answering(settings, language: language)
         let answers = try answering.answers(to: [answering.prompt(messages)], draws: [0]) { onText($1) }
         return answers[0].text
@@ -52,7 +52,8 @@ package final class LoadedModel {
         guard let form = adapted.form as? LoadedEmbedder else { throw unable("make vectors of texts") }
         let (embedder, files) = (form.embedder, form.files)
         let parts = try TextParts(adapted.source, of: embedder.model)
-        let encoder = SequenceEncoder(InferSettings(), text: parts, model: embedder.model, files: files)
+        let encoder = SequenceEncoder(
+            EncodingSettings(), text: parts, model: embedder.model, files: files, usesPrompt: true)
         return try inGroups(texts) { group in
             let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
             return try embedder(batch, embedder.model.context(for: batch)).rows()
@@ -65,7 +66,7 @@ package final class LoadedModel {
     ) throws -> [(answer: JSONValue, probabilities: JSONValue?)] {
         guard let form = adapted.form as? LoadedClassifier else { throw unable("classify texts") }
         let (model, labels) = (form.classifier, form.scheme)
-        var settings = InferSettings()
+        var settings = EncodingSettings()
         settings.useChatTemplate = usesTemplate
         let encoder = SequenceEncoder(settings, text: try TextParts(adapted.source, of: model), model: model)
         return try inGroups(texts) { group in

@@ -30,27 +30,27 @@ struct CausalLanguageModeling: TextTask {
 
     func training(_ inputs: TrainingInputs) throws -> TrainingTask {
         let (settings, text, console) = (inputs.settings, inputs.text, inputs.console)
-        if !text.hasOwnTemplate, settings.useChatTemplate {
-            console.print("\(settings.model) has no chat template; ChatML is used")
+        if !text.hasOwnTemplate, settings.encoding.useChatTemplate {
+            console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
         let model = try Models.registry.model(inputs.config)
         var recognition = ConversationRecognizer.Options()
-        recognition.columns = settings.columns
-        recognition.modelName = settings.modelName ?? []
-        recognition.modelAuthor = settings.modelAuthor ?? []
+        recognition.columns = settings.data.columns
+        recognition.modelName = settings.data.modelName ?? []
+        recognition.modelAuthor = settings.data.modelAuthor ?? []
         let rows = try inputs.rows(as: ConversationRecognizer(recognition))
         let truncation = try Truncation(
-            maximumLength: model.limit(settings.maxLength), strategy: settings.truncationStrategy)
-        let encoding = ConversationEncoder(settings, text: text)
+            maximumLength: model.limit(settings.encoding.maxLength), strategy: settings.encoding.truncationStrategy)
+        let encoding = ConversationEncoder(settings.encoding, text: text)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                truncation: truncation, isStrict: settings.strict, threads: settings.datasetNumProc,
+                truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
                 progress: progress, encode: encoding.encode)
             return (result.dataset, result.report)
         }
         let data = train.0
         let samples = TrainingSamples(
-            rows: rows, isSplit: settings.isSplit, train: train, validation: validation, empty: TokenizedDataset(),
+            rows: rows, isSplit: settings.data.isSplit, train: train, validation: validation, empty: TokenizedDataset(),
             row: { data.conversations[$0] },
             bytes: { index, update in
                 let sample = data.sample(index)
@@ -84,7 +84,7 @@ struct LoadedLanguage: LoadedTask {
 
 extension ConversationEncoder {
     /// The encoder that the settings of a run ask for.
-    init(_ settings: SFTSettings, text: TextParts) {
+    init(_ settings: EncodingSettings, text: TextParts) {
         self.init(
             tokenizer: text.tokenizer, chat: settings.useChatTemplate ? text.encoder : nil, system: settings.system,
             turns: settings.lossScale)

@@ -30,13 +30,13 @@ struct DocumentRanking: TextTask {
         let (settings, console) = (inputs.settings, inputs.console)
         let model = try Models.registry.classifier(inputs.config, labels: 1)
         var options = RerankerRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         let rows = try inputs.rows(as: RerankerRecognizer(options))
         let encoder = inputs.encoder(for: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.strict,
-                threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
+                maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
+                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let isListwise = settings.lossType == .listwiseReranker
@@ -48,7 +48,7 @@ struct DocumentRanking: TextTask {
                     + "Give rows with both, or --loss_type pointwise_reranker.")
         }
         let samples = TrainingSamples(
-            rows: rows, isSplit: settings.isSplit, train: (groups, train.1),
+            rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1),
             validation: try validation.map { data, report in
                 let questions = try rows.validation.questions(of: data)
                 return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)

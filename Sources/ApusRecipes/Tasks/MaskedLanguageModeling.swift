@@ -29,10 +29,10 @@ struct MaskedLanguageModeling: TextTask {
         let model = try Models.registry.masked(inputs.config)
         guard let mask = tokenizer.maskTokenID else {
             throw ModelError(
-                "--task_type mlm: the tokenizer of \(settings.model) has no mask token. Give a BERT or RoBERTa.")
+                "--task_type mlm: the tokenizer of \(inputs.source.name) has no mask token. Give a BERT or RoBERTa.")
         }
         var options = LabelledRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try inputs.rows(as: LabelledRecognizer(options))
         let encoder = inputs.encoder(for: model)
@@ -40,12 +40,12 @@ struct MaskedLanguageModeling: TextTask {
         func masked(_ data: ScoredDataset) -> MaskedTokens {
             MaskedTokens(
                 data, mask: mask, special: special, vocabulary: tokenizer.vocabularySize,
-                share: settings.mlmProbability)
+                share: settings.encoding.mlmProbability)
         }
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: nil, maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.strict,
-                threads: settings.datasetNumProc, progress: progress
+                scheme: nil, maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
+                threads: settings.data.datasetNumProc, progress: progress
             ) { row in
                 let encoded = try encoder.encode(row)
                 guard !encoded.ids.allSatisfy(special.contains) else {
@@ -57,7 +57,7 @@ struct MaskedLanguageModeling: TextTask {
         }
         let data = train.0
         let samples = TrainingSamples(
-            rows: rows, isSplit: settings.isSplit, train: (masked(data), train.1),
+            rows: rows, isSplit: settings.data.isSplit, train: (masked(data), train.1),
             validation: validation.map { (masked($0.0), $0.1) }, empty: masked(ScoredDataset()),
             row: { data.rows[$0] }, bytes: data.withBytes)
         let first = masked(data).batch([0], draw: 0)

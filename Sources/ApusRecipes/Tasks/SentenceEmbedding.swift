@@ -42,20 +42,20 @@ struct SentenceEmbedding: TextTask {
         let files = try SentenceFiles(inputs.source, model: model)
         console.print(files.text)
         var options = EmbeddingRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         options.label = label
         let rows = try inputs.rows(as: EmbeddingRecognizer(options))
         let encoder = inputs.encoder(for: model, files: files)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.strict,
-                threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
+                maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
+                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let data = train.0
         try Self.check(data, settings, console: console)
         let samples = TrainingSamples(
-            rows: rows, isSplit: settings.isSplit, train: (SentenceGroups(data), train.1),
+            rows: rows, isSplit: settings.data.isSplit, train: (SentenceGroups(data), train.1),
             validation: validation.map { (SentenceGroups($0.0), $0.1) }, empty: SentenceGroups(),
             row: { data.rows[$0] }, bytes: data.withBytes)
         console.print(data.sample(0).shown(by: inputs.text.tokenizer))
@@ -76,13 +76,13 @@ struct SentenceEmbedding: TextTask {
     static func loss(_ settings: SFTSettings) -> (SentenceLoss, PairLabel) {
         switch settings.lossType {
         case .contrastive: (.contrastive(margin: 0.5), .binary)
-        case .infoNCE: (.infoNCE(temperature: settings.infonceTemperature), .none)
+        case .infoNCE: (.infoNCE(temperature: settings.optimization.infonceTemperature), .none)
         default: (.cosineSimilarity, .score)
         }
     }
 
     private static func check(_ data: GroupedDataset, _ settings: SFTSettings, console: Console) throws {
-        if settings.lossType == .infoNCE, settings.perDeviceTrainBatchSize == 1 || data.count == 1,
+        if settings.lossType == .infoNCE, settings.optimization.perDeviceTrainBatchSize == 1 || data.count == 1,
             !data.indices.contains(where: { data.counts(of: $0).negatives > 0 })
         {
             throw DatasetError(

@@ -43,26 +43,28 @@ struct SequenceClassification: TextTask {
     func training(_ inputs: TrainingInputs) throws -> TrainingTask {
         let (settings, console) = (inputs.settings, inputs.console)
         var options = LabelledRecognizer.Options()
-        options.columns = settings.columns
+        options.columns = settings.data.columns
         let rows = try inputs.rows(as: LabelledRecognizer(options))
         let scheme = try LabelScheme(
-            problemType: settings.problemType, labelCount: settings.numLabels, map: LabelMap(config: inputs.config),
-            format: settings.multiLabelFormat, inferredFrom: rows.train, threads: settings.datasetNumProc)
+            problemType: settings.model.problemType, labelCount: settings.model.numLabels,
+            map: LabelMap(config: inputs.config),
+            format: settings.model.multiLabelFormat, inferredFrom: rows.train, threads: settings.data.datasetNumProc)
         console.print(scheme.text)
         try BestMetric.check(
-            settings.metricForBestModel, among: metrics(loss: nil, problem: scheme.problemType),
+            settings.evaluation.metricForBestModel, among: metrics(loss: nil, problem: scheme.problemType),
             of: scheme.problemType.rawValue)
         let model = try Models.registry.classifier(inputs.config, labels: scheme.labelCount)
         let encoder = inputs.encoder(for: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
-                scheme: scheme, maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.strict,
-                threads: settings.datasetNumProc, progress: progress, encode: encoder.encode)
+                scheme: scheme, maximumLength: encoder.limit, strategy: encoder.strategy,
+                isStrict: settings.data.strict,
+                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let data = train.0
         let samples = TrainingSamples(
-            rows: rows, isSplit: settings.isSplit, train: train, validation: validation, empty: ScoredDataset(),
+            rows: rows, isSplit: settings.data.isSplit, train: train, validation: validation, empty: ScoredDataset(),
             row: { data.rows[$0] }, bytes: data.withBytes)
         let first = data.sample(0)
         console.print(

@@ -25,15 +25,16 @@ struct TrainingInputs {
 
     /// Reads the rows of the data, and says what became of them.
     func rows<Recognizer: RowRecognizer>(as recognizer: Recognizer) throws -> LoadedRows<Recognizer> {
-        let rows = try DatasetLoader(settings).load(
-            settings.dataset, validation: settings.valDataset, as: recognizer)
+        var loader = DatasetLoader(settings.data)
+        loader.requiresTraining = true
+        let rows = try loader.load(settings.data.dataset, validation: settings.data.valDataset, as: recognizer)
         console.print(rows.report.text)
         return rows
     }
 
     /// What makes sequences of texts for a model.
     func encoder(for model: any TextModel, files: SentenceFiles? = nil) -> SequenceEncoder {
-        SequenceEncoder(settings, text: text, model: model, files: files)
+        SequenceEncoder(settings.encoding, text: text, model: model, files: files)
     }
 }
 

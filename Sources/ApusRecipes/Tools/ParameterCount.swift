@@ -17,23 +17,21 @@ public struct ParameterCount: Sendable {
 
     /// No weights are read and none are allocated.
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
-        let source = try ModelSource(settings.model, surroundings: surroundings)
+        let source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
         let config = try source.config()
         let task =
-            try settings.taskType
-            ?? (settings.numLabels == nil
+            try settings.model.taskType
+            ?? (settings.model.numLabels == nil
                 ? .served(by: TaskFiles(source: source, config: config)) : .sequenceClassification)
-        let head = try task.task.head(labelCount: settings.numLabels, config: config)
+        let head = try task.task.head(labelCount: settings.model.numLabels, config: config)
         let model = try Models.registry.model(config, for: head)
         let base = model.parameterCount
-        guard settings.tunerType != .full else {
+        guard settings.model.tunerType != .full else {
             (total, trainable) = (base, base)
             return
         }
-        let adapter = AdapterSettings(
-            settings, targets: settings.targetModules, regex: settings.targetRegex,
-            modelType: config["model_type"]?.stringValue)
-        let attached = try Tuner.method(settings.tunerType, adapter).attached(to: model, for: task)
+        let adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
+        let attached = try Tuner.method(settings.model.tunerType, adapter).attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
         total = base + trainable

@@ -26,7 +26,7 @@ struct AdapterContents: CheckpointContents {
         // ms-swift looks for it beside its own methods.
         if !place.isEmpty { try folder.write(Data("{}".utf8), as: "configuration.json") }
         let additional: JSONValue = [
-            "lora_dtype": settings.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
+            "lora_dtype": settings.tuner.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
             "lorap_emb_lr": .double(1e-6),
         ]
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
@@ -41,7 +41,7 @@ struct AdapterContents: CheckpointContents {
         let task = settings.taskType.task.peft ?? .causalLM
         return """
             ---
-            base_model: \(settings.model)
+            base_model: \(source.name)
             library_name: peft
             pipeline_tag: \(task.pipeline)
             tags:
@@ -50,7 +50,7 @@ struct AdapterContents: CheckpointContents {
             - apus
             ---
 
-            # An adapter for \(settings.model)
+            # An adapter for \(source.name)
 
             \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.parts.count) layers, trained with Apus.
 

@@ -37,7 +37,7 @@ public struct FineTuning {
         self.settings = settings
         self.surroundings = surroundings
         var style = ConsoleStyle(environment: surroundings.environment)
-        style.showsProgress = settings.disableTQDM != true
+        style.showsProgress = settings.output.disableTQDM != true
         console = Console(style: style)
     }
 
@@ -47,7 +47,7 @@ public struct FineTuning {
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
         let resume = preflight.resume
-        let clock = try RunClock.clock(of: settings.resumeOnlyModel ? nil : resume.checkpoint)
+        let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)
         let text = preflight.text.with(clock)
         let task = try settings.taskType.task.training(
             TrainingInputs(settings: settings, source: source, config: config, text: text, console: console))
@@ -57,8 +57,8 @@ public struct FineTuning {
         {
             console.print("note: \(note)")
         }
-        var tuner = try Tuner(settings, model: model, config: config, sourceName: settings.model)
-        if settings.printModel { console.print(ModelTree.text(model)) }
+        var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name)
+        if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount(model).text)
         let plan = try TrainingPlan(settings, data: data, console: console)
@@ -74,9 +74,10 @@ public struct FineTuning {
                 ModelSource(checkpoint, surroundings: surroundings).weights(), dtype: dtype, device: device)
         } else {
             let new = try model.loadWeights(
-                preflight.weights, dtype: dtype, device: device, newHeadSeed: UInt64(bitPattern: Int64(settings.seed)))
+                preflight.weights, dtype: dtype, device: device,
+                newHeadSeed: UInt64(bitPattern: Int64(settings.model.seed)))
             if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
-            if settings.taskType.task.usesHeads { try tuner.checkStored(new: new, of: settings.model) }
+            if settings.taskType.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(
@@ -94,7 +95,7 @@ public struct FineTuning {
             progress = try CheckpointStore.resume(checkpoint, states: states)
         }
 
-        progress.greaterIsBetter = settings.greaterIsBetter
+        progress.greaterIsBetter = settings.evaluation.greaterIsBetter
         let isResuming = resume.saved != nil
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
@@ -110,12 +111,12 @@ public struct FineTuning {
                     model, source: source, config: config, arguments: arguments, settings: settings,
                     labels: task.labels, companions: task.companions),
                 identity: identity.json, runID: resume.saved?.runID ?? UUID().uuidString,
-                limit: settings.saveTotalLimit, savesState: !settings.saveOnlyModel,
-                makesLinks: settings.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
+                limit: settings.evaluation.saveTotalLimit, savesState: !settings.evaluation.saveOnlyModel,
+                makesLinks: settings.output.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
-        options.tensorBoardFolder = settings.loggingDirectory
-        options.writesTensorBoard = settings.reportTo.contains(.tensorBoard)
+        options.tensorBoardFolder = settings.output.loggingDirectory
+        options.writesTensorBoard = settings.output.reportTo.contains(.tensorBoard)
         options.onRecord = onRecord
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
@@ -143,7 +144,7 @@ public struct FineTuning {
         guard let saved = resume.saved else { return }
         try resume.check(identity)
         let changes = identity.changes(from: saved.identity, step: saved.step) {
-            Schedule(settings, totalSteps: $0).rate(at: saved.step)
+            Schedule(settings.optimization, peak: settings.learningRate, totalSteps: $0).rate(at: saved.step)
         }
         for line in changes { console.print("resuming: \(line)") }
         let total = plan.batches.totalSteps
@@ -159,12 +160,12 @@ public struct FineTuning {
     }
 
     private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {
-        let groups = ParameterGroup.decaying(trained, settings.weightDecay)
-        if settings.optim == .sgd { return try SGD(groups) }
+        let groups = ParameterGroup.decaying(trained, settings.optimization.weightDecay)
+        if settings.optimization.optim == .sgd { return try SGD(groups) }
         var adam = AdamW.Settings()
-        adam.beta1 = settings.adamBeta1
-        adam.beta2 = settings.adamBeta2
-        adam.epsilon = settings.adamEpsilon
+        adam.beta1 = settings.optimization.adamBeta1
+        adam.beta2 = settings.optimization.adamBeta2
+        adam.epsilon = settings.optimization.adamEpsilon
         return try AdamW(groups, settings: adam)
     }
 
@@ -194,24 +195,24 @@ public struct FineTuning {
     ) throws -> TrainingPlan {
         var plan = plan
         func forecast(checkpoints: Bool) -> MemoryForecast {
-            let largest = data.largestBatch(size: settings.perDeviceTrainBatchSize)
+            let largest = data.largestBatch(size: settings.optimization.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
                 trainedCount: tuner.trainedCount(model),
-                trainedDType: tuner.isFull ? dtype : settings.loraDType ?? .float32,
+                trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
                 tokens: largest.tokens,
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
-                checkpointsLayers: checkpoints, keepsMoments: settings.optim != .sgd)
+                checkpointsLayers: checkpoints, keepsMoments: settings.optimization.optim != .sgd)
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)
         let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
-        plan.checkpointsLayers = settings.gradientCheckpointing ?? isTight
+        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? isTight
         let chosen = forecast(checkpoints: plan.checkpointsLayers)
         var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
         if let available { line += " of \(ByteCount.format(Int64(available))) available" }
-        if settings.gradientCheckpointing == nil {
+        if settings.optimization.gradientCheckpointing == nil {
             line +=
                 plan.checkpointsLayers
                 ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"

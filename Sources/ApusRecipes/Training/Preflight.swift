@@ -27,21 +27,21 @@ struct Preflight {
     init(_ settings: SFTSettings, surroundings: Surroundings, console: Console) throws {
         self.settings = settings
         self.console = console
-        source = try ModelSource(settings.model, surroundings: surroundings)
+        source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
         config = try source.config()
-        if let wanted = settings.modelType, let type = config["model_type"]?.stringValue, wanted != type {
+        if let wanted = settings.model.modelType, let type = config["model_type"]?.stringValue, wanted != type {
             throw ModelError(
-                "--model_type is \(wanted), but config.json of \(settings.model) says \(type); "
+                "--model_type is \(wanted), but config.json of \(source.name) says \(type); "
                     + "leave the flag out")
         }
         let stored = LanguageModel.storedDType(config) ?? .float32
         dtype = settings.precision ?? stored
-        if settings.torchDType == nil, dtype != stored {
+        if settings.model.torchDType == nil, dtype != stored {
             console.print(
-                "--\(settings.bf16 == true ? "bf16" : "fp16") true: the weights, \(stored) in the model's files, are loaded in "
+                "--\(settings.optimization.bf16 == true ? "bf16" : "fp16") true: the weights, \(stored) in the model's files, are loaded in "
                     + "\(dtype), because Apus computes in the type of the weights")
         }
-        device = settings.device ?? .fastest
+        device = settings.hardware.chosen
         do {
             try device.prepare()
         } catch let error as TorchError where !"\(error)".hasPrefix("--device") {
@@ -54,15 +54,15 @@ struct Preflight {
             try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
-        let head = try settings.taskType.task.head(labelCount: settings.numLabels ?? 1, config: config)
+        let head = try settings.taskType.task.head(labelCount: settings.model.numLabels ?? 1, config: config)
         let model = try Models.registry.model(config, for: head)
-        _ = try Tuner(settings, model: model, config: config, sourceName: settings.model)
+        _ = try Tuner(settings, model: model, config: config, sourceName: source.name)
         text = try TextParts(source)
         try text.checkFits(model, of: source)
         for notice in text.notices { console.print("note: \(notice)") }
         // Opening weights compares what their headers say with the sizes of the files.
         weights = try source.weights()
-        for adapter in settings.adapters { _ = try AdapterFiles.weights(in: adapter) }
+        for adapter in settings.model.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.
         folder = try Self.existingFolder(settings, resume: resume)
     }
@@ -70,9 +70,9 @@ struct Preflight {
     /// The folder of the run, made or entered.
     func enterFolder() throws -> RunFolder {
         let folder =
-            try folder ?? RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.addVersion)
-        guard resume.saved == nil, !settings.addVersion else { return folder }
-        if settings.overwriteOutputDirectory {
+            try folder ?? RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.output.addVersion)
+        guard resume.saved == nil, !settings.output.addVersion else { return folder }
+        if settings.output.overwriteOutputDirectory {
             try folder.removeEarlierRun()
         } else if let aside = try folder.setAsideRecords() {
             console.print("the records of an earlier run in \(folder.path) are now in \(aside)")
@@ -86,13 +86,13 @@ struct Preflight {
     ///
     /// - Throws: `SettingsError` when nothing can be written there, or when a new run would mix with an earlier one.
     private static func existingFolder(_ settings: SFTSettings, resume: ResumePoint) throws -> RunFolder? {
-        if let logging = settings.loggingDirectory { try checkIsWritable(logging, "logging_dir") }
+        if let logging = settings.output.loggingDirectory { try checkIsWritable(logging, "logging_dir") }
         if let folder = resume.folder { return try RunFolder(existing: folder) }
         let output = settings.outputDirectory
         try checkIsWritable(output, "output_dir")
-        guard !settings.addVersion, FileManager.default.fileExists(atPath: output) else { return nil }
+        guard !settings.output.addVersion, FileManager.default.fileExists(atPath: output) else { return nil }
         let present = try SavedCheckpoint.all(in: output)
-        guard present.isEmpty || settings.overwriteOutputDirectory else {
+        guard present.isEmpty || settings.output.overwriteOutputDirectory else {
             let names = present.suffix(3).map { FilePath.lastComponent(of: $0.path) }.joined(separator: ", ")
             throw SettingsError(
                 "--add_version false: \(output) holds checkpoints of an earlier run (\(names)), with which those of this "
@@ -120,12 +120,5 @@ struct Preflight {
         } catch {
             throw SettingsError("--\(option) \(output): nothing can be written there: \(error). Give another folder.")
         }
-    }
-}
-
-extension SFTSettings {
-    /// The type that the weights are to have; nil for that of the files.
-    var precision: DType? {
-        torchDType ?? (bf16 == true ? .bfloat16 : fp16 == true ? .float16 : nil)
     }
 }

@@ -20,7 +20,7 @@ struct ResumePoint {
     init(_ settings: SFTSettings, console: Console) throws {
         let point = try Self.find(settings, console: console)
         checkpoint = point?.checkpoint
-        guard let point, !settings.resumeOnlyModel else {
+        guard let point, !settings.evaluation.resumeOnlyModel else {
             (folder, saved) = (nil, nil)
             return
         }
@@ -43,14 +43,14 @@ struct ResumePoint {
     private static func find(
         _ settings: SFTSettings, console: Console
     ) throws -> (checkpoint: String, folder: String)? {
-        guard let wanted = settings.resumeFromCheckpoint else { return nil }
+        guard let wanted = settings.evaluation.resumeFromCheckpoint else { return nil }
         switch wanted.lowercased() {
         case "false", "none", "": return nil
         case "last", "auto", "true":
             // A run without a version goes on where it would be written.
             let folders = try runFolders(in: settings.outputDirectory)
             let ordered =
-                settings.addVersion ? folders + [settings.outputDirectory] : [settings.outputDirectory] + folders
+                settings.output.addVersion ? folders + [settings.outputDirectory] : [settings.outputDirectory] + folders
             if let found = try newest(in: ordered, console: console) { return found }
             console.print(
                 "--resume_from_checkpoint \(wanted): no checkpoint in \(settings.outputDirectory); starting anew")

@@ -75,7 +75,7 @@ struct RunIdentity {
                 "the run now ends at step \(here), not \(there)"
                     + (before == after
                         ? ""
-                        : ", and \(settings.lrSchedulerType.rawValue) spans all of it: at step \(step) the learning rate "
+                        : ", and \(settings.optimization.lrSchedulerType.rawValue) spans all of it: at step \(step) the learning rate "
                             + "goes on at \(Self.short(after)), where the saved run had \(Self.short(before))"))
         }
         let (there, here) = (Self.batch(saved), Self.batch(json))
@@ -101,7 +101,7 @@ struct RunIdentity {
 
     private var drawsByBatch: Bool {
         settings.taskType.task.drawsSamples
-            || (settings.tunerType.options.contains("lora_dropout") && settings.loraDropout > 0)
+            || (settings.model.tunerType.options.contains("lora_dropout") && settings.tuner.loraDropout > 0)
     }
 
     /// What a setting is when it is not given.
@@ -128,7 +128,7 @@ struct RunIdentity {
                 "a step must keep its \(there.size * there.count) samples; any micro-batch that divides them will do"
             } else if settings.lossType == .infoNCE {
                 "infonce learns from all samples of a micro-batch together"
-            } else if settings.dataloaderDropLast {
+            } else if settings.data.dataloaderDropLast {
                 "--dataloader_drop_last leaves out samples by the size of the micro-batch"
             } else {
                 nil

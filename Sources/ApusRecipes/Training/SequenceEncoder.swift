@@ -2,18 +2,6 @@ import ApusDatasets
 import ApusLanguageModel
 import ApusText
 
-/// The settings that say how texts become sequences.
-protocol SequenceSettings {
-    var maxLength: Int? { get }
-    var truncationStrategy: TruncationStrategy { get }
-    var useChatTemplate: Bool { get }
-    var system: String? { get }
-    var pairFormat: String { get }
-}
-
-extension SFTSettings: SequenceSettings {}
-extension InferSettings: SequenceSettings {}
-
 extension TextModel {
     /// Whether a text stands between special tokens, and two texts are two segments.
     var isEncoder: Bool { !trunk.isCausal }
@@ -25,15 +13,20 @@ extension TextModel {
 extension SequenceEncoder {
     /// The encoder that the settings ask for.
     ///
-    /// - Parameter files: Those of a sentence encoder, which sees the bare text, whatever template its tokenizer brings.
-    init(_ settings: some SequenceSettings, text: TextParts, model: any TextModel, files: SentenceFiles? = nil) {
+    /// - Parameters:
+    ///   - files: Those of a sentence encoder, which sees the bare text, whatever template its tokenizer brings.
+    ///   - usesPrompt: Whether texts get the prompt that the files name.
+    init(
+        _ settings: EncodingSettings, text: TextParts, model: any TextModel, files: SentenceFiles? = nil,
+        usesPrompt: Bool = false
+    ) {
         let usesTemplate = settings.useChatTemplate && files?.areGiven != true
         self.init(
             tokenizer: text.tokenizer, chat: usesTemplate ? text.encoder : nil, isEncoder: model.isEncoder,
             limit: files?.limit(settings.maxLength, model: model) ?? model.limit(settings.maxLength),
             strategy: settings.truncationStrategy, system: settings.system,
             pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false,
-            prompt: settings is InferSettings ? files?.prompt : nil)
+            prompt: usesPrompt ? files?.prompt : nil)
     }
 
     /// A sequence within the limit.

@@ -52,22 +52,16 @@ struct TrainingSamples {
     }
 }
 
-extension SFTSettings {
-    /// Whether validation data are split off from the training data.
-    var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
-}
-
 extension DatasetLoader {
-    /// The loader that the settings of a run ask for.
-    init(_ settings: SFTSettings) {
+    /// The loader that the settings ask for.
+    init(_ settings: DataSettings) {
         self.init()
+        isStrict = settings.strict
+        threads = settings.datasetNumProc
         seed = UInt32(truncatingIfNeeded: settings.dataSeed)
         splitRatio = settings.isSplit ? settings.splitDatasetRatio : 0
         shufflesTraining = settings.datasetShuffle
         shufflesValidation = settings.valDatasetShuffle
-        requiresTraining = true
-        isStrict = settings.strict
-        threads = settings.datasetNumProc
     }
 }
 

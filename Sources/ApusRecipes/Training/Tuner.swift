@@ -20,13 +20,14 @@ struct Tuner {
 
     /// Hangs the adapter on; no weights are needed.
     init(_ settings: SFTSettings, model: any TextModel, config: JSONValue, sourceName: String) throws {
-        isFull = settings.tunerType == .full
+        isFull = settings.model.tunerType == .full
         baseParameterCount = model.parameterCount
-        guard settings.adapters.count <= 1 else {
+        guard settings.model.adapters.count <= 1 else {
             throw AdapterError(
-                "--adapters: training goes on from one adapter, got \(settings.adapters.count). Give one of them.")
+                "--adapters: training goes on from one adapter, got \(settings.model.adapters.count). Give one of them."
+            )
         }
-        startingAdapter = settings.adapters.first
+        startingAdapter = settings.model.adapters.first
         if isFull {
             guard startingAdapter == nil else {
                 throw AdapterError(
@@ -35,12 +36,11 @@ struct Tuner {
             attached = nil
             return
         }
-        var adapter = AdapterSettings(
-            settings, targets: settings.targetModules, regex: settings.targetRegex,
-            modelType: config["model_type"]?.stringValue)
+        var adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
         adapter.tokenizer = sourceName
         var method =
-            try startingAdapter.map { try AdapterFiles.method(in: $0) } ?? Self.method(settings.tunerType, adapter)
+            try startingAdapter.map { try AdapterFiles.method(in: $0) }
+            ?? Self.method(settings.model.tunerType, adapter)
         if startingAdapter != nil { try method.train(adapter) }
         method.base.baseModel = sourceName
         attached = try method.attached(to: model, for: settings.taskType)
@@ -54,14 +54,14 @@ struct Tuner {
         restoresState: Bool
     ) throws {
         guard let attached else { return try model.setTrainable(true) }
-        let dtype = settings.loraDType ?? .float32
+        let dtype = settings.tuner.loraDType ?? .float32
         // The file of some methods is not what was trained; that lies in the state of the run.
         let folder = restoresState && !attached.isStoredAsTrained ? nil : checkpoint ?? startingAdapter
         if let folder {
             try attached.load(from: folder, dtype: dtype, device: device)
         } else {
             try attached.materialize(
-                dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.seed))
+                dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.model.seed))
             ) { tokenizer.encode($0, pair: nil).ids }
         }
         try attached.setTrainable(true)

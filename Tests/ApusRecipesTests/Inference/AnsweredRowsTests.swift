@@ -15,11 +15,11 @@ struct AnsweredRowsTests {
     ) throws -> [JSONValue] {
         let folder = try TemporaryFolder()
         var settings = InferSettings(model: model.path)
-        settings.valDataset = [try folder.write(lines.joined(separator: "\n") + "\n", to: name)]
+        settings.data.valDataset = [try folder.write(lines.joined(separator: "\n") + "\n", to: name)]
         settings.resultPath = "\(folder.path)/result.jsonl"
-        settings.device = .cpu
+        settings.hardware.device = .cpu
         settings.maxBatchSize = 4
-        settings.maxNewTokens = 4
+        settings.generation.maxNewTokens = 4
         change(&settings)
         let inference = try Inference(settings)
         if failed == 0 {
@@ -81,7 +81,7 @@ struct AnsweredRowsTests {
 
     @Test func strictStopsAtTheFirst() throws {
         #expect {
-            try Self.answer([#"{"query": "a"}"#, "{}"], with: .chat(), failed: 0) { $0.strict = true }
+            try Self.answer([#"{"query": "a"}"#, "{}"], with: .chat(), failed: 0) { $0.data.strict = true }
         } throws: { error in
             error is DatasetError && "\(error)".contains("rows.jsonl:2: ")
         }
@@ -114,7 +114,7 @@ struct AnsweredRowsTests {
         let rows = try Self.answer(
             [#"{"id": 1, "text": "a [MASK] c", "label": "b"}"#, #"{"id": 2, "text": "a b c"}"#],
             with: .bert("classifiers/bert-masked"), failed: 1
-        ) { $0.taskType = .maskedLanguageModel }
+        ) { $0.model.taskType = .maskedLanguageModel }
         #expect(rows[0]["id"] == 1 && rows[0]["labels"] == "b")
         #expect(rows[0]["response"]?.arrayValue?.count == 1)
         #expect(Self.hasFailed(rows[1], line: 2, "there is no [MASK]") && rows[1]["id"] == 2)
@@ -127,7 +127,7 @@ struct AnsweredRowsTests {
                 #"{"id": 3, "anchor": "a", "positive": "b", "label": 0.5}"#,
             ],
             with: .bert("sentences/bert-embedding"), failed: 1
-        ) { $0.taskType = .embedding }
+        ) { $0.model.taskType = .embedding }
         #expect(rows.map { $0["id"] } == [1, 2, 3])
         #expect(rows[0]["response"]?.arrayValue?.isEmpty == false)
         #expect(Self.hasFailed(rows[1], line: 2, "no text"))
@@ -141,7 +141,7 @@ struct AnsweredRowsTests {
                 #"{"id": 3, "query": "a", "document": "e"}"#,
             ],
             with: .bert("sentences/bert-reranker"), failed: 1
-        ) { $0.taskType = .reranker }
+        ) { $0.model.taskType = .reranker }
         #expect(rows.map { $0["id"] } == [1, 1, 1, 2, 3])
         #expect(Set(rows.prefix(3).map { $0["document"]?.stringValue }) == ["b", "c", "d"])
         #expect(Self.hasFailed(rows[3], line: 2, "no documents"))
@@ -163,7 +163,7 @@ struct AnsweredRowsTests {
         #expect(throws: SettingsError.self) { try ResultFile(folder.path, existing: .overwrite) }
         // Said before a model is loaded.
         var settings = InferSettings(model: "/nowhere")
-        settings.valDataset = ["rows.jsonl"]
+        settings.data.valDataset = ["rows.jsonl"]
         settings.resultPath = path
         #expect(throws: SettingsError.self) { try Inference(settings) }
     }

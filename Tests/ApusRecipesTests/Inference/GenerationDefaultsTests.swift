@@ -68,7 +68,7 @@ struct GenerationDefaultsTests {
         ] as [(JSONValue, Double?, Double, Int?)])
     func flagsOverFiles(file: JSONValue, flag: Double?, temperature: Double, topK: Int?) throws {
         var settings = InferSettings(model: "m")
-        settings.temperature = flag
+        settings.generation.temperature = flag
         let sampling = Answering.sampling(settings, try Self.defaults(file))
         #expect(sampling.temperature == temperature)
         #expect(sampling.topK == topK)
@@ -76,10 +76,10 @@ struct GenerationDefaultsTests {
 
     @Test func otherFlagsWin() throws {
         var settings = InferSettings(model: "m")
-        settings.temperature = 1
-        settings.topK = -1
-        settings.topP = 0.5
-        settings.repetitionPenalty = 1.1
+        settings.generation.temperature = 1
+        settings.generation.topK = -1
+        settings.generation.topP = 0.5
+        settings.generation.repetitionPenalty = 1.1
         let file: JSONValue = ["do_sample": true, "top_k": 20, "top_p": 0.9, "repetition_penalty": 1.5]
         let sampling = Answering.sampling(settings, try Self.defaults(file))
         #expect(sampling.topK == nil)

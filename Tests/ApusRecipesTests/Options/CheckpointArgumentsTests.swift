@@ -28,16 +28,16 @@ struct CheckpointArgumentsTests {
 
     @Test func fillsWhatIsOpen() throws {
         let (settings, notices) = try infer(["--adapters", folder.path])
-        #expect(settings.model == "base")
-        #expect(settings.modelType == "qwen2")
-        #expect(settings.torchDType == .bfloat16)
-        #expect(settings.tunerType == .full)
-        #expect(settings.system == "Be brief.")
-        #expect(!settings.useChatTemplate)
-        #expect(settings.truncationStrategy == .delete)
-        #expect(settings.seed == 42)
-        #expect(settings.dataset.isEmpty)
-        #expect(settings.numLabels == 2)
+        #expect(settings.model.name == "base")
+        #expect(settings.model.modelType == "qwen2")
+        #expect(settings.model.torchDType == .bfloat16)
+        #expect(settings.model.tunerType == .full)
+        #expect(settings.encoding.system == "Be brief.")
+        #expect(!settings.encoding.useChatTemplate)
+        #expect(settings.encoding.truncationStrategy == .delete)
+        #expect(settings.model.seed == 42)
+        #expect(settings.data.dataset.isEmpty)
+        #expect(settings.model.numLabels == 2)
         #expect(notices.isEmpty)
     }
 
@@ -45,39 +45,39 @@ struct CheckpointArgumentsTests {
         let (settings, _) = try infer([
             "--adapters", folder.path, "--system", "Be long.", "--torch_dtype", "float32", "--tuner_type", "lora",
         ])
-        #expect(settings.system == "Be long.")
-        #expect(settings.torchDType == .float32)
+        #expect(settings.encoding.system == "Be long.")
+        #expect(settings.model.torchDType == .float32)
         // ms-swift takes this one from the checkpoint whatever the command line says.
-        #expect(settings.tunerType == .full)
+        #expect(settings.model.tunerType == .full)
     }
 
     @Test func dataOnlyWhereAsked() throws {
         let (settings, _) = try infer(["--adapters", folder.path, "--load_data_args", "true"])
-        #expect(settings.dataset == ["train.jsonl"])
-        #expect(settings.splitDatasetRatio == 0.1)
-        #expect(settings.dataSeed == 3)
+        #expect(settings.data.dataset == ["train.jsonl"])
+        #expect(settings.data.splitDatasetRatio == 0.1)
+        #expect(settings.data.dataSeed == 3)
         #expect(settings.hasData)
     }
 
     @Test func notWhereRefused() throws {
         let (settings, _) = try infer(["--adapters", folder.path, "--load_args", "false"])
-        #expect(settings.model == nil)
-        #expect(settings.tunerType == .lora)
+        #expect(settings.model.name == nil)
+        #expect(settings.model.tunerType == .lora)
     }
 
     @Test func trainingLoadsOnlyWhereAsked() throws {
         var notices: [String] = []
         let words = ["--model", "m", "--dataset", "d", "--resume_from_checkpoint", folder.path]
-        #expect(try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices).system == nil)
+        #expect(try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices).encoding.system == nil)
         let loading = try ArgumentLine(words + ["--load_args", "true"], for: .sft)
-        #expect(try SFTSettings(loading, notices: &notices).system == "Be brief.")
+        #expect(try SFTSettings(loading, notices: &notices).encoding.system == "Be brief.")
         #expect(loading["lora_rank"] == nil)
     }
 
     @Test(arguments: ["3.12.6", "2.6", "", "x"])
     func olderVersionsMeantAnotherModelType(version: String) throws {
         try folder.write(#"{"model_type": "qwen2-7b-instruct", "swift_version": "\#(version)"}"#, to: "args.json")
-        #expect(try infer(["--adapters", folder.path]).0.modelType == nil)
+        #expect(try infer(["--adapters", folder.path]).0.model.modelType == nil)
     }
 
     @Test(arguments: ["", "{", "[]", #"{"tuner_type": "vera"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#])

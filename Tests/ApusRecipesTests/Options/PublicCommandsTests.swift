@@ -41,7 +41,7 @@ struct PublicCommandsTests {
         var notices: [String] = []
         let words = words.replacing("'", with: "").split(separator: " ").map(String.init)
         let settings = try SFTSettings(ArgumentLine(words, for: .sft), notices: &notices)
-        #expect(!settings.model.isEmpty && !settings.dataset.isEmpty)
+        #expect(settings.model.name?.isEmpty == false && !settings.data.dataset.isEmpty)
     }
 
     @Test(

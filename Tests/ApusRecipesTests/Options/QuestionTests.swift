@@ -20,7 +20,7 @@ struct QuestionTests {
     func sentences(words: [String]) throws {
         let settings = try Self.settings(words)
         #expect(settings.question == "What is 2+2?")
-        #expect(settings.model == "m" || settings.adapters == ["/a"])
+        #expect(settings.model.name == "m" || settings.model.adapters == ["/a"])
     }
 
     @Test func oneWordAtTheEndOrAlone() throws {

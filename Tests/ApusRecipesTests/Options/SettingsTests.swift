@@ -49,6 +49,50 @@ struct SettingsTests {
         "adapter_length": 128, "adapter_act": "gelu", "swift_version": "4.6.0",
     ]
 
+    /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
+    ///
+    /// A new one comes last in its part.
+    @Test func keysKeepTheirOrder() throws {
+        let keys = """
+            model model_type torch_dtype num_labels task_type problem_type multi_label_format print_model tuner_type \
+            adapters load_args load_data_args seed
+            dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
+            train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
+            model_author
+            system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale
+            lora_rank lora_alpha lora_dropout target_modules target_regex use_rslora init_weights lora_dtype
+            num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
+            infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim weight_decay \
+            adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
+            resume_from_checkpoint resume_only_model per_device_eval_batch_size eval_strategy eval_steps save_strategy \
+            save_steps save_total_limit save_only_model metric_for_best_model greater_is_better
+            output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \
+            logging_dir report_to disable_tqdm
+            device use_cpu
+            swift_version
+            """
+        #expect(try sft("").argsJSON().keys == keys.split(whereSeparator: \.isWhitespace).map(String.init))
+    }
+
+    /// A part has each of its options in some command.
+    @Test func partsHaveNoIdleFields() {
+        func check<Part: SettingsPart>(_: Part.Type) {
+            let tables = [Command.sft, .infer, .export].map { OptionTable.table(for: $0) }
+            for name in Part.fields.map(\.name) {
+                #expect(tables.contains { $0[name]?.status == .supported }, "\(name)")
+            }
+        }
+        check(ModelSettings.self)
+        check(DataSettings.self)
+        check(EncodingSettings.self)
+        check(TunerSettings.self)
+        check(OptimizationSettings.self)
+        check(EvaluationSettings.self)
+        check(OutputSettings.self)
+        check(DeviceSettings.self)
+        check(GenerationSettings.self)
+    }
+
     @Test func defaultsAreThoseOfMSSwift() throws {
         let json = try sft("").argsJSON()
         #expect(json == Self.defaults)
@@ -58,26 +102,26 @@ struct SettingsTests {
     @Test func computedDefaults() throws {
         #expect(try sft("--tuner_type full").learningRate == 1e-5)
         #expect(try sft("--learning_rate 2e-5").learningRate == 2e-5)
-        #expect(try sft("--per_device_train_batch_size 3").gradientAccumulationSteps == 6)
-        #expect(try sft("--per_device_train_batch_size 64").gradientAccumulationSteps == 1)
-        #expect(try sft("--per_device_train_batch_size 2147483647").gradientAccumulationSteps == 1)
+        #expect(try sft("--per_device_train_batch_size 3").optimization.gradientAccumulationSteps == 6)
+        #expect(try sft("--per_device_train_batch_size 64").optimization.gradientAccumulationSteps == 1)
+        #expect(try sft("--per_device_train_batch_size 2147483647").optimization.gradientAccumulationSteps == 1)
         #expect(try sft("--val_dataset v").evalStrategy == .steps)
         #expect(try sft("--val_dataset v --save_strategy epoch").evalStrategy == .epoch)
         #expect(try sft("--val_dataset v --save_steps 50").evalSteps == 50)
         #expect(try sft("--val_dataset v --save_strategy epoch").evalSteps == nil)
         #expect(try sft("--eval_strategy steps").evalStrategy == .no)
         #expect(try sft("--split_dataset_ratio 0.1").evalStrategy == .steps)
-        #expect(try sft("--split_dataset_ratio 0.1 --eval_strategy no").splitDatasetRatio == 0)
-        #expect(try sft("--split_dataset_ratio 0.1 --val_dataset v").splitDatasetRatio == 0)
-        #expect(try sft("--save_total_limit 0").saveTotalLimit == nil)
-        #expect(try sft("--max_epochs 2").epochs == 2)
-        #expect(try sft("--use_cpu").device == .cpu)
+        #expect(try sft("--split_dataset_ratio 0.1 --eval_strategy no").data.splitDatasetRatio == 0)
+        #expect(try sft("--split_dataset_ratio 0.1 --val_dataset v").data.splitDatasetRatio == 0)
+        #expect(try sft("--save_total_limit 0").evaluation.saveTotalLimit == nil)
+        #expect(try sft("--max_epochs 2").optimization.epochs == 2)
+        #expect(try sft("--use_cpu").hardware.device == .cpu)
         #expect(try sft("--task_type embedding").lossType == .cosineSimilarity)
         #expect(try sft("--task_type reranker").lossType == .pointwiseReranker)
-        #expect(try sft("--task_type embedding --loss_type infonce").infonceTemperature == 0.1)
+        #expect(try sft("--task_type embedding --loss_type infonce").optimization.infonceTemperature == 0.1)
         #expect(try sft("--loss_type cross_entropy").lossType == .crossEntropy)
-        #expect(try sft("--task_type embedding --metric_for_best_model eval_spearman").greaterIsBetter)
-        #expect(try sft("--task_type reranker --metric_for_best_model mrr").greaterIsBetter)
+        #expect(try sft("--task_type embedding --metric_for_best_model eval_spearman").evaluation.greaterIsBetter)
+        #expect(try sft("--task_type reranker --metric_for_best_model mrr").evaluation.greaterIsBetter)
         #expect(try infer("--model m").stream)
         #expect(try !infer("--model m --val_dataset v").stream)
         #expect(try infer("--model m --val_dataset v --stream true").stream)
@@ -113,11 +157,11 @@ struct SettingsTests {
 
     @Test func settingsMadeInSwiftAreChecked() throws {
         var settings = SFTSettings(model: "m", dataset: ["d"])
-        #expect(try settings.validated().loraRank == 8)
-        settings.learningRate = .nan
+        #expect(try settings.validated().tuner.loraRank == 8)
+        settings.optimization.learningRate = .nan
         #expect(throws: SettingsError.self) { try settings.validated() }
-        settings.learningRate = 1e-4
-        settings.perDeviceTrainBatchSize = 0
+        settings.optimization.learningRate = 1e-4
+        settings.optimization.perDeviceTrainBatchSize = 0
         #expect(throws: SettingsError.self) { try settings.validated() }
     }
 
@@ -219,6 +263,7 @@ struct RoundTripTests {
         case "pair_format": return ["{text2} {text1}"]
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
+        case "max_shard_size": return ["7GB"]
         default: break
         }
         return switch option.kind {
@@ -276,6 +321,9 @@ struct RoundTripTests {
 
     @Test func sft() throws { try check(SFTSettings.self, with: ["--model", "m", "--dataset", "d"]) }
     @Test func infer() throws { try check(InferSettings.self, with: ["--model", "m"]) }
+    @Test func export() throws {
+        try check(ExportSettings.self, with: ["--adapters", "a", "--merge_lora", "true"])
+    }
     @Test func params() throws { try check(ParamsSettings.self, with: ["--model", "m"]) }
     @Test func tokenize() throws { try check(TokenizeSettings.self, with: ["--model", "m", "--text", "t"]) }
     @Test func template() throws { try check(TemplateSettings.self, with: ["--model", "m", "--messages", "[]"]) }

@@ -73,15 +73,15 @@ struct TaskRunTests {
     private func answersAgain(_ run: TinyRun, _ setup: Setup) throws {
         var settings = InferSettings(model: "\(run.output)/checkpoint-1")
         // The files of a checkpoint do not say these two.
-        if [.reranker, .maskedLanguageModel].contains(setup.task) { settings.taskType = setup.task }
-        settings.valDataset = ["\(run.folder.path)/rows.jsonl#2"]
+        if [.reranker, .maskedLanguageModel].contains(setup.task) { settings.model.taskType = setup.task }
+        settings.data.valDataset = ["\(run.folder.path)/rows.jsonl#2"]
         if setup.task == .maskedLanguageModel {
             try run.folder.write(#"{"text": "ab [MASK] cd"}"# + "\n", to: "masked.jsonl")
-            settings.valDataset = ["\(run.folder.path)/masked.jsonl"]
+            settings.data.valDataset = ["\(run.folder.path)/masked.jsonl"]
         }
         settings.resultPath = "\(run.folder.path)/result.jsonl"
-        settings.maxNewTokens = 2
-        settings.device = .cpu
+        settings.generation.maxNewTokens = 2
+        settings.hardware.device = .cpu
         try Inference(settings)()
         let rows = try String(contentsOfFile: "\(run.folder.path)/result.jsonl", encoding: .utf8).split(separator: "\n")
         #expect(!rows.isEmpty)
@@ -95,13 +95,13 @@ extension TinyRun {
         try self.init()
         if setup.task == .maskedLanguageModel { try useEncoder() }
         try folder.write((0..<12).map { setup.row($0) + "\n" }.joined(), to: "rows.jsonl")
-        settings.taskType = setup.task
-        settings.lossType = setup.loss
-        settings.problemType = setup.problem
-        settings.tunerType = .full
-        settings.splitDatasetRatio = 0.5
-        settings.maxSteps = 1
-        settings.saveSteps = 1
+        settings.model.taskType = setup.task
+        settings.optimization.lossType = setup.loss
+        settings.model.problemType = setup.problem
+        settings.model.tunerType = .full
+        settings.data.splitDatasetRatio = 0.5
+        settings.optimization.maxSteps = 1
+        settings.evaluation.saveSteps = 1
     }
 
     /// The last row of the log with an evaluation.

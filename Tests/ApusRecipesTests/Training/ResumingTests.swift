@@ -18,22 +18,22 @@ import Testing
         let link = "\(run.output)/last-checkpoint"
         try FileManager.default.removeItem(atPath: link)
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "checkpoint-4")
-        try run.with { $0.resumeFromCheckpoint = name == "last" ? name : "\(run.output)/\(name)" }()
+        try run.with { $0.evaluation.resumeFromCheckpoint = name == "last" ? name : "\(run.output)/\(name)" }()
         #expect(try run.numbers(6) == whole)
         #expect(try run.losses() == log)
     }
 
     /// A run of six steps that goes on to ten is the run of ten, where the schedule does not look at the end.
     @Test func moreSteps() throws {
-        let short = try TinyRun().with { $0.lrSchedulerType = .constant }
+        let short = try TinyRun().with { $0.optimization.lrSchedulerType = .constant }
         try short()
         try short.with {
-            $0.maxSteps = 10
-            $0.resumeFromCheckpoint = "last"
+            $0.optimization.maxSteps = 10
+            $0.evaluation.resumeFromCheckpoint = "last"
         }()
         let long = short.with {
-            $0.maxSteps = 10
-            $0.outputDirectory += "-long"
+            $0.optimization.maxSteps = 10
+            $0.output.outputDirectory = $0.outputDirectory + "-long"
         }
         try long()
         #expect(try short.numbers(10) == long.numbers(10))
@@ -44,8 +44,8 @@ import Testing
         let run = try TinyRun()
         try run()
         let refusal = run.with {
-            $0.maxSteps = 3
-            $0.resumeFromCheckpoint = "last"
+            $0.optimization.maxSteps = 3
+            $0.evaluation.resumeFromCheckpoint = "last"
         }.refusal()
         #expect(refusal.contains("is at step 6, and the run would end at step 3"), "\(refusal)")
     }
@@ -53,14 +53,14 @@ import Testing
     /// Twelve samples in steps of four, cut into other micro-batches: the same steps, rounded otherwise.
     @Test(arguments: [(4, 1), (1, 4)])
     func otherMicroBatches(size: Int, count: Int) throws {
-        let run = try TinyRun().with { $0.loraDropout = 0 }
+        let run = try TinyRun().with { $0.tuner.loraDropout = 0 }
         try run()
         let log = try run.losses()
         try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
         try run.with {
-            $0.perDeviceTrainBatchSize = size
-            $0.gradientAccumulationSteps = count
-            $0.resumeFromCheckpoint = "last"
+            $0.optimization.perDeviceTrainBatchSize = size
+            $0.optimization.gradientAccumulationSteps = count
+            $0.evaluation.resumeFromCheckpoint = "last"
         }()
         let losses = { (log: [String]) in log.map { Double($0.split(separator: " ")[1]) ?? .nan } }
         for (resumed, whole) in zip(try losses(run.losses()), losses(log)) { #expect(abs(resumed - whole) < 1e-5) }
@@ -69,18 +69,18 @@ import Testing
 
     @Test(
         arguments: [
-            Case("learning_rate: 0.01 there, 0.02 here") { $0.learningRate = 2e-2 },
-            Case("seed: 42 there, 7 here") { $0.seed = 7 },
-            Case("lora_rank: 8 there, 4 here") { $0.loraRank = 4 },
-            Case("a step must keep its 4 samples") { $0.gradientAccumulationSteps = 4 },
-            Case("12 samples there, 11 here") { $0.dataset = ["\($0.dataset[0])#11"] },
-            Case("the samples differ") { $0.datasetShuffle = false },
+            Case("learning_rate: 0.01 there, 0.02 here") { $0.optimization.learningRate = 2e-2 },
+            Case("seed: 42 there, 7 here") { $0.model.seed = 7 },
+            Case("lora_rank: 8 there, 4 here") { $0.tuner.loraRank = 4 },
+            Case("a step must keep its 4 samples") { $0.optimization.gradientAccumulationSteps = 4 },
+            Case("12 samples there, 11 here") { $0.data.dataset = ["\($0.data.dataset[0])#11"] },
+            Case("the samples differ") { $0.data.datasetShuffle = false },
         ] as [Case])
     func anotherRunIsRefused(_ it: Case) throws {
-        let run = try TinyRun().with { $0.maxSteps = 2 }
+        let run = try TinyRun().with { $0.optimization.maxSteps = 2 }
         try run()
         let refusal = run.with {
-            $0.resumeFromCheckpoint = "last"
+            $0.evaluation.resumeFromCheckpoint = "last"
             it.change(&$0)
         }.refusal()
         #expect(refusal.contains("belongs to another run") && refusal.contains(it.reason), "\(refusal)")
@@ -89,43 +89,44 @@ import Testing
 
     /// Settings that change no number may be others.
     @Test func whatDoesNotMatter() throws {
-        let run = try TinyRun().with { $0.maxSteps = 4 }
+        let run = try TinyRun().with { $0.optimization.maxSteps = 4 }
         try run()
         try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-4")
         try run.with {
-            $0.resumeFromCheckpoint = "last"
-            $0.saveSteps = 1
-            $0.loggingSteps = 2
-            $0.saveTotalLimit = 3
-            $0.reportTo = [.none]
-            $0.splitDatasetRatio = 0
-            $0.nanPolicy = .skip
+            $0.evaluation.resumeFromCheckpoint = "last"
+            $0.evaluation.saveSteps = 1
+            $0.output.loggingSteps = 2
+            $0.evaluation.saveTotalLimit = 3
+            $0.output.reportTo = [.none]
+            $0.data.splitDatasetRatio = 0
+            $0.optimization.nanPolicy = .skip
         }()
         #expect(try run.checkpoints() == ["checkpoint-2", "checkpoint-3", "checkpoint-4"])
     }
 
     @Test func nothingToResume() throws {
-        let run = try TinyRun().with { $0.maxSteps = 2 }
+        let run = try TinyRun().with { $0.optimization.maxSteps = 2 }
         #expect(
-            run.with { $0.resumeFromCheckpoint = "\(run.folder.path)/nowhere" }.refusal().contains("no such folder"))
+            run.with { $0.evaluation.resumeFromCheckpoint = "\(run.folder.path)/nowhere" }.refusal().contains(
+                "no such folder"))
         #expect(
-            run.with { $0.resumeFromCheckpoint = "\(run.folder.path)" }.refusal().contains(
+            run.with { $0.evaluation.resumeFromCheckpoint = "\(run.folder.path)" }.refusal().contains(
                 "no checkpoint in this folder"))
         // Nothing was made for a run that could not begin.
         #expect(!FileManager.default.fileExists(atPath: run.output))
-        try run.with { $0.resumeFromCheckpoint = "auto" }()
+        try run.with { $0.evaluation.resumeFromCheckpoint = "auto" }()
         #expect(try run.checkpoints() == ["checkpoint-2"])
     }
 
     /// Weights alone, into a run of their own.
     @Test func onlyTheModel() throws {
-        let run = try TinyRun().with { $0.maxSteps = 2 }
+        let run = try TinyRun().with { $0.optimization.maxSteps = 2 }
         try run()
         let other = run.with {
-            $0.resumeFromCheckpoint = "\(run.output)"
-            $0.resumeOnlyModel = true
-            $0.outputDirectory += "-other"
-            $0.learningRate = 1e-3
+            $0.evaluation.resumeFromCheckpoint = "\(run.output)"
+            $0.evaluation.resumeOnlyModel = true
+            $0.output.outputDirectory = $0.outputDirectory + "-other"
+            $0.optimization.learningRate = 1e-3
         }
         try other()
         #expect(try other.losses().count == 2)

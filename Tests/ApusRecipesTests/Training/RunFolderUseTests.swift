@@ -7,15 +7,15 @@ import Testing
 /// What a run finds in its folder and leaves there.
 @Suite(.serialized) struct RunFolderUseTests {
     @Test func twoRunsDoNotMix() throws {
-        let run = try TinyRun().with { $0.maxSteps = 2 }
+        let run = try TinyRun().with { $0.optimization.maxSteps = 2 }
         try run()
         let before = try run.numbers(2)
-        let second = run.with { $0.learningRate = 1e-3 }
+        let second = run.with { $0.optimization.learningRate = 1e-3 }
         let refusal = second.refusal()
         #expect(refusal.contains("holds checkpoints of an earlier run (checkpoint-2)"), "\(refusal)")
         #expect(refusal.contains("--overwrite_output_dir true") && refusal.contains("--resume_from_checkpoint last"))
         #expect(try run.numbers(2) == before)
-        try second.with { $0.overwriteOutputDirectory = true }()
+        try second.with { $0.output.overwriteOutputDirectory = true }()
         #expect(try run.numbers(2) != before)
         #expect(try run.losses().count == 2)
     }
@@ -23,8 +23,8 @@ import Testing
     /// The log of a run that left no checkpoint is set aside, not continued.
     @Test func recordsOfARunWithoutCheckpoints() throws {
         let run = try TinyRun().with {
-            $0.maxSteps = 2
-            $0.saveStrategy = .no
+            $0.optimization.maxSteps = 2
+            $0.evaluation.saveStrategy = .no
         }
         try run()
         try run()
@@ -40,9 +40,9 @@ import Testing
         let foreign = "\(run.output)/checkpoint-1"
         try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: true)
         try run.with {
-            $0.maxSteps = 10
-            $0.saveTotalLimit = 2
-            $0.resumeFromCheckpoint = "last"
+            $0.optimization.maxSteps = 10
+            $0.evaluation.saveTotalLimit = 2
+            $0.evaluation.resumeFromCheckpoint = "last"
         }()
         #expect(try run.checkpoints() == ["checkpoint-1", "checkpoint-10", "checkpoint-8"])
         let last = try FileManager.default.destinationOfSymbolicLink(atPath: "\(run.output)/last-checkpoint")
@@ -52,23 +52,23 @@ import Testing
     /// The best checkpoint outlives the limit, also when the run folder was moved in between.
     @Test func theBestStays() throws {
         let run = try TinyRun().with {
-            $0.maxSteps = 4
-            $0.saveSteps = 1
-            $0.saveTotalLimit = 1
-            $0.createCheckpointSymlink = true
-            $0.splitDatasetRatio = 0.25
+            $0.optimization.maxSteps = 4
+            $0.evaluation.saveSteps = 1
+            $0.evaluation.saveTotalLimit = 1
+            $0.output.createCheckpointSymlink = true
+            $0.data.splitDatasetRatio = 0.25
             // The first step has the highest loss.
-            $0.greaterIsBetter = true
+            $0.evaluation.greaterIsBetter = true
         }
         let outcome = try run()
         let best = try #require(outcome.bestCheckpoint.map { URL(fileURLWithPath: $0).lastPathComponent })
         #expect(best == "checkpoint-1")
         #expect(try Set(run.checkpoints()) == [best, "checkpoint-4"])
-        let moved = run.with { $0.outputDirectory += "-moved" }
+        let moved = run.with { $0.output.outputDirectory = $0.outputDirectory + "-moved" }
         try FileManager.default.moveItem(atPath: run.output, toPath: moved.output)
         let resumed = try moved.with {
-            $0.maxSteps = 6
-            $0.resumeFromCheckpoint = "last"
+            $0.optimization.maxSteps = 6
+            $0.evaluation.resumeFromCheckpoint = "last"
         }()
         #expect(resumed.bestCheckpoint == "\(moved.output)/\(best)")
         #expect(try Set(moved.checkpoints()) == [best, "checkpoint-6"])
@@ -79,9 +79,9 @@ import Testing
     /// `--bf16 true` beside a float32 model is what it says: computing in bfloat16.
     @Test func precisionBesideAFloat32Model() throws {
         let run = try TinyRun().with {
-            $0.maxSteps = 1
-            $0.torchDType = nil
-            $0.bf16 = true
+            $0.optimization.maxSteps = 1
+            $0.model.torchDType = nil
+            $0.optimization.bf16 = true
         }
         try run()
         let arguments = try String(contentsOfFile: "\(run.output)/args.json", encoding: .utf8)
@@ -93,7 +93,7 @@ import Testing
         let run = try TinyRun()
         let checkpoint = "\(run.folder.path)/run/v0/checkpoint-2"
         try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true)
-        let model = URL(fileURLWithPath: run.settings.model).standardizedFileURL.path
+        let model = URL(fileURLWithPath: run.settings.model.name ?? "").standardizedFileURL.path
         for name in ["model", "./model", "../../../model"] {
             #expect(AdaptedModel.located(name, near: checkpoint) == model, "\(name)")
         }
@@ -106,30 +106,30 @@ import Testing
     /// What can be known before the data are read is said before.
     @Test(
         arguments: [
-            Case("no layer") { $0.targetModules = ["q_porj"] },
-            Case("is a file, not a folder") { $0.outputDirectory = "\($0.dataset[0])/run" },
-            Case("nothing can be written there") { $0.outputDirectory = "/proc/apus" },
-            Case("--logging_dir") { $0.loggingDirectory = "/proc/apus" },
-            Case("no such folder") { $0.resumeFromCheckpoint = "nowhere" },
-            Case("--device cuda") { $0.device = .cuda(0) },
+            Case("no layer") { $0.tuner.targetModules = ["q_porj"] },
+            Case("is a file, not a folder") { $0.output.outputDirectory = "\($0.data.dataset[0])/run" },
+            Case("nothing can be written there") { $0.output.outputDirectory = "/proc/apus" },
+            Case("--logging_dir") { $0.output.loggingDirectory = "/proc/apus" },
+            Case("no such folder") { $0.evaluation.resumeFromCheckpoint = "nowhere" },
+            Case("--device cuda") { $0.hardware.device = .cuda(0) },
             Case("not there yet") {
-                let path = "\($0.model)/config.json"
+                let path = "\($0.model.name ?? "")/config.json"
                 let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
                 try? text.replacing("\"qwen2\"", with: "\"mamba9\"").write(
                     toFile: path, atomically: true, encoding: .utf8)
             },
             Case("model.safetensors") {
-                let path = "\($0.model)/model.safetensors"
+                let path = "\($0.model.name ?? "")/model.safetensors"
                 let data = FileManager.default.contents(atPath: path) ?? Data()
                 try? data.dropLast(1000).write(to: URL(fileURLWithPath: path))
             },
-            Case("weights") { try? FileManager.default.removeItem(atPath: "\($0.model)/model.safetensors") },
+            Case("weights") { try? FileManager.default.removeItem(atPath: "\($0.model.name ?? "")/model.safetensors") },
         ] as [Case])
     func beforeTheDataAreRead(_ it: Case) throws {
         let run = try TinyRun().with {
             it.change(&$0)
             // The data are wrong too; whoever reads them first says that.
-            $0.dataset = ["\($0.dataset[0]).missing"]
+            $0.data.dataset = ["\($0.data.dataset[0]).missing"]
         }
         let refusal = run.refusal()
         #expect(!refusal.isEmpty && !refusal.contains(".missing") && refusal.contains(it.reason), "\(refusal)")

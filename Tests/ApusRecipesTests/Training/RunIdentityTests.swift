@@ -28,7 +28,9 @@ struct RunIdentityTests {
         let old = saved { $0["max_grad_norm"] = nil }
         #expect(identity().differences(from: old) == [])
         #expect(
-            identity { $0.maxGradNorm = 0.5 }.differences(from: old) == ["max_grad_norm: 1 there, 0.5 here"])
+            identity { $0.optimization.maxGradNorm = 0.5 }.differences(from: old) == [
+                "max_grad_norm: 1 there, 0.5 here"
+            ])
     }
 
     /// Checkpoints used to hold settings that change no number; those are passed over, unknown ones are not.
@@ -53,21 +55,21 @@ struct RunIdentityTests {
 
     @Test func batchesOfTheSameProduct() {
         let other = identity {
-            $0.perDeviceTrainBatchSize = 8
-            $0.gradientAccumulationSteps = 2
+            $0.optimization.perDeviceTrainBatchSize = 8
+            $0.optimization.gradientAccumulationSteps = 2
         }
         #expect(other.differences(from: saved()) == [])
         let changes = other.changes(from: saved(), step: 10) { _ in 1 }
         #expect(changes.count == 1 && changes[0].contains("8 × 2 samples, not 1 × 16"))
         let infoNCE: (inout SFTSettings) -> Void = {
-            $0.taskType = .embedding
-            $0.lossType = .infoNCE
+            $0.model.taskType = .embedding
+            $0.optimization.lossType = .infoNCE
         }
         let there = identity(infoNCE).json
         let here = identity {
             infoNCE(&$0)
-            $0.perDeviceTrainBatchSize = 8
-            $0.gradientAccumulationSteps = 2
+            $0.optimization.perDeviceTrainBatchSize = 8
+            $0.optimization.gradientAccumulationSteps = 2
         }
         #expect(here.differences(from: there).first?.contains("infonce learns from all samples") == true)
     }

@@ -35,17 +35,17 @@ struct TinyRun {
         try folder.write(Self.tokenizerConfig, to: "model/tokenizer_config.json")
         try folder.write(Self.conversations(0..<rows), to: "rows.jsonl")
         settings = SFTSettings(model: model, dataset: ["\(folder.path)/rows.jsonl"])
-        settings.outputDirectory = "\(folder.path)/run"
-        settings.addVersion = false
-        settings.torchDType = .float32
-        settings.device = .cpu
-        settings.maxSteps = 6
-        settings.saveSteps = 2
-        settings.loggingSteps = 1
-        settings.perDeviceTrainBatchSize = 2
-        settings.gradientAccumulationSteps = 2
-        settings.learningRate = 1e-2
-        settings.disableTQDM = true
+        settings.output.outputDirectory = "\(folder.path)/run"
+        settings.output.addVersion = false
+        settings.model.torchDType = .float32
+        settings.hardware.device = .cpu
+        settings.optimization.maxSteps = 6
+        settings.evaluation.saveSteps = 2
+        settings.output.loggingSteps = 1
+        settings.optimization.perDeviceTrainBatchSize = 2
+        settings.optimization.gradientAccumulationSteps = 2
+        settings.optimization.learningRate = 1e-2
+        settings.output.disableTQDM = true
     }
 
     var output: String { settings.outputDirectory }

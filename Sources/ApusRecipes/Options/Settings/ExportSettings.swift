@@ -1,26 +1,8 @@
-public import ApusDatasets
-public import ApusTorch
-
 /// The settings of `export` and `merge-lora`.
 public struct ExportSettings: Sendable {
-    /// The folder of the base model; nil takes the base that the adapter names.
-    public var model: String?
-    /// The family the model must be of; nil takes what its `config.json` says.
-    public var modelType: String?
-    /// The type of the weights to write; nil takes what `config.json` says.
-    public var torchDType: DType?
-    /// What the model is for.
-    public var taskType: TaskType?
-    /// Classes, or numbers predicted at once; nil takes what the model says.
-    public var numLabels: Int?
-    /// What was learned from a label; nil takes what the model says.
-    public var problemType: ProblemType?
-    /// What trains.
-    public var tunerType = TunerType.lora
-    /// Folders of adapters to merge, in order.
-    public var adapters: [String]
-    /// Whether to take settings from the `args.json` of the checkpoint.
-    public var loadArgs = true
+    /// Without a name the base that the adapter names; its `adapters` are merged in order.
+    public var model: ModelSettings
+    public var hardware = DeviceSettings()
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     private var givenOutputDirectory: String?
@@ -28,12 +10,12 @@ public struct ExportSettings: Sendable {
     public var existOK = false
     /// The largest file of weights, such as `5GB`.
     public var maxShardSize = "5GB"
-    /// The device; nil takes the fastest there is.
-    public var device: Device?
 
     /// Settings for merging adapters into their base.
     public init(adapters: [String], mergeLoRA: Bool = true) {
-        self.adapters = adapters
+        model = ModelSettings()
+        model.adapters = adapters
+        model.loadArgs = true
         self.mergeLoRA = mergeLoRA
     }
 
@@ -41,7 +23,7 @@ public struct ExportSettings: Sendable {
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
-            var checkpoint = adapters.first ?? ModelName.short(model ?? "")
+            var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
             while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
             return "\(checkpoint)-merged"
         }
@@ -56,22 +38,13 @@ extension ExportSettings: CommandSettings {
         self.init(adapters: [], mergeLoRA: false)
     }
 
-    package static let fields: [SettingsField<ExportSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("model_type", \.modelType),
-        SettingsField("torch_dtype", \.torchDType),
-        SettingsField("task_type", \.taskType),
-        SettingsField("num_labels", \.numLabels),
-        SettingsField("problem_type", \.problemType),
-        SettingsField("tuner_type", \.tunerType),
-        SettingsField("adapters", \.adapters),
-        SettingsField("load_args", \.loadArgs),
-        SettingsField("merge_lora", \.mergeLoRA),
-        SettingsField("output_dir", \.outputDirectory),
-        SettingsField("exist_ok", \.existOK),
-        SettingsField("max_shard_size", \.maxShardSize),
-        SettingsField("device", \.device),
-    ]
+    package static let fields: [SettingsField<ExportSettings>] =
+        fields(of: \.model) + fields(of: \.hardware) + [
+            SettingsField("merge_lora", \.mergeLoRA),
+            SettingsField("output_dir", \.outputDirectory),
+            SettingsField("exist_ok", \.existOK),
+            SettingsField("max_shard_size", \.maxShardSize),
+        ]
 
     package init(_ line: ArgumentLine, notices: inout [String], mergeLoRA: Bool) throws {
         var line = line
@@ -85,7 +58,7 @@ extension ExportSettings: CommandSettings {
                 "--merge_lora: not given. It is the one thing that export does yet: "
                     + "`apus export --adapters checkpoint-100 --merge_lora true`.")
         }
-        guard !adapters.isEmpty else {
+        guard !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter to merge.")
         }
         guard maxShardBytes != nil else {

@@ -18,15 +18,15 @@ public struct MethodOptions: Sendable {
 
     /// A field for each option that is no property of the settings already.
     static func fields<Settings>(
-        _ property: any WritableKeyPath<Settings, MethodOptions> & Sendable, beside names: [String],
-        where isWanted: (AdapterOption) -> Bool = { _ in true }
+        _ property: any WritableKeyPath<Settings, MethodOptions> & Sendable, beside names: [String]
     ) -> [SettingsField<Settings>] {
-        AdapterMethods.options.filter { !names.contains($0.name) && isWanted($0) }.map { option in
+        AdapterMethods.options.filter { !names.contains($0.name) }.map { option in
             let name = option.name
             return SettingsField(name, affectsNumbers: true) {
                 $0[keyPath: property][name]
             } write: { settings, value in
                 settings[keyPath: property][name] = value
+                return true
             }
         }
     }
@@ -59,13 +59,11 @@ extension AdapterOption {
 
 extension AdapterSettings {
     /// What settings say of the options of all methods.
-    init<Settings: CommandSettings>(
-        _ settings: Settings, targets names: [String], regex: String?, modelType: String?
-    ) {
+    init(_ settings: TunerSettings, modelType: String?) {
         self.init()
-        targets = TargetModules(names, regex: regex)
+        targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
         self.modelType = modelType
-        for field in Settings.fields {
+        for field in TunerSettings.fields {
             guard let option = AdapterMethods.options.first(where: { $0.name == field.name }),
                 let value = field.read(settings)
             else { continue }

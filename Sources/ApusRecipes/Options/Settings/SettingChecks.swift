@@ -1,18 +1,5 @@
-import ApusTorch
-
 /// Checks that several commands share.
 enum SettingChecks {
-    /// The device that `--device` and `--use_cpu` ask for together.
-    static func device(_ device: Device?, useCPU: Bool) throws -> Device? {
-        guard useCPU else { return device }
-        guard device == nil || device == .cpu else {
-            throw SettingsError(
-                "--use_cpu true and --device \(device?.optionValue?.helpText ?? "") contradict each other. Give one of them."
-            )
-        }
-        return .cpu
-    }
-
     /// A count of steps, or a share of all steps below one.
     static func steps(_ steps: Double?, _ option: String) throws {
         guard let steps, steps >= 1, Int(exactly: steps) == nil else { return }

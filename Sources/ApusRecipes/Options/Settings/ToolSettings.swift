@@ -1,30 +1,11 @@
-import ApusAdapters
-public import ApusTorch
-
 /// The settings of `params`: counting the parameters of a model that is not loaded.
 public struct ParamsSettings: Sendable {
-    /// The folder of the model.
-    public var model: String
-    /// What the model is for; with `numLabels` a classifier.
-    public var taskType: TaskType?
-    /// Classes, or numbers predicted at once; nil takes what the model says.
-    public var numLabels: Int?
-    /// What trains.
-    public var tunerType = TunerType.lora
-    /// The rank r of the adapter.
-    public var loraRank = 8
-    /// Ends of the names of the layers to adapt, or `all-linear`.
-    public var targetModules = ["all-linear"]
-    /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
-    public var targetRegex: String?
-    /// The type of the weights, for their size; nil takes what `config.json` says.
-    public var torchDType: DType?
-    /// What else of the method of the adapter decides the count.
-    var methodOptions = MethodOptions()
+    public var model: ModelSettings
+    public var tuner = TunerSettings()
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {
-        self.model = model
+        self.model = ModelSettings(model)
     }
 }
 
@@ -32,25 +13,13 @@ extension ParamsSettings: CommandSettings {
     package static var command: Command { .params }
 
     package init() {
-        self.init(model: "")
+        model = ModelSettings()
     }
 
-    package static let fields =
-        ownFields + MethodOptions.fields(\.methodOptions, beside: ownFields.map(\.name), where: \.decidesCount)
-
-    private static let ownFields: [SettingsField<ParamsSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("task_type", \.taskType),
-        SettingsField("num_labels", \.numLabels),
-        SettingsField("tuner_type", \.tunerType),
-        SettingsField("lora_rank", \.loraRank),
-        SettingsField("target_modules", \.targetModules),
-        SettingsField("target_regex", \.targetRegex),
-        SettingsField("torch_dtype", \.torchDType),
-    ]
+    package static let fields: [SettingsField<ParamsSettings>] = fields(of: \.model) + fields(of: \.tuner)
 
     package mutating func settle(notices: inout [String]) throws {
-        try SettingChecks.model(model, .params)
+        try SettingChecks.model(model.name, .params)
     }
 }
 

@@ -1,0 +1,70 @@
+/// Which rows there are, and in which order.
+public struct DataSettings: Sendable {
+    /// Training data, each `path[#count]`.
+    public var dataset: [String]
+    /// Validation data.
+    public var valDataset: [String] = []
+    /// The share of `dataset` to hold back for validation when there is no `valDataset`.
+    public var splitDatasetRatio = 0.0
+    /// New names of columns, by their old names.
+    public var columns: [String: String] = [:]
+    /// Whether to stop at a bad row instead of leaving it out.
+    public var strict = false
+    /// The seed of the order of the data.
+    public var dataSeed = 42
+    /// Whether to shuffle the training data once.
+    public var datasetShuffle = true
+    /// Whether to shuffle the validation data once.
+    public var valDatasetShuffle = false
+    /// Whether to shuffle the training data again for each epoch.
+    public var trainDataloaderShuffle = true
+    /// Threads that prepare the data.
+    public var datasetNumProc = 1
+    /// Threads that make batches ahead.
+    public var dataloaderNumWorkers = 1
+    /// Whether to leave out a last batch that is not full.
+    public var dataloaderDropLast = false
+    /// The name that self-cognition data gives the model, in Chinese and in English.
+    public var modelName: [String]?
+    /// The name that self-cognition data gives its author, in Chinese and in English.
+    public var modelAuthor: [String]?
+
+    public init(_ dataset: [String] = []) {
+        self.dataset = dataset
+    }
+
+    /// Whether rows are split off from `dataset` for validation.
+    public var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
+
+    /// Whether there are rows to validate on, or to answer.
+    public var hasValidation: Bool { !valDataset.isEmpty || (!dataset.isEmpty && isSplit) }
+}
+
+extension DataSettings: SettingsPart {
+    package static let fields: [SettingsField<DataSettings>] = [
+        SettingsField("dataset", \.dataset),
+        SettingsField("val_dataset", \.valDataset),
+        SettingsField("split_dataset_ratio", \.splitDatasetRatio),
+        SettingsField("columns", \.columns),
+        SettingsField("strict", \.strict),
+        SettingsField("data_seed", \.dataSeed, affectsNumbers: true),
+        SettingsField("dataset_shuffle", \.datasetShuffle),
+        SettingsField("val_dataset_shuffle", \.valDatasetShuffle),
+        SettingsField("train_dataloader_shuffle", \.trainDataloaderShuffle, affectsNumbers: true),
+        SettingsField("dataset_num_proc", \.datasetNumProc),
+        SettingsField("dataloader_num_workers", \.dataloaderNumWorkers),
+        SettingsField("dataloader_drop_last", \.dataloaderDropLast, affectsNumbers: true),
+        SettingsField("model_name", \.modelName),
+        SettingsField("model_author", \.modelAuthor),
+    ]
+
+    /// Splits nothing off where that is not wanted after all.
+    ///
+    /// - Parameter refused: Why validation data are not wanted; nil where they are.
+    mutating func settleSplit(refused: String? = nil, notices: inout [String]) {
+        guard splitDatasetRatio > 0 else { return }
+        guard let reason = valDataset.isEmpty ? refused : "--val_dataset is given" else { return }
+        splitDatasetRatio = 0
+        notices.append("--split_dataset_ratio is 0, because \(reason).")
+    }
+}

@@ -1,0 +1,43 @@
+public import ApusDatasets
+public import ApusText
+
+/// How rows become tokens, and which of them are learned: what ms-swift calls the template.
+public struct EncodingSettings: Sendable {
+    /// The system prompt of rows that bring none; nil takes the template's.
+    public var system: String?
+    /// The most tokens of one sample or prompt; nil takes the model's limit.
+    public var maxLength: Int?
+    /// What happens to a longer one.
+    public var truncationStrategy = TruncationStrategy.delete
+    /// Whether to use the chat template, or the bare text.
+    public var useChatTemplate = true
+    /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
+    public var pairFormat = PairFormat.standard
+    /// The share of tokens that masked language modelling hides.
+    public var mlmProbability = 0.15
+    /// Which tokens train.
+    public var lossScale = TrainedTurns.everyAnswer
+
+    public init() {}
+}
+
+extension EncodingSettings: SettingsPart {
+    package static let fields: [SettingsField<EncodingSettings>] = [
+        SettingsField("system", \.system),
+        SettingsField("max_length", \.maxLength),
+        SettingsField("truncation_strategy", \.truncationStrategy),
+        SettingsField("use_chat_template", \.useChatTemplate),
+        SettingsField("pair_format", \.pairFormat),
+        SettingsField("mlm_probability", \.mlmProbability, affectsNumbers: true),
+        SettingsField("loss_scale", \.lossScale),
+    ]
+
+    /// - Throws: `SettingsError` for a format of pairs in which a text has no place.
+    func check() throws {
+        guard pairFormat.contains("{text1}"), pairFormat.contains("{text2}") else {
+            throw SettingsError(
+                "--pair_format: got \"\(pairFormat)\", wanted a text with {text1} and {text2} in it, such as "
+                    + "\"{text1}\\n{text2}\".")
+        }
+    }
+}

@@ -1,0 +1,59 @@
+public import ApusDatasets
+public import ApusTorch
+
+/// Which model, what it is for, and what lies on it.
+public struct ModelSettings: Sendable {
+    /// The folder, the file or the hub id; nil where none was given.
+    public var name: String?
+    /// The family the model must be of, a `model_type`; nil takes what its `config.json` says.
+    public var modelType: String?
+    /// The type of the weights; nil takes what `config.json` says.
+    public var torchDType: DType?
+    /// Classes, or numbers predicted at once; nil takes what the model or the data says.
+    public var numLabels: Int?
+    /// What the model is for; nil takes what the other settings or the model's files say.
+    public var taskType: TaskType?
+    /// What is learned from a label; nil follows from `numLabels` and the labels, or from the model.
+    public var problemType: ProblemType?
+    /// What lists of numbers are where a row has several classes; nil takes what the labels show.
+    public var multiLabelFormat: MultiLabelFormat?
+    /// Whether to show the model as a tree of its layers.
+    public var printModel = false
+    /// What trains, or was trained.
+    public var tunerType = TunerType.lora
+    /// Folders of adapters.
+    public var adapters: [String] = []
+    /// Whether to take settings from the `args.json` of a checkpoint.
+    public var loadArgs = false
+    /// Whether to take the data settings of that file too.
+    public var loadDataArgs = false
+    /// The seed of everything random but the order of the data.
+    public var seed = 42
+
+    public init(_ name: String? = nil) {
+        self.name = name
+    }
+}
+
+extension ModelSettings: SettingsPart {
+    package static let fields: [SettingsField<ModelSettings>] = [
+        SettingsField("model", \.name),
+        SettingsField("model_type", \.modelType),
+        SettingsField("torch_dtype", \.torchDType),
+        SettingsField("num_labels", \.numLabels, affectsNumbers: true),
+        SettingsField("task_type", \.taskType, affectsNumbers: true),
+        SettingsField("problem_type", \.problemType, affectsNumbers: true),
+        SettingsField("multi_label_format", \.multiLabelFormat, affectsNumbers: true),
+        SettingsField("print_model", \.printModel),
+        SettingsField("tuner_type", \.tunerType, affectsNumbers: true),
+        SettingsField("adapters", \.adapters),
+        SettingsField("load_args", \.loadArgs),
+        SettingsField("load_data_args", \.loadDataArgs),
+        SettingsField("seed", \.seed, affectsNumbers: true),
+    ]
+
+    /// - Throws: `UsageError` where no model was given.
+    func checkIsGiven(for command: Command) throws {
+        try SettingChecks.model(name, command)
+    }
+}

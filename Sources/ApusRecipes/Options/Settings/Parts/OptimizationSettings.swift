@@ -1,0 +1,97 @@
+public import ApusOptimizers
+public import ApusTraining
+
+/// What is minimised, in how many steps of which size.
+public struct OptimizationSettings: Sendable {
+    /// The passes over the data.
+    public var numTrainEpochs = 3.0
+    /// Wins over `numTrainEpochs`.
+    public var maxEpochs: Int?
+    /// The optimizer steps of the run; wins over epochs when it is positive.
+    public var maxSteps = -1
+    /// The samples of one training micro-batch.
+    public var perDeviceTrainBatchSize = 1
+    private var givenGradientAccumulationSteps: Int?
+    /// What is minimised, in tasks that leave a choice; nil takes the task's.
+    public var lossType: LossType?
+    /// What InfoNCE divides cosines by.
+    public var infonceTemperature = 0.1
+    /// The highest learning rate; nil is 1e-4 for an adapter and 1e-5 for all weights.
+    public var learningRate: Double?
+    /// The course of the learning rate.
+    public var lrSchedulerType = ScheduleKind.cosine
+    /// The share of the steps that warm up.
+    public var warmupRatio = 0.0
+    /// The steps that warm up; below 1 a share of all.
+    public var warmupSteps = 0.0
+    /// The optimizer.
+    public var optim = OptimizerName.fusedAdamW
+    /// The decay of all weights but biases and norms.
+    public var weightDecay = 0.1
+    /// The decay of the first moment.
+    public var adamBeta1 = 0.9
+    /// The decay of the second moment.
+    public var adamBeta2 = 0.95
+    /// What keeps the division by the second moment finite.
+    public var adamEpsilon = 1e-8
+    /// The norm to which gradients are clipped; 0 leaves them.
+    public var maxGradNorm = 1.0
+    /// Whether to compute activations again instead of keeping them; nil does so when memory would run out.
+    public var gradientCheckpointing: Bool?
+    /// Whether to compute in bfloat16; nil follows the type of the weights.
+    public var bf16: Bool?
+    /// Whether to compute in float16; nil follows the type of the weights.
+    public var fp16: Bool?
+    /// What happens at a gradient that is not a number.
+    public var nanPolicy = NaNPolicy.stop
+
+    public init() {}
+
+    /// Micro-batches of one optimizer step; by default as many as make 16 samples.
+    public var gradientAccumulationSteps: Int {
+        get { givenGradientAccumulationSteps ?? 15 / max(1, perDeviceTrainBatchSize) + 1 }
+        set { givenGradientAccumulationSteps = newValue }
+    }
+
+    /// The passes over the data, which count when `maxSteps` is not positive.
+    public var epochs: Double {
+        maxEpochs.map(Double.init) ?? numTrainEpochs
+    }
+}
+
+extension OptimizationSettings: SettingsPart {
+    package static let fields: [SettingsField<OptimizationSettings>] = [
+        SettingsField("num_train_epochs", \.numTrainEpochs),
+        SettingsField("max_epochs", \.maxEpochs),
+        SettingsField("max_steps", \.maxSteps),
+        SettingsField("per_device_train_batch_size", \.perDeviceTrainBatchSize, affectsNumbers: true),
+        SettingsField("gradient_accumulation_steps", \.gradientAccumulationSteps, affectsNumbers: true),
+        SettingsField("loss_type", \.lossType, affectsNumbers: true),
+        SettingsField("infonce_temperature", \.infonceTemperature, affectsNumbers: true),
+        SettingsField("learning_rate", \.learningRate, affectsNumbers: true),
+        SettingsField("lr_scheduler_type", \.lrSchedulerType, affectsNumbers: true),
+        SettingsField("warmup_ratio", \.warmupRatio, affectsNumbers: true),
+        SettingsField("warmup_steps", \.warmupSteps, affectsNumbers: true),
+        SettingsField("optim", \.optim, affectsNumbers: true),
+        SettingsField("weight_decay", \.weightDecay, affectsNumbers: true),
+        SettingsField("adam_beta1", \.adamBeta1, affectsNumbers: true),
+        SettingsField("adam_beta2", \.adamBeta2, affectsNumbers: true),
+        SettingsField("adam_epsilon", \.adamEpsilon, affectsNumbers: true),
+        SettingsField("max_grad_norm", \.maxGradNorm, affectsNumbers: true),
+        SettingsField("gradient_checkpointing", \.gradientCheckpointing),
+        SettingsField("bf16", \.bf16),
+        SettingsField("fp16", \.fp16),
+        SettingsField("nan_policy", \.nanPolicy),
+    ]
+
+    /// - Throws: `SettingsError` for settings that contradict each other.
+    func check() throws {
+        guard warmupRatio == 0 || warmupSteps == 0 else {
+            throw SettingsError("--warmup_ratio and --warmup_steps cannot both be set. Give one of them.")
+        }
+        try SettingChecks.steps(warmupSteps, "warmup_steps")
+        guard bf16 != true || fp16 != true else {
+            throw SettingsError("--bf16 true and --fp16 true contradict each other. Give one of them.")
+        }
+    }
+}

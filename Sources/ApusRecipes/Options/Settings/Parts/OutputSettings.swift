@@ -1,0 +1,44 @@
+/// Where a run writes, and what it says.
+public struct OutputSettings: Sendable {
+    /// The folder of runs; nil is `output/` and the name of the model.
+    public var outputDirectory: String?
+    /// Whether the run gets a new folder `v<N>-<time>` in `outputDirectory`.
+    public var addVersion = true
+    /// Whether to remove what an earlier run left in `outputDirectory`, where runs get no folder of their own.
+    public var overwriteOutputDirectory = false
+    /// Whether to keep the links `best` and `last`.
+    public var createCheckpointSymlink = false
+    /// Steps between lines of the log.
+    public var loggingSteps = 5
+    /// Whether to log the first step too.
+    public var loggingFirstStep = true
+    /// The folder of the TensorBoard files; nil is `runs` in the run's folder.
+    public var loggingDirectory: String?
+    /// Where the log also goes.
+    public var reportTo = [ReportTarget.tensorBoard]
+    /// Whether there is no progress bar; nil shows one in a terminal.
+    public var disableTQDM: Bool?
+
+    public init() {}
+}
+
+extension OutputSettings: SettingsPart {
+    package static let fields: [SettingsField<OutputSettings>] = [
+        SettingsField("output_dir", \.outputDirectory),
+        SettingsField("add_version", \.addVersion),
+        SettingsField("overwrite_output_dir", \.overwriteOutputDirectory),
+        SettingsField("create_checkpoint_symlink", \.createCheckpointSymlink),
+        SettingsField("logging_steps", \.loggingSteps),
+        SettingsField("logging_first_step", \.loggingFirstStep),
+        SettingsField("logging_dir", \.loggingDirectory),
+        SettingsField("report_to", \.reportTo),
+        SettingsField("disable_tqdm", \.disableTQDM),
+    ]
+
+    /// - Throws: `SettingsError` where `none` stands among others.
+    func check() throws {
+        guard reportTo.count <= 1 || !reportTo.contains(.none) else {
+            throw SettingsError("--report_to: got none among others. Give none alone.")
+        }
+    }
+}

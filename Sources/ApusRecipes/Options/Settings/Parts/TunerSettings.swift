@@ -1,0 +1,40 @@
+public import ApusTorch
+
+/// The adapter that trains.
+public struct TunerSettings: Sendable {
+    /// The rank r of the adapter.
+    public var loraRank = 8
+    /// The adapter is scaled by α / r.
+    public var loraAlpha = 32.0
+    /// The dropout before the adapter.
+    public var loraDropout = 0.05
+    /// Ends of the names of the layers to adapt, or `all-linear`.
+    public var targetModules = ["all-linear"]
+    /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
+    public var targetRegex: String?
+    /// Whether to scale the adapter by α / √r instead of α / r.
+    public var useRSLoRA = false
+    /// How the adapter starts.
+    public var initWeights = AdapterInitialization.kaiming
+    /// The type of the adapter; nil is float32.
+    public var loraDType: DType?
+    /// What else the method of the adapter takes.
+    var methodOptions = MethodOptions()
+
+    public init() {}
+}
+
+extension TunerSettings: SettingsPart {
+    package static let fields = ownFields + MethodOptions.fields(\.methodOptions, beside: ownFields.map(\.name))
+
+    private static let ownFields: [SettingsField<TunerSettings>] = [
+        SettingsField("lora_rank", \.loraRank, affectsNumbers: true),
+        SettingsField("lora_alpha", \.loraAlpha, affectsNumbers: true),
+        SettingsField("lora_dropout", \.loraDropout, affectsNumbers: true),
+        SettingsField("target_modules", \.targetModules, affectsNumbers: true),
+        SettingsField("target_regex", \.targetRegex, affectsNumbers: true),
+        SettingsField("use_rslora", \.useRSLoRA, affectsNumbers: true),
+        SettingsField("init_weights", \.initWeights, affectsNumbers: true),
+        SettingsField("lora_dtype", \.loraDType, affectsNumbers: true),
+    ]
+}
