@@ -68,7 +68,8 @@ def main():
     rows = read_sequences(options, model.config.vocab_size)
 
     def collect(name, source):
-        found = [logits(source, row) for row in rows]
+        # Of the tokens: a prompt has rows of its own in front.
+        found = [logits(source, row)[-len(row):] for row in rows]
         return {f"{name}.{n}": value[-1:] if options.last_row else value for n, value in enumerate(found)}
 
     tensors = collect("logits", model)

@@ -75,7 +75,8 @@ package struct AdaLoRAConfiguration: AdapterMethod {
 
     private static let steps = 0...Int(Int32.max)
     static let targetRankOption = AdapterOption(
-        "adalora_target_r", .integer(AdapterOption.counts), default: 8, "Mean rank that is left at the end.")
+        "adalora_target_r", .integer(AdapterOption.counts), default: 8, "Mean rank that is left at the end.",
+        decidesCount: true)
     static let firstRankOption = AdapterOption(
         "adalora_init_r", .integer(AdapterOption.counts), default: 12, "Rank that every layer begins with.",
         decidesCount: true)

@@ -21,7 +21,7 @@ package struct AdapterOption: Sendable, Equatable {
     package let defaultValue: JSONValue
     /// One line for the help page.
     package let help: String
-    /// Whether it decides how many parameters are trained.
+    /// Whether it decides how many parameters are trained, or limits what does.
     package let decidesCount: Bool
 
     package init(

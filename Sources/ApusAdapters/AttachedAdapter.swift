@@ -142,10 +142,7 @@ extension AttachedAdapter {
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
                 default:
-                    let name = type(of: method).tunerType
-                    throw AdapterError(
-                        "adapters of the method \(name) cannot be merged: no weight of the model can do what they do. Give "
-                            + "the adapter with --adapters")
+                    throw AdapterError.unmergeable(type(of: method).tunerType)
                 }
             }
         }

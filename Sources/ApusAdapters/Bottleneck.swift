@@ -34,6 +34,10 @@ package final class Bottleneck: LinearAdapter {
         let wide = try y.to(down.dtype)
         return try (wide + up(activation(down(wide)))).to(y.dtype)
     }
+
+    package override func merged(into matrix: Tensor) throws -> Tensor {
+        throw AdapterError.unmergeable(BottleneckConfiguration.tunerType)
+    }
 }
 
 /// ms-swift's `adapter`, in its format: the files lie in a folder `default`.

@@ -66,6 +66,7 @@ package struct LoRAConfiguration: AdapterMethod {
         isDecomposed = try settings.flag(Self.decompositionOption)
         selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
         initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
+        try checkCombination("--use_dora", "--init_weights")
         if case .stored(let name) = initialization {
             throw AdapterError(
                 "--init_weights \(name) is not there yet for training; there are true, false, gaussian, pissa, pissa_niter_N, olora"
@@ -190,6 +191,18 @@ extension LoRAConfiguration {
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
         base = try reader.base()
+        try checkCombination("\(file): use_dora", "init_lora_weights")
+    }
+
+    private func checkCombination(_ decomposition: String, _ start: String) throws {
+        switch initialization {
+        case .pissa, .olora:
+            guard isDecomposed else { return }
+            throw AdapterError(
+                "\(decomposition) with \(start) \(initialization.json.serialized()) is not there yet; give one of the two"
+            )
+        case .standard, .gaussian, .random, .stored: return
+        }
     }
 
     private static func patterns(_ value: JSONValue?, in file: String) throws -> [(pattern: String, value: Double)] {

@@ -95,9 +95,11 @@ struct MethodCase {
     }
 
     /// Logits of all positions, or scores; and the sum of the losses with its count.
-    func outputs(_ model: any TextModel) throws -> (answers: [Tensor], sum: Tensor, targets: Int) {
+    func outputs(
+        _ model: any TextModel, checkpoints: Bool = false
+    ) throws -> (answers: [Tensor], sum: Tensor, targets: Int) {
         let batch = batch
-        let context = try model.context(for: batch)
+        let context = try model.context(for: batch, checkpointsLayers: checkpoints)
         if let classifier = model as? SequenceClassifier {
             let scores = try classifier.scores(batch, context)
             guard case .classes(let labels) = batch.labels else { preconditionFailure("the case has classes") }

@@ -166,6 +166,57 @@ struct MethodParityTests {
         #expect(try without.equals(with))
     }
 
+    /// Layers that run again in the backward pass ask for their prefix again; PEFT refuses that.
+    @Test(arguments: ["prefix", "prefix-projection", "prompt", "p-lstm", "ia3", "dora", "adalora"])
+    func checkpointedLayersHaveTheSameGradients(variant: String) throws {
+        let test = try MethodCase("qwen2-tied-gqa/\(variant)")
+        let gradients = try [false, true].map { checkpoints in
+            let (model, attached) = try test.beginning()
+            try test.outputs(model, checkpoints: checkpoints).sum.backward()
+            return try attached.parameters.map { try #require($0.slot.tensor?.gradient, "\($0.name)") }
+        }
+        for (plain, again) in zip(gradients[0], gradients[1]) {
+            #expect(try relativeDifference(again, plain) <= 1e-12)
+        }
+    }
+
+    @Test func whatDoesNotGoTogetherIsRefused() {
+        var settings = AdapterSettings()
+        settings[LoRAConfiguration.decompositionOption] = true
+        settings[LoRAConfiguration.initializationOption] = "pissa"
+        #expect(throws: AdapterError.self) { try LoRAConfiguration(settings) }
+        var ranks = AdapterSettings()
+        ranks[AdaLoRAConfiguration.targetRankOption] = 13
+        #expect(throws: AdapterError.self) { try AdaLoRAConfiguration(ranks) }
+        var text = AdapterSettings()
+        text[PromptTuningConfiguration.startOption] = "TEXT"
+        #expect(throws: AdapterError.self) { try PromptTuningConfiguration(text) }
+    }
+
+    /// A prompt of words begins with their vectors, cut or repeated to the places there are.
+    @Test func promptsBeginWithWords() throws {
+        let test = try MethodCase("qwen2-tied-gqa/prompt")
+        let model = try test.model()
+        let words = model.trunk.embedding.weight
+        func table(_ start: String, _ text: String?) throws -> Tensor {
+            var settings = AdapterSettings()
+            settings[PromptSizes.countOption] = 5
+            settings[PromptTuningConfiguration.startOption] = .string(start)
+            if let text { settings[PromptTuningConfiguration.textOption] = .string(text) }
+            let attached = try PromptTuningConfiguration(settings).attach(to: test.model())
+            try attached.materialize(dtype: .float64, device: .cpu, seed: 3) { _ in [7, 9] }
+            return try #require(attached.parameters.first?.slot.tensor)
+        }
+        let ids: [Int32] = [7, 9, 7, 9, 7]
+        #expect(try table("TEXT", "ab").equals(embedding(Tensor(ids), words)))
+        let sampled = try table("SAMPLE_VOCAB", nil).to(.float64)
+        for row in 0..<5 {
+            let distances = try (words - sampled.narrowed(0, start: row, length: 1)).power(2).sum(1)
+            #expect(try (-distances).max().item() == 0)
+        }
+        #expect(try !sampled.equals(table("RANDOM", nil)))
+    }
+
     @Test func whatPromptsCannotDoIsRefused() throws {
         let test = try MethodCase("bert-single/prompt")
         let prefix = try MethodCase("llama-single/prefix").method()
