@@ -108,6 +108,10 @@ let package = Package(
                 "ApusModels", "ApusAdapters", "ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusDatasets",
                 "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
+        program(
+            "DecodeBench",
+            ["ApusModels", "ApusGeneration", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"],
+            path: "Benchmarks/DecodeBench"),
         program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
         .target(

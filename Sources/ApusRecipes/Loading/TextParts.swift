@@ -15,14 +15,19 @@ struct TextParts {
     var notices: [String] { tokenizer.notices }
 
     init(_ source: ModelSource) throws {
-        switch source.form {
-        case .folder: tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: source.path))
-        case .gguf(let model): tokenizer = try Tokenizer(gguf: GGUFVocabulary(GGUFTokenizerMetadata(model.file)))
-        }
+        tokenizer = try Self.tokenizer(of: source)
         hasOwnTemplate = !tokenizer.chatTemplates.isEmpty
         template = try ChatTemplate(
             sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
             specialTokens: tokenizer.namedTokens)
+    }
+
+    /// The tokenizer alone.
+    static func tokenizer(of source: ModelSource) throws -> Tokenizer {
+        switch source.form {
+        case .folder: try Tokenizer.load(folder: URL(fileURLWithPath: source.path))
+        case .gguf(let model): try Tokenizer(gguf: GGUFVocabulary(GGUFTokenizerMetadata(model.file)))
+        }
     }
 
     /// The parts that belong to a model.

@@ -11,7 +11,7 @@ public struct TokenizeTool {
 
     /// The folder may hold a tokenizer only.
     public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
-        tokenizer = try TextParts(ModelSource(settings.model, surroundings: surroundings)).tokenizer
+        tokenizer = try TextParts.tokenizer(of: ModelSource(settings.model, surroundings: surroundings))
         addsSpecialTokens = settings.addSpecialTokens
     }
 

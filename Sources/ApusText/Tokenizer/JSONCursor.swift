@@ -37,12 +37,12 @@ struct JSONCursor {
         let raw = UnsafeRawBufferPointer(bytes)
         while offset < bytes.count {
             // Indented files are spaces for the most part.
-            while offset + 8 <= raw.count,
-                raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == 0x2020_2020_2020_2020
-            {
-                offset += 8
+            if offset + 8 <= raw.count {
+                let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                let spaces = (word ^ 0x2020_2020_2020_2020).trailingZeroBitCount >> 3
+                offset += spaces
+                if spaces == 8 { continue }
             }
-            guard offset < bytes.count else { return 0 }
             switch bytes[offset] {
             case 0x20, 0x0A, 0x0D, 0x09: offset += 1
             case let byte: return byte

@@ -7,11 +7,10 @@ struct MergeBuilder: Sendable {
     /// The bytes of the continuing prefix, which the right part of a merge loses.
     let prefixLength: Int
 
-    /// Where in `texts` a merge's left part begins, its right part, and what comes after it.
+    /// Where in `texts` the parts of a merge begin; the next merge follows.
     private struct Entry {
-        let left: Int
-        let right: Int
-        let end: Int
+        let left: UInt32
+        let right: UInt32
     }
 
     private var texts: [UInt8] = []
@@ -47,15 +46,19 @@ struct MergeBuilder: Sendable {
         guard entries.count < MergeTable.limit else {
             throw TokenizerError(source, "more than \(MergeTable.limit) merges; no such model is supported")
         }
-        let middle = texts.count
+        guard let left = UInt32(exactly: leftStart), let middle = UInt32(exactly: texts.count) else {
+            throw TokenizerError(source, "merges of more than \(UInt32.max) bytes; no such model is supported")
+        }
         texts.append(contentsOf: right)
-        entries.append(Entry(left: leftStart, right: middle, end: texts.count))
+        entries.append(Entry(left: left, right: middle))
     }
 
     /// - Throws: `TokenizerError` naming the first merge of a token that the vocabulary lacks.
     func table() throws -> MergeTable {
         var table = MergeTable(expectedCount: entries.count + 1)
-        for merge in try resolved() { table.append(merge.left, merge.right, becomes: merge.result) }
+        for part in try resolved() {
+            for merge in part { table.append(merge.left, merge.right, becomes: merge.result) }
+        }
         return table
     }
 
@@ -64,14 +67,14 @@ struct MergeBuilder: Sendable {
     private typealias Merge = (left: Int32, right: Int32, result: Int32)
 
     /// The ids of all merges, looked up by several threads, as most of the time is spent waiting for memory.
-    private func resolved() throws -> [Merge] {
+    private func resolved() throws -> [[Merge]] {
         let size = 1 << 14
         let parts = Parts<[Merge]>(count: (entries.count + size - 1) / size)
         DispatchQueue.concurrentPerform(iterations: parts.count) { index in
             let range = index * size..<min((index + 1) * size, entries.count)
             parts.set(index, Result { try resolved(range) })
         }
-        return try parts.joined()
+        return try parts.all()
     }
 
     private func resolved(_ range: Range<Int>) throws -> [Merge] {
@@ -80,15 +83,16 @@ struct MergeBuilder: Sendable {
         merges.reserveCapacity(range.count)
         return try texts.withUnsafeBufferPointer { texts in
             for index in range {
-                let entry = entries[index]
-                let left = UnsafeBufferPointer(rebasing: texts[entry.left..<entry.right])
-                let right = UnsafeBufferPointer(rebasing: texts[entry.right..<entry.end])
+                let (start, middle) = (Int(entries[index].left), Int(entries[index].right))
+                let end = index + 1 < entries.count ? Int(entries[index + 1].left) : texts.count
+                let left = UnsafeBufferPointer(rebasing: texts[start..<middle])
+                let right = UnsafeBufferPointer(rebasing: texts[middle..<end])
                 // Vocabularies are numbered in the order in which merges made their tokens.
                 let guess = (merges.last?.result ?? -1) &+ 1
                 let result: Int32?
                 if prefixLength == 0 {
                     result = vocabulary.id(
-                        of: UnsafeBufferPointer(rebasing: texts[entry.left..<entry.end]), guess: guess)
+                        of: UnsafeBufferPointer(rebasing: texts[start..<end]), guess: guess)
                 } else {
                     result = vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
                 }
@@ -149,7 +153,7 @@ private struct RecentTokens {
 }
 
 /// What several threads found, in order.
-private final class Parts<Element: RangeReplaceableCollection>: @unchecked Sendable {
+private final class Parts<Element>: @unchecked Sendable {
     private let lock = NSLock()
     private var results: [Result<Element, any Error>?]
 
@@ -160,9 +164,5 @@ private final class Parts<Element: RangeReplaceableCollection>: @unchecked Senda
     func set(_ index: Int, _ result: Result<Element, any Error>) { lock.withLock { results[index] = result } }
 
     /// - Throws: The error of the first part that failed.
-    func joined() throws -> Element {
-        try lock.withLock {
-            try results.reduce(into: Element()) { all, part in if let part { all += try part.get() } }
-        }
-    }
+    func all() throws -> [Element] { try lock.withLock { try results.compactMap { try $0?.get() } } }
 }

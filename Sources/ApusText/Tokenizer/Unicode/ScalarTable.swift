@@ -1,3 +1,5 @@
+import Foundation
+
 /// One byte for every Unicode scalar, in two stages: 256 scalars share a page, and equal pages are stored once.
 ///
 /// Tables are made once per process and never freed, so the pointers are valid for ever and lookups skip every check.
@@ -8,22 +10,32 @@ struct ScalarTable: @unchecked Sendable {
 
     /// - Parameter fill: Writes the value of every scalar into the buffer of 0x110000 bytes.
     init(_ fill: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
-        let flat = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 0x110000)
+        let flat = UnsafeMutablePointer<UInt8>.allocate(capacity: 0x110000)
         defer { flat.deallocate() }
-        flat.initialize(repeating: 0)
-        fill(flat)
+        flat.initialize(repeating: 0, count: 0x110000)
+        fill(UnsafeMutableBufferPointer(start: flat, count: 0x110000))
         let pageCount = 0x110000 >> 8
         let pageOf = UnsafeMutablePointer<UInt16>.allocate(capacity: pageCount)
-        var pages: [UInt8] = []
-        var known: [[UInt8]: UInt16] = [:]
+        /// The first page of each content.
+        var firsts: [Int] = []
+        func areEqual(_ a: Int, _ b: Int) -> Bool { memcmp(flat + (a << 8), flat + (b << 8), 256) == 0 }
         for page in 0..<pageCount {
-            let content = Array(flat[page << 8..<(page + 1) << 8])
-            let number = known[content] ?? UInt16(pages.count >> 8)
-            if known.updateValue(number, forKey: content) == nil { pages += content }
+            let number: UInt16
+            // Most pages are as the one before.
+            if page > 0, areEqual(page, page - 1) {
+                number = pageOf[page - 1]
+            } else if let known = firsts.firstIndex(where: { areEqual($0, page) }) {
+                number = UInt16(known)
+            } else {
+                number = UInt16(firsts.count)
+                firsts.append(page)
+            }
             (pageOf + page).initialize(to: number)
         }
-        let values = UnsafeMutablePointer<UInt8>.allocate(capacity: pages.count)
-        values.initialize(from: pages, count: pages.count)
+        let values = UnsafeMutablePointer<UInt8>.allocate(capacity: firsts.count << 8)
+        for (number, page) in firsts.enumerated() {
+            (values + (number << 8)).initialize(from: flat + (page << 8), count: 256)
+        }
         self.pageOf = UnsafePointer(pageOf)
         self.values = UnsafePointer(values)
     }
