@@ -17,13 +17,7 @@ public struct Inference {
         if settings.hasData, let path = settings.resultPath {
             try ResultFile.check(path, existing: settings.existingResult)
         }
-        adapted = try AdaptedModel(
-            AdaptedModel.Request(
-                model: settings.model.name, adapters: settings.model.adapters, taskType: settings.model.taskType,
-                labelCount: settings.model.numLabels, problemType: settings.model.problemType,
-                dtype: settings.model.torchDType,
-                device: settings.hardware.chosen),
-            surroundings: surroundings)
+        adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
         if settings.mergeLoRA { try adapted.attached?.merge() }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
         for note in adapted.notices + idleSettings { console.print("note: \(note)") }

@@ -26,13 +26,7 @@ public struct ModelExport {
             throw ModelError(
                 "--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
         }
-        let adapted = try AdaptedModel(
-            AdaptedModel.Request(
-                model: settings.model.name, adapters: settings.model.adapters, taskType: settings.model.taskType,
-                labelCount: settings.model.numLabels, problemType: settings.model.problemType,
-                dtype: settings.model.torchDType,
-                device: settings.hardware.chosen),
-            surroundings: surroundings)
+        let adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
         try adapted.attached?.merge()
         try adapted.write(
             to: output, arguments: FileManager.default.contents(atPath: "\(settings.model.adapters[0])/args.json"),

@@ -20,10 +20,10 @@ package final class LoadedModel {
     package init(_ name: String, dtype: DType?, device: Device) throws {
         self.name = name
         let isAdapter = FileManager.default.fileExists(atPath: "\(name)/\(AdapterFiles.configurationName)")
-        adapted = try AdaptedModel(
-            AdaptedModel.Request(
-                model: isAdapter ? nil : name, adapters: isAdapter ? [name] : [], taskType: nil, labelCount: nil,
-                problemType: nil, dtype: dtype, device: device), surroundings: Surroundings())
+        var settings = ModelSettings(isAdapter ? nil : name)
+        settings.adapters = isAdapter ? [name] : []
+        settings.torchDType = dtype
+        adapted = try AdaptedModel(settings, device: device, surroundings: Surroundings())
         attached = [adapted.attached].compactMap(\.self)
         let arguments = FileManager.default.contents(atPath: "\(name)/args.json")
         usesTemplate =

@@ -10,17 +10,6 @@ import Foundation
 
 /// A base model with an adapter on it, as `--model` and `--adapters` name them, with the head that its task needs.
 struct AdaptedModel {
-    /// The settings of a command that loads a model.
-    struct Request {
-        let model: String?
-        let adapters: [String]
-        let taskType: TaskType?
-        let labelCount: Int?
-        let problemType: ProblemType?
-        let dtype: DType?
-        let device: Device
-    }
-
     let source: ModelSource
     let config: JSONValue
     let task: TaskType
@@ -31,15 +20,15 @@ struct AdaptedModel {
     let notices: [String]
 
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
-    init(_ request: Request, surroundings: Surroundings) throws {
-        let adapters = request.adapters
+    init(_ settings: ModelSettings, device: Device, surroundings: Surroundings) throws {
+        let adapters = settings.adapters
         guard adapters.count <= 1 else {
             throw AdapterError(
                 "--adapters: one adapter at a time is there for now, got \(adapters.count). "
                     + "Merge one first (apus merge-lora), then give the other.")
         }
         let method = try adapters.first.map { try AdapterFiles.method(in: $0) }
-        guard let name = request.model ?? method?.base.baseModel else {
+        guard let name = settings.name ?? method?.base.baseModel else {
             throw ModelError(
                 "--model: not given"
                     + (adapters.isEmpty
@@ -50,11 +39,11 @@ struct AdaptedModel {
         config = try source.config()
         let files = TaskFiles(
             source: source, config: config, adapterTask: method?.base.taskType, hasAdapter: method != nil)
-        let type = try request.taskType ?? TaskType.served(by: files)
+        let type = try settings.taskType ?? TaskType.named(by: files)
         var adapter: (folder: String, method: any AdapterMethod)?
         if let method, let folder = adapters.first { adapter = (folder, method) }
         form = try type.task.loaded(
-            LoadingInputs(request: request, source: source, config: config, adapter: adapter))
+            LoadingInputs(settings: settings, device: device, source: source, config: config, adapter: adapter))
         task = type
         notices = form.model.trunk.notices + [method?.notice].compactMap(\.self) + form.notices
         guard let adapter else {
@@ -64,7 +53,7 @@ struct AdaptedModel {
         let attached = try adapter.method.attach(
             to: form.model, heads: form.model.headNames, trunk: form.model.trunk.name)
         try attached.checkStored(new: form.newWeights, of: name)
-        try attached.load(from: adapter.folder, device: request.device)
+        try attached.load(from: adapter.folder, device: device)
         self.attached = attached
     }
 }

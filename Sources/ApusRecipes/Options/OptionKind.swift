@@ -58,8 +58,11 @@ extension OptionKind {
     static let integer = OptionKind.integer(Int.min...Int.max)
 
     /// One of the raw values of an enumeration, in its order.
+    ///
+    /// - Parameter later: Words of ms-swift for which there may be no value yet.
     static func words<Choice: OptionChoice>(of _: Choice.Type, later: [String] = []) -> OptionKind {
-        .choice(Choice.allCases.map(\.rawValue), later: later)
+        let words = Choice.allCases.map(\.rawValue)
+        return .choice(words, later: later.filter { !words.contains($0) })
     }
 
     static func integer(from lower: Int) -> OptionKind {

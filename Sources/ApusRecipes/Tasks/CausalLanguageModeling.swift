@@ -22,7 +22,7 @@ struct CausalLanguageModeling: TextTask {
     ]
     let predictsTokens = true
 
-    func isServed(by files: TaskFiles) -> Bool { true }
+    func isNamed(by files: TaskFiles) -> Bool { true }
 
     func head(labelCount: Int?, config: JSONValue) -> ModelTask { .causalLanguageModel }
 
@@ -66,7 +66,7 @@ struct CausalLanguageModeling: TextTask {
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
         LoadedLanguage(
-            language: try LanguageModel(inputs.source, dtype: inputs.request.dtype, device: inputs.request.device))
+            language: try LanguageModel(inputs.source, dtype: inputs.settings.torchDType, device: inputs.device))
     }
 }
 

@@ -23,7 +23,7 @@ struct SentenceEmbedding: TextTask {
     /// The vectors do not pass through a pooler.
     let usesHeads = false
 
-    func isServed(by files: TaskFiles) throws -> Bool {
+    func isNamed(by files: TaskFiles) throws -> Bool {
         try files.adapterTask == PEFTTask.featureExtraction.word
             || !files.hasAdapter && SentenceFiles.describe(files.source)
     }

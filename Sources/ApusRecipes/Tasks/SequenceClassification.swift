@@ -20,7 +20,7 @@ struct SequenceClassification: TextTask {
     let peft: PEFTTask? = .sequenceClassification
     let options: Set<String> = ["num_labels", "problem_type", "multi_label_format", "pair_format"]
 
-    func isServed(by files: TaskFiles) -> Bool {
+    func isNamed(by files: TaskFiles) -> Bool {
         files.adapterTask == PEFTTask.sequenceClassification.word || LabelScheme.isDescribed(by: files.config)
     }
 
@@ -76,9 +76,8 @@ struct SequenceClassification: TextTask {
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
-        let request = inputs.request
         let scheme = try LabelReading(config: inputs.config, adapter: inputs.adapter?.folder)
-            .scheme(labelCount: request.labelCount, problemType: request.problemType)
+            .scheme(labelCount: inputs.settings.numLabels, problemType: inputs.settings.problemType)
         return try LoadedClassifier(inputs, scheme)
     }
 }

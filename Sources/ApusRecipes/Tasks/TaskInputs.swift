@@ -40,7 +40,8 @@ struct TrainingInputs {
 
 /// What a task loads a model from.
 struct LoadingInputs {
-    let request: AdaptedModel.Request
+    let settings: ModelSettings
+    let device: Device
     let source: ModelSource
     let config: JSONValue
     /// The adapter that goes on the model.
@@ -52,9 +53,9 @@ struct LoadingInputs {
     /// - Returns: The names of the weights that were made anew.
     @discardableResult
     func load(_ model: any TextModel, newHeadSeed: UInt64? = nil) throws -> [String] {
-        let dtype = request.dtype ?? LanguageModel.storedDType(config) ?? .float32
-        try request.device.prepare()
+        let dtype = settings.torchDType ?? LanguageModel.storedDType(config) ?? .float32
+        try device.prepare()
         return try model.loadWeights(
-            source.weights(), dtype: dtype, device: request.device, newHeadSeed: newHeadSeed)
+            source.weights(), dtype: dtype, device: device, newHeadSeed: newHeadSeed)
     }
 }

@@ -5,14 +5,14 @@ public struct TaskType: Sendable {
     init(_ task: any TextTask) { self.task = task }
 
     /// Every task, from the general to the special: a model that is given without a task is for the last one that its
-    /// files speak of.
+    /// files name.
     public static let allCases: [TaskType] = [
         .causalLM, .sequenceClassification, .embedding, .reranker, .maskedLanguageModel,
     ]
 
     /// The task that a model is for by its files.
-    static func served(by files: TaskFiles) throws -> TaskType {
-        try allCases.last { try $0.task.isServed(by: files) } ?? .causalLM
+    static func named(by files: TaskFiles) throws -> TaskType {
+        try allCases.last { try $0.task.isNamed(by: files) } ?? .causalLM
     }
 
     /// The options that some tasks have a use for and this one has not.

@@ -28,7 +28,7 @@ protocol TextTask: Sendable {
     var usesHeads: Bool { get }
 
     /// Whether a model that is given without a task is for this one.
-    func isServed(by files: TaskFiles) throws -> Bool
+    func isNamed(by files: TaskFiles) throws -> Bool
 
     /// The head of the model.
     ///
@@ -55,7 +55,7 @@ extension TextTask {
     var predictsTokens: Bool { false }
     var drawsSamples: Bool { false }
     var usesHeads: Bool { true }
-    func isServed(by files: TaskFiles) -> Bool { false }
+    func isNamed(by files: TaskFiles) -> Bool { false }
 }
 
 /// How PEFT and the Hugging Face hub call a task.

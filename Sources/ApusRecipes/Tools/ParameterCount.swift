@@ -22,7 +22,7 @@ public struct ParameterCount: Sendable {
         let task =
             try settings.model.taskType
             ?? (settings.model.numLabels == nil
-                ? .served(by: TaskFiles(source: source, config: config)) : .sequenceClassification)
+                ? .named(by: TaskFiles(source: source, config: config)) : .sequenceClassification)
         let head = try task.task.head(labelCount: settings.model.numLabels, config: config)
         let model = try Models.registry.model(config, for: head)
         let base = model.parameterCount

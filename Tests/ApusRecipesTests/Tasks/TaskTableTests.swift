@@ -78,7 +78,7 @@ struct TaskTableTests {
         let files = TaskFiles(
             source: try ModelSource(folder.path, surroundings: Surroundings()),
             config: ["architectures": [.string(architecture)]], adapterTask: adapter, hasAdapter: adapter != nil)
-        #expect(try TaskType.served(by: files) == type)
+        #expect(try TaskType.named(by: files) == type)
     }
 
     @Test(arguments: TaskType.allCases)

@@ -51,9 +51,4 @@ extension ModelSettings: SettingsPart {
         SettingsField("load_data_args", \.loadDataArgs),
         SettingsField("seed", \.seed, affectsNumbers: true),
     ]
-
-    /// - Throws: `UsageError` where no model was given.
-    func checkIsGiven(for command: Command) throws {
-        try SettingChecks.model(name, command)
-    }
 }
