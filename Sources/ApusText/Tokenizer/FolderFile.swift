@@ -2,13 +2,18 @@ import Foundation
 
 /// A file of a model's folder, read whole.
 enum FolderFile {
-    /// The bytes of a file, mapped where the system allows it.
+    /// A file of so many bytes is mapped: to copy it would cost as much as to read what it says.
+    private static let largeSize = 1 << 20
+
+    /// The bytes of a file.
     ///
     /// - Throws: `TokenizerError` where it cannot be read or is only the pointer that git-lfs left in its place.
     static func read(_ url: URL) throws -> Data {
         let data: Data
         do {
-            data = try Data(contentsOf: url, options: .mappedIfSafe)
+            let target = url.resolvingSymlinksInPath().path
+            let size = try FileManager.default.attributesOfItem(atPath: target)[.size] as? Int ?? 0
+            data = try Data(contentsOf: url, options: size >= largeSize ? .alwaysMapped : [])
         } catch {
             throw TokenizerError(url.path, "cannot be read: \(error.localizedDescription)")
         }
