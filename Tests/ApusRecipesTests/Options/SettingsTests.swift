@@ -60,7 +60,11 @@ struct SettingsTests {
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale
-            lora_rank lora_alpha lora_dropout target_modules target_regex use_rslora init_weights lora_dtype
+            lora_rank lora_alpha lora_dropout target_modules target_regex use_rslora init_weights lora_dtype \
+            use_dora feedforward_modules num_virtual_tokens prompt_tuning_init prompt_tuning_init_text prefix_projection \
+            encoder_hidden_size prefix_init_weights encoder_reparameterization_type encoder_num_layers encoder_dropout \
+            adalora_init_r adalora_target_r adalora_tinit adalora_tfinal adalora_deltaT adalora_beta1 adalora_beta2 \
+            adalora_orth_reg_weight adapter_length adapter_act
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim weight_decay \
             adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
@@ -349,14 +353,17 @@ struct RoundTripTests {
                 "loss_type",
                 "cross_entropy cosine_similarity contrastive infonce pointwise_reranker listwise_reranker"
             ),
-            ("tuner_type", "lora full"), ("truncation_strategy", "delete left right"),
+            ("tuner_type", "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter full"),
+            ("truncation_strategy", "delete left right"),
             ("loss_scale", "default last_round all"),
             ("init_weights", "true false gaussian pissa pissa_niter_4 pissa_niter_16 olora"),
             ("optim", "adamw_torch_fused adamw_torch sgd"),
             ("lr_scheduler_type", "linear cosine constant constant_with_warmup"),
             ("eval_strategy", "no steps epoch"), ("save_strategy", "no steps epoch"),
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
-            ("existing_result", "refuse append overwrite"),
+            ("existing_result", "refuse append overwrite"), ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
+            ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
+            ("adapter_act", "gelu gelu_new relu silu"),
         ] as [(String, String)])
     func words(option: String, words: String) throws {
         let tables = [Command.sft, .infer].map { OptionTable.table(for: $0) }
@@ -375,7 +382,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 20, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 24, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [
