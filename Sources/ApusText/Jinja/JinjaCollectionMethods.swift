@@ -34,6 +34,7 @@ enum JinjaCollectionMethods {
 
     static let dictionary: [String: DictionaryMethod] = [
         "get": { interpreter, dictionary, arguments in
+            guard arguments.named.isEmpty else { throw JinjaError.value("dict.get() takes no keyword arguments") }
             let values = try arguments.matched("dict.get", ["key", "default"], required: 1)
             guard let key = values[0], JinjaKey.isHashable(key) else { throw JinjaError.value("unhashable key") }
             if case .text(let name) = key { try interpreter.charge(bytes: name.bytes.count) }

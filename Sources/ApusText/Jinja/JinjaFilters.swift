@@ -61,15 +61,6 @@ enum JinjaFilters {
         return isMissing ? values[0] ?? .text(.empty) : value
     }
 
-    /// Where Python would use the indentation, so that one of a wrong type is an error.
-    private static func isContainer(_ value: JinjaValue) -> Bool {
-        switch value {
-        case .list(let list), .tuple(let list): !list.items.isEmpty
-        case .dictionary(let dictionary): dictionary.count > 0
-        default: false
-        }
-    }
-
     private static let tojson: Function = { interpreter, value, arguments in
         let values = try arguments.matched("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])
         var indent: JinjaText?
@@ -77,7 +68,8 @@ enum JinjaFilters {
         case nil, .some(.none): break
         case .text(let text): indent = text
         case let other:
-            guard isContainer(value) || other?.integer != nil else { break }
+            // Python writes a text alone without looking at the indentation; else one of a wrong type is an error.
+            if case .text = value, other?.integer == nil { break }
             let width = max(try other.integer("indent", default: 0), 0)
             try interpreter.charge(bytes: width)
             indent = JinjaText([UInt8](repeating: UInt8(ascii: " "), count: width))

@@ -315,6 +315,9 @@ extension JinjaParser {
                 advance()
                 list.spreadNamed = try parseExpression()
             } else if list.spreadNamed == nil, case .name(let name) = current.kind, following.kind == .symbol("=") {
+                guard !list.named.contains(where: { $0.name == name }) else {
+                    throw failure("the keyword argument \(name) is repeated")
+                }
                 advance()
                 advance()
                 list.named.append((name, try parseExpression()))

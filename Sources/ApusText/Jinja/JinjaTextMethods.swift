@@ -168,14 +168,14 @@ enum JinjaTextMethods {
     ) throws -> JinjaValue {
         let values = try arguments.matched("str.startswith", ["prefix", "start", "end"], required: 1)
         if values[1] != nil { try interpreter.charge(bytes: text.bytes.count, times: 2) }
-        guard let range = try range(text, values[1], values[2]) else { return .bool(false) }
-        let part = range == 0..<text.bytes.count ? text : JinjaText(text.bytes[range])
+        let range = try range(text, values[1], values[2])
+        let part = range.map { $0 == 0..<text.bytes.count ? text : JinjaText(text.bytes[$0]) }
         var affixes = values[0].map { [$0] } ?? []
         if case .tuple(let list) = affixes.first { affixes = list.items }
         for affix in affixes {
             let affix = try affix.requiredText("a prefix or suffix")
             try interpreter.charge(bytes: affix.bytes.count)
-            if test(part, affix) { return .bool(true) }
+            if let part, test(part, affix) { return .bool(true) }
         }
         return .bool(false)
     }
