@@ -72,6 +72,7 @@ package final class AdaLoRA: LinearAdapter {
 package struct AdaLoRAConfiguration: AdapterMethod {
     package static let peftType = "ADALORA"
     package static let tunerType = "adalora"
+    package static let isScheduled = true
 
     private static let steps = 0...Int(Int32.max)
     static let targetRankOption = AdapterOption(

@@ -17,6 +17,8 @@ package protocol AdapterMethod: Sendable {
     static var folder: String { get }
     /// Whether it hangs on layers, so that `--target_modules` chooses them.
     static var hangsOnLayers: Bool { get }
+    /// Whether what it does depends on how long the run is, so that a resumed one must be as long.
+    static var isScheduled: Bool { get }
 
     /// The method as a command line asks for it.
     init(_ settings: AdapterSettings) throws
@@ -62,6 +64,7 @@ extension AdapterMethod {
     package static var modelPrefix: String { "base_model.model." }
     package static var folder: String { "" }
     package static var hangsOnLayers: Bool { true }
+    package static var isScheduled: Bool { false }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
     package func prepareBase(_ parts: [AdapterPart]) throws {}

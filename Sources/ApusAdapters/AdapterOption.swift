@@ -34,8 +34,8 @@ package struct AdapterOption: Sendable, Equatable {
         self.decidesCount = decidesCount
     }
 
-    /// Counts beyond this are slips.
-    package static let counts = 1...Int(Int32.max)
+    /// Counts beyond this are slips; files hold no larger ones.
+    package static let counts = 1...(1 << 20)
 }
 
 /// What a command line says of the adapter to be made; each method reads the options it declares.

@@ -76,7 +76,7 @@ struct ConfigurationReader {
 
     private func finite(_ value: JSONValue) -> Double? { value.doubleValue.flatMap { $0.isFinite ? $0 : nil } }
     private func positive(_ value: JSONValue) -> Int? {
-        value.intValue.flatMap { (1...(1 << 20)).contains($0) ? $0 : nil }
+        value.intValue.flatMap { AdapterOption.counts.contains($0) ? $0 : nil }
     }
 }
 

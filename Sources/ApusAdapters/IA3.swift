@@ -79,7 +79,14 @@ package struct IA3Configuration: AdapterMethod {
     package var summary: String { "One factor a channel" }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        try selection.hosts(on: model, leaving: base.storedModules, heads: heads).map { path, module in
+        let hosts = try selection.hosts(on: model, leaving: base.storedModules, heads: heads)
+        if case .names(let names) = feedForward, !selection.allowsAbsent,
+            let lost = names.first(where: { name in !hosts.contains { $0.path.hasSuffix(name) } })
+        {
+            throw AdapterError(
+                "--feedforward_modules: none of the chosen layers ends in \"\(lost)\"; they must be among --target_modules")
+        }
+        return try hosts.map { path, module in
             guard let linear = module as? Linear else {
                 throw AdapterError("IA3 scales linear layers, and \(path) is a table of words; leave it out")
             }

@@ -1,5 +1,6 @@
 package import ApusJSON
 import ApusNN
+import Foundation
 
 /// LoRA, as PEFT's `LoraConfig` describes it.
 package struct LoRAConfiguration: AdapterMethod {
@@ -168,7 +169,7 @@ extension LoRAConfiguration {
 
     /// Each of these changes the values; none may be passed over in silence.
     static let inactive: [(key: String, values: [JSONValue])] = [
-        ("use_qalora", [false]), ("lora_bias", [false]), ("bias", ["none"]),
+        ("use_qalora", [false]), ("ensure_weight_tying", [false]), ("lora_bias", [false]), ("bias", ["none"]),
         ("target_parameters", [[]]), ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]),
         ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
         ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
@@ -186,8 +187,8 @@ extension LoRAConfiguration {
         usesRankStabilization = try reader.flag("use_rslora")
         isDecomposed = try reader.flag("use_dora")
         selection = try LayerSelection(reader)
-        rankPattern = try Self.patterns(json["rank_pattern"], in: file)
-        alphaPattern = try Self.patterns(json["alpha_pattern"], in: file)
+        rankPattern = try Self.patterns(reader, "rank_pattern", ofCounts: true)
+        alphaPattern = try Self.patterns(reader, "alpha_pattern", ofCounts: false)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
         base = try reader.base()
@@ -205,10 +206,20 @@ extension LoRAConfiguration {
         }
     }
 
-    private static func patterns(_ value: JSONValue?, in file: String) throws -> [(pattern: String, value: Double)] {
-        try (value?.objectValue ?? JSONObject()).map { key, value in
-            guard let number = value.doubleValue, number.isFinite, number > 0 else {
-                throw AdapterError("\(file): the pattern \"\(key)\" must name a positive number")
+    private static func patterns(
+        _ reader: ConfigurationReader, _ name: String, ofCounts: Bool
+    ) throws -> [(pattern: String, value: Double)] {
+        let object = try reader.optional(name, "an object", \.objectValue) ?? JSONObject()
+        return try object.map { key, value in
+            guard let number = value.doubleValue, number.isFinite, number > 0,
+                !ofCounts || Int(exactly: number).map(AdapterOption.counts.contains) == true
+            else {
+                throw reader.refusal(
+                    "\"\(name)\" of \"\(key)\" must be a positive \(ofCounts ? "whole " : "")number, it is "
+                        + value.serialized())
+            }
+            guard (try? NSRegularExpression(pattern: "^(?:(.*\\.)?(\(key)))$")) != nil else {
+                throw reader.refusal("\"\(name)\": \"\(key)\" is not a regular expression that can be read here")
             }
             return (key, number)
         }

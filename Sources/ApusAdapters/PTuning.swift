@@ -82,11 +82,14 @@ package struct PTuningConfiguration: AdapterMethod {
     package static let modelPrefix = promptPrefix
     package static let hangsOnLayers = false
 
+    /// Networks of more layers are slips.
+    private static let mostLayers = 64
+
     static let encoderOption = AdapterOption(
         "encoder_reparameterization_type", .choice(["MLP", "LSTM"]), default: "MLP",
         "The network that makes the prompt while training.", decidesCount: true)
     static let layersOption = AdapterOption(
-        "encoder_num_layers", .integer(AdapterOption.counts), default: 2,
+        "encoder_num_layers", .integer(1...mostLayers), default: 2,
         "LSTMs on each other; an MLP has three layers.",
         decidesCount: true)
     static let dropoutOption = AdapterOption(
@@ -132,6 +135,9 @@ package struct PTuningConfiguration: AdapterMethod {
         self.encoder = encoder
         hiddenWidth = try reader.optional("encoder_hidden_size", "a positive whole number", \.intValue)
         layers = try reader.count("encoder_num_layers", default: 2)
+        guard layers <= Self.mostLayers else {
+            throw reader.refusal("\"encoder_num_layers\" must be at most \(Self.mostLayers), it is \(layers)")
+        }
         dropout = try reader.number("encoder_dropout", default: 0)
         isFlat = true
         base = try reader.base()
@@ -146,8 +152,8 @@ package struct PTuningConfiguration: AdapterMethod {
     }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        let (path, host) = try sizes.host(in: model, for: base.taskType)
-        let width = sizes.width ?? host.sizes.width
+        let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
+        let width = host.sizes.width
         let adapter: InputAdapter =
             isFlat
             ? PromptEmbedding(name: name, count: sizes.count, width: width)

@@ -127,7 +127,7 @@ package struct PrefixTuningConfiguration: AdapterMethod {
     }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        let (path, host) = try sizes.host(in: model, for: base.taskType)
+        let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: true)
         guard host.isCausal else {
             throw AdapterError(
                 "prefix_tuning puts keys and values in front of a text, and encoders of the BERT family do not read them in "

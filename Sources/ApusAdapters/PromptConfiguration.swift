@@ -42,7 +42,9 @@ struct PromptSizes: Sendable, Equatable {
     }
 
     /// The trunk of a model, if it can have a prompt.
-    func host(in model: Module, for task: String?) throws -> (path: String, host: any PromptHost) {
+    ///
+    /// - Parameter ofAttention: Whether the prompt is keys and values, and not rows of input.
+    func host(in model: Module, for task: String?, ofAttention: Bool) throws -> (path: String, host: any PromptHost) {
         for (path, module) in model.modules() {
             guard let host = module as? any PromptHost else { continue }
             guard task != nil else {
@@ -54,6 +56,17 @@ struct PromptSizes: Sendable, Equatable {
                 throw AdapterError(
                     "the prompt was made for a model of \(layers) layers, this one has \(sizes.layers). Is it a prompt of "
                         + "another model?")
+            }
+            let own = ofAttention ? sizes.keyValueHeads * sizes.headSize : sizes.width
+            if let width, width != own {
+                throw AdapterError(
+                    "the prompt has vectors of \(width) numbers (\"token_dim\"), this model wants \(own). Is it a prompt of "
+                        + "another model?")
+            }
+            guard count < host.maximumLength else {
+                throw AdapterError(
+                    "a prompt of \(count) places (num_virtual_tokens) leaves no room for text: the model has "
+                        + "\(host.maximumLength) positions")
             }
             return (path, host)
         }

@@ -76,8 +76,8 @@ package struct PromptTuningConfiguration: AdapterMethod {
     package var summary: String { "\(sizes.count) vectors in front" }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        let (path, host) = try sizes.host(in: model, for: base.taskType)
-        let adapter = PromptEmbedding(name: name, count: sizes.count, width: sizes.width ?? host.sizes.width)
+        let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
+        let adapter = PromptEmbedding(name: name, count: sizes.count, width: host.sizes.width)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]
     }

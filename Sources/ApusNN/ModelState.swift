@@ -24,6 +24,7 @@ package final class ModelState {
     private var rooms: [Range<Int>]
     private var rowCount = 0
     private var places: TokenPlaces?
+    private var placedBounds: [Int32] = []
     /// The rows that prompts take in front of each sequence; known from the first pass on.
     private var front: Int?
 
@@ -60,9 +61,9 @@ package final class ModelState {
     /// - Parameter count: The rows in front of each sequence's tokens.
     /// - Precondition: The same count in every pass.
     func places(adding bounds: [Int32], behind count: Int = 0) -> TokenPlaces {
-        if let places { return places }
         precondition(front == nil || front == count, "a state goes on with other prompts than it began with")
-        front = count
+        if let places, placedBounds == bounds { return places }
+        (front, placedBounds) = (count, bounds)
         let added = lengths.indices.map { Int(bounds[$0 + 1] - bounds[$0]) }
         func needed(_ index: Int) -> Int { count + lengths[index] + added[index] }
         if lengths.indices.contains(where: { needed($0) > rooms[$0].count }) {

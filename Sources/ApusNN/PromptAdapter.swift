@@ -39,6 +39,8 @@ package protocol PromptHost: Module {
     /// The table of word vectors.
     var embedding: Embedding { get }
     var isCausal: Bool { get }
+    /// The most places of a sequence.
+    var maximumLength: Int { get }
 }
 
 /// `front` [n, …] before the rows of each sequence that `begins`, in the type of the rows.

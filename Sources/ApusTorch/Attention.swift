@@ -105,6 +105,9 @@ package func attention(
     guard queries.starts.count == keys.starts.count else {
         throw refuse("\(queries.starts.count) sequences of queries and \(keys.starts.count) of keys")
     }
+    guard zip(queries.offsets.dropFirst(), queries.offsets).map(-) == queries.lengths else {
+        throw refuse("there is room between the sequences of queries")
+    }
     // Zero stands for none below.
     if let window = options.window, window < 1 { throw refuse("a window of \(window) keys leaves nothing to see") }
     if let cap = options.softCap, cap <= 0 { throw refuse("a soft cap of \(cap) leaves no scores") }

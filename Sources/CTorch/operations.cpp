@@ -205,12 +205,17 @@ int ct_fused_adamw(
 ct_tensor ct_total_norm(const ct_tensor *tensors, int count) {
     return guarded([&] {
         at::NoGradGuard no_gradient;
-        // Squares of 16 bits are summed in float32 by libtorch, in an order that the threads decide.
-        auto all = list(tensors, count);
-        for (auto &x : all) {
-            if (c10::isReducedFloatingType(x.scalar_type())) x = x.to(at::kFloat);
+        std::vector<at::Tensor> wide, narrow;
+        for (auto &x : list(tensors, count)) {
+            (c10::isReducedFloatingType(x.scalar_type()) ? narrow : wide).push_back(x);
         }
-        return own(at::linalg_vector_norm(at::stack(at::_foreach_norm(all))));
+        std::vector<at::Tensor> norms;
+        if (!wide.empty()) norms = at::_foreach_norm(wide);
+        if (!narrow.empty()) {
+            // In float32: the last bit of a sum of 16-bit squares depends on the threads.
+            for (auto &norm : at::_foreach_norm(narrow, 2, at::kFloat)) norms.push_back(norm);
+        }
+        return own(at::linalg_vector_norm(at::stack(norms)));
     });
 }
 

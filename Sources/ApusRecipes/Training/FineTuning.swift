@@ -148,6 +148,15 @@ public struct FineTuning {
         }
         for line in changes { console.print("resuming: \(line)") }
         let total = plan.batches.totalSteps
+        if let before = saved.identity["total_steps"]?.intValue, before != total,
+            AdapterMethods.of(tunerType: settings.model.tunerType.rawValue)?.isScheduled == true
+        {
+            throw TrainingError(
+                .resume,
+                "--resume_from_checkpoint: what --tuner_type \(settings.model.tunerType.rawValue) trains follows a schedule "
+                    + "over the whole run, which had \(before) steps and would have \(total) now. Give the same length, or "
+                    + "start a new run.")
+        }
         guard saved.step <= total else {
             throw TrainingError(
                 .resume,

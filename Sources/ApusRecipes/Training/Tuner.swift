@@ -41,7 +41,15 @@ struct Tuner {
         var method =
             try startingAdapter.map { try AdapterFiles.method(in: $0) }
             ?? Self.method(settings.model.tunerType, adapter)
-        if startingAdapter != nil { try method.train(adapter) }
+        if let startingAdapter {
+            let (own, asked) = (type(of: method).tunerType, settings.model.tunerType.rawValue)
+            guard own == asked else {
+                throw AdapterError(
+                    "--adapters: \(startingAdapter) is an adapter of the method \(own), and --tuner_type is \(asked). Give "
+                        + "--tuner_type \(own).")
+            }
+            try method.train(adapter)
+        }
         method.base.baseModel = sourceName
         attached = try method.attached(to: model, for: settings.taskType)
     }

@@ -43,8 +43,8 @@ AttentionPlan::AttentionPlan(
             part.query == queries && part.queries >= 0 && part.key >= keys && part.keys >= 0,
             "attention: the boundaries do not follow each other at sequence ", i);
         TORCH_CHECK(
-            !causal || part.queries <= part.keys, "attention: sequence ", i, " has ", part.queries, " queries and ",
-            part.keys, " keys; a query that sees what is before it is itself among the keys");
+            !(causal || window > 0 || buckets > 0) || part.queries <= part.keys, "attention: sequence ", i, " has ", part.queries, " queries and ",
+            part.keys, " keys; a query whose place counts is itself among the keys");
         queries += part.queries;
         keys = part.key + part.keys;
         covered += part.keys;
@@ -114,6 +114,9 @@ std::optional<at::Tensor> AttentionPlan::addend(
 // T5's: half of the buckets are for one distance each, the others grow with its logarithm up to `reach`. Raffel et al.
 // 2019, arXiv 1910.10683.
 at::Tensor AttentionPlan::bucket_rows(const AttentionPart &part, const at::Device &device) const {
+    if (part.queries == 0 || part.keys == 0) {
+        return at::zeros({part.queries, part.keys}, at::TensorOptions().dtype(at::kLong).device(device));
+    }
     auto all = at::arange(1 - part.keys, part.keys, at::TensorOptions().dtype(at::kLong).device(device));
     auto rows = at::zeros_like(all);
     int64_t count = buckets;

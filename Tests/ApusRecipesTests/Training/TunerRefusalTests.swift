@@ -1,0 +1,42 @@
+import Testing
+
+@testable import ApusRecipes
+
+/// What a method of adapters cannot do is refused with the option that asks for it.
+struct TunerRefusalTests {
+    @Test func anotherMethodThanTheAdapters() throws {
+        let run = try TinyRun()
+        try run()
+        let refusal = run.with {
+            $0.model.adapters = ["\($0.outputDirectory)/checkpoint-6"]
+            $0.model.tunerType = TunerType(rawValue: "ia3") ?? .full
+            $0.output.outputDirectory = $0.outputDirectory + "-on"
+        }.refusal()
+        #expect(refusal.contains("of the method lora") && refusal.contains("--tuner_type lora"), "\(refusal)")
+    }
+
+    /// The ranks of AdaLoRA fall over the whole run; in a longer one they would rise again.
+    @Test func anotherLengthOfAScheduledMethod() throws {
+        let run = try TinyRun().with { $0.model.tunerType = TunerType(rawValue: "adalora") ?? .full }
+        try run()
+        let refusal = run.with {
+            $0.optimization.maxSteps = 9
+            $0.evaluation.resumeFromCheckpoint = "last"
+        }.refusal()
+        #expect(refusal.contains("had 6 steps and would have 9"), "\(refusal)")
+    }
+
+    @Test(arguments: [
+        ("ia3", "feedforward_modules", OptionValue.list(["dwon_proj"]), "--feedforward_modules"),
+        ("prompt_tuning", "num_virtual_tokens", .integer(100_000), "leaves no room"),
+        ("prefix_tuning", "num_virtual_tokens", .integer(100_000), "leaves no room"),
+    ])
+    func optionsThatDoNotFitTheModel(tuner: String, option: String, value: OptionValue, words: String) throws {
+        let refusal = try TinyRun().with {
+            $0.model.tunerType = TunerType(rawValue: tuner) ?? .full
+            $0.tuner.targetModules = tuner == "ia3" ? ["q_proj", "down_proj"] : $0.tuner.targetModules
+            $0.tuner.methodOptions[option] = value
+        }.refusal()
+        #expect(refusal.contains(words), "\(refusal)")
+    }
+}
