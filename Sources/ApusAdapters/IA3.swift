@@ -84,7 +84,8 @@ package struct IA3Configuration: AdapterMethod {
             let lost = names.first(where: { name in !hosts.contains { $0.path.hasSuffix(name) } })
         {
             throw AdapterError(
-                "--feedforward_modules: none of the chosen layers ends in \"\(lost)\"; they must be among --target_modules")
+                "--feedforward_modules: none of the chosen layers ends in \"\(lost)\"; they must be among --target_modules"
+            )
         }
         return try hosts.map { path, module in
             guard let linear = module as? Linear else {

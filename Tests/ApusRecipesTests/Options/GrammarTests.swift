@@ -122,11 +122,11 @@ struct GrammarTests {
         arguments: [
             (
                 "--lora_rank x",
-                "--lora_rank: got \"x\", wanted a whole number from 1 to 2147483647. Without the flag it is 8."
+                "--lora_rank: got \"x\", wanted a whole number from 1 to 1048576. Without the flag it is 8."
             ),
             (
                 "--lora_rank 0",
-                "--lora_rank: got \"0\", wanted a whole number from 1 to 2147483647. Without the flag it is 8."
+                "--lora_rank: got \"0\", wanted a whole number from 1 to 1048576. Without the flag it is 8."
             ),
             ("--lora_rank 9999999999", "--lora_rank: got \"9999999999\", wanted a whole number"),
             ("--lora_rank 99999999999999999999", "--lora_rank: got \"99999999999999999999\", wanted a whole number"),
