@@ -17,7 +17,10 @@ extension TextModel {
 
     package var sizes: TransformerSizes { trunk.sizes }
     /// The longest text, beside what lies in front of it.
-    package var maximumLength: Int { max(1, trunk.maximumLength - trunk.prompts.reduce(0) { $0 + $1.count }) }
+    package var maximumLength: Int { max(1, trunk.maximumLength - promptPlaces) }
+
+    /// What the prompts on it take of each sequence.
+    package var promptPlaces: Int { trunk.prompts.reduce(0) { $0 + $1.count } }
     package var embedding: Embedding { trunk.embedding }
     package var vocabularySize: Int { sizes.vocabulary }
     package var device: Device { embedding.weight.device }

@@ -14,7 +14,10 @@ struct AttentionPrefix {
             ? first : (try concatenated(parts.map(\.keys)), try concatenated(parts.map(\.values)))
     }
 
-    var count: Int { keys.shape[0] }
+    /// How many keys the prompts of a pass put in front, without computing them.
+    static func count(of prompts: [PromptAdapter]) -> Int {
+        prompts.reduce(0) { $0 + ($1 is AttentionAdapter ? $1.count : 0) }
+    }
 
     /// k and v [T, K, E] with the prefix before each sequence, and where the sequences of keys are.
     func inFront(
@@ -22,7 +25,7 @@ struct AttentionPrefix {
     ) throws -> (keys: Tensor, values: Tensor, spans: SequenceSpans) {
         (
             try ApusNN.inFront(keys, of: k, bounds: bounds), try ApusNN.inFront(values, of: v, bounds: bounds),
-            SequenceSpans(bounds.enumerated().map { $1 + Int32($0 * count) })
+            SequenceSpans(bounds.enumerated().map { $1 + Int32($0 * keys.shape[0]) })
         )
     }
 }

@@ -55,13 +55,13 @@ public final class ForwardContext {
     package func attend(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions, biases: Tensor? = nil
     ) throws -> Tensor {
-        let prefix = try AttentionPrefix(prompts, layer: layer, self)
+        func prefix() throws -> AttentionPrefix? { try AttentionPrefix(prompts, layer: layer, self) }
         if let state {
-            let places = state.places(adding: bounds, behind: prefix?.count ?? 0)
+            let places = state.places(adding: bounds, behind: AttentionPrefix.count(of: prompts))
             return try state.of(layer, make: KeyValueState.init).attend(
-                q, k, v, prefix: prefix, queries: sequences, at: places, undropped(options), biases: biases)
+                q, k, v, behind: prefix, queries: sequences, at: places, undropped(options), biases: biases)
         }
-        let (k, v, keys) = try prefix?.inFront(of: k, v, bounds: bounds) ?? (k, v, sequences)
+        let (k, v, keys) = try prefix()?.inFront(of: k, v, bounds: bounds) ?? (k, v, sequences)
         return try attention(
             q, k, v, queries: sequences, keys: keys, isCausal: isCausal, undropped(options), biases: biases,
             key: key(.attention, layer))

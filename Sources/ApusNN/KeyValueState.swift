@@ -47,11 +47,13 @@ final class KeyValueState: LayerState {
 
     /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
     ///
-    /// - Parameter prefix: What each sequence, which begins with the first call, sees in front of it from then on.
+    /// - Parameter prefix: What each sequence, which begins with the first call, sees in front of it from then on; asked for
+    ///   in that call alone.
     func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, prefix: AttentionPrefix?, queries: SequenceSpans, at places: TokenPlaces,
-        _ options: AttentionOptions, biases: Tensor?
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, behind prefix: () throws -> AttentionPrefix?, queries: SequenceSpans,
+        at places: TokenPlaces, _ options: AttentionOptions, biases: Tensor?
     ) throws -> Tensor {
+        let prefix = try storage == nil ? prefix() : nil
         let keys = try moved(storage?.keys, to: places, like: k, or: prefix?.keys)
         let values = try moved(storage?.values, to: places, like: v, or: prefix?.values)
         let rows = try places.rows(on: k.device)

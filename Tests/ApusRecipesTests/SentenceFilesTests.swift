@@ -49,9 +49,10 @@ struct SentenceFilesTests {
                 "modules.json", "1_Pooling/config.json", "sentence_bert_config.json",
             ])
         let model = try Models.registry.model(encoder, for: .hiddenStates)
-        #expect(found.limit(nil, model: model) == 9)
-        #expect(found.limit(12, model: model) == 12)
-        #expect(found.limit(99, model: model) == 16)
+        #expect(model.limit(found.maximumLength) == 9)
+        #expect(model.limit(12) == 12)
+        #expect(model.limit(99) == 16)
+        #expect(model.limit(99, leaving: 5) == 11)
     }
 
     @Test func newerFilesNameTheirPooling() throws {

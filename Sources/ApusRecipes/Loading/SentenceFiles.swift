@@ -152,11 +152,6 @@ struct SentenceFiles {
             + (areGiven ? "" : " (the folder has no modules.json)")
     }
 
-    /// The tokens of a text at most: what was asked for, else what the folder and the model allow.
-    func limit(_ asked: Int?, model: any TextModel) -> Int {
-        model.limit(asked ?? maximumLength)
-    }
-
     private static let transformerFiles = [
         "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
         "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json",

@@ -40,7 +40,8 @@ struct CausalLanguageModeling: TextTask {
         recognition.modelAuthor = settings.data.modelAuthor ?? []
         let rows = try inputs.rows(as: ConversationRecognizer(recognition))
         let truncation = try Truncation(
-            maximumLength: model.limit(settings.encoding.maxLength), strategy: settings.encoding.truncationStrategy)
+            maximumLength: model.limit(settings.encoding.maxLength, leaving: inputs.promptPlaces),
+            strategy: settings.encoding.truncationStrategy)
         let encoding = ConversationEncoder(settings.encoding, text: text)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(

@@ -22,6 +22,8 @@ struct TrainingInputs {
     let config: JSONValue
     let text: TextParts
     let console: Console
+    /// What the prompt that will be put in front of each text takes.
+    let promptPlaces: Int
 
     /// Reads the rows of the data, and says what became of them.
     func rows<Recognizer: RowRecognizer>(as recognizer: Recognizer) throws -> LoadedRows<Recognizer> {
@@ -34,7 +36,7 @@ struct TrainingInputs {
 
     /// What makes sequences of texts for a model.
     func encoder(for model: any TextModel, files: SentenceFiles? = nil) -> SequenceEncoder {
-        SequenceEncoder(settings.encoding, text: text, model: model, files: files)
+        SequenceEncoder(settings.encoding, text: text, model: model, files: files, leaving: promptPlaces)
     }
 }
 

@@ -50,7 +50,9 @@ public struct FineTuning {
         let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)
         let text = preflight.text.with(clock)
         let task = try settings.taskType.task.training(
-            TrainingInputs(settings: settings, source: source, config: config, text: text, console: console))
+            TrainingInputs(
+                settings: settings, source: source, config: config, text: text, console: console,
+                promptPlaces: preflight.promptPlaces))
         let (model, data) = (task.model, task.samples)
         if model.isEncoder,
             let note = settings.withoutEffect(["system", "pair_format"], because: "an encoder sees texts as segments")

@@ -16,6 +16,8 @@ struct Preflight {
     let dtype: DType
     let device: Device
     let text: TextParts
+    /// What the prompt that will be put in front of each text takes.
+    let promptPlaces: Int
     let resume: ResumePoint
     /// The weights of the model, opened.
     let weights: any TensorStore
@@ -57,6 +59,7 @@ struct Preflight {
         let head = try settings.taskType.task.head(labelCount: settings.model.numLabels ?? 1, config: config)
         let model = try Models.registry.model(config, for: head)
         _ = try Tuner(settings, model: model, config: config, sourceName: source.name)
+        promptPlaces = model.promptPlaces
         text = try TextParts(source)
         try text.checkFits(model, of: source)
         for notice in text.notices { console.print("note: \(notice)") }

@@ -7,7 +7,9 @@ extension TextModel {
     var isEncoder: Bool { !trunk.isCausal }
 
     /// The tokens of a sequence at most: what was asked for, within what the model allows.
-    func limit(_ asked: Int?) -> Int { min(asked ?? maximumLength, maximumLength) }
+    ///
+    /// - Parameter places: What a prompt that is not on the model yet will take.
+    func limit(_ asked: Int?, leaving places: Int = 0) -> Int { min(asked ?? .max, max(1, maximumLength - places)) }
 }
 
 extension SequenceEncoder {
@@ -16,14 +18,15 @@ extension SequenceEncoder {
     /// - Parameters:
     ///   - files: Those of a sentence encoder, which sees the bare text, whatever template its tokenizer brings.
     ///   - usesPrompt: Whether texts get the prompt that the files name.
+    ///   - places: What a prompt that is not on the model yet will take.
     init(
         _ settings: EncodingSettings, text: TextParts, model: any TextModel, files: SentenceFiles? = nil,
-        usesPrompt: Bool = false
+        usesPrompt: Bool = false, leaving places: Int = 0
     ) {
         let usesTemplate = settings.useChatTemplate && files?.areGiven != true
         self.init(
             tokenizer: text.tokenizer, chat: usesTemplate ? text.encoder : nil, isEncoder: model.isEncoder,
-            limit: files?.limit(settings.maxLength, model: model) ?? model.limit(settings.maxLength),
+            limit: model.limit(settings.maxLength ?? files?.maximumLength, leaving: places),
             strategy: settings.truncationStrategy, system: settings.system,
             pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false,
             prompt: usesPrompt ? files?.prompt : nil)

@@ -146,6 +146,8 @@ struct TokenizerJSONFile {
                     if key == "vocab", first == UInt8(ascii: "{") {
                         let value = try files.readVocabulary(&cursor)
                         vocabulary = (start..<cursor.offset, value)
+                        // Of a vocabulary that stood before; the merges are read again below.
+                        table = nil
                     } else if key == "merges", first == UInt8(ascii: "["), let vocabulary, let prefixLength {
                         table = try files.readMerges(&cursor, vocabulary.value, prefixLength: prefixLength)
                         merges = start..<cursor.offset

@@ -6,7 +6,7 @@ struct Vocabulary: Sendable {
     static let idLimit = 1 << 21
 
     /// Spellings together are shorter than this, so that their places fit into 32 bits.
-    static let byteLimit = Int(UInt32.max)
+    static let byteLimit = Int(Int32.max)
 
     /// Where a token lies in `bytes`; an empty slot has length -1.
     private struct Place {

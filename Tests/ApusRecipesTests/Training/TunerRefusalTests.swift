@@ -1,3 +1,8 @@
+import ApusDatasets
+import ApusJSON
+import ApusRunLog
+import ApusTraining
+import Foundation
 import Testing
 
 @testable import ApusRecipes
@@ -24,6 +29,27 @@ struct TunerRefusalTests {
             $0.evaluation.resumeFromCheckpoint = "last"
         }.refusal()
         #expect(refusal.contains("had 6 steps and would have 9"), "\(refusal)")
+    }
+
+    /// Texts are cut so that they fit behind the prompt: the model has places for no more.
+    @Test func textsLeaveRoomForThePrompt() throws {
+        let run = try TinyRun().with {
+            $0.model.tunerType = TunerType(rawValue: "prompt_tuning") ?? .full
+            $0.encoding.truncationStrategy = .right
+            $0.optimization.maxSteps = 1
+        }
+        let path = "\(run.folder.path)/model/config.json"
+        var config = try #require(try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path))).objectValue)
+        config["max_position_embeddings"] = 40
+        try run.folder.write(JSONValue.object(config).serialized(), to: "model/config.json")
+        let console = Console(style: ConsoleStyle(environment: [:]))
+        let preflight = try Preflight(run.settings, surroundings: Surroundings(), console: console)
+        #expect(preflight.promptPlaces == 20)
+        let inputs = TrainingInputs(
+            settings: run.settings, source: preflight.source, config: preflight.config, text: preflight.text,
+            console: console, promptPlaces: preflight.promptPlaces)
+        let samples = try CausalLanguageModeling().training(inputs).samples.train
+        #expect((0..<samples.count).map { samples.length(of: $0) }.max() == 20)
     }
 
     @Test(arguments: [

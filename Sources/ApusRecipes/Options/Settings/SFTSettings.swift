@@ -140,6 +140,9 @@ extension SFTSettings: CommandSettings {
         note(
             "--tuner_type \(model.tunerType.rawValue) "
                 + (model.tunerType == .full ? "has no adapter" : "does not read it"), idle)
+        if !model.adapters.isEmpty {
+            note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype"]))
+        }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
