@@ -152,7 +152,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel", "ApusModels", "ApusNN",
+                "Apus", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
+                "ApusModels", "ApusNN",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("ApusProgramTests", ["ApusProgram", "ApusRecipes"]),

@@ -35,7 +35,7 @@ struct TunerRefusalTests {
     @Test func textsLeaveRoomForThePrompt() throws {
         let run = try TinyRun().with {
             $0.model.tunerType = TunerType(rawValue: "prompt_tuning") ?? .full
-            $0.encoding.truncationStrategy = .right
+            $0.encoding.truncationStrategy = .left
             $0.optimization.maxSteps = 1
         }
         let path = "\(run.folder.path)/model/config.json"
