@@ -69,7 +69,32 @@ public final class Model {
         try loaded.attach(adapter, named: name)
     }
 
-    /// Folds all adapters into the weights.
+    /// The names of the adapters on the model.
+    public var adapters: [String] { loaded.adapterNames }
+
+    /// Chooses which adapters take part from now on.
+    ///
+    /// - Parameter names: nil chooses all, an empty list none: the model itself.
+    public func activate(_ names: [String]?) throws { try loaded.activate(names) }
+
+    /// Makes a new adapter of LoRA adapters on the model, in one of the ways of PEFT's `add_weighted_adapter`.
+    ///
+    /// - Parameters:
+    ///   - weights: The names of the adapters and what each counts.
+    ///   - name: The name of the new one, which takes part at once; `activate` chooses.
+    ///   - way: `svd`, `linear`, `cat`, `ties`, `ties_svd`, `dare_linear`, `dare_ties`, `dare_linear_svd`,
+    ///     `dare_ties_svd`, `magnitude_prune`, `magnitude_prune_svd`.
+    ///   - density: The share of numbers that stay, in ways that thin out.
+    public func combine(
+        _ weights: KeyValuePairs<String, Double>, as name: String, by way: String = "svd", density: Double? = nil
+    ) throws {
+        try loaded.combine(weights.map { ($0.key, $0.value) }, as: name, by: way, density: density)
+    }
+
+    /// Writes one adapter as the files that PEFT reads.
+    public func saveAdapter(_ name: String, to folder: String) throws { try loaded.saveAdapter(name, to: folder) }
+
+    /// Folds the adapters that take part into the weights.
     public func merge() throws { try loaded.merge() }
 
     /// Writes the model as a Hugging Face folder; adapters on it must have been merged.

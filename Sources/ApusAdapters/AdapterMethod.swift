@@ -38,6 +38,11 @@ package protocol AdapterMethod: Sendable {
     /// Takes up what a command line says of training an adapter further that was read from a file.
     mutating func train(_ settings: AdapterSettings) throws
 
+    /// What the learning rate of a trained tensor is of the run's.
+    ///
+    /// - Parameter rate: The highest learning rate of the run.
+    func rateFactor(of name: String, shape: [Int], rate: Double) -> Double
+
     /// Hangs the method's parts on a model, in the order of its layers.
     ///
     /// - Parameter heads: Paths of the modules that make the model's answer.
@@ -67,6 +72,7 @@ extension AdapterMethod {
     package static var isScheduled: Bool { false }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
+    package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double { 1 }
     package func prepareBase(_ parts: [AdapterPart]) throws {}
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
     package mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] { [] }

@@ -14,6 +14,9 @@ package struct AttachedAdapter {
     /// What the names of a model's trunk begin with, with its point; files may leave it out or have it.
     let trunk: String
 
+    /// What it is called on its model.
+    package var name: String { parts.first?.adapter.name ?? "" }
+
     /// What is trained, under PEFT's names: `base_model.model.<path>.lora_A.weight`.
     package var parameters: [(name: String, slot: ParameterSlot)] {
         parts.flatMap { part in

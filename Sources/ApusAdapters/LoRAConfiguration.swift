@@ -25,8 +25,12 @@ package struct LoRAConfiguration: AdapterMethod {
             later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
         default: "true",
         "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).")
+    static let rateRatioOption = AdapterOption(
+        "lorap_lr_ratio", .number(1..<1e6),
+        "Learning rate of B over that of A (LoRA+); without it they are the same.")
     package static let options = [
         rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption, initializationOption,
+        rateRatioOption,
     ]
 
     package enum Initialization: Sendable, Equatable {
@@ -55,6 +59,10 @@ package struct LoRAConfiguration: AdapterMethod {
     package var rankPattern: [(pattern: String, value: Double)] = []
     package var alphaPattern: [(pattern: String, value: Double)] = []
     package var initialization = Initialization.standard
+    /// The learning rate of B over that of A.
+    ///
+    /// Hayou et al. 2024, <https://arxiv.org/abs/2402.12354>.
+    package var rateRatio: Double?
     package var base = AdapterBase()
 
     package init() {}
@@ -67,6 +75,7 @@ package struct LoRAConfiguration: AdapterMethod {
         isDecomposed = try settings.flag(Self.decompositionOption)
         selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
         initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
+        rateRatio = settings[Self.rateRatioOption].doubleValue
         try checkCombination("--use_dora", "--init_weights")
         if case .stored(let name) = initialization {
             throw AdapterError(
@@ -77,7 +86,17 @@ package struct LoRAConfiguration: AdapterMethod {
 
     package mutating func train(_ settings: AdapterSettings) throws {
         dropout = try settings.number(Self.dropoutOption)
+        rateRatio = settings[Self.rateRatioOption].doubleValue
     }
+
+    /// Of tables of words LoRA+ trains with a rate of its own.
+    package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double {
+        guard let rateRatio else { return 1 }
+        if name.contains("lora_embedding_") { return Self.embeddingRate / rate }
+        return name.contains("lora_B") || shape.count == 1 ? rateRatio : 1
+    }
+
+    package static let embeddingRate = 1e-6
 
     package var summary: String {
         "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" + (isDecomposed ? ", DoRA" : "")

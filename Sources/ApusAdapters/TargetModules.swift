@@ -32,6 +32,22 @@ package enum TargetModules: Sendable, Equatable {
         }
     }
 
+    /// All that any of several chooses.
+    ///
+    /// - Throws: `AdapterError` for lists beside expressions, which PEFT cannot put into one either.
+    static func union(_ all: [TargetModules]) throws -> TargetModules {
+        let names = all.compactMap { if case .names(let names) = $0 { names } else { nil as [String]? } }
+        if names.count == all.count { return .names(Set(names.joined()).sorted()) }
+        let patterns = all.compactMap { if case .pattern(let pattern) = $0 { pattern } else { nil as String? } }
+        if patterns.count == all.count { return .pattern(patterns.map { "(\($0))" }.joined(separator: "|")) }
+        guard all.allSatisfy({ $0 == .allLinear }) else {
+            throw AdapterError(
+                "\"target_modules\" of these adapters are lists and expressions, which cannot be put into one; write them "
+                    + "all as lists")
+        }
+        return .allLinear
+    }
+
     func contains(_ path: String) -> Bool {
         switch self {
         case .allLinear: true

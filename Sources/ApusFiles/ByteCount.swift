@@ -14,4 +14,18 @@ package enum ByteCount {
         }
         return String(format: "%.1f", value) + (units.first ?? "")
     }
+
+    /// The bytes of a size as people write it, such as `500MB` or `2GiB`; nil if it is none.
+    ///
+    /// `MB` counts in thousands and `MiB` in 1024s.
+    package static func parse(_ size: String) -> Int? {
+        let digits = size.prefix { $0.isNumber || $0 == "." }
+        let units = [
+            "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 0x1p10, "MIB": 0x1p20, "GIB": 0x1p30, "TIB": 0x1p40,
+        ]
+        guard let number = Double(digits), let unit = units[size.dropFirst(digits.count).uppercased()] else {
+            return nil
+        }
+        return Int(exactly: (number * unit).rounded())
+    }
 }

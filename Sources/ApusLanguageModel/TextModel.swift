@@ -57,10 +57,13 @@ extension TextModel {
     }
 
     /// What the layers share in a pass over a batch.
+    ///
+    /// - Parameter adapters: Those that take part; nil takes the trunk's choice.
     package func context(
         for batch: TokenBatch, state: ModelState? = nil, isTraining: Bool = false,
-        adapters: AdapterSelection = .all, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        adapters: AdapterSelection? = nil, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) throws -> ForwardContext {
+        let adapters = adapters ?? trunk.activeAdapters
         let prompts = trunk.prompts.filter { adapters.contains($0.name) }
         let batch = batch.behind(prompts)
         let angles = try trunk.rotary?.tables(

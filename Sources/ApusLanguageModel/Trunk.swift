@@ -23,6 +23,9 @@ open class Trunk: Module, PromptHost {
     /// What every sequence has in front of it.
     @Child("prompts") package var prompts: [PromptAdapter] = []
 
+    /// The adapters that take part in passes which do not say otherwise.
+    package var activeAdapters = AdapterSelection.all
+
     /// What a user should know of how the model was read.
     package var notices: [String] = []
 

@@ -11,6 +11,11 @@ package protocol StepParticipant: ResumableState {
     /// A scalar that is added to the loss of each step, once a step; nil adds nothing.
     func penalty() throws -> Tensor?
 
+    /// Before the first step of a run, also of one that goes on.
+    ///
+    /// - Parameter step: Steps that are done.
+    func starting(at step: Int) throws
+
     /// After the optimizer has moved the parameters and before their gradients, clipped, are forgotten.
     ///
     /// - Parameter step: Steps that are done, this one included.
@@ -19,5 +24,6 @@ package protocol StepParticipant: ResumableState {
 
 extension StepParticipant {
     package func penalty() throws -> Tensor? { nil }
+    package func starting(at step: Int) throws {}
     package func stepped(to step: Int) throws {}
 }

@@ -24,12 +24,13 @@ package final class AdamW: Optimizer {
         let squares: [Tensor]
         let steps: [Tensor]
         let decay: Double
+        let rateFactor: Double
 
-        init(_ group: ParameterGroup) throws {
+        init(_ group: ParameterGroup, memory: StateMemory) throws {
             let weights = try group.parameters.map(MasterWeight.init)
             func zeros() throws -> [Tensor] {
                 try weights.map {
-                    try Tensor.zeros($0.values.shape, dtype: $0.values.dtype, device: $0.values.device)
+                    try memory.zeros($0.values.shape, dtype: $0.values.dtype, device: $0.values.device)
                 }
             }
             self.weights = weights
@@ -37,12 +38,18 @@ package final class AdamW: Optimizer {
             squares = try zeros()
             steps = try weights.map { try Tensor.zeros([], device: $0.values.device) }
             decay = group.decay
+            rateFactor = group.rateFactor
         }
     }
 
-    package init(_ groups: [ParameterGroup], settings: Settings = Settings()) throws {
+    private let memory: StateMemory
+
+    package init(
+        _ groups: [ParameterGroup], settings: Settings = Settings(), memory: StateMemory = .plain
+    ) throws {
         self.settings = settings
-        self.groups = try groups.map(Group.init)
+        self.memory = memory
+        self.groups = try groups.map { try Group($0, memory: memory) }
     }
 
     package func step(rate: Double) throws {
@@ -55,13 +62,18 @@ package final class AdamW: Optimizer {
                 active.append(index)
                 gradients.append(gradient)
             }
-            guard !active.isEmpty else { continue }
-            try fusedAdamW(
-                parameters: active.map { group.weights[$0].values }, gradients: gradients,
-                averages: active.map { group.averages[$0] }, squares: active.map { group.squares[$0] },
-                steps: active.map { group.steps[$0] }, rate: rate, beta1: settings.beta1, beta2: settings.beta2,
-                decay: group.decay, epsilon: settings.epsilon)
-            for index in active { try group.weights[index].publish() }
+            // What is paged is touched parameter by parameter.
+            let passes = memory.isPaged ? active.indices.map { $0..<$0 + 1 } : [0..<active.count]
+            for pass in passes where !pass.isEmpty {
+                let (indices, gradients) = (active[pass], Array(gradients[pass]))
+                let (averages, squares) = (indices.map { group.averages[$0] }, indices.map { group.squares[$0] })
+                try fusedAdamW(
+                    parameters: indices.map { group.weights[$0].values }, gradients: gradients, averages: averages,
+                    squares: squares, steps: indices.map { group.steps[$0] }, rate: rate * group.rateFactor,
+                    beta1: settings.beta1, beta2: settings.beta2, decay: group.decay, epsilon: settings.epsilon)
+                for index in indices { try group.weights[index].publish() }
+                memory.release(averages + squares)
+            }
         }
     }
 

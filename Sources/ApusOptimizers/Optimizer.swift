@@ -1,26 +1,38 @@
 package import ApusNN
 package import ApusTorch
 
-/// Parameters that share a weight decay.
+/// Parameters that share a weight decay and a multiple of the learning rate.
 package struct ParameterGroup {
     package let parameters: [TrainedParameter]
     package let decay: Double
+    package let rateFactor: Double
 
-    package init(_ parameters: [TrainedParameter], decay: Double) {
+    package init(_ parameters: [TrainedParameter], decay: Double, rateFactor: Double = 1) {
         self.parameters = parameters
         self.decay = decay
+        self.rateFactor = rateFactor
     }
 
-    /// The Trainer's two groups: biases and norms are not decayed.
+    /// The Trainer's two groups, of each multiple of the learning rate: biases and norms are not decayed.
     package static func decaying(_ parameters: [TrainedParameter], _ decay: Double) -> [ParameterGroup] {
         func isExempt(_ name: String) -> Bool {
             let parts = name.lowercased().split(separator: ".")
             return name.hasSuffix("bias") || parts.dropLast().contains { $0.contains("norm") }
         }
-        return [
-            ParameterGroup(parameters.filter { !isExempt($0.name) }, decay: decay),
-            ParameterGroup(parameters.filter { isExempt($0.name) }, decay: 0),
-        ].filter { !$0.parameters.isEmpty }
+        var factors: [Double] = []
+        for factor in parameters.map(\.rateFactor) where !factors.contains(factor) { factors.append(factor) }
+        return factors.flatMap { factor in
+            let alike = parameters.filter { $0.rateFactor == factor }
+            return [
+                ParameterGroup(alike.filter { !isExempt($0.name) }, decay: decay, rateFactor: factor),
+                ParameterGroup(alike.filter { isExempt($0.name) }, decay: 0, rateFactor: factor),
+            ].filter { !$0.parameters.isEmpty }
+        }
+    }
+
+    /// The same for other parameters.
+    func with(_ parameters: [TrainedParameter]) -> ParameterGroup {
+        ParameterGroup(parameters, decay: decay, rateFactor: rateFactor)
     }
 }
 
@@ -34,18 +46,19 @@ package protocol Optimizer: ResumableState {
 
 /// `w ← w - η (g + λ w)`.
 package final class SGD: Optimizer {
-    private let groups: [(weights: [MasterWeight], decay: Double)]
+    private let groups: [(weights: [MasterWeight], group: ParameterGroup)]
 
     package init(_ groups: [ParameterGroup]) throws {
-        self.groups = try groups.map { (try $0.parameters.map(MasterWeight.init), $0.decay) }
+        self.groups = try groups.map { (try $0.parameters.map(MasterWeight.init), $0) }
     }
 
     package func step(rate: Double) throws {
         try withoutGradients {
-            for (weights, decay) in groups {
+            for (weights, group) in groups {
+                let rate = rate * group.rateFactor
                 for weight in weights {
                     guard let gradient = try weight.gradient() else { continue }
-                    if decay > 0 { try weight.values.multiply(by: 1 - rate * decay) }
+                    if group.decay > 0 { try weight.values.multiply(by: 1 - rate * group.decay) }
                     try weight.values.add(gradient, scale: -rate)
                     try weight.publish()
                 }

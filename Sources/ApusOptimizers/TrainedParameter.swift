@@ -7,11 +7,14 @@ package import ApusTorch
 package final class TrainedParameter {
     package let name: String
     package let tensor: Tensor
+    /// What its learning rate is of the run's.
+    package let rateFactor: Double
     private var sum: Tensor?
 
-    package init(name: String, tensor: Tensor) {
+    package init(name: String, tensor: Tensor, rateFactor: Double = 1) {
         self.name = name
         self.tensor = tensor
+        self.rateFactor = rateFactor
     }
 
     /// What the micro-batches since `clearGradient()` add up to.

@@ -147,6 +147,9 @@ int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g) {
     });
 }
 
+ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g) {
+    return guarded([&] { return own(at::bernoulli(ref(probabilities), generator(g))); });
+}
 ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g) {
     return guarded([&] { return own(at::multinomial(ref(probabilities), count, false, generator(g))); });
 }

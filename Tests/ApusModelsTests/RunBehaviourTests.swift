@@ -130,7 +130,8 @@ struct RunBehaviourTests {
         ) -> MemoryForecast {
             MemoryForecast(
                 shape: sizes, parameterCount: 1_000_000, dtype: dtype, trainedCount: 1_000_000, trainedDType: trained,
-                tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints, keepsMoments: moments)
+                tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints,
+                momentBytes: moments ? 8 : 0)
         }
         let plain = forecast(.float32, trained: .float32)
         #expect(plain.weights == 4_000_000)

@@ -18,7 +18,7 @@ public struct Inference {
             try ResultFile.check(path, existing: settings.existingResult)
         }
         adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
-        if settings.mergeLoRA { try adapted.attached?.merge() }
+        if settings.mergeLoRA { for adapter in adapted.attached { try adapter.merge() } }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
         for note in adapted.notices + idleSettings { console.print("note: \(note)") }
     }

@@ -6,7 +6,7 @@ import ApusLanguageModel
 import ApusTorch
 import Foundation
 
-/// Folds an adapter into its model and writes a plain Hugging Face folder.
+/// Folds adapters into their model and writes a plain Hugging Face folder, or makes one adapter of several.
 public struct ModelExport {
     private let settings: ExportSettings
     private let surroundings: Surroundings
@@ -26,8 +26,11 @@ public struct ModelExport {
             throw ModelError(
                 "--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
         }
+        if let kind = settings.combination.kind {
+            return try AdapterCombining(settings: settings, kind: kind, surroundings: surroundings)()
+        }
         let adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
-        try adapted.attached?.merge()
+        for adapter in adapted.attached { try adapter.merge() }
         try adapted.write(
             to: output, arguments: FileManager.default.contents(atPath: "\(settings.model.adapters[0])/args.json"),
             shardSize: settings.maxShardBytes, identity: ["merged": .string(settings.model.adapters[0])])

@@ -6,6 +6,7 @@ import ApusLanguageModel
 package import ApusText
 package import ApusTorch
 import ApusTraining
+import ApusWeights
 import Foundation
 
 /// A model for programs: what the commands do with one, without their settings and their words.
@@ -24,7 +25,7 @@ package final class LoadedModel {
         settings.adapters = isAdapter ? [name] : []
         settings.torchDType = dtype
         adapted = try AdaptedModel(settings, device: device, surroundings: Surroundings())
-        attached = [adapted.attached].compactMap(\.self)
+        attached = adapted.attached
         let arguments = FileManager.default.contents(atPath: "\(name)/args.json")
         usesTemplate =
             try arguments.map { try JSONValue(parsing: $0) }?["use_chat_template"]?.boolValue ?? false
@@ -90,9 +91,50 @@ package final class LoadedModel {
         attached.append(part)
     }
 
+    package var adapterNames: [String] { attached.map(\.name) }
+
+    /// Which adapters take part from now on; nil is all that there are.
+    package func activate(_ names: [String]?) throws {
+        for name in names ?? [] { _ = try adapter(name) }
+        adapted.form.model.trunk.activeAdapters = names.map { .only(Set($0)) } ?? .all
+    }
+
+    /// Hangs on an adapter made of others, by the name of one of PEFT's ways.
+    package func combine(
+        _ weights: [(name: String, weight: Double)], as name: String, by kind: String, density: Double?
+    ) throws {
+        guard let kind = AdapterCombination.Kind(rawValue: kind) else {
+            let known = AdapterCombination.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw AdapterError("\(kind) is no way to combine adapters; there are \(known)")
+        }
+        var combination = AdapterCombination(kind, weights: weights.map(\.weight))
+        combination.density = density
+        attached.append(
+            try combination(weights.map { try adapter($0.name) }, on: adapted.form.model, named: name))
+    }
+
+    /// Writes an adapter as PEFT's files.
+    package func saveAdapter(_ name: String, to path: String) throws {
+        let adapter = try adapter(name)
+        let folder = try AtomicDirectory(path)
+        let place = type(of: adapter.method).folder
+        try SafetensorsWriter.write(adapter.weightSources(), to: folder.path(for: place + AdapterFiles.weightsName))
+        try folder.write(Data(adapter.configurationText().utf8), as: place + AdapterFiles.configurationName)
+        try folder.commit(identity: ["saved": .string(name)])
+    }
+
+    private func adapter(_ name: String) throws -> AttachedAdapter {
+        guard let found = attached.first(where: { $0.name == name }) else {
+            let names = attached.map(\.name).joined(separator: ", ")
+            throw AdapterError("there is no adapter named \(name); there is \(names.isEmpty ? "none" : names)")
+        }
+        return found
+    }
+
     package func merge() throws {
-        for part in attached { try part.merge() }
-        attached = []
+        let active = adapted.form.model.trunk.activeAdapters
+        for part in attached where active.contains(part.name) { try part.merge() }
+        attached.removeAll { active.contains($0.name) }
     }
 
     /// Writes the model as a Hugging Face folder.

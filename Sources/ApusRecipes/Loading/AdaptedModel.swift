@@ -8,26 +8,22 @@ import ApusTorch
 import ApusWeights
 import Foundation
 
-/// A base model with an adapter on it, as `--model` and `--adapters` name them, with the head that its task needs.
+/// A base model with adapters on it, all of which count, as `--model` and `--adapters` name them, with the head that its task needs.
 struct AdaptedModel {
     let source: ModelSource
     let config: JSONValue
     let task: TaskType
     /// The task's model.
     let form: any LoadedTask
-    let attached: AttachedAdapter?
+    let attached: [AttachedAdapter]
     /// What a user should know of how the model and the adapter were read.
     let notices: [String]
 
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
     init(_ settings: ModelSettings, device: Device, surroundings: Surroundings) throws {
         let adapters = settings.adapters
-        guard adapters.count <= 1 else {
-            throw AdapterError(
-                "--adapters: one adapter at a time is there for now, got \(adapters.count). "
-                    + "Merge one first (apus merge-lora), then give the other.")
-        }
-        let method = try adapters.first.map { try AdapterFiles.method(in: $0) }
+        let methods = try adapters.map { (folder: $0, method: try AdapterFiles.method(in: $0)) }
+        let method = methods.first?.method
         guard let name = settings.name ?? method?.base.baseModel else {
             throw ModelError(
                 "--model: not given"
@@ -40,21 +36,19 @@ struct AdaptedModel {
         let files = TaskFiles(
             source: source, config: config, adapterTask: method?.base.taskType, hasAdapter: method != nil)
         let type = try settings.taskType ?? TaskType.named(by: files)
-        var adapter: (folder: String, method: any AdapterMethod)?
-        if let method, let folder = adapters.first { adapter = (folder, method) }
         form = try type.task.loaded(
-            LoadingInputs(settings: settings, device: device, source: source, config: config, adapter: adapter))
+            LoadingInputs(settings: settings, device: device, source: source, config: config, adapter: methods.first))
         task = type
-        notices = form.model.trunk.notices + [method?.notice].compactMap(\.self) + form.notices
-        guard let adapter else {
-            attached = nil
-            return
+        notices = form.model.trunk.notices + methods.compactMap(\.method.notice) + form.notices
+        let (model, new) = (form.model, form.newWeights)
+        attached = try methods.enumerated().map { index, adapter in
+            let attached = try adapter.method.attach(
+                to: model, named: index == 0 ? "default" : adapter.folder, heads: model.headNames,
+                trunk: model.trunk.name)
+            if index == 0 { try attached.checkStored(new: new, of: name) }
+            try attached.load(from: adapter.folder, device: device)
+            return attached
         }
-        let attached = try adapter.method.attach(
-            to: form.model, heads: form.model.headNames, trunk: form.model.trunk.name)
-        try attached.checkStored(new: form.newWeights, of: name)
-        try attached.load(from: adapter.folder, device: device)
-        self.attached = attached
     }
 }
 

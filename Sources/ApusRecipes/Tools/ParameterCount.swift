@@ -26,8 +26,9 @@ public struct ParameterCount: Sendable {
         let head = try task.task.head(labelCount: settings.model.numLabels, config: config)
         let model = try Models.registry.model(config, for: head)
         let base = model.parameterCount
-        guard settings.model.tunerType != .full else {
-            (total, trainable) = (base, base)
+        guard settings.model.tunerType.isAdapter else {
+            let own = try OwnWeights(settings.full, tuner: settings.model.tunerType, seed: 0, of: model)
+            (total, trainable) = (base, own.parameters.reduce(0) { $0 + $1.slot.count })
             return
         }
         let adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)

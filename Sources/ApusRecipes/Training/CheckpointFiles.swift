@@ -26,8 +26,9 @@ struct AdapterContents: CheckpointContents {
         // ms-swift looks for it beside its own methods.
         if !place.isEmpty { try folder.write(Data("{}".utf8), as: "configuration.json") }
         let additional: JSONValue = [
-            "lora_dtype": settings.tuner.loraDType.map { .string($0.rawValue) } ?? .null, "lorap_lr_ratio": .null,
-            "lorap_emb_lr": .double(1e-6),
+            "lora_dtype": settings.tuner.loraDType.map { .string($0.rawValue) } ?? .null,
+            "lorap_lr_ratio": settings.tuner.methodOptions["lorap_lr_ratio"]?.plainJSON ?? .null,
+            "lorap_emb_lr": .double(LoRAConfiguration.embeddingRate),
         ]
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
         try folder.write(arguments, as: "args.json")

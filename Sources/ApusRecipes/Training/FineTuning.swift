@@ -62,7 +62,7 @@ public struct FineTuning {
         var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name)
         if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
-        console.print(tuner.parameterCount(model).text)
+        console.print(tuner.parameterCount.text)
         let plan = try TrainingPlan(settings, data: data, console: console)
         let identity = RunIdentity(
             settings, config: config, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
@@ -86,8 +86,9 @@ public struct FineTuning {
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil)
         let participants = try tuner.participants(totalSteps: plan.batches.totalSteps)
-        let trained = tuner.trained(model)
-        let optimizer = try makeOptimizer(trained)
+        let trained = tuner.trained(rate: settings.learningRate)
+        let optimizer = try settings.optimization.optimizer(
+            trained, galore: settings.galore, heads: model.headNames, pagesNear: settings.outputDirectory)
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
@@ -170,16 +171,6 @@ public struct FineTuning {
         }
     }
 
-    private func makeOptimizer(_ trained: [TrainedParameter]) throws -> any Optimizer {
-        let groups = ParameterGroup.decaying(trained, settings.optimization.weightDecay)
-        if settings.optimization.optim == .sgd { return try SGD(groups) }
-        var adam = AdamW.Settings()
-        adam.beta1 = settings.optimization.adamBeta1
-        adam.beta2 = settings.optimization.adamBeta2
-        adam.epsilon = settings.optimization.adamEpsilon
-        return try AdamW(groups, settings: adam)
-    }
-
     private func writeArguments(
         in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
         date: String
@@ -209,12 +200,15 @@ public struct FineTuning {
             let largest = data.largestBatch(size: settings.optimization.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
-                trainedCount: tuner.trainedCount(model),
+                trainedCount: tuner.activeCount,
                 trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
                 tokens: largest.tokens,
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
-                checkpointsLayers: checkpoints, keepsMoments: settings.optimization.optim != .sgd)
+                checkpointsLayers: checkpoints,
+                momentBytes: settings.galore.isOn
+                    ? min(8, 8 * settings.galore.rank / max(1, model.sizes.width))
+                    : settings.optimization.optim.momentBytes)
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)

@@ -9,18 +9,17 @@ import ApusTorch
 import ApusTraining
 import Foundation
 
-/// What trains: an adapter, or every weight.
+/// What trains: an adapter, or weights of the model itself.
 struct Tuner {
-    let isFull: Bool
     /// Elements of the model without adapters.
     let baseParameterCount: Int
     private var attached: AttachedAdapter?
+    private let own: OwnWeights?
     /// The adapter that the run goes on with.
     private let startingAdapter: String?
 
     /// Hangs the adapter on; no weights are needed.
     init(_ settings: SFTSettings, model: any TextModel, config: JSONValue, sourceName: String) throws {
-        isFull = settings.model.tunerType == .full
         baseParameterCount = model.parameterCount
         guard settings.model.adapters.count <= 1 else {
             throw AdapterError(
@@ -28,14 +27,18 @@ struct Tuner {
             )
         }
         startingAdapter = settings.model.adapters.first
-        if isFull {
+        if !settings.model.tunerType.isAdapter {
             guard startingAdapter == nil else {
                 throw AdapterError(
-                    "--adapters does not go with --tuner_type full; merge the adapter first (apus merge-lora)")
+                    "--adapters does not go with --tuner_type \(settings.model.tunerType.rawValue); merge the adapter first "
+                        + "(apus merge-lora)")
             }
+            own = try OwnWeights(
+                settings.full, tuner: settings.model.tunerType, seed: settings.model.seed, of: model)
             attached = nil
             return
         }
+        own = nil
         var adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
         adapter.tokenizer = sourceName
         var method =
@@ -54,6 +57,9 @@ struct Tuner {
         attached = try method.attached(to: model, for: settings.taskType)
     }
 
+    /// Whether a checkpoint holds the whole model.
+    var isFull: Bool { own != nil }
+
     /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
     ///
     /// - Parameter restoresState: Whether the state of the checkpoint's run is read afterwards.
@@ -61,7 +67,8 @@ struct Tuner {
         _ model: any TextModel, settings: SFTSettings, tokenizer: Tokenizer, device: Device, checkpoint: String?,
         restoresState: Bool
     ) throws {
-        guard let attached else { return try model.setTrainable(true) }
+        if let own { try own.setTrainable(model) }
+        guard let attached else { return }
         let dtype = settings.tuner.loraDType ?? .float32
         // The file of some methods is not what was trained; that lies in the state of the run.
         let folder = restoresState && !attached.isStoredAsTrained ? nil : checkpoint ?? startingAdapter
@@ -83,7 +90,7 @@ struct Tuner {
 
     /// What takes part in the steps of a run of so many.
     mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
-        try attached?.participants(totalSteps: totalSteps) ?? []
+        try own?.participants ?? attached?.participants(totalSteps: totalSteps) ?? []
     }
 
     /// Refuses a head or pooler with first values that nothing would store.
@@ -91,20 +98,29 @@ struct Tuner {
         try attached?.checkStored(new: new, of: model)
     }
 
-    func trained(_ model: any TextModel) -> [TrainedParameter] {
-        let slots = attached?.parameters ?? model.parameters()
-        return slots.compactMap { name, slot in slot.tensor.map { TrainedParameter(name: name, tensor: $0) } }
+    /// - Parameter rate: The highest learning rate.
+    func trained(rate: Double) -> [TrainedParameter] {
+        (own?.parameters ?? attached?.parameters ?? []).compactMap { name, slot in
+            slot.tensor.map {
+                TrainedParameter(
+                    name: name, tensor: $0,
+                    rateFactor: attached?.method.rateFactor(of: name, shape: $0.shape, rate: rate) ?? 1)
+            }
+        }
     }
 
-    func trainedCount(_ model: any TextModel) -> Int {
-        attached?.parameters.reduce(0) { $0 + $1.slot.count } ?? model.parameterCount
+    var trainedCount: Int {
+        (own?.parameters ?? attached?.parameters ?? []).reduce(0) { $0 + $1.slot.count }
     }
+
+    /// Elements that have gradients and moments at a time.
+    var activeCount: Int { own?.activeCount ?? trainedCount }
 
     /// The counts as ms-swift prints them.
     ///
     /// `PeftModelForCausalLM: 7621.9740M Params (6.3570M Trainable [0.0834%]), 0.0020M Buffers.`
     func parameterInfo(_ model: any TextModel) -> String {
-        let (all, trainable) = (parameterCount(model).total, trainedCount(model))
+        let (all, trainable) = (parameterCount.total, trainedCount)
         func millions(_ count: Int) -> String { String(format: "%.4fM", Double(count) / 1e6) }
         return "\(attached.map(Self.peftClass) ?? model.architecture): \(millions(all)) Params "
             + "(\(millions(trainable)) Trainable [\(String(format: "%.4f", 100 * Double(trainable) / Double(max(all, 1))))%]), 0.0000M Buffers."
@@ -128,10 +144,9 @@ struct Tuner {
             arguments: arguments, shardSize: nil)
     }
 
-    func parameterCount(_ model: any TextModel) -> ParameterCount {
+    var parameterCount: ParameterCount {
         // As PEFT counts: a head that trains beside an adapter comes on top, as the copy that PEFT makes of it.
-        let trained = trainedCount(model)
-        return ParameterCount(total: baseParameterCount + (isFull ? 0 : trained), trainable: trained)
+        ParameterCount(total: baseParameterCount + (isFull ? 0 : trainedCount), trainable: trainedCount)
     }
 }
 

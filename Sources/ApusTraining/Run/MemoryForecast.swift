@@ -14,21 +14,19 @@ package struct MemoryForecast: Sendable, Equatable {
 
     /// - Parameters:
     ///   - trainedCount: Elements of the trained parameters.
-    ///   - trainedDType: Their type; the gradient and AdamW's two moments have the same. Of 16 bits there are, beside the
-    ///     tensors, the values that are moved, their gradients and the moments in float32.
+    ///   - trainedDType: Their type, which the gradient has too. Of 16 bits there are, beside the tensors, the values that
+    ///     are moved and their gradients in float32.
     ///   - tokens: Tokens of the largest micro-batch.
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
+    ///   - momentBytes: What the optimizer remembers of a trained element.
     package init(
         shape: TransformerSizes, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
-        targets: Int, adaptedRank: Int, checkpointsLayers: Bool, keepsMoments: Bool
+        targets: Int, adaptedRank: Int, checkpointsLayers: Bool, momentBytes: Int
     ) {
         weights = parameterCount * dtype.size
-        let moments = keepsMoments ? 2 : 0
-        trained =
-            trainedDType.isShortFloat
-            ? trainedCount * (2 * trainedDType.size + 4 * (2 + moments))
-            : trainedCount * trainedDType.size * (2 + moments)
+        let values = trainedDType.isShortFloat ? 2 * trainedDType.size + 2 * 4 : 2 * trainedDType.size
+        trained = trainedCount * (values + momentBytes)
         // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,
         // gate and up; and, beside them, what the widest operation makes while it runs.
         let queries = shape.heads * shape.headSize

@@ -53,6 +53,7 @@ package final class TrainingRun {
     /// There are no callbacks: what happens is what you read.
     package func callAsFunction() throws -> Ending {
         var window = Window()
+        try update.start(at: progress.step)
         while progress.step < plan.batches.totalSteps {
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime

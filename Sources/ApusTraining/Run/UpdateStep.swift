@@ -55,6 +55,11 @@ package final class UpdateStep {
         return states + participants
     }
 
+    /// Before the first step, which is the one after so many.
+    package func start(at step: Int) throws {
+        for participant in participants { try participant.starting(at: step) }
+    }
+
     /// Steps that moved nothing because float16 overflowed.
     package func skippedSteps() throws -> Int { try scaler?.skippedSteps() ?? 0 }
 

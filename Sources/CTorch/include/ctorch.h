@@ -77,6 +77,8 @@ ct_generator ct_generator_new(uint64_t seed);
 void ct_generator_free(ct_generator g);
 int ct_uniform(ct_tensor x, double low, double high, ct_generator g);
 int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g);
+/// Ones with the given probabilities, else zeros.
+ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g);
 ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g);
 
 // --- operations -----------------------------------------------------------------------------------------------------
@@ -141,6 +143,19 @@ ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
 int ct_fused_adamw(
     const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *averages, const ct_tensor *squares,
     const ct_tensor *steps, int count, double rate, double beta1, double beta2, double decay, double epsilon);
+/// Numbers as bytes of a code of 256 sorted values, and a largest magnitude for each block of 256.
+typedef struct {
+    ct_tensor bytes;   // uint8
+    ct_tensor absmax;  // float32
+    ct_tensor code;    // float32 [256]
+} ct_8bit_state;
+/// One step of AdamW on a float32 parameter whose moments are bytes.
+int ct_adamw_8bit(
+    ct_tensor parameter, ct_tensor gradient, const ct_8bit_state *average, const ct_8bit_state *square, int64_t step,
+    double rate, double beta1, double beta2, double decay, double epsilon);
+/// The bytes of float32 values; `absmax` receives the largest magnitudes of the blocks.
+ct_tensor ct_encode_blocks(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax);
+ct_tensor ct_decode_blocks(ct_tensor bytes, ct_tensor code, int64_t block, ct_tensor absmax);
 /// The 2-norm over all tensors together.
 ct_tensor ct_total_norm(const ct_tensor *tensors, int count);
 int ct_scale_all(const ct_tensor *tensors, int count, ct_tensor factor);

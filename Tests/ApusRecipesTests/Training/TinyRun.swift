@@ -20,8 +20,8 @@ struct TinyRun {
     let folder: TemporaryFolder
     var settings: SFTSettings
 
-    private static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .appendingPathComponent("../../Fixtures/models/qwen2-tied-gqa").standardizedFileURL
+    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../../Fixtures/models").standardizedFileURL.path
 
     init(rows: Int = 12) throws {
         folder = try TemporaryFolder()
@@ -29,7 +29,7 @@ struct TinyRun {
         try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
         for name in ["config.json", "model.safetensors"] {
             try FileManager.default.copyItem(
-                atPath: Self.fixture.appendingPathComponent(name).path, toPath: "\(model)/\(name)")
+                atPath: "\(Self.fixtures)/qwen2-tied-gqa/\(name)", toPath: "\(model)/\(name)")
         }
         try folder.write(Self.tokenizer.serialized(), to: "model/tokenizer.json")
         try folder.write(Self.tokenizerConfig, to: "model/tokenizer_config.json")
@@ -74,9 +74,10 @@ struct TinyRun {
         try FileManager.default.contentsOfDirectory(atPath: output).filter { $0.hasPrefix("checkpoint-") }.sorted()
     }
 
-    /// What a checkpoint holds of numbers: the adapter and the optimizer.
+    /// What a checkpoint holds of numbers: the adapter, or the model, and the optimizer.
     func numbers(_ step: Int, in output: String? = nil) throws -> [Data] {
-        try ["adapter_model.safetensors", "optimizer.safetensors"].map {
+        let weights = settings.model.tunerType.isAdapter ? "adapter_model.safetensors" : "model.safetensors"
+        return try [weights, "optimizer.safetensors"].map {
             try Data(contentsOf: URL(fileURLWithPath: "\(output ?? self.output)/checkpoint-\(step)/\($0)"))
         }
     }

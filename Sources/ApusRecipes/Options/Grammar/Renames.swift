@@ -197,7 +197,7 @@ struct Rename: Sendable {
         Rename("test_oom_error", .refused("--max_steps 2 tries whether a run fits into memory.")),
         Rename("gpu_memory_fraction", .refused("Leave it out; memory is used as needed.")),
         Rename("lora_modules", .refused("Give the folder of the adapter with --adapters.")),
-        Rename("galore_config", .refused("Leave it out; Apus has no GaLore.")),
+        Rename("galore_config", .refused("Give --use_galore true and the flags --galore_…, such as --galore_rank.")),
         Rename("past_index", .refused("Leave it out; no model of Apus has such an output.")),
         Rename("tokenizer_name", .refused("The tokenizer of the model's folder is used.")),
         Rename("dataset_dir", .refused("Give the path of the file with --dataset.")),

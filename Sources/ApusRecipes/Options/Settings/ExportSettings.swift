@@ -1,3 +1,5 @@
+import ApusFiles
+
 /// The settings of `export` and `merge-lora`.
 public struct ExportSettings: Sendable {
     /// Without a name the base that the adapter names; its `adapters` are merged in order.
@@ -5,6 +7,7 @@ public struct ExportSettings: Sendable {
     public var hardware = DeviceSettings()
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
+    public var combination = CombinationSettings()
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
     public var existOK = false
@@ -19,13 +22,13 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, with `-merged` behind its name.
+    /// The folder to write; by default the first adapter's, with `-merged` or `-combined` behind its name.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
             var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
             while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
-            return "\(checkpoint)-merged"
+            return "\(checkpoint)-\(combination.kind == nil ? "merged" : "combined")"
         }
         set { givenOutputDirectory = newValue }
     }
@@ -39,7 +42,7 @@ extension ExportSettings: CommandSettings {
     }
 
     package static let fields: [SettingsField<ExportSettings>] =
-        fields(of: \.model) + fields(of: \.hardware) + [
+        fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + [
             SettingsField("merge_lora", \.mergeLoRA),
             SettingsField("output_dir", \.outputDirectory),
             SettingsField("exist_ok", \.existOK),
@@ -53,10 +56,14 @@ extension ExportSettings: CommandSettings {
     }
 
     package mutating func settle(notices: inout [String]) throws {
-        guard mergeLoRA else {
+        try combination.check()
+        guard mergeLoRA != (combination.kind != nil) else {
             throw UsageError(
-                "--merge_lora: not given. It is the one thing that export does yet: "
-                    + "`apus export --adapters checkpoint-100 --merge_lora true`.")
+                mergeLoRA
+                    ? "--merge_lora and --combination_type: give one of them; what is combined can be merged afterwards."
+                    : "--merge_lora: not given. What export does yet: "
+                        + "`apus export --adapters checkpoint-100 --merge_lora true`, and one adapter of several: "
+                        + "`apus export --adapters a b --combination_type svd`.")
         }
         guard !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter to merge.")
@@ -68,16 +75,5 @@ extension ExportSettings: CommandSettings {
     }
 
     /// `maxShardSize` in bytes; nil if it is no size.
-    ///
-    /// `MB` counts in thousands and `MiB` in 1024s.
-    package var maxShardBytes: Int? {
-        let digits = maxShardSize.prefix { $0.isNumber || $0 == "." }
-        let units = [
-            "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 0x1p10, "MIB": 0x1p20, "GIB": 0x1p30, "TIB": 0x1p40,
-        ]
-        guard let number = Double(digits), let unit = units[maxShardSize.dropFirst(digits.count).uppercased()],
-            number * unit >= 1e6, let bytes = Int(exactly: (number * unit).rounded())
-        else { return nil }
-        return bytes
-    }
+    package var maxShardBytes: Int? { ByteCount.parse(maxShardSize).flatMap { $0 >= 1_000_000 ? $0 : nil } }
 }

@@ -11,7 +11,9 @@ public struct SFTSettings: Sendable {
     public var data: DataSettings
     public var encoding = EncodingSettings()
     public var tuner = TunerSettings()
+    public var full = FullTuningSettings()
     public var optimization = OptimizationSettings()
+    public var galore = GaLoreSettings()
     public var evaluation = EvaluationSettings()
     public var output = OutputSettings()
     public var hardware = DeviceSettings()
@@ -87,7 +89,9 @@ extension SFTSettings: CommandSettings {
 
     package static let fields: [SettingsField<SFTSettings>] =
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
-        + fields(of: \.optimization) + fields(of: \.evaluation) + fields(of: \.output) + fields(of: \.hardware))
+        + fields(of: \.full) + fields(of: \.optimization) + fields(of: \.galore) + fields(of: \.evaluation)
+        + fields(of: \.output)
+        + fields(of: \.hardware))
         .resolving("task_type", \.taskType)
         .resolving("loss_type", \.lossType)
         .resolving("learning_rate", \.learningRate)
@@ -103,6 +107,7 @@ extension SFTSettings: CommandSettings {
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
+        try galore.check(model.tunerType, optimization.optim)
         try checkPrecision()
         try SettingChecks.loss(lossType, for: taskType)
         try BestMetric.check(
@@ -136,12 +141,19 @@ extension SFTSettings: CommandSettings {
             if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
         let read = model.tunerType.options
-        let idle = TunerSettings.fields.map(\.name).filter { !read.contains($0) }
+        let idle = (TunerSettings.fields.map(\.name) + FullTuningSettings.fields.map(\.name)).filter {
+            !read.contains($0)
+        }
         note(
             "--tuner_type \(model.tunerType.rawValue) "
-                + (model.tunerType == .full ? "has no adapter" : "does not read it"), idle)
+                + (model.tunerType.isAdapter ? "does not read it" : "has no adapter"), idle)
+        if !galore.isOn {
+            note("--use_galore is false", GaLoreSettings.fields.map(\.name).filter { $0 != "use_galore" })
+        }
+        if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
+        if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
-            note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype"]))
+            note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype", "lorap_lr_ratio"]))
         }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }

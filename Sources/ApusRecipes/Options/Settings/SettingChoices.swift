@@ -34,7 +34,15 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
 public enum OptimizerName: String, Sendable, CaseIterable {
     case fusedAdamW = "adamw_torch_fused"
     case adamW = "adamw_torch"
+    /// AdamW whose moments are 8-bit numbers.
+    case adamW8Bit = "adamw_8bit"
+    /// AdamW whose moments lie in a mapped file.
+    case pagedAdamW = "paged_adamw_32bit"
+    /// AdamW whose moments are 8-bit numbers in a mapped file.
+    case pagedAdamW8Bit = "paged_adamw_8bit"
     case sgd
+
+    var isPaged: Bool { self == .pagedAdamW || self == .pagedAdamW8Bit }
 }
 
 /// When something happens that recurs.

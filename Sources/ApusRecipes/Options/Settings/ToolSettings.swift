@@ -2,6 +2,7 @@
 public struct ParamsSettings: Sendable {
     public var model: ModelSettings
     public var tuner = TunerSettings()
+    public var full = FullTuningSettings()
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {
@@ -16,7 +17,8 @@ extension ParamsSettings: CommandSettings {
         model = ModelSettings()
     }
 
-    package static let fields: [SettingsField<ParamsSettings>] = fields(of: \.model) + fields(of: \.tuner)
+    package static let fields: [SettingsField<ParamsSettings>] =
+        fields(of: \.model) + fields(of: \.tuner) + fields(of: \.full)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model.name, .params)

@@ -100,8 +100,7 @@ extension OptionTable {
         noEffect("it is read only by tuners that are refused", [.sft], tuners).filter { option in
             !AdapterMethods.options.contains { $0.name == option.name }
         },
-        noEffect("it is read only beside --use_galore true", [.sft], galore),
-        noEffect("it is read only beside --lisa_activated_layers", [.sft], ["lisa_step_interval": .integer]),
+        noEffect("it is read only beside --galore_quantization true", [.sft], quantizedGaLore),
         noEffect(
             "it is read only beside --eval_use_evalscope true", [.sft],
             [
@@ -162,10 +161,8 @@ extension OptionTable {
         "llamapro_num_new_blocks": .integer, "llamapro_num_groups": .integer, "reft_layer_key": .text,
         "reft_layers": .list, "reft_rank": .integer, "reft_intervention_type": .text, "reft_args": .text,
     ]
-    private static let galore: KeyValuePairs<String, OptionKind> = [
-        "galore_target_modules": .list, "galore_rank": .integer, "galore_update_proj_gap": .integer,
-        "galore_scale": .number(.any), "galore_proj_type": .text, "galore_optim_per_parameter": .boolean,
-        "galore_with_embedding": .boolean, "galore_quantization": .boolean, "galore_proj_quant": .boolean,
+    private static let quantizedGaLore: KeyValuePairs<String, OptionKind> = [
+        "galore_proj_quant": .boolean,
         "galore_proj_bits": .integer, "galore_proj_group_size": .integer, "galore_cos_threshold": .number(.any),
         "galore_gamma_proj": .integer, "galore_queue_size": .integer,
     ]

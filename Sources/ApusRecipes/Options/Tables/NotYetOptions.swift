@@ -13,7 +13,6 @@ enum NotYetOptions {
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
-            "freeze_parameters_ratio": ["0", "0.0"], "lisa_activated_layers": ["0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
             "do_train": ["true"], "model_revision": ["master", "main"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
@@ -21,7 +20,7 @@ enum NotYetOptions {
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming freeze_llm use_galore use_vllm enable_dft_loss group_by_length
+            packing streaming freeze_llm use_vllm enable_dft_loss group_by_length
             predict_with_generate eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
@@ -57,9 +56,10 @@ enum NotYetOptions {
         case "infer_backend" where ["vllm", "sglang", "lmdeploy"].contains(word):
             return ("transformers", "Apus answers with its own engine")
         case "optim"
-        where ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused", "paged_adamw_32bit", "paged_adamw"]
-            .contains(word):
+        where ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused"].contains(word):
             return ("adamw_torch", "it is AdamW in another implementation")
+        case "optim" where word == "paged_adamw": return ("paged_adamw_32bit", "these are its 32 bits")
+        case "optim" where word == "adamw_bnb_8bit": return ("adamw_8bit", "it is the same optimizer")
         default: return nil
         }
     }
@@ -125,15 +125,7 @@ enum NotYetOptions {
         "modules_to_save": "--tuner_type full trains every weight.",
         "target_parameters": "--target_modules and --target_regex choose layers.",
         "lora_bias": "Leave it out, or give none; --tuner_type full trains every weight.",
-        "lorap_lr_ratio": "Leave it out; one --learning_rate holds for both halves of the adapter.",
-        "freeze_parameters": "--tuner_type lora with --target_regex trains only chosen layers.",
-        "freeze_parameters_regex": "--tuner_type lora with --target_regex trains only chosen layers.",
-        "freeze_parameters_ratio": "--tuner_type lora with --target_regex trains only chosen layers.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
-        "trainable_parameters": "--tuner_type lora with --target_regex trains only chosen layers.",
-        "trainable_parameters_regex": "--tuner_type lora with --target_regex trains only chosen layers.",
-        "use_galore": "--tuner_type lora needs less memory too.",
-        "lisa_activated_layers": "--tuner_type lora needs less memory too.",
         "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",
         "label_smoothing_factor": "Leave it out, or give 0.",
         "enable_dft_loss": "Leave it out; the loss is cross entropy.",

@@ -9,7 +9,7 @@ extension OptionTable {
             CommandOption(
                 "tuner_type",
                 .choice(TunerType.allCases.map(\.rawValue), later: laterTuners), default: .text("lora"),
-                "What trains: an adapter of some method, or every weight (full).", in: .tuner,
+                "What trains: an adapter of some method, every weight (full), or the biases (bitfit).", in: .tuner,
                 for: loading.union(tuning)),
             CommandOption(
                 "target_modules", .list, default: .list(["all-linear"]),
@@ -20,7 +20,31 @@ extension OptionTable {
             CommandOption(
                 "lora_dtype", .choice(DType.ofWeights.map(\.rawValue)), computed: "float32", "Type of the adapter.",
                 in: .tuner, for: [.sft]),
-        ] + methodOptions
+        ] + methodOptions + fullOptions
+
+    private static let fullOptions: [CommandOption] = [
+        CommandOption(
+            "freeze_parameters", .list, default: .list([]),
+            "full: weights that stay as they are: beginnings of names.", in: .method, for: tuning),
+        CommandOption(
+            "freeze_parameters_regex", .text, "full: such weights by an expression found in their names.", in: .method,
+            for: tuning),
+        CommandOption(
+            "freeze_parameters_ratio", .number(.from(0, upTo: 1)), default: .number(0),
+            "full: share of the weights that stay, from the bottom up.", in: .method, for: tuning),
+        CommandOption(
+            "trainable_parameters", .list, default: .list([]),
+            "full: weights that train though they are frozen above: beginnings of names.", in: .method, for: tuning),
+        CommandOption(
+            "trainable_parameters_regex", .text, "full: such weights by an expression found in their names.",
+            in: .method, for: tuning),
+        CommandOption(
+            "lisa_activated_layers", .integer(0...OptionKind.largestCount), default: .integer(0),
+            "full: layers that train at a time, drawn anew again and again (LISA); 0: all.", in: .method, for: [.sft]),
+        CommandOption(
+            "lisa_step_interval", .integer(1...OptionKind.largestCount), default: .integer(20),
+            "full: steps after which LISA draws layers anew.", in: .method, for: [.sft]),
+    ]
 
     /// What the methods declare, with the methods that read it.
     private static let methodOptions = AdapterMethods.options.map { option in

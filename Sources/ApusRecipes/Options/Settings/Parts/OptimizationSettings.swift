@@ -1,3 +1,4 @@
+import ApusFiles
 public import ApusOptimizers
 public import ApusTraining
 
@@ -26,6 +27,8 @@ public struct OptimizationSettings: Sendable {
     public var warmupSteps = 0.0
     /// The optimizer.
     public var optim = OptimizerName.fusedAdamW
+    /// How much of paged moments stays in memory, such as `2GiB`; nil leaves it to the system.
+    public var pagedMemory: String?
     /// The decay of all weights but biases and norms.
     public var weightDecay = 0.1
     /// The decay of the first moment.
@@ -73,6 +76,7 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("warmup_ratio", \.warmupRatio, affectsNumbers: true),
         SettingsField("warmup_steps", \.warmupSteps, affectsNumbers: true),
         SettingsField("optim", \.optim, affectsNumbers: true),
+        SettingsField("paged_memory", \.pagedMemory),
         SettingsField("weight_decay", \.weightDecay, affectsNumbers: true),
         SettingsField("adam_beta1", \.adamBeta1, affectsNumbers: true),
         SettingsField("adam_beta2", \.adamBeta2, affectsNumbers: true),
@@ -84,12 +88,25 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("nan_policy", \.nanPolicy),
     ]
 
+    /// `pagedMemory` in bytes.
+    var pagedBytes: Int? {
+        get throws {
+            guard let pagedMemory else { return nil }
+            guard let bytes = ByteCount.parse(pagedMemory), bytes >= 1_000_000 else {
+                throw SettingsError(
+                    "--paged_memory: got \"\(pagedMemory)\", wanted a size of at least 1MB such as 500MB, 2GB or 2GiB.")
+            }
+            return bytes
+        }
+    }
+
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check() throws {
         guard warmupRatio == 0 || warmupSteps == 0 else {
             throw SettingsError("--warmup_ratio and --warmup_steps cannot both be set. Give one of them.")
         }
         try SettingChecks.steps(warmupSteps, "warmup_steps")
+        _ = try pagedBytes
         guard bf16 != true || fp16 != true else {
             throw SettingsError("--bf16 true and --fp16 true contradict each other. Give one of them.")
         }

@@ -1,0 +1,222 @@
+package import ApusNN
+package import ApusTorch
+
+/// Several LoRA adapters as one, in the ways of PEFT's `add_weighted_adapter`.
+///
+/// With weights wᵢ and scales sᵢ: `linear` adds `√|wᵢsᵢ|` times the A's (with the sign of wᵢsᵢ) and the B's apart, so that
+/// products of different adapters come in; `cat` stands them side by side, exactly `Σ wᵢsᵢ BᵢAᵢ`; `svd` is the best of
+/// a rank to that sum. `ties` (Yadav et al. 2023, <https://arxiv.org/abs/2306.01708>) keeps of each the largest numbers
+/// and averages those of the sign that most have; `dare` (Yu et al. 2024, <https://arxiv.org/abs/2311.03099>) keeps
+/// numbers by chance and enlarges them; `magnitude_prune` keeps the largest.
+package struct AdapterCombination: Sendable {
+    package enum Kind: String, Sendable, CaseIterable {
+        case svd, linear, cat, ties
+        case tiesSVD = "ties_svd"
+        case dareTies = "dare_ties"
+        case dareLinear = "dare_linear"
+        case dareTiesSVD = "dare_ties_svd"
+        case dareLinearSVD = "dare_linear_svd"
+        case magnitudePrune = "magnitude_prune"
+        case magnitudePruneSVD = "magnitude_prune_svd"
+
+        /// Whether the products BA are combined, and not the factors.
+        var combinesProducts: Bool { rawValue.hasSuffix("svd") }
+        var needsDensity: Bool { ![.svd, .linear, .cat].contains(self) }
+        fileprivate var isByChance: Bool { rawValue.hasPrefix("dare") }
+        fileprivate var electsSigns: Bool { rawValue.contains("ties") }
+    }
+
+    /// What decides which sign most numbers have: their sum, or how many they are.
+    package enum MajoritySign: String, Sendable, CaseIterable {
+        case total, frequency
+    }
+
+    package var kind: Kind
+    package var weights: [Double]
+    /// The share of numbers that stay; nil where the kind needs none.
+    package var density: Double?
+    package var majoritySign = MajoritySign.total
+    /// The rank of a decomposition; nil takes the largest of the adapters.
+    package var rank: Int?
+    /// For what is drawn.
+    package var seed: UInt64 = 42
+
+    package init(_ kind: Kind, weights: [Double]) {
+        self.kind = kind
+        self.weights = weights
+    }
+
+    /// Hangs the combined adapter on the model that the others hang on.
+    ///
+    /// - Throws: `AdapterError` for adapters or settings that cannot be combined so.
+    package func callAsFunction(_ adapters: [AttachedAdapter], on model: Module, named name: String) throws
+        -> AttachedAdapter
+    {
+        let methods = try check(adapters)
+        let kind = adapters.count == 1 ? .linear : kind
+        var combined = methods[0]
+        combined.combine(
+            targets: try TargetModules.union(methods.map(\.selection.targets)), rank: try rank(of: methods, kind))
+        let attached = try combined.attach(to: model, named: name)
+        let generator = try Generator(seed: seed)
+        try withoutGradients {
+            for part in attached.parts {
+                let sources = zip(adapters, weights).compactMap { adapter, weight in
+                    adapter.parts.first { $0.path == part.path }.flatMap { LowRank($0.adapter, weight: weight) }
+                }
+                guard let target = LowRank(part.adapter, weight: 1) else { continue }
+                try target.fill(try factors(sources, kind, rank: combined.rank, generator))
+            }
+        }
+        return attached
+    }
+
+    private func check(_ adapters: [AttachedAdapter]) throws -> [LoRAConfiguration] {
+        guard !adapters.isEmpty, adapters.count == weights.count else {
+            throw AdapterError(
+                "--adapter_weights: \(weights.count) weights for \(adapters.count) adapters; give one for each")
+        }
+        let methods = try adapters.map { adapter in
+            guard let method = adapter.method as? LoRAConfiguration, !method.isDecomposed else {
+                let what = (adapter.method as? LoRAConfiguration) == nil ? type(of: adapter.method).tunerType : "DoRA"
+                throw AdapterError("only plain LoRA adapters can be combined, and one is of the method \(what)")
+            }
+            return method
+        }
+        if kind.needsDensity {
+            guard let density, density > 0, density <= 1 else {
+                throw AdapterError(
+                    "--density: \(kind.rawValue) keeps a share of the numbers; give it, above 0 and up to 1")
+            }
+        }
+        return methods
+    }
+
+    private func rank(of methods: [LoRAConfiguration], _ kind: Kind) throws -> Int {
+        let ranks = methods.map { method in ([method.rank] + method.rankPattern.map { Int($0.value) }).max() ?? 0 }
+        if kind == .cat { return ranks.reduce(0, +) }
+        if kind.combinesProducts { return rank ?? ranks.max() ?? 0 }
+        guard Set(ranks).count == 1, methods.allSatisfy(\.rankPattern.isEmpty) else {
+            throw AdapterError(
+                "\(kind.rawValue) combines adapters of one rank, and these have \(ranks.map(String.init).joined(separator: ", "))"
+                    + "; give --combination_type cat or svd")
+        }
+        return ranks[0]
+    }
+
+    /// A and B of the combined part.
+    private func factors(_ sources: [LowRank], _ kind: Kind, rank: Int, _ generator: Generator) throws -> (
+        Tensor, Tensor
+    ) {
+        let scales = sources.map { $0.weight * $0.scale }
+        switch kind {
+        case .cat:
+            return (
+                try concatenated(zip(sources, scales).map { try $0.a * $1 }, axis: 0),
+                try concatenated(sources.map(\.b), axis: 1)
+            )
+        case _ where kind.combinesProducts:
+            let products = try sources.map { try matmul($0.b, $0.a) }  // [out, in]
+            let (u, s, v) = try merged(products, scales, generator).singularValueDecomposition()
+            let kept = min(rank, s.count)
+            return (
+                try v.narrowed(0, start: 0, length: kept),
+                try u.narrowed(1, start: 0, length: kept) * s.narrowed(0, start: 0, length: kept)
+            )
+        default:
+            let roots = scales.map { Swift.abs($0).squareRoot() }
+            let signed = zip(roots, scales).map { $1 < 0 ? -$0 : $0 }
+            return (
+                try merged(sources.map(\.a), signed, generator), try merged(sources.map(\.b), roots, generator)
+            )
+        }
+    }
+
+    /// Tensors of one shape as one.
+    private func merged(_ tensors: [Tensor], _ weights: [Double], _ generator: Generator) throws -> Tensor {
+        let kept = try tensors.map { try pruned($0, generator) }
+        guard kind.electsSigns else {
+            return try zip(kept, weights).reduce(nil as Tensor?) { sum, pair in
+                let term = try pair.0 * pair.1
+                return try sum.map { try $0 + term } ?? term
+            } ?? Tensor.zeros([])
+        }
+        let all = try stacked(kept)
+        let positive = try all.isGreater(than: Tensor.zeros([], dtype: all.dtype)).to(all.dtype)
+        let signs = try positive - all.isLess(than: 0).to(all.dtype)
+        let vote = try majoritySign == .total ? all.sum(0) : signs.sum(0)
+        // Of no majority the positive ones count.
+        let isNegative = try vote.isLess(than: 0).to(all.dtype)
+        let majority = try isNegative * -2 + 1
+        let agrees = try signs.isEqual(to: majority.expanded(signs.shape)).to(all.dtype)
+        let weights = try Tensor(weights).to(all.dtype).reshaped([weights.count] + tensors[0].shape.map { _ in 1 })
+        let count = try agrees.sum(0)
+        let one = try Tensor.ones([], dtype: count.dtype)
+        return try (all * weights * agrees).sum(0) / select(count.isLess(than: 1), one.expanded(count.shape), count)
+    }
+
+    private func pruned(_ tensor: Tensor, _ generator: Generator) throws -> Tensor {
+        guard kind.needsDensity, let density, density < 1 else { return tensor }
+        if kind.isByChance {
+            let probabilities = try Tensor.full(tensor.shape, density, dtype: tensor.dtype)
+            return try tensor * probabilities.drawn(generator: generator) / density
+        }
+        let flat = try abs(tensor).reshaped([-1])
+        let places = try flat.top(Int(density * Double(tensor.count))).indices
+        let ones = try Tensor.ones(places.shape, dtype: tensor.dtype)
+        let mask = try Tensor.zeros([tensor.count], dtype: tensor.dtype).scattered(0, places, ones)
+        return try tensor * mask.reshaped(tensor.shape)
+    }
+}
+
+/// The two factors of a part of LoRA, whatever it hangs on.
+private struct LowRank {
+    let a: Tensor
+    let b: Tensor
+    let scale: Double
+    let weight: Double
+    private let slots: (a: ParameterSlot, b: ParameterSlot)
+
+    init?(_ adapter: Adapter, weight: Double) {
+        let slots = adapter.parameters()
+        guard let first = slots.first(where: { $0.name.contains("lora_A") || $0.name.contains("embedding_A") })?.slot,
+            let second = slots.first(where: { $0.name.contains("lora_B") || $0.name.contains("embedding_B") })?.slot
+        else { return nil }
+        switch adapter {
+        case let lora as LoRA: scale = lora.scale
+        case let lora as LoRAEmbedding: scale = lora.scale
+        default: return nil
+        }
+        guard let a = first.tensor ?? (try? Tensor.zeros(first.shape ?? [])),
+            let b = second.tensor ?? (try? Tensor.zeros(second.shape ?? []))
+        else { return nil }
+        (self.a, self.b, self.weight, self.slots) = (a, b, weight, (first, second))
+    }
+
+    /// Puts factors in place; of a smaller rank they are filled up with zeros.
+    func fill(_ factors: (a: Tensor, b: Tensor)) throws {
+        func filled(_ tensor: Tensor, _ shape: [Int], axis: Int) throws -> Tensor {
+            let missing = shape[axis] - tensor.shape[axis]
+            guard missing > 0 else { return try tensor.contiguous() }
+            var rest = shape
+            rest[axis] = missing
+            return try concatenated(
+                [tensor, Tensor.zeros(rest, dtype: tensor.dtype, device: tensor.device)], axis: axis)
+        }
+        try slots.a.fill(filled(factors.a, slots.a.shape ?? [], axis: 0))
+        try slots.b.fill(filled(factors.b, slots.b.shape ?? [], axis: 1))
+    }
+}
+
+extension LoRAConfiguration {
+    /// Becomes the description of the combination of several.
+    fileprivate mutating func combine(targets: TargetModules, rank: Int) {
+        self.rank = rank
+        alpha = Double(rank)
+        usesRankStabilization = false
+        rankPattern = []
+        alphaPattern = []
+        initialization = .standard
+        selection.targets = targets
+    }
+}

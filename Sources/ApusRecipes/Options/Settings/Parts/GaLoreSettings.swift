@@ -1,0 +1,70 @@
+import ApusOptimizers
+
+/// Moments of a low rank, for the training of a model's own weights.
+public struct GaLoreSettings: Sendable {
+    /// Whether gradients of matrices are projected.
+    public var isOn = false
+    /// Parts of the names of the layers whose gradients are projected; nil takes all linear layers but the head.
+    public var targetModules: [String]?
+    /// The rank of the projection.
+    public var rank = 128
+    /// The steps after which the projection is found anew.
+    public var updateGap = 50
+    /// What steps are multiplied by when they are projected back.
+    public var scale = 1.0
+    /// The side whose singular vectors are used.
+    var projection = GaLore.Projection.std
+    /// Whether gradients of tables of words are projected too.
+    public var includesEmbeddings = false
+    /// Not there; kept to be refused.
+    var isPerParameter = false
+    /// Not there; kept to be refused.
+    var isQuantized = false
+
+    public init() {}
+}
+
+extension GaLoreSettings: SettingsPart {
+    package static let fields: [SettingsField<GaLoreSettings>] = [
+        SettingsField("use_galore", \.isOn, affectsNumbers: true),
+        SettingsField("galore_target_modules", \.targetModules, affectsNumbers: true),
+        SettingsField("galore_rank", \.rank, affectsNumbers: true),
+        SettingsField("galore_update_proj_gap", \.updateGap, affectsNumbers: true),
+        SettingsField("galore_scale", \.scale, affectsNumbers: true),
+        SettingsField("galore_proj_type", \.projection, affectsNumbers: true),
+        SettingsField("galore_with_embedding", \.includesEmbeddings, affectsNumbers: true),
+        SettingsField("galore_optim_per_parameter", \.isPerParameter),
+        SettingsField("galore_quantization", \.isQuantized),
+    ]
+
+    /// - Throws: `SettingsError` where gradients of the model's own weights are not what an optimizer follows.
+    func check(_ tuner: TunerType, _ optimizer: OptimizerName) throws {
+        guard isOn else { return }
+        guard !tuner.isAdapter else {
+            throw SettingsError(
+                "--use_galore true projects the gradients of the model's own weights, and --tuner_type \(tuner.rawValue) "
+                    + "trains an adapter. Give --tuner_type full, or leave --use_galore out.")
+        }
+        guard optimizer == .fusedAdamW || optimizer == .adamW else {
+            throw SettingsError(
+                "--use_galore true with --optim \(optimizer.rawValue) is not there yet; its moments are AdamW's. Give "
+                    + "--optim adamw_torch.")
+        }
+        for (flag, isSet) in [("optim_per_parameter", isPerParameter), ("quantization", isQuantized)] where isSet {
+            throw SettingsError("--galore_\(flag) true is not there yet. Leave it out.")
+        }
+    }
+
+    /// Whether the gradient of a weight is projected; matrices alone are asked for.
+    ///
+    /// - Parameter heads: Paths of the modules that make the model's answer.
+    func chooses(_ name: String, heads: [String]) -> Bool {
+        let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+        let isEmbedding = ["embed", "wte", "wpe"].contains { module.split(separator: ".").last?.contains($0) == true }
+        if isEmbedding && targetModules == nil { return includesEmbeddings }
+        guard let targetModules else { return !heads.contains(module) }
+        return targetModules.contains { module.contains($0) }
+    }
+}
+
+extension GaLore.Projection: OptionChoice {}

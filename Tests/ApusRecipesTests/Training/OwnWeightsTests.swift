@@ -1,0 +1,163 @@
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusOptimizers
+import ApusTorch
+import ApusTraining
+import ApusWeights
+import Foundation
+import Testing
+
+@testable import ApusNN
+@testable import ApusRecipes
+
+/// Training of a model's own weights: which of them, a few layers at a time, and with moments kept otherwise.
+struct OwnWeightsTests {
+    private func model(_ name: String = "qwen2-tied-gqa", for task: ModelTask = .causalLanguageModel) throws -> any TextModel {
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(TinyRun.fixtures)/\(name)/config.json")))
+        return try Models.registry.model(config, for: task)
+    }
+
+    private func trained(
+        _ model: any TextModel, _ tuner: TunerType = .full, _ change: (inout FullTuningSettings) -> Void = { _ in }
+    ) throws -> [String] {
+        var settings = FullTuningSettings()
+        change(&settings)
+        return try OwnWeights(settings, tuner: tuner, seed: 1, of: model).parameters.map(\.name)
+    }
+
+    @Test func rulesFollowEachOther() throws {
+        let model = try model()
+        let all = model.parameters().map(\.name)
+        #expect(try trained(model) == all)
+        #expect(
+            try trained(model) { $0.freezeParameters = ["model.embed", "model.layers.0"] }
+                == all.filter { !$0.hasPrefix("model.embed") && !$0.hasPrefix("model.layers.0") })
+        let regex = try trained(model) {
+            $0.freezeParameters = ["model"]
+            $0.trainableParametersRegex = #"\d\.mlp\."#
+        }
+        #expect(regex == all.filter { $0.contains(".mlp.") } && !regex.isEmpty)
+        #expect(
+            try trained(model) {
+                $0.freezeParametersRegex = "."
+                $0.trainableParameters = ["model.norm"]
+            } == ["model.norm.weight"])
+    }
+
+    /// The longest beginning that is no larger than the share.
+    @Test func aShareIsCountedFromTheBottom() throws {
+        let model = try model()
+        let counts = model.parameters().map(\.slot.count)
+        let half = counts.reduce(0, +) / 2
+        let left = try trained(model) { $0.freezeParametersRatio = 0.5 }
+        let frozen = counts.prefix(counts.count - left.count).reduce(0, +)
+        #expect(frozen <= half && frozen + counts[counts.count - left.count] > half)
+        #expect(throws: SettingsError.self) { try trained(model) { $0.freezeParametersRatio = 1 } }
+    }
+
+    @Test func rulesThatMatchNothingAreRefused() throws {
+        let model = try model()
+        for change in [
+            { (settings: inout FullTuningSettings) in settings.freezeParameters = ["layers.0"] },
+            { $0.trainableParameters = ["embed"] }, { $0.freezeParametersRegex = "q_porj" },
+            { $0.trainableParametersRegex = "(" }, { $0.lisaActivatedLayers = 2 },
+        ] {
+            let error = #expect(throws: SettingsError.self) { try trained(model, .full, change) }
+            #expect(error.map { "\($0)".hasPrefix("--") } == true)
+        }
+    }
+
+    @Test func bitFitTrainsBiasesAndTheHead() throws {
+        let biases = try trained(try model("bert-single", for: .sequenceClassification(labels: 3)), .bitFit)
+        #expect(biases.allSatisfy { $0.hasSuffix(".bias") || $0 == "classifier.weight" })
+        #expect(biases.contains("classifier.weight") && biases.contains("bert.encoder.layer.0.output.dense.bias"))
+        #expect(throws: SettingsError.self) { try trained(model("llama-untied-mha"), .bitFit) }
+    }
+
+    /// Layers change with the interval and depend on nothing else.
+    @Test func layersTakeTurns() throws {
+        let slots = (0..<6).map { index in
+            let slot = ParameterSlot("\(index)")
+            slot.declare([2])
+            return [slot]
+        }
+        let layers = ActivatedLayers(slots, count: 2, interval: 3, seed: 5)
+        let turns = (0..<60).map { layers.active(in: $0) }
+        #expect(turns.allSatisfy { $0.count == 2 })
+        for step in stride(from: 0, to: 60, by: 3) { #expect(Set(turns[step..<step + 3]).count == 1) }
+        #expect(Set(turns).count > 5 && turns.reduce(into: Set()) { $0.formUnion($1) }.count == 6)
+        try layers.starting(at: 7)
+        #expect(slots.map { $0[0].isTrainable } == (0..<6).map(turns[7].contains))
+        try layers.stepped(to: 9)
+        #expect(slots.map { $0[0].isTrainable } == (0..<6).map(turns[9].contains))
+        #expect(ActivatedLayers(slots, count: 2, interval: 3, seed: 5).active(in: 30) == turns[30])
+    }
+
+    @Test(arguments: [
+        Case("freeze") { $0.full.freezeParameters = ["model.layers.0", "model.embed_tokens"] },
+        Case("lisa") {
+            $0.full.lisaActivatedLayers = 1
+            $0.full.lisaStepInterval = 2
+        },
+        Case("galore") {
+            $0.galore.isOn = true
+            $0.galore.rank = 4
+            $0.galore.updateGap = 4
+        },
+        Case("8 bits") { $0.optimization.optim = .adamW8Bit },
+        Case("paged") {
+            $0.optimization.optim = .pagedAdamW8Bit
+            $0.optimization.pagedMemory = "1MB"
+        },
+        Case("bitfit") { $0.model.tunerType = .bitFit },
+    ])
+    func interruptedIsUninterrupted(change: Case) throws {
+        let run = try TinyRun().with {
+            $0.model.tunerType = .full
+            $0.optimization.learningRate = 1e-3
+            change.change(&$0)
+        }
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        #expect(Set(log.map { $0.split(separator: " ")[1] }).count > 3)
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "last" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+        guard change.reason == "freeze" else { return }
+        func tensors(_ folder: String) throws -> SafetensorsFile {
+            try SafetensorsFile(path: "\(folder)/model.safetensors")
+        }
+        let (before, after) = (try tensors("\(run.folder.path)/model"), try tensors("\(run.output)/checkpoint-6"))
+        for name in before.tensorNames {
+            let pair = try [before, after].map { try $0.tensor(name, dtype: .float32, device: .cpu).tensor }
+            let isFrozen = ["model.layers.0", "model.embed_tokens"].contains(where: name.hasPrefix)
+            #expect(try pair[0].equals(pair[1]) == isFrozen, "\(name)")
+        }
+    }
+
+    @Test(arguments: [
+        Case("--tuner_type lora trains an adapter") { $0.galore.isOn = true },
+        Case("--use_galore true with --optim sgd") {
+            $0.model.tunerType = .full
+            $0.galore.isOn = true
+            $0.optimization.optim = .sgd
+        },
+        Case("--galore_quantization true is not there yet") {
+            $0.model.tunerType = .full
+            $0.galore.isOn = true
+            $0.galore.isQuantized = true
+        },
+        Case("--paged_memory: got \"much\"") { $0.optimization.pagedMemory = "much" },
+        Case("leave nothing to train") {
+            $0.model.tunerType = .bitFit
+            $0.full.freezeParametersRegex = "."
+        },
+    ])
+    func whatDoesNotGoTogether(refused: Case) throws {
+        let refusal = try TinyRun().with(refused.change).refusal()
+        #expect(refusal.contains(refused.reason), "\(refusal)")
+    }
+}
