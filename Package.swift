@@ -91,7 +91,7 @@ let package = Package(
                 "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles", "ApusText", "ApusWeights",
                 "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
-        target("Apus", ["ApusRecipes", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
+        target("Apus", ["ApusRecipes", "ApusAdapters", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
@@ -99,6 +99,7 @@ let package = Package(
         program("Embedding", ["Apus"], path: "Examples/Embedding"),
         program("Classifying", ["Apus"], path: "Examples/Classifying"),
         program("Adapting", ["Apus"], path: "Examples/Adapting"),
+        program("OwnAdapter", ["Apus", "ApusNN", "ApusTorch"], path: "Examples/OwnAdapter"),
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
         program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),

@@ -69,6 +69,11 @@ public final class Model {
         try loaded.attach(adapter, named: name)
     }
 
+    /// Hangs an adapter of a method of the program's own on the model.
+    public func attach(_ adapter: String, named name: String = "default", by method: OwnMethod) throws {
+        try loaded.attach(adapter, named: name, by: method)
+    }
+
     /// The names of the adapters on the model.
     public var adapters: [String] { loaded.adapterNames }
 

@@ -1,5 +1,9 @@
+public import ApusAdapters
 import ApusDatasets
 import ApusRecipes
+
+/// A method of training that a program brings along.
+public typealias OwnMethod = ApusAdapters.OwnMethod
 
 /// Fine-tuning, as `apus sft` does it: the same data, files and numbers, without a word printed.
 ///
@@ -13,6 +17,10 @@ public struct Training: Sendable {
     public enum Method: Sendable {
         /// A low-rank adapter beside frozen weights.
         case lora(rank: Int = 8, alpha: Double = 32)
+        /// An adapter of any method, by ms-swift's `--tuner_type`, with its options by the names of their flags.
+        case adapter(String, options: [String: String] = [:])
+        /// An adapter of a method that the program brings along.
+        case own(OwnMethod)
         case allWeights
     }
 
@@ -59,10 +67,10 @@ public struct Training: Sendable {
     /// - Parameter onProgress: Called after each step that is logged, and after each evaluation.
     /// - Returns: The folder of the last checkpoint: an adapter, or a model, that `Model` loads.
     public func run(onProgress: @escaping (Progress) -> Void = { _ in }) throws -> String {
-        try SilentTraining.run(settings) { onProgress(Progress(step: $0, totalSteps: $1, metrics: $2)) }
+        try SilentTraining.run(try settings()) { onProgress(Progress(step: $0, totalSteps: $1, metrics: $2)) }
     }
 
-    private var settings: SFTSettings {
+    private func settings() throws -> SFTSettings {
         var settings = SFTSettings(model: model, dataset: data)
         settings.data.valDataset = validation
         settings.optimization.numTrainEpochs = epochs
@@ -77,6 +85,8 @@ public struct Training: Sendable {
         case .lora(let rank, let alpha):
             settings.tuner.loraRank = rank
             settings.tuner.loraAlpha = alpha
+        case .adapter(let name, let options): try settings.chooseTuner(name, options)
+        case .own(let method): settings.tuner.own = method
         case .allWeights: settings.model.tunerType = .full
         }
         switch task {

@@ -20,6 +20,11 @@ package enum AdapterFiles {
     /// Reads `adapter_config.json` of a folder.
     package static func method(in folder: String) throws -> any AdapterMethod {
         let path = located(configurationName, in: folder)
+        return try AdapterMethods.read(configuration(at: path, of: folder), file: path)
+    }
+
+    /// What a configuration says.
+    static func configuration(at path: String, of folder: String) throws -> JSONValue {
         guard let data = FileManager.default.contents(atPath: path) else {
             let isModel = FileManager.default.fileExists(atPath: "\(folder)/config.json")
             throw AdapterError(
@@ -29,7 +34,7 @@ package enum AdapterFiles {
                         : "give the folder of a PEFT adapter or a checkpoint"))
         }
         do {
-            return try AdapterMethods.read(JSONValue(parsing: data), file: path)
+            return try JSONValue(parsing: data)
         } catch let error as JSONError {
             if let other = data.withUnsafeBytes({ FileSort.error($0, path: path, wanted: .json) }) { throw other }
             throw AdapterError("\(path): \(error)")

@@ -4,9 +4,9 @@ public import ApusTorch
 /// frozen model.
 open class Adapter: Module {
     /// Which of a model's adapters this is a part of; PEFT calls the first one `default`.
-    package let name: String
+    package var name: String
 
-    package init(name: String) {
+    public init(name: String = "default") {
         self.name = name
         super.init()
     }

@@ -77,7 +77,7 @@ open class Linear: Module {
     }
 
     /// The layer without adapters.
-    package func plain(_ x: Tensor) throws -> Tensor { try linear(x, matrix, bias) }
+    public func plain(_ x: Tensor) throws -> Tensor { try linear(x, matrix, bias) }
 }
 
 /// Where a layer's matrix lies when it has no slot of its own: in another part of the model.

@@ -19,7 +19,7 @@ public final class ParameterSlot {
     package var count: Int { shape?.reduce(1, *) ?? 0 }
 
     /// Says that the parameter exists.
-    package func declare(_ shape: [Int], _ initializer: Initializer = .zeros) {
+    public func declare(_ shape: [Int], _ initializer: Initializer = .zeros) {
         self.shape = shape
         self.initializer = initializer
     }

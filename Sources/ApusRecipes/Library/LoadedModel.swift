@@ -1,4 +1,4 @@
-import ApusAdapters
+package import ApusAdapters
 import ApusDatasets
 import ApusFiles
 package import ApusJSON
@@ -83,9 +83,11 @@ package final class LoadedModel {
         }
     }
 
-    package func attach(_ folder: String, named adapter: String) throws {
+    package func attach(_ folder: String, named adapter: String, by own: OwnMethod? = nil) throws {
         let model = adapted.form.model
-        let part = try AdapterFiles.method(in: folder).attach(
+        let method: any AdapterMethod =
+            try own.map { try OwnConfiguration($0, in: folder) } ?? AdapterFiles.method(in: folder)
+        let part = try method.attach(
             to: model, named: adapter, heads: model.headNames, trunk: model.trunk.name)
         try part.load(from: folder, device: model.device)
         attached.append(part)

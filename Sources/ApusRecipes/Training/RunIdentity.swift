@@ -22,6 +22,7 @@ struct RunIdentity {
         var identity = JSONObject()
         let values = settings.argsJSON()
         for field in SFTSettings.fields where field.affectsNumbers { identity[field.name] = values[field.name] }
+        if let own = settings.tuner.own { identity["own_method"] = .string(own.name) }
         identity["torch_dtype"] = .string(dtype.rawValue)
         identity["model_config"] = .string(Self.digest(config.serialized(sortedKeys: true)))
         if let totalSteps { identity["total_steps"] = .int(totalSteps) }

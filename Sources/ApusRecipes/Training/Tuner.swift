@@ -42,9 +42,10 @@ struct Tuner {
         var adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
         adapter.tokenizer = sourceName
         var method =
-            try startingAdapter.map { try AdapterFiles.method(in: $0) }
+            try settings.tuner.own.map { OwnConfiguration($0) }
+            ?? startingAdapter.map { try AdapterFiles.method(in: $0) }
             ?? Self.method(settings.model.tunerType, adapter)
-        if let startingAdapter {
+        if let startingAdapter, settings.tuner.own == nil {
             let (own, asked) = (type(of: method).tunerType, settings.model.tunerType.rawValue)
             guard own == asked else {
                 throw AdapterError(

@@ -1,3 +1,4 @@
+package import ApusAdapters
 public import ApusTorch
 
 /// The adapter that trains.
@@ -18,6 +19,8 @@ public struct TunerSettings: Sendable {
     public var initWeights = AdapterInitialization.kaiming
     /// The type of the adapter; nil is float32.
     public var loraDType: DType?
+    /// A method of the program's own, in place of the one that `model.tunerType` names.
+    package var own: OwnMethod?
     /// What else the method of the adapter takes.
     var methodOptions = MethodOptions()
 
