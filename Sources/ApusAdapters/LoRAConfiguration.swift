@@ -25,8 +25,12 @@ package struct LoRAConfiguration: AdapterMethod {
             later: ["pissa_niter_8", "loftq", "lora-ga", "bat"]),
         default: "true",
         "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).")
+    static let tokensOption = AdapterOption(
+        "trainable_token_indices", .list,
+        "Ids of tokens whose vectors are trained beside, or JSON from modules to such ids.", decidesCount: true)
     package static let options = [
         rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption, initializationOption,
+        tokensOption,
     ]
 
     package enum Initialization: Sendable, Equatable {
@@ -55,6 +59,8 @@ package struct LoRAConfiguration: AdapterMethod {
     package var rankPattern: [(pattern: String, value: Double)] = []
     package var alphaPattern: [(pattern: String, value: Double)] = []
     package var initialization = Initialization.standard
+    /// Tokens that are trained by themselves.
+    var tokens: TokenTargets?
     package var base = AdapterBase()
 
     package init() {}
@@ -67,6 +73,7 @@ package struct LoRAConfiguration: AdapterMethod {
         isDecomposed = try settings.flag(Self.decompositionOption)
         selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
         initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
+        tokens = try TokenTargets(settings[Self.tokensOption], place: "--trainable_token_indices")
         try checkCombination("--use_dora", "--init_weights")
         if case .stored(let name) = initialization {
             throw AdapterError(
@@ -97,6 +104,8 @@ package struct LoRAConfiguration: AdapterMethod {
         patterns.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
     }
 
+    package func draw(_ parts: [AdapterPart]) throws { try TokenParts.draw(parts) }
+
     package func prepareBase(_ parts: [AdapterPart]) throws {
         let decomposition: LoRADecomposition
         switch initialization {
@@ -111,6 +120,7 @@ package struct LoRAConfiguration: AdapterMethod {
     }
 
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {
+        try TokenParts.start(parts)
         for part in parts {
             switch (part.host, part.adapter) {
             case (let linear as Linear, let adapter as DoRA): try adapter.start(on: linear)
@@ -140,11 +150,12 @@ extension LoRAConfiguration {
         return base.json(
             Self.peftType,
             Self.file(
-                selection, parts,
+                selection, parts.withoutTokens,
                 [
                     "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
                     "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
-                    "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
+                    "rank_pattern": patterns(rankPattern), "trainable_token_indices": tokens?.json ?? .null,
+                    "use_dora": .bool(isDecomposed),
                     "use_rslora": .bool(usesRankStabilization),
                 ]))
     }
@@ -170,7 +181,7 @@ extension LoRAConfiguration {
     /// Each of these changes the values; none may be passed over in silence.
     static let inactive: [(key: String, values: [JSONValue])] = [
         ("use_qalora", [false]), ("ensure_weight_tying", [false]), ("lora_bias", [false]), ("bias", ["none"]),
-        ("target_parameters", [[]]), ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]),
+        ("target_parameters", [[]]), ("layer_replication", [[]]),
         ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
         ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
     ]
@@ -191,6 +202,8 @@ extension LoRAConfiguration {
         alphaPattern = try Self.patterns(reader, "alpha_pattern", ofCounts: false)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
+        tokens = try TokenTargets(
+            json["trainable_token_indices"] ?? .null, place: "\(file): trainable_token_indices")
         base = try reader.base()
         try checkCombination("\(file): use_dora", "init_lora_weights")
     }
