@@ -137,7 +137,10 @@ package struct AdaLoRAConfiguration: AdapterMethod {
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse(
-            LoRAConfiguration.inactive + [("use_dora", [false]), ("use_rslora", [false]), ("alpha_pattern", [[:]])])
+            LoRAConfiguration.inactive + [
+                ("use_dora", [false]), ("use_rslora", [false]), ("alpha_pattern", [[:]]),
+                ("trainable_token_indices", [[], [:]]), ("lora_bias", [false]), ("bias", ["none"]),
+            ])
         targetRank = try reader.count("target_r", default: 8)
         firstRank = try reader.count("init_r", default: 12)
         start = try reader.integer("tinit", default: 0)

@@ -80,14 +80,24 @@ extension AttachedAdapter {
                 "\(path) holds what was trained amounts to, not what was trained; training cannot go on from it. With the "
                     + "checkpoint's whole state it can: --resume_from_checkpoint without --resume_only_model")
         }
-        let trained = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        let all = parameters
+        var trained = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+        // Older files say nothing of base layers.
+        for one in all where one.name.contains(".base_layer.") {
+            trained[one.name.replacingOccurrences(of: ".base_layer.", with: ".")] = one
+        }
+        let needed = parts.filter(\.adapter.storesConstants).flatMap { part in
+            part.adapter.constants().map { (name: part.prefix + $0.name, slot: $0.slot) }
+        }
+        let constants = Dictionary(uniqueKeysWithValues: needed.map { ($0.name, $0) })
+        let repeated = Set(parts.flatMap { part in part.adapter.repeatedNames.map { part.prefix + $0 } })
         var sources: [String: String] = [:]
         var tablesInFile: [(stored: String, slot: ParameterSlot)] = []
         var faults: [String] = []
         for stored in store.tensorNames {
             let names = spellings(stored)
             let shape = try store.shape(of: stored)
-            if let name = names.first(where: { trained[$0] != nil }), let slot = trained[name] {
+            if let (name, slot) = names.lazy.compactMap({ trained[$0] ?? constants[$0] }).first {
                 if shape != slot.shape {
                     faults.append("\(stored) has the shape \(shape), this model wants \(slot.shape ?? [])")
                 }
@@ -99,11 +109,11 @@ extension AttachedAdapter {
                     )
                 }
                 tablesInFile.append((stored, table.slot))
-            } else {
+            } else if !names.contains(where: repeated.contains) {
                 faults.append("not part of this model: \(stored)")
             }
         }
-        faults = parameters.filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
+        faults = (all + needed).filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
         guard faults.isEmpty else {
             throw AdapterError(
                 "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
@@ -118,6 +128,19 @@ extension AttachedAdapter {
         for part in parts {
             for (_, slot) in part.adapter.parameters() {
                 try slot.fill(Tensor.zeros(slot.shape ?? [], dtype: dtype, device: device))
+            }
+        }
+        try drawConstants(dtype: dtype, device: device)
+        for (name, slot) in needed {
+            guard let stored = sources[name] else { continue }
+            let drawn = try slot.tensor?.dtype ?? store.dtype(of: stored)
+            let kept = drawn.isFloatingPoint ? dtype : slot.tensor == nil ? .int64 : drawn
+            let (tensor, isBorrowed) = try store.tensor(stored, dtype: kept, device: device)
+            try slot.fill(isBorrowed ? tensor.cloned() : tensor)
+        }
+        for part in parts {
+            if let fault = try part.adapter.faultOfConstants() {
+                throw AdapterError("\(path): \(part.path): \(fault). The file is damaged, or not of this adapter")
             }
         }
         try method.prepareBase(parts)
@@ -147,7 +170,7 @@ extension AttachedAdapter {
         let prefix = type(of: method).modelPrefix
         return try parts.flatMap { part in
             try part.adapter.stored().map { (part.prefix + $0.name, $0.tensor) }
-        } + saved.compactMap { path, slot in slot.tensor.map { (prefix + path, $0) } }
+        } + saved.compactMap { path, slot in slot.tensor.map { (prefix + storedPath(path), $0) } }
     }
 
     /// The tensors to be written.

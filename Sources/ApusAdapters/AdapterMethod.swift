@@ -48,6 +48,9 @@ package protocol AdapterMethod: Sendable {
     /// - Parameter heads: Paths of the modules that make the model's answer.
     func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart]
 
+    /// Fills what the parts hold and is not trained, as PEFT draws it from the configuration: on the CPU.
+    func draw(_ parts: [AdapterPart]) throws
+
     /// What the parts' base weights become before the adapter has values: the residuals of decompositions.
     func prepareBase(_ parts: [AdapterPart]) throws
 
@@ -73,6 +76,7 @@ extension AdapterMethod {
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
     package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double { 1 }
+    package func draw(_ parts: [AdapterPart]) throws {}
     package func prepareBase(_ parts: [AdapterPart]) throws {}
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
     package mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] { [] }
@@ -94,6 +98,16 @@ package struct AdapterPart {
         self.adapter = adapter
         self.prefix = prefix ?? "base_model.model.\(path)."
     }
+
+    /// What the other parts of an adapter share.
+    package init(shared adapter: SharedAdapter, of model: Module) {
+        self.init(path: "", host: model, adapter: adapter, prefix: "base_model.")
+    }
+}
+
+extension [AdapterPart] {
+    /// Those that hang on a layer.
+    var onLayers: [AdapterPart] { filter { !($0.adapter is SharedAdapter) } }
 }
 
 /// The part of `adapter_config.json` that all methods share.
@@ -104,6 +118,8 @@ package struct AdapterBase: Sendable, Equatable {
     package var taskType: String? = "CAUSAL_LM"
     /// Modules that are trained and stored whole beside the adapters, by PEFT's rule for names.
     package var modulesToSave: [String] = []
+    /// Whether all biases of the model are trained and stored beside (`bias`).
+    package var trainsBiases = false
     package var baseModel: String?
     package var revision: String?
 
@@ -143,6 +159,9 @@ package enum AdapterMethods {
         LoRAConfiguration.self, IA3Configuration.self, PromptTuningConfiguration.self,
         PrefixTuningConfiguration.self, PTuningConfiguration.self, AdaLoRAConfiguration.self,
         BottleneckConfiguration.self,
+        VeRAConfiguration.self, TrainableTokensConfiguration.self, RandLoRAConfiguration.self, SHiRAConfiguration.self,
+        C3AConfiguration.self, FourierFTConfiguration.self, VBLoRAConfiguration.self, WaveFTConfiguration.self,
+        MultitaskPromptTuningConfiguration.self,
     ]
 
     /// The options of all methods, each once.

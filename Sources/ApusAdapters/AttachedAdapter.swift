@@ -7,6 +7,8 @@ package struct AttachedAdapter {
     package let parts: [AdapterPart]
     /// The model's own parameters that are trained and stored whole, such as a new head's.
     let saved: [(path: String, slot: ParameterSlot)]
+    /// Elements of modules that PEFT copies to train them.
+    private let copiedCount: Int
     /// The model's own tables that a file may hold beside the adapters.
     let tables: [(path: String, slot: ParameterSlot)]
     /// Heads that are tables of words: they stay as they are when a table changes.
@@ -21,8 +23,23 @@ package struct AttachedAdapter {
     package var parameters: [(name: String, slot: ParameterSlot)] {
         parts.flatMap { part in
             part.adapter.parameters().map { (part.prefix + $0.name, $0.slot) }
-        } + saved.map { (type(of: method).modelPrefix + $0.path, $0.slot) }
+        } + saved.map { (type(of: method).modelPrefix + storedPath($0.path), $0.slot) }
     }
+
+    /// PEFT's name of a model's own parameter: below an adapter it lies in what PEFT calls the base layer.
+    func storedPath(_ path: String) -> String {
+        guard let dot = path.lastIndex(of: ".") else { return path }
+        let isBelow = parts.contains { $0.path == path[..<dot] && $0.host is Linear }
+        return isBelow && path.hasSuffix(".bias") ? path[..<dot] + ".base_layer.bias" : path
+    }
+
+    /// Elements that it adds to the model, as PEFT counts: modules that are trained whole are copies there.
+    package var addedCount: Int {
+        copiedCount + parts.reduce(0) { $0 + $1.adapter.parameters().reduce(0) { $0 + $1.slot.count } }
+    }
+
+    /// How many layers it hangs on.
+    package var layerCount: Int { parts.onLayers.count }
 
     /// What takes part in the steps of a run of so many.
     package mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
@@ -70,6 +87,7 @@ extension AdapterMethod {
                 "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
                     + "is not there yet; merge the first one")
         }
+        let biases = base.trainsBiases ? model.parameters().filter { $0.name.hasSuffix("bias") } : []
         let parts = try parts(on: model, named: name, heads: heads)
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
         var ties: [Linear] = []
@@ -82,7 +100,8 @@ extension AdapterMethod {
             }
         }
         if isFirst { try model.setTrainable(false) }
-        let saved = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
+        let whole = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
+        let saved = whole + biases.filter { bias in !whole.contains { $0.slot === bias.slot } }
         let tables = modules.flatMap { path, module -> [(String, ParameterSlot)] in
             if let tied = (module as? Linear)?.storage as? TiedWeight {
                 return [(Module.joined(path, "weight"), tied.embedding.$weight)]
@@ -91,8 +110,8 @@ extension AdapterMethod {
             return module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) }
         }
         return AttachedAdapter(
-            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) }, tables: tables, ties: ties,
-            trunk: trunk + ".")
+            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) },
+            copiedCount: whole.reduce(0) { $0 + $1.slot.count }, tables: tables, ties: ties, trunk: trunk + ".")
     }
 }
 
@@ -112,11 +131,21 @@ extension AttachedAdapter {
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
+        try drawConstants(dtype: dtype, device: device)
         try method.prepareBase(parts)
         try method.start(parts, seed: seed, encode: encode)
         // What the base model's file or a fresh head gave them, in the adapters' type.
         for (_, slot) in saved {
             if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
+        }
+    }
+
+    /// Fills what is not trained and follows from the configuration; whole numbers keep their type.
+    func drawConstants(dtype: DType, device: Device) throws {
+        try method.draw(parts)
+        for (_, slot) in parts.flatMap({ $0.adapter.constants() }) {
+            guard let drawn = slot.tensor else { continue }
+            try slot.fill((drawn.dtype.isFloatingPoint ? drawn.to(dtype) : drawn).to(device))
         }
     }
 
@@ -136,12 +165,25 @@ extension AttachedAdapter {
                     return weight
                 }
                 switch (part.host, part.adapter) {
+                case (_, is SharedAdapter): continue
+                case (let linear as Linear, let adapter as LinearAdapter) where adapter.followsTable:
+                    linear.adapters.removeAll { $0 === adapter }
                 case (let linear as Linear, let adapter as LinearAdapter):
+                    guard linear.bias != nil || !adapter.changesBias else {
+                        throw AdapterError(
+                            "\(part.path) has no bias that the adapter's (lora_bias) could be folded into; use it unmerged"
+                        )
+                    }
                     try linear.setMatrix(checked(adapter.merged(into: linear.matrix)))
                     if let bias = linear.bias { try linear.$bias.fill(checked(adapter.merged(intoBias: bias))) }
                     linear.adapters.removeAll { $0 === adapter }
                 case (let table as Embedding, let adapter as EmbeddingAdapter):
-                    for head in ties where (head.storage as? TiedWeight)?.embedding === table { try head.untie() }
+                    for head in ties where (head.storage as? TiedWeight)?.embedding === table {
+                        let follows = parts.contains { part in
+                            part.host === head && (part.adapter as? LinearAdapter)?.followsTable == true
+                        }
+                        if !follows { try head.untie() }
+                    }
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
                 default:

@@ -39,6 +39,13 @@ struct ConfigurationReader {
         try optional(key, "a number", finite) ?? value
     }
 
+    /// A chance to drop an element, 0 where the key is absent.
+    func probability(_ key: String) throws -> Double {
+        let value = try number(key, default: 0)
+        guard (0..<1).contains(value) else { throw refusal("\"\(key)\" must be in [0, 1), it is \(value)") }
+        return value
+    }
+
     func count(_ key: String) throws -> Int { try required(key, "a positive whole number", positive) }
     func count(_ key: String, default value: Int) throws -> Int {
         try optional(key, "a positive whole number", positive) ?? value
@@ -62,6 +69,34 @@ struct ConfigurationReader {
 
     func modules(_ key: String) throws -> TargetModules? {
         try optional(key, "a string or a list of strings", TargetModules.init(json:))
+    }
+
+    /// Whether `bias` trains all biases of the model.
+    ///
+    /// - Parameter own: PEFT's word for the biases of the chosen layers alone.
+    func trainsBiases(_ own: String) throws -> Bool {
+        switch try text("bias") ?? "none" {
+        case "none": return false
+        case "all": return true
+        case own:
+            throw refusal(
+                "\"bias\" is \"\(own)\": PEFT trains such biases and its files leave them out, so that they are lost; use "
+                    + "\"none\" or \"all\"")
+        case let word: throw refusal("\"bias\" must be none or all, it is \"\(word)\"")
+        }
+    }
+
+    /// Options that are JSON, as if a file held them.
+    init(_ settings: AdapterSettings, _ options: [AdapterOption]) throws {
+        var object = JSONObject()
+        for option in options {
+            guard let text = settings[option].stringValue, !text.isEmpty else { continue }
+            guard let value = try? JSONValue(parsing: text) else {
+                throw AdapterError("--\(option.name): \(text) is not JSON; write it such as {\"v_proj\": 16}")
+            }
+            object[option.name] = value
+        }
+        self.init(json: .object(object), file: "the command line")
     }
 
     /// What all methods share.

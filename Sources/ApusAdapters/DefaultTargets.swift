@@ -8,6 +8,9 @@ enum DefaultTargets {
         "llama": ["q_proj", "v_proj"], "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"],
         "gpt2": ["c_attn"], "bert": ["query", "value"], "roberta": ["query", "key", "value", "dense"],
     ]
+    static let fourierFT = lora.merging(["gpt2": ["mlp.c_proj"]]) { $1 }
+    static let c3a = fourierFT
+    static let vbLoRA = lora.filter { $0.key != "mistral" }
     static let ia3 = [
         "llama": ["k_proj", "v_proj", "down_proj"], "mistral": ["k_proj", "v_proj", "down_proj"],
         "qwen2": ["q_proj", "v_proj", "down_proj"], "qwen3": ["q_proj", "v_proj", "down_proj"],

@@ -12,6 +12,35 @@ package struct LayerSelection: Sendable, Equatable {
 
     package init(_ targets: TargetModules = .allLinear) { self.targets = targets }
 
+    static let excludedOption = AdapterOption(
+        "exclude_modules", .list, "Layers to leave out of --target_modules: ends of names.", decidesCount: true)
+    static let layersOption = AdapterOption(
+        "layers_to_transform", .list, "Numbers of the layers of the model to adapt, from 0.", decidesCount: true)
+    static let patternOption = AdapterOption(
+        "layers_pattern", .list, "What the list of layers is called, where its name is unusual.", decidesCount: true)
+    /// For methods that take PEFT's keys for layers.
+    static let options = [excludedOption, layersOption, patternOption]
+
+    /// What a command line says.
+    ///
+    /// - Parameter defaults: PEFT's choice by architecture.
+    init(_ settings: AdapterSettings, _ defaults: [String: [String]]) throws {
+        targets = try settings.targets.resolved(defaults, settings.modelType)
+        func words(_ option: AdapterOption) -> [String]? {
+            let words = (settings[option].arrayValue ?? []).compactMap(\.stringValue)
+            return words.isEmpty ? nil : words
+        }
+        excluded = words(Self.excludedOption).map(TargetModules.names)
+        layersPattern = words(Self.patternOption)
+        layers = try words(Self.layersOption)?.map { word in
+            guard let number = Int(word), number >= 0 else {
+                throw AdapterError(
+                    "--layers_to_transform: \(word) is not the number of a layer; give whole numbers from 0")
+            }
+            return number
+        }
+    }
+
     init(_ reader: ConfigurationReader) throws {
         targets = try reader.required("target_modules", "a string or a list of strings", TargetModules.init(json:))
         excluded = try reader.modules("exclude_modules")

@@ -1,12 +1,13 @@
 package import ApusNN
 package import ApusTorch
 
-/// `y + s · B A drop(x)`, s = α / r, or α / √r for rsLoRA.
+/// `y + s · (B A drop(x) + c)`, s = α / r, or α / √r for rsLoRA; c is there with `lora_bias` alone.
 ///
 /// Hu et al. 2021, <https://arxiv.org/abs/2106.09685>; Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>.
 package final class LoRA: LinearAdapter {
     @Parameter("lora_A.weight") package var a: Tensor  // [rank, in]
     @Parameter("lora_B.weight") package var b: Tensor  // [out, rank]
+    @Parameter("lora_B.bias") private var shift: Tensor?  // [out]
 
     package let rank: Int
     package let scale: Double
@@ -16,7 +17,7 @@ package final class LoRA: LinearAdapter {
 
     package init(
         name: String, for base: Linear, rank: Int, scale: Double, dropout: Double,
-        initializer: LoRAConfiguration.Initialization, stream: UInt64
+        initializer: LoRAConfiguration.Initialization, hasBias: Bool = false, stream: UInt64
     ) {
         precondition(rank > 0, "the rank of LoRA must be positive")
         self.rank = rank
@@ -27,6 +28,7 @@ package final class LoRA: LinearAdapter {
         let (first, second) = initializer.slots(rank: rank)
         $a.declare([rank, base.inputs], first)
         $b.declare([base.outputs, rank], second)
+        if hasBias { $shift.declare([base.outputs]) }
     }
 
     package override var summary: String { "LoRA(rank \(rank))" }
@@ -37,17 +39,25 @@ package final class LoRA: LinearAdapter {
         let probability = context.isTraining ? dropout : 0
         let key = streamKey(context.randomKey, stream)
         guard let below else {
-            return try loraLinear(
+            let y = try loraLinear(
                 x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
+            return try shift.map { try y + ($0 * scale).to(y.dtype) } ?? y
         }
         let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
-        return try below(x) + linear(linear(kept, a), b) * scale
+        return try below(x) + linear(linear(kept, a), b, shift) * scale
     }
 
     /// `W + s · B A`, summed in float32 or wider and rounded once.
     package override func merged(into matrix: Tensor) throws -> Tensor {
         let wide = matrix.dtype.atLeastFloat32
         return try (matrix.to(wide) + matmul(b.to(wide), a.to(wide)) * scale).to(matrix.dtype)
+    }
+
+    package override var changesBias: Bool { shift != nil }
+
+    package override func merged(intoBias bias: Tensor) throws -> Tensor {
+        let wide = bias.dtype.atLeastFloat32
+        return try shift.map { try (bias.to(wide) + $0.to(wide) * scale).to(bias.dtype) } ?? bias
     }
 }
 

@@ -28,10 +28,25 @@ package struct LoRAConfiguration: AdapterMethod {
     static let rateRatioOption = AdapterOption(
         "lorap_lr_ratio", .number(1..<1e6),
         "Learning rate of B over that of A (LoRA+); without it they are the same.")
-    package static let options = [
-        rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption, initializationOption,
-        rateRatioOption,
-    ]
+    static let tokensOption = AdapterOption(
+        "trainable_token_indices", .list,
+        "Ids of tokens whose vectors are trained beside, or JSON from modules to such ids.", decidesCount: true)
+    static let biasOption = AdapterOption(
+        "lora_bias", .choice(["none", "all"]), default: "none",
+        "Whether the biases of the whole model are trained beside.",
+        decidesCount: true)
+    static let shiftOption = AdapterOption(
+        "lora_b_bias", .boolean, default: false, "Give B a bias (PEFT's lora_bias).", decidesCount: true)
+    static let rankPatternOption = AdapterOption(
+        "rank_pattern", .text, "Other ranks by layer, as JSON: {\"v_proj\": 16}.", decidesCount: true)
+    static let alphaPatternOption = AdapterOption(
+        "alpha_pattern", .text, "Other alphas by layer, as JSON: {\"v_proj\": 64}.")
+    package static let options =
+        [
+            rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption,
+            initializationOption, rateRatioOption, tokensOption, biasOption, shiftOption, rankPatternOption,
+            alphaPatternOption,
+        ] + LayerSelection.options
 
     package enum Initialization: Sendable, Equatable {
         /// A by Kaiming's rule, B zero (`true`).
@@ -54,6 +69,8 @@ package struct LoRAConfiguration: AdapterMethod {
     package var usesRankStabilization = false
     /// DoRA: directions and lengths of the weights' rows apart.
     package var isDecomposed = false
+    /// Whether B has a bias.
+    package var hasBias = false
     package var selection = LayerSelection()
     /// Patterns on module paths to other ranks and alphas, in order.
     package var rankPattern: [(pattern: String, value: Double)] = []
@@ -63,6 +80,8 @@ package struct LoRAConfiguration: AdapterMethod {
     ///
     /// Hayou et al. 2024, <https://arxiv.org/abs/2402.12354>.
     package var rateRatio: Double?
+    /// Tokens that are trained by themselves.
+    var tokens: TokenTargets?
     package var base = AdapterBase()
 
     package init() {}
@@ -73,9 +92,15 @@ package struct LoRAConfiguration: AdapterMethod {
         dropout = try settings.number(Self.dropoutOption)
         usesRankStabilization = try settings.flag(Self.rankStabilizationOption)
         isDecomposed = try settings.flag(Self.decompositionOption)
-        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
+        selection = try LayerSelection(settings, DefaultTargets.lora)
+        hasBias = try settings.flag(Self.shiftOption)
+        base.trainsBiases = try settings.text(Self.biasOption) == "all"
+        let patterns = try ConfigurationReader(settings, [Self.rankPatternOption, Self.alphaPatternOption])
+        rankPattern = try Self.patterns(patterns, Self.rankPatternOption.name, ofCounts: true)
+        alphaPattern = try Self.patterns(patterns, Self.alphaPatternOption.name, ofCounts: false)
         initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
         rateRatio = settings[Self.rateRatioOption].doubleValue
+        tokens = try TokenTargets(settings[Self.tokensOption], place: "--trainable_token_indices")
         try checkCombination("--use_dora", "--init_weights")
         if case .stored(let name) = initialization {
             throw AdapterError(
@@ -116,6 +141,8 @@ package struct LoRAConfiguration: AdapterMethod {
         patterns.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
     }
 
+    package func draw(_ parts: [AdapterPart]) throws { try TokenParts.draw(parts) }
+
     package func prepareBase(_ parts: [AdapterPart]) throws {
         let decomposition: LoRADecomposition
         switch initialization {
@@ -130,6 +157,7 @@ package struct LoRAConfiguration: AdapterMethod {
     }
 
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {
+        try TokenParts.start(parts)
         for part in parts {
             switch (part.host, part.adapter) {
             case (let linear as Linear, let adapter as DoRA): try adapter.start(on: linear)
@@ -159,11 +187,13 @@ extension LoRAConfiguration {
         return base.json(
             Self.peftType,
             Self.file(
-                selection, parts,
+                selection, parts.withoutTokens,
                 [
                     "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
-                    "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
-                    "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
+                    "bias": base.trainsBiases ? "all" : "none", "lora_alpha": pythonNumber(alpha),
+                    "lora_bias": .bool(hasBias), "lora_dropout": .double(dropout), "r": .int(rank),
+                    "rank_pattern": patterns(rankPattern), "trainable_token_indices": tokens?.json ?? .null,
+                    "use_dora": .bool(isDecomposed),
                     "use_rslora": .bool(usesRankStabilization),
                 ]))
     }
@@ -188,8 +218,8 @@ extension LoRAConfiguration {
 
     /// Each of these changes the values; none may be passed over in silence.
     static let inactive: [(key: String, values: [JSONValue])] = [
-        ("use_qalora", [false]), ("ensure_weight_tying", [false]), ("lora_bias", [false]), ("bias", ["none"]),
-        ("target_parameters", [[]]), ("trainable_token_indices", [[], [:]]), ("layer_replication", [[]]),
+        ("use_qalora", [false]), ("ensure_weight_tying", [false]),
+        ("target_parameters", [[]]), ("layer_replication", [[]]),
         ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
         ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
     ]
@@ -205,16 +235,25 @@ extension LoRAConfiguration {
         }
         usesRankStabilization = try reader.flag("use_rslora")
         isDecomposed = try reader.flag("use_dora")
+        hasBias = try reader.flag("lora_bias")
         selection = try LayerSelection(reader)
         rankPattern = try Self.patterns(reader, "rank_pattern", ofCounts: true)
         alphaPattern = try Self.patterns(reader, "alpha_pattern", ofCounts: false)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
+        tokens = try TokenTargets(
+            json["trainable_token_indices"] ?? .null, place: "\(file): trainable_token_indices")
         base = try reader.base()
+        base.trainsBiases = try reader.trainsBiases("lora_only")
         try checkCombination("\(file): use_dora", "init_lora_weights")
     }
 
     private func checkCombination(_ decomposition: String, _ start: String) throws {
+        if hasBias, isDecomposed || ![.standard, .random].contains(initialization) {
+            throw AdapterError(
+                "\(decomposition), or \(start) other than true and false, does not go with a bias of B (lora_bias), in PEFT "
+                    + "neither; leave one of them out")
+        }
         switch initialization {
         case .pissa, .olora:
             guard isDecomposed else { return }

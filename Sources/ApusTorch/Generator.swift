@@ -39,6 +39,13 @@ extension Tensor {
     }
 }
 
+extension Generator {
+    /// The numbers below `count` in random order (`torch.randperm`), int64.
+    package func permutation(of count: Int) throws -> Tensor {
+        try Tensor(owning: withRaw { ct_randperm(Int64(count), $0) })
+    }
+}
+
 /// A 64-bit key that depends on every part of a place in a run, for dropout masks and seeds.
 ///
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014) after each part: a pure function, the same on every machine.

@@ -243,3 +243,21 @@ ct_tensor ct_qr(ct_tensor x, ct_tensor *r) {
         return own(q);
     });
 }
+
+// --- sparse and spectral adapters
+
+ct_tensor ct_std(ct_tensor x) {
+    return guarded([&] { return own(at::std(ref(x), /*unbiased=*/true)); });
+}
+ct_tensor ct_ifft2_real(ct_tensor x) {
+    return guarded([&] { return own(at::real(at::fft_ifft2(ref(x))).contiguous()); });
+}
+ct_tensor ct_circular_correlation(ct_tensor x, ct_tensor w) {
+    return guarded([&] {
+        auto spectrum = at::einsum("tnf,mnf->tmf", {at::fft_rfft(ref(x)), at::conj(at::fft_rfft(ref(w)))});
+        return own(at::fft_irfft(spectrum, ref(x).size(-1)));
+    });
+}
+ct_tensor ct_conv_transpose2d(ct_tensor x, ct_tensor filters, int64_t stride) {
+    return guarded([&] { return own(at::conv_transpose2d(ref(x), ref(filters), {}, stride)); });
+}

@@ -153,3 +153,7 @@ ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g) {
 ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g) {
     return guarded([&] { return own(at::multinomial(ref(probabilities), count, false, generator(g))); });
 }
+
+ct_tensor ct_randperm(int64_t count, ct_generator g) {
+    return guarded([&] { return own(at::randperm(count, generator(g), at::kLong)); });
+}

@@ -32,10 +32,12 @@ public struct ParameterCount: Sendable {
             return
         }
         let adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
-        let attached = try Tuner.method(settings.model.tunerType, adapter).attached(to: model, for: task)
+        var method = try Tuner.method(settings.model.tunerType, adapter)
+        method.base.modulesToSave += try Tuner.modulesToSave(settings.tuner.modulesToSave, of: model)
+        let attached = try method.attached(to: model, for: task)
         trainable = attached.parameters.reduce(0) { $0 + $1.slot.count }
         // As PEFT counts: a head that trains comes on top, as the copy that PEFT makes of it.
-        total = base + trainable
+        total = base + attached.addedCount
     }
 
     /// PEFT's line.

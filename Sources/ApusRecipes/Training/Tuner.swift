@@ -55,6 +55,9 @@ struct Tuner {
             try method.train(adapter)
         }
         method.base.baseModel = sourceName
+        if startingAdapter == nil {
+            method.base.modulesToSave += try Self.modulesToSave(settings.tuner.modulesToSave, of: model)
+        }
         attached = try method.attached(to: model, for: settings.taskType)
     }
 
@@ -147,11 +150,30 @@ struct Tuner {
 
     var parameterCount: ParameterCount {
         // As PEFT counts: a head that trains beside an adapter comes on top, as the copy that PEFT makes of it.
-        ParameterCount(total: baseParameterCount + (isFull ? 0 : trainedCount), trainable: trainedCount)
+        ParameterCount(total: baseParameterCount + (attached?.addedCount ?? 0), trainable: trainedCount)
     }
 }
 
 extension Tuner {
+    /// The modules that are trained whole, with ms-swift's words for kinds of them spelled out.
+    static func modulesToSave(_ names: [String], of model: any TextModel) throws -> [String] {
+        let modules = model.modules().filter { $0.module.slots().parameters.contains(where: \.isDeclared) }
+        func ends(_ isMeant: (Module) -> Bool) -> [String] {
+            Set(modules.filter { isMeant($0.module) }.map { String($0.path.split(separator: ".").last ?? "") }).sorted()
+        }
+        return try names.flatMap { name -> [String] in
+            switch name {
+            case "all-embedding": return ends { $0 is Embedding }
+            case "all-norm": return ends { $0 is Norm }
+            case _ where model.modules().contains(where: { $0.path == name || $0.path.hasSuffix("." + name) }):
+                return [name]
+            default:
+                let known = ends { _ in true }.joined(separator: ", ")
+                throw AdapterError("--modules_to_save: no module is called \"\(name)\"; there are \(known)")
+            }
+        }
+    }
+
     /// The method of a `--tuner_type`, as the settings ask for it.
     static func method(_ type: TunerType, _ settings: AdapterSettings) throws -> any AdapterMethod {
         guard let method = AdapterMethods.of(tunerType: type.rawValue) else {

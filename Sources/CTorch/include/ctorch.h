@@ -80,6 +80,8 @@ int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g);
 /// Ones with the given probabilities, else zeros.
 ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g);
 ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g);
+/// The numbers below `count` in random order.
+ct_tensor ct_randperm(int64_t count, ct_generator g);
 
 // --- operations -----------------------------------------------------------------------------------------------------
 #define CT_UNARY(name) ct_tensor ct_##name(ct_tensor x)
@@ -138,6 +140,16 @@ ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
 ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v);
 /// Q of the QR decomposition; `r` receives R.
 ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
+
+// --- sparse and spectral adapters -----------------------------------------------------------------------------------
+/// The standard deviation of all elements, with one less than their count below the sum of squares.
+ct_tensor ct_std(ct_tensor x);
+/// The real part of the inverse Fourier transform of a matrix.
+ct_tensor ct_ifft2_real(ct_tensor x);
+/// y[t, m, k] = Σ_n Σ_i x[t, n, i] · w[m, n, (i - k) mod b]
+ct_tensor ct_circular_correlation(ct_tensor x, ct_tensor w);
+/// x [N, C, H, W] with filters [C, C', h, w], each step of x apart by `stride` in the output.
+ct_tensor ct_conv_transpose2d(ct_tensor x, ct_tensor filters, int64_t stride);
 
 // --- optimizer ------------------------------------------------------------------------------------------------------
 int ct_fused_adamw(

@@ -30,7 +30,7 @@ public struct TunerType: RawRepresentable, Hashable, Sendable, CaseIterable {
     var options: Set<String> {
         guard let method = AdapterMethods.of(tunerType: rawValue) else { return FullTuningSettings.optionNames }
         let layers = method.hangsOnLayers ? ["target_modules", "target_regex"] : []
-        return Set(method.options.map(\.name) + layers + ["lora_dtype"])
+        return Set(method.options.map(\.name) + layers + ["lora_dtype", "modules_to_save"])
     }
 }
 

@@ -9,7 +9,7 @@ enum NotYetOptions {
     /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
-            "template_backend": ["swift", "jinja"], "lora_bias": ["none"], "optimizer": ["default"],
+            "template_backend": ["swift", "jinja"], "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
@@ -122,9 +122,7 @@ enum NotYetOptions {
         "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
         "quant_method": "Leave it out to train on the weights in --torch_dtype.",
         "quant_bits": "Leave it out to compute with the weights in --torch_dtype.",
-        "modules_to_save": "--tuner_type full trains every weight.",
         "target_parameters": "--target_modules and --target_regex choose layers.",
-        "lora_bias": "Leave it out, or give none; --tuner_type full trains every weight.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",
         "label_smoothing_factor": "Leave it out, or give 0.",

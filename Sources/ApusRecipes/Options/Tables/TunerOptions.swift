@@ -18,6 +18,10 @@ extension OptionTable {
                 "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner,
                 for: tuning),
             CommandOption(
+                "modules_to_save", .list, default: .list([]),
+                "Modules to train whole beside the adapter: ends of names, all-embedding, all-norm.", in: .tuner,
+                for: tuning),
+            CommandOption(
                 "lora_dtype", .choice(DType.ofWeights.map(\.rawValue)), computed: "float32", "Type of the adapter.",
                 in: .tuner, for: [.sft]),
         ] + methodOptions + fullOptions

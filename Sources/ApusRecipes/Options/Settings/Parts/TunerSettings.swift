@@ -11,6 +11,8 @@ public struct TunerSettings: Sendable {
     public var loraDropout = 0.05
     /// Ends of the names of the layers to adapt, or `all-linear`.
     public var targetModules = ["all-linear"]
+    /// Modules that are trained and stored whole beside the adapter: ends of names, `all-embedding`, `all-norm`.
+    public var modulesToSave: [String] = []
     /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
     public var targetRegex: String?
     /// Whether to scale the adapter by α / √r instead of α / r.
@@ -35,6 +37,7 @@ extension TunerSettings: SettingsPart {
         SettingsField("lora_alpha", \.loraAlpha, affectsNumbers: true),
         SettingsField("lora_dropout", \.loraDropout, affectsNumbers: true),
         SettingsField("target_modules", \.targetModules, affectsNumbers: true),
+        SettingsField("modules_to_save", \.modulesToSave, affectsNumbers: true),
         SettingsField("target_regex", \.targetRegex, affectsNumbers: true),
         SettingsField("use_rslora", \.useRSLoRA, affectsNumbers: true),
         SettingsField("init_weights", \.initWeights, affectsNumbers: true),
