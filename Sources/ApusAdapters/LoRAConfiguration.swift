@@ -1,6 +1,5 @@
 package import ApusJSON
 import ApusNN
-import Foundation
 
 /// LoRA, as PEFT's `LoraConfig` describes it.
 package struct LoRAConfiguration: AdapterMethod {
@@ -52,8 +51,8 @@ package struct LoRAConfiguration: AdapterMethod {
     package var isDecomposed = false
     package var selection = LayerSelection()
     /// Patterns on module paths to other ranks and alphas, in order.
-    package var rankPattern: [(pattern: String, value: Double)] = []
-    package var alphaPattern: [(pattern: String, value: Double)] = []
+    var rankPattern = PathPatterns()
+    var alphaPattern = PathPatterns()
     package var initialization = Initialization.standard
     package var base = AdapterBase()
 
@@ -83,18 +82,13 @@ package struct LoRAConfiguration: AdapterMethod {
         "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" + (isDecomposed ? ", DoRA" : "")
     }
 
-    func rank(of path: String) -> Int { Self.match(rankPattern, path).map { Int($0) } ?? rank }
+    func rank(of path: String) -> Int { rankPattern[path].map { Int($0) } ?? rank }
 
     /// α / r, or α / √r.
     func scale(of path: String) -> Double {
-        let alpha = Self.match(alphaPattern, path) ?? alpha
+        let alpha = alphaPattern[path] ?? alpha
         let rank = Double(rank(of: path))
         return alpha / (usesRankStabilization ? rank.squareRoot() : rank)
-    }
-
-    /// PEFT takes the first key that matches the whole path or its end after a dot.
-    private static func match(_ patterns: [(pattern: String, value: Double)], _ path: String) -> Double? {
-        patterns.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
     }
 
     package func prepareBase(_ parts: [AdapterPart]) throws {
@@ -132,19 +126,14 @@ package struct LoRAConfiguration: AdapterMethod {
 
 extension LoRAConfiguration {
     package func json(_ parts: [AdapterPart]) -> JSONValue {
-        func patterns(_ list: [(pattern: String, value: Double)]) -> JSONValue {
-            var object = JSONObject()
-            for (pattern, value) in list { object[pattern] = pythonNumber(value) }
-            return .object(object)
-        }
-        return base.json(
+        base.json(
             Self.peftType,
             Self.file(
                 selection, parts,
                 [
-                    "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
+                    "alpha_pattern": alphaPattern.json, "init_lora_weights": initialization.json,
                     "lora_alpha": pythonNumber(alpha), "lora_dropout": .double(dropout), "r": .int(rank),
-                    "rank_pattern": patterns(rankPattern), "use_dora": .bool(isDecomposed),
+                    "rank_pattern": rankPattern.json, "use_dora": .bool(isDecomposed),
                     "use_rslora": .bool(usesRankStabilization),
                 ]))
     }
@@ -187,8 +176,8 @@ extension LoRAConfiguration {
         usesRankStabilization = try reader.flag("use_rslora")
         isDecomposed = try reader.flag("use_dora")
         selection = try LayerSelection(reader)
-        rankPattern = try Self.patterns(reader, "rank_pattern", ofCounts: true)
-        alphaPattern = try Self.patterns(reader, "alpha_pattern", ofCounts: false)
+        rankPattern = try PathPatterns(reader, "rank_pattern", ofCounts: true)
+        alphaPattern = try PathPatterns(reader, "alpha_pattern", ofCounts: false)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
         base = try reader.base()
@@ -203,25 +192,6 @@ extension LoRAConfiguration {
                 "\(decomposition) with \(start) \(initialization.json.serialized()) is not there yet; give one of the two"
             )
         case .standard, .gaussian, .random, .stored: return
-        }
-    }
-
-    private static func patterns(
-        _ reader: ConfigurationReader, _ name: String, ofCounts: Bool
-    ) throws -> [(pattern: String, value: Double)] {
-        let object = try reader.optional(name, "an object", \.objectValue) ?? JSONObject()
-        return try object.map { key, value in
-            guard let number = value.doubleValue, number.isFinite, number > 0,
-                !ofCounts || Int(exactly: number).map(AdapterOption.counts.contains) == true
-            else {
-                throw reader.refusal(
-                    "\"\(name)\" of \"\(key)\" must be a positive \(ofCounts ? "whole " : "")number, it is "
-                        + value.serialized())
-            }
-            guard (try? NSRegularExpression(pattern: "^(?:(.*\\.)?(\(key)))$")) != nil else {
-                throw reader.refusal("\"\(name)\": \"\(key)\" is not a regular expression that can be read here")
-            }
-            return (key, number)
         }
     }
 }

@@ -243,3 +243,8 @@ ct_tensor ct_qr(ct_tensor x, ct_tensor *r) {
         return own(q);
     });
 }
+
+// --- matrices of adapters
+ct_tensor ct_solve(ct_tensor a, ct_tensor b, bool left) {
+    return guarded([&] { return own(at::linalg_solve(ref(a), ref(b), left)); });
+}
