@@ -13,6 +13,8 @@ package protocol AdapterMethod: Sendable {
     static var options: [AdapterOption] { get }
     /// What the names of the model's modules begin with in a file.
     static var modelPrefix: String { get }
+    /// Former values of `peft_type` whose files are refused, with what to do about them.
+    static var formerPEFTTypes: [String: String] { get }
     /// Where the files lie below the adapter's folder: nowhere, or a folder with its slash.
     static var folder: String { get }
     /// Whether it hangs on layers, so that `--target_modules` chooses them.
@@ -70,6 +72,7 @@ package protocol AdapterMethod: Sendable {
 
 extension AdapterMethod {
     package static var modelPrefix: String { "base_model.model." }
+    package static var formerPEFTTypes: [String: String] { [:] }
     package static var folder: String { "" }
     package static var hangsOnLayers: Bool { true }
     package static var isScheduled: Bool { false }
@@ -162,6 +165,9 @@ package enum AdapterMethods {
         VeRAConfiguration.self, TrainableTokensConfiguration.self, RandLoRAConfiguration.self, SHiRAConfiguration.self,
         C3AConfiguration.self, FourierFTConfiguration.self, VBLoRAConfiguration.self, WaveFTConfiguration.self,
         MultitaskPromptTuningConfiguration.self,
+        LoHaConfiguration.self, LoKrConfiguration.self, OFTConfiguration.self, BOFTConfiguration.self,
+        HRAConfiguration.self, MiSSConfiguration.self, LNTuningConfiguration.self, RoAdConfiguration.self,
+        HiRAConfiguration.self,
     ]
 
     /// The options of all methods, each once.
@@ -182,6 +188,9 @@ package enum AdapterMethods {
             throw AdapterError("\(file): \"peft_type\" is missing; is this the configuration of a PEFT adapter?")
         }
         guard let method = all.first(where: { $0.peftType == type }) else {
+            if let advice = all.compactMap({ $0.formerPEFTTypes[type] }).first {
+                throw AdapterError("\(file): adapters of the method \(type) are not read: \(advice)")
+            }
             let known = all.map { $0.peftType }.joined(separator: ", ")
             throw AdapterError("\(file): adapters of the method \(type) are not there yet; there is \(known)")
         }

@@ -186,6 +186,12 @@ extension AttachedAdapter {
                     }
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
+                case (let norm as Norm, let adapter as NormAdapter):
+                    let slots = norm.slots().parameters.filter(\.isDeclared)
+                    let own = slots.compactMap { slot in slot.tensor.map { (slot.name, $0) } }
+                    let merged = try adapter.merged(into: Dictionary(uniqueKeysWithValues: own))
+                    for slot in slots { if let tensor = merged[slot.name] { try slot.fill(checked(tensor)) } }
+                    norm.adapters.removeAll { $0 === adapter }
                 default:
                     throw AdapterError.unmergeable(type(of: method).tunerType)
                 }

@@ -39,6 +39,14 @@ struct ConfigurationReader {
         try optional(key, "a number", finite) ?? value
     }
 
+    /// Whether the file is of a PEFT before a version; those before 0.18 did not say.
+    func isOlder(than version: (Int, Int)) throws -> Bool {
+        let text = try text("peft_version") ?? "0.0"
+        let numbers = text.split(separator: ".").prefix(2).map { Int($0) ?? 0 }
+        let (major, minor) = (numbers.first ?? 0, numbers.count > 1 ? numbers[1] : 0)
+        return (major, minor) < version
+    }
+
     /// A chance to drop an element, 0 where the key is absent.
     func probability(_ key: String) throws -> Double {
         let value = try number(key, default: 0)

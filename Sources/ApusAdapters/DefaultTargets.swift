@@ -17,6 +17,12 @@ enum DefaultTargets {
         "gpt2": ["c_attn", "mlp.c_proj"], "bert": ["key", "value", "output.dense"],
         "roberta": ["key", "value", "output.dense"],
     ]
+    static let norms = [
+        "llama": ["input_layernorm", "post_attention_layernorm", "norm"],
+        "mistral": ["input_layernorm", "post_attention_layernorm", "norm"],
+        "qwen2": ["post_attention_layernorm"], "qwen3": ["post_attention_layernorm"],
+        "gpt2": ["ln_1", "ln_2", "ln_f"],
+    ]
     static let ia3FeedForward = [
         "llama": ["down_proj"], "mistral": ["down_proj"], "qwen2": ["down_proj"], "qwen3": ["down_proj"],
         "gpt2": ["mlp.c_proj"], "bert": ["output.dense"], "roberta": ["output.dense"],

@@ -52,12 +52,16 @@ package struct LayerSelection: Sendable, Equatable {
 
     /// The chosen linear layers, and tables where they are named, in the model's order.
     ///
+    /// - Parameter isCandidate: Other modules that can be chosen in their place.
     /// - Throws: `AdapterError` when a target matches nothing, naming the nearest.
-    func hosts(on model: Module, leaving stored: [String], heads: [String]) throws -> [(path: String, module: Module)] {
+    func hosts(
+        on model: Module, leaving stored: [String], heads: [String],
+        amongst isCandidate: (Module) -> Bool = { $0 is Linear || $0 is Embedding }
+    ) throws -> [(path: String, module: Module)] {
         try targets.validate()
         try excluded?.validate()
         let candidates = model.modules().filter { path, module in
-            (module is Linear || module is Embedding) && !ModulePaths.lies(path, in: stored)
+            isCandidate(module) && !ModulePaths.lies(path, in: stored)
         }
         let chosen = candidates.filter { path, module in
             let isChosen =

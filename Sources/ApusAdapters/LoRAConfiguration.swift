@@ -1,6 +1,5 @@
 package import ApusJSON
 import ApusNN
-import Foundation
 
 /// LoRA, as PEFT's `LoraConfig` describes it.
 package struct LoRAConfiguration: AdapterMethod {
@@ -73,8 +72,8 @@ package struct LoRAConfiguration: AdapterMethod {
     package var hasBias = false
     package var selection = LayerSelection()
     /// Patterns on module paths to other ranks and alphas, in order.
-    package var rankPattern: [(pattern: String, value: Double)] = []
-    package var alphaPattern: [(pattern: String, value: Double)] = []
+    var rankPattern = PathPatterns()
+    var alphaPattern = PathPatterns()
     package var initialization = Initialization.standard
     /// The learning rate of B over that of A.
     ///
@@ -96,8 +95,8 @@ package struct LoRAConfiguration: AdapterMethod {
         hasBias = try settings.flag(Self.shiftOption)
         base.trainsBiases = try settings.text(Self.biasOption) == "all"
         let patterns = try ConfigurationReader(settings, [Self.rankPatternOption, Self.alphaPatternOption])
-        rankPattern = try Self.patterns(patterns, Self.rankPatternOption.name, ofCounts: true)
-        alphaPattern = try Self.patterns(patterns, Self.alphaPatternOption.name, ofCounts: false)
+        rankPattern = try PathPatterns(patterns, Self.rankPatternOption.name, ofCounts: true)
+        alphaPattern = try PathPatterns(patterns, Self.alphaPatternOption.name, ofCounts: false)
         initialization = try Initialization(json: settings[Self.initializationOption], place: "--init_weights")
         rateRatio = settings[Self.rateRatioOption].doubleValue
         tokens = try TokenTargets(settings[Self.tokensOption], place: "--trainable_token_indices")
@@ -127,18 +126,13 @@ package struct LoRAConfiguration: AdapterMethod {
         "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" + (isDecomposed ? ", DoRA" : "")
     }
 
-    func rank(of path: String) -> Int { Self.match(rankPattern, path).map { Int($0) } ?? rank }
+    func rank(of path: String) -> Int { rankPattern[path].map { Int($0) } ?? rank }
 
     /// α / r, or α / √r.
     func scale(of path: String) -> Double {
-        let alpha = Self.match(alphaPattern, path) ?? alpha
+        let alpha = alphaPattern[path] ?? alpha
         let rank = Double(rank(of: path))
         return alpha / (usesRankStabilization ? rank.squareRoot() : rank)
-    }
-
-    /// PEFT takes the first key that matches the whole path or its end after a dot.
-    private static func match(_ patterns: [(pattern: String, value: Double)], _ path: String) -> Double? {
-        patterns.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
     }
 
     package func draw(_ parts: [AdapterPart]) throws { try TokenParts.draw(parts) }
@@ -179,20 +173,15 @@ package struct LoRAConfiguration: AdapterMethod {
 
 extension LoRAConfiguration {
     package func json(_ parts: [AdapterPart]) -> JSONValue {
-        func patterns(_ list: [(pattern: String, value: Double)]) -> JSONValue {
-            var object = JSONObject()
-            for (pattern, value) in list { object[pattern] = pythonNumber(value) }
-            return .object(object)
-        }
-        return base.json(
+        base.json(
             Self.peftType,
             Self.file(
                 selection, parts.withoutTokens,
                 [
-                    "alpha_pattern": patterns(alphaPattern), "init_lora_weights": initialization.json,
+                    "alpha_pattern": alphaPattern.json, "init_lora_weights": initialization.json,
                     "bias": base.trainsBiases ? "all" : "none", "lora_alpha": pythonNumber(alpha),
                     "lora_bias": .bool(hasBias), "lora_dropout": .double(dropout), "r": .int(rank),
-                    "rank_pattern": patterns(rankPattern), "trainable_token_indices": tokens?.json ?? .null,
+                    "rank_pattern": rankPattern.json, "trainable_token_indices": tokens?.json ?? .null,
                     "use_dora": .bool(isDecomposed),
                     "use_rslora": .bool(usesRankStabilization),
                 ]))
@@ -237,8 +226,8 @@ extension LoRAConfiguration {
         isDecomposed = try reader.flag("use_dora")
         hasBias = try reader.flag("lora_bias")
         selection = try LayerSelection(reader)
-        rankPattern = try Self.patterns(reader, "rank_pattern", ofCounts: true)
-        alphaPattern = try Self.patterns(reader, "alpha_pattern", ofCounts: false)
+        rankPattern = try PathPatterns(reader, "rank_pattern", ofCounts: true)
+        alphaPattern = try PathPatterns(reader, "alpha_pattern", ofCounts: false)
         initialization = try Initialization(
             json: json["init_lora_weights"] ?? true, place: "\(file): init_lora_weights")
         tokens = try TokenTargets(
@@ -261,25 +250,6 @@ extension LoRAConfiguration {
                 "\(decomposition) with \(start) \(initialization.json.serialized()) is not there yet; give one of the two"
             )
         case .standard, .gaussian, .random, .stored: return
-        }
-    }
-
-    private static func patterns(
-        _ reader: ConfigurationReader, _ name: String, ofCounts: Bool
-    ) throws -> [(pattern: String, value: Double)] {
-        let object = try reader.optional(name, "an object", \.objectValue) ?? JSONObject()
-        return try object.map { key, value in
-            guard let number = value.doubleValue, number.isFinite, number > 0,
-                !ofCounts || Int(exactly: number).map(AdapterOption.counts.contains) == true
-            else {
-                throw reader.refusal(
-                    "\"\(name)\" of \"\(key)\" must be a positive \(ofCounts ? "whole " : "")number, it is "
-                        + value.serialized())
-            }
-            guard (try? NSRegularExpression(pattern: "^(?:(.*\\.)?(\(key)))$")) != nil else {
-                throw reader.refusal("\"\(name)\": \"\(key)\" is not a regular expression that can be read here")
-            }
-            return (key, number)
         }
     }
 }

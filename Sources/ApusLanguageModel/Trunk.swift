@@ -106,6 +106,6 @@ package final class Decoder: Trunk {
     package override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        try norm(run(layers, words, context))
+        try norm(run(layers, words, context), context)
     }
 }

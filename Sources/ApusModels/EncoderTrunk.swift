@@ -117,7 +117,7 @@ final class EncoderMaskedHead: MaskedHead {
     }
 
     override func callAsFunction(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let x = try norm(activation(dense(hidden, context)))  // [N, D]
+        let x = try norm(activation(dense(hidden, context)), context)  // [N, D]
         return try decoder(x, context) + bias  // [N, V]
     }
 }

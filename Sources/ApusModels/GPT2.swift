@@ -81,8 +81,8 @@ final class GPT2Layer: TransformerLayer {
         let h =
             try x
             + context.dropped(
-                attention(attentionNorm(x), context), config.residualDropout, .attentionOutput, layer: layer)
-        let y = try down(config.activation(up(feedForwardNorm(h), context)), context)  // [T, D]
+                attention(attentionNorm(x, context), context), config.residualDropout, .attentionOutput, layer: layer)
+        let y = try down(config.activation(up(feedForwardNorm(h, context), context)), context)  // [T, D]
         return try h + context.dropped(y, config.residualDropout, .feedForwardOutput, layer: layer)
     }
 
@@ -128,7 +128,7 @@ final class GPT2Trunk: Trunk {
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         try batch.check(within: maximumLength)
         let x = try words + positions(Tensor(batch.positions, device: words.device), context)  // [T, D]
-        return try norm(run(layers, context.dropped(x, config.embeddingDropout, .embedding), context))
+        return try norm(run(layers, context.dropped(x, config.embeddingDropout, .embedding), context), context)
     }
 }
 

@@ -93,6 +93,19 @@ open class EmbeddingAdapter: Adapter {
     open func merged(into table: Tensor) throws -> Tensor { throw cannotBeMerged }
 }
 
+/// What can hang on a `Norm`.
+open class NormAdapter: Adapter {
+    /// The norm of x with this adapter, [T, D].
+    open func callAsFunction(_ x: Tensor, on base: Norm, _ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+
+    /// The parameters, by their names, of a plain norm that computes the same.
+    ///
+    /// - Throws: `TorchError` for a method that no plain norm can stand for.
+    open func merged(into parameters: [String: Tensor]) throws -> [String: Tensor] { throw cannotBeMerged }
+}
+
 /// Which of a model's adapters take part in a pass.
 package enum AdapterSelection: Sendable, Equatable {
     case all

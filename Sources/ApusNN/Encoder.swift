@@ -45,7 +45,7 @@ package final class EncoderEmbeddings: Module {
         _ words: Tensor, positions: Tensor, segments: Tensor, _ context: ForwardContext
     ) throws -> Tensor {
         let sum = try words + self.segments(segments, context) + self.positions(positions, context)  // [T, D]
-        return try context.dropped(norm(sum), dropout, .embedding)
+        return try context.dropped(norm(sum, context), dropout, .embedding)
     }
 }
 
@@ -80,7 +80,7 @@ package final class EncoderAttention: Module {
             heads(query(x, context)), heads(key(x, context)), heads(value(x, context)), layer: layer,
             AttentionOptions(headSize: size, dropout: shape.attentionDropout))  // [T, H, E]
         let y = try output(mixed.reshaped([-1, shape.sizes.width]), context)  // [T, D]
-        return try norm(context.dropped(y, shape.hiddenDropout, .attentionOutput, layer: layer) + x)
+        return try norm(context.dropped(y, shape.hiddenDropout, .attentionOutput, layer: layer) + x, context)
     }
 }
 
@@ -108,7 +108,7 @@ package final class EncoderLayer: TransformerLayer {
     package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         let h = try attention(x, context)  // [T, D]
         let y = try down(shape.activation(up(h, context)), context)  // [T, D]
-        return try norm(context.dropped(y, shape.hiddenDropout, .feedForwardOutput, layer: layer) + h)
+        return try norm(context.dropped(y, shape.hiddenDropout, .feedForwardOutput, layer: layer) + h, context)
     }
 }
 

@@ -40,7 +40,7 @@ package final class GroupedQueryAttention: Module {
     package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         func heads(_ y: Tensor, _ norm: RMSNorm? = nil) throws -> Tensor {
             let split = try y.reshaped([-1, y.shape[1] / headSize, headSize])
-            return try norm.map { try $0(split) } ?? split
+            return try norm.map { try $0(split, context) } ?? split
         }
 
         let q = try context.rotary(heads(query(x, context), queryNorm))  // [T, H, E]

@@ -25,10 +25,36 @@ public final class Embedding: Module {
     }
 }
 
-/// Brings the last axis to a common scale.
+/// Brings the last axis to a common scale, with whatever adapters hang on it.
 open class Norm: Module {
-    open func callAsFunction(_ x: Tensor) throws -> Tensor {
+    @Child("adapters") package var adapters: [NormAdapter]
+
+    public override init() {
+        super.init()
+        adapters = []
+    }
+
+    package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let active = adapters.filter { context.adapters.contains($0.name) }
+        guard let adapter = active.first else { return try plain(x) }
+        guard active.count == 1 else {
+            throw TorchError(
+                kind: .invalidOperation,
+                message:
+                    "the adapters \(active.map(\.name).joined(separator: ", ")) each take a norm's place; one can at a time"
+            )
+        }
+        return try adapter(x, on: self, context)
+    }
+
+    /// The norm without adapters.
+    open func plain(_ x: Tensor) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+
+    /// The norm with other parameters, by their names, in the place of its own.
+    open func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes with other parameters")
     }
 }
 
@@ -43,7 +69,11 @@ public final class RMSNorm: Norm {
         $weight.declare([width], .ones)
     }
 
-    public override func callAsFunction(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
+    public override func plain(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
+
+    public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
+        try rmsNorm(x, parameters["weight"] ?? weight, epsilon: epsilon)
+    }
 }
 
 /// `(x - mean) / √(variance + ε) · w + b` over the last axis.
@@ -59,8 +89,12 @@ public final class LayerNorm: Norm {
         $bias.declare([width])
     }
 
-    public override func callAsFunction(_ x: Tensor) throws -> Tensor {
+    public override func plain(_ x: Tensor) throws -> Tensor {
         try layerNorm(x, weight, bias, epsilon: epsilon)
+    }
+
+    public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
+        try layerNorm(x, parameters["weight"] ?? weight, parameters["bias"] ?? bias, epsilon: epsilon)
     }
 }
 
@@ -106,7 +140,7 @@ package final class PreNormLayer: TransformerLayer {
     }
 
     package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let h = try x + attention(attentionNorm(x), context)  // [T, D]
-        return try h + feedForward(feedForwardNorm(h), context)
+        let h = try x + attention(attentionNorm(x, context), context)  // [T, D]
+        return try h + feedForward(feedForwardNorm(h, context), context)
     }
 }

@@ -56,6 +56,12 @@ extension Tensor {
             owning: ct_full(sizes, Int32(sizes.count), value, dtype.scalarType, device.type, device.index))
     }
 
+    /// Ones on the diagonal of [size, size], zeros elsewhere.
+    package static func identity(_ size: Int, dtype: DType = .float32, device: Device = .cpu) throws -> Tensor {
+        let counts = try arange(0..<size, device: device)
+        return try counts.unsqueezed(1).isEqual(to: counts.unsqueezed(0)).to(dtype)
+    }
+
     /// Memory whose contents are not set.
     package static func empty(_ shape: [Int], dtype: DType, device: Device = .cpu) throws -> Tensor {
         let sizes = shape.map(Int64.init)

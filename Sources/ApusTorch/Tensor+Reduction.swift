@@ -68,4 +68,9 @@ extension Tensor {
         let q = withHandles(self) { ct_qr($0, &r) }
         return (try Tensor(owning: q), try Tensor(owning: r))
     }
+
+    /// `B A⁻¹` of this matrix B and a square A, or of batches of both.
+    package func divided(byMatrix a: Tensor) throws -> Tensor {
+        try Tensor(owning: withHandles(a, self) { ct_solve($0, $1, false) })
+    }
 }

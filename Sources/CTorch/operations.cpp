@@ -261,3 +261,8 @@ ct_tensor ct_circular_correlation(ct_tensor x, ct_tensor w) {
 ct_tensor ct_conv_transpose2d(ct_tensor x, ct_tensor filters, int64_t stride) {
     return guarded([&] { return own(at::conv_transpose2d(ref(x), ref(filters), {}, stride)); });
 }
+
+// --- matrices of adapters
+ct_tensor ct_solve(ct_tensor a, ct_tensor b, bool left) {
+    return guarded([&] { return own(at::linalg_solve(ref(a), ref(b), left)); });
+}

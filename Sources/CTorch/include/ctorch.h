@@ -140,6 +140,9 @@ ct_tensor ct_cross_entropy_sum(ct_tensor logits, ct_tensor labels);
 ct_tensor ct_svd(ct_tensor x, ct_tensor *s, ct_tensor *v);
 /// Q of the QR decomposition; `r` receives R.
 ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
+// --- matrices of adapters
+/// X of A X = B, or of X A = B.
+ct_tensor ct_solve(ct_tensor a, ct_tensor b, bool left);
 
 // --- sparse and spectral adapters -----------------------------------------------------------------------------------
 /// The standard deviation of all elements, with one less than their count below the sum of squares.
