@@ -93,10 +93,10 @@ package struct AdapterCombination: Sendable {
     }
 
     private func rank(of methods: [LoRAConfiguration], _ kind: Kind) throws -> Int {
-        let ranks = methods.map { method in ([method.rank] + method.rankPattern.map { Int($0.value) }).max() ?? 0 }
+        let ranks = methods.map { method in ([method.rank] + method.rankPattern.values.map { Int($0) }).max() ?? 0 }
         if kind == .cat { return ranks.reduce(0, +) }
         if kind.combinesProducts { return rank ?? ranks.max() ?? 0 }
-        guard Set(ranks).count == 1, methods.allSatisfy(\.rankPattern.isEmpty) else {
+        guard Set(ranks).count == 1, methods.allSatisfy(\.rankPattern.values.isEmpty) else {
             throw AdapterError(
                 "\(kind.rawValue) combines adapters of one rank, and these have \(ranks.map(String.init).joined(separator: ", "))"
                     + "; give --combination_type cat or svd")
@@ -214,8 +214,8 @@ extension LoRAConfiguration {
         self.rank = rank
         alpha = Double(rank)
         usesRankStabilization = false
-        rankPattern = []
-        alphaPattern = []
+        rankPattern = PathPatterns()
+        alphaPattern = PathPatterns()
         initialization = .standard
         selection.targets = targets
     }

@@ -35,6 +35,8 @@ struct PathPatterns: Sendable, Equatable {
         entries.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
     }
 
+    var values: [Double] { entries.map(\.value) }
+
     var json: JSONValue {
         var object = JSONObject()
         for entry in entries { object[entry.pattern] = pythonNumber(entry.value) }
