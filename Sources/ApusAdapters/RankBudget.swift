@@ -30,6 +30,8 @@ final class RankBudget: StepParticipant {
     private let layers: [Layer]
     /// Whether any triple was taken away yet, [1].
     private let hasChosen: Tensor
+    /// Whether the ranks are the last ones, [1]; the step that was to fix them may have been skipped.
+    private let isFinal: Tensor
 
     init(_ configuration: AdaLoRAConfiguration, _ parts: [AdapterPart], totalSteps: Int) throws {
         self.configuration = configuration
@@ -51,6 +53,7 @@ final class RankBudget: StepParticipant {
                 mask: try Tensor.ones(adapter.e.shape, dtype: adapter.e.dtype, device: adapter.e.device))
         }
         hasChosen = try Tensor.zeros([1], device: layers.first?.adapter.e.device ?? .cpu)
+        isFinal = try Tensor.zeros([1], device: hasChosen.device)
         for layer in layers { layer.adapter.budget = self }
     }
 
@@ -61,7 +64,7 @@ final class RankBudget: StepParticipant {
     }
 
     var state: [(name: String, tensor: Tensor)] {
-        [("adalora.has_chosen", hasChosen)]
+        [("adalora.has_chosen", hasChosen), ("adalora.is_final", isFinal)]
             + layers.flatMap { layer in
                 [("mask", layer.mask)].map { ("adalora.\($0).\(layer.path)", $1) }
                     + [("A", layer.a), ("B", layer.b), ("E", layer.e)].flatMap { name, part in
@@ -92,12 +95,15 @@ final class RankBudget: StepParticipant {
     func stepped(to step: Int) throws {
         try withoutGradients {
             let last = totalSteps - configuration.end
-            if step < last { try weigh() }
-            if step <= last {
+            if step < last {
+                try weigh()
                 let budget = budget(at: step)
-                guard budget.isChosen || step == last else { return }
+                guard budget.isChosen else { return }
                 try choose(budget.triples)
-                if step == last { try forget() }
+            } else if try isFinal.item() == 0 {
+                try choose(budget(at: last).triples)
+                try forget()
+                try isFinal.fill(1)
             }
             try hide()
         }
