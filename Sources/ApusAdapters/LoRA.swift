@@ -36,12 +36,13 @@ package final class LoRA: LinearAdapter {
     ) throws -> Tensor {
         let probability = context.isTraining ? dropout : 0
         let key = streamKey(context.randomKey, stream)
-        guard let below else {
+        // The fused form would keep a matrix in full that exists in fewer bits only.
+        guard below != nil || base.isQuantized else {
             return try loraLinear(
                 x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
         }
         let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
-        return try below(x) + linear(linear(kept, a), b) * scale
+        return try (below ?? base.plain)(x) + linear(linear(kept, a), b) * scale
     }
 
     /// `W + s · B A`, summed in float32 or wider and rounded once.

@@ -7,12 +7,16 @@ package struct MemoryForecast: Sendable, Equatable {
     package let trained: Int
     package let activations: Int
     package let logits: Int
+    /// A matrix that is kept in fewer bits, while it is multiplied.
+    package let matrix: Int
     /// The program and the libraries it runs on.
     static let process = 330 << 20
 
-    package var total: Int { Self.process + weights + trained + activations + logits }
+    package var total: Int { Self.process + weights + trained + activations + logits + matrix }
 
     /// - Parameters:
+    ///   - weightBytes: Of the model without adapters.
+    ///   - largestMatrix: Elements of the largest matrix that is kept in fewer bits, 0 where none is.
     ///   - trainedCount: Elements of the trained parameters.
     ///   - trainedDType: Their type; the gradient and AdamW's two moments have the same. Of 16 bits there are, beside the
     ///     tensors, the values that are moved, their gradients and the moments in float32.
@@ -20,10 +24,13 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
     package init(
-        shape: TransformerSizes, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
+        shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
+        trainedDType: DType, tokens: Int,
         targets: Int, adaptedRank: Int, checkpointsLayers: Bool, keepsMoments: Bool
     ) {
-        weights = parameterCount * dtype.size
+        weights = weightBytes
+        // Larger ones are made in parts of so many numbers (Sources/CTorch/fused/quantized_linear.cpp), in float32.
+        matrix = min(largestMatrix, 1 << 24) * 4
         let moments = keepsMoments ? 2 : 0
         trained =
             trainedDType.isShortFloat

@@ -19,13 +19,14 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, with `-merged` behind its name.
+    /// The folder to write; by default the first adapter's, with `-merged` or `-bnb-int4` behind its name.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
             var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
             while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
-            return "\(checkpoint)-merged"
+            guard let method = model.quantization.method else { return "\(checkpoint)-merged" }
+            return "\(checkpoint)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
         }
         set { givenOutputDirectory = newValue }
     }
@@ -53,13 +54,23 @@ extension ExportSettings: CommandSettings {
     }
 
     package mutating func settle(notices: inout [String]) throws {
-        guard mergeLoRA else {
+        try model.quantization.settle()
+        guard mergeLoRA || model.quantization.method != nil else {
             throw UsageError(
-                "--merge_lora: not given. It is the one thing that export does yet: "
-                    + "`apus export --adapters checkpoint-100 --merge_lora true`.")
+                "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
+                    + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), or does both.")
         }
-        guard !model.adapters.isEmpty else {
+        guard !mergeLoRA || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter to merge.")
+        }
+        guard mergeLoRA || model.adapters.isEmpty else {
+            throw UsageError(
+                "--adapters: an adapter is quantised by being merged first. Add --merge_lora true.")
+        }
+        if let reason = model.quantization.idleReason,
+            let notice = withoutEffect(QuantizationOptions.ofFourBits, because: reason)
+        {
+            notices.append(notice)
         }
         guard maxShardBytes != nil else {
             throw SettingsError(
