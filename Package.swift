@@ -70,6 +70,7 @@ let package = Package(
         // Floor 2
         target("ApusLanguageModel", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusAdapters", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
+        target("ApusQuantization", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusOptimizers", ["ApusNN", "ApusTorch"]),
         target("ApusDatasets", ["ApusText", "ApusJSON"]),
         target("ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf], exclude: ["TensorBoard/Proto"]),
@@ -88,8 +89,8 @@ let package = Package(
             "ApusRecipes",
             [
                 "ApusModels", "ApusGeneration", "ApusTraining", "ApusHub", "ApusLanguageModel", "ApusAdapters",
-                "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles", "ApusText", "ApusWeights",
-                "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
+                "ApusQuantization", "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles",
+                "ApusText", "ApusWeights", "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
         target("Apus", ["ApusRecipes", "ApusAdapters", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
@@ -106,8 +107,8 @@ let package = Package(
         program(
             "StepBench",
             [
-                "ApusModels", "ApusAdapters", "ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusDatasets",
-                "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusModels", "ApusAdapters", "ApusQuantization", "ApusTraining", "ApusRunLog", "ApusOptimizers",
+                "ApusDatasets", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ], path: "Benchmarks/StepBench"),
         program(
             "DecodeBench",
@@ -124,13 +125,15 @@ let package = Package(
         tests("ApusMutationsTests", ["ApusMutations"]),
         tests("ApusTorchTests", ["ApusTorch"]),
         tests("ApusJSONTests", ["ApusJSON"]),
+        tests("ApusQuantizationTests", ["ApusQuantization", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
         tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
         tests(
             "ApusModelsTests",
             [
-                "ApusModels", "ApusAdapters", "ApusOptimizers", "ApusGeneration", "ApusTraining", "ApusRunLog",
-                "ApusMetrics", "ApusWeights", "ApusDatasets", "ApusFiles", "ApusJSON", "ApusLanguageModel", "ApusNN",
+                "ApusModels", "ApusAdapters", "ApusQuantization", "ApusOptimizers", "ApusGeneration", "ApusTraining",
+                "ApusRunLog", "ApusMetrics", "ApusWeights", "ApusDatasets", "ApusFiles", "ApusJSON",
+                "ApusLanguageModel", "ApusNN",
                 "ApusTorch",
             ]),
         .target(
@@ -154,7 +157,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "Apus", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
-                "ApusModels", "ApusNN",
+                "ApusModels", "ApusNN", "ApusQuantization",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("ApusProgramTests", ["ApusProgram", "ApusRecipes"]),

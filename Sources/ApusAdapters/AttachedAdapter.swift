@@ -154,7 +154,15 @@ extension AttachedAdapter {
     }
 
     /// Folds every part into its layer's weight and takes it off.
+    ///
+    /// - Throws: `AdapterError` where a layer's matrix is quantised: merged, it would be rounded again.
     package func merge() throws {
+        if let part = parts.first(where: { ($0.host as? Linear)?.isQuantized == true }) {
+            throw AdapterError(
+                "merging: the weights of \(part.path) are quantised, and the sum would be rounded to few bits again. Merge "
+                    + "into the model in its original precision: leave out --quant_method, or give that model as --model."
+            )
+        }
         try withoutGradients {
             for part in parts {
                 func checked(_ weight: Tensor) throws -> Tensor {

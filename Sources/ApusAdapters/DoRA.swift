@@ -39,18 +39,17 @@ package final class DoRA: LinearAdapter {
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
-        let matrix = try base.matrix
-        let share = try (magnitude / withoutGradients { try lengths(matrix.to(a.dtype)) })  // [out]
+        let share = try (magnitude / withoutGradients { try lengths(base.matrix.to(a.dtype)) })  // [out]
         func low(_ x: Tensor) throws -> Tensor { try linear(linear(x.to(a.dtype), a), b) * scale }
         guard context.isTraining, dropout > 0 else {
-            let plain = try below?(x) ?? linear(x, matrix)  // [T, out]
+            let plain = try below?(x) ?? base.product(x)  // [T, out]
             let bare = try below == nil ? plain : base.bias.map { try plain - $0 } ?? plain
             let turned = try (share * (bare.to(a.dtype) + low(x))).to(x.dtype)
             return try base.bias.map { try turned + $0 } ?? turned
         }
         // PEFT drops from what is scaled and not from what the layer gives by itself.
         let kept = try ApusTorch.dropout(x, probability: dropout, key: streamKey(context.randomKey, stream))
-        let added = try (share - 1) * linear(kept, matrix).to(a.dtype) + share * low(kept)
+        let added = try (share - 1) * base.product(kept).to(a.dtype) + share * low(kept)
         return try (below?(x) ?? base.plain(x)) + added.to(x.dtype)
     }
 

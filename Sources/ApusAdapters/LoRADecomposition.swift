@@ -39,6 +39,11 @@ enum LoRADecomposition: Sendable, Equatable {
 extension LoRA {
     /// Takes this adapter's first values out of the matrix of its layer.
     func take(_ decomposition: LoRADecomposition, from base: Linear) throws {
+        guard !base.isQuantized else {
+            throw AdapterError(
+                "init_lora_weights: pissa and olora change the base matrices, and these are quantised, which would round "
+                    + "what is left. Start the adapter otherwise, or load the model without --quant_method.")
+        }
         try withoutGradients {
             let matrix = try base.matrix
             let wide = try matrix.to(.float64)

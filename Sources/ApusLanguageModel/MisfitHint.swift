@@ -43,12 +43,15 @@ struct MisfitHint {
     }
 
     private static let marks = [
-        (".qweight", "GPTQ or AWQ"), (".qzeros", "GPTQ or AWQ"), (".quant_state.", "bitsandbytes"),
-        (".absmax", "bitsandbytes"),
+        (".qweight", "GPTQ or AWQ"), (".qzeros", "GPTQ or AWQ"),
         (".weight_scale", "FP8 or compressed-tensors"), (".weight_packed", "compressed-tensors"), (".scales", "MLX"),
     ]
 
     private static func quantised(_ unexpected: [String]) -> String? {
+        if let name = unexpected.first(where: { $0.contains(".quant_state.") || $0.hasSuffix(".SCB") }) {
+            return "The weights are quantised by bitsandbytes (\(name)), and config.json does not say so: its "
+                + "\"quantization_config\" is missing. Download config.json again."
+        }
         for (mark, method) in marks {
             guard let name = unexpected.first(where: { $0.contains(mark) }) else { continue }
             return "The weights are quantised (\(method): \(name)), which is not read. Give the model in its original "

@@ -48,16 +48,19 @@ extension TextModel {
     /// - Parameters:
     ///   - dtype: The type to compute in.
     ///   - newHeadSeed: Fills a head, or a pooler, that the file does not hold with first values; nil makes it an error.
+    ///   - matrices: What brings matrices into fewer bits, or reads them so.
     /// - Returns: The parameters that got first values.
     /// - Throws: One `ModelError` that lists every missing, unexpected and misshapen tensor.
     @discardableResult
     package func loadWeights(
-        _ store: any TensorStore, dtype: DType, device: Device, newHeadSeed: UInt64? = nil
+        _ store: any TensorStore, dtype: DType, device: Device, newHeadSeed: UInt64? = nil,
+        matrices: MatrixReader? = nil
     ) throws -> [String] {
         let names = WeightNames(self, file: store.tensorNames)
         let tied = try resolveTie(store, names)
         let parameters = parameters()
         let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        let layers = matrices == nil ? [:] : layersByWeight()
         var sources: [String: String] = [:]
         var faults: [String] = []
         for stored in store.tensorNames {
@@ -66,9 +69,11 @@ extension TextModel {
                 if !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
                 continue
             }
-            let shape = try store.shape(of: stored)
-            if shape != slot.shape {
-                faults.append("\(stored) has the shape \(shape), the model wants \(slot.shape ?? [])")
+            let quantized = try layers[name].flatMap { layer in try matrices?.shape(stored).map { (layer, $0) } }
+            let shape = try quantized?.1 ?? store.shape(of: stored)
+            let shapeOfSlot = quantized.map { [$0.0.outputs, $0.0.inputs] } ?? slot.shape
+            if shape != shapeOfSlot {
+                faults.append("\(stored) has the shape \(shape), the model wants \(shapeOfSlot ?? [])")
             }
             sources[name] = stored
         }
@@ -94,8 +99,16 @@ extension TextModel {
                     + faults.prefix(12).joined(separator: "\n  ") + more
                     + "\n" + MisfitHint(faults: faults, held: Set(store.tensorNames).union(sources.keys)).text)
         }
+        let whole = Set(layers.keys).subtracting(layersToQuantize.map { Module.joined($0.path, "weight") })
         for (index, (name, slot)) in parameters.enumerated() {
             if let stored = sources[name] {
+                if let matrices, let layer = layers[name],
+                    let storage = try matrices.storage(
+                        stored, layer, whole.contains(name) || matrices.isWhole(String(name.dropLast(".weight".count))))
+                {
+                    layer.quantize(storage)
+                    continue
+                }
                 let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
                 try slot.fill(tensor, isBorrowed: isBorrowed)
             } else if missing.contains(name) {
@@ -139,6 +152,14 @@ extension TextModel {
                     + "file's head is used, as transformers 5 does, and saved models say tie_word_embeddings false")
         }
         return (table, nil)
+    }
+
+    /// The layers with a matrix of their own, by its name.
+    private func layersByWeight() -> [String: Linear] {
+        modules().reduce(into: [:]) { layers, part in
+            guard let layer = part.module as? Linear, layer.storage == nil else { return }
+            layers[Module.joined(part.path, "weight")] = layer
+        }
     }
 
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {

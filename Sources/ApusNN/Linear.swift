@@ -46,7 +46,15 @@ open class Linear: Module {
     }
 
     /// Puts another matrix [out, in] in place, into a slot of this layer's own.
+    ///
+    /// - Throws: `TorchError` where the matrix is kept in fewer bits, which would round the new one.
     package func setMatrix(_ matrix: Tensor) throws {
+        guard !isQuantized else {
+            throw TorchError(
+                kind: .invalidOperation,
+                message: "the matrix of a layer is kept in fewer bits and cannot be changed; load the model without "
+                    + "quantisation")
+        }
         if storage != nil {
             formerTie = storage as? TiedWeight
             storage = nil
@@ -54,6 +62,15 @@ open class Linear: Module {
         }
         try $weight.fill(layout == .outputsFirst ? matrix : matrix.transposed(0, 1).contiguous())
     }
+
+    /// Puts the matrix in fewer bits in place of its slot, which keeps the shape and loses the values.
+    package func quantize(_ storage: any QuantizedStorage) {
+        self.storage = storage
+        $weight.release()
+    }
+
+    /// Whether the matrix is kept in fewer bits: made when it is needed, and not to be changed.
+    package var isQuantized: Bool { storage is any QuantizedStorage }
 
     /// Where the matrix came from that was taken out of a tie; first values come from there.
     package private(set) var formerTie: TiedWeight?
@@ -77,13 +94,33 @@ open class Linear: Module {
     }
 
     /// The layer without adapters.
-    public func plain(_ x: Tensor) throws -> Tensor { try linear(x, matrix, bias) }
+    public func plain(_ x: Tensor) throws -> Tensor { try product(x, bias) }
+
+    /// `x Wᵀ + b` with this layer's matrix.
+    package func product(_ x: Tensor, _ bias: Tensor? = nil) throws -> Tensor {
+        try storage?.product(x, bias) ?? linear(x, matrix, bias)
+    }
 }
 
-/// Where a layer's matrix lies when it has no slot of its own: in another part of the model.
+/// Where a layer's matrix lies when it has no slot of its own: in another part of the model, or in fewer bits.
 package protocol WeightStorage {
     /// W, [out, in], in the type to compute in.
     func matrix() throws -> Tensor
+
+    /// `x Wᵀ + b` — x [T, in], y [T, out].
+    func product(_ x: Tensor, _ bias: Tensor?) throws -> Tensor
+}
+
+extension WeightStorage {
+    package func product(_ x: Tensor, _ bias: Tensor?) throws -> Tensor { try linear(x, matrix(), bias) }
+}
+
+/// A matrix in fewer bits, which is made for each product and never kept.
+package protocol QuantizedStorage: WeightStorage {
+    /// What it is, in a tree of the model's parts: `nf4`.
+    var summary: String { get }
+    /// Bytes that are kept.
+    var byteCount: Int { get }
 }
 
 /// The matrix of a head that is the table of word vectors, without the table's adapters.

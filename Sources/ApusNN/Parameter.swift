@@ -38,6 +38,12 @@ public final class ParameterSlot {
         try applyTrainable()
     }
 
+    /// Lets the values go that something else holds now; the shape stays, and with it the count.
+    package func release() {
+        tensor = nil
+        isBorrowed = false
+    }
+
     /// Allocates and initialises the values.
     package func materialize(dtype: DType, device: Device, generator: Generator) throws {
         guard let shape else { return }

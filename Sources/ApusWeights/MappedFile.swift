@@ -61,6 +61,15 @@ package final class MappedFile: @unchecked Sendable {
         bytes.baseAddress.unsafelyUnwrapped
     }
 
+    /// Lets the system take back the whole pages of a range; they are read from the file again when they are touched.
+    package func forget(_ range: Range<Int>) {
+        let page = Int(getpagesize())
+        let first = (range.lowerBound + page - 1) / page * page
+        let end = min(range.upperBound, count) / page * page
+        guard first < end else { return }
+        madvise(UnsafeMutableRawPointer(mutating: baseAddress + first), end - first, MADV_DONTNEED)
+    }
+
     package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try withExtendedLifetime(self) { try body(bytes) }
     }

@@ -129,8 +129,8 @@ struct RunBehaviourTests {
             _ dtype: DType, trained: DType, tokens: Int = 1000, checkpoints: Bool = false, moments: Bool = true
         ) -> MemoryForecast {
             MemoryForecast(
-                shape: sizes, parameterCount: 1_000_000, dtype: dtype, trainedCount: 1_000_000, trainedDType: trained,
-                tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints,
+                shape: sizes, weightBytes: 1_000_000 * dtype.size, dtype: dtype, trainedCount: 1_000_000,
+                trainedDType: trained, tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints,
                 momentBytes: moments ? 8 : 0)
         }
         let plain = forecast(.float32, trained: .float32)

@@ -19,14 +19,18 @@ final class TinyRun {
     private let run: TrainingRun
     private let folder: String
 
-    /// - Parameter objective: What is minimised; the next token unless given.
+    /// - Parameters:
+    ///   - model: What is trained; the fixture in full unless given.
+    ///   - objective: What is minimised; the next token unless given.
     init(
         dtype: DType = .float32, isLoRA: Bool = false, steps: Int, nanPolicy: NaNPolicy = .stop,
+        model: CausalLanguageModel? = nil,
         weights: ((TokenizedDataset) -> any TrainingSource)? = nil,
         objective: ((CausalLanguageModel) -> any Objective)? = nil
     ) throws {
         let parity = TrainingParityTests()
-        model = try Fixture.model("qwen2-tied-gqa", dtype: dtype)
+        let model = try model ?? Fixture.model("qwen2-tied-gqa", dtype: dtype)
+        self.model = model
         trained = try parity.trainedParameters(model, isLoRA: isLoRA)
         let samples = try parity.data(64)
         var plan = TrainingPlan(

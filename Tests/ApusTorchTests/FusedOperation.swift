@@ -64,7 +64,27 @@ struct FusedOperation: Sendable {
             try matmul($0[0], $0[1].transposed(0, 1))
         },
         lora("loraLinear", bias: true, dropout: 0), lora("loraLinear with dropout", bias: false, dropout: 0.3),
+        quantized("four bits", bits: 4), quantized("eight bits", bits: 8),
     ]
+
+    private static func quantized(_ name: String, bits: Int) -> FusedOperation {
+        FusedOperation("linear in \(name)", [[9, 13], [11]]) {
+            try linear($0[0], matrix(bits: bits, on: $0[0].device), $0[1], dtype: $0[0].dtype)
+        } formula: {
+            let matrix = try matrix(bits: bits, on: $0[0].device).dequantized($0[0].dtype)
+            return try matmul($0[0], matrix.transposed(0, 1)) + $0[1]
+        }
+    }
+
+    /// [11, 13]: an odd count of numbers, in blocks that end inside rows.
+    static func matrix(bits: Int, on device: Device, shape: [Int] = [11, 13]) throws -> QuantizedMatrix {
+        let numbers = try Tensor.empty(shape, dtype: .float32)
+        try numbers.fillNormal(generator: Generator(seed: 5))
+        let there = try numbers.to(device)
+        guard bits == 4 else { return try QuantizedMatrix(eightBits: there) }
+        let code = (0..<16).map { Float($0) / 7.5 - 1 }
+        return try QuantizedMatrix(fourBits: there, code: code, block: 32).compressed()
+    }
 
     private static func lora(_ name: String, bias: Bool, dropout probability: Double) -> FusedOperation {
         FusedOperation(name, [[9, 12], [10, 12], [4, 12], [10, 4]] + (bias ? [[10]] : [])) {

@@ -105,6 +105,19 @@ struct ThreadTests {
         try note("loraLinear", lora) {
             try loraLinear($0[0], $0[1], $0[2], a: $0[3], b: $0[4], scale: 0.7, dropout: 0.1, key: 3)
         }
+        for bits in [4, 8] {
+            let matrix = try FusedOperation.matrix(bits: bits, on: .cpu, shape: [1040, 384])
+            results += [("packed \(bits)", matrix.packed), ("absmax \(bits)", matrix.absmax)]
+            results.append(("dequantized \(bits)", try matrix.dequantized(dtype)))
+            if let nested = matrix.nested {
+                results += [("nested absmax", nested.absmax), ("offset", try Tensor([nested.offset]))]
+            }
+            // MKL orders sums in float64 by thread, as above.
+            if dtype == .float64 { continue }
+            try note("linear in \(bits) bits", [random(tokens, 384), random(1040)]) {
+                try linear($0[0], matrix, $0[1], dtype: dtype)
+            }
+        }
         try note("rmsNorm", [random(tokens, width), random(width)]) { try rmsNorm($0[0], $0[1], epsilon: 1e-6) }
         try note("layerNorm", [random(tokens, width), random(width), random(width)]) {
             try layerNorm($0[0], $0[1], $0[2], epsilon: 1e-6)

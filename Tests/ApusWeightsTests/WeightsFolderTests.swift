@@ -81,7 +81,6 @@ struct WeightsFolderTests {
             (["model.safetensors": ["base_model.model.q.lora_A.weight"]], [:], "--adapters"),
             (["model.safetensors": ["model.layers.0.q.qweight"]], [:], "GPTQ"),
             (["model.safetensors": ["q.weight", "q.scales", "q.biases"]], [:], "MLX"),
-            (["model.safetensors": ["q.weight", "q.weight.quant_state.bitsandbytes__nf4"]], [:], "bitsandbytes"),
         ] as [([String: [String]], [String: String], String)])
     func namesWhatIsThereInstead(files: [String: [String]], texts: [String: String], word: String) throws {
         let text = try Self.error(Self.folder(files, texts: texts))

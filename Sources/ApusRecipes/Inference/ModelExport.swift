@@ -3,10 +3,12 @@ import ApusDatasets
 import ApusFiles
 import ApusJSON
 import ApusLanguageModel
+import ApusQuantization
 import ApusTorch
 import Foundation
 
-/// Folds adapters into their model and writes a plain Hugging Face folder, or makes one adapter of several.
+/// Folds adapters into their model, or brings the model into fewer bits, or both, and writes a Hugging Face folder; or makes
+/// one adapter of several.
 public struct ModelExport {
     private let settings: ExportSettings
     private let surroundings: Surroundings
@@ -18,7 +20,7 @@ public struct ModelExport {
 
     /// - Returns: The folder that was written.
     public func callAsFunction() throws -> String {
-        guard !settings.model.adapters.isEmpty else {
+        guard !settings.mergeLoRA || !settings.model.adapters.isEmpty else {
             throw ModelError("--adapters: not given. Give the checkpoint whose adapter is to be merged.")
         }
         let output = settings.outputDirectory
@@ -29,22 +31,43 @@ public struct ModelExport {
         if let kind = settings.combination.kind {
             return try AdapterCombining(settings: settings, kind: kind, surroundings: surroundings)()
         }
-        let adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
+        let options = settings.model.quantization
+        var model = settings.model
+        // An adapter is merged into weights in full, also one that was trained over quantised ones.
+        if settings.mergeLoRA { model.quantization = QuantizationOptions() }
+        let adapted = try AdaptedModel(model, device: settings.hardware.chosen, surroundings: surroundings)
+        if options.method != nil, try adapted.source.bitsAndBytes(adapted.config) != nil {
+            throw ModelError(
+                "--quant_method: the weights of \(adapted.source.name) are quantised already. Give the model in its original "
+                    + "precision.")
+        }
         for adapter in adapted.attached { try adapter.merge() }
+        let quantization = options.settings(for: adapted.form.model.dtype)
+        if settings.mergeLoRA, let quantization {
+            try QuantizedLayers.quantize(adapted.form.model, as: quantization)
+        }
+        let adapter = settings.model.adapters.first
         try adapted.write(
-            to: output, arguments: FileManager.default.contents(atPath: "\(settings.model.adapters[0])/args.json"),
-            shardSize: settings.maxShardBytes, identity: ["merged": .string(settings.model.adapters[0])])
+            to: output, arguments: adapter.flatMap { FileManager.default.contents(atPath: "\($0)/args.json") },
+            shardSize: settings.maxShardBytes,
+            identity: adapter.map { ["merged": .string($0)] } ?? ["quantised": .string(adapted.source.name)],
+            quantization: quantization.map { ($0, options.storageType ?? .uint8) })
         return output
     }
 }
 
 extension AdaptedModel {
     /// Writes the model as a Hugging Face folder, whole or not at all.
-    func write(to output: String, arguments: Data?, shardSize: Int?, identity: JSONValue) throws {
+    ///
+    /// - Parameter quantization: How its matrices were quantised, and the type under whose name bytes are written.
+    func write(
+        to output: String, arguments: Data?, shardSize: Int?, identity: JSONValue,
+        quantization: (settings: QuantizationSettings, storage: DType)? = nil
+    ) throws {
         let folder = try AtomicDirectory(output)
         let contents = ModelContents(
             model: form.model, source: source, config: config, labels: form.labels, companions: form.companions,
-            arguments: arguments, shardSize: shardSize)
+            arguments: arguments, shardSize: shardSize, quantization: quantization)
         try contents.write(into: folder)
         try folder.commit(identity: identity)
     }

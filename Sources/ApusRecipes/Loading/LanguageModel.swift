@@ -30,7 +30,10 @@ public final class LanguageModel {
         try self.init(ModelSource(name, surroundings: Surroundings()), dtype: dtype, device: device)
     }
 
-    init(_ source: ModelSource, dtype: DType?, device: Device) throws {
+    init(
+        _ source: ModelSource, dtype: DType?, device: Device,
+        quantization: QuantizationOptions = QuantizationOptions(), wholeModules: [String] = []
+    ) throws {
         self.source = source
         config = try source.config()
         model = try Models.registry.model(config)
@@ -40,7 +43,10 @@ public final class LanguageModel {
         hasOwnTemplate = text.hasOwnTemplate
         notices = text.notices
         try device.prepare()
-        try model.loadWeights(source.weights(), dtype: dtype ?? Self.storedDType(config) ?? .float32, device: device)
+        let dtype = dtype ?? Self.storedDType(config) ?? .float32
+        let weights = try WeightLoading(
+            source, config: config, options: quantization, dtype: dtype, device: device, wholeModules: wholeModules)
+        try model.loadWeights(weights.store, dtype: dtype, device: device, matrices: weights.matrices)
     }
 
     /// The type that `config.json` names.
@@ -88,7 +94,14 @@ extension LanguageModel {
     }
 
     /// Every weight, ready to be trained.
+    ///
+    /// - Throws: `ModelError` for a model whose weights are quantised.
     public func trainableParameters() throws -> [Tensor] {
+        guard QuantizedLayers.all(of: model).isEmpty else {
+            throw ModelError(
+                "\(source.name): the weights are quantised, and indices cannot be trained. Train an adapter over them, or give "
+                    + "the model in its original precision.")
+        }
         try model.setTrainable(true)
         return model.parameters().compactMap(\.slot.tensor)
     }

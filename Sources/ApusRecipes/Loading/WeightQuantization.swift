@@ -2,13 +2,13 @@ import ApusJSON
 import ApusWeights
 import Foundation
 
-/// A `config.json` that says its weights are quantised, in one of the ways that programs have for it.
+/// A `config.json` that says its weights are quantised in a way that is not read.
 struct WeightQuantization: Equatable {
     /// Such as `GPTQ, 4 bits`.
     let method: String
 
     private static let names = [
-        "bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8", "fbgemm_fp8": "FP8 (FBGEMM)",
+        "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8", "fbgemm_fp8": "FP8 (FBGEMM)",
         "compressed-tensors": "compressed-tensors", "mxfp4": "MXFP4", "bitnet": "BitNet", "torchao": "torchao",
         "quanto": "Quanto", "hqq": "HQQ", "eetq": "EETQ", "aqlm": "AQLM", "higgs": "HIGGS", "vptq": "VPTQ",
         "spqr": "SpQR",
@@ -16,7 +16,7 @@ struct WeightQuantization: Equatable {
         "finegrained_fp8": "FP8",
     ]
 
-    /// Nil for weights in full precision.
+    /// Nil for weights in full precision, or quantised by bitsandbytes.
     ///
     /// - Parameter folder: Of the model; older programs wrote a file of their own beside `config.json`.
     init?(_ config: JSONValue, folder: String) {
@@ -39,15 +39,13 @@ struct WeightQuantization: Equatable {
         let isFour = described["load_in_4bit"]?.boolValue ?? described["_load_in_4bit"]?.boolValue ?? false
         let isEight = described["load_in_8bit"]?.boolValue ?? described["_load_in_8bit"]?.boolValue ?? false
         guard let name = described["quant_method"]?.stringValue else {
-            if isFour || isEight { return "bitsandbytes, \(isFour ? 4 : 8) bits" }
+            if isFour || isEight { return nil }
             if described["bits"] != nil || described["group_size"] != nil { return "MLX" + bits(described) }
             return described["config_groups"] != nil || described["format"] != nil ? "compressed-tensors" : nil
         }
-        // The settings of a load that did not quantise are saved too.
-        let isSwitchedOff = !isFour && !isEight && (described["load_in_4bit"] ?? described["load_in_8bit"]) != nil
-        if name == "bitsandbytes", isSwitchedOff { return nil }
-        return (names[name.lowercased()] ?? "\"\(name)\"")
-            + (isFour ? ", 4 bits" : isEight ? ", 8 bits" : bits(described))
+        // The settings of a load that did not quantise are saved too; weights of four and eight bits are read.
+        if name == "bitsandbytes" { return nil }
+        return (names[name.lowercased()] ?? "\"\(name)\"") + bits(described)
     }
 
     private static func bits(_ described: JSONValue) -> String {

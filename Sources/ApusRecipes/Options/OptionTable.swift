@@ -8,7 +8,8 @@ package struct OptionTable: Sendable {
     private let positions: [String: Int]
 
     private static let allOptions: [CommandOption] =
-        modelOptions + dataOptions + templateOptions + tunerOptions + trainingOptions + evaluationOptions
+        modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
+        + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + deviceOptions
         + noEffectOptions
 

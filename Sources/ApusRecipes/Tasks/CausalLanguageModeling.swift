@@ -1,3 +1,4 @@
+import ApusAdapters
 import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
@@ -67,7 +68,10 @@ struct CausalLanguageModeling: TextTask {
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
         LoadedLanguage(
-            language: try LanguageModel(inputs.source, dtype: inputs.settings.torchDType, device: inputs.device))
+            language: try LanguageModel(
+                inputs.source, dtype: inputs.settings.torchDType, device: inputs.device,
+                quantization: inputs.settings.quantization,
+                wholeModules: inputs.adapter?.method.base.storedModules ?? []))
     }
 }
 

@@ -57,7 +57,10 @@ struct LoadingInputs {
     func load(_ model: any TextModel, newHeadSeed: UInt64? = nil) throws -> [String] {
         let dtype = settings.torchDType ?? LanguageModel.storedDType(config) ?? .float32
         try device.prepare()
+        let weights = try WeightLoading(
+            source, config: config, options: settings.quantization, dtype: dtype, device: device,
+            wholeModules: adapter?.method.base.storedModules ?? [])
         return try model.loadWeights(
-            source.weights(), dtype: dtype, device: device, newHeadSeed: newHeadSeed)
+            weights.store, dtype: dtype, device: device, newHeadSeed: newHeadSeed, matrices: weights.matrices)
     }
 }

@@ -38,7 +38,8 @@ enum ModelTree {
         func adapters(_ list: [Adapter]) -> String { list.map { " + \($0.summary)" }.joined() }
         switch module {
         case let linear as Linear:
-            let bias = linear.$bias.isDeclared ? ", bias" : ""
+            let bits = (linear.storage as? any QuantizedStorage).map { ", \($0.summary)" } ?? ""
+            let bias = (linear.$bias.isDeclared ? ", bias" : "") + bits
             return "Linear(\(linear.inputs) → \(linear.outputs)\(bias))\(adapters(linear.adapters))"
         case let table as ApusNN.Embedding: return "Embedding\(adapters(table.adapters))"
         default: return "\(type(of: module))"

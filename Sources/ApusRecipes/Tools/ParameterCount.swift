@@ -4,6 +4,7 @@ import ApusJSON
 import ApusLanguageModel
 import ApusModels
 import ApusNN
+import ApusQuantization
 
 /// How many parameters a model has and how many would train, from its configuration alone.
 public struct ParameterCount: Sendable {
@@ -25,7 +26,8 @@ public struct ParameterCount: Sendable {
                 ? .named(by: TaskFiles(source: source, config: config)) : .sequenceClassification)
         let head = try task.task.head(labelCount: settings.model.numLabels, config: config)
         let model = try Models.registry.model(config, for: head)
-        let base = model.parameterCount
+        let bits = try settings.model.quantization.bits ?? source.bitsAndBytes(config)?.bits
+        let base = model.parameterCount + QuantizedLayers.addedCount(model, bits: bits)
         guard settings.model.tunerType.isAdapter else {
             let own = try OwnWeights(settings.full, tuner: settings.model.tunerType, seed: 0, of: model)
             (total, trainable) = (base, own.parameters.reduce(0) { $0 + $1.slot.count })

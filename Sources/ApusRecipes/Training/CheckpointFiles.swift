@@ -4,6 +4,7 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusNN
+import ApusQuantization
 import ApusText
 import ApusTorch
 import ApusTraining
@@ -79,9 +80,15 @@ struct ModelContents: CheckpointContents {
     var companions: [(name: String, data: Data)] = []
     let arguments: Data?
     let shardSize: Int?
+    /// How matrices in fewer bits were made, and the type under whose name their bytes are written.
+    var quantization: (settings: QuantizationSettings, storage: DType)?
 
     func write(into folder: AtomicDirectory) throws {
-        let weights = model.parameters().compactMap { name, slot in slot.tensor.map { WeightSource(name, $0) } }
+        let quantized = QuantizedLayers.all(of: model)
+        let weights = try model.parameters().flatMap { name, slot in
+            try quantized[name]?.sources(name, storage: quantization?.storage ?? .uint8)
+                ?? slot.tensor.map { [WeightSource(name, $0)] } ?? []
+        }
         try ModelWeightsWriter.write(
             weights, to: folder.stagingPath, maximumShardSize: shardSize ?? ModelWeightsWriter.defaultMaximumShardSize)
         var config = config.objectValue ?? JSONObject()
@@ -90,6 +97,12 @@ struct ModelContents: CheckpointContents {
         }
         // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
         config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(model.dtype.rawValue)
+        if let quantization {
+            let layers = model.modules().compactMap { ($0.module as? Linear) == nil ? nil : $0.path }
+            config["quantization_config"] = BitsAndBytesConfiguration.json(
+                quantization.settings, storage: quantization.storage,
+                wholeModules: layers.filter { quantized[Module.joined($0, "weight")] == nil })
+        }
         if !(model is CausalLanguageModel) {
             config["architectures"] = [.string(model.architecture)]
             for (key, value) in labels?.configuration ?? [:] { config[key] = value }

@@ -59,7 +59,7 @@ public struct FineTuning {
         {
             console.print("note: \(note)")
         }
-        var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name)
+        var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: preflight.bits)
         if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount.text)
@@ -76,8 +76,8 @@ public struct FineTuning {
                 ModelSource(checkpoint, surroundings: surroundings).weights(), dtype: dtype, device: device)
         } else {
             let new = try model.loadWeights(
-                preflight.weights, dtype: dtype, device: device,
-                newHeadSeed: UInt64(bitPattern: Int64(settings.model.seed)))
+                preflight.weights.store, dtype: dtype, device: device,
+                newHeadSeed: UInt64(bitPattern: Int64(settings.model.seed)), matrices: preflight.weights.matrices)
             if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
             if settings.taskType.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
         }
@@ -199,7 +199,8 @@ public struct FineTuning {
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(size: settings.optimization.perDeviceTrainBatchSize)
             return MemoryForecast(
-                shape: model.sizes, parameterCount: tuner.baseParameterCount, dtype: dtype,
+                shape: model.sizes, weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype),
+                largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,
                 trainedCount: tuner.activeCount,
                 trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
                 tokens: largest.tokens,

@@ -3,6 +3,7 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusQuantization
 import ApusRunLog
 import ApusTorch
 import ApusWeights
@@ -20,7 +21,9 @@ struct Preflight {
     let promptPlaces: Int
     let resume: ResumePoint
     /// The weights of the model, opened.
-    let weights: any TensorStore
+    let weights: WeightLoading
+    /// Of the model's matrices; nil where they are in full.
+    let bits: Int?
     private let settings: SFTSettings
     private let console: Console
     /// The folder of the run where it exists already, locked.
@@ -58,13 +61,24 @@ struct Preflight {
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
         let head = try settings.taskType.task.head(labelCount: settings.model.numLabels ?? 1, config: config)
         let model = try Models.registry.model(config, for: head)
-        _ = try Tuner(settings, model: model, config: config, sourceName: source.name)
+        let packed = try source.bitsAndBytes(config)
+        if let packed, !settings.model.tunerType.isAdapter {
+            throw SettingsError(
+                "--tuner_type full: the weights of \(source.name) are quantised (\(packed.bits) bits), and no gradient "
+                    + "moves indices. Train an adapter over them (--tuner_type lora), or give the model in its original "
+                    + "precision.")
+        }
+        bits = settings.model.quantization.bits ?? packed?.bits
+        let tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: bits)
         promptPlaces = model.promptPlaces
         text = try TextParts(source)
         try text.checkFits(model, of: source)
         for notice in text.notices { console.print("note: \(notice)") }
         // Opening weights compares what their headers say with the sizes of the files.
-        weights = try source.weights()
+        weights = try WeightLoading(
+            source, config: config, options: settings.model.quantization, dtype: dtype, device: device,
+            wholeModules: tuner.wholeModules)
+        if let notice = weights.notice { console.print("note: \(notice)") }
         for adapter in settings.model.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.
         folder = try Self.existingFolder(settings, resume: resume)

@@ -19,8 +19,12 @@ struct Tuner {
     private let startingAdapter: String?
 
     /// Hangs the adapter on; no weights are needed.
-    init(_ settings: SFTSettings, model: any TextModel, config: JSONValue, sourceName: String) throws {
-        baseParameterCount = model.parameterCount
+    ///
+    /// - Parameter bits: Of the model's matrices; nil where they are in full.
+    init(
+        _ settings: SFTSettings, model: any TextModel, config: JSONValue, sourceName: String, bits: Int? = nil
+    ) throws {
+        baseParameterCount = model.parameterCount + QuantizedLayers.addedCount(model, bits: bits)
         guard settings.model.adapters.count <= 1 else {
             throw AdapterError(
                 "--adapters: training goes on from one adapter, got \(settings.model.adapters.count). Give one of them."
@@ -85,6 +89,9 @@ struct Tuner {
         }
         try attached.setTrainable(true)
     }
+
+    /// Modules of the model that train whole beside the adapter.
+    var wholeModules: [String] { attached?.method.base.storedModules ?? [] }
 
     /// What an adapted layer keeps beside its input, in numbers for each token, for the memory forecast.
     var adaptedRank: Int {

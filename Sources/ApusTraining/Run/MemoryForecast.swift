@@ -7,12 +7,16 @@ package struct MemoryForecast: Sendable, Equatable {
     package let trained: Int
     package let activations: Int
     package let logits: Int
+    /// A matrix that is kept in fewer bits, while it is multiplied.
+    package let matrix: Int
     /// The program and the libraries it runs on.
     static let process = 330 << 20
 
-    package var total: Int { Self.process + weights + trained + activations + logits }
+    package var total: Int { Self.process + weights + trained + activations + logits + matrix }
 
     /// - Parameters:
+    ///   - weightBytes: Of the model without adapters.
+    ///   - largestMatrix: Elements of the largest matrix that is kept in fewer bits, 0 where none is.
     ///   - trainedCount: Elements of the trained parameters.
     ///   - trainedDType: Their type, which the gradient has too. Of 16 bits there are, beside the tensors, the values that
     ///     are moved and their gradients in float32.
@@ -21,10 +25,12 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - adaptedRank: The rank of the adapters, 0 without.
     ///   - momentBytes: What the optimizer remembers of a trained element.
     package init(
-        shape: TransformerSizes, parameterCount: Int, dtype: DType, trainedCount: Int, trainedDType: DType, tokens: Int,
-        targets: Int, adaptedRank: Int, checkpointsLayers: Bool, momentBytes: Int
+        shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
+        trainedDType: DType, tokens: Int, targets: Int, adaptedRank: Int, checkpointsLayers: Bool, momentBytes: Int
     ) {
-        weights = parameterCount * dtype.size
+        weights = weightBytes
+        // Larger ones are made in parts of so many numbers (Sources/CTorch/fused/quantized_linear.cpp), in float32.
+        matrix = min(largestMatrix, 1 << 24) * 4
         let values = trainedDType.isShortFloat ? 2 * trainedDType.size + 2 * 4 : 2 * trainedDType.size
         trained = trainedCount * (values + momentBytes)
         // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,

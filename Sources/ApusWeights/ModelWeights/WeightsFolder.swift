@@ -179,7 +179,6 @@ package struct WeightsFolder {
             "give this folder to --adapters, and its base model to --model"
         ),
         (".qweight", "the weights are quantised (GPTQ or AWQ), which is not read", unquantised),
-        (".quant_state.", "the weights are quantised (bitsandbytes), which is not read", unquantised),
         (".weight_scale_inv", "the weights are quantised (FP8), which is not read", unquantised),
         (".weight_packed", "the weights are quantised (compressed-tensors), which is not read", unquantised),
     ]

@@ -26,6 +26,10 @@ extension SafetensorsFile: TensorStore {
         if stored == dtype && device == .cpu { return (mapped, true) }
         return (try mapped.to(dtype).to(device), false)
     }
+
+    package func forget(_ name: String) {
+        if let entry = self[name] { mapping.forget(entry.byteRange) }
+    }
 }
 
 extension ModelWeights: TensorStore {
@@ -45,6 +49,8 @@ extension ModelWeights: TensorStore {
     package func tensor(_ name: String, dtype: DType, device: Device) throws -> (tensor: Tensor, isBorrowed: Bool) {
         try file(of: name).tensor(name, dtype: dtype, device: device)
     }
+
+    package func forget(_ name: String) { self[name]?.file.forget(name) }
 }
 
 extension WeightSource {

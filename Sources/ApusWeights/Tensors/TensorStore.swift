@@ -19,9 +19,13 @@ package protocol TensorStore {
     ///
     /// - Returns: The tensor, and whether its memory belongs to the file and must not be written to.
     func tensor(_ name: String, dtype: DType, device: Device) throws -> (tensor: Tensor, isBorrowed: Bool)
+
+    /// Gives the memory back that reading a tensor took, where it can be read again from the file.
+    func forget(_ name: String)
 }
 
 extension TensorStore {
+    package func forget(_ name: String) {}
     package var aliases: [String: String] { [:] }
 }
 

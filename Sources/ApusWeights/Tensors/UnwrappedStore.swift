@@ -68,4 +68,6 @@ package struct UnwrappedStore: TensorStore {
     package func tensor(_ name: String, dtype: DType, device: Device) throws -> (tensor: Tensor, isBorrowed: Bool) {
         try store.tensor(self.name(name), dtype: dtype, device: device)
     }
+
+    package func forget(_ name: String) { store.forget(self.name(name)) }
 }

@@ -223,6 +223,27 @@ ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
 /// `correct` receives how many rows have their label as the argmax, `losses` (may be null) each row's CE.
 ct_tensor ct_linear_cross_entropy(
     ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, ct_tensor *correct);
+/// A matrix [rows, columns] in four or eight bits: numbers are `code[index] · absmax` of their block of `block` numbers,
+/// or `number / 127 · absmax` of their row.
+typedef struct {
+    ct_tensor packed;        // two indices a byte, the first in its high half; or int8
+    ct_tensor code;          // float32 [16]; null for int8
+    ct_tensor absmax;        // float32; or uint8, indices of `absmax_code`
+    ct_tensor absmax_code;   // float32 [256]; null where absmax are float32
+    ct_tensor absmax_scale;  // of each `absmax_block` absmax the largest distance from `offset`
+    double offset;
+    int64_t block, absmax_block, rows, columns;
+} ct_quantized;
+/// The indices of the nearest of 16 codes, two a byte; `absmax` receives the largest absolute value of each block.
+ct_tensor ct_quantize_4bit(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax);
+/// The indices of the nearest of 256 codes.
+ct_tensor ct_quantize_blockwise(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax);
+/// int8 by rows: `round(127 x / absmax)`.
+ct_tensor ct_quantize_rows(ct_tensor x, ct_tensor *absmax);
+int ct_mean_on_one_thread(ct_tensor x, double *mean);
+ct_tensor ct_dequantize(const ct_quantized *matrix, int dtype);
+/// x Wᵀ + b in the type `dtype`, with the type of x.
+ct_tensor ct_quantized_linear(ct_tensor x, const ct_quantized *matrix, ct_tensor bias, int dtype);
 /// Runs `body` now without recording it, and again with recording when its gradient is asked for.
 /// `body` gets handles it owns and returns a handle; null means failure. `release` ends the context.
 ct_tensor ct_checkpoint(

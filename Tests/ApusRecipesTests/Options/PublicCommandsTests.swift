@@ -91,8 +91,8 @@ struct PublicCommandsTests {
         arguments: [
             (.sft, "--neftune_noise_alpha 5", "--lora_dropout"),
             (.sft, "--packing true", "--per_device_train_batch_size"),
-            (.sft, "--quant_bits 4", "--torch_dtype"),
-            (.sft, "--quantization_bit 4", "--torch_dtype"), (.sft, "--streaming true", "leave it out"),
+            (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
+            (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"), (.sft, "--streaming true", "leave it out"),
             (.sft, "--lorap_lr_ratio 16", "--learning_rate"),
             (.sft, "--modules_to_save embed_tokens", "--tuner_type full"),
             (.sft, "--sequence_parallel_size 2", "one device"), (.sft, "--template my_template", "chat_template.jinja"),
@@ -100,7 +100,7 @@ struct PublicCommandsTests {
             (.sft, #"--deepspeed {"optimizer":{"type":"Lion"}}"#, "--optim"),
             (.sft, "--train_sampling_strategy sequential", "--train_dataloader_shuffle false"),
             (.infer, "--vllm_tensor_parallel_size 4", "one device"), (.infer, "--num_beams 4", "give 1"),
-            (.export, "--quant_bits 4", "merge-lora"), (.export, "--quant_method awq", "llama-quantize"),
+            (.mergeLoRA, "--quant_bits 4", "apus export"), (.export, "--quant_method awq", "Apus has bnb"),
             (.export, "--to_ollama true", "ollama create"),
         ] as [(Command, String, String)])
     func refusals(command: Command, words: String, advice: String) {

@@ -6,18 +6,23 @@ import Foundation
 /// The rules are those of ms-swift 4.6.0 (`base_args.py`, `load_args_from_ckpt`).
 enum CheckpointArguments {
     /// Taken whatever the command line says.
-    private static let always: Set<String> = ["tuner_type", "task_type"]
+    private static let always: Set<String> = [
+        "tuner_type", "task_type", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant",
+    ]
 
     /// Taken where the command line leaves them open.
     private static let whereOpen: Set<String> = [
         "model", "model_type", "torch_dtype", "system", "truncation_strategy", "use_chat_template", "response_prefix",
-        "num_labels", "problem_type", "pair_format",
+        "num_labels", "problem_type", "pair_format", "quant_method", "quant_bits", "bnb_4bit_compute_dtype",
     ]
+
+    /// What an export says of the weights that it writes, not of those that the checkpoint was trained on: merging is
+    /// done on weights in full, as ms-swift does it.
+    private static let ofWrittenWeights: Set<String> = Set(QuantizationOptions.fields.map(\.name))
 
     /// Keys of ms-swift that change what the model computes and that Apus does not have.
     private static let missed = [
-        "new_special_tokens", "rope_scaling", "quant_method", "quant_bits",
-        "agent_template",
+        "new_special_tokens", "rope_scaling", "agent_template",
     ]
 
     private static let largestFile = 16 << 20
@@ -31,7 +36,9 @@ enum CheckpointArguments {
         let dataNames = line["load_data_args"] == .boolean(true) ? Self.dataNames : []
 
         for (name, json) in old where !json.isNull {
-            guard let option = table[name] else { continue }
+            guard let option = table[name], line.command != .export || !ofWrittenWeights.contains(name) else {
+                continue
+            }
             let isForced = always.contains(name) || dataNames.contains(name)
             let fillsGap = whereOpen.contains(name) && isOpen(name, in: line)
             guard isForced || fillsGap else { continue }

@@ -22,13 +22,16 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, with `-merged` or `-combined` behind its name.
+    /// The folder to write; by default the first adapter's, with what was done (`-merged`, `-combined`, `-bnb-int4`) behind its
+    /// name.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
             var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
             while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
-            return "\(checkpoint)-\(combination.kind == nil ? "merged" : "combined")"
+            if combination.kind != nil { return "\(checkpoint)-combined" }
+            guard let method = model.quantization.method else { return "\(checkpoint)-merged" }
+            return "\(checkpoint)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
         }
         set { givenOutputDirectory = newValue }
     }
@@ -57,16 +60,30 @@ extension ExportSettings: CommandSettings {
 
     package mutating func settle(notices: inout [String]) throws {
         try combination.check()
-        guard mergeLoRA != (combination.kind != nil) else {
+        try model.quantization.settle()
+        let combines = combination.kind != nil
+        guard mergeLoRA || combines || model.quantization.method != nil else {
             throw UsageError(
-                mergeLoRA
-                    ? "--merge_lora and --combination_type: give one of them; what is combined can be merged afterwards."
-                    : "--merge_lora: not given. What export does yet: "
-                        + "`apus export --adapters checkpoint-100 --merge_lora true`, and one adapter of several: "
-                        + "`apus export --adapters a b --combination_type svd`.")
+                "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
+                    + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), does both, or makes one "
+                    + "adapter of several (`--adapters a b --combination_type svd`).")
         }
-        guard !model.adapters.isEmpty else {
-            throw UsageError("--adapters: not given. Give the folder of the adapter to merge.")
+        guard !combines || !mergeLoRA && model.quantization.method == nil else {
+            throw UsageError(
+                "--combination_type makes an adapter; leave out --merge_lora and --quant_method, and merge or quantise "
+                    + "with it afterwards.")
+        }
+        guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
+            throw UsageError("--adapters: not given. Give the folder of the adapter.")
+        }
+        guard mergeLoRA || combines || model.adapters.isEmpty else {
+            throw UsageError(
+                "--adapters: an adapter is quantised by being merged first. Add --merge_lora true.")
+        }
+        if let reason = model.quantization.idleReason,
+            let notice = withoutEffect(QuantizationOptions.ofFourBits, because: reason)
+        {
+            notices.append(notice)
         }
         guard maxShardBytes != nil else {
             throw SettingsError(

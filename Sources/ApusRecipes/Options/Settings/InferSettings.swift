@@ -90,6 +90,13 @@ extension InferSettings: CommandSettings {
             throw SettingsError("--question: is empty. Leave it out to chat.")
         }
         try encoding.check()
+        try model.quantization.settle()
+        if model.quantization.method != nil, mergeLoRA {
+            throw SettingsError(
+                "--merge_lora true: the weights are quantised, and the sum would be rounded to few bits again. Answer with "
+                    + "the adapter beside them (--merge_lora false), or merge first (apus merge-lora) and give what that "
+                    + "writes as --model.")
+        }
         if let task = task.first {
             guard task == "fill-mask" else {
                 throw SettingsError("--task: got \"\(task)\", wanted fill-mask and texts with masks in them.")

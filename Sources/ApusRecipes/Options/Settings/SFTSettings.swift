@@ -109,6 +109,7 @@ extension SFTSettings: CommandSettings {
         try optimization.check()
         try galore.check(model.tunerType, optimization.optim)
         try checkPrecision()
+        try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
         try BestMetric.check(
             evaluation.metricForBestModel, among: taskType.task.metrics(loss: lossType, problem: model.problemType),
@@ -158,6 +159,22 @@ extension SFTSettings: CommandSettings {
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
+    }
+
+    private mutating func settleQuantization(_ notices: inout [String]) throws {
+        try model.quantization.settle()
+        if let method = model.quantization.method, model.tunerType == .full {
+            throw SettingsError(
+                "--quant_method \(method.rawValue) does not go with --tuner_type full: quantised weights are indices, which "
+                    + "no gradient moves. Train an adapter over them (--tuner_type lora), or leave --quant_method out.")
+        }
+        if let reason = model.quantization.idleReason,
+            let notice = withoutEffect(QuantizationOptions.ofFourBits, because: reason)
+        {
+            notices.append(notice)
+        } else if model.quantization.storageType != nil {
+            notices.append("--bnb_4bit_quant_storage: without effect, because the bytes are the same under any type.")
+        }
     }
 
     /// Apus computes in the type of the weights, so `bf16` and `fp16` can only repeat it.

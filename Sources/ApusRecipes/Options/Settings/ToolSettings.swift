@@ -22,6 +22,7 @@ extension ParamsSettings: CommandSettings {
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model.name, .params)
+        try model.quantization.settle()
     }
 }
 

@@ -96,7 +96,8 @@ extension OptionTable {
             "it is read only beside --streaming true or --interleave_prob", everywhere,
             ["shuffle_buffer_size": .integer, "stopping_strategy": .text]),
         noEffect("it is read only beside --rope_scaling", everywhere, ["max_model_len": .integer]),
-        noEffect("it is read only beside --quant_bits", everywhere, quantizing),
+        noEffect("it is read only by methods of quantisation that are refused", everywhere, quantizing),
+        noEffect("merging writes weights in full; `apus export --quant_method bnb` quantises", [.mergeLoRA], fourBits),
         noEffect("it is read only by tuners that are refused", [.sft], tuners).filter { option in
             !AdapterMethods.options.contains { $0.name == option.name }
         },
@@ -144,9 +145,11 @@ extension OptionTable {
         "packing_length": .integer, "packing_num_proc": .integer, "packing_strategy": .text,
     ]
     private static let quantizing: KeyValuePairs<String, OptionKind> = [
-        "hqq_axis": .integer, "bnb_4bit_compute_dtype": .text, "bnb_4bit_quant_type": .text,
-        "bnb_4bit_use_double_quant": .boolean, "bnb_4bit_quant_storage": .text, "quant_n_samples": .integer,
-        "quant_batch_size": .integer, "group_size": .integer,
+        "hqq_axis": .integer, "quant_n_samples": .integer, "quant_batch_size": .integer, "group_size": .integer,
+    ]
+    private static let fourBits: KeyValuePairs<String, OptionKind> = [
+        "bnb_4bit_compute_dtype": .text, "bnb_4bit_quant_type": .text, "bnb_4bit_use_double_quant": .boolean,
+        "bnb_4bit_quant_storage": .text,
     ]
     private static let tuners: KeyValuePairs<String, OptionKind> = [
         "lora_ga_batch_size": .integer, "lora_ga_iters": .integer, "lora_ga_max_length": .integer,

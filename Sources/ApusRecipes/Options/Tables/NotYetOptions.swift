@@ -78,8 +78,8 @@ enum NotYetOptions {
     }
 
     private static let quantizing =
-        "`apus merge-lora --adapters …` writes a plain Hugging Face folder, which other programs quantise: "
-        + "llama.cpp's convert_hf_to_gguf.py and llama-quantize, or AutoAWQ and GPTQModel."
+        "Merging writes weights in full. `apus export --adapters … --merge_lora true --quant_method bnb --quant_bits 4` "
+        + "quantises what was merged."
     static let exportAdvice: [String: String] = [
         "quant_method": quantizing, "quant_bits": quantizing,
         "to_ollama":
@@ -120,8 +120,6 @@ enum NotYetOptions {
         "rope_scaling": "Write it into the model's config.json as \"rope_scaling\".",
         "new_special_tokens": "Add them to the model's tokenizer.json and embeddings first.",
         "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
-        "quant_method": "Leave it out to train on the weights in --torch_dtype.",
-        "quant_bits": "Leave it out to compute with the weights in --torch_dtype.",
         "target_parameters": "--target_modules and --target_regex choose layers.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",

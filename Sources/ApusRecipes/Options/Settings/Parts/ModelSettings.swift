@@ -21,6 +21,8 @@ public struct ModelSettings: Sendable {
     public var printModel = false
     /// What trains, or was trained.
     public var tunerType = TunerType.lora
+    /// In how many bits its matrices are kept.
+    public var quantization = QuantizationOptions()
     /// Folders of adapters.
     public var adapters: [String] = []
     /// Whether to take settings from the `args.json` of a checkpoint.
@@ -36,7 +38,10 @@ public struct ModelSettings: Sendable {
 }
 
 extension ModelSettings: SettingsPart {
-    package static let fields: [SettingsField<ModelSettings>] = [
+    package static let fields: [SettingsField<ModelSettings>] =
+        ownFields + QuantizationOptions.fields.map { $0.inside(\.quantization) }
+
+    private static let ownFields: [SettingsField<ModelSettings>] = [
         SettingsField("model", \.name),
         SettingsField("model_type", \.modelType),
         SettingsField("torch_dtype", \.torchDType),
