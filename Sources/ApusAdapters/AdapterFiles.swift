@@ -155,7 +155,8 @@ extension AttachedAdapter {
     /// with the trunk's name added or left out, as adapters of sentence encoders are written by some programs.
     private func spellings(_ stored: String) -> [String] {
         let prefix = type(of: method).modelPrefix
-        let plain = stored.replacingOccurrences(of: ".base_layer.", with: ".")
+        let plain = stored.replacingOccurrences(of: ".token_adapter.base_layer.", with: ".")
+            .replacingOccurrences(of: ".base_layer.", with: ".")
             .replacingOccurrences(of: ".modules_to_save.default.", with: ".")
         guard plain.hasPrefix(prefix) else { return [stored, plain] }
         let rest = plain.dropFirst(prefix.count)

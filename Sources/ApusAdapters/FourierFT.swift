@@ -1,6 +1,6 @@
 package import ApusJSON
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
 /// `(W + s · Re F⁻¹(E)) x + b`: E [out, in] is zero but for n trained entries of the spectrum at random places.
 ///

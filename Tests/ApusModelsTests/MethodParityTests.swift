@@ -22,7 +22,7 @@ struct MethodParityTests {
     }()
     static let prompts = ["prompt", "prefix", "prefix-projection", "p-mlp", "p-lstm", "multitask"]
 
-    @Test func thereAreCases() { #expect(Self.cases.count >= 27) }
+    @Test func thereAreCases() { #expect(Self.cases.count >= 73) }
 
     @Test(arguments: cases) func filesOfPEFTGiveItsAnswers(name: String) throws {
         let test = try MethodCase(name)
@@ -39,8 +39,9 @@ struct MethodParityTests {
         try attached.merge()
         let after = try withoutGradients { try test.outputs(model).answers }
         #expect(try zip(after, before).map(relativeDifference).max() ?? .nan <= bar)
-        // PEFT merges an adapted table of words into a tied head too; here the two come apart.
-        if !name.hasSuffix("dora-embedding") { #expect(try test.worst(after, "merged") <= bar) }
+        // PEFT merges what changes a table of words into a tied head too, and the other way round; here the two come apart.
+        let mergesBoth = ["qwen2-tied-gqa/dora-embedding", "qwen2-tied-gqa/lora-tokens-named"]
+        if !mergesBoth.contains(name) { #expect(try test.worst(after, "merged") <= bar) }
         print("parity \(name): logits \(distance)")
     }
 
@@ -73,6 +74,7 @@ struct MethodParityTests {
         let distance = zip(losses, expected).map { abs($0 - $1) }.max() ?? .nan
         #expect(expected.count == 20 && distance <= 1e-5)
         let file = try AdapterFiles.weights(in: test.fixture.folder.path).store
+        var moved = 0.0
         var stored: [String] = []
         for source in try run.attached.storedTensors() {
             stored.append(source.name)
@@ -80,14 +82,17 @@ struct MethodParityTests {
             #expect(source.tensor.shape == theirs.shape, "\(source.name)")
             // Of some layers nothing is left.
             guard theirs.count > 0, source.tensor.shape == theirs.shape else { continue }
-            #expect(try relativeDifference(source.tensor, theirs) <= 1e-4, "\(source.name)")
+            let distance = try relativeDifference(source.tensor, theirs)
+            moved = max(moved, distance)
+            #expect(distance <= 1e-4, "\(source.name)")
         }
         // PEFT stores an adapted table of words whole as well, and RandLoRA's shared matrices again for each layer.
-        let theirs = file.tensorNames.filter { name in
-            !name.contains("base_layer") && !(name.contains("_proj.randlora_") && ["A", "B"].contains(name.last))
+        let repeated = file.tensorNames.filter { name in
+            name.hasPrefix("base_model.model.") && [".randlora_A", ".randlora_B"].contains(where: name.hasSuffix)
         }
+        let theirs = file.tensorNames.filter { !$0.contains("base_layer") && !repeated.contains($0) }
         #expect(Set(stored) == Set(theirs))
-        print("parity \(name): losses \(distance)")
+        print("parity \(name): losses \(distance), stored \(moved)")
     }
 
     /// `adapter_config.json`, key for key and value for value; sets have no order.
