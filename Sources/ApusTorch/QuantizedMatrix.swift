@@ -104,14 +104,10 @@ extension QuantizedMatrix {
         try check(withHandles(absmax) { ct_mean_on_one_thread($0, &mean) })
         let offset = Float(mean)
         let code = try Tensor(DynamicCode.signed, shape: [256], device: absmax.device)
-        var scale: ct_tensor?
-        let indices = try Tensor(
-            owning: withHandles(absmax - Double(offset), code) {
-                ct_quantize_blockwise($0, $1, Int64(block), &scale)
-            })
-        let nested = Nested(code: code, absmax: try Tensor(owning: scale), offset: offset, block: block)
+        let coded = try ByteCoded(absmax - Double(offset), code: code, block: block)
+        let nested = Nested(code: code, absmax: coded.absmax, offset: offset, block: block)
         return QuantizedMatrix(
-            packed: packed, code: self.code, absmax: indices, nested: nested, block: self.block, rows: rows,
+            packed: packed, code: self.code, absmax: coded.bytes, nested: nested, block: self.block, rows: rows,
             columns: columns)
     }
 }

@@ -105,12 +105,15 @@ int ct_adamw_8bit(
 }
 ct_tensor ct_encode_blocks(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax) {
     return guarded([&] {
-        at::Tensor values = ref(x).contiguous();
+        at::NoGradGuard no_gradient;
+        TORCH_CHECK(ref(code).numel() == 256 && block > 0, "encode_blocks: a code of ", ref(code).numel(), " numbers");
+        const auto device = ref(x).device();
+        at::Tensor values = ref(x).cpu().to(at::kFloat).contiguous();
         at::Tensor bytes = at::empty(values.sizes(), values.options().dtype(at::kByte));
         at::Tensor largest = at::empty({(values.numel() + block - 1) / block}, values.options());
-        encode_blocks(values, ref(code), block, bytes, largest);
-        *absmax = own(largest);
-        return own(bytes);
+        encode_blocks(values, ref(code).cpu().contiguous(), block, bytes, largest);
+        *absmax = own(largest.to(device));
+        return own(bytes.to(device));
     });
 }
 ct_tensor ct_decode_blocks(ct_tensor bytes, ct_tensor code, int64_t block, ct_tensor absmax) {

@@ -136,43 +136,6 @@ at::Tensor composed_4bit(const at::Tensor &x, const at::Tensor &code, int64_t bl
     return found.select(1, 0).mul(16).add(found.select(1, 1)).unsqueeze(1);
 }
 
-/// The index of the code nearest to each of 65536 numbers from -1 to 1.
-std::array<uint8_t, 65536> nearest_codes(const float *code) {
-    std::array<uint8_t, 65536> found;
-    int nearest = 0;
-    for (int i = 0; i < 65536; ++i) {
-        float value = -1.0f + (2.0f * float(i)) / 65535.0f;
-        while (nearest < 255 && 0.5f * (code[nearest] + code[nearest + 1]) < value) ++nearest;
-        found[size_t(i)] = uint8_t(nearest);
-    }
-    return found;
-}
-
-at::Tensor quantize_blockwise(const at::Tensor &x_, const at::Tensor &code, int64_t block, at::Tensor &absmax) {
-    TORCH_CHECK(code.numel() == 256 && block > 0, "quantize_blockwise: a code of ", code.numel(), " numbers");
-    auto x = x_.to(at::kFloat).contiguous();
-    int64_t count = x.numel(), blocks = (count + block - 1) / block;
-    auto indices = at::empty(x.sizes(), x.options().dtype(at::kByte));
-    absmax = at::empty({blocks}, x.options());
-    auto nearest = nearest_codes(data<float>(code));
-    const auto *in = data<float>(x);
-    auto *out = data<uint8_t>(indices);
-    auto *most = data<float>(absmax);
-    parallel_for(blocks, std::max<int64_t>(1, 16384 / block), [&](int64_t a, int64_t b) {
-        for (int64_t i = a; i < b; ++i) {
-            int64_t first = i * block, last = std::min(count, first + block);
-            most[i] = largest_of(in + first, last - first);
-            float reciprocal = most[i] == 0 ? 0 : 1.0f / most[i];
-            for (int64_t k = first; k < last; ++k) {
-                float share = std::min(std::max(in[k] * reciprocal, -1.0f), 1.0f);
-                auto place = uint16_t(std::fma((share + 1.0f) * 0.5f, 65535.0f, 0.5f));
-                out[k] = most[i] == 0 ? 0 : nearest[place];
-            }
-        }
-    });
-    return indices;
-}
-
 /// The mean as libtorch makes it on one thread, whatever the number of threads: inside a parallel region it starts none.
 double mean_on_one_thread(const at::Tensor &x) {
     double mean = 0;
@@ -205,17 +168,6 @@ ct_tensor ct_quantize_4bit(ct_tensor x, ct_tensor code, int64_t block, ct_tensor
                                            : composed_4bit(ref(x), ref(code), block, most);
         *absmax = own(most);
         return own(packed);
-    });
-}
-
-ct_tensor ct_quantize_blockwise(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax) {
-    return guarded([&] {
-        at::NoGradGuard unrecorded;
-        at::Tensor most;
-        auto device = ref(x).device();
-        auto indices = quantize_blockwise(ref(x).cpu(), ref(code).cpu().contiguous(), block, most);
-        *absmax = own(most.to(device));
-        return own(indices.to(device));
     });
 }
 

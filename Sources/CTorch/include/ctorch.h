@@ -236,8 +236,6 @@ typedef struct {
 } ct_quantized;
 /// The indices of the nearest of 16 codes, two a byte; `absmax` receives the largest absolute value of each block.
 ct_tensor ct_quantize_4bit(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax);
-/// The indices of the nearest of 256 codes.
-ct_tensor ct_quantize_blockwise(ct_tensor x, ct_tensor code, int64_t block, ct_tensor *absmax);
 /// int8 by rows: `round(127 x / absmax)`.
 ct_tensor ct_quantize_rows(ct_tensor x, ct_tensor *absmax);
 int ct_mean_on_one_thread(ct_tensor x, double *mean);
