@@ -76,13 +76,20 @@ extension AttachedAdapter {
                     + "checkpoint's whole state it can: --resume_from_checkpoint without --resume_only_model")
         }
         let trained = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        let needed = parts.filter(\.adapter.storesConstants).flatMap { part in
+            part.adapter.constants().map { (name: part.prefix + $0.name, slot: $0.slot) }
+        }
+        let constants = Dictionary(uniqueKeysWithValues: needed)
+        let repeated = Set(parts.flatMap { part in part.adapter.repeatedNames.map { part.prefix + $0 } })
         var sources: [String: String] = [:]
         var tablesInFile: [(stored: String, slot: ParameterSlot)] = []
         var faults: [String] = []
         for stored in store.tensorNames {
             let names = spellings(stored)
             let shape = try store.shape(of: stored)
-            if let name = names.first(where: { trained[$0] != nil }), let slot = trained[name] {
+            if let (name, slot) = names.lazy.compactMap({ name in
+                (trained[name] ?? constants[name]).map { (name, $0) }
+            }).first {
                 if shape != slot.shape {
                     faults.append("\(stored) has the shape \(shape), this model wants \(slot.shape ?? [])")
                 }
@@ -94,11 +101,11 @@ extension AttachedAdapter {
                     )
                 }
                 tablesInFile.append((stored, table.slot))
-            } else {
+            } else if !names.contains(where: repeated.contains) {
                 faults.append("not part of this model: \(stored)")
             }
         }
-        faults = parameters.filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
+        faults = (parameters + needed).filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
         guard faults.isEmpty else {
             throw AdapterError(
                 "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
@@ -113,6 +120,19 @@ extension AttachedAdapter {
         for part in parts {
             for (_, slot) in part.adapter.parameters() {
                 try slot.fill(Tensor.zeros(slot.shape ?? [], dtype: dtype, device: device))
+            }
+        }
+        try drawConstants(dtype: dtype, device: device)
+        for (name, slot) in needed {
+            guard let stored = sources[name] else { continue }
+            let drawn = try slot.tensor?.dtype ?? store.dtype(of: stored)
+            let kept = drawn.isFloatingPoint ? dtype : slot.tensor == nil ? .int64 : drawn
+            let (tensor, isBorrowed) = try store.tensor(stored, dtype: kept, device: device)
+            try slot.fill(isBorrowed ? tensor.cloned() : tensor)
+        }
+        for part in parts {
+            if let fault = try part.adapter.faultOfConstants() {
+                throw AdapterError("\(path): \(part.path): \(fault). The file is damaged, or not of this adapter")
             }
         }
         try method.prepareBase(parts)

@@ -45,6 +45,9 @@ package protocol AdapterMethod: Sendable {
     /// - Parameter heads: Paths of the modules that make the model's answer.
     func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart]
 
+    /// Fills what the parts hold and is not trained, as PEFT draws it from the configuration: on the CPU.
+    func draw(_ parts: [AdapterPart]) throws
+
     /// What the parts' base weights become before the adapter has values: the residuals of decompositions.
     func prepareBase(_ parts: [AdapterPart]) throws
 
@@ -70,6 +73,7 @@ extension AdapterMethod {
     package static var isScheduled: Bool { false }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
+    package func draw(_ parts: [AdapterPart]) throws {}
     package func prepareBase(_ parts: [AdapterPart]) throws {}
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
     package mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] { [] }
@@ -91,6 +95,16 @@ package struct AdapterPart {
         self.adapter = adapter
         self.prefix = prefix ?? "base_model.model.\(path)."
     }
+
+    /// What the other parts of an adapter share.
+    package init(shared adapter: SharedAdapter, of model: Module) {
+        self.init(path: "", host: model, adapter: adapter, prefix: "base_model.")
+    }
+}
+
+extension [AdapterPart] {
+    /// Those that hang on a layer.
+    var onLayers: [AdapterPart] { filter { !($0.adapter is SharedAdapter) } }
 }
 
 /// The part of `adapter_config.json` that all methods share.
@@ -142,7 +156,7 @@ package enum AdapterMethods {
         BottleneckConfiguration.self,
         LoHaConfiguration.self, LoKrConfiguration.self, OFTConfiguration.self, BOFTConfiguration.self,
         HRAConfiguration.self, MiSSConfiguration.self, LNTuningConfiguration.self, RoAdConfiguration.self,
-        HiRAConfiguration.self,
+        HiRAConfiguration.self, DeLoRAConfiguration.self,
     ]
 
     /// The options of all methods, each once.

@@ -21,6 +21,9 @@ package struct AttachedAdapter {
         } + saved.map { (type(of: method).modelPrefix + $0.path, $0.slot) }
     }
 
+    /// How many layers it hangs on.
+    package var layerCount: Int { parts.onLayers.count }
+
     /// What takes part in the steps of a run of so many.
     package mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
         var participants = try method.participants(parts, totalSteps: totalSteps)
@@ -109,11 +112,21 @@ extension AttachedAdapter {
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
+        try drawConstants(dtype: dtype, device: device)
         try method.prepareBase(parts)
         try method.start(parts, seed: seed, encode: encode)
         // What the base model's file or a fresh head gave them, in the adapters' type.
         for (_, slot) in saved {
             if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
+        }
+    }
+
+    /// Fills what is not trained and follows from the configuration; whole numbers keep their type.
+    func drawConstants(dtype: DType, device: Device) throws {
+        try method.draw(parts)
+        for (_, slot) in parts.flatMap({ $0.adapter.constants() }) {
+            guard let drawn = slot.tensor else { continue }
+            try slot.fill((drawn.dtype.isFloatingPoint ? drawn.to(dtype) : drawn).to(device))
         }
     }
 
@@ -133,12 +146,20 @@ extension AttachedAdapter {
                     return weight
                 }
                 switch (part.host, part.adapter) {
+                case (_, is SharedAdapter): continue
+                case (let linear as Linear, let adapter as LinearAdapter) where adapter.followsTable:
+                    linear.adapters.removeAll { $0 === adapter }
                 case (let linear as Linear, let adapter as LinearAdapter):
                     try linear.setMatrix(checked(adapter.merged(into: linear.matrix)))
                     if let bias = linear.bias { try linear.$bias.fill(checked(adapter.merged(intoBias: bias))) }
                     linear.adapters.removeAll { $0 === adapter }
                 case (let table as Embedding, let adapter as EmbeddingAdapter):
-                    for head in ties where (head.storage as? TiedWeight)?.embedding === table { try head.untie() }
+                    for head in ties where (head.storage as? TiedWeight)?.embedding === table {
+                        let follows = parts.contains { part in
+                            part.host === head && (part.adapter as? LinearAdapter)?.followsTable == true
+                        }
+                        if !follows { try head.untie() }
+                    }
                     try table.$weight.fill(checked(adapter.merged(into: table.weight)))
                     table.adapters.removeAll { $0 === adapter }
                 case (let norm as Norm, let adapter as NormAdapter):

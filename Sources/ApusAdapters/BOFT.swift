@@ -135,7 +135,7 @@ package struct BOFTConfiguration: MatrixMethod {
         blockSize = try reader.integer("boft_block_size", default: 4)
         blockCount = try reader.integer("boft_block_num", default: 0)
         factors = try reader.count("boft_n_butterfly_factor", default: 1)
-        dropout = try reader.share("boft_dropout")
+        dropout = try reader.probability("boft_dropout")
         startsAsBase = try reader.flag("init_weights", default: true)
         selection = try LayerSelection(reader)
         base = try reader.base()

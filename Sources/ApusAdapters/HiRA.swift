@@ -73,7 +73,7 @@ package struct HiRAConfiguration: MatrixMethod {
         let reader = ConfigurationReader(json: json, file: file)
         rank = try reader.count("r", default: 32)
         ranks = try PathPatterns(reader, "rank_pattern", ofCounts: true)
-        dropout = try reader.share("hira_dropout")
+        dropout = try reader.probability("hira_dropout")
         start = json["init_weights"] ?? true
         saysTransposed = try reader.flag("fan_in_fan_out")
         selection = try LayerSelection(reader)

@@ -95,8 +95,8 @@ struct LycorisSettings: Sendable, Equatable {
     init(_ reader: ConfigurationReader) throws {
         rank = try reader.count("r", default: 8)
         alpha = try reader.number("alpha", default: 8)
-        rankDropout = try reader.share("rank_dropout")
-        moduleDropout = try reader.share("module_dropout")
+        rankDropout = try reader.probability("rank_dropout")
+        moduleDropout = try reader.probability("module_dropout")
         ranks = try PathPatterns(reader, "rank_pattern", ofCounts: true)
         alphas = try PathPatterns(reader, "alpha_pattern", ofCounts: false)
         usesEffectiveConvolution = try reader.flag("use_effective_conv2d")

@@ -130,7 +130,7 @@ package struct MiSSConfiguration: MatrixMethod {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 64)
-        dropout = try reader.share("miss_dropout")
+        dropout = try reader.probability("miss_dropout")
         width = try reader.count("mini_r", default: 1)
         start = json["init_weights"] ?? true
         guard [true, false, "bat", "mini"].contains(start) else {

@@ -168,7 +168,7 @@ package struct OFTConfiguration: MatrixMethod {
         }
         blockSize = try reader.integer("oft_block_size", default: 32)
         blockCount = try reader.integer("r", default: 0)
-        dropout = try reader.share("module_dropout")
+        dropout = try reader.probability("module_dropout")
         form.isConstrained = try reader.flag("coft")
         form.epsilon = try reader.number("eps", default: 6e-5)
         form.sharesBlocks = try reader.flag("block_share")

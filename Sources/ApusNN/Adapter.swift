@@ -16,7 +16,31 @@ open class Adapter: Module {
 
     /// What a file holds of it: all that is trained, unless only what that amounts to is kept.
     open func stored() throws -> [(name: String, tensor: Tensor)] {
-        parameters().compactMap { name, slot in slot.tensor.map { (name, $0) } }
+        (parameters() + (storesConstants ? constants() : [])).compactMap { name, slot in slot.tensor.map { (name, $0) }
+        }
+    }
+
+    /// Whether a file holds what is not trained.
+    ///
+    /// Elsewhere it follows from the configuration.
+    open var storesConstants: Bool { false }
+
+    /// What is wrong with constants that a file gave, or nil.
+    open func faultOfConstants() throws -> String? { nil }
+
+    /// Tensors of files that repeat what another part holds.
+    open var repeatedNames: [String] { [] }
+
+    /// What belongs to it and is not trained, under its names in files.
+    package final func constants() -> [(name: String, slot: ParameterSlot)] {
+        var found: [(name: String, slot: ParameterSlot)] = []
+        var mirror: Mirror? = Mirror(reflecting: self)
+        while let level = mirror {
+            found += level.children.compactMap { ($0.value as? any ConstantWrapper)?.slot }.filter(\.isDeclared)
+                .map { ($0.name, $0) }
+            mirror = level.superclassMirror
+        }
+        return found
     }
 
     /// Whether a file holds all that is trained, so that training can go on from it.
@@ -38,6 +62,9 @@ open class LinearAdapter: Adapter {
     ) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }
+
+    /// Whether the layer's matrix is a table whose adapter changes it as this one does, so that merging there is enough.
+    open var followsTable: Bool { false }
 
     /// The matrix [out, in] of a plain layer that computes the same.
     ///

@@ -4,6 +4,7 @@ package import ApusTorch
 public enum Initializer: Sendable, Equatable {
     case zeros
     case ones
+    case constant(Double)
     /// N(0, deviation²).
     case normal(deviation: Double)
     /// U(-b, b) with b = √(6 / ((1 + a²) · fan_in)), a = √5: PyTorch's default for linear layers, b = 1/√fan_in.
@@ -16,6 +17,7 @@ public enum Initializer: Sendable, Equatable {
         switch self {
         case .zeros: return try Tensor.zeros(shape)
         case .ones: return try Tensor.ones(shape)
+        case .constant(let value): return try Tensor.full(shape, value)
         case .normal(let deviation):
             let tensor = try Tensor.zeros(shape)
             try tensor.fillNormal(deviation: deviation, generator: generator)

@@ -167,7 +167,11 @@ struct MethodParityTests {
     }
 
     /// Layers that run again in the backward pass ask for their prefix again; PEFT refuses that.
-    @Test(arguments: ["prefix", "prefix-projection", "prompt", "p-lstm", "ia3", "dora", "adalora"])
+    @Test(
+        arguments: [
+            "prefix", "prefix-projection", "prompt", "p-lstm", "ia3", "dora", "adalora", "loha", "oft-shared",
+            "boft-butterfly", "miss", "ln", "delora",
+        ])
     func checkpointedLayersHaveTheSameGradients(variant: String) throws {
         let test = try MethodCase("qwen2-tied-gqa/\(variant)")
         let gradients = try [false, true].map { checkpoints in

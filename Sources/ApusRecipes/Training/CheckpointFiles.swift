@@ -52,7 +52,7 @@ struct AdapterContents: CheckpointContents {
 
             # An adapter for \(source.name)
 
-            \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.parts.count) layers, trained with Apus.
+            \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.layerCount) layers, trained with Apus.
 
             ```
             apus infer --adapters .
