@@ -49,7 +49,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case data = "Data"
     case template = "Template"
     case tuner = "Tuner"
-    case method = "Adapters other than LoRA"
+    case method = "Adapters"
     case training = "Training"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"

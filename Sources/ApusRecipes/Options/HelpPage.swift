@@ -33,7 +33,7 @@ package struct HelpPage: CustomStringConvertible {
             var heading: String?
             for option in options {
                 let own = group.rawValue + (option.section.map { ": \($0)" } ?? "")
-                if own != heading { lines += ["", own] }
+                if own != heading { lines += [""] + wrap(own, indent: 0) }
                 heading = own
                 lines += self.lines(of: option)
             }
