@@ -167,7 +167,7 @@ package enum AdapterMethods {
         MultitaskPromptTuningConfiguration.self,
         LoHaConfiguration.self, LoKrConfiguration.self, OFTConfiguration.self, BOFTConfiguration.self,
         HRAConfiguration.self, MiSSConfiguration.self, LNTuningConfiguration.self, RoAdConfiguration.self,
-        HiRAConfiguration.self,
+        HiRAConfiguration.self, DeLoRAConfiguration.self,
     ]
 
     /// The options of all methods, each once.

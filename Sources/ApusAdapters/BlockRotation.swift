@@ -11,10 +11,11 @@ enum BlockRotation {
         return try matmul(split, blocks).transposed(0, 1).reshaped(x.shape)  // [T, N · b]
     }
 
-    /// `(I − Q)(I + Q)⁻¹` of each block: orthogonal where Q is skew-symmetric (Cayley).
+    /// `(I − Q)(I + Q)⁻¹` of each block, in float32 or wider: orthogonal where Q is skew-symmetric (Cayley).
     static func cayley(_ q: Tensor) throws -> Tensor {
-        let one = try Tensor.identity(q.shape[1], dtype: q.dtype, device: q.device)
-        return try (one - q).divided(byMatrix: one + q)
+        let wide = try q.to(q.dtype.atLeastFloat32)
+        let one = try Tensor.identity(q.shape[1], dtype: wide.dtype, device: q.device)
+        return try (one - wide).divided(byMatrix: one + wide).to(q.dtype)
     }
 
     /// The blocks, of which a part is no rotation in this pass.

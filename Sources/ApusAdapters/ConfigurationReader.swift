@@ -39,6 +39,13 @@ struct ConfigurationReader {
         try optional(key, "a number", finite) ?? value
     }
 
+    /// A chance to drop an element, 0 where the key is absent.
+    func probability(_ key: String) throws -> Double {
+        let value = try number(key, default: 0)
+        guard (0..<1).contains(value) else { throw refusal("\"\(key)\" must be in [0, 1), it is \(value)") }
+        return value
+    }
+
     /// Whether the file is of a PEFT before a version; those before 0.18 did not say.
     func isOlder(than version: (Int, Int)) throws -> Bool {
         let text = try text("peft_version") ?? "0.0"

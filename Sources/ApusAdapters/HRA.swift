@@ -35,7 +35,8 @@ package final class HRA: LinearAdapter {
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
-        let reflected = try self.reflected(x.to(directions.dtype), by: directions).to(x.dtype)
+        let wide = directions.dtype.atLeastFloat32
+        let reflected = try self.reflected(x.to(wide), by: directions.to(wide)).to(x.dtype)
         return try below?(reflected) ?? base.plain(reflected)
     }
 

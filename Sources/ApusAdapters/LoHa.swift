@@ -1,6 +1,6 @@
 package import ApusJSON
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
 /// `y + s · ((A₁ B₁) ⊙ (A₂ B₂)) x`: the product, element by element, of two matrices of low rank.
 ///

@@ -1,6 +1,6 @@
 package import ApusJSON
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
 /// `y + s · (W₁ ⊗ W₂) x`: a Kronecker product of two small matrices, each whole or of low rank.
 ///

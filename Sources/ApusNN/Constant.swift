@@ -1,5 +1,3 @@
-public import ApusTorch
-
 protocol ConstantWrapper {
     var slot: ParameterSlot { get }
 }

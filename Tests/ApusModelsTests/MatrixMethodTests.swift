@@ -60,7 +60,7 @@ struct MatrixMethodTests {
         ("boft", ["boft_n_butterfly_factor": 2]), ("hra", ["hra_r": 4]), ("miss", ["miss_r": 5]),
         ("miss", ["miss_r": 4, "miss_init_weights": "bat"]),
         ("miss", ["miss_r": 4, "miss_init_weights": "mini", "miss_mini_r": 8]), ("ln_tuning", [:]),
-        ("road", ["road_group_size": 8]), ("hira", ["hira_r": 3]),
+        ("road", ["road_group_size": 8]), ("hira", ["hira_r": 3]), ("delora", ["delora_r": 3]),
     ]
 
     /// The adapted model begins as the base model, and does not stay there.
@@ -100,12 +100,34 @@ struct MatrixMethodTests {
         #expect(model.modules().allSatisfy { !($0.module is Adapter) })
     }
 
+    /// In 16 bits, where solving and decomposing is done in float32.
+    @Test(arguments: methods.indices) func sixteenBitsAreEnough(index: Int) throws {
+        let (tuner, options) = Self.methods[index]
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: .bfloat16)
+        let plain = try Self.logits(model)
+        for dtype in [DType.bfloat16, .float32] {
+            let attached = try Self.method(tuner, options, on: tuner == "ln_tuning" ? [] : ["q_proj", "down_proj"])
+                .attach(to: model, named: "\(dtype)")
+            try attached.materialize(dtype: dtype, device: .cpu, seed: 3)
+            try attached.setTrainable(true)
+            let batch = TokenBatch([(ids: [5, 9, 200, 3] as [Int32], isTarget: [true, true, true, true])])
+            let context = try model.context(for: batch, adapters: .only(["\(dtype)"]))
+            let logits = try model.logits(model.hiddenStates(batch, context), context)
+            #expect(try relativeDifference(logits, plain.narrowed(0, start: 0, length: 4)) < 0.05)
+            try logits.to(.float32).power(2).mean().backward()
+            for (name, slot) in attached.parameters {
+                let gradient = try #require(slot.tensor?.gradient, "\(name)")
+                #expect(try gradient.isFinite().to(.float32).mean().item() == 1, "\(name)")
+            }
+        }
+    }
+
     static let dropouts: [(tuner: String, options: JSONObject)] = [
         ("loha", ["loha_r": 2, "loha_rank_dropout": 0.5]), ("loha", ["loha_r": 2, "loha_module_dropout": 0.5]),
         ("lokr", ["lokr_r": 2, "lokr_rank_dropout": 0.5, "lokr_rank_dropout_scale": true]),
         ("lokr", ["lokr_r": 2, "lokr_module_dropout": 0.5]), ("oft", ["oft_block_size": 8, "oft_module_dropout": 0.5]),
         ("boft", ["boft_dropout": 0.5]), ("miss", ["miss_r": 5, "miss_dropout": 0.5]),
-        ("hira", ["hira_r": 3, "hira_dropout": 0.5]),
+        ("hira", ["hira_r": 3, "hira_dropout": 0.5]), ("delora", ["delora_r": 3, "delora_module_dropout": 0.5]),
     ]
 
     /// Only training drops, and what it drops follows from the key of the pass.
@@ -192,7 +214,8 @@ struct MatrixMethodTests {
             ("OFT", ["oft_block_size": 8, "use_cayley_neumann": true, "peft_version": "0.17.1"], "before 0.18"),
             ("OFT", ["oft_block_size": 8, "use_cayley_neumann": true], "before 0.18"),
             ("BOFT", ["bias": "boft_only"], "\"bias\""), ("HRA", ["bias": "hra_only"], "\"bias\""),
-            ("MISS", ["bias": "all"], "\"bias\""), ("MISS", ["init_weights": "olora"], "\"init_weights\""),
+            ("MISS", ["bias": "all"], "\"bias\""), ("DELORA", ["bias": "delora_only"], "\"bias\""),
+            ("MISS", ["init_weights": "olora"], "\"init_weights\""),
             ("LOKR", ["init_weights": "gaussian"], "\"init_weights\""),
             ("LOKR", ["decompose_factor": -2], "\"decompose_factor\""),
             ("LOHA", ["rank_dropout": 1], "\"rank_dropout\""),
@@ -206,7 +229,7 @@ struct MatrixMethodTests {
     }
 
     /// What PEFT could not read again is not made.
-    @Test(arguments: ["loha", "lokr", "oft", "boft", "hra", "miss", "road"])
+    @Test(arguments: ["loha", "lokr", "oft", "boft", "hra", "miss", "road", "delora"])
     func layersThatPEFTCannotAdaptAreRefused(tuner: String) throws {
         let error = #expect(throws: AdapterError.self) {
             try Self.method(tuner, on: ["c_attn"]).attach(to: Fixture.model("gpt2"))

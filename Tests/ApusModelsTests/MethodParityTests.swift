@@ -177,6 +177,7 @@ struct MethodParityTests {
     /// Layers that run again in the backward pass ask for their prefix again; PEFT refuses that.
     @Test(arguments: [
         "prefix", "prefix-projection", "prompt", "p-lstm", "ia3", "dora", "adalora", "vblora", "c3a", "lora-tokens",
+        "loha", "oft-shared", "boft-butterfly", "miss", "ln", "delora",
     ])
     func checkpointedLayersHaveTheSameGradients(variant: String) throws {
         let test = try MethodCase("qwen2-tied-gqa/\(variant)")

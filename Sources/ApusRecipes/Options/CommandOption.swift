@@ -8,6 +8,8 @@ package struct CommandOption: Sendable {
     /// How the default is computed, for help: `save_strategy`.
     package let computedDefault: String?
     package let group: OptionGroup
+    /// A part of the group with a heading of its own: what the options are about.
+    package let section: String?
     /// One line for help.
     package let help: String
     package let commands: Set<Command>
@@ -18,7 +20,7 @@ package struct CommandOption: Sendable {
     init(
         _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
         _ help: String, in group: OptionGroup, for commands: Set<Command>, status: OptionStatus = .supported,
-        hint: String? = nil
+        hint: String? = nil, section: String? = nil
     ) {
         self.name = name
         self.kind = kind
@@ -29,6 +31,7 @@ package struct CommandOption: Sendable {
         self.commands = commands
         self.status = status
         self.hint = hint
+        self.section = section
     }
 }
 
@@ -46,7 +49,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case data = "Data"
     case template = "Template"
     case tuner = "Tuner"
-    case method = "Adapters other than LoRA"
+    case method = "Adapters"
     case training = "Training"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"

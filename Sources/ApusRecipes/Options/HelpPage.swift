@@ -30,8 +30,13 @@ package struct HelpPage: CustomStringConvertible {
         for group in OptionGroup.allCases where showsAll || group != .noEffect {
             let options = table.options.filter { $0.group == group }
             guard !options.isEmpty else { continue }
-            lines += ["", group.rawValue]
-            for option in options { lines += self.lines(of: option) }
+            var heading: String?
+            for option in options {
+                let own = group.rawValue + (option.section.map { ": \($0)" } ?? "")
+                if own != heading { lines += [""] + wrap(own, indent: 0) }
+                heading = own
+                lines += self.lines(of: option)
+            }
         }
         if showsAll {
             let names = table.notYetSupported

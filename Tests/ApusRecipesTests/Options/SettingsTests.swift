@@ -49,14 +49,15 @@ struct SettingsTests {
         "adapter_length": 128, "adapter_act": "gelu",
         "loha_r": 8, "loha_alpha": 8, "loha_rank_dropout": 0, "loha_module_dropout": 0,
         "lokr_r": 8, "lokr_alpha": 8, "lokr_rank_dropout": 0, "lokr_module_dropout": 0, "lokr_decompose_both": false,
-        "lokr_decompose_factor": -1, "lokr_rank_dropout_scale": false, "lokr_init_weights": "true",
+        "lokr_decompose_factor": -1, "lokr_rank_dropout_scale": false, "lokr_init_weights": true,
         "oft_block_size": 32, "oft_r": 0, "oft_module_dropout": 0, "oft_coft": false, "oft_eps": 6e-5,
         "oft_block_share": false, "oft_use_cayley_neumann": true, "oft_num_cayley_neumann_terms": 5,
         "boft_block_size": 4, "boft_block_num": 0, "boft_n_butterfly_factor": 1, "boft_dropout": 0,
         "hra_r": 8, "hra_apply_GS": false,
-        "miss_r": 64, "miss_dropout": 0, "miss_mini_r": 1, "miss_init_weights": "true",
+        "miss_r": 64, "miss_dropout": 0, "miss_mini_r": 1, "miss_init_weights": true,
         "road_variant": "road_1", "road_group_size": 64,
-        "hira_r": 32, "hira_dropout": 0, "hira_init_weights": "true", "swift_version": "4.6.0",
+        "hira_r": 32, "hira_dropout": 0, "hira_init_weights": true, "delora_r": 8, "delora_lambda": 15,
+        "delora_module_dropout": 0, "swift_version": "4.6.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
@@ -80,7 +81,8 @@ struct SettingsTests {
             lokr_rank_dropout_scale lokr_init_weights oft_block_size oft_r oft_module_dropout oft_coft oft_eps \
             oft_block_share oft_use_cayley_neumann oft_num_cayley_neumann_terms boft_block_size boft_block_num \
             boft_n_butterfly_factor boft_dropout hra_r hra_apply_GS miss_r miss_dropout miss_mini_r miss_init_weights \
-            road_variant road_group_size hira_r hira_dropout hira_init_weights
+            road_variant road_group_size hira_r hira_dropout hira_init_weights delora_r delora_lambda \
+            delora_module_dropout
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim weight_decay \
             adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
@@ -371,7 +373,7 @@ struct RoundTripTests {
             ),
             (
                 "tuner_type",
-                "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter loha lokr oft boft hra miss ln_tuning road hira full"
+                "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter loha lokr oft boft hra miss ln_tuning road hira delora full"
             ),
             ("lokr_init_weights", "true lycoris"), ("miss_init_weights", "true bat mini"),
             ("hira_init_weights", "true gaussian"), ("road_variant", "road_1 road_2 road_4"),

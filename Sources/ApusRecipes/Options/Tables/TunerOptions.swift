@@ -55,10 +55,9 @@ extension OptionTable {
     private static let methodOptions = AdapterMethods.options.map { option in
         let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }.map { $0.tunerType }
         return CommandOption(
-            option.name, option.optionKind, default: option.optionValue,
-            methods.contains("lora") ? option.help : "\(methods.joined(separator: ", ")): \(option.help)",
-            in: methods.contains("lora") ? .tuner : .method,
-            for: option.decidesCount ? tuning : [.sft])
+            option.name, option.optionKind, default: option.optionValue, option.help,
+            in: methods.contains("lora") ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],
+            section: methods.contains("lora") ? nil : methods.joined(separator: ", "))
     }
 
     /// Tuners that ms-swift has and Apus has not yet.
