@@ -17,6 +17,8 @@ package protocol AdapterMethod: Sendable {
     static var folder: String { get }
     /// Whether it hangs on layers, so that `--target_modules` chooses them.
     static var hangsOnLayers: Bool { get }
+    /// Whether it trains few numbers beside fixed ones that are shared, sparse or of a transform; a heading of help pages.
+    static var isCompact: Bool { get }
     /// Whether what it does depends on how long the run is, so that a resumed one must be as long.
     static var isScheduled: Bool { get }
 
@@ -67,6 +69,7 @@ extension AdapterMethod {
     package static var modelPrefix: String { "base_model.model." }
     package static var folder: String { "" }
     package static var hangsOnLayers: Bool { true }
+    package static var isCompact: Bool { false }
     package static var isScheduled: Bool { false }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}

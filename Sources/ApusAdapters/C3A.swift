@@ -43,6 +43,7 @@ package final class C3A: LinearAdapter {
 package struct C3AConfiguration: AdapterMethod {
     package static let peftType = "C3A"
     package static let tunerType = "c3a"
+    package static let isCompact = true
 
     static let blockOption = AdapterOption(
         "c3a_block_size", .integer(AdapterOption.counts), default: 256,
@@ -61,8 +62,8 @@ package struct C3AConfiguration: AdapterMethod {
 
     package init(_ settings: AdapterSettings) throws {
         block = try settings.integer(Self.blockOption)
-        let word = try settings.text(Self.startOption)
-        start = word == "true" ? true : .string(word)
+        let word = settings[Self.startOption]
+        start = word == "true" ? true : word
         selection = LayerSelection(try settings.targets.resolved(DefaultTargets.c3a, settings.modelType))
     }
 

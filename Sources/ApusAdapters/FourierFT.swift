@@ -37,10 +37,11 @@ package final class FourierFT: MatrixDelta {
 package struct FourierFTConfiguration: AdapterMethod {
     package static let peftType = "FOURIERFT"
     package static let tunerType = "fourierft"
+    package static let isCompact = true
 
     static let countOption = AdapterOption(
         "fourier_n_frequency", .integer(AdapterOption.counts), default: 2000,
-        "Entries of the spectrum that are trained in each layer.", decidesCount: true)
+        "Entries trained of each layer's spectrum.", decidesCount: true)
     static let scaleOption = AdapterOption(
         "fourier_scaling", .number(-1e30..<1e30), default: 300.0, "The adapter is scaled by this.")
     static let seedOption = AdapterOption(

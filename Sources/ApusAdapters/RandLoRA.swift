@@ -134,6 +134,7 @@ package final class RandLoRABases: SharedAdapter {
 package struct RandLoRAConfiguration: AdapterMethod {
     package static let peftType = "RANDLORA"
     package static let tunerType = "randlora"
+    package static let isCompact = true
 
     static let rankOption = AdapterOption(
         "randlora_rank", .integer(AdapterOption.counts), default: 32,

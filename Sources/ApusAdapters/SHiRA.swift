@@ -49,10 +49,11 @@ package final class SHiRA: MatrixDelta {
 package struct SHiRAConfiguration: AdapterMethod {
     package static let peftType = "SHIRA"
     package static let tunerType = "shira"
+    package static let isCompact = true
 
     static let rankOption = AdapterOption(
         "shira_rank", .integer(AdapterOption.counts), default: 32,
-        "As many elements of a matrix are trained as LoRA of this rank has.", decidesCount: true)
+        "Train as many elements as LoRA of this rank has.", decidesCount: true)
     static let seedOption = AdapterOption(
         "shira_random_seed", .integer(0...Int(Int32.max)), "Seed of the places; without one PyTorch's own is taken.")
     package static let options = [rankOption, seedOption]

@@ -5,6 +5,7 @@ package import ApusNN
 package struct TrainableTokensConfiguration: AdapterMethod {
     package static let peftType = "TRAINABLE_TOKENS"
     package static let tunerType = "trainable_tokens"
+    package static let isCompact = true
 
     static let indicesOption = AdapterOption(
         "token_indices", .list, "Ids of the tokens whose vectors are trained.", decidesCount: true)

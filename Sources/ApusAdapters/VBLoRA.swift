@@ -135,6 +135,7 @@ package final class VectorBank: SharedAdapter {
 package struct VBLoRAConfiguration: AdapterMethod {
     package static let peftType = "VBLORA"
     package static let tunerType = "vblora"
+    package static let isCompact = true
 
     private static let positive = Double.leastNonzeroMagnitude..<1e30
     static let rankOption = AdapterOption(

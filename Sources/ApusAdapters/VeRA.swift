@@ -95,6 +95,7 @@ package final class VeRAProjection: SharedAdapter {
 package struct VeRAConfiguration: AdapterMethod {
     package static let peftType = "VERA"
     package static let tunerType = "vera"
+    package static let isCompact = true
 
     static let rankOption = AdapterOption(
         "vera_rank", .integer(AdapterOption.counts), default: 256, "Rank of the shared matrices.", decidesCount: true)

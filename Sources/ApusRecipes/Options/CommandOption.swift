@@ -47,6 +47,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case template = "Template"
     case tuner = "Tuner"
     case method = "Adapters other than LoRA"
+    case compactMethod = "Adapters with shared, sparse or spectral parts"
     case training = "Training"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"

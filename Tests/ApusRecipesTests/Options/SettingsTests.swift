@@ -46,7 +46,15 @@ struct SettingsTests {
         "encoder_reparameterization_type": "MLP", "encoder_num_layers": 2, "encoder_dropout": 0,
         "adalora_init_r": 12, "adalora_target_r": 8, "adalora_tinit": 0, "adalora_tfinal": 0, "adalora_deltaT": 1,
         "adalora_beta1": 0.85, "adalora_beta2": 0.85, "adalora_orth_reg_weight": 0.5,
-        "adapter_length": 128, "adapter_act": "gelu", "swift_version": "4.6.0",
+        "adapter_length": 128, "adapter_act": "gelu", "trainable_token_indices": nil, "vera_rank": 256,
+        "vera_projection_prng_key": 0, "vera_dropout": 0, "vera_d_initial": 0.1, "save_projection": true,
+        "token_indices": nil, "randlora_rank": 32, "randlora_alpha": 640, "randlora_dropout": 0,
+        "randlora_projection_prng_key": 0, "randlora_sparsity": "none", "shira_rank": 32, "shira_random_seed": nil,
+        "c3a_block_size": 256, "c3a_init_weights": "xavier_uniform", "fourier_n_frequency": 2000,
+        "fourier_scaling": 300, "random_loc_seed": 777, "vblora_rank": 4, "num_vectors": 256, "vector_length": 256,
+        "topk": 2, "save_only_topk_weights": false, "vblora_dropout": 0, "init_vector_bank_bound": 0.02,
+        "init_logits_std": 0.1, "waveft_n_frequency": 2592, "waveft_scaling": 25, "wavelet_family": "db1",
+        "use_idwt": true, "proportional_parameters": false, "num_ranks": 1, "swift_version": "4.6.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
@@ -61,10 +69,15 @@ struct SettingsTests {
             model_author
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale
             lora_rank lora_alpha lora_dropout target_modules target_regex use_rslora init_weights lora_dtype \
-            use_dora feedforward_modules num_virtual_tokens prompt_tuning_init prompt_tuning_init_text prefix_projection \
+            use_dora trainable_token_indices feedforward_modules num_virtual_tokens prompt_tuning_init prompt_tuning_init_text prefix_projection \
             encoder_hidden_size prefix_init_weights encoder_reparameterization_type encoder_num_layers encoder_dropout \
             adalora_init_r adalora_target_r adalora_tinit adalora_tfinal adalora_deltaT adalora_beta1 adalora_beta2 \
-            adalora_orth_reg_weight adapter_length adapter_act
+            adalora_orth_reg_weight adapter_length adapter_act \
+            vera_rank vera_projection_prng_key vera_dropout vera_d_initial save_projection token_indices randlora_rank \
+            randlora_alpha randlora_dropout randlora_projection_prng_key randlora_sparsity shira_rank \
+            shira_random_seed c3a_block_size c3a_init_weights fourier_n_frequency fourier_scaling random_loc_seed \
+            vblora_rank num_vectors vector_length topk save_only_topk_weights vblora_dropout init_vector_bank_bound \
+            init_logits_std waveft_n_frequency waveft_scaling wavelet_family use_idwt proportional_parameters num_ranks
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim weight_decay \
             adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
@@ -353,7 +366,11 @@ struct RoundTripTests {
                 "loss_type",
                 "cross_entropy cosine_similarity contrastive infonce pointwise_reranker listwise_reranker"
             ),
-            ("tuner_type", "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter full"),
+            (
+                "tuner_type",
+                "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter vera trainable_tokens randlora shira c3a "
+                    + "fourierft vblora waveft multitask_prompt_tuning full"
+            ),
             ("truncation_strategy", "delete left right"),
             ("loss_scale", "default last_round all"),
             ("init_weights", "true false gaussian pissa pissa_niter_4 pissa_niter_16 olora"),
@@ -363,7 +380,8 @@ struct RoundTripTests {
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
             ("existing_result", "refuse append overwrite"), ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
             ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
-            ("adapter_act", "gelu gelu_new relu silu"),
+            ("adapter_act", "gelu gelu_new relu silu"), ("randlora_sparsity", "none sparse very_sparse"),
+            ("c3a_init_weights", "xavier_uniform kaiming_uniform gaussian true"),
         ] as [(String, String)])
     func words(option: String, words: String) throws {
         let tables = [Command.sft, .infer].map { OptionTable.table(for: $0) }
@@ -382,7 +400,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 24, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 26, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [

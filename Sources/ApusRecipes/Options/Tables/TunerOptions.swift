@@ -24,11 +24,13 @@ extension OptionTable {
 
     /// What the methods declare, with the methods that read it.
     private static let methodOptions = AdapterMethods.options.map { option in
-        let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }.map { $0.tunerType }
+        let readers = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }
+        let methods = readers.map { $0.tunerType }
+        let group: OptionGroup = readers.allSatisfy { $0.isCompact } ? .compactMethod : .method
         return CommandOption(
             option.name, option.optionKind, default: option.optionValue,
             methods.contains("lora") ? option.help : "\(methods.joined(separator: ", ")): \(option.help)",
-            in: methods.contains("lora") ? .tuner : .method,
+            in: methods.contains("lora") ? .tuner : group,
             for: option.decidesCount ? tuning : [.sft])
     }
 
