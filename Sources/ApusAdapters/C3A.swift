@@ -61,8 +61,8 @@ package struct C3AConfiguration: AdapterMethod {
 
     package init(_ settings: AdapterSettings) throws {
         block = try settings.integer(Self.blockOption)
-        let word = try settings.text(Self.startOption)
-        start = word == "true" ? true : .string(word)
+        let word = settings[Self.startOption]
+        start = word == "true" ? true : word
         selection = LayerSelection(try settings.targets.resolved(DefaultTargets.c3a, settings.modelType))
     }
 

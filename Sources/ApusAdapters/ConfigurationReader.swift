@@ -54,13 +54,6 @@ struct ConfigurationReader {
         return (major, minor) < version
     }
 
-    /// A chance to drop an element, 0 where the key is absent.
-    func probability(_ key: String) throws -> Double {
-        let value = try number(key, default: 0)
-        guard (0..<1).contains(value) else { throw refusal("\"\(key)\" must be in [0, 1), it is \(value)") }
-        return value
-    }
-
     func count(_ key: String) throws -> Int { try required(key, "a positive whole number", positive) }
     func count(_ key: String, default value: Int) throws -> Int {
         try optional(key, "a positive whole number", positive) ?? value

@@ -40,7 +40,7 @@ package struct FourierFTConfiguration: AdapterMethod {
 
     static let countOption = AdapterOption(
         "fourier_n_frequency", .integer(AdapterOption.counts), default: 2000,
-        "Entries of the spectrum that are trained in each layer.", decidesCount: true)
+        "Entries trained of each layer's spectrum.", decidesCount: true)
     static let scaleOption = AdapterOption(
         "fourier_scaling", .number(-1e30..<1e30), default: 300.0, "The adapter is scaled by this.")
     static let seedOption = AdapterOption(

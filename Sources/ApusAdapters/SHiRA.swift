@@ -52,7 +52,7 @@ package struct SHiRAConfiguration: AdapterMethod {
 
     static let rankOption = AdapterOption(
         "shira_rank", .integer(AdapterOption.counts), default: 32,
-        "As many elements of a matrix are trained as LoRA of this rank has.", decidesCount: true)
+        "Train as many elements as LoRA of this rank has.", decidesCount: true)
     static let seedOption = AdapterOption(
         "shira_random_seed", .integer(0...Int(Int32.max)), "Seed of the places; without one PyTorch's own is taken.")
     package static let options = [rankOption, seedOption]

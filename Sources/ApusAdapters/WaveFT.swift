@@ -55,13 +55,13 @@ package struct WaveFTConfiguration: AdapterMethod {
 
     static let countOption = AdapterOption(
         "waveft_n_frequency", .integer(AdapterOption.counts), default: 2592,
-        "Wavelet coefficients that are trained in each layer.", decidesCount: true)
+        "Coefficients trained in each layer.", decidesCount: true)
     static let scaleOption = AdapterOption(
         "waveft_scaling", .number(-1e30..<1e30), default: 25.0, "The adapter is scaled by this.")
     static let familyOption = AdapterOption(
-        "wavelet_family", .text, default: "db1", "Wavelet: db1 to db10, sym2 to sym10, coif1 to coif3.")
+        "wavelet_family", .text, default: "db1", "db1 to db10, sym2 to sym10 or coif1 to coif3.")
     static let transformOption = AdapterOption(
-        "use_idwt", .boolean, default: true, "Transform the coefficients; without, they are elements of the matrix.")
+        "use_idwt", .boolean, default: true, "Transform the coefficients; else they are elements.")
     static let proportionalOption = AdapterOption(
         "proportional_parameters", .boolean, default: false,
         "Give each layer coefficients by its size, and this many in the mean.", decidesCount: true)

@@ -80,7 +80,9 @@ struct CheckpointArgumentsTests {
         #expect(try infer(["--adapters", folder.path]).0.model.modelType == nil)
     }
 
-    @Test(arguments: ["", "{", "[]", #"{"tuner_type": "vera"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#])
+    @Test(arguments: [
+        "", "{", "[]", #"{"tuner_type": "longlora"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#,
+    ])
     func brokenFiles(text: String) throws {
         try folder.write(text, to: "args.json")
         #expect { try infer(["--adapters", folder.path]) } throws: { error in

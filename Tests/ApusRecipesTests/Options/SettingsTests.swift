@@ -1,3 +1,4 @@
+import ApusAdapters
 import ApusJSON
 import ApusTorch
 import Testing
@@ -46,7 +47,15 @@ struct SettingsTests {
         "encoder_reparameterization_type": "MLP", "encoder_num_layers": 2, "encoder_dropout": 0,
         "adalora_init_r": 12, "adalora_target_r": 8, "adalora_tinit": 0, "adalora_tfinal": 0, "adalora_deltaT": 1,
         "adalora_beta1": 0.85, "adalora_beta2": 0.85, "adalora_orth_reg_weight": 0.5,
-        "adapter_length": 128, "adapter_act": "gelu",
+        "adapter_length": 128, "adapter_act": "gelu", "trainable_token_indices": nil, "vera_rank": 256,
+        "vera_projection_prng_key": 0, "vera_dropout": 0, "vera_d_initial": 0.1, "save_projection": true,
+        "token_indices": nil, "randlora_rank": 32, "randlora_alpha": 640, "randlora_dropout": 0,
+        "randlora_projection_prng_key": 0, "randlora_sparsity": "none", "shira_rank": 32, "shira_random_seed": nil,
+        "c3a_block_size": 256, "c3a_init_weights": "xavier_uniform", "fourier_n_frequency": 2000,
+        "fourier_scaling": 300, "random_loc_seed": 777, "vblora_rank": 4, "num_vectors": 256, "vector_length": 256,
+        "topk": 2, "save_only_topk_weights": false, "vblora_dropout": 0, "init_vector_bank_bound": 0.02,
+        "init_logits_std": 0.1, "waveft_n_frequency": 2592, "waveft_scaling": 25, "wavelet_family": "db1",
+        "use_idwt": true, "proportional_parameters": false, "num_ranks": 1,
         "loha_r": 8, "loha_alpha": 8, "loha_rank_dropout": 0, "loha_module_dropout": 0,
         "lokr_r": 8, "lokr_alpha": 8, "lokr_rank_dropout": 0, "lokr_module_dropout": 0, "lokr_decompose_both": false,
         "lokr_decompose_factor": -1, "lokr_rank_dropout_scale": false, "lokr_init_weights": true,
@@ -57,13 +66,22 @@ struct SettingsTests {
         "miss_r": 64, "miss_dropout": 0, "miss_mini_r": 1, "miss_init_weights": true,
         "road_variant": "road_1", "road_group_size": 64,
         "hira_r": 32, "hira_dropout": 0, "hira_init_weights": true, "delora_r": 8, "delora_lambda": 15,
-        "delora_module_dropout": 0, "swift_version": "4.6.0",
+        "delora_module_dropout": 0,
+        "lorap_lr_ratio": nil, "lora_bias": "none", "lora_b_bias": false, "rank_pattern": nil, "alpha_pattern": nil,
+        "exclude_modules": nil, "layers_to_transform": nil, "layers_pattern": nil, "modules_to_save": [],
+        "freeze_parameters": [], "freeze_parameters_regex": nil, "freeze_parameters_ratio": 0, "trainable_parameters": [],
+        "trainable_parameters_regex": nil, "lisa_activated_layers": 0, "lisa_step_interval": 20, "paged_memory": nil,
+        "use_galore": false, "galore_target_modules": nil, "galore_rank": 128, "galore_update_proj_gap": 50,
+        "galore_scale": 1, "galore_proj_type": "std", "galore_with_embedding": false,
+        "galore_optim_per_parameter": false, "galore_quantization": false, "swift_version": "4.6.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
     ///
     /// A new one comes last in its part.
     @Test func keysKeepTheirOrder() throws {
+        let own = ["lora_rank", "lora_alpha", "lora_dropout", "use_rslora", "init_weights"]
+        let methods = AdapterMethods.options.map(\.name).filter { !own.contains($0) }
         let keys = """
             model model_type torch_dtype num_labels task_type problem_type multi_label_format print_model tuner_type \
             adapters load_args load_data_args seed
@@ -71,21 +89,15 @@ struct SettingsTests {
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale
-            lora_rank lora_alpha lora_dropout target_modules target_regex use_rslora init_weights lora_dtype \
-            use_dora feedforward_modules num_virtual_tokens prompt_tuning_init prompt_tuning_init_text prefix_projection \
-            encoder_hidden_size prefix_init_weights encoder_reparameterization_type encoder_num_layers encoder_dropout \
-            adalora_init_r adalora_target_r adalora_tinit adalora_tfinal adalora_deltaT adalora_beta1 adalora_beta2 \
-            adalora_orth_reg_weight adapter_length adapter_act \
-            loha_r loha_alpha loha_rank_dropout loha_module_dropout \
-            lokr_r lokr_alpha lokr_rank_dropout lokr_module_dropout lokr_decompose_both lokr_decompose_factor \
-            lokr_rank_dropout_scale lokr_init_weights oft_block_size oft_r oft_module_dropout oft_coft oft_eps \
-            oft_block_share oft_use_cayley_neumann oft_num_cayley_neumann_terms boft_block_size boft_block_num \
-            boft_n_butterfly_factor boft_dropout hra_r hra_apply_GS miss_r miss_dropout miss_mini_r miss_init_weights \
-            road_variant road_group_size hira_r hira_dropout hira_init_weights delora_r delora_lambda \
-            delora_module_dropout
+            lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
+            \(methods.joined(separator: " "))
+            freeze_parameters freeze_parameters_regex freeze_parameters_ratio trainable_parameters \
+            trainable_parameters_regex lisa_activated_layers lisa_step_interval
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
-            infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim weight_decay \
-            adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
+            infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
+            weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
+            use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
+            galore_with_embedding galore_optim_per_parameter galore_quantization
             resume_from_checkpoint resume_only_model per_device_eval_batch_size eval_strategy eval_steps save_strategy \
             save_steps save_total_limit save_only_model metric_for_best_model greater_is_better
             output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \
@@ -108,6 +120,9 @@ struct SettingsTests {
         check(DataSettings.self)
         check(EncodingSettings.self)
         check(TunerSettings.self)
+        check(FullTuningSettings.self)
+        check(GaLoreSettings.self)
+        check(CombinationSettings.self)
         check(OptimizationSettings.self)
         check(EvaluationSettings.self)
         check(OutputSettings.self)
@@ -373,20 +388,24 @@ struct RoundTripTests {
             ),
             (
                 "tuner_type",
-                "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter loha lokr oft boft hra miss ln_tuning road hira delora full"
+                "lora ia3 prompt_tuning prefix_tuning p_tuning adalora adapter vera trainable_tokens randlora shira c3a "
+                    + "fourierft vblora waveft multitask_prompt_tuning loha lokr oft boft hra miss ln_tuning road hira "
+                    + "delora full bitfit"
             ),
             ("lokr_init_weights", "true lycoris"), ("miss_init_weights", "true bat mini"),
-            ("hira_init_weights", "true gaussian"), ("road_variant", "road_1 road_2 road_4"),
+            ("hira_init_weights", "true gaussian"), ("road_variant", "road_1 road_2 road_4"), ("lora_bias", "none all"),
+            ("galore_proj_type", "std reverse_std right left full"),
             ("truncation_strategy", "delete left right"),
             ("loss_scale", "default last_round all"),
             ("init_weights", "true false gaussian pissa pissa_niter_4 pissa_niter_16 olora"),
-            ("optim", "adamw_torch_fused adamw_torch sgd"),
+            ("optim", "adamw_torch_fused adamw_torch adamw_8bit paged_adamw_32bit paged_adamw_8bit sgd"),
             ("lr_scheduler_type", "linear cosine constant constant_with_warmup"),
             ("eval_strategy", "no steps epoch"), ("save_strategy", "no steps epoch"),
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
             ("existing_result", "refuse append overwrite"), ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
             ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
-            ("adapter_act", "gelu gelu_new relu silu"),
+            ("adapter_act", "gelu gelu_new relu silu"), ("randlora_sparsity", "none sparse very_sparse"),
+            ("c3a_init_weights", "xavier_uniform kaiming_uniform gaussian true"),
         ] as [(String, String)])
     func words(option: String, words: String) throws {
         let tables = [Command.sft, .infer].map { OptionTable.table(for: $0) }
@@ -405,7 +424,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 28, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 32, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [

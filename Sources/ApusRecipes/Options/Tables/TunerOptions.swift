@@ -30,25 +30,27 @@ extension OptionTable {
     private static let fullOptions: [CommandOption] = [
         CommandOption(
             "freeze_parameters", .list, default: .list([]),
-            "full: weights that stay as they are: beginnings of names.", in: .method, for: tuning),
+            "Weights that stay as they are: beginnings of names.", in: .method, for: tuning, section: "full"),
         CommandOption(
-            "freeze_parameters_regex", .text, "full: such weights by an expression found in their names.", in: .method,
-            for: tuning),
+            "freeze_parameters_regex", .text, "Such weights by an expression found in their names.", in: .method,
+            for: tuning, section: "full"),
         CommandOption(
             "freeze_parameters_ratio", .number(.from(0, upTo: 1)), default: .number(0),
-            "full: share of the weights that stay, from the bottom up.", in: .method, for: tuning),
+            "Share of the weights that stay, from the bottom up.", in: .method, for: tuning, section: "full"),
         CommandOption(
             "trainable_parameters", .list, default: .list([]),
-            "full: weights that train though they are frozen above: beginnings of names.", in: .method, for: tuning),
+            "Weights that train though they are frozen above: beginnings of names.", in: .method, for: tuning,
+            section: "full"),
         CommandOption(
-            "trainable_parameters_regex", .text, "full: such weights by an expression found in their names.",
-            in: .method, for: tuning),
+            "trainable_parameters_regex", .text, "Such weights by an expression found in their names.",
+            in: .method, for: tuning, section: "full"),
         CommandOption(
             "lisa_activated_layers", .integer(0...OptionKind.largestCount), default: .integer(0),
-            "full: layers that train at a time, drawn anew again and again (LISA); 0: all.", in: .method, for: [.sft]),
+            "Layers that train at a time, drawn anew again and again (LISA); 0: all.", in: .method, for: [.sft],
+            section: "full"),
         CommandOption(
             "lisa_step_interval", .integer(1...OptionKind.largestCount), default: .integer(20),
-            "full: steps after which LISA draws layers anew.", in: .method, for: [.sft]),
+            "Steps after which LISA draws layers anew.", in: .method, for: [.sft], section: "full"),
     ]
 
     /// What the methods declare, with the methods that read it.
