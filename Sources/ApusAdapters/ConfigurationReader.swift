@@ -94,19 +94,6 @@ struct ConfigurationReader {
         }
     }
 
-    /// Options that are JSON, as if a file held them.
-    init(_ settings: AdapterSettings, _ options: [AdapterOption]) throws {
-        var object = JSONObject()
-        for option in options {
-            guard let text = settings[option].stringValue, !text.isEmpty else { continue }
-            guard let value = try? JSONValue(parsing: text) else {
-                throw AdapterError("--\(option.name): \(text) is not JSON; write it such as {\"v_proj\": 16}")
-            }
-            object[option.name] = value
-        }
-        self.init(json: .object(object), file: "the command line")
-    }
-
     /// What all methods share.
     func base() throws -> AdapterBase {
         _ = try optional("modules_to_save", "a list of strings") { value -> [String]? in
@@ -120,6 +107,21 @@ struct ConfigurationReader {
     private func finite(_ value: JSONValue) -> Double? { value.doubleValue.flatMap { $0.isFinite ? $0 : nil } }
     private func positive(_ value: JSONValue) -> Int? {
         value.intValue.flatMap { AdapterOption.counts.contains($0) ? $0 : nil }
+    }
+}
+
+extension ConfigurationReader {
+    /// Options that are JSON, as if a file held them.
+    init(_ settings: AdapterSettings, _ options: [AdapterOption]) throws {
+        var object = JSONObject()
+        for option in options {
+            guard let text = settings[option].stringValue, !text.isEmpty else { continue }
+            guard let value = try? JSONValue(parsing: text) else {
+                throw AdapterError("--\(option.name): \(text) is not JSON; write it such as {\"v_proj\": 16}")
+            }
+            object[option.name] = value
+        }
+        self.init(json: .object(object), file: "the command line")
     }
 }
 
