@@ -23,7 +23,7 @@ struct CompletionTests {
         #expect(offers("apus merge_lora --max_s") == ["--max_shard_size"])
         #expect(offers("/opt/bin/swift-sft --save_t") == ["--save_total_limit"])
         #expect(!offers("apus sft --").contains("--deepspeed"))
-        #expect(offers("apus sft --h") == ["--help", "--help_all"])
+        #expect(offers("apus sft --he") == ["--help", "--help_all"])
     }
 
     @Test func values() {
