@@ -38,14 +38,19 @@ package final class LoRA: LinearAdapter {
     ) throws -> Tensor {
         let probability = context.isTraining ? dropout : 0
         let key = streamKey(context.randomKey, stream)
-        // The fused form would keep a matrix in full that exists in fewer bits only.
-        guard below != nil || base.isQuantized else {
-            let y = try loraLinear(
-                x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
+        guard let below else {
+            let y: Tensor
+            if let quantized = base.storage as? any QuantizedStorage {
+                let term = LowRankTerm(a: a, b: b, scale: scale, dropout: probability, key: key)
+                y = try quantized.product(x, base.bias, plus: term)
+            } else {
+                y = try loraLinear(
+                    x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
+            }
             return try shift.map { try y + ($0 * scale).to(y.dtype) } ?? y
         }
         let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
-        return try (below ?? base.plain)(x) + linear(linear(kept, a), b, shift) * scale
+        return try below(x) + linear(linear(kept, a), b, shift) * scale
     }
 
     /// `W + s · B A`, summed in float32 or wider and rounded once.

@@ -73,7 +73,9 @@ struct SettingsTests {
         "trainable_parameters_regex": nil, "lisa_activated_layers": 0, "lisa_step_interval": 20, "paged_memory": nil,
         "use_galore": false, "galore_target_modules": nil, "galore_rank": 128, "galore_update_proj_gap": 50,
         "galore_scale": 1, "galore_proj_type": "std", "galore_with_embedding": false,
-        "galore_optim_per_parameter": false, "galore_quantization": false, "swift_version": "4.6.0",
+        "galore_optim_per_parameter": false, "galore_quantization": false, "quant_method": nil, "quant_bits": nil,
+        "bnb_4bit_compute_dtype": nil, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": true,
+        "bnb_4bit_quant_storage": nil, "swift_version": "4.6.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
@@ -84,7 +86,8 @@ struct SettingsTests {
         let methods = AdapterMethods.options.map(\.name).filter { !own.contains($0) }
         let keys = """
             model model_type torch_dtype num_labels task_type problem_type multi_label_format print_model tuner_type \
-            adapters load_args load_data_args seed
+            adapters load_args load_data_args seed quant_method quant_bits bnb_4bit_compute_dtype bnb_4bit_quant_type \
+            bnb_4bit_use_double_quant bnb_4bit_quant_storage
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author
@@ -117,6 +120,7 @@ struct SettingsTests {
             }
         }
         check(ModelSettings.self)
+        check(QuantizationOptions.self)
         check(DataSettings.self)
         check(EncodingSettings.self)
         check(TunerSettings.self)
@@ -301,6 +305,7 @@ struct RoundTripTests {
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
         case "max_shard_size": return ["7GB"]
+        case "quant_bits": return ["8"]
         default: break
         }
         return switch option.kind {
@@ -331,6 +336,8 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "quant_method" { words += ["--quant_bits", "4"] }
+            if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }
             if field.name == "loss_type" { words += ["--task_type", "reranker"] }
             words += ["--\(field.name)"] + sample(option)
             var notices: [String] = []
@@ -406,6 +413,9 @@ struct RoundTripTests {
             ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
             ("adapter_act", "gelu gelu_new relu silu"), ("randlora_sparsity", "none sparse very_sparse"),
             ("c3a_init_weights", "xavier_uniform kaiming_uniform gaussian true"),
+            ("quant_method", "bnb"), ("bnb_4bit_quant_type", "nf4 fp4"),
+            ("bnb_4bit_compute_dtype", "bfloat16 float16 float32"),
+            ("bnb_4bit_quant_storage", "uint8 bfloat16 float16 float32"),
         ] as [(String, String)])
     func words(option: String, words: String) throws {
         let tables = [Command.sft, .infer].map { OptionTable.table(for: $0) }
@@ -424,7 +434,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 32, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 36, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [
