@@ -8,7 +8,7 @@ package struct AttachedAdapter {
     /// The model's own parameters that are trained and stored whole, such as a new head's.
     let saved: [(path: String, slot: ParameterSlot)]
     /// Elements of modules that PEFT copies to train them.
-    private let copiedCount: Int
+    let copiedCount: Int
     /// The model's own tables that a file may hold beside the adapters.
     let tables: [(path: String, slot: ParameterSlot)]
     /// Heads that are tables of words: they stay as they are when a table changes.
