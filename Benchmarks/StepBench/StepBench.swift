@@ -5,6 +5,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusNN
 import ApusOptimizers
+import ApusQuantization
 import ApusRunLog
 import ApusTorch
 import ApusTraining
@@ -13,13 +14,13 @@ import Foundation
 
 /// Times LoRA steps on given token ids, as `Benchmarks/peers/hf_peft.py` does for the Python programs.
 ///
-/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP]
+/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP] [nf4|fp4|int8]
 @main
 struct StepBench {
     static func main() throws {
         let arguments = CommandLine.arguments
         guard arguments.count >= 5, let steps = Int(arguments[3]), let dtype = DType(rawValue: arguments[4]) else {
-            print("usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP]")
+            print("usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8]")
             exit(2)
         }
         let batch = arguments.count > 5 ? Int(arguments[5]) ?? 4 : 4
@@ -39,7 +40,22 @@ struct StepBench {
         lora.alpha = 32
         lora.dropout = 0.05
         let attached = try lora.attach(to: model)
-        try model.loadWeights(ModelWeights(folder: folder), dtype: dtype, device: .cpu)
+        let store = try ModelWeights(folder: folder)
+        let quantization = try settings(arguments.count > 7 ? arguments[7] : nil, dtype)
+        try model.loadWeights(
+            store, dtype: dtype, device: .cpu,
+            matrices: quantization.map { quantization in
+                MatrixReader { name, layer, isWhole in
+                    guard !isWhole, layer.layout == .outputsFirst else { return nil }
+                    let matrix = try store.tensor(name, dtype: dtype, device: .cpu).tensor
+                    defer { store.forget(name) }
+                    return try QuantizedWeight(matrix, as: quantization, name: name)
+                }
+            })
+        let weights = model.modules().reduce(0) { bytes, part in
+            bytes + part.module.slots().parameters.reduce(0) { $0 + ($1.tensor?.byteCount ?? 0) }
+                + (((part.module as? Linear)?.storage as? QuantizedWeight)?.byteCount ?? 0)
+        }
         try attached.materialize(dtype: .float32, device: .cpu, seed: 42)
         try attached.setTrainable(true)
         let trained = attached.parameters.compactMap { name, slot in
@@ -71,11 +87,20 @@ struct StepBench {
         let timed = Double(tokens.dropFirst(warmup).reduce(0, +)) / seconds.dropFirst(warmup).reduce(0, +)
         let report: JSONValue = [
             "peer": "apus", "precision": .string(dtype.rawValue), "tokens_per_second": .double(timed),
-            "seconds_to_first_step": .double(firstStep),
+            "seconds_to_first_step": .double(firstStep), "weights_gib": .double(Double(weights) / 1_073_741_824),
             "peak_gib": .double(Double(ResidentMemory.peak ?? 0) / 1_073_741_824),
             "step_seconds": .array(seconds.map(JSONValue.double)), "losses": .array(losses.map(JSONValue.double)),
         ]
         print(report.serialized())
+    }
+
+    /// Doubly quantised four bits as `apus sft --quant_method bnb` makes them, or eight.
+    static func settings(_ word: String?, _ dtype: DType) throws -> QuantizationSettings? {
+        guard let word else { return nil }
+        guard let type = FourBitType(rawValue: word) else { return QuantizationSettings(.eightBits, computeType: nil) }
+        return QuantizationSettings(
+            .fourBits(type, block: QuantizationSettings.standardBlock, isDouble: true),
+            computeType: QuantizationSettings.standardComputeType(of: dtype))
     }
 
     /// Seconds since this process was started, by the clock of the system.

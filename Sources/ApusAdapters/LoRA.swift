@@ -36,13 +36,16 @@ package final class LoRA: LinearAdapter {
     ) throws -> Tensor {
         let probability = context.isTraining ? dropout : 0
         let key = streamKey(context.randomKey, stream)
-        // The fused form would keep a matrix in full that exists in fewer bits only.
-        guard below != nil || base.isQuantized else {
+        guard let below else {
+            if let quantized = base.storage as? any QuantizedStorage {
+                let term = LowRankTerm(a: a, b: b, scale: scale, dropout: probability, key: key)
+                return try quantized.product(x, base.bias, plus: term)
+            }
             return try loraLinear(
                 x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
         }
         let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
-        return try (below ?? base.plain)(x) + linear(linear(kept, a), b) * scale
+        return try below(x) + linear(linear(kept, a), b) * scale
     }
 
     /// `W + s · B A`, summed in float32 or wider and rounded once.

@@ -115,8 +115,23 @@ extension WeightStorage {
     package func product(_ x: Tensor, _ bias: Tensor?) throws -> Tensor { try linear(x, matrix(), bias) }
 }
 
+/// `scale · (drop(x) Aᵀ) Bᵀ`, which a product can add while it is made.
+package struct LowRankTerm {
+    package let a: Tensor  // [rank, in]
+    package let b: Tensor  // [out, rank]
+    package let scale: Double
+    package let dropout: Double
+    package let key: UInt64
+
+    package init(a: Tensor, b: Tensor, scale: Double, dropout: Double, key: UInt64) {
+        (self.a, self.b, self.scale, self.dropout, self.key) = (a, b, scale, dropout, key)
+    }
+}
+
 /// A matrix in fewer bits, which is made for each product and never kept.
 package protocol QuantizedStorage: WeightStorage {
+    /// `x Wᵀ + b` and a low-rank term.
+    func product(_ x: Tensor, _ bias: Tensor?, plus term: LowRankTerm) throws -> Tensor
     /// What it is, in a tree of the model's parts: `nf4`.
     var summary: String { get }
     /// Bytes that are kept.

@@ -32,6 +32,14 @@ package struct BitsAndBytesStore: TensorStore {
                 try Self.checkFormat(format, of: store, names, path: path)
             }
         }
+        guard !states.isEmpty || !rows.isEmpty else {
+            throw WeightsError(
+                path, item: "quantization_config",
+                "says that bitsandbytes has quantised the weights, and none of the \(names.count) tensors is quantised",
+                advice:
+                    "take it out of config.json if the weights are in their original precision, or download the model again"
+            )
+        }
         (self.store, self.path, self.computeType, self.states, self.rows) = (store, path, computeType, states, rows)
         tensorNames = store.tensorNames.filter { !companions.contains($0) }
     }

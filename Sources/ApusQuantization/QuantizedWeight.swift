@@ -1,4 +1,4 @@
-import ApusNN
+package import ApusNN
 package import ApusTorch
 
 /// The matrix of a layer in four or eight bits.
@@ -55,6 +55,12 @@ package struct QuantizedWeight: QuantizedStorage {
 
     package func product(_ x: Tensor, _ bias: Tensor?) throws -> Tensor {
         try linear(x, numbers, bias, dtype: computeType ?? x.dtype)
+    }
+
+    package func product(_ x: Tensor, _ bias: Tensor?, plus term: LowRankTerm) throws -> Tensor {
+        try loraLinear(
+            x, numbers, bias, dtype: computeType ?? x.dtype, a: term.a, b: term.b, scale: term.scale,
+            dropout: term.dropout, key: term.key)
     }
 
     package var summary: String { type.map { "\($0)\(numbers.nested == nil ? "" : ", double")" } ?? "int8" }

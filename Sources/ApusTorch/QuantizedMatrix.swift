@@ -72,6 +72,19 @@ package struct QuantizedMatrix {
                 }
             })
     }
+
+    fileprivate func product(
+        _ x: Tensor, _ bias: Tensor?, dtype: DType, a: Tensor, b: Tensor, scale: Double, dropout: Double, key: UInt64
+    ) throws -> Tensor {
+        try Tensor(
+            owning: withHandles(x, a, b) { x, a, b in
+                withHandle(ifPresent: bias) { bias in
+                    withDescription {
+                        ct_quantized_lora_linear(x, $0, bias, dtype.scalarType, a, b, scale, dropout, key)
+                    }
+                }
+            })
+    }
 }
 
 extension QuantizedMatrix {
@@ -119,4 +132,12 @@ extension QuantizedMatrix {
 /// `x Wᵀ + b` — x [T, in]; W is made for the product in the type `dtype`, dropped, and made again in the backward pass.
 package func linear(_ x: Tensor, _ matrix: QuantizedMatrix, _ bias: Tensor?, dtype: DType) throws -> Tensor {
     try matrix.product(x, bias, dtype: dtype)
+}
+
+/// The same plus `scale · (drop(x) Aᵀ) Bᵀ` — A [rank, in], B [out, rank]; `key` decides which elements are dropped.
+package func loraLinear(
+    _ x: Tensor, _ matrix: QuantizedMatrix, _ bias: Tensor?, dtype: DType, a: Tensor, b: Tensor, scale: Double,
+    dropout: Double, key: UInt64
+) throws -> Tensor {
+    try matrix.product(x, bias, dtype: dtype, a: a, b: b, scale: scale, dropout: dropout, key: key)
 }

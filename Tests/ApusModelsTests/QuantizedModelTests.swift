@@ -108,6 +108,23 @@ struct QuantizedModelTests {
         for (ours, theirs) in zip(results[1].1, results[0].1) { #expect(try relativeDifference(ours, theirs) <= 1e-5) }
     }
 
+    /// Heads of classifiers stay whole, and so do the tables of words that heads are tied to.
+    @Test(
+        arguments: [
+            ("classifiers/bert-single", ModelTask.sequenceClassification(labels: 3), ["classifier"]),
+            ("classifiers/qwen3-multi", .sequenceClassification(labels: 4), ["score"]),
+            ("models/gpt2-scaled", .causalLanguageModel, ["lm_head"]),
+            ("models/gpt2", .causalLanguageModel, ["lm_head"]),
+            ("classifiers/bert-single", .maskedLanguageModel, ["cls.predictions.decoder"]),
+        ] as [(String, ModelTask, [String])])
+    func headsStayWhole(path: String, task: ModelTask, whole: [String]) throws {
+        let model = try Models.registry.model(Fixture.json("\(path)/config.json"), for: task)
+        let layers = model.modules().compactMap { ($0.module as? Linear) == nil ? nil : $0.path }
+        let quantized = Set(model.layersToQuantize.map(\.path))
+        #expect(layers.filter { !quantized.contains($0) } == whole)
+        #expect(quantized.count > 7)
+    }
+
     private func attach(_ name: String, to model: CausalLanguageModel) throws -> AttachedAdapter {
         let type = try #require(AdapterMethods.of(tunerType: name == "dora" ? "lora" : name))
         var settings = AdapterSettings()

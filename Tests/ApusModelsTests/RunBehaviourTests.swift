@@ -143,6 +143,12 @@ struct RunBehaviourTests {
         #expect(forecast(.float16, trained: .float16, moments: false).trained == 12_000_000)
         #expect(forecast(.float32, trained: .float32, tokens: 2000).activations == 2 * plain.activations)
         #expect(forecast(.float32, trained: .float32, checkpoints: true).activations < plain.activations)
+        #expect(plain.matrix == 0)
+        let packed = MemoryForecast(
+            shape: sizes, weightBytes: 600_000, largestMatrix: 50_000, dtype: .bfloat16, trainedCount: 10,
+            trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, checkpointsLayers: false,
+            keepsMoments: true)
+        #expect(packed.weights == 600_000 && packed.matrix == 200_000)
         #expect(
             plain.total == MemoryForecast.process + plain.weights + plain.trained + plain.activations + plain.logits)
     }

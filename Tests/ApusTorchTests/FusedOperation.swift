@@ -65,7 +65,22 @@ struct FusedOperation: Sendable {
         },
         lora("loraLinear", bias: true, dropout: 0), lora("loraLinear with dropout", bias: false, dropout: 0.3),
         quantized("four bits", bits: 4), quantized("eight bits", bits: 8),
+        quantizedLoRA("loraLinear in four bits", dropout: 0),
+        quantizedLoRA("loraLinear in four bits with dropout", dropout: 0.3),
     ]
+
+    private static func quantizedLoRA(_ name: String, dropout probability: Double) -> FusedOperation {
+        FusedOperation(name, [[9, 13], [4, 13], [11, 4], [11]]) {
+            try loraLinear(
+                $0[0], matrix(bits: 4, on: $0[0].device), $0[3], dtype: $0[0].dtype, a: $0[1], b: $0[2], scale: 0.5,
+                dropout: probability, key: 1)
+        } formula: {
+            let matrix = try matrix(bits: 4, on: $0[0].device).dequantized($0[0].dtype)
+            let kept = try dropout($0[0], probability: probability, key: 1)
+            let low = try matmul(matmul(kept, $0[1].transposed(0, 1)), $0[2].transposed(0, 1)) * 0.5
+            return try matmul($0[0], matrix.transposed(0, 1)) + low + $0[3]
+        }
+    }
 
     private static func quantized(_ name: String, bits: Int) -> FusedOperation {
         FusedOperation("linear in \(name)", [[9, 13], [11]]) {

@@ -117,6 +117,11 @@ struct ThreadTests {
             try note("linear in \(bits) bits", [random(tokens, 384), random(1040)]) {
                 try linear($0[0], matrix, $0[1], dtype: dtype)
             }
+            let low = try [random(tokens, 384), random(8, 384), random(1040, 8)]
+            try note("loraLinear in \(bits) bits", low) {
+                try loraLinear(
+                    $0[0], matrix, nil, dtype: dtype, a: $0[1], b: $0[2], scale: 0.7, dropout: 0.1, key: 3)
+            }
         }
         try note("rmsNorm", [random(tokens, width), random(width)]) { try rmsNorm($0[0], $0[1], epsilon: 1e-6) }
         try note("layerNorm", [random(tokens, width), random(width), random(width)]) {

@@ -5,6 +5,7 @@
 #include "quantized.h"
 
 #include "../guard.h"
+#include "dropout.h"
 #include "forms.h"
 #include "products.h"
 
@@ -14,6 +15,9 @@
 namespace ctorch {
 
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 struct Holder : torch::CustomClassHolder {
     Quantized matrix;
@@ -35,48 +39,68 @@ void for_blocks(const Quantized &matrix, at::ScalarType values, at::ScalarType s
     }
 }
 
+/// x Wᵀ + b: x [T, in] in the type that products of `values` are computed in.
+at::Tensor forward_product(
+    const Quantized &matrix, const at::Tensor &x, const at::Tensor &bias, at::ScalarType values) {
+    at::Tensor y;
+    for_blocks(matrix, values, x.scalar_type(), [&](int64_t first, const at::Tensor &block) {
+        auto part = bias.defined() ? bias.narrow(0, first, block.size(0)) : bias;
+        if (block.size(0) == matrix.rows) {
+            y = product_forward(x, block, part);
+            return;
+        }
+        if (!y.defined()) y = at::empty({x.size(0), matrix.rows}, x.options());
+        y.narrow(1, first, block.size(0)).copy_(product_forward(x, block, part));
+    });
+    return y;
+}
+
+/// dy W.
+at::Tensor input_gradient(const Quantized &matrix, const at::Tensor &dy, at::ScalarType values) {
+    at::Tensor dx;
+    for_blocks(matrix, values, dy.scalar_type(), [&](int64_t first, const at::Tensor &block) {
+        auto part = product_input_gradient(dy.narrow(1, first, block.size(0)), block);
+        dx = dx.defined() ? dx.add_(part) : part;
+    });
+    return dx;
+}
+
+/// The bias in the type of a product, undefined where there is none.
+at::Tensor offset(const std::optional<at::Tensor> &bias, at::ScalarType values, const at::Tensor &x) {
+    return bias ? bias->to(values).to(x.scalar_type()) : at::Tensor();
+}
+
+std::vector<int64_t> output_shape(const at::Tensor &x, const Quantized &matrix) {
+    auto shape = x.sizes().vec();
+    shape.back() = matrix.rows;
+    return shape;
+}
+
 struct QuantizedLinear : torch::autograd::Function<QuantizedLinear> {
     static at::Tensor forward(
-        torch::autograd::AutogradContext *context, const at::Tensor &x, const std::optional<at::Tensor> &bias,
+        AutogradContext *context, const at::Tensor &x, const std::optional<at::Tensor> &bias,
         const c10::intrusive_ptr<Holder> &holder, int64_t type) {
-        const auto &matrix = holder->matrix;
         auto values = at::ScalarType(type);
         auto input = computable(rows(x).to(values));
-        auto offset = bias ? bias->to(values).to(input.scalar_type()) : at::Tensor();
-        at::Tensor y;
-        for_blocks(matrix, values, input.scalar_type(), [&](int64_t first, const at::Tensor &block) {
-            auto part = offset.defined() ? offset.narrow(0, first, block.size(0)) : offset;
-            if (block.size(0) == matrix.rows) {
-                y = product_forward(input, block, part);
-                return;
-            }
-            if (!y.defined()) y = at::empty({input.size(0), matrix.rows}, input.options());
-            y.narrow(1, first, block.size(0)).copy_(product_forward(input, block, part));
-        });
+        auto y = forward_product(holder->matrix, input, offset(bias, values, input), values);
         context->saved_data["matrix"] = c10::IValue::make_capsule(holder);
         context->saved_data["shape"] = x.sizes().vec();
         context->saved_data["type"] = type;
         context->saved_data["of_x"] = int64_t(x.scalar_type());
         context->saved_data["of_bias"] = bias ? int64_t(bias->scalar_type()) : -1;
-        auto shape = x.sizes().vec();
-        shape.back() = matrix.rows;
-        return y.to(values).to(x.scalar_type()).reshape(shape);
+        return y.to(values).to(x.scalar_type()).reshape(output_shape(x, holder->matrix));
     }
 
-    static torch::autograd::variable_list backward(
-        torch::autograd::AutogradContext *context, torch::autograd::variable_list gradients) {
+    static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto holder = c10::static_intrusive_pointer_cast<Holder>(context->saved_data["matrix"].toCapsule());
         auto values = at::ScalarType(context->saved_data["type"].toInt());
         auto of_bias = context->saved_data["of_bias"].toInt();
         auto dy = computable(rows(gradients[0]).to(values));
         at::Tensor dx, db;
         if (context->needs_input_grad(0)) {
-            for_blocks(holder->matrix, values, dy.scalar_type(), [&](int64_t first, const at::Tensor &block) {
-                auto part = product_input_gradient(dy.narrow(1, first, block.size(0)), block);
-                dx = dx.defined() ? dx.add_(part) : part;
-            });
             auto shape = context->saved_data["shape"].toIntVector();
-            dx = dx.to(values).to(at::ScalarType(context->saved_data["of_x"].toInt())).reshape(shape);
+            auto of_x = at::ScalarType(context->saved_data["of_x"].toInt());
+            dx = input_gradient(holder->matrix, dy, values).to(values).to(of_x).reshape(shape);
         }
         // The engine numbers only the tensors that are there.
         if (of_bias >= 0 && context->needs_input_grad(1)) db = dy.sum(0).to(at::ScalarType(of_bias));
@@ -84,25 +108,116 @@ struct QuantizedLinear : torch::autograd::Function<QuantizedLinear> {
     }
 };
 
+/// The same with a low-rank adapter, which is computed in the type of x (fused/linear.cpp).
+struct QuantizedLoRALinear : torch::autograd::Function<QuantizedLoRALinear> {
+    static at::Tensor forward(
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &a, const at::Tensor &b,
+        const std::optional<at::Tensor> &bias, const c10::intrusive_ptr<Holder> &holder, int64_t type, double scale,
+        double probability, int64_t key) {
+        auto values = at::ScalarType(type);
+        auto input = computable(rows(x)), base = computable(rows(x).to(values));
+        auto low = a.to(input.scalar_type()), high = b.to(input.scalar_type());
+        auto y = forward_product(holder->matrix, base, offset(bias, values, base), values);             // [T, out]
+        if (y.scalar_type() != input.scalar_type()) y = y.to(values).to(input.scalar_type());
+        auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
+        auto z = product_forward(kept, low, {});                                                        // [T, r]
+        y.addmm_(z, high.t(), 1.0, scale);
+        context->save_for_backward({x, low, high, z});
+        context->saved_data["matrix"] = c10::IValue::make_capsule(holder);
+        context->saved_data["type"] = type;
+        context->saved_data["scale"] = scale;
+        context->saved_data["p"] = probability;
+        context->saved_data["key"] = key;
+        context->saved_data["a"] = int64_t(a.scalar_type());
+        context->saved_data["b"] = int64_t(b.scalar_type());
+        context->saved_data["of_bias"] = bias ? int64_t(bias->scalar_type()) : -1;
+        return y.to(x.scalar_type()).reshape(output_shape(x, holder->matrix));
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list gradients) {
+        auto holder = c10::static_intrusive_pointer_cast<Holder>(context->saved_data["matrix"].toCapsule());
+        auto values = at::ScalarType(context->saved_data["type"].toInt());
+        auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &low = saved[1], &high = saved[2], &z = saved[3];
+        double scale = context->saved_data["scale"].toDouble(), p = context->saved_data["p"].toDouble();
+        auto key = uint64_t(context->saved_data["key"].toInt());
+        auto dy = rows(computable(gradients[0]));
+        auto input = rows(computable(x));
+        at::Tensor dx, da, db, bias_gradient;
+        auto dz = product_input_gradient(dy, high).mul_(scale);                                         // [T, r]
+        if (context->needs_input_grad(0)) {
+            auto sum = input_gradient(holder->matrix, computable(rows(gradients[0]).to(values)), values);
+            if (sum.scalar_type() != dy.scalar_type()) sum = sum.to(values).to(dy.scalar_type());
+            if (p > 0) {
+                add_dropped(sum, at::mm(dz, low), p, key);
+            } else {
+                sum.addmm_(dz, low);
+            }
+            dx = sum.to(x.scalar_type()).reshape(x.sizes());
+        }
+        if (context->needs_input_grad(1)) {
+            auto kept = p > 0 ? dropped(input, p, key) : input;
+            da = product_weight_gradient(dz, kept).to(at::ScalarType(context->saved_data["a"].toInt()));
+        }
+        if (context->needs_input_grad(2)) {
+            db = product_weight_gradient(dy, z).mul_(scale).to(at::ScalarType(context->saved_data["b"].toInt()));
+        }
+        auto of_bias = context->saved_data["of_bias"].toInt();
+        if (of_bias >= 0 && context->needs_input_grad(3)) bias_gradient = dy.sum(0).to(at::ScalarType(of_bias));
+        return {dx, da, db, bias_gradient, {}, {}, {}, {}, {}};
+    }
+};
+
+// The same from the operations that every device has, for tests.
+at::Tensor composed(const at::Tensor &x, const Quantized &matrix, ct_tensor bias, at::ScalarType values) {
+    auto input = x.to(values);
+    auto y = at::matmul(computable(input), computable(dequantized_composed(matrix, values)).t());
+    if (bias) y = y + ref(bias).to(values).to(y.scalar_type());
+    return y;
+}
+
+c10::intrusive_ptr<Holder> held(const ct_quantized &given, const at::Tensor &x) {
+    auto holder = c10::make_intrusive<Holder>(given);
+    TORCH_CHECK(
+        x.dim() >= 1 && x.size(-1) == holder->matrix.columns, "linear: the input has shape ", x.sizes(),
+        ", the quantised matrix ", holder->matrix.rows, " × ", holder->matrix.columns);
+    return holder;
+}
+
+std::optional<at::Tensor> present(ct_tensor bias) { return bias ? std::optional<at::Tensor>(ref(bias)) : std::nullopt; }
+
 }  // namespace
 
 }  // namespace ctorch
 
+using namespace ctorch;
+
 ct_tensor ct_quantized_linear(ct_tensor x, const ct_quantized *matrix, ct_tensor bias, int dtype) {
-    using namespace ctorch;
     return guarded([&] {
-        auto holder = c10::make_intrusive<Holder>(*matrix);
-        TORCH_CHECK(
-            ref(x).dim() >= 1 && ref(x).size(-1) == holder->matrix.columns, "linear: the input has shape ",
-            ref(x).sizes(), ", the quantised matrix ", holder->matrix.rows, " × ", holder->matrix.columns);
+        auto holder = held(*matrix, ref(x));
         auto type = static_cast<at::ScalarType>(dtype);
+        if (composes) return own(composed(ref(x), holder->matrix, bias, type).to(type).to(ref(x).scalar_type()));
+        return own(QuantizedLinear::apply(ref(x), present(bias), holder, int64_t(dtype)));
+    });
+}
+
+ct_tensor ct_quantized_lora_linear(
+    ct_tensor x, const ct_quantized *matrix, ct_tensor bias, int dtype, ct_tensor a, ct_tensor b, double scale,
+    double probability, uint64_t key) {
+    return guarded([&] {
+        auto holder = held(*matrix, ref(x));
+        auto type = static_cast<at::ScalarType>(dtype);
+        TORCH_CHECK(
+            ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
+            ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
         if (composes) {
-            auto input = ref(x).to(type);
-            auto y = at::matmul(computable(input), computable(dequantized_composed(holder->matrix, type)).t());
-            if (bias) y = y + ref(bias).to(type).to(y.scalar_type());
-            return own(y.to(type).to(ref(x).scalar_type()));
+            auto y = composed(ref(x), holder->matrix, bias, type);
+            auto wide = computable(probability > 0 ? dropped_with_gradient(ref(x), probability, key) : ref(x));
+            auto z = at::matmul(wide, ref(a).to(wide.scalar_type()).t());
+            y = y.to(wide.scalar_type()) + at::matmul(z, ref(b).to(wide.scalar_type()).t()) * scale;
+            return own(y.to(ref(x).scalar_type()));
         }
-        return own(QuantizedLinear::apply(
-            ref(x), bias ? std::optional<at::Tensor>(ref(bias)) : std::nullopt, holder, int64_t(dtype)));
+        return own(QuantizedLoRALinear::apply(
+            ref(x), ref(a), ref(b), present(bias), holder, int64_t(dtype), scale, probability, int64_t(key)));
     });
 }

@@ -214,6 +214,10 @@ int ct_mean_on_one_thread(ct_tensor x, double *mean);
 ct_tensor ct_dequantize(const ct_quantized *matrix, int dtype);
 /// x Wᵀ + b in the type `dtype`, with the type of x.
 ct_tensor ct_quantized_linear(ct_tensor x, const ct_quantized *matrix, ct_tensor bias, int dtype);
+/// The same + scale · (drop(x) Aᵀ) Bᵀ, as `ct_lora_linear`.
+ct_tensor ct_quantized_lora_linear(
+    ct_tensor x, const ct_quantized *matrix, ct_tensor bias, int dtype, ct_tensor a, ct_tensor b, double scale,
+    double probability, uint64_t key);
 /// Runs `body` now without recording it, and again with recording when its gradient is asked for.
 /// `body` gets handles it owns and returns a handle; null means failure. `release` ends the context.
 ct_tensor ct_checkpoint(

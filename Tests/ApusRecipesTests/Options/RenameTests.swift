@@ -78,7 +78,7 @@ struct RenameTests {
     /// Older spellings of what Apus does not have are refused under the name of today.
     @Test(
         arguments: [
-            ("template_type", "mine", "template"), ("quantization_bit", "4", "quant_bits"),
+            ("template_type", "mine", "template"),
             ("save_safetensors", "false", "safe_serialization"), ("lora_modules_to_save", "LN", "modules_to_save"),
             ("lora_bias_trainable", "all", "lora_bias"), ("lora_lr_ratio", "16", "lorap_lr_ratio"),
             ("additional_trainable_parameters", "x", "trainable_parameters"),
@@ -94,7 +94,6 @@ struct RenameTests {
     /// Older spellings of what can have no effect here are noted under the name of today.
     @Test(
         arguments: [
-            ("bnb_4bit_comp_dtype", "float16", "bnb_4bit_compute_dtype"),
             ("check_model_is_latest", "true", "check_model"), ("streaming_buffer_size", "9", "shuffle_buffer_size"),
             ("deepspeed_config_path", "x.json", "deepspeed"), ("device_max_memory", "20GB", "max_memory"),
             ("rescale_image", "9", "max_pixels"), ("push_to_hub_token", "x", "hub_token"),

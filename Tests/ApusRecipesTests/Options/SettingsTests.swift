@@ -46,7 +46,9 @@ struct SettingsTests {
         "encoder_reparameterization_type": "MLP", "encoder_num_layers": 2, "encoder_dropout": 0,
         "adalora_init_r": 12, "adalora_target_r": 8, "adalora_tinit": 0, "adalora_tfinal": 0, "adalora_deltaT": 1,
         "adalora_beta1": 0.85, "adalora_beta2": 0.85, "adalora_orth_reg_weight": 0.5,
-        "adapter_length": 128, "adapter_act": "gelu", "swift_version": "4.6.0",
+        "adapter_length": 128, "adapter_act": "gelu", "quant_method": nil, "quant_bits": nil,
+        "bnb_4bit_compute_dtype": nil, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": true,
+        "bnb_4bit_quant_storage": nil, "swift_version": "4.6.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
@@ -55,7 +57,8 @@ struct SettingsTests {
     @Test func keysKeepTheirOrder() throws {
         let keys = """
             model model_type torch_dtype num_labels task_type problem_type multi_label_format print_model tuner_type \
-            adapters load_args load_data_args seed
+            adapters load_args load_data_args seed quant_method quant_bits bnb_4bit_compute_dtype bnb_4bit_quant_type \
+            bnb_4bit_use_double_quant bnb_4bit_quant_storage
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author
@@ -87,6 +90,7 @@ struct SettingsTests {
             }
         }
         check(ModelSettings.self)
+        check(QuantizationOptions.self)
         check(DataSettings.self)
         check(EncodingSettings.self)
         check(TunerSettings.self)
@@ -268,6 +272,7 @@ struct RoundTripTests {
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
         case "max_shard_size": return ["7GB"]
+        case "quant_bits": return ["8"]
         default: break
         }
         return switch option.kind {
@@ -298,6 +303,8 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "quant_method" { words += ["--quant_bits", "4"] }
+            if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }
             if field.name == "loss_type" { words += ["--task_type", "reranker"] }
             words += ["--\(field.name)"] + sample(option)
             var notices: [String] = []
@@ -363,7 +370,9 @@ struct RoundTripTests {
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
             ("existing_result", "refuse append overwrite"), ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
             ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
-            ("adapter_act", "gelu gelu_new relu silu"),
+            ("adapter_act", "gelu gelu_new relu silu"), ("quant_method", "bnb"), ("bnb_4bit_quant_type", "nf4 fp4"),
+            ("bnb_4bit_compute_dtype", "bfloat16 float16 float32"),
+            ("bnb_4bit_quant_storage", "uint8 bfloat16 float16 float32"),
         ] as [(String, String)])
     func words(option: String, words: String) throws {
         let tables = [Command.sft, .infer].map { OptionTable.table(for: $0) }
@@ -382,7 +391,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 24, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 28, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [

@@ -93,6 +93,12 @@ import Testing
             }
         }
 
+        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(output)/config.json")))
+        let described = try #require(config["quantization_config"])
+        #expect(described["load_in_4bit"]?.boolValue == (bits == 4))
+        #expect(described["bnb_4bit_quant_storage"]?.stringValue == storage)
+        #expect(described["llm_int8_skip_modules"] == ["lm_head"])
+
         var again = settings
         again.model.name = output
         again.outputDirectory = "\(run.folder.path)/again"
@@ -140,6 +146,20 @@ import Testing
         it.change(&settings)
         let error = #expect(throws: SettingsError.self) { try settings.validated() }
         #expect("\(try #require(error))".contains(it.reason), "\(String(describing: error))")
+    }
+
+    /// Commands of ms-swift 2 and 3.
+    @Test(arguments: [
+        "--quantization_bit 4 --quant_method bnb --bnb_4bit_comp_dtype bfloat16", "--quant_method bnb --quant_bits 4",
+    ])
+    func olderNamesAreRead(words: String) throws {
+        var notices: [String] = []
+        let line = try ArgumentLine(
+            ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init), for: .sft)
+        let options = try SFTSettings(line, notices: &notices).model.quantization
+        #expect(options.method == .bitsAndBytes && options.bits == 4)
+        #expect(options.computeType == (words.contains("comp_dtype") ? .bfloat16 : nil))
+        #expect(options.settings(for: .float16)?.bits == 4)
     }
 
     @Test func fewerBitsNeedLessMemory() throws {
