@@ -147,7 +147,7 @@ struct RunBehaviourTests {
         let packed = MemoryForecast(
             shape: sizes, weightBytes: 600_000, largestMatrix: 50_000, dtype: .bfloat16, trainedCount: 10,
             trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, checkpointsLayers: false,
-            keepsMoments: true)
+            momentBytes: 8)
         #expect(packed.weights == 600_000 && packed.matrix == 200_000)
         #expect(
             plain.total == MemoryForecast.process + plain.weights + plain.trained + plain.activations + plain.logits)

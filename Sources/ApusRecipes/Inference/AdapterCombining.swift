@@ -3,6 +3,7 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusTorch
 import ApusWeights
 import Foundation
 

@@ -3,6 +3,7 @@ import ApusDatasets
 import ApusFiles
 package import ApusJSON
 import ApusLanguageModel
+import ApusNN
 package import ApusText
 package import ApusTorch
 import ApusTraining

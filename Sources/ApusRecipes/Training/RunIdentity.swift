@@ -1,3 +1,4 @@
+import ApusAdapters
 import ApusDatasets
 import ApusJSON
 import ApusOptimizers

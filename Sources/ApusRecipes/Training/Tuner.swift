@@ -45,7 +45,7 @@ struct Tuner {
         own = nil
         var adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
         adapter.tokenizer = sourceName
-        var method =
+        var method: any AdapterMethod =
             try settings.tuner.own.map { OwnConfiguration($0) }
             ?? startingAdapter.map { try AdapterFiles.method(in: $0) }
             ?? Self.method(settings.model.tunerType, adapter)
