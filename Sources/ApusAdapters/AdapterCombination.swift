@@ -5,7 +5,7 @@ package import ApusTorch
 ///
 /// With weights wᵢ and scales sᵢ: `linear` adds `√|wᵢsᵢ|` times the A's (with the sign of wᵢsᵢ) and the B's apart, so that
 /// products of different adapters come in; `cat` stands them side by side, exactly `Σ wᵢsᵢ BᵢAᵢ`; `svd` is the best of
-/// a rank to that sum. `ties` (Yadav et al. 2023, <https://arxiv.org/abs/2306.01708>) keeps of each the largest numbers
+/// a rank to that sum (PEFT multiplies by sᵢ twice there). `ties` (Yadav et al. 2023, <https://arxiv.org/abs/2306.01708>) keeps of each the largest numbers
 /// and averages those of the sign that most have; `dare` (Yu et al. 2024, <https://arxiv.org/abs/2311.03099>) keeps
 /// numbers by chance and enlarges them; `magnitude_prune` keeps the largest.
 package struct AdapterCombination: Sendable {
@@ -116,8 +116,8 @@ package struct AdapterCombination: Sendable {
                 try concatenated(sources.map(\.b), axis: 1)
             )
         case _ where kind.combinesProducts:
-            let products = try sources.map { try matmul($0.b, $0.a) }  // [out, in]
-            let (u, s, v) = try merged(products, scales, generator).singularValueDecomposition()
+            let products = try sources.map { try matmul($0.b, $0.a) * $0.scale }  // [out, in]
+            let (u, s, v) = try merged(products, sources.map(\.weight), generator).singularValueDecomposition()
             let kept = min(rank, s.count)
             return (
                 try v.narrowed(0, start: 0, length: kept),

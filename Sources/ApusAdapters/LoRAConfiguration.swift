@@ -25,7 +25,7 @@ package struct LoRAConfiguration: AdapterMethod {
         default: "true",
         "Start of the adapter: true (B = 0), false (random), gaussian, or taken out of the weights (pissa, olora).")
     static let rateRatioOption = AdapterOption(
-        "lorap_lr_ratio", .number(1..<1e6),
+        "lorap_lr_ratio", .number(.leastNonzeroMagnitude..<1e6),
         "Learning rate of B over that of A (LoRA+); without it they are the same.")
     static let tokensOption = AdapterOption(
         "trainable_token_indices", .list,

@@ -304,7 +304,8 @@ struct RoundTripTests {
         case "pair_format": return ["{text2} {text1}"]
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
-        case "max_shard_size": return ["7GB"]
+        case "max_shard_size", "paged_memory": return ["7GB"]
+        case "adapter_weights": return ["0.5", "2.0"]
         case "quant_bits": return ["8"]
         default: break
         }
@@ -336,6 +337,7 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "combination_type" { words = ["--adapters", "a"] }
             if field.name == "quant_method" { words += ["--quant_bits", "4"] }
             if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }
             if field.name == "loss_type" { words += ["--task_type", "reranker"] }

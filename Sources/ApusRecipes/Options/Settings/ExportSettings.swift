@@ -80,6 +80,12 @@ extension ExportSettings: CommandSettings {
             throw UsageError(
                 "--adapters: an adapter is quantised by being merged first. Add --merge_lora true.")
         }
+        if !combines,
+            let notice = withoutEffect(
+                CombinationSettings.fields.map(\.name), because: "--combination_type is not given")
+        {
+            notices.append(notice)
+        }
         if let reason = model.quantization.idleReason,
             let notice = withoutEffect(QuantizationOptions.ofFourBits, because: reason)
         {
