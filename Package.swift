@@ -42,7 +42,7 @@ let package = Package(
     products: [
         .executable(name: "apus", targets: ["ApusProgram"]),
         .library(name: "Apus", targets: ["Apus"]),
-        .library(name: "ApusTools", targets: ["ApusRecipes", "ApusTorch", "ApusText"]),
+        .library(name: "ApusTools", targets: ["ApusRecipes", "ApusNN", "ApusTorch", "ApusText"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -13,7 +13,9 @@ import Testing
 
 /// Training of a model's own weights: which of them, a few layers at a time, and with moments kept otherwise.
 struct OwnWeightsTests {
-    private func model(_ name: String = "qwen2-tied-gqa", for task: ModelTask = .causalLanguageModel) throws -> any TextModel {
+    private func model(
+        _ name: String = "qwen2-tied-gqa", for task: ModelTask = .causalLanguageModel
+    ) throws -> any TextModel {
         let config = try JSONValue(
             parsing: Data(contentsOf: URL(fileURLWithPath: "\(TinyRun.fixtures)/\(name)/config.json")))
         return try Models.registry.model(config, for: task)
@@ -70,7 +72,8 @@ struct OwnWeightsTests {
     }
 
     @Test func bitFitTrainsBiasesAndTheHead() throws {
-        let biases = try trained(try model("../classifiers/bert-single", for: .sequenceClassification(labels: 3)), .bitFit)
+        let encoder = try model("../classifiers/bert-single", for: .sequenceClassification(labels: 3))
+        let biases = try trained(encoder, .bitFit)
         #expect(biases.allSatisfy { $0.hasSuffix(".bias") || $0 == "classifier.weight" })
         #expect(biases.contains("classifier.weight") && biases.contains("bert.encoder.layer.0.output.dense.bias"))
         #expect(throws: SettingsError.self) { try trained(model("llama-untied-mha"), .bitFit) }
