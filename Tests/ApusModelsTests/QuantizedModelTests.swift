@@ -40,15 +40,17 @@ struct QuantizedModelTests {
     }
 
     /// The model in full, brought into fewer bits while it is loaded.
-    static func quantized(_ base: String, _ format: QuantizationSettings.Format) throws -> CausalLanguageModel {
+    static func quantized(
+        _ base: String, _ format: QuantizationSettings.Format, dtype: DType = .float32
+    ) throws -> CausalLanguageModel {
         let model = try Models.registry.model(Fixture.json("models/\(base)/config.json"))
         let store = try ModelWeights(folder: Fixture.root.appendingPathComponent("models/\(base)").path)
-        let settings = QuantizationSettings(format, computeType: format == .eightBits ? nil : .float32)
+        let settings = QuantizationSettings(format, computeType: format == .eightBits ? nil : dtype)
         try model.loadWeights(
-            store, dtype: .float32, device: .cpu,
+            store, dtype: dtype, device: .cpu,
             matrices: MatrixReader { name, layer, isWhole in
                 guard !isWhole else { return nil }
-                let matrix = try store.tensor(name, dtype: .float32, device: .cpu).tensor
+                let matrix = try store.tensor(name, dtype: dtype, device: .cpu).tensor
                 store.forget(name)
                 return try QuantizedWeight(
                     layer.layout == .outputsFirst ? matrix : matrix.transposed(0, 1).contiguous(), as: settings,
@@ -166,5 +168,18 @@ struct QuantizedModelTests {
         print("quantised lora-nf4: \(theirs.count) steps, largest difference of a loss \(worst)")
         #expect(run.losses.count == theirs.count && theirs.count == 50)
         #expect(worst <= 1e-5)
+    }
+
+    /// As near as without quantisation, and for the same reason (`MixedPrecisionTests`).
+    @Test func trainingInBFloat16StaysNear() throws {
+        let json = try Fixture.json("quantized/lora-nf4-bf16.json")
+        let theirs = (json["steps"]?["loss"]?.arrayValue ?? []).compactMap(\.doubleValue)
+        let run = try TinyRun(
+            dtype: .bfloat16, isLoRA: true, steps: theirs.count,
+            model: Self.quantized("qwen2-tied-gqa", .fourBits(.nf4, block: 64, isDouble: true), dtype: .bfloat16))
+        #expect(try run() == .finished)
+        let worst = zip(run.losses, theirs).map { abs($0 - $1) }.max() ?? .nan
+        print("quantised lora-nf4 in bfloat16: largest difference of a loss \(worst)")
+        #expect(worst <= 0.02)
     }
 }
