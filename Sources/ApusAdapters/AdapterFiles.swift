@@ -109,7 +109,7 @@ extension AttachedAdapter {
                     )
                 }
                 tablesInFile.append((stored, table.slot))
-            } else if !names.contains(where: repeated.contains) {
+            } else if !names.contains(where: repeated.contains), !isOriginal(stored) {
                 faults.append("not part of this model: \(stored)")
             }
         }
@@ -151,6 +151,13 @@ extension AttachedAdapter {
         }
     }
 
+    /// Whether it is the base model's, of a module that is trained whole; PEFT stores such biases where it trains all.
+    private func isOriginal(_ stored: String) -> Bool {
+        let plain = stored.replacingOccurrences(of: ".original_module.", with: ".")
+        let prefix = type(of: method).modelPrefix
+        return plain != stored && saved.contains { prefix + $0.path == plain }
+    }
+
     /// What a tensor of the file may be called in this model: its own name, the layer's below an adapter, and the same
     /// with the trunk's name added or left out, as adapters of sentence encoders are written by some programs.
     private func spellings(_ stored: String) -> [String] {
@@ -158,6 +165,7 @@ extension AttachedAdapter {
         let plain = stored.replacingOccurrences(of: ".token_adapter.base_layer.", with: ".")
             .replacingOccurrences(of: ".base_layer.", with: ".")
             .replacingOccurrences(of: ".modules_to_save.default.", with: ".")
+            .replacingOccurrences(of: ".modules_to_save.", with: ".")
         guard plain.hasPrefix(prefix) else { return [stored, plain] }
         let rest = plain.dropFirst(prefix.count)
         var names = [plain]

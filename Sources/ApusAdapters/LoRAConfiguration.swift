@@ -37,9 +37,9 @@ package struct LoRAConfiguration: AdapterMethod {
     static let shiftOption = AdapterOption(
         "lora_b_bias", .boolean, default: false, "Give B a bias (PEFT's lora_bias).", decidesCount: true)
     static let rankPatternOption = AdapterOption(
-        "rank_pattern", .text, "Other ranks by layer, as JSON: {\"v_proj\": 16}.", decidesCount: true)
+        "lora_rank_pattern", .text, "Other ranks by layer, as JSON: {\"v_proj\": 16}.", decidesCount: true)
     static let alphaPatternOption = AdapterOption(
-        "alpha_pattern", .text, "Other alphas by layer, as JSON: {\"v_proj\": 64}.")
+        "lora_alpha_pattern", .text, "Other alphas by layer, as JSON: {\"v_proj\": 64}.")
     package static let options =
         [
             rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption,

@@ -110,13 +110,13 @@ open class NormAdapter: Adapter {
 package enum AdapterSelection: Sendable, Equatable {
     case all
     /// The base model: what a reference in preference training is.
-    case none
+    case base
     case only(Set<String>)
 
     package func contains(_ name: String) -> Bool {
         switch self {
         case .all: true
-        case .none: false
+        case .base: false
         case .only(let names): names.contains(name)
         }
     }

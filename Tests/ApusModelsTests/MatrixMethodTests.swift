@@ -259,7 +259,7 @@ struct MatrixMethodTests {
         #expect(throws: TorchError.self) { try Self.logits(model) }
         let batch = TokenBatch([(ids: [5, 9] as [Int32], isTarget: [true, true])])
         for (selection, isPlain) in [
-            (AdapterSelection.none, true), (.only(["second"]), true), (.only(["first"]), false),
+            (AdapterSelection.base, true), (.only(["second"]), true), (.only(["first"]), false),
         ] {
             let difference = try withoutGradients {
                 let context = try model.context(for: batch, adapters: selection)

@@ -77,7 +77,7 @@ struct PublicCommandsTests {
 
     /// Another name for the same numbers is read as that, and said.
     @Test(arguments: [
-        "--report_to wandb", "--optim paged_adamw_32bit", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
+        "--report_to wandb", "--optim adamw_hf", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
         "--device_map auto", "--template qwen2_5", "--tuner_backend unsloth", "--lazy_tokenize true",
         "--label_names labels", "--use_hf true",
     ])
@@ -94,8 +94,7 @@ struct PublicCommandsTests {
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
             (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
             (.sft, "--streaming true", "leave it out"),
-            (.sft, "--lorap_lr_ratio 16", "--learning_rate"),
-            (.sft, "--modules_to_save embed_tokens", "--tuner_type full"),
+            (.sft, "--target_parameters experts", "--target_modules"),
             (.sft, "--sequence_parallel_size 2", "one device"), (.sft, "--template my_template", "chat_template.jinja"),
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),
             (.sft, #"--deepspeed {"optimizer":{"type":"Lion"}}"#, "--optim"),

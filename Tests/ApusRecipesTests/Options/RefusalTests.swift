@@ -39,7 +39,7 @@ struct RefusalTests {
     /// A command that spells out what Apus does anyway runs.
     @Test func valuesThatAskForNothing() {
         #expect(refusal(["--packing", "false", "--use-dora", "False", "--tuner_backend", "peft"]).isEmpty)
-        #expect(refusal(["--packing", "--lora_bias", "all", "--streaming", "yes"]).count == 3)
+        #expect(refusal(["--packing", "--label_smoothing_factor", "0.1", "--streaming", "yes"]).count == 3)
         for (name, values) in NotYetOptions.valuesAlreadyTrue {
             let command = Command.allCases.first {
                 $0.isSupported && OptionTable.table(for: $0).isNotYetSupported(name)
@@ -68,9 +68,8 @@ struct RefusalTests {
 
     @Test func abbreviationsOfRefusedFieldsAreSpelledOut() {
         #expect(
-            refusal(["--freeze-parameters-rat", "0.5"]) == [
-                "--freeze-parameters-rat (--freeze_parameters_ratio): ms-swift has it, Apus does not yet. "
-                    + "--tuner_type lora with --target_regex trains only chosen layers."
+            refusal(["--label-smooth", "0.5"]) == [
+                "--label-smooth (--label_smoothing_factor): ms-swift has it, Apus does not yet. Leave it out, or give 0."
             ])
     }
 

@@ -79,9 +79,7 @@ struct RenameTests {
     @Test(
         arguments: [
             ("template_type", "mine", "template"),
-            ("save_safetensors", "false", "safe_serialization"), ("lora_modules_to_save", "LN", "modules_to_save"),
-            ("lora_bias_trainable", "all", "lora_bias"), ("lora_lr_ratio", "16", "lorap_lr_ratio"),
-            ("additional_trainable_parameters", "x", "trainable_parameters"),
+            ("save_safetensors", "false", "safe_serialization"),
             ("tools_prompt", "react_en", "agent_template"),
             ("neftune_alpha", "5", "neftune_noise_alpha"),
             ("device_map_config", "cpu", "device_map"), ("metric", "acc", "eval_metric"),

@@ -67,7 +67,7 @@ struct SettingsTests {
         "road_variant": "road_1", "road_group_size": 64,
         "hira_r": 32, "hira_dropout": 0, "hira_init_weights": true, "delora_r": 8, "delora_lambda": 15,
         "delora_module_dropout": 0,
-        "lorap_lr_ratio": nil, "lora_bias": "none", "lora_b_bias": false, "rank_pattern": nil, "alpha_pattern": nil,
+        "lorap_lr_ratio": nil, "lora_bias": "none", "lora_b_bias": false, "lora_rank_pattern": nil, "lora_alpha_pattern": nil,
         "exclude_modules": nil, "layers_to_transform": nil, "layers_pattern": nil, "modules_to_save": [],
         "freeze_parameters": [], "freeze_parameters_regex": nil, "freeze_parameters_ratio": 0,
         "trainable_parameters": [],
@@ -338,6 +338,7 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "use_galore" { words += ["--tuner_type", "full"] }
             if field.name == "combination_type" { words = ["--adapters", "a"] }
             if field.name == "quant_method" { words += ["--quant_bits", "4"] }
             if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }

@@ -30,11 +30,17 @@ struct OptionReader {
     }
 
     private func single(_ word: String) throws -> OptionValue? {
+        // Python's word for a default that is none.
+        if word == "None", option.defaultValue == nil {
+            switch option.kind {
+            case .integer, .number, .choice: return nil
+            default: break
+            }
+        }
         switch option.kind {
         case .integer(let range): return .integer(try integer(word, in: range))
         case .number(let range): return .number(try number(word, in: range))
         case .choice(let known, let later):
-            if word == "None", option.defaultValue == nil { return nil }
             return .text(try choice(word, among: known, later: later))
         case .mapping: return try mapping(word)
         case .json: return .text(try json(word).serialized())

@@ -1,4 +1,3 @@
-import ApusAdapters
 import ApusOptimizers
 import ApusTraining
 
@@ -62,33 +61,6 @@ extension OptionTable {
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",
             "How much of paged moments stays in memory: 500MB, 2GiB.", in: .training, for: [.sft]),
-        CommandOption(
-            "use_galore", .boolean, default: .boolean(false),
-            "Moments of a low rank, of --tuner_type full (GaLore).", in: .training, for: [.sft]),
-        CommandOption(
-            "galore_target_modules", .list, computed: "all linear layers",
-            "Layers whose gradients are projected: parts of names.", in: .training, for: [.sft]),
-        CommandOption(
-            "galore_rank", .integer(AdapterOption.counts), default: .integer(128), "Rank of the projection.",
-            in: .training, for: [.sft]),
-        CommandOption(
-            "galore_update_proj_gap", .integer(1...OptionKind.largestCount), default: .integer(50),
-            "Steps after which the projection is found anew.", in: .training, for: [.sft]),
-        CommandOption(
-            "galore_scale", .number(.above(0)), default: .number(1), "What projected steps are multiplied by.",
-            in: .training, for: [.sft]),
-        CommandOption(
-            "galore_proj_type", .words(of: GaLore.Projection.self), default: .text("std"),
-            "Side whose singular vectors are used.", in: .training, for: [.sft]),
-        CommandOption(
-            "galore_with_embedding", .boolean, default: .boolean(false), "Project gradients of tables of words too.",
-            in: .training, for: [.sft]),
-        CommandOption(
-            "galore_optim_per_parameter", .boolean, default: .boolean(false), "Not there yet: must be false.",
-            in: .training, for: [.sft]),
-        CommandOption(
-            "galore_quantization", .boolean, default: .boolean(false), "Q-GaLore, not there yet: must be false.",
-            in: .training, for: [.sft]),
         CommandOption(
             "weight_decay", .number(.from(0)), default: .number(0.1), "Decay of all weights but biases and norms.",
             in: .training, for: [.sft]),

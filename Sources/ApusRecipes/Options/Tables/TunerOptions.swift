@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusOptimizers
 import ApusTorch
 
 extension OptionTable {
@@ -25,7 +26,7 @@ extension OptionTable {
             CommandOption(
                 "lora_dtype", .choice(DType.ofWeights.map(\.rawValue)), computed: "float32", "Type of the adapter.",
                 in: .tuner, for: [.sft]),
-        ] + methodOptions + fullOptions
+        ] + methodOptions + fullOptions + galoreOptions
 
     private static let fullOptions: [CommandOption] = [
         CommandOption(
@@ -51,6 +52,36 @@ extension OptionTable {
         CommandOption(
             "lisa_step_interval", .integer(1...OptionKind.largestCount), default: .integer(20),
             "Steps after which LISA draws layers anew.", in: .method, for: [.sft], section: "full"),
+    ]
+
+    private static let galoreOptions: [CommandOption] = [
+        CommandOption(
+            "use_galore", .boolean, default: .boolean(false),
+            "Moments of a low rank, of --tuner_type full (GaLore).", in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_target_modules", .list, computed: "all linear layers",
+            "Layers whose gradients are projected: parts of names.", in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_rank", .integer(AdapterOption.counts), default: .integer(128), "Rank of the projection.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_update_proj_gap", .integer(1...OptionKind.largestCount), default: .integer(50),
+            "Steps after which the projection is found anew.", in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_scale", .number(.above(0)), default: .number(1), "What projected steps are multiplied by.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_proj_type", .words(of: GaLore.Projection.self), default: .text("std"),
+            "Side whose singular vectors are used.", in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_with_embedding", .boolean, default: .boolean(false), "Project gradients of tables of words too.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_optim_per_parameter", .boolean, default: .boolean(false), "Not there yet: must be false.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_quantization", .boolean, default: .boolean(false), "Q-GaLore, not there yet: must be false.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
     ]
 
     /// What the methods declare, with the methods that read it.
