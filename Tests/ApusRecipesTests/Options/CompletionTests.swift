@@ -18,8 +18,8 @@ struct CompletionTests {
     }
 
     @Test func options() {
-        #expect(offers("apus sft --lora_r") == ["--lora_rank"])
-        #expect(offers("apus sft --lora-r") == ["--lora-rank"])
+        #expect(offers("apus sft --lora_dr") == ["--lora_dropout"])
+        #expect(offers("apus sft --lora-dr") == ["--lora-dropout"])
         #expect(offers("apus merge_lora --max_s") == ["--max_shard_size"])
         #expect(offers("/opt/bin/swift-sft --save_t") == ["--save_total_limit"])
         #expect(!offers("apus sft --").contains("--deepspeed"))
