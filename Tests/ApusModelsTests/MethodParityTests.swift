@@ -31,6 +31,7 @@ struct MethodParityTests {
         let before = try withoutGradients { try test.outputs(model).answers }
         let distance = try test.worst(before, "logits")
         #expect(distance <= bar)
+        print("parity \(name): logits \(distance)")
         guard !(Self.prompts + ["adapter"]).contains(where: { name.hasSuffix("/\($0)") }) else {
             let refusal = #expect(throws: (any Error).self) { try attached.merge() }
             #expect(refusal.map { "\($0)".contains("cannot be merged") } == true)
@@ -42,7 +43,6 @@ struct MethodParityTests {
         // PEFT merges what changes a table of words into a tied head too, and the other way round; here the two come apart.
         let mergesBoth = ["qwen2-tied-gqa/dora-embedding", "qwen2-tied-gqa/lora-tokens-named"]
         if !mergesBoth.contains(name) { #expect(try test.worst(after, "merged") <= bar) }
-        print("parity \(name): logits \(distance)")
     }
 
     @Test(arguments: cases) func trainingFollowsPEFT(name: String) throws {
