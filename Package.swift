@@ -92,7 +92,7 @@ let package = Package(
                 "ApusQuantization", "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles",
                 "ApusText", "ApusWeights", "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
-        target("Apus", ["ApusRecipes", "ApusAdapters", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
+        target("Apus", ["ApusRecipes", "ApusAdapters", "ApusNN", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),

@@ -70,8 +70,8 @@ public final class Model {
     }
 
     /// Hangs an adapter of a method of the program's own on the model.
-    public func attach(_ adapter: String, named name: String = "default", by method: OwnMethod) throws {
-        try loaded.attach(adapter, named: name, by: method)
+    public func attach(_ adapter: String, named name: String = "default", by own: OwnMethod) throws {
+        try loaded.attach(adapter, named: name, by: own.method)
     }
 
     /// The names of the adapters on the model.

@@ -1,9 +1,24 @@
-public import ApusAdapters
+import ApusAdapters
 import ApusDatasets
+public import ApusNN
 import ApusRecipes
 
-/// A method of training that a program brings along.
-public typealias OwnMethod = ApusAdapters.OwnMethod
+/// A method of parameter-efficient training that a program brings along: what hangs on each chosen linear layer.
+///
+/// Its files are PEFT's two, with the name in capitals as `peft_type`; only a program that has the method reads them.
+public struct OwnMethod: Sendable {
+    let method: ApusAdapters.OwnMethod
+
+    /// - Parameters:
+    ///   - name: Such as `gate`.
+    ///   - layers: Ends of the names of the layers to hang on, such as `q_proj`; nil takes all but the head.
+    ///   - part: Makes what hangs on a layer; it declares its parameters and says what it computes.
+    public init(
+        _ name: String, on layers: [String]? = nil, part: @escaping @Sendable (Linear) throws -> LinearAdapter
+    ) {
+        method = ApusAdapters.OwnMethod(name, on: layers, part: part)
+    }
+}
 
 /// Fine-tuning, as `apus sft` does it: the same data, files and numbers, without a word printed.
 ///
@@ -86,7 +101,7 @@ public struct Training: Sendable {
             settings.tuner.loraRank = rank
             settings.tuner.loraAlpha = alpha
         case .adapter(let name, let options): try settings.chooseTuner(name, options)
-        case .own(let method): settings.tuner.own = method
+        case .own(let own): settings.tuner.own = own.method
         case .allWeights: settings.model.tunerType = .full
         }
         switch task {

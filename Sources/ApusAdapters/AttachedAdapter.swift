@@ -136,7 +136,8 @@ extension AttachedAdapter {
         try method.start(parts, seed: seed, encode: encode)
         // What the base model's file or a fresh head gave them, in the adapters' type.
         for (_, slot) in saved {
-            if let tensor = slot.tensor { try slot.fill(tensor.to(dtype)) }
+            // A copy: the values may lie in a mapped file, which training must not write to.
+            if let tensor = slot.tensor { try slot.fill(tensor.dtype == dtype ? tensor.cloned() : tensor.to(dtype)) }
         }
     }
 

@@ -1,18 +1,18 @@
 package import ApusJSON
-public import ApusNN
+package import ApusNN
 
 /// A method of parameter-efficient training that a program brings along: what hangs on each chosen linear layer.
 ///
 /// Its files are PEFT's two, with the name in capitals as `peft_type`; only a program that has the method reads them.
-public struct OwnMethod: Sendable {
+package struct OwnMethod: Sendable {
     /// What it is called, such as `gate`.
-    public let name: String
+    package let name: String
     /// Ends of the names of the layers it hangs on, such as `q_proj`; nil takes every linear layer but the head.
-    public let layers: [String]?
+    package let layers: [String]?
     let part: @Sendable (Linear) throws -> LinearAdapter
 
     /// - Parameter part: Makes what hangs on a layer; it declares its parameters and says what it computes.
-    public init(_ name: String, on layers: [String]? = nil, part: @escaping @Sendable (Linear) throws -> LinearAdapter)
+    package init(_ name: String, on layers: [String]? = nil, part: @escaping @Sendable (Linear) throws -> LinearAdapter)
     {
         self.name = name
         self.layers = layers

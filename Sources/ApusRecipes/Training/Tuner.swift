@@ -170,7 +170,7 @@ extension Tuner {
         }
         return try names.flatMap { name -> [String] in
             switch name {
-            case "all-embedding": return ends { $0 is Embedding }
+            case "all-embedding": return ends { $0 is ApusNN.Embedding }
             case "all-norm": return ends { $0 is Norm }
             case _ where model.modules().contains(where: { $0.path == name || $0.path.hasSuffix("." + name) }):
                 return [name]

@@ -165,3 +165,51 @@ struct OwnWeightsTests {
         #expect(refusal.map { "\($0)".contains(refused.reason) } == true, "\(refusal.map { "\($0)" } ?? "")")
     }
 }
+
+/// Modules that are trained whole beside an adapter.
+struct SavedModuleTests {
+    @Test func kindsAreSpelledOut() throws {
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(TinyRun.fixtures)/qwen2-tied-gqa/config.json")))
+        let model = try Models.registry.model(config)
+        #expect(try Tuner.modulesToSave(["all-embedding"], of: model) == ["embed_tokens"])
+        #expect(
+            try Tuner.modulesToSave(["all-norm", "q_proj"], of: model)
+                == ["input_layernorm", "norm", "post_attention_layernorm", "q_proj"])
+        let error = #expect(throws: (any Error).self) { try Tuner.modulesToSave(["q_porj"], of: model) }
+        #expect(error.map { "\($0)".contains("q_porj") && "\($0)".contains("q_proj") } == true)
+    }
+
+    /// What is saved whole is in the file, is trained, and is resumed.
+    @Test func theyTrainAndResume() throws {
+        let run = try TinyRun().with {
+            $0.tuner.modulesToSave = ["norm", "embed_tokens"]
+            $0.tuner.targetModules = ["q_proj"]
+        }
+        try run()
+        let whole = try run.numbers(6)
+        let file = try SafetensorsFile(path: "\(run.output)/checkpoint-6/adapter_model.safetensors")
+        let before = try SafetensorsFile(path: "\(run.folder.path)/model/model.safetensors")
+        for name in ["model.norm.weight", "model.embed_tokens.weight"] {
+            let pair = [
+                try before.tensor(name, dtype: .float32, device: .cpu).tensor,
+                try file.tensor("base_model.model.\(name)", dtype: .float32, device: .cpu).tensor,
+            ]
+            #expect(try !pair[0].equals(pair[1]), "\(name)")
+        }
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "last" }()
+        #expect(try run.numbers(6) == whole)
+    }
+
+    /// LoRA+ trains B faster, and is in the file that says so.
+    @Test func ratesOfTheHalvesDiffer() throws {
+        let run = try TinyRun().with { try? $0.chooseTuner("lora", ["lorap_lr_ratio": "8"]) }
+        let plain = try TinyRun()
+        try run()
+        try plain()
+        #expect(try run.losses().first == plain.losses().first && run.losses() != plain.losses())
+        let text = try String(contentsOfFile: "\(run.output)/checkpoint-6/additional_config.json", encoding: .utf8)
+        #expect(text.contains(#""lorap_lr_ratio": 8"#))
+    }
+}
