@@ -25,9 +25,9 @@ extension CombinationSettings: SettingsPart {
         SettingsField("svd_rank", \.rank),
     ]
 
-    private var weightWords: [String] {
-        get { weights.map { "\($0)" } }
-        set { weights = newValue.map { Double($0) ?? .nan } }
+    private var weightWords: [String]? {
+        get { weights.isEmpty ? nil : weights.map { "\($0)" } }
+        set { weights = (newValue ?? []).map { Double($0) ?? .nan } }
     }
 
     /// - Throws: `SettingsError` for weights that are no numbers.
