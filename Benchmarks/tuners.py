@@ -139,7 +139,7 @@ def main():
     lines = ["| method | trained parameters | rate | held-out loss | seconds a step | speed beside LoRA | peak memory | checkpoint |",
              "|---|---|---|---|---|---|---|---|"]
     for r in results:
-        lines.append(f"| {r['name']} | {r['trained']:,} | {r['rate']:g} | {r['loss']:.3f} | {r['seconds']:.2f} | "
+        lines.append(f"| {r['name']} | {r['trained']:,} | {r['rate']:g} | {'–' if math.isnan(r['loss']) else format(r['loss'], '.3f')} | {r['seconds']:.2f} | "
                      f"{base / r['seconds']:.2f} | {r['peak']} | {size(r['bytes'])} |")
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
     shown = [r for r in results if not math.isnan(r["loss"])]

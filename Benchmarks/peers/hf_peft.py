@@ -41,6 +41,7 @@ def parse():
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--warmup", type=int, default=5, help="first steps that medians and rates leave out")
     parser.add_argument("--precision", choices=["bf16", "bf16-autocast", "fp32"], default="bf16")
+    parser.add_argument("--quantize", choices=["nf4", "fp4"], help="train over bitsandbytes' weights in four bits")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--accumulation", type=int, default=1)
     parser.add_argument("--rank", type=int, default=8)
@@ -62,8 +63,14 @@ def make_model(options):
     from transformers import AutoModelForCausalLM
 
     dtype = torch.float32 if options.precision == "fp32" else torch.bfloat16
+    quantized = {}
+    if options.quantize:
+        from transformers import BitsAndBytesConfig
+        quantized["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type=options.quantize, bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype)
     model = AutoModelForCausalLM.from_pretrained(
-        options.model, dtype=dtype, attn_implementation="sdpa", local_files_only=True)
+        options.model, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **quantized)
     model.config.use_cache = False
     if options.full:
         return model
