@@ -1,5 +1,5 @@
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
 /// Several LoRA adapters as one, in the ways of PEFT's `add_weighted_adapter`.
 ///
