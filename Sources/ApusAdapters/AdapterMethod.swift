@@ -170,12 +170,16 @@ package enum AdapterMethods {
         HiRAConfiguration.self, DeLoRAConfiguration.self,
     ]
 
-    /// The options of all methods, each once.
-    package static var options: [AdapterOption] {
-        all.flatMap { $0.options }.reduce(into: []) { found, option in
-            if !found.contains(where: { $0.name == option.name }) { found.append(option) }
-        }
-    }
+    /// The options of all methods, each once; a name that two methods read is one option.
+    package static let options: [AdapterOption] = {
+        var names = Set<String>()
+        return all.flatMap { $0.options }.filter { names.insert($0.name).inserted }
+    }()
+
+    /// The option of a name, or nil.
+    package static func option(_ name: String) -> AdapterOption? { optionsByName[name] }
+
+    private static let optionsByName = Dictionary(uniqueKeysWithValues: options.map { ($0.name, $0) })
 
     /// The method of ms-swift's name, or nil.
     package static func of(tunerType: String) -> (any AdapterMethod.Type)? {

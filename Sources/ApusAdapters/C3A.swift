@@ -53,7 +53,7 @@ package struct C3AConfiguration: AdapterMethod {
     package static let options = [blockOption, startOption]
 
     private var block = 256
-    private var pattern = CountPattern.empty("block_size_pattern")
+    private var pattern = PathPatterns()
     /// PEFT's `init_weights`: a name, true for zeros or false for Xavier's rule.
     private var start: JSONValue = "xavier_uniform"
     private var selection = LayerSelection()
@@ -70,7 +70,7 @@ package struct C3AConfiguration: AdapterMethod {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse([("bias", ["none"])])
         block = try reader.count("block_size", default: 256)
-        pattern = try CountPattern(reader, "block_size_pattern")
+        pattern = try PathPatterns(reader, "block_size_pattern", ofCounts: true)
         start = json["init_weights"] ?? "xavier_uniform"
         selection = try LayerSelection(reader)
         base = try reader.base()
@@ -82,7 +82,7 @@ package struct C3AConfiguration: AdapterMethod {
         try selection.linearHosts(
             of: "C3A", on: model, leaving: base.storedModules, heads: heads, allowsTransposed: false
         ).map { path, linear in
-            let block = pattern.value(of: path) ?? block
+            let block = pattern[path].map { Int($0) } ?? block
             guard linear.inputs.isMultiple(of: block), linear.outputs.isMultiple(of: block) else {
                 throw AdapterError(
                     "--c3a_block_size \(block) does not divide the sizes of \(path), \(linear.outputs) × \(linear.inputs); "

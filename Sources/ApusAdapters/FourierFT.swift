@@ -48,7 +48,7 @@ package struct FourierFTConfiguration: AdapterMethod {
     package static let options = [countOption, scaleOption, seedOption]
 
     private var count = 1000
-    private var pattern = CountPattern.empty("n_frequency_pattern")
+    private var pattern = PathPatterns()
     private var scale = 150.0
     private var seed = 777
     private var startsAsBase = false
@@ -66,7 +66,7 @@ package struct FourierFTConfiguration: AdapterMethod {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse([("bias", ["none"])])
         count = try reader.count("n_frequency", default: 1000)
-        pattern = try CountPattern(reader, "n_frequency_pattern")
+        pattern = try PathPatterns(reader, "n_frequency_pattern", ofCounts: true)
         scale = try reader.number("scaling", default: 150)
         seed = try reader.integer("random_loc_seed", default: 777)
         startsAsBase = try reader.flag("init_weights")
@@ -79,7 +79,7 @@ package struct FourierFTConfiguration: AdapterMethod {
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let hosts = try selection.linearHosts(of: "FourierFT", on: model, leaving: base.storedModules, heads: heads)
         return try hosts.map { path, linear in
-            let count = pattern.value(of: path) ?? count
+            let count = pattern[path].map { Int($0) } ?? count
             try checkPlaces(count, in: linear, path, option: Self.countOption)
             let adapter = FourierFT(
                 name: name, for: linear, count: count, scale: scale,

@@ -22,17 +22,9 @@ extension MatrixMethod {
     package static var takesTransposed: Bool { false }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        try selection.hosts(on: model, leaving: base.storedModules, heads: heads).map { path, module in
-            guard let linear = module as? Linear else {
-                throw AdapterError(
-                    "\(Self.title) hangs on linear layers here, and \(path) is a table of words; leave it out")
-            }
-            guard Self.takesTransposed || linear.layout == .outputsFirst else {
-                throw refusal(
-                    path,
-                    "PEFT does not have it for layers of this kind (Conv1D) and could not read the file; take another "
-                        + "--tuner_type, such as lora, ia3 or hira")
-            }
+        try selection.linearHosts(
+            of: Self.title, on: model, leaving: base.storedModules, heads: heads, allowsTransposed: Self.takesTransposed
+        ).map { path, linear in
             let adapter = try adapter(for: linear, at: path, named: name)
             linear.adapters.append(adapter)
             return AdapterPart(path: path, host: linear, adapter: adapter)

@@ -70,7 +70,7 @@ package struct WaveFTConfiguration: AdapterMethod {
     ]
 
     private var count = 2592
-    private var pattern = CountPattern.empty("n_frequency_pattern")
+    private var pattern = PathPatterns()
     private var scale = 25.0
     private var family = "db1"
     private var transforms = true
@@ -95,7 +95,7 @@ package struct WaveFTConfiguration: AdapterMethod {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse([("bias", ["none"])])
         count = try reader.count("n_frequency", default: 2592)
-        pattern = try CountPattern(reader, "n_frequency_pattern")
+        pattern = try PathPatterns(reader, "n_frequency_pattern", ofCounts: true)
         scale = try reader.number("scaling", default: 25)
         family = try reader.text("wavelet_family") ?? "db1"
         transforms = try reader.flag("use_idwt", default: true)
@@ -120,7 +120,7 @@ package struct WaveFTConfiguration: AdapterMethod {
         let hosts = try selection.linearHosts(of: "WaveFT", on: model, leaving: base.storedModules, heads: heads)
         let total = hosts.reduce(0) { $0 + $1.linear.inputs * $1.linear.outputs }
         return try hosts.map { path, linear in
-            var own = pattern.value(of: path, matchesWhole: true) ?? count
+            var own = pattern[path].map { Int($0) } ?? count
             if isProportional {
                 let share = Double(linear.inputs * linear.outputs) / Double(total)
                 own = max(1, Int((share * Double(count * hosts.count)).rounded(.toNearestOrEven)))

@@ -95,6 +95,33 @@ struct MethodParityTests {
         print("parity \(name): losses \(distance), stored \(moved)")
     }
 
+    /// PEFT stores the base model's biases of modules that are trained whole too where it trains all biases.
+    @Test func biasesOfTheBaseModelInAFileArePassedOver() throws {
+        let test = try MethodCase("bert-single/ia3")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.copyItem(at: test.fixture.folder, to: folder)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent(AdapterFiles.weightsName).path
+        let file = try SafetensorsFile(path: path)
+        var tensors = try file.tensorNames.map { name in
+            WeightSource(name, try file.tensor(name, dtype: .float32, device: .cpu).tensor.cloned())
+        }
+        for name in ["original_module", "modules_to_save"] {
+            tensors.append(WeightSource("base_model.model.classifier.\(name).bias", try Tensor.zeros([3])))
+        }
+        let model = try test.model()
+        let attached = try AdapterFiles.method(in: folder.path).attach(
+            to: model, heads: model.headNames, trunk: model.trunk.name)
+        try SafetensorsWriter.write(Array(tensors.dropLast()), to: path)
+        try attached.load(from: folder.path, dtype: test.dtype, device: .cpu)
+        #expect(try test.worst(withoutGradients { try test.outputs(model).answers }, "logits") <= 1e-5)
+        // What no module is called is an error still.
+        tensors[tensors.count - 2] = WeightSource(
+            "base_model.model.pooler.original_module.bias", try Tensor.zeros([3]))
+        try SafetensorsWriter.write(Array(tensors.dropLast()), to: path)
+        #expect(throws: AdapterError.self) { try attached.load(from: folder.path, device: .cpu) }
+    }
+
     /// `adapter_config.json`, key for key and value for value; sets have no order.
     @Test(arguments: cases) func configurationsArePEFTs(name: String) throws {
         let test = try MethodCase(name)

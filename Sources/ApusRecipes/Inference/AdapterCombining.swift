@@ -4,7 +4,6 @@ import ApusJSON
 import ApusLanguageModel
 import ApusModels
 import ApusTorch
-import ApusWeights
 import Foundation
 
 /// Makes one adapter of several and writes it as PEFT's files; the model's weights are not needed.
@@ -43,8 +42,7 @@ struct AdapterCombining {
         combination.seed = UInt64(bitPattern: Int64(settings.model.seed))
         let combined = try combination(attached, on: model, named: "combined")
         let folder = try AtomicDirectory(settings.outputDirectory)
-        try SafetensorsWriter.write(combined.weightSources(), to: folder.path(for: AdapterFiles.weightsName))
-        try folder.write(Data(combined.configurationText().utf8), as: AdapterFiles.configurationName)
+        try combined.write(into: folder)
         try folder.commit(identity: ["combined": .array(adapters.map(JSONValue.string))])
         return settings.outputDirectory
     }

@@ -7,7 +7,6 @@ import ApusNN
 package import ApusText
 package import ApusTorch
 import ApusTraining
-import ApusWeights
 import Foundation
 
 /// A model for programs: what the commands do with one, without their settings and their words.
@@ -120,9 +119,7 @@ package final class LoadedModel {
     package func saveAdapter(_ name: String, to path: String) throws {
         let adapter = try adapter(name)
         let folder = try AtomicDirectory(path)
-        let place = type(of: adapter.method).folder
-        try SafetensorsWriter.write(adapter.weightSources(), to: folder.path(for: place + AdapterFiles.weightsName))
-        try folder.write(Data(adapter.configurationText().utf8), as: place + AdapterFiles.configurationName)
+        try adapter.write(into: folder)
         try folder.commit(identity: ["saved": .string(name)])
     }
 

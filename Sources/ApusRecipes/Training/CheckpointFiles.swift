@@ -21,9 +21,8 @@ struct AdapterContents: CheckpointContents {
     let companions: [(name: String, data: Data)]
 
     func write(into folder: AtomicDirectory) throws {
+        try attached.write(into: folder)
         let place = type(of: attached.method).folder
-        try SafetensorsWriter.write(attached.weightSources(), to: folder.path(for: place + AdapterFiles.weightsName))
-        try folder.write(Data(attached.configurationText().utf8), as: place + AdapterFiles.configurationName)
         // ms-swift looks for it beside its own methods.
         if !place.isEmpty { try folder.write(Data("{}".utf8), as: "configuration.json") }
         let additional: JSONValue = [
@@ -66,6 +65,15 @@ struct AdapterContents: CheckpointContents {
             ```
 
             """
+    }
+}
+
+extension AttachedAdapter {
+    /// Writes PEFT's two files.
+    func write(into folder: AtomicDirectory) throws {
+        let place = type(of: method).folder
+        try SafetensorsWriter.write(weightSources(), to: folder.path(for: place + AdapterFiles.weightsName))
+        try folder.write(Data(configurationText().utf8), as: place + AdapterFiles.configurationName)
     }
 }
 

@@ -207,9 +207,7 @@ public struct FineTuning {
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
-                momentBytes: settings.galore.isOn
-                    ? min(8, 8 * settings.galore.rank / max(1, model.sizes.width))
-                    : settings.optimization.optim.momentBytes)
+                momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width))
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)

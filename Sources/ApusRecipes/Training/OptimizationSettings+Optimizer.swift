@@ -44,8 +44,11 @@ extension OptimizationSettings {
 
 extension OptimizerName {
     /// What the moments of a trained element take, of those that stay in memory.
-    var momentBytes: Int {
-        switch self {
+    ///
+    /// - Parameter width: Of the model, beside which the rank of GaLore is small.
+    func momentBytes(_ galore: GaLoreSettings, width: Int) -> Int {
+        if galore.isOn { return min(8, 8 * galore.rank / max(1, width)) }
+        return switch self {
         case .sgd, .pagedAdamW, .pagedAdamW8Bit: 0
         case .fusedAdamW, .adamW: 8
         case .adamW8Bit: 2

@@ -75,7 +75,7 @@ struct SettingsTests {
         "trainable_parameters_regex": nil, "lisa_activated_layers": 0, "lisa_step_interval": 20, "paged_memory": nil,
         "use_galore": false, "galore_target_modules": nil, "galore_rank": 128, "galore_update_proj_gap": 50,
         "galore_scale": 1, "galore_proj_type": "std", "galore_with_embedding": false,
-        "galore_optim_per_parameter": false, "galore_quantization": false, "quant_method": nil, "quant_bits": nil,
+        "quant_method": nil, "quant_bits": nil,
         "bnb_4bit_compute_dtype": nil, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": true,
         "bnb_4bit_quant_storage": nil, "swift_version": "4.6.0",
     ]
@@ -102,7 +102,7 @@ struct SettingsTests {
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
             weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
             use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
-            galore_with_embedding galore_optim_per_parameter galore_quantization
+            galore_with_embedding
             resume_from_checkpoint resume_only_model per_device_eval_batch_size eval_strategy eval_steps save_strategy \
             save_steps save_total_limit save_only_model metric_for_best_model greater_is_better
             output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \

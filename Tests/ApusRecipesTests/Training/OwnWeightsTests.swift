@@ -148,11 +148,6 @@ struct OwnWeightsTests {
             $0.galore.isOn = true
             $0.optimization.optim = .sgd
         },
-        Case("--galore_quantization true is not there yet") {
-            $0.model.tunerType = .full
-            $0.galore.isOn = true
-            $0.galore.isQuantized = true
-        },
         Case("--paged_memory: got \"much\"") { $0.optimization.pagedMemory = "much" },
         Case("leave nothing to train") {
             $0.model.tunerType = .bitFit

@@ -11,7 +11,7 @@ public struct MethodOptions: Sendable {
     subscript(name: String) -> OptionValue? {
         get {
             if let value = given[name] { return value }
-            return AdapterMethods.options.first { $0.name == name }?.optionValue
+            return AdapterMethods.option(name)?.optionValue
         }
         set { given[name] = newValue }
     }
@@ -64,7 +64,7 @@ extension AdapterSettings {
         targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
         self.modelType = modelType
         for field in TunerSettings.fields {
-            guard let option = AdapterMethods.options.first(where: { $0.name == field.name }),
+            guard let option = AdapterMethods.option(field.name),
                 let value = field.read(settings)
             else { continue }
             self[option] = value.plainJSON

@@ -99,7 +99,7 @@ extension OptionTable {
         noEffect("it is read only by methods of quantisation that are refused", everywhere, quantizing),
         noEffect("merging writes weights in full; `apus export --quant_method bnb` quantises", [.mergeLoRA], fourBits),
         noEffect("it is read only by tuners that are refused", [.sft], tuners).filter { option in
-            !AdapterMethods.options.contains { $0.name == option.name }
+            AdapterMethods.option(option.name) == nil
         },
         noEffect("it is read only beside --galore_quantization true", [.sft], quantizedGaLore),
         noEffect(

@@ -76,17 +76,16 @@ extension OptionTable {
         CommandOption(
             "galore_with_embedding", .boolean, default: .boolean(false), "Project gradients of tables of words too.",
             in: .method, for: [.sft], section: "full (GaLore)"),
-        CommandOption(
-            "galore_optim_per_parameter", .boolean, default: .boolean(false), "Not there yet: must be false.",
-            in: .method, for: [.sft], section: "full (GaLore)"),
-        CommandOption(
-            "galore_quantization", .boolean, default: .boolean(false), "Q-GaLore, not there yet: must be false.",
-            in: .method, for: [.sft], section: "full (GaLore)"),
     ]
+
+    /// The methods that read an option, by its name.
+    private static let readers = AdapterMethods.all.reduce(into: [String: [String]]()) { readers, method in
+        for option in method.options { readers[option.name, default: []].append(method.tunerType) }
+    }
 
     /// What the methods declare, with the methods that read it.
     private static let methodOptions = AdapterMethods.options.map { option in
-        let methods = AdapterMethods.all.filter { $0.options.contains { $0.name == option.name } }.map { $0.tunerType }
+        let methods = readers[option.name] ?? []
         return CommandOption(
             option.name, option.optionKind, default: option.optionValue, option.help,
             in: methods.contains("lora") ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],

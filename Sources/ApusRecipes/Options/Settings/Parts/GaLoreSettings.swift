@@ -16,10 +16,6 @@ public struct GaLoreSettings: Sendable {
     var projection = GaLore.Projection.std
     /// Whether gradients of tables of words are projected too.
     public var includesEmbeddings = false
-    /// Not there; kept to be refused.
-    var isPerParameter = false
-    /// Not there; kept to be refused.
-    var isQuantized = false
 
     public init() {}
 }
@@ -33,8 +29,6 @@ extension GaLoreSettings: SettingsPart {
         SettingsField("galore_scale", \.scale, affectsNumbers: true),
         SettingsField("galore_proj_type", \.projection, affectsNumbers: true),
         SettingsField("galore_with_embedding", \.includesEmbeddings, affectsNumbers: true),
-        SettingsField("galore_optim_per_parameter", \.isPerParameter),
-        SettingsField("galore_quantization", \.isQuantized),
     ]
 
     /// - Throws: `SettingsError` where gradients of the model's own weights are not what an optimizer follows.
@@ -49,9 +43,6 @@ extension GaLoreSettings: SettingsPart {
             throw SettingsError(
                 "--use_galore true with --optim \(optimizer.rawValue) is not there yet; its moments are AdamW's. Give "
                     + "--optim adamw_torch.")
-        }
-        for (flag, isSet) in [("optim_per_parameter", isPerParameter), ("quantization", isQuantized)] where isSet {
-            throw SettingsError("--galore_\(flag) true is not there yet. Leave it out.")
         }
     }
 
