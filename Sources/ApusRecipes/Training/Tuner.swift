@@ -164,6 +164,8 @@ struct Tuner {
 extension Tuner {
     /// The modules that are trained whole, with ms-swift's words for kinds of them spelled out.
     static func modulesToSave(_ names: [String], of model: any TextModel) throws -> [String] {
+        // Walking through a model takes a tenth of the time that counting its parameters takes.
+        guard !names.isEmpty else { return [] }
         let modules = model.modules().filter { $0.module.slots().parameters.contains(where: \.isDeclared) }
         func ends(_ isMeant: (Module) -> Bool) -> [String] {
             Set(modules.filter { isMeant($0.module) }.map { String($0.path.split(separator: ".").last ?? "") }).sorted()
