@@ -42,10 +42,10 @@ open class Trunk: Module, PromptHost {
     open var isCausal: Bool { true }
 
     /// How positions turn queries and keys; nil in models that place tokens otherwise.
-    package var rotary: RotaryEmbedding? { nil }
+    package final var rotary: RotaryEmbedding?
 
     /// Ends of names of buffers that old files hold and no computation reads.
-    open var ignoredNames: [String] { ["rotary_emb.inv_freq"] }
+    open var ignoredNames: [String] { ["rotary_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"] }
 
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
@@ -78,6 +78,10 @@ package final class Decoder: Trunk {
         package var norm = "norm"
 
         package init() {}
+
+        package init(embedding: String, layers: String, norm: String) {
+            (self.embedding, self.layers, self.norm) = (embedding, layers, norm)
+        }
     }
 
     @Child("embed_tokens") private var table: Embedding
@@ -85,15 +89,17 @@ package final class Decoder: Trunk {
     @Child("norm") private var norm: Norm
 
     private let ownFacts: TrunkFacts
-    private let angles: RotaryEmbedding?
+    private let dropout: Double
 
+    /// - Parameter dropout: The probability with which elements of the words' vectors are dropped while training.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: RotaryEmbedding?, embedding: Embedding,
-        layers: [TransformerLayer], norm: Norm
+        dropout: Double = 0, layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
-        angles = rotary
+        self.dropout = dropout
         super.init()
+        self.rotary = rotary
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
         _norm = Child(wrappedValue: norm, names.norm)
@@ -101,11 +107,10 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
-    package override var rotary: RotaryEmbedding? { angles }
 
     package override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        try norm(run(layers, words, context), context)
+        try norm(run(layers, context.dropped(words, dropout, .embedding), context), context)
     }
 }
