@@ -41,8 +41,9 @@ open class Trunk: Module, PromptHost {
     /// Whether a token sees only those before it, and text can be continued.
     open var isCausal: Bool { true }
 
-    /// How positions turn queries and keys; nil in models that place tokens otherwise.
-    package var rotary: RotaryEmbedding? { nil }
+    /// How positions turn queries and keys: one table, or one for each kind of layer, which layers name by its number;
+    /// none in models that place tokens otherwise.
+    package var rotary: [RotaryEmbedding] { [] }
 
     /// Ends of names of buffers that old files hold and no computation reads.
     open var ignoredNames: [String] { ["rotary_emb.inv_freq"] }
@@ -80,19 +81,29 @@ package final class Decoder: Trunk {
         package init() {}
     }
 
+    /// What vectors are multiplied with before the first layer.
+    package enum Scale: Sendable {
+        /// Those of words alone, by a number that is rounded to the type of the weights.
+        case words(Double)
+        /// Those of words and whatever stands in their place.
+        case inputs(Double)
+    }
+
     @Child("embed_tokens") private var table: Embedding
     @Child("layers") private var layers: [TransformerLayer]
     @Child("norm") private var norm: Norm
 
     private let ownFacts: TrunkFacts
-    private let angles: RotaryEmbedding?
+    private let tables: [RotaryEmbedding]
+    private let scale: Scale?
 
     package init(
-        _ facts: TrunkFacts, names: Names = Names(), rotary: RotaryEmbedding?, embedding: Embedding,
-        layers: [TransformerLayer], norm: Norm
+        _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
+        scale: Scale? = nil, layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
-        angles = rotary
+        tables = rotary
+        self.scale = scale
         super.init()
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
@@ -101,11 +112,19 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
-    package override var rotary: RotaryEmbedding? { angles }
+    package override var rotary: [RotaryEmbedding] { tables }
+
+    package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let words = try super.words(batch, context)
+        guard case .words(let factor) = scale else { return words }
+        return try words * Tensor.full([1], factor, dtype: words.dtype, device: words.device)
+    }
 
     package override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        try norm(run(layers, words, context), context)
+        var x = words
+        if case .inputs(let factor) = scale { x = try x * factor }
+        return try norm(run(layers, x, context), context)
     }
 }
