@@ -7,7 +7,7 @@ package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
-// T tokens, D width, H heads, E head size.
+// T tokens, D width.
 
 /// The fields of a `config.json`, as BLOOM names them.
 struct BLOOMConfig {
@@ -42,27 +42,25 @@ struct BLOOMConfig {
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
 final class BLOOMLayer: TransformerLayer {
     @Child("input_layernorm") var attentionNorm: LayerNorm
-    @Child("self_attention.query_key_value") var queryKeyValue: Linear
-    @Child("self_attention.dense") var output: Linear
+    @Child("self_attention") var attention: FusedGroupedQueryAttention
     @Child("post_attention_layernorm") var feedForwardNorm: LayerNorm
     @Child("mlp.dense_h_to_4h") var up: Linear
     @Child("mlp.dense_4h_to_h") var down: Linear
 
     private let config: BLOOMConfig
     private let layer: Int
-    private let options: AttentionOptions
 
     init(_ config: BLOOMConfig, layer: Int) {
         self.config = config
         self.layer = layer
+        super.init()
         let (width, hidden) = (config.sizes.width, config.sizes.hidden)
         var options = AttentionOptions(headSize: config.sizes.headSize, dropout: config.attentionDropout)
         options.slopes = ALiBi.slopes(heads: config.sizes.heads)
-        self.options = options
-        super.init()
         attentionNorm = LayerNorm(width, epsilon: config.normEpsilon)
-        queryKeyValue = Linear(width, 3 * width, initializer: config.initializer)
-        output = Linear(width, width, initializer: config.initializer)
+        attention = FusedGroupedQueryAttention(
+            config.sizes, layer: layer, order: .groups, inputBias: true, outputBias: true,
+            names: ("query_key_value", "dense"), options: options, initializer: config.initializer)
         feedForwardNorm = LayerNorm(width, epsilon: config.normEpsilon)
         up = Linear(width, hidden, initializer: config.initializer)
         down = Linear(hidden, width, initializer: config.initializer)
@@ -77,13 +75,6 @@ final class BLOOMLayer: TransformerLayer {
         let y = try down(Activation.geluTanh(up(m, context)), context)  // [T, D]
         return try (config.addsToNormed ? m : h)
             + context.dropped(y, config.hiddenDropout, .feedForwardOutput, layer: layer)
-    }
-
-    private func attention(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let all = try queryKeyValue(x, context).reshaped([-1, config.sizes.heads, 3, config.sizes.headSize])
-        let mixed = try context.attend(
-            all.selected(2, 0), all.selected(2, 1), all.selected(2, 2), layer: layer, options)  // [T, H, E]
-        return try output(mixed.reshaped([-1, config.sizes.width]), context)  // [T, D]
     }
 }
 

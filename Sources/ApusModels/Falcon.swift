@@ -7,7 +7,7 @@ package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
-// T tokens, D width, H query heads, K key/value heads, G query heads for each of these, E head size.
+// T tokens, D width.
 
 /// The fields of a `config.json`, as Falcon names them, and as its first files did.
 struct FalconConfig {
@@ -30,7 +30,8 @@ struct FalconConfig {
     let initializer: Initializer
     let attentionDropout: Double
     let hiddenDropout: Double
-    let rotary: RotaryEmbedding?
+    /// Empty with ALiBi.
+    let rotary: [RotaryEmbedding]
     let maximumLength: Int
 
     init(_ config: ModelConfig) throws {
@@ -67,7 +68,7 @@ struct FalconConfig {
         let length = try config.optionalSize("max_position_embeddings") ?? 2048
         let positions = try RotaryConfiguration.embedding(
             config: config, headSize: sizes.headSize, maximumLength: length)
-        rotary = hasALiBi ? nil : positions.rotary
+        rotary = hasALiBi ? [] : [positions.rotary]
         maximumLength = hasALiBi ? length : positions.maximumLength
         // Without effect: the number of heads of keys and values where there is one or as many as of queries.
         for key in ["hidden_size", "num_kv_heads", "n_head_kv"] { _ = config[key] }
@@ -87,8 +88,7 @@ final class FalconLayer: TransformerLayer {
     @Child("input_layernorm") var norm: LayerNorm?
     @Child("ln_attn") var attentionNorm: LayerNorm?
     @Child("ln_mlp") var feedForwardNorm: LayerNorm?
-    @Child("self_attention.query_key_value") var queryKeyValue: Linear
-    @Child("self_attention.dense") var output: Linear
+    @Child("self_attention") var attention: FusedGroupedQueryAttention
     @Child("post_attention_layernorm") var laterNorm: LayerNorm?
     @Child("mlp.dense_h_to_4h") var up: Linear
     @Child("mlp.dense_4h_to_h") var down: Linear
@@ -110,8 +110,9 @@ final class FalconLayer: TransformerLayer {
         self.norm = norm(in: .parallel, .sequential)
         attentionNorm = norm(in: .parallelWithTwoNorms)
         feedForwardNorm = norm(in: .parallelWithTwoNorms)
-        queryKeyValue = linear(sizes.width, (sizes.heads + 2 * sizes.keyValueHeads) * sizes.headSize)
-        output = linear(sizes.width, sizes.width)
+        attention = FusedGroupedQueryAttention(
+            sizes, layer: layer, order: .groups, inputBias: config.bias, outputBias: config.bias,
+            names: ("query_key_value", "dense"), options: config.attentionOptions, initializer: config.initializer)
         laterNorm = norm(in: .sequential)
         up = linear(sizes.width, sizes.hidden)
         down = linear(sizes.hidden, sizes.width)
@@ -135,17 +136,6 @@ final class FalconLayer: TransformerLayer {
             let h = try x + context.dropped(mixed, config.attentionDropout, .attentionOutput, layer: layer)
             return try h + dropped(feedForward(normed(laterNorm, h), context))
         }
-    }
-
-    private func attention(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let (heads, shared, size) = (config.sizes.heads, config.sizes.keyValueHeads, config.sizes.headSize)
-        let group = heads / shared
-        let all = try queryKeyValue(x, context).reshaped([-1, shared, group + 2, size])  // [T, K, G + 2, E]
-        let q = try all.narrowed(2, start: 0, length: group).reshaped([-1, heads, size])  // [T, H, E]
-        let mixed = try context.attend(
-            context.rotary(q), context.rotary(all.selected(2, group)), all.selected(2, group + 1), layer: layer,
-            config.attentionOptions)  // [T, H, E]
-        return try output(mixed.reshaped([-1, heads * size]), context)  // [T, D]
     }
 
     private func feedForward(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {

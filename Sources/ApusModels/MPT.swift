@@ -120,7 +120,7 @@ package enum MPT {
         let sizes = fields.sizes
         let trunk = Decoder(
             TrunkFacts(name: "transformer", sizes: sizes, maximumLength: fields.maximumLength),
-            names: .init(embedding: "wte", layers: "blocks", norm: "norm_f"), rotary: nil,
+            names: .init(embedding: "wte", layers: "blocks", norm: "norm_f"),
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: fields.initializer),
             layers: (0..<sizes.layers).map { MPTLayer(fields, layer: $0) },
             norm: LayerNorm(sizes.width, epsilon: fields.normEpsilon, bias: false))

@@ -8,6 +8,8 @@ package enum Models {
         "falcon": Falcon.make,
         "gpt2": GPT2.make,
         "gpt_neo": GPTNeo.make,
+        "gpt_neox": GPTNeoX.make,
+        "gptj": GPTJ.make,
         "llama": Llama.make,
         "mistral": Mistral.make,
         "mpt": MPT.make,
@@ -17,6 +19,7 @@ package enum Models {
         "RefinedWeb": Falcon.make,
         "RefinedWebModel": Falcon.make,
         "roberta": RoBERTa.make,
+        "stablelm": StableLM.make,
         "starcoder2": StarCoder2.make,
         "yuan": Yuan2.make,
     ])

@@ -81,7 +81,7 @@ package enum StarCoder2 {
         let fields = try StarCoder2Config(config)
         let sizes = fields.sizes
         let trunk = Decoder(
-            TrunkFacts(name: "model", sizes: sizes, maximumLength: fields.maximumLength), rotary: fields.rotary,
+            TrunkFacts(name: "model", sizes: sizes, maximumLength: fields.maximumLength), rotary: [fields.rotary],
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: fields.initializer),
             dropout: fields.embeddingDropout,
             layers: (0..<sizes.layers).map { StarCoder2Layer(fields, layer: $0) },

@@ -227,7 +227,7 @@ final class Yuan2Trunk: Trunk {
     init(_ config: Yuan2Config) {
         self.config = config
         super.init()
-        rotary = config.rotary
+        rotary = [config.rotary]
         table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer)
         layers = (0..<config.sizes.layers).map { Yuan2Layer(config, layer: $0) }
         norm = RMSNorm(config.sizes.width, epsilon: config.normEpsilon)
