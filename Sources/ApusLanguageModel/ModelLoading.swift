@@ -109,7 +109,7 @@ extension TextModel {
                     layer.quantize(storage)
                     continue
                 }
-                let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
+                let (tensor, isBorrowed) = try store.tensor(stored, dtype: slot.ownType ?? dtype, device: device)
                 try slot.fill(tensor, isBorrowed: isBorrowed)
             } else if missing.contains(name) {
                 let generator = try Generator(seed: streamKey(newHeadSeed ?? 0, 0x6865_6164, UInt64(index)))

@@ -66,8 +66,10 @@ extension TextModel {
         let adapters = adapters ?? trunk.activeAdapters
         let prompts = trunk.prompts.filter { adapters.contains($0.name) }
         let batch = batch.behind(prompts)
-        let angles = try trunk.rotary?.tables(
-            positions: batch.positions, lengths: batch.lengthsByToken, device: device)
+        let lengths = batch.lengthsByToken
+        let angles = try trunk.rotary.map {
+            try $0.tables(positions: batch.positions, lengths: lengths, device: device)
+        }
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
             adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
@@ -101,7 +103,9 @@ public final class CausalLanguageModel: Module, TextModel {
     package private(set) var headNames: [String] = []
 
     /// The scores of every next token, [rows, V], for some rows of hidden states.
-    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor { try head(hidden, context) }
+    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
+        try head.logits(hidden, context)
+    }
 }
 
 /// A model that gives each sequence one or several scores: logits of classes, or numbers.

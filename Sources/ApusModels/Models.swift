@@ -4,11 +4,23 @@ package import ApusLanguageModel
 package enum Models {
     package static let registry = ModelRegistry([
         "bert": BERT.make,
+        "bloom": BLOOM.make,
+        "falcon": Falcon.make,
         "gpt2": GPT2.make,
+        "gpt_neo": GPTNeo.make,
+        "gpt_neox": GPTNeoX.make,
+        "gptj": GPTJ.make,
         "llama": Llama.make,
         "mistral": Mistral.make,
+        "mpt": MPT.make,
+        "opt": OPT.make,
         "qwen2": Qwen2.make,
         "qwen3": Qwen3.make,
+        "RefinedWeb": Falcon.make,
+        "RefinedWebModel": Falcon.make,
         "roberta": RoBERTa.make,
+        "stablelm": StableLM.make,
+        "starcoder2": StarCoder2.make,
+        "yuan": Yuan2.make,
     ])
 }

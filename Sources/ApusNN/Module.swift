@@ -105,7 +105,7 @@ private enum SlotPlaces {
 }
 
 extension Module {
-    package var parameterCount: Int { parameters().reduce(0) { $0 + $1.slot.count } }
+    package var parameterCount: Int { parameters().reduce(0) { $0 + ($1.slot.isBuffer ? 0 : $1.slot.count) } }
 
     package var trainableParameters: [(name: String, slot: ParameterSlot)] {
         parameters().filter { $0.slot.isTrainable }
