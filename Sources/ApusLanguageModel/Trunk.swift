@@ -46,7 +46,7 @@ open class Trunk: Module, PromptHost {
     package var rotary: [RotaryEmbedding] { [] }
 
     /// Ends of names of buffers that old files hold and no computation reads.
-    open var ignoredNames: [String] { ["rotary_emb.inv_freq"] }
+    open var ignoredNames: [String] { ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq"] }
 
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
@@ -96,14 +96,17 @@ package final class Decoder: Trunk {
     private let ownFacts: TrunkFacts
     private let tables: [RotaryEmbedding]
     private let scale: Scale?
+    private let looksBackOnly: Bool
 
+    /// - Parameter isCausal: Whether a token sees only those before it.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, layers: [TransformerLayer], norm: Norm
+        scale: Scale? = nil, isCausal: Bool = true, layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
         tables = rotary
         self.scale = scale
+        looksBackOnly = isCausal
         super.init()
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
@@ -113,6 +116,7 @@ package final class Decoder: Trunk {
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
     package override var rotary: [RotaryEmbedding] { tables }
+    package override var isCausal: Bool { looksBackOnly }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let words = try super.words(batch, context)
