@@ -48,6 +48,9 @@ open class Trunk: Module, PromptHost {
     /// Ends of names of buffers that old files hold and no computation reads.
     open var ignoredNames: [String] { ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq"] }
 
+    /// Beginnings of names, below the trunk's, of what files hold that this model does not compute with.
+    open var ignoredParts: [String] { [] }
+
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         try embedding(Tensor(batch.tokens, device: embedding.weight.device), context)
@@ -97,16 +100,21 @@ package final class Decoder: Trunk {
     private let tables: [RotaryEmbedding]
     private let scale: Scale?
     private let looksBackOnly: Bool
+    private let ignored: [String]
 
-    /// - Parameter isCausal: Whether a token sees only those before it.
+    /// - Parameters:
+    ///   - isCausal: Whether a token sees only those before it.
+    ///   - ignored: Beginnings of names of what files hold beside these parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, isCausal: Bool = true, layers: [TransformerLayer], norm: Norm
+        scale: Scale? = nil, isCausal: Bool = true, ignoring ignored: [String] = [], layers: [TransformerLayer],
+        norm: Norm
     ) {
         ownFacts = facts
         tables = rotary
         self.scale = scale
         looksBackOnly = isCausal
+        self.ignored = ignored
         super.init()
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
@@ -117,6 +125,7 @@ package final class Decoder: Trunk {
     package override var embedding: Embedding { table }
     package override var rotary: [RotaryEmbedding] { tables }
     package override var isCausal: Bool { looksBackOnly }
+    package override var ignoredParts: [String] { ignored }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let words = try super.words(batch, context)

@@ -23,7 +23,7 @@ struct DecoderDefaults {
 
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
 struct DecoderConfig {
-    let sizes: TransformerSizes
+    var sizes: TransformerSizes
     let normEpsilon: Double
     let attentionDropout: Double
     let initializer: Initializer
@@ -73,14 +73,17 @@ struct DecoderConfig {
     /// - Parameters:
     ///   - rotary: The tables that layers turn by; nil stands for the one of the configuration.
     ///   - norm: Behind the last layer; nil stands for an `RMSNorm`.
+    ///   - ignored: Beginnings of names of what files hold beside the trunk's own.
     func trunk(
         rotary tables: [RotaryEmbedding]? = nil, scale: Decoder.Scale? = nil, norm: Norm? = nil,
-        names: Decoder.Names = Decoder.Names(), isCausal: Bool = true, _ layer: (Int) throws -> TransformerLayer
+        names: Decoder.Names = Decoder.Names(), isCausal: Bool = true, ignoring ignored: [String] = [],
+        _ layer: (Int) throws -> TransformerLayer
     ) rethrows -> Decoder {
         Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), names: names,
             rotary: tables ?? [rotary],
-            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer), scale: scale, isCausal: isCausal,
+            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer, padding: padding),
+            scale: scale, isCausal: isCausal, ignoring: ignored,
             layers: try (0..<sizes.layers).map(layer), norm: norm ?? RMSNorm(sizes.width, epsilon: normEpsilon))
     }
 

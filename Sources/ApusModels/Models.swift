@@ -6,6 +6,8 @@ package enum Models {
         "baichuan": Baichuan.make,
         "bert": BERT.make,
         "chatglm": ChatGLM.make,
+        "deepseek_v2": DeepSeek.makeV2,
+        "deepseek_v3": DeepSeek.makeV3,
         "gemma": Gemma.make,
         "gemma2": Gemma2.make,
         "gemma3_text": Gemma3.make,
