@@ -36,6 +36,9 @@ struct WeightNames {
         }
     }
 
+    /// The part below the trunk of a name in the model.
+    func belowTrunk(_ modelName: String) -> String { inTrunk(modelName, isBare: isBareModel) ?? modelName }
+
     func isInTrunk(_ modelName: String) -> Bool { isBareModel || modelName.hasPrefix(trunk) }
 }
 
@@ -164,6 +167,7 @@ extension TextModel {
 
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {
         if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
+        if trunk.ignoredParts.contains(where: names.belowTrunk(name).hasPrefix) { return true }
         if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || name == "lm_head.weight"
     }
