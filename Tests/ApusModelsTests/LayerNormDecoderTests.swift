@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import ApusAdapters
 @testable import ApusJSON
 @testable import ApusLanguageModel
 @testable import ApusModels
@@ -62,6 +63,48 @@ struct LayerNormDecoderTests {
         }
         #expect(try Self.logits(model, "gpt-neox").equals(Self.logits(Fixture.model("gpt-neox"), "gpt-neox")))
         #expect(model.parameters().contains { $0.name == "embed_out.weight" })
+    }
+
+    /// PEFT calls it as transformers 5 does.
+    @Test func adaptersThatHoldTheHeadOfGPTNeoX() throws {
+        func attached() throws -> AttachedAdapter {
+            var settings = AdapterSettings()
+            settings.modelType = "gpt_neox"
+            settings.targets = .automatic
+            var method = try LoRAConfiguration(settings)
+            method.base.modulesToSave = ["embed_out"]
+            let adapter = try method.attach(to: Fixture.model("gpt-neox"), heads: ["embed_out"], trunk: "gpt_neox")
+            try adapter.materialize(dtype: .float32, device: .cpu, seed: 3)
+            return adapter
+        }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let first = try attached()
+        try first.parameters.first { $0.name == "base_model.model.embed_out.weight" }?.slot.fill(Tensor.ones([96, 32]))
+        let tensors = try first.storedTensors().map { name, tensor in
+            WeightSource(name.replacingOccurrences(of: "embed_out", with: "lm_head"), tensor)
+        }
+        #expect(tensors.contains { $0.name == "base_model.model.lm_head.weight" })
+        try SafetensorsWriter.write(tensors, to: folder.appendingPathComponent(AdapterFiles.weightsName).path)
+        let second = try attached()
+        try second.load(from: folder.path, device: .cpu)
+        for (a, b) in zip(first.parameters, second.parameters) {
+            #expect(try #require(a.slot.tensor).equals(#require(b.slot.tensor)), "\(a.name)")
+        }
+    }
+
+    /// Of the norms that PEFT names for Falcon each model has some.
+    @Test(arguments: [
+        ("falcon-7b-kind", ["transformer.h.0.input_layernorm", "transformer.h.1.input_layernorm", "transformer.ln_f"]),
+        ("falcon-40b-kind", ["transformer.ln_f"]),
+    ])
+    func normsOfFalcon(name: String, wanted: [String]) throws {
+        var settings = AdapterSettings()
+        settings.modelType = "falcon"
+        settings.targets = .automatic
+        let adapter = try LNTuningConfiguration(settings).attach(to: Fixture.model(name), trunk: "transformer")
+        #expect(adapter.parts.map(\.path) == wanted)
     }
 
     /// What `config.json` said before transformers had the model.
