@@ -56,6 +56,8 @@ package struct LNTuningConfiguration: AdapterMethod {
     package init(_ settings: AdapterSettings) throws {
         let targets = settings.targets == .allLinear ? .automatic : settings.targets
         selection = LayerSelection(try targets.resolved(DefaultTargets.norms, settings.modelType))
+        // PEFT's choice for Falcon names norms that only some of its models have.
+        selection.allowsAbsent = targets == .automatic
     }
 
     package init(json: JSONValue, file: String) throws {

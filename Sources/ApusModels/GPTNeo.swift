@@ -52,17 +52,16 @@ struct GPTNeoConfig {
         let named = config["attention_layers"]?.arrayValue?.compactMap(\.stringValue)
         let alternating = (0..<layers).map { $0 % 2 == 0 ? "global" : "local" }
         let kinds = named ?? (groups == nil ? alternating : repeated)
+        let key = named == nil ? "attention_types" : "attention_layers"
         guard kinds.count == layers else {
-            throw ModelError(
-                "config.json: \(named == nil ? "attention_types" : "attention_layers") names \(kinds.count) layers, "
-                    + "num_layers is \(layers)")
+            throw ModelError("config.json: \(key) names \(kinds.count) layers, num_layers is \(layers)")
         }
         return try kinds.map { kind in
             switch kind {
             case "global": return nil
             case "local": return window
             default:
-                throw ModelError("config.json: attention \"\(kind)\" is not there yet; there are global, local")
+                throw ModelError("config.json: \(key) has \"\(kind)\", which is not there yet; there are global, local")
             }
         }
     }

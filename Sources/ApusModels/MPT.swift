@@ -44,7 +44,9 @@ struct MPTConfig {
             try attention.require(key, wanted, otherwise: "in attn_config, which is not there yet")
         }
         try config.require("no_bias", true, otherwise: "which is not there yet")
-        try config.require("embedding_fraction", 1, otherwise: "which is not there yet")
+        if let share = try config.number("embedding_fraction"), share != 1 {
+            throw ModelError("config.json: \"embedding_fraction\" is \(share), which is not there yet; there is 1")
+        }
         guard config["logit_scale"] == nil else {
             throw ModelError("config.json: \"logit_scale\" is not there yet; there is null")
         }

@@ -39,11 +39,13 @@ struct OPTConfig {
         initializer = .normal(deviation: try config.number("init_std") ?? 0.02)
         attentionDropout = try config.probability("attention_dropout") ?? 0
         dropout = try config.probability("dropout") ?? 0.1
-        try config.require("layer_norm_elementwise_affine", true, otherwise: "and norms without weights are not there yet")
+        try config.require(
+            "layer_norm_elementwise_affine", true, otherwise: "and norms without weights are not there yet")
         try config.require("scale_embeddings", false, otherwise: "which is not there yet")
         try config.require("learned_embeddings", true, otherwise: "which is not there yet")
         if let share = try config.number("layerdrop"), share != 0 {
-            throw ModelError("config.json: \"layerdrop\" is \(share); training that skips layers is not there yet, set 0")
+            throw ModelError(
+                "config.json: \"layerdrop\" is \(share); training that skips layers is not there yet, set 0")
         }
     }
 }

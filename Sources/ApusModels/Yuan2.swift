@@ -29,11 +29,12 @@ struct Yuan2Config {
         (rotary, maximumLength) = try RotaryConfiguration.embedding(
             config: config, headSize: sizes.headSize,
             maximumLength: config.optionalSize("max_position_embeddings") ?? 8192)
-        let end = try config.integer("eod_token_id") ?? config.integer("eod_token") ?? 77185
+        let (id, end) = (try config.integer("eod_token_id"), try config.integer("eod_token"))
         let resets = try config.flag("reset_attention_mask") ?? true
-        documentEnd = resets ? Int32(exactly: end) : nil
+        documentEnd = resets ? Int32(exactly: id ?? end ?? 77185) : nil
         try config.require("hidden_act", "silu", otherwise: "which is not there yet; there is silu")
-        try config.require("use_shareqk", false, otherwise: "and the 51B and 102B models are not there yet; there is 2B")
+        try config.require(
+            "use_shareqk", false, otherwise: "as in the 51B and 102B models, which are not there yet; there is 2B")
         try config.require("causal_mask", true, otherwise: "which is not there yet")
         try config.require("use_loss_mask", false, otherwise: "which is not there yet; mask labels in the data")
         // Without effect on single documents, or on numbers.
