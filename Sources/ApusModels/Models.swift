@@ -18,6 +18,7 @@ package enum Models {
         "internlm2": InternLM2.make,
         "llama": Llama.make,
         "minicpm": MiniCPM.make,
+        "minicpm3": MiniCPM3.make,
         "mistral": Mistral.make,
         "mixtral": Mixtral.make,
         "olmo2": OLMo2.make,
