@@ -1,48 +1,71 @@
 /// The layers that PEFT chooses for an architecture by itself (`--target_modules auto`), by `model_type`.
 enum DefaultTargets {
-    static let lora = [
-        "llama": ["q_proj", "v_proj"], "mistral": ["q_proj", "v_proj"], "qwen2": ["q_proj", "v_proj"],
-        "qwen3": ["q_proj", "v_proj"], "gpt2": ["c_attn"], "bert": ["query", "value"], "roberta": ["query", "value"],
-        "gpt_neo": ["q_proj", "v_proj"], "gptj": ["q_proj", "v_proj"], "opt": ["q_proj", "v_proj"],
-        "stablelm": ["q_proj", "v_proj"], "mpt": ["Wqkv"], "bloom": ["query_key_value"],
-        "gpt_neox": ["query_key_value"], "falcon": ["query_key_value"], "RefinedWeb": ["query_key_value"],
-        "RefinedWebModel": ["query_key_value"],
+    static let lora: [String: [String]] = [
+        "bert": ["query", "value"], "bloom": ["query_key_value"], "chatglm": ["query_key_value"],
+        "deberta-v2": ["query_proj", "value_proj"], "electra": ["query", "value"], "falcon": ["query_key_value"],
+        "gemma": ["q_proj", "v_proj"], "gemma2": ["q_proj", "v_proj"], "gemma3_text": ["q_proj", "v_proj"],
+        "gpt2": ["c_attn"], "gpt_neo": ["q_proj", "v_proj"], "gpt_neox": ["query_key_value"],
+        "gptj": ["q_proj", "v_proj"], "llama": ["q_proj", "v_proj"], "mistral": ["q_proj", "v_proj"],
+        "mixtral": ["q_proj", "v_proj"], "mpt": ["Wqkv"], "mt5": ["q", "v"], "opt": ["q_proj", "v_proj"],
+        "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"], "RefinedWeb": ["query_key_value"],
+        "RefinedWebModel": ["query_key_value"], "roberta": ["query", "value"], "stablelm": ["q_proj", "v_proj"],
+        "t5": ["q", "v"], "xlm-roberta": ["query", "value"],
     ]
-    static let adaLoRA = [
-        "llama": ["q_proj", "v_proj"], "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"],
-        "gpt2": ["c_attn"], "bert": ["query", "value"], "roberta": ["query", "key", "value", "dense"],
-        "gpt_neo": ["q_proj", "v_proj"], "gptj": ["q_proj", "v_proj"], "bloom": ["query_key_value"],
-        "gpt_neox": ["query_key_value"], "opt": allOfOPT,
+    static let adaLoRA: [String: [String]] = [
+        "bert": ["query", "value"], "bloom": ["query_key_value"],
+        "deberta-v2": ["query_proj", "key_proj", "value_proj", "dense"], "gemma": ["q_proj", "v_proj"],
+        "gemma2": ["q_proj", "v_proj"], "gemma3_text": ["q_proj", "v_proj"], "gpt2": ["c_attn"],
+        "gpt_neo": ["q_proj", "v_proj"], "gpt_neox": ["query_key_value"], "gptj": ["q_proj", "v_proj"],
+        "llama": ["q_proj", "v_proj"], "mt5": ["q", "k", "v", "o", "wi_0", "wi_1", "wo"],
+        "opt": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"], "qwen2": ["q_proj", "v_proj"],
+        "qwen3": ["q_proj", "v_proj"], "roberta": ["query", "key", "value", "dense"],
+        "t5": ["q", "k", "v", "o", "wi", "wo"],
     ]
-    private static let allOfOPT = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
     static let fourierFT = lora.merging(["gpt2": ["mlp.c_proj"]]) { $1 }
     static let c3a = fourierFT
-    static let vbLoRA = lora.filter {
-        !["mistral", "mpt", "stablelm", "falcon", "RefinedWeb", "RefinedWebModel"].contains($0.key)
-    }.merging(["opt": allOfOPT]) { $1 }
-    static let ia3 = [
-        "llama": ["k_proj", "v_proj", "down_proj"], "mistral": ["k_proj", "v_proj", "down_proj"],
-        "qwen2": ["q_proj", "v_proj", "down_proj"], "qwen3": ["q_proj", "v_proj", "down_proj"],
-        "gpt2": ["c_attn", "mlp.c_proj"], "bert": ["key", "value", "output.dense"],
-        "roberta": ["key", "value", "output.dense"], "gpt_neo": ["q_proj", "v_proj", "c_proj"],
-        "gptj": ["q_proj", "v_proj", "fc_out"], "opt": ["q_proj", "k_proj", "fc2"],
-        "bloom": ["query_key_value", "mlp.dense_4h_to_h"], "gpt_neox": ["query_key_value", "dense_4h_to_h"],
-        "falcon": ["query_key_value", "dense_4h_to_h"], "RefinedWeb": ["query_key_value", "dense_4h_to_h"],
-        "RefinedWebModel": ["query_key_value", "dense_4h_to_h"],
+    static let vbLoRA: [String: [String]] = [
+        "bert": ["query", "value"], "bloom": ["query_key_value"],
+        "deberta-v2": ["query_proj", "key_proj", "value_proj", "dense"], "gemma": ["q_proj", "v_proj"],
+        "gemma2": ["q_proj", "v_proj"], "gemma3_text": ["q_proj", "v_proj"], "gpt2": ["c_attn"],
+        "gpt_neo": ["q_proj", "v_proj"], "gpt_neox": ["query_key_value"], "gptj": ["q_proj", "v_proj"],
+        "llama": ["q_proj", "v_proj"], "mt5": ["q", "k", "v", "o", "wi_0", "wi_1", "wo"],
+        "opt": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"], "qwen2": ["q_proj", "v_proj"],
+        "qwen3": ["q_proj", "v_proj"], "roberta": ["query", "value"], "t5": ["q", "k", "v", "o", "wi", "wo"],
     ]
-    static let norms = [
-        "llama": ["input_layernorm", "post_attention_layernorm", "norm"],
-        "mistral": ["input_layernorm", "post_attention_layernorm", "norm"],
-        "qwen2": ["post_attention_layernorm"], "qwen3": ["post_attention_layernorm"],
-        "gpt2": ["ln_1", "ln_2", "ln_f"], "gptj": ["ln_1", "ln_f"],
+    static let ia3: [String: [String]] = [
+        "bert": ["key", "value", "output.dense"], "bloom": ["query_key_value", "mlp.dense_4h_to_h"],
+        "deberta-v2": ["key_proj", "value_proj", "output.dense"], "falcon": ["query_key_value", "dense_4h_to_h"],
+        "gemma": ["q_proj", "v_proj", "down_proj"], "gemma2": ["q_proj", "v_proj", "down_proj"],
+        "gemma3_text": ["q_proj", "v_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"],
+        "gpt_neo": ["q_proj", "v_proj", "c_proj"], "gpt_neox": ["query_key_value", "dense_4h_to_h"],
+        "gptj": ["q_proj", "v_proj", "fc_out"], "llama": ["k_proj", "v_proj", "down_proj"],
+        "mistral": ["k_proj", "v_proj", "down_proj"], "mixtral": ["k_proj", "v_proj", "w2"], "mt5": ["k", "v", "wi_1"],
+        "opt": ["q_proj", "k_proj", "fc2"], "qwen2": ["q_proj", "v_proj", "down_proj"],
+        "qwen3": ["q_proj", "v_proj", "down_proj"], "RefinedWeb": ["query_key_value", "dense_4h_to_h"],
+        "RefinedWebModel": ["query_key_value", "dense_4h_to_h"], "roberta": ["key", "value", "output.dense"],
+        "t5": ["k", "v", "wo"],
+    ]
+    static let ia3FeedForward: [String: [String]] = [
+        "bert": ["output.dense"], "bloom": ["mlp.dense_4h_to_h"], "deberta-v2": ["output.dense"],
+        "falcon": ["dense_4h_to_h"], "gemma": ["down_proj"], "gemma2": ["down_proj"], "gemma3_text": ["down_proj"],
+        "gpt2": ["mlp.c_proj"], "gpt_neo": ["c_proj"], "gpt_neox": ["dense_4h_to_h"], "gptj": ["fc_out"],
+        "llama": ["down_proj"], "mistral": ["down_proj"], "mixtral": ["w2"], "mt5": [], "opt": ["fc2"],
+        "qwen2": ["down_proj"], "qwen3": ["down_proj"], "RefinedWeb": ["dense_4h_to_h"],
+        "RefinedWebModel": ["dense_4h_to_h"], "roberta": ["output.dense"], "t5": ["wo"],
+    ]
+    static let norms: [String: [String]] = [
         "bloom": ["input_layernorm", "post_attention_layernorm", "ln_f"],
         "falcon": ["input_layernorm", "post_attention_layernorm", "ln_f"],
+        "gemma": ["input_layernorm", "post_attention_layernorm", "norm"],
+        "gemma2": normsOfGemma2, "gemma3_text": normsOfGemma2,
+        "gpt2": ["ln_1", "ln_2", "ln_f"], "gptj": ["ln_1", "ln_f"],
+        "llama": ["input_layernorm", "post_attention_layernorm", "norm"],
+        "mistral": ["input_layernorm", "post_attention_layernorm", "norm"], "mt5": ["layer_norm", "final_layer_norm"],
+        "qwen2": ["post_attention_layernorm"], "qwen3": ["post_attention_layernorm"],
+        "t5": ["layer_norm", "final_layer_norm"],
     ]
-    static let ia3FeedForward = [
-        "llama": ["down_proj"], "mistral": ["down_proj"], "qwen2": ["down_proj"], "qwen3": ["down_proj"],
-        "gpt2": ["mlp.c_proj"], "bert": ["output.dense"], "roberta": ["output.dense"], "gpt_neo": ["c_proj"],
-        "gptj": ["fc_out"], "opt": ["fc2"], "bloom": ["mlp.dense_4h_to_h"], "gpt_neox": ["dense_4h_to_h"],
-        "falcon": ["dense_4h_to_h"], "RefinedWeb": ["dense_4h_to_h"], "RefinedWebModel": ["dense_4h_to_h"],
+    private static let normsOfGemma2 = [
+        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "norm",
     ]
 }
 

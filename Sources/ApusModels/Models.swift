@@ -23,6 +23,7 @@ package enum Models {
         "internlm2": InternLM2.make,
         "llama": Llama.make,
         "minicpm": MiniCPM.make,
+        "minicpm3": MiniCPM3.make,
         "mistral": Mistral.make,
         "mixtral": Mixtral.make,
         "mpt": MPT.make,

@@ -163,9 +163,11 @@ struct ModelSource {
     ///
     /// - Throws: `WeightsError` that says what lies there instead.
     func weights() throws -> any TensorStore {
-        switch form {
-        case .gguf(let model): model
-        case .folder: try WeightsFolder(path).open()
-        }
+        let store: any TensorStore =
+            switch form {
+            case .gguf(let model): model
+            case .folder: try WeightsFolder(path).open()
+            }
+        return try SplitExperts(store) ?? store
     }
 }
