@@ -164,6 +164,7 @@ extension TextModel {
 
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {
         if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
+        if trunk.foreignParts.contains(where: name.hasPrefix) { return true }
         if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || name == "lm_head.weight"
     }

@@ -44,8 +44,17 @@ open class Trunk: Module, PromptHost {
     /// How positions turn queries and keys; nil in models that place tokens otherwise.
     package var rotary: RotaryEmbedding? { nil }
 
+    /// The token that every answer begins with, in models that read a text whole and write another; nil in all others.
+    open var startToken: Int32? { nil }
+
     /// Ends of names of buffers that old files hold and no computation reads.
     open var ignoredNames: [String] { ["rotary_emb.inv_freq"] }
+
+    /// Beginnings of names of the parts of a larger model that this one goes without.
+    open var foreignParts: [String] { [] }
+
+    /// What a `config.json` written for this model has to say, because readers differ about what its absence means.
+    open var writtenConfiguration: [String: Bool] { [:] }
 
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {

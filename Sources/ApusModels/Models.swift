@@ -7,8 +7,10 @@ package enum Models {
         "gpt2": GPT2.make,
         "llama": Llama.make,
         "mistral": Mistral.make,
+        "mt5": T5.makeMultilingual,
         "qwen2": Qwen2.make,
         "qwen3": Qwen3.make,
         "roberta": RoBERTa.make,
+        "t5": T5.make,
     ])
 }
