@@ -179,7 +179,9 @@ struct SequenceToSequenceTests {
         let test = try Case("t5-classifier")
         let model = try #require(try test.model(.sequenceClassification(labels: 3)) as? SequenceClassifier)
         try model.setTrainable(true)
-        let labels = (test.fixture.expected["rows"]?.arrayValue ?? []).compactMap { $0["label"]?.intValue.map(Int32.init) }
+        let labels = (test.fixture.expected["rows"]?.arrayValue ?? []).compactMap {
+            $0["label"]?.intValue.map(Int32.init)
+        }
         let batch = TokenBatch(test.sources, labels: .classes(labels))
         let part = try SequenceScores(model, .singleLabel).loss(batch, model.context(for: batch))
         #expect(try difference(#require(part.outputs), test.fixture.tensor("scores")) <= 1e-5)
