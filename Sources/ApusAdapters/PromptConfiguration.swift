@@ -24,7 +24,8 @@ struct PromptSizes: Sendable, Equatable {
         heads = try count("num_attention_heads")
         layers = try count("num_layers")
         guard try count("num_transformer_submodules") ?? 1 == 1 else {
-            throw reader.refusal("\"num_transformer_submodules\" is for models of two halves, which are not there yet")
+            throw reader.refusal(
+                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet")
         }
     }
 
@@ -51,6 +52,10 @@ struct PromptSizes: Sendable, Equatable {
             guard task != nil else {
                 throw AdapterError(
                     "PEFT knows no prompts for models that fill in masked tokens; take --tuner_type lora or ia3")
+            }
+            guard task != "SEQ_2_SEQ_LM" else {
+                throw AdapterError(
+                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3")
             }
             let sizes = host.sizes
             if let layers, layers != sizes.layers {

@@ -61,14 +61,14 @@ package struct LogitsProcessors: Sendable, Equatable {
     /// Changes the scores [V] of what may follow a place.
     func process(_ scores: inout [Float], at place: SamplingPlace) {
         add(sequenceBiases, to: &scores, at: place)
-        penalize(place.prompt, by: 1 / promptPenalty, in: &scores)
+        penalize(place.question, by: 1 / promptPenalty, in: &scores)
         if repetitionPenalty != 1 { penalize(place.prompt + place.answer, by: repetitionPenalty, in: &scores) }
         if noRepeatSize > 0 {
             let all = place.prompt + place.answer
             forbidRuns(of: noRepeatSize, of: all, after: all, in: &scores)
         }
         if noPromptRepeatSize > 0 {
-            forbidRuns(of: noPromptRepeatSize, of: place.prompt, after: place.prompt + place.answer, in: &scores)
+            forbidRuns(of: noPromptRepeatSize, of: place.question, after: place.prompt + place.answer, in: &scores)
         }
         // To forbid the end is the business of the shortest length.
         let bad = badWords.filter { $0.count != 1 || !place.endTokens.contains($0[0]) }

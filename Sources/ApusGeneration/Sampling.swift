@@ -92,17 +92,24 @@ package struct Sampling: Sendable, Equatable {
 /// What stands before the token that is chosen.
 package struct SamplingPlace: Sendable {
     package let prompt: [Int32]
+    /// What an encoder read; nil in models that go on from the prompt itself.
+    package let source: [Int32]?
     package let answer: [Int32]
     /// The most tokens of the answer.
     package let limit: Int
     package let endTokens: Set<Int32>
 
-    package init(prompt: [Int32], answer: [Int32], limit: Int = .max, endTokens: Set<Int32> = []) {
+    package init(
+        prompt: [Int32], source: [Int32]? = nil, answer: [Int32], limit: Int = .max, endTokens: Set<Int32> = []
+    ) {
         self.prompt = prompt
+        self.source = source
         self.answer = answer
         self.limit = limit
         self.endTokens = endTokens
     }
 
     var count: Int { prompt.count + answer.count }
+    /// The text that is answered.
+    var question: [Int32] { source ?? prompt }
 }

@@ -2,7 +2,7 @@ package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
-/// Continues token sequences with a model: ids in, ids out.
+/// Continues token sequences with a model, or answers them where an encoder reads them first: ids in, ids out.
 package struct TokenGenerator {
     private let model: CausalLanguageModel
     private let sampling: Sampling
@@ -28,9 +28,10 @@ package struct TokenGenerator {
     ) throws -> [[Int32]] {
         try withoutGradients {
             var answers = Array(repeating: [Int32](), count: prompts.count)
+            let start = model.trunk.startToken
             let limits = try prompts.map { prompt in
                 guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
-                let room = model.maximumLength - prompt.count
+                let room = model.maximumLength - (start == nil ? prompt.count : 1)
                 guard room > 0 else {
                     throw ModelError(
                         "the prompt has \(prompt.count) tokens; the model was made for \(model.maximumLength)")
@@ -40,7 +41,9 @@ package struct TokenGenerator {
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
             var state = ModelState(sequences: active.count)
-            var batch = TokenBatch(continuing: active.map { (prompts[$0], 0) })
+            var batch =
+                start.map { TokenBatch(answering: active.map { prompts[$0] }, start: $0) }
+                ?? TokenBatch(continuing: active.map { (prompts[$0], 0) })
             while true {
                 let context = try model.context(for: batch, state: state)
                 let hidden = try model.hiddenStates(batch, context)
@@ -50,7 +53,8 @@ package struct TokenGenerator {
                 for (row, prompt) in active.enumerated() {
                     let draw = streamKey(draws?[prompt] ?? UInt64(prompt), UInt64(answers[prompt].count))
                     let place = SamplingPlace(
-                        prompt: prompts[prompt], answer: answers[prompt], limit: limits[prompt], endTokens: endTokens)
+                        prompt: start.map { [$0] } ?? prompts[prompt], source: start == nil ? nil : prompts[prompt],
+                        answer: answers[prompt], limit: limits[prompt], endTokens: endTokens)
                     let token = try sampling.token(logits.selected(0, row), at: place, draw: draw)
                     if endTokens.contains(token) { continue }
                     answers[prompt].append(token)

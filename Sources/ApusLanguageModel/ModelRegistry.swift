@@ -18,6 +18,14 @@ package struct ModelRegistry: Sendable {
         return model
     }
 
+    /// The model that reads texts and writes others, which a configuration describes, without weights.
+    package func sequenceToSequence(_ config: JSONValue) throws -> CausalLanguageModel {
+        guard let model = try model(config, for: .sequenceToSequence) as? CausalLanguageModel else {
+            throw ModelError("config.json does not describe a model that reads a text and writes another")
+        }
+        return model
+    }
+
     /// The model that a configuration describes with the head of a task, without weights.
     package func model(_ config: JSONValue, for task: ModelTask) throws -> any TextModel {
         guard let type = config["model_type"]?.stringValue else {

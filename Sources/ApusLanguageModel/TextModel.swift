@@ -85,6 +85,8 @@ extension TextModel {
 /// What a model is to be used for; the same trunk takes one head or another.
 package enum ModelTask: Sendable, Equatable {
     case causalLanguageModel
+    /// A text is read whole, and another is written.
+    case sequenceToSequence
     case sequenceClassification(labels: Int)
     case maskedLanguageModel
     /// No head: hidden states, as sentence encoders have them.
@@ -92,6 +94,9 @@ package enum ModelTask: Sendable, Equatable {
 }
 
 /// A model that predicts the next token of each position of a flat batch.
+///
+/// Its trunk may have an encoder before it: then each sequence of the batch comes with a text that is read whole, and
+/// is the answer to it.
 public final class CausalLanguageModel: Module, TextModel {
     @Child("") package var trunk: Trunk
     @Child("lm_head") package var head: VocabularyHead

@@ -33,13 +33,13 @@ extension TokenBatch {
             rows: targets.rows.map { rows[Int($0)] }, labels: targets.labels, weights: targets.weights)
         return TokenBatch(
             tokens: ids, positions: places, segments: segments == nil ? nil : parts, boundaries: bounds,
-            targets: targets, labels: labels, tokenRows: rows)
+            targets: targets, labels: labels, tokenRows: rows, source: source)
     }
 
     private func moved(by shift: Int32) -> TokenBatch {
         TokenBatch(
             tokens: tokens, positions: positions.map { $0 + shift }, segments: segments, boundaries: boundaries,
-            targets: targets, labels: labels)
+            targets: targets, labels: labels, source: source)
     }
 
     /// Refuses positions beyond those that a model has vectors for.

@@ -14,6 +14,8 @@ public struct TokenBatch: Sendable {
     package let labels: SequenceLabels
     /// The rows of the tokens, where other rows lie in front of sequences; nil where every row is a token.
     package let tokenRows: [Int32]?
+    /// What an encoder reads beside each sequence; nil in models without one, and where it was read before.
+    package let source: SourceTokens?
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {
@@ -68,7 +70,7 @@ public struct TokenBatch: Sendable {
 
     init(
         tokens: [Int32], positions: [Int32], segments: [Int32]?, boundaries: [Int32], targets: TokenTargets,
-        labels: SequenceLabels, tokenRows: [Int32]? = nil
+        labels: SequenceLabels, tokenRows: [Int32]? = nil, source: SourceTokens? = nil
     ) {
         self.tokens = tokens
         self.positions = positions
@@ -77,9 +79,10 @@ public struct TokenBatch: Sendable {
         self.targets = targets
         self.labels = labels
         self.tokenRows = tokenRows
+        self.source = source
     }
 
-    private static func boundaries(of sequences: [[Int32]]) -> [Int32] {
+    static func boundaries(of sequences: [[Int32]]) -> [Int32] {
         sequences.reduce(into: [0]) { $0.append($0[$0.count - 1] + Int32($1.count)) }
     }
 

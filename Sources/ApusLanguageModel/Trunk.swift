@@ -45,6 +45,9 @@ open class Trunk: Module, PromptHost {
     /// none in models that place tokens otherwise.
     package final var rotary: [RotaryEmbedding] = []
 
+    /// The token that every answer begins with, in models that read a text whole and write another; nil in all others.
+    open var startToken: Int32? { nil }
+
     /// Ends of names of buffers that old files hold and no computation reads.
     open var ignoredNames: [String] {
         ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"]
@@ -52,6 +55,9 @@ open class Trunk: Module, PromptHost {
 
     /// Beginnings of names, below the trunk's, of what files hold that this model does not compute with.
     open var ignoredParts: [String] { [] }
+
+    /// What a `config.json` written for this model has to say, because readers differ about what its absence means.
+    open var writtenConfiguration: [String: Bool] { [:] }
 
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {

@@ -58,7 +58,7 @@ package enum BERT {
                     activation: fields.shape.activation, transform: "transform",
                     norm: "LayerNorm"), headName: "cls.predictions")
         case .hiddenStates: return BareModel("BertModel", trunk(pools: true))
-        case .causalLanguageModel:
+        case .causalLanguageModel, .sequenceToSequence:
             throw ModelError(
                 "models of type \"bert\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")
         }

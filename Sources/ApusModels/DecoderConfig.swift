@@ -175,6 +175,9 @@ struct DecoderHeads {
         case .maskedLanguageModel:
             throw ModelError(
                 "models of the family \(family) predict the next token, not masked ones; give a BERT or RoBERTa")
+        case .sequenceToSequence:
+            throw ModelError(
+                "models of the family \(family) continue a text and have no encoder that reads one; give --task_type causal_lm")
         }
     }
 }

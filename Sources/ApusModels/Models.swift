@@ -27,6 +27,7 @@ package enum Models {
         "mistral": Mistral.make,
         "mixtral": Mixtral.make,
         "mpt": MPT.make,
+        "mt5": T5.makeMultilingual,
         "olmo2": OLMo2.make,
         "opt": OPT.make,
         "phi3": Phi3.make,
@@ -40,6 +41,7 @@ package enum Models {
         "smollm3": SmolLM3.make,
         "stablelm": StableLM.make,
         "starcoder2": StarCoder2.make,
+        "t5": T5.make,
         "yuan": Yuan2.make,
     ])
 }

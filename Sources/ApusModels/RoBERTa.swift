@@ -53,7 +53,7 @@ package enum RoBERTa {
                     transform: "", norm: "layer_norm"),
                 headName: "lm_head")
         case .hiddenStates: return BareModel("RobertaModel", trunk(pools: true))
-        case .causalLanguageModel:
+        case .causalLanguageModel, .sequenceToSequence:
             throw ModelError(
                 "models of type \"roberta\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")
         }

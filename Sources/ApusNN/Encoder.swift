@@ -32,13 +32,15 @@ package final class EncoderEmbeddings: Module {
 
     private let dropout: Double
 
-    package init(_ shape: EncoderShape) {
+    /// - Parameter width: Of the vectors, where the layers have another.
+    package init(_ shape: EncoderShape, width: Int? = nil) {
         dropout = shape.hiddenDropout
         super.init()
-        words = Embedding(shape.sizes.vocabulary, shape.sizes.width, initializer: shape.initializer)
-        positions = Embedding(shape.positions, shape.sizes.width, initializer: shape.initializer)
-        segments = Embedding(shape.segments, shape.sizes.width, initializer: shape.initializer)
-        norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
+        let width = width ?? shape.sizes.width
+        words = Embedding(shape.sizes.vocabulary, width, initializer: shape.initializer)
+        positions = Embedding(shape.positions, width, initializer: shape.initializer)
+        segments = Embedding(shape.segments, width, initializer: shape.initializer)
+        norm = LayerNorm(width, epsilon: shape.normEpsilon)
     }
 
     package func callAsFunction(

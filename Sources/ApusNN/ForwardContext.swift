@@ -112,6 +112,7 @@ public final class ForwardContext {
     /// Where a model's own dropout draws; each place in each layer has its own stream.
     package enum DropoutPlace: UInt64 {
         case attention, attentionOutput, feedForwardOutput, embedding, head, crossAttention
+        case crossAttentionOutput, feedForward, output
     }
 
     /// `x` with elements dropped by chance while training.
@@ -127,6 +128,18 @@ public final class ForwardContext {
 
     /// One layer, run again in the backward pass where the run asks for that.
     package func layer(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tensor) throws -> Tensor {
-        checkpointsLayers && isRecordingGradients ? try checkpointed(x, body) : try body(x)
+        try layer([x]) { try body($0[0]) }
+    }
+
+    /// The same for a layer that looks at more than what the one before it gave.
+    package func layer(_ inputs: [Tensor], _ body: @escaping ([Tensor]) throws -> Tensor) throws -> Tensor {
+        checkpointsLayers && isRecordingGradients ? try checkpointed(inputs, body) : try body(inputs)
+    }
+
+    /// The same pass over other sequences, of which every token sees all: those of the encoder beside a decoder.
+    package func ofEncoder(bounds: [Int32]) -> ForwardContext {
+        ForwardContext(
+            bounds: bounds, angles: nil, isCausal: false, isTraining: isTraining, adapters: adapters,
+            checkpointsLayers: checkpointsLayers, randomKey: randomKey)
     }
 }

@@ -17,7 +17,7 @@ package struct ParameterGroup {
     package static func decaying(_ parameters: [TrainedParameter], _ decay: Double) -> [ParameterGroup] {
         func isExempt(_ name: String) -> Bool {
             let parts = name.lowercased().split(separator: ".")
-            return name.hasSuffix("bias") || parts.dropLast().contains { $0.contains("norm") }
+            return parts.contains { $0.contains("bias") } || parts.dropLast().contains { $0.contains("norm") }
         }
         var factors: [Double] = []
         for factor in parameters.map(\.rateFactor) where !factors.contains(factor) { factors.append(factor) }

@@ -65,6 +65,14 @@ package struct TokenizedDataset: Sendable {
         range(of: index).reduce(0) { isTrained($1) ? $0 + 1 : $0 }
     }
 
+    /// Gives every id, mark and weight of a sample to `body`, as bytes for a digest.
+    package func withBytes(of index: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        let sample = sample(index)
+        sample.ids.withUnsafeBytes(body)
+        sample.isTrained.map { $0 ? UInt8(1) : 0 }.withUnsafeBytes(body)
+        sample.weights?.withUnsafeBytes(body)
+    }
+
     private func range(of index: Int) -> Range<Int> {
         let sequence = Int(sequences[index])
         return offsets[sequence]..<offsets[sequence + 1]

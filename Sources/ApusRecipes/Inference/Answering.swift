@@ -20,6 +20,8 @@ struct Answering {
 
     private let settings: InferSettings
     private let language: LanguageModel
+    /// Makes ids of what is read, in models that read a text whole; nil in those that continue it.
+    private let reading: SourceTargetEncoder?
     private let generator: TokenGenerator
     private let ends: AnswerEnds
     private let newTokens: Int?
@@ -29,15 +31,19 @@ struct Answering {
         self.settings = settings
         self.language = language
         let defaults = try language.generation()
+        reading =
+            language.readsTexts ? SourceTargetEncoder(settings.encoding, tokenizer: language.tokenizer) : nil
+        let usesTemplate = settings.encoding.useChatTemplate && reading == nil
         ends = language.answerEnds(
-            defaults, words: settings.generation.stopWords + defaults.stopStrings,
-            usesTemplate: settings.encoding.useChatTemplate)
+            defaults, words: settings.generation.stopWords + defaults.stopStrings, usesTemplate: usesTemplate)
         let sampling = Self.sampling(settings, defaults)
         generator = TokenGenerator(language.model, sampling: sampling, endTokens: ends.tokens)
-        newTokens = settings.generation.maxNewTokens ?? defaults.maximumNewTokens
+        newTokens =
+            settings.generation.maxNewTokens ?? defaults.maximumNewTokens
+            ?? (reading == nil ? nil : SequenceToSequence.answerLimit)
         promptLimit = min(settings.encoding.maxLength ?? .max, language.model.maximumLength - 1)
         var notices = defaults.notices
-        if settings.encoding.useChatTemplate, !language.hasOwnTemplate {
+        if usesTemplate, !language.hasOwnTemplate {
             notices.append(
                 "\(language.source.name) has no chat template: conversations are written as ChatML, as in training. "
                     + "Where it was not trained so, --use_chat_template false asks with the bare text.")
@@ -68,6 +74,7 @@ struct Answering {
     ///
     /// - Throws: `ModelError` for an empty prompt, and for one that is too long and not to be cut.
     func prompt(_ given: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
+        if let reading { return try reading.source(given).ids }
         var messages = given
         if let system = settings.encoding.system, !system.isEmpty, messages.first?.role != "system" {
             messages.insert(Message(role: "system", content: system), at: 0)
@@ -119,6 +126,9 @@ struct Answering {
 }
 
 extension LanguageModel {
+    /// Whether a text is read whole and answered by another, and not continued.
+    var readsTexts: Bool { model.trunk.startToken != nil }
+
     /// Where answers end by the model's files, by the template that it was or will be trained with, and by some words.
     func answerEnds(
         _ defaults: GenerationDefaults, words: [String] = [], usesTemplate: Bool = true

@@ -28,6 +28,10 @@ struct Conversing {
     func callAsFunction() throws {
         if settings.hasData { return try answerRows() }
         if let question = settings.question { return try answer(question) }
+        if language.readsTexts {
+            return try TypedLines(
+                settings, hint: "Give a text a line; each has an answer of its own.", console: console)(answer(to:))
+        }
         if let terminal {
             var chat = Chat(answering, input: terminal, system: settings.encoding.system, streams: settings.stream)
             console.print("Chat with \(name).\n\(ChatCommand.summary)")
@@ -50,6 +54,11 @@ struct Conversing {
             return true
         }[0]
         StandardOutput.write(settings.stream ? "\n" : answer.text + "\n")
+    }
+
+    private func answer(to text: String) throws -> String {
+        let prompt = try answering.prompt([Message(role: "user", content: text)])
+        return try answering.answers(to: [prompt], draws: [0])[0].text
     }
 
     private func answerRows() throws {

@@ -30,13 +30,16 @@ public final class LanguageModel {
         try self.init(ModelSource(name, surroundings: Surroundings()), dtype: dtype, device: device)
     }
 
+    /// - Parameter task: Whether the model continues text, or reads it whole and writes another.
     init(
-        _ source: ModelSource, dtype: DType?, device: Device,
+        _ source: ModelSource, for task: ModelTask = .causalLanguageModel, dtype: DType?, device: Device,
         quantization: QuantizationOptions = QuantizationOptions(), wholeModules: [String] = []
     ) throws {
         self.source = source
         config = try source.config()
-        model = try Models.registry.model(config)
+        model =
+            try task == .sequenceToSequence
+            ? Models.registry.sequenceToSequence(config) : Models.registry.model(config)
         let text = try TextParts(source, of: model)
         tokenizer = text.tokenizer
         template = text.template

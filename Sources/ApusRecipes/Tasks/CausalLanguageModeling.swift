@@ -53,13 +53,7 @@ struct CausalLanguageModeling: TextTask {
         let data = train.0
         let samples = TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: train, validation: validation, empty: TokenizedDataset(),
-            row: { data.conversations[$0] },
-            bytes: { index, update in
-                let sample = data.sample(index)
-                sample.ids.withUnsafeBytes(update)
-                sample.isTrained.map { $0 ? UInt8(1) : 0 }.withUnsafeBytes(update)
-                sample.weights?.withUnsafeBytes(update)
-            })
+            row: { data.conversations[$0] }, bytes: data.withBytes)
         let preview = SamplePreview(data.sample(0)) { [tokenizer = text.tokenizer] in tokenizer.decode($0) }
         console.print("first sample, what is trained between « »:\n\(preview.marked(usesColor: false))")
         console.print(preview.labels)

@@ -1,3 +1,5 @@
+import ApusJSON
+
 /// What a model is for.
 public struct TaskType: Sendable {
     let task: any TextTask
@@ -7,13 +9,16 @@ public struct TaskType: Sendable {
     /// Every task, from the general to the special: a model that is given without a task is for the last one that its
     /// files name.
     public static let allCases: [TaskType] = [
-        .causalLM, .sequenceClassification, .embedding, .reranker, .maskedLanguageModel,
+        .causalLM, .sequenceToSequence, .sequenceClassification, .embedding, .reranker, .maskedLanguageModel,
     ]
 
     /// The task that a model is for by its files.
     static func named(by files: TaskFiles) throws -> TaskType {
         try allCases.last { try $0.task.isNamed(by: files) } ?? .causalLM
     }
+
+    /// The task that a model is trained for by its configuration, where that leaves no choice.
+    static func only(for config: JSONValue) -> TaskType? { allCases.first { $0.task.isOnlyTask(of: config) } }
 
     /// The options that some tasks have a use for and this one has not.
     var idleOptions: Set<String> {

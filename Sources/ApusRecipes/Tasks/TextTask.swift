@@ -26,9 +26,14 @@ protocol TextTask: Sendable {
     var drawsSamples: Bool { get }
     /// Whether what a model's heads say has a part in the answer.
     var usesHeads: Bool { get }
+    /// What `--predict_with_generate` measures of answers beside the metrics; empty where it cannot.
+    var generatedMetrics: [String] { get }
 
     /// Whether a model that is given without a task is for this one.
     func isNamed(by files: TaskFiles) throws -> Bool
+
+    /// Whether models of a configuration can be trained for this task and for no other unless asked.
+    func isOnlyTask(of config: JSONValue) -> Bool
 
     /// The head of the model.
     ///
@@ -55,7 +60,9 @@ extension TextTask {
     var predictsTokens: Bool { false }
     var drawsSamples: Bool { false }
     var usesHeads: Bool { true }
+    var generatedMetrics: [String] { [] }
     func isNamed(by files: TaskFiles) -> Bool { false }
+    func isOnlyTask(of config: JSONValue) -> Bool { false }
 }
 
 /// How PEFT and the Hugging Face hub call a task.
@@ -68,6 +75,8 @@ struct PEFTTask: Sendable {
     let pipeline: String
 
     static let causalLM = PEFTTask(word: "CAUSAL_LM", suffix: "CausalLM", pipeline: "text-generation")
+    static let sequenceToSequence = PEFTTask(
+        word: "SEQ_2_SEQ_LM", suffix: "Seq2SeqLM", pipeline: "text2text-generation")
     static let sequenceClassification = PEFTTask(
         word: "SEQ_CLS", suffix: "SequenceClassification", pipeline: "text-classification")
     static let featureExtraction = PEFTTask(

@@ -103,6 +103,7 @@ struct ModelContents: CheckpointContents {
         if model.modules().contains(where: { ($0.module as? Linear)?.formerTie != nil }) {
             config["tie_word_embeddings"] = false
         }
+        for (key, value) in model.trunk.writtenConfiguration { config[key] = .bool(value) }
         // Newer files say `dtype`, older ones `torch_dtype`; readers take either.
         config[config["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(model.dtype.rawValue)
         if let quantization {
@@ -141,5 +142,6 @@ extension ModelSource {
     private static let companions: Set<String> = [
         "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
         "merges.txt", "added_tokens.json", "chat_template.jinja", "tokenizer.model", "vocab.txt",
+        "spiece.model", "spm.model", "sentencepiece.bpe.model",
     ]
 }

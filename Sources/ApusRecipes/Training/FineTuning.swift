@@ -34,6 +34,8 @@ public struct FineTuning {
 
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
+        var settings = settings
+        settings.chooseOnlyTask(surroundings)
         self.settings = settings
         self.surroundings = surroundings
         var style = ConsoleStyle(environment: surroundings.environment)

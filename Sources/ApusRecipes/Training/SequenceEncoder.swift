@@ -3,8 +3,8 @@ import ApusLanguageModel
 import ApusText
 
 extension TextModel {
-    /// Whether a text stands between special tokens, and two texts are two segments.
-    var isEncoder: Bool { !trunk.isCausal }
+    /// Whether a text that is judged stands between special tokens, and two texts are two segments.
+    var isEncoder: Bool { !trunk.isCausal || trunk.startToken != nil && !(self is CausalLanguageModel) }
 
     /// The tokens of a sequence at most: what was asked for, within what the model allows.
     ///

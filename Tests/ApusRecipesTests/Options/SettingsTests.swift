@@ -28,7 +28,7 @@ struct SettingsTests {
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
-        "loss_scale": "default", "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
+        "loss_scale": "default", "max_target_length": nil, "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.1, "learning_rate": 1e-4,
@@ -38,7 +38,8 @@ struct SettingsTests {
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
-        "greater_is_better": false, "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
+        "greater_is_better": false, "predict_with_generate": false, "generation_max_length": nil,
+        "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
         "create_checkpoint_symlink": false,
         "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
         "disable_tqdm": nil, "device": nil, "use_cpu": false, "use_dora": false, "feedforward_modules": nil,
@@ -93,7 +94,7 @@ struct SettingsTests {
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author
-            system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale
+            system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length
             lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
             \(methods.joined(separator: " "))
             freeze_parameters freeze_parameters_regex freeze_parameters_ratio trainable_parameters \
@@ -104,7 +105,8 @@ struct SettingsTests {
             use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
             galore_with_embedding
             resume_from_checkpoint resume_only_model per_device_eval_batch_size eval_strategy eval_steps save_strategy \
-            save_steps save_total_limit save_only_model metric_for_best_model greater_is_better
+            save_steps save_total_limit save_only_model metric_for_best_model greater_is_better predict_with_generate \
+            generation_max_length
             output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \
             logging_dir report_to disable_tqdm
             device use_cpu
@@ -344,6 +346,7 @@ struct RoundTripTests {
             if field.name == "quant_method" { words += ["--quant_bits", "4"] }
             if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }
             if field.name == "loss_type" { words += ["--task_type", "reranker"] }
+            if field.name == "predict_with_generate" { words += ["--task_type", "seq2seq_lm"] }
             words += ["--\(field.name)"] + sample(option)
             var notices: [String] = []
             let line = try ArgumentLine(words, for: Settings.command)
@@ -390,8 +393,8 @@ struct RoundTripTests {
     @Test(
         arguments: [
             ("torch_dtype", "bfloat16 float16 float32"), ("lora_dtype", "bfloat16 float16 float32"),
-            ("device", "cpu cuda mps"), ("model_type", "bert gpt2 llama mistral qwen2 qwen3 roberta"),
-            ("task_type", "causal_lm seq_cls embedding reranker mlm"),
+            ("device", "cpu cuda mps"), ("model_type", "bert gpt2 llama mistral mt5 qwen2 qwen3 roberta t5"),
+            ("task_type", "causal_lm seq2seq_lm seq_cls embedding reranker mlm"),
             ("problem_type", "regression single_label_classification multi_label_classification"),
             ("multi_label_format", "ids multi_hot"),
             (

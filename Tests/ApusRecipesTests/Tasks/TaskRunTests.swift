@@ -47,6 +47,7 @@ struct TaskRunTests {
         Setup(.reranker) { ranked($0) },
         Setup(.reranker, .listwiseReranker) { ranked($0) },
         Setup(.maskedLanguageModel) { #"{"text": "ab \#($0 % 10) cd"}"# },
+        Setup(.sequenceToSequence) { #"{"query": "n \#($0)", "response": "\#($0 * 7 % 10)"}"# },
     ]
 
     @Test func everyTaskAndLossRuns() {
@@ -93,7 +94,8 @@ extension TinyRun {
     /// One step of every weight and an evaluation, over rows of a task.
     fileprivate init(of setup: TaskRunTests.Setup) throws {
         try self.init()
-        if setup.task == .maskedLanguageModel { try useEncoder() }
+        if setup.task == .maskedLanguageModel { try useLetters("classifiers/bert-masked") }
+        if setup.task == .sequenceToSequence { try useLetters("seq2seq/t5", ["eos_token_id": 3]) }
         try folder.write((0..<12).map { setup.row($0) + "\n" }.joined(), to: "rows.jsonl")
         settings.model.taskType = setup.task
         settings.optimization.lossType = setup.loss
@@ -110,26 +112,28 @@ extension TinyRun {
             .compactMap { try JSONValue(parsing: String($0)).objectValue }.last { $0["eval_loss"] != nil }
     }
 
-    /// Puts a BERT with single letters as tokens in the place of the model.
-    private func useEncoder() throws {
+    /// Puts another model of the fixtures, with single letters as tokens, in the place of the model.
+    func useLetters(_ name: String, _ changes: JSONObject = [:]) throws {
         let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("../../Fixtures/classifiers/bert-masked").standardizedFileURL
+            .appendingPathComponent("../../Fixtures/\(name)").standardizedFileURL
         let model = "\(folder.path)/model"
         for name in try FileManager.default.contentsOfDirectory(atPath: model) {
             try FileManager.default.removeItem(atPath: "\(model)/\(name)")
         }
-        for name in ["config.json", "model.safetensors"] {
-            try FileManager.default.copyItem(
-                atPath: fixture.appendingPathComponent(name).path, toPath: "\(model)/\(name)")
-        }
-        let config = try JSONValue(parsing: Data(contentsOf: fixture.appendingPathComponent("config.json")))
+        try FileManager.default.copyItem(
+            atPath: fixture.appendingPathComponent("model.safetensors").path, toPath: "\(model)/model.safetensors")
+        let read = try JSONValue(parsing: Data(contentsOf: fixture.appendingPathComponent("config.json")))
+        var object = read.objectValue ?? [:]
+        for (key, value) in changes { object[key] = value }
+        let config = JSONValue.object(object)
+        try folder.write(config.serialized(), to: "model/config.json")
         let letters = "abcdefghijklmnopqrstuvwxyz0123456789".map(String.init)
         var words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + letters + letters.map { "##\($0)" }
         words += (0..<(config["vocab_size"]?.intValue ?? 0)).map { "unused\($0)" }
         words = Array(words.prefix(config["vocab_size"]?.intValue ?? 0))
         try folder.write(words.joined(separator: "\n") + "\n", to: "model/vocab.txt")
         try folder.write(
-            #"{"tokenizer_class": "BertTokenizer", "mask_token": "[MASK]", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}"#,
+            #"{"tokenizer_class": "BertTokenizer", "mask_token": "[MASK]", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "eos_token": "[SEP]"}"#,
             to: "model/tokenizer_config.json")
     }
 }

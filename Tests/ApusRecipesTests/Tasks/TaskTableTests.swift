@@ -57,8 +57,8 @@ struct TaskTableTests {
         let words = TaskType.allCases.map { [$0.rawValue, $0.task.peft?.word ?? ""] }
         #expect(
             words == [
-                ["causal_lm", "CAUSAL_LM"], ["seq_cls", "SEQ_CLS"], ["embedding", "FEATURE_EXTRACTION"],
-                ["reranker", "SEQ_CLS"], ["mlm", ""],
+                ["causal_lm", "CAUSAL_LM"], ["seq2seq_lm", "SEQ_2_SEQ_LM"], ["seq_cls", "SEQ_CLS"],
+                ["embedding", "FEATURE_EXTRACTION"], ["reranker", "SEQ_CLS"], ["mlm", ""],
             ])
     }
 
@@ -70,6 +70,7 @@ struct TaskTableTests {
             ("BertModel", "SEQ_CLS", true, .sequenceClassification),
             ("Qwen2ForCausalLM", "FEATURE_EXTRACTION", false, .embedding),
             ("Qwen2ForCausalLM", "CAUSAL_LM", true, .causalLM),
+            ("T5ForConditionalGeneration", "SEQ_2_SEQ_LM", false, .sequenceToSequence),
         ] as [(String, String?, Bool, TaskType)])
     func filesNameTheTask(architecture: String, adapter: String?, pools: Bool, type: TaskType) throws {
         let folder = try TemporaryFolder()
@@ -85,7 +86,7 @@ struct TaskTableTests {
     func headsFit(_ type: TaskType) throws {
         let head = try type.task.head(labelCount: 3, config: [:])
         let expected: [TaskType: ModelTask] = [
-            .causalLM: .causalLanguageModel, .sequenceClassification: .sequenceClassification(labels: 3),
+            .causalLM: .causalLanguageModel, .sequenceToSequence: .sequenceToSequence, .sequenceClassification: .sequenceClassification(labels: 3),
             .embedding: .hiddenStates, .reranker: .sequenceClassification(labels: 1),
             .maskedLanguageModel: .maskedLanguageModel,
         ]

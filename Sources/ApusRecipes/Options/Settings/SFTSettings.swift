@@ -104,6 +104,7 @@ extension SFTSettings: CommandSettings {
         guard !data.dataset.isEmpty else {
             throw UsageError("--dataset: not given. Give the training data, as in --dataset train.jsonl.")
         }
+        chooseOnlyTask()
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
@@ -111,8 +112,16 @@ extension SFTSettings: CommandSettings {
         try checkPrecision()
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
+        let generated = taskType.task.generatedMetrics
+        guard !evaluation.predictWithGenerate || !generated.isEmpty else {
+            throw SettingsError(
+                "--predict_with_generate true: with --task_type \(taskType.rawValue) no answers are made while training. "
+                    + "Leave it out; `apus infer --val_dataset` answers a dataset after training.")
+        }
         try BestMetric.check(
-            evaluation.metricForBestModel, among: taskType.task.metrics(loss: lossType, problem: model.problemType),
+            evaluation.metricForBestModel,
+            among: taskType.task.metrics(loss: lossType, problem: model.problemType)
+                + (evaluation.predictWithGenerate ? generated : []),
             of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try encoding.check()
         try evaluation.settle()
@@ -125,6 +134,17 @@ extension SFTSettings: CommandSettings {
                     + "workers.")
         }
         noteIdle(&notices)
+    }
+
+    /// Takes the task that the model's files leave no choice about.
+    ///
+    /// What is wrong with the files is said where they are read.
+    mutating func chooseOnlyTask(_ surroundings: Surroundings = Surroundings()) {
+        guard model.taskType == nil, model.numLabels == nil,
+            let source = try? ModelSource(model.name ?? "", surroundings: surroundings),
+            let config = try? source.config()
+        else { return }
+        model.taskType = TaskType.only(for: config)
     }
 
     /// Says that nothing is evaluated though it was asked for.
@@ -157,6 +177,9 @@ extension SFTSettings: CommandSettings {
             note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype", "lorap_lr_ratio"]))
         }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
+        if !taskType.task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
+            note("--predict_with_generate is false", ["generation_max_length"])
+        }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
     }

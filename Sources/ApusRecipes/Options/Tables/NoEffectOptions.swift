@@ -135,7 +135,7 @@ extension OptionTable {
         "max_new_tokens": .integer, "temperature": .number(.any), "top_k": .integer, "top_p": .number(.any),
         "repetition_penalty": .number(.any), "num_beams": .integer, "stream": .boolean, "stop_words": .list,
         "logprobs": .boolean, "top_logprobs": .integer, "structured_outputs_regex": .text,
-        "generation_max_length": .integer, "generation_num_beams": .integer, "generation_config": .text,
+        "generation_num_beams": .integer, "generation_config": .text,
         "do_predict": .boolean,
     ]
     private static let publishing: KeyValuePairs<String, OptionKind> = [

@@ -21,7 +21,7 @@ enum NotYetOptions {
         ]
         let offByDefault = """
             packing streaming freeze_llm galore_optim_per_parameter galore_quantization use_vllm enable_dft_loss group_by_length
-            predict_with_generate eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
+            eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
@@ -141,7 +141,6 @@ enum NotYetOptions {
         "eval_delay": "Leave it out; --eval_steps gives the steps between evaluations.",
         "eval_on_start": "Leave it out; `apus infer` answers with the model as it is.",
         "eval_use_evalscope": "Leave it out, and evaluate the merged model with EvalScope.",
-        "predict_with_generate": "Leave it out; `apus infer --val_dataset` answers a dataset after training.",
         "do_train": "Leave it out; sft trains.",
         "ignore_data_skip": "Leave it out; going on costs no time.",
         "template_backend": "Leave it out; chat templates are rendered as transformers does.",

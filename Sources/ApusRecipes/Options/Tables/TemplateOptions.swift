@@ -37,6 +37,10 @@ extension OptionTable {
             default: .text("default"), "Which tokens train: every answer, the last, or all tokens.", in: .template,
             for: [.sft]),
         CommandOption(
+            "max_target_length", .integer(from: 2), computed: "any",
+            "Most tokens of an answer with --task_type seq2seq_lm; --max_length cuts the text.", in: .template,
+            for: [.sft]),
+        CommandOption(
             "response_prefix", .escapedText, "Text that every answer starts with.", in: .template, for: [.infer]),
         CommandOption(
             "enable_thinking", .boolean, computed: "the template's", "Let a model that can think do so.",

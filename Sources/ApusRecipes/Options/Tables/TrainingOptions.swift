@@ -125,6 +125,13 @@ extension OptionTable {
         CommandOption(
             "greater_is_better", .boolean, computed: "by the metric", "Whether more of the metric is better.",
             in: .evaluation, for: [.sft]),
+        CommandOption(
+            "predict_with_generate", .boolean, default: .boolean(false),
+            "With --task_type seq2seq_lm: answer the validation data, and measure exact_match, f1 and rouge.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "generation_max_length", .integer(from: 2), computed: "--max_target_length + 1, else 513",
+            "Most tokens of such an answer, with the one that it begins with.", in: .evaluation, for: [.sft]),
     ]
 
     static let outputOptions: [CommandOption] = [

@@ -17,6 +17,8 @@ public struct EncodingSettings: Sendable {
     public var mlmProbability = 0.15
     /// Which tokens train.
     public var lossScale = TrainedTurns.everyAnswer
+    /// The most tokens of an answer that a model learns to write to a text; nil cuts none.
+    public var maxTargetLength: Int?
 
     public init() {}
 }
@@ -30,6 +32,7 @@ extension EncodingSettings: SettingsPart {
         SettingsField("pair_format", \.pairFormat),
         SettingsField("mlm_probability", \.mlmProbability, affectsNumbers: true),
         SettingsField("loss_scale", \.lossScale),
+        SettingsField("max_target_length", \.maxTargetLength),
     ]
 
     /// - Throws: `SettingsError` for a format of pairs in which a text has no place.

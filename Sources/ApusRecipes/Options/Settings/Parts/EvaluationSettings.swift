@@ -20,6 +20,10 @@ public struct EvaluationSettings: Sendable {
     public var saveOnlyModel = false
     /// What makes a checkpoint the best.
     public var metricForBestModel = "loss"
+    /// Whether an evaluation also compares the answers that the model makes with the wanted ones.
+    public var predictWithGenerate = false
+    /// The most tokens of such an answer, with the one that it begins with; nil is the most of an answer in training.
+    public var generationMaxLength: Int?
     private var givenGreaterIsBetter: Bool?
 
     public init() {}
@@ -44,6 +48,8 @@ extension EvaluationSettings: SettingsPart {
         SettingsField("save_only_model", \.saveOnlyModel),
         SettingsField("metric_for_best_model", \.metricForBestModel),
         SettingsField("greater_is_better", \.greaterIsBetter),
+        SettingsField("predict_with_generate", \.predictWithGenerate),
+        SettingsField("generation_max_length", \.generationMaxLength),
     ]
 
     /// - Throws: `SettingsError` for steps that are no whole number.

@@ -1,0 +1,81 @@
+package import ApusText
+
+/// From a conversation to a text that a model reads whole and the answer that it writes, as bare texts.
+///
+/// Each stands between what the tokenizer puts around a text, and ends with the end token in any case. Of a conversation
+/// the last message is the answer; those before it are the text, one a line, with the system's directly in front, which
+/// is where T5 wants the words that name a task (`translate English to German: `).
+package struct SourceTargetEncoder: Sendable {
+    private let tokenizer: Tokenizer
+    private let sourceLimit: Int?
+    private let answerLimit: Int?
+    private let keepsEnds: Bool
+    private let system: String?
+    /// The end token, where the tokenizer does not put it behind a text itself.
+    private let missingEnd: Int32?
+
+    /// - Parameters:
+    ///   - sourceLimit: The most tokens of what is read; the rest is cut off, and the end token stays.
+    ///   - answerLimit: The most tokens of what is written.
+    ///   - keepsEnds: Whether the beginning of what is read is cut off, not its end.
+    ///   - system: What stands in front where a conversation does not say so.
+    package init(
+        tokenizer: Tokenizer, sourceLimit: Int? = nil, answerLimit: Int? = nil, keepsEnds: Bool = false,
+        system: String? = nil
+    ) {
+        self.tokenizer = tokenizer
+        self.sourceLimit = sourceLimit
+        self.answerLimit = answerLimit
+        self.keepsEnds = keepsEnds
+        self.system = system
+        missingEnd = tokenizer.eosTokenID.flatMap { tokenizer.encode("").last == $0 ? nil : $0 }
+    }
+
+    private static let toolsRejection = RowRejection("tools, for which a model without a chat template has no form")
+
+    /// What is read and what is learned, one behind the other: what is not trained is read.
+    @Sendable package func encode(_ conversation: Conversation) throws -> EncodedConversation {
+        guard let answer = conversation.messages.last, answer.role == "assistant" else {
+            throw RowRejection("the last message is no answer")
+        }
+        guard conversation.tools?.isEmpty ?? true else { throw Self.toolsRejection }
+        let weight = answer.isTrained == false ? 0 : answer.weight
+        let read = try source(Array(conversation.messages.dropLast()))
+        let written = try encoded(answer, limit: answerLimit)
+        var notes: [String] = []
+        if read.isCut { notes.append("a text is cut to max_length \(sourceLimit ?? 0)") }
+        if written.isCut { notes.append("an answer is cut to max_target_length \(answerLimit ?? 0)") }
+        return EncodedConversation(
+            ids: read.ids + written.ids,
+            weights: read.ids.map { _ in 0 } + written.ids.map { _ in weight }, notes: notes)
+    }
+
+    /// The ids of what is read.
+    ///
+    /// - Throws: `RowRejection` for calls of tools, which only chat templates have a form for, and for nothing to read.
+    package func source(_ messages: [Message]) throws -> (ids: [Int32], isCut: Bool) {
+        var system = system ?? ""
+        var lines: [String] = []
+        for message in messages {
+            guard message.toolCalls.isEmpty else { throw Self.toolsRejection }
+            if message.role == "system" { system = message.text ?? "" } else { lines.append(message.text ?? "") }
+        }
+        let text = system + lines.joined(separator: "\n")
+        guard !text.isEmpty else { throw RowRejection("nothing to read") }
+        return encoded(text, limit: sourceLimit, keepsEnds: keepsEnds)
+    }
+
+    private func encoded(_ answer: Message, limit: Int?) throws -> (ids: [Int32], isCut: Bool) {
+        guard answer.toolCalls.isEmpty else { throw Self.toolsRejection }
+        return encoded(answer.text ?? "", limit: limit, keepsEnds: false)
+    }
+
+    private func encoded(_ text: String, limit: Int?, keepsEnds: Bool) -> (ids: [Int32], isCut: Bool) {
+        let room = limit.map { max(1, $0) - (missingEnd == nil ? 0 : 1) }
+        let whole = tokenizer.encode(text)
+        let isCut = room.map { whole.count > $0 } ?? false
+        let ids =
+            isCut ? tokenizer.encode(text, pair: nil, maximumLength: room, keepsEnds: keepsEnds).ids : whole
+        return (ids + (missingEnd.map { [$0] } ?? []), isCut)
+    }
+}

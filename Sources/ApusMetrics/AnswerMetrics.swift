@@ -1,0 +1,109 @@
+import Foundation
+
+/// How near answers come to the ones that were wanted, as means over N rows.
+///
+/// - exact_match, f1: of the texts in lower case without punctuation and English articles, whether they are equal, and the
+///   harmonic mean of precision and recall of their words (Rajpurkar et al. 2016, <https://arxiv.org/abs/1606.05250>).
+/// - rouge-1, rouge-2: the same mean over words and over pairs of words; rouge-l: over the longest common subsequence of
+///   words (Lin 2004, <https://aclanthology.org/W04-1013>). Words are runs of letters and digits in lower case; each
+///   ideograph is one. For texts in the letters a to z these are the numbers of `rouge_score` without a stemmer.
+package struct AnswerMetrics: Sendable {
+    package static let names = ["exact_match", "f1", "rouge-1", "rouge-2", "rouge-l"]
+
+    package let values: [MetricValue]
+
+    /// - Throws: `MetricError` when there are no rows.
+    package init(_ rows: [(answer: String, wanted: String)]) throws {
+        guard !rows.isEmpty else {
+            throw MetricError("answers: no rows to evaluate; is the validation set empty?")
+        }
+        var sums = Self.names.map { _ in 0.0 }
+        for (answer, wanted) in rows {
+            let plain = (Self.plainWords(answer), Self.plainWords(wanted))
+            let words = (Self.words(answer), Self.words(wanted))
+            let row = [
+                plain.0 == plain.1 ? 1 : 0, Self.plainOverlap(plain.0, plain.1), Self.overlap(words.0, words.1),
+                Self.overlap(Self.pairs(words.0), Self.pairs(words.1)), Self.common(words.0, words.1),
+            ]
+            for (index, value) in row.enumerated() { sums[index] += value }
+        }
+        values = zip(Self.names, sums).map { ($0, $1 / Double(rows.count)) }
+    }
+
+    /// Runs of letters and digits in lower case; each ideograph is a word.
+    static func words(_ text: String) -> [String] {
+        var words: [String] = []
+        var isInWord = false
+        for scalar in text.lowercased().unicodeScalars {
+            let properties = scalar.properties
+            if properties.isIdeographic {
+                words.append(String(scalar))
+                isInWord = false
+            } else if properties.isAlphabetic || properties.numericType != nil || isMark(properties) && isInWord {
+                if isInWord {
+                    words[words.count - 1].unicodeScalars.append(scalar)
+                } else {
+                    words.append(String(scalar))
+                }
+                isInWord = true
+            } else {
+                isInWord = false
+            }
+        }
+        return words
+    }
+
+    private static func isMark(_ properties: Unicode.Scalar.Properties) -> Bool {
+        [.nonspacingMark, .spacingMark, .enclosingMark].contains(properties.generalCategory)
+    }
+
+    /// Words between spaces in lower case, without punctuation and articles.
+    private static func plainWords(_ text: String) -> [String] {
+        let bare = text.lowercased().unicodeScalars.filter { !($0.isASCII && punctuation.contains($0)) }
+        return String(String.UnicodeScalarView(bare)).split(whereSeparator: \.isWhitespace).map(String.init)
+            .filter { !["a", "an", "the"].contains($0) }
+    }
+
+    private static let punctuation = Set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~".unicodeScalars)
+
+    private static func plainOverlap(_ a: [String], _ b: [String]) -> Double {
+        a.isEmpty || b.isEmpty ? (a == b ? 1 : 0) : overlap(a, b)
+    }
+
+    private static func pairs(_ words: [String]) -> [String] {
+        zip(words, words.dropFirst()).map { "\($0) \($1)" }
+    }
+
+    /// The harmonic mean of precision and recall of what two lists have in common, each as often as it comes.
+    private static func overlap(_ a: [String], _ b: [String]) -> Double {
+        var left = Dictionary(b.map { ($0, 1) }, uniquingKeysWith: +)
+        var shared = 0
+        for word in a {
+            guard let count = left[word], count > 0 else { continue }
+            left[word] = count - 1
+            shared += 1
+        }
+        return mean(shared, a.count, b.count)
+    }
+
+    /// The same of the longest list that both contain in this order.
+    private static func common(_ a: [String], _ b: [String]) -> Double {
+        var lengths = Array(repeating: 0, count: b.count + 1)
+        for word in a {
+            var diagonal = 0
+            for (index, other) in b.enumerated() {
+                let above = lengths[index + 1]
+                lengths[index + 1] = word == other ? diagonal + 1 : max(above, lengths[index])
+                diagonal = above
+            }
+        }
+        return mean(lengths[b.count], a.count, b.count)
+    }
+
+    /// `2 p r / (p + r)` with p = shared / a and r = shared / b.
+    private static func mean(_ shared: Int, _ a: Int, _ b: Int) -> Double {
+        guard shared > 0 else { return 0 }
+        let (precision, recall) = (Double(shared) / Double(a), Double(shared) / Double(b))
+        return 2 * precision * recall / (precision + recall)
+    }
+}

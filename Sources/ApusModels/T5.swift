@@ -1,0 +1,422 @@
+// T5, T5 v1.1, Flan-T5, mT5, mT0. Raffel et al. 2019, https://arxiv.org/abs/1910.10683; Shazeer 2020,
+// https://arxiv.org/abs/2002.05202; Xue et al. 2020, https://arxiv.org/abs/2010.11934.
+// Unusual: an encoder reads the text, a decoder writes the answer; distances have a bias each instead of positions;
+// scores are not scaled; where the head is the table of words, what it sees is.
+
+import ApusJSON
+package import ApusLanguageModel
+import ApusNN
+import ApusTorch
+
+// T tokens of the decoder, T' of the encoder, S sequences, D width, H heads, E head size, F feed-forward width, L labels.
+
+/// The fields of a `config.json`, as T5 names them.
+struct T5Config {
+    let sizes: TransformerSizes
+    let encoderLayers: Int
+    let decoderLayers: Int
+    let bucketCount: Int
+    let bucketReach: Int
+    let activation: Activation
+    let isGated: Bool
+    let dropout: Double
+    let headDropout: Double
+    let normEpsilon: Double
+    let start: Int32
+    let end: Int32
+    /// What the deviations of first values are multiplied with.
+    let initializerFactor: Double
+
+    init(_ config: ModelConfig) throws {
+        let heads = try config.size("num_heads")
+        encoderLayers = try config.size("num_layers")
+        decoderLayers = try config.optionalSize("num_decoder_layers") ?? encoderLayers
+        // A token passes one of the two stacks.
+        sizes = TransformerSizes(
+            vocabulary: try config.size("vocab_size"), width: try config.size("d_model"),
+            hidden: try config.size("d_ff"), layers: max(encoderLayers, decoderLayers), heads: heads,
+            keyValueHeads: heads, headSize: try config.size("d_kv"))
+        bucketCount = try config.optionalSize("relative_attention_num_buckets") ?? 32
+        bucketReach = try config.optionalSize("relative_attention_max_distance") ?? 128
+        let form = (try config.text("feed_forward_proj") ?? "relu").split(separator: "-").map(String.init)
+        isGated = try config.flag("is_gated_act") ?? (form.first == "gated")
+        let named = form == ["gated", "gelu"] ? "gelu_new" : form.last ?? "relu"
+        activation = try config.activation("dense_act_fn", default: named)
+        dropout = try config.probability("dropout_rate") ?? 0.1
+        headDropout = try config.probability("classifier_dropout") ?? 0
+        normEpsilon = try config.number("layer_norm_epsilon") ?? 1e-6
+        func token(_ key: String) throws -> Int32? { try config.integer(key).flatMap(Int32.init(exactly:)) }
+        start = try token("decoder_start_token_id") ?? token("pad_token_id") ?? 0
+        end = try token("eos_token_id") ?? 1
+        initializerFactor = try config.number("initializer_factor") ?? 1
+        try config.require("is_encoder_decoder", true, otherwise: "and a T5 of one half is not there yet")
+        // The longest texts of the first training; distances have no end.
+        for key in ["n_positions", "is_decoder"] { _ = config[key] }
+    }
+
+    func initializer(_ deviation: Double) -> Initializer { .normal(deviation: initializerFactor * deviation) }
+    func initializer(fanIn: Int) -> Initializer { initializer(1 / Double(fanIn).squareRoot()) }
+}
+
+/// A bias for each head and bucket of distances, which all blocks of a stack use.
+struct DistanceBiases {
+    let table: Embedding
+
+    /// [buckets, H].
+    func callAsFunction(_ context: ForwardContext) throws -> Tensor {
+        try table(Tensor(Array(0..<Int32(table.count)), device: table.weight.device), context)
+    }
+}
+
+/// Attention without a scale: to the own sequence, or across to what an encoder read.
+final class T5Attention: Module {
+    @Child("q") var query: Linear
+    @Child("k") var key: Linear
+    @Child("v") var value: Linear
+    @Child("o") var output: Linear
+    @Child("relative_attention_bias") var distances: Embedding?
+
+    private let headSize: Int
+    private let layer: Int
+    private let options: AttentionOptions
+
+    /// - Parameters:
+    ///   - layer: Counts through both stacks.
+    ///   - buckets: How distances share biases; nil where they have none.
+    ///   - ownsBiases: Whether the table of biases is here, in the first block of a stack.
+    init(_ config: T5Config, layer: Int, buckets: DistanceBuckets?, ownsBiases: Bool) {
+        let (width, heads) = (config.sizes.width, config.sizes.heads)
+        headSize = config.sizes.headSize
+        self.layer = layer
+        var options = AttentionOptions(scale: 1, dropout: config.dropout)
+        options.buckets = buckets
+        self.options = options
+        super.init()
+        let inner = heads * headSize
+        query = Linear(width, inner, bias: false, initializer: config.initializer(fanIn: width * headSize))
+        key = Linear(width, inner, bias: false, initializer: config.initializer(fanIn: width))
+        value = Linear(width, inner, bias: false, initializer: config.initializer(fanIn: width))
+        output = Linear(inner, width, bias: false, initializer: config.initializer(fanIn: inner))
+        distances =
+            ownsBiases
+            ? Embedding(config.bucketCount, heads, initializer: config.initializer(fanIn: width)) : nil
+    }
+
+    private func heads(_ y: Tensor) throws -> Tensor { try y.reshaped([y.shape[0], -1, headSize]) }
+
+    func callAsFunction(_ x: Tensor, _ biases: DistanceBiases, _ context: ForwardContext) throws -> Tensor {
+        let mixed = try context.attend(
+            heads(query(x, context)), heads(key(x, context)), heads(value(x, context)), layer: layer, options,
+            biases: biases(context))  // [T, H, E]
+        return try output(mixed.reshaped([x.shape[0], -1]), context)  // [T, D]
+    }
+
+    func callAsFunction(_ x: Tensor, across memory: EncoderMemory?, _ context: ForwardContext) throws -> Tensor {
+        let mixed = try context.attend(heads(query(x, context)), across: memory, layer: layer, options) { states in
+            (try heads(key(states, context)), try heads(value(states, context)))  // [T', H, E]
+        }
+        return try output(mixed.reshaped([x.shape[0], -1]), context)  // [T, D]
+    }
+}
+
+/// `wo(a(wi x))`, or `wo(a(wi_0 x) · wi_1 x)`.
+final class T5FeedForward: Module {
+    @Child("wi") var plain: Linear?
+    @Child("wi_0") var gate: Linear?
+    @Child("wi_1") var up: Linear?
+    @Child("wo") var down: Linear
+
+    private let config: T5Config
+    private let layer: Int
+
+    init(_ config: T5Config, layer: Int) {
+        self.config = config
+        self.layer = layer
+        super.init()
+        let (width, hidden) = (config.sizes.width, config.sizes.hidden)
+        func wide() -> Linear { Linear(width, hidden, bias: false, initializer: config.initializer(fanIn: width)) }
+        plain = config.isGated ? nil : wide()
+        gate = config.isGated ? wide() : nil
+        up = config.isGated ? wide() : nil
+        down = Linear(hidden, width, bias: false, initializer: config.initializer(fanIn: hidden))
+    }
+
+    func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let inner: Tensor  // [T, F]
+        if let gate, let up {
+            inner = try config.activation(gate(x, context)) * up(x, context)
+        } else {
+            inner = try config.activation(plain?(x, context) ?? x)
+        }
+        return try down(context.dropped(inner, config.dropout, .feedForward, layer: layer), context)  // [T, D]
+    }
+}
+
+/// Attention, in a decoder attention across, and a feed-forward part, each as `h = x + f(norm(x))`.
+final class T5Block: TransformerLayer {
+    @Child("layer.0.SelfAttention") var attention: T5Attention
+    @Child("layer.0.layer_norm") var attentionNorm: RMSNorm
+    @Child("layer.1.EncDecAttention") var crossAttention: T5Attention?
+    @Child("layer.1.layer_norm") var crossNorm: RMSNorm?
+    @Child("layer.1.DenseReluDense") var feedForward: T5FeedForward
+    @Child("layer.1.layer_norm") var feedForwardNorm: RMSNorm
+
+    private let dropout: Double
+    private let layer: Int
+    private let biases: DistanceBiases
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
+    /// - Parameters:
+    ///   - layer: Counts through both stacks.
+    ///   - first: The first block of the stack; nil for itself.
+    init(_ config: T5Config, layer: Int, ofDecoder isDecoder: Bool, after first: T5Block?) {
+        dropout = config.dropout
+        self.layer = layer
+        let buckets = DistanceBuckets(
+            count: config.bucketCount, reach: config.bucketReach, ofBothSides: !isDecoder)
+        let attention = T5Attention(config, layer: layer, buckets: buckets, ownsBiases: first == nil)
+        biases =
+            first?.biases
+            ?? DistanceBiases(table: attention.distances ?? Embedding(config.bucketCount, config.sizes.heads))
+        super.init()
+        func norm() -> RMSNorm { RMSNorm(config.sizes.width, epsilon: config.normEpsilon) }
+        self.attention = attention
+        attentionNorm = norm()
+        crossAttention =
+            isDecoder ? T5Attention(config, layer: layer, buckets: nil, ownsBiases: false) : nil
+        crossNorm = isDecoder ? norm() : nil
+        let last = "layer.\(isDecoder ? 2 : 1)"
+        _feedForward = Child(wrappedValue: T5FeedForward(config, layer: layer), "\(last).DenseReluDense")
+        _feedForwardNorm = Child(wrappedValue: norm(), "\(last).layer_norm")
+    }
+
+    func callAsFunction(_ x: Tensor, across memory: EncoderMemory?, _ context: ForwardContext) throws -> Tensor {
+        var h = try add(attention(attentionNorm(x, context), biases, context), to: x, .attentionOutput, context)
+        if let crossAttention, let crossNorm {
+            h = try add(
+                crossAttention(crossNorm(h, context), across: memory, context), to: h, .crossAttentionOutput, context)
+        }
+        return try add(feedForward(feedForwardNorm(h, context), context), to: h, .feedForwardOutput, context)
+    }
+
+    private func add(
+        _ y: Tensor, to x: Tensor, _ place: ForwardContext.DropoutPlace, _ context: ForwardContext
+    ) throws -> Tensor {
+        try x + context.dropped(y, dropout, place, layer: layer)  // [T, D]
+    }
+}
+
+/// Blocks and a norm: the encoder, or the decoder.
+final class T5Stack: Module {
+    @Child("block") var blocks: [T5Block]
+    @Child("final_layer_norm") var norm: RMSNorm
+
+    private let dropout: Double
+    /// Tells the random streams of the stacks apart.
+    private let number: Int
+
+    init(_ config: T5Config, ofDecoder isDecoder: Bool) {
+        dropout = config.dropout
+        number = isDecoder ? 1 : 0
+        super.init()
+        let before = isDecoder ? config.encoderLayers : 0
+        var all: [T5Block] = []
+        for index in 0..<(isDecoder ? config.decoderLayers : config.encoderLayers) {
+            all.append(T5Block(config, layer: before + index, ofDecoder: isDecoder, after: all.first))
+        }
+        blocks = all
+        norm = RMSNorm(config.sizes.width, epsilon: config.normEpsilon)
+    }
+
+    func callAsFunction(
+        _ words: Tensor, across memory: EncoderMemory? = nil, _ context: ForwardContext
+    ) throws -> Tensor {
+        guard words.dtype != .float16 else {
+            throw ModelError(
+                "models of the family T5 overflow in float16. Give --torch_dtype bfloat16 or float32.")
+        }
+        var x = try context.dropped(words, dropout, .embedding, layer: number)
+        for block in blocks {
+            guard let memory else {
+                x = try context.layer(x) { try block($0, across: nil, context) }
+                continue
+            }
+            x = try context.layer([x, memory.states]) {
+                try block($0[0], across: EncoderMemory(states: $0[1], spans: memory.spans), context)
+            }
+        }
+        return try context.dropped(norm(x, context), dropout, .output, layer: number)  // [T, D]
+    }
+}
+
+/// An encoder that reads a text and a decoder that looks at what it read.
+final class T5Trunk: Trunk {
+    @Child("shared") var table: Embedding
+    @Child("encoder") var encoder: T5Stack
+    @Child("decoder") var decoder: T5Stack
+
+    private let config: T5Config
+    private let title: String
+    /// Whether what the head sees is scaled by 1/√D; nil where `config.json` does not say it by a key of its own.
+    private let scaling: Bool?
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
+    init(_ config: T5Config, name: String = "", scaling: Bool? = nil) {
+        self.config = config
+        self.scaling = scaling
+        title = name
+        super.init()
+        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer(1))
+        encoder = T5Stack(config, ofDecoder: false)
+        decoder = T5Stack(config, ofDecoder: true)
+    }
+
+    override var facts: TrunkFacts { T5.facts(config, name: title) }
+    override var embedding: Embedding { table }
+    override var startToken: Int32? { config.start }
+    override var ignoredNames: [String] { T5.copies }
+    override var writtenConfiguration: [String: Bool] { scaling.map { ["scale_decoder_outputs": $0] } ?? [:] }
+
+    /// The words of the answers.
+    ///
+    /// A batch without a source is its own: the decoder sees its tokens moved by one, as classifiers have it.
+    override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        guard batch.source == nil, context.state == nil else { return try super.words(batch, context) }
+        let moved = zip(batch.boundaries, batch.boundaries.dropFirst()).flatMap { start, end in
+            start < end ? [config.start] + batch.tokens[Int(start)..<Int(end) - 1] : []
+        }
+        return try table(Tensor(moved, device: table.weight.device), context)
+    }
+
+    override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let hidden = try decoder(words, across: memory(batch, context), context)  // [T, D]
+        return try scaling == true ? hidden * (1 / Double(config.sizes.width).squareRoot()) : hidden
+    }
+
+    /// What the encoder reads; nil in passes that go on.
+    private func memory(_ batch: TokenBatch, _ context: ForwardContext) throws -> EncoderMemory? {
+        if batch.source == nil, context.state != nil { return nil }
+        let source = batch.source ?? SourceTokens(of: batch)
+        let context = context.ofEncoder(bounds: source.boundaries)
+        let words = try table(Tensor(source.tokens, device: table.weight.device), context)  // [T', D]
+        return EncoderMemory(states: try encoder(words, context), spans: SequenceSpans(source.boundaries))
+    }
+}
+
+/// The encoder alone, which gives texts vectors.
+final class T5EncoderTrunk: Trunk {
+    @Child("shared") var table: Embedding
+    @Child("encoder") var encoder: T5Stack
+
+    private let config: T5Config
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
+    init(_ config: T5Config) {
+        self.config = config
+        super.init()
+        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer(1))
+        encoder = T5Stack(config, ofDecoder: false)
+    }
+
+    override var facts: TrunkFacts { T5.facts(config, name: "") }
+    override var embedding: Embedding { table }
+    override var isCausal: Bool { false }
+    override var ignoredNames: [String] { T5.copies }
+    override var ignoredParts: [String] { ["decoder.", "lm_head."] }
+
+    override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try encoder(words, context)
+    }
+}
+
+/// `W tanh(V h + c) + b` of what the decoder makes of each text's last end token.
+final class T5ScoreHead: ScoreHead {
+    @Child("dense") var dense: Linear
+    @Child("out_proj") var output: Linear
+
+    private let end: Int32
+    private let dropout: Double
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
+    init(_ config: T5Config, labelCount: Int) {
+        end = config.end
+        dropout = config.headDropout
+        super.init()
+        let width = config.sizes.width
+        dense = Linear(width, width, initializer: config.initializer(fanIn: width))
+        output = Linear(width, labelCount, initializer: config.initializer(fanIn: width))
+    }
+
+    override var labelCount: Int { output.outputs }
+
+    override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let rows = try zip(batch.boundaries, batch.boundaries.dropFirst()).map { start, stop -> Int32 in
+            guard let last = batch.tokens[Int(start)..<Int(stop)].lastIndex(of: end) else {
+                throw ModelError(
+                    "a text has no end token (\(end)), by which a T5 scores it; --truncation_strategy right keeps it")
+            }
+            return Int32(last)
+        }
+        let ends = try hidden.indexed(0, Tensor(rows, device: hidden.device))  // [S, D]
+        let kept = try context.dropped(ends, dropout, .head).to(.float32)
+        let inner = try tanh(dense(kept, context))  // [S, D]
+        return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
+    }
+}
+
+package enum T5 {
+    package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
+        // Version 5 of transformers writes tie_word_embeddings true always, and says the scale by a key of its own.
+        let isTied = try config.flag("tie_word_embeddings") ?? true
+        return try model(
+            config, task, family: "T5", isTied: isTied, scaling: config.flag("scale_decoder_outputs") ?? isTied)
+    }
+
+    /// mT5 and mT0, which never scale.
+    package static func makeMultilingual(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
+        try model(
+            config, task, family: "MT5", isTied: config.flag("tie_word_embeddings") ?? false, scaling: nil)
+    }
+
+    /// Copies of the table of words, and biases of distances that old files hold where there are no distances.
+    static let copies = [
+        "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "EncDecAttention.relative_attention_bias.weight",
+    ]
+
+    static func facts(_ config: T5Config, name: String) -> TrunkFacts {
+        TrunkFacts(name: name, sizes: config.sizes, maximumLength: Int(Int32.max))
+    }
+
+    private static func model(
+        _ config: ModelConfig, _ task: ModelTask, family: String, isTied: Bool, scaling: Bool?
+    ) throws -> any TextModel {
+        let fields = try T5Config(config)
+        switch task {
+        case .sequenceToSequence:
+            let trunk = T5Trunk(fields, scaling: scaling)
+            let head =
+                isTied
+                ? VocabularyHead(tiedTo: trunk.embedding)
+                : VocabularyHead(
+                    width: fields.sizes.width, vocabulary: fields.sizes.vocabulary, initializer: fields.initializer(1))
+            return CausalLanguageModel("\(family)ForConditionalGeneration", trunk, head: head)
+        case .sequenceClassification(let labels):
+            let trunk = T5Trunk(fields, name: "transformer")
+            return SequenceClassifier(
+                "\(family)ForSequenceClassification", trunk, head: T5ScoreHead(fields, labelCount: labels),
+                headName: "classification_head")
+        case .hiddenStates: return BareModel("\(family)EncoderModel", T5EncoderTrunk(fields))
+        case .causalLanguageModel, .maskedLanguageModel:
+            throw ModelError(
+                "models of the family \(family) read a text and write another; give --task_type seq2seq_lm")
+        }
+    }
+}

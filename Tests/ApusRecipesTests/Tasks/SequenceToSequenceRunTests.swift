@@ -1,0 +1,138 @@
+import ApusAdapters
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusMetrics
+import ApusText
+import ApusTorch
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// Runs, files and answers of a model that reads a text and writes another.
+struct SequenceToSequenceRunTests {
+    /// A T5 whose tokens are letters, with six rows.
+    private static func run(_ change: (inout SFTSettings) -> Void = { _ in }) throws -> TinyRun {
+        let run = try TinyRun()
+        try run.useLetters("seq2seq/t5", ["eos_token_id": 3])
+        let rows = (0..<6).map { #"{"query": "count \#($0) ab", "response": "\#($0 * 7 % 10) x"}"# + "\n" }
+        try run.folder.write(rows.joined(), to: "rows.jsonl")
+        return run.with {
+            $0.encoding.maxLength = 12
+            $0.optimization.learningRate = 1e-2
+            change(&$0)
+        }
+    }
+
+    private func answers(_ model: String, isAdapter: Bool, _ run: TinyRun) throws -> [JSONValue] {
+        var settings = InferSettings(model: isAdapter ? nil : model, adapters: isAdapter ? [model] : [])
+        settings.data.valDataset = ["\(run.folder.path)/rows.jsonl"]
+        settings.resultPath = "\(run.folder.path)/\(UUID().uuidString).jsonl"
+        settings.generation.maxNewTokens = 6
+        settings.maxBatchSize = 4
+        settings.hardware.device = .cpu
+        try Inference(settings)()
+        return try TinyModelFolder.rows(settings.resultPath ?? "")
+    }
+
+    /// Nothing says the task but `config.json`; PEFT's word for it is in the file, and the merged model answers the same.
+    @Test func anAdapterIsTrainedLoadedAndMerged() throws {
+        let run = try Self.run {
+            $0.tuner.targetModules = ["auto"]
+            $0.tuner.loraDropout = 0
+        }
+        try run()
+        let folder = "\(run.output)/checkpoint-6"
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/adapter_config.json")))
+        #expect(config["task_type"]?.stringValue == "SEQ_2_SEQ_LM")
+        let arguments = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/args.json")))
+        #expect(arguments["task_type"]?.stringValue == "seq2seq_lm")
+        let adapted = try answers(folder, isAdapter: true, run)
+        #expect(adapted.count == 6)
+        for row in adapted {
+            #expect(row["response"]?.stringValue != nil && row["labels"]?.stringValue?.hasSuffix(" x") == true)
+        }
+        var export = ExportSettings()
+        export.model.adapters = [folder]
+        export.mergeLoRA = true
+        export.outputDirectory = "\(run.folder.path)/merged"
+        export.hardware.device = .cpu
+        let merged = try ModelExport(export)()
+        let written = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(merged)/config.json")))
+        #expect(written["scale_decoder_outputs"] == true)
+        #expect(try answers(merged, isAdapter: false, run).map { $0["response"] } == adapted.map { $0["response"] })
+        let count = try ParameterCount(ParamsSettings(model: "\(run.folder.path)/model"))
+        #expect(count.total - count.trainable == 48_576)
+    }
+
+    /// With dropout in both halves and in the adapter.
+    @Test(arguments: [TunerType.lora, .full]) func interruptedIsUninterrupted(tuner: TunerType) throws {
+        let run = try Self.run { $0.model.tunerType = tuner }
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "last" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+    }
+
+    @Test func answersAreMeasuredWhereAskedFor() throws {
+        let run = try Self.run {
+            $0.data.splitDatasetRatio = 0.5
+            $0.optimization.maxSteps = 1
+            $0.evaluation.saveSteps = 1
+            $0.evaluation.predictWithGenerate = true
+            $0.evaluation.metricForBestModel = "rouge-l"
+            $0.encoding.maxTargetLength = 4
+            $0.model.taskType = .sequenceToSequence
+        }
+        try run()
+        let last = try String(contentsOfFile: "\(run.output)/logging.jsonl", encoding: .utf8).split(separator: "\n")
+            .compactMap { try JSONValue(parsing: String($0)).objectValue }.last { $0["eval_loss"] != nil }
+        for name in AnswerMetrics.names { #expect(last?["eval_\(name)"]?.doubleValue != nil, "\(name)") }
+        let error = #expect(throws: SettingsError.self) {
+            try run.with { $0.model.taskType = .causalLM }.settings.validated()
+        }
+        #expect(error?.description.contains("--predict_with_generate") == true)
+    }
+
+    @Test func whatDoesNotFitIsRefused() throws {
+        let run = try Self.run()
+        let prompt = try #require(TunerType(rawValue: "prompt_tuning"))
+        #expect(run.with { $0.model.taskType = .causalLM }.refusal().contains("--task_type seq2seq_lm"))
+        #expect(run.with { $0.model.tunerType = prompt }.refusal().contains("read a text and write another"))
+        let decoder = try TinyRun().with { $0.model.taskType = .sequenceToSequence }
+        #expect(decoder.refusal().contains("--task_type causal_lm"))
+    }
+
+    /// Ids as `tokenizer(text, text_target=answer)` makes them, cut so that the end token stays.
+    @Test func textsAndAnswersAreEncodedApart() throws {
+        let run = try Self.run()
+        let tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: "\(run.folder.path)/model"))
+        let messages = [
+            Message(role: "system", content: "a "), Message(role: "user", content: "b"),
+            Message(role: "assistant", content: "c d"),
+        ]
+        let conversation = Conversation(messages: messages, tools: nil, otherColumns: [:])
+        let whole = try SourceTargetEncoder(tokenizer: tokenizer).encode(conversation)
+        #expect(whole.ids == tokenizer.encode("a b") + tokenizer.encode("c d"))
+        #expect(whole.weights == tokenizer.encode("a b").map { _ in 0 } + tokenizer.encode("c d").map { _ in 1 })
+        let cut = try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3, answerLimit: 3).encode(conversation)
+        #expect(cut.ids == tokenizer.encode("a") + tokenizer.encode("c") && cut.notes.count == 2)
+        let left = try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3, keepsEnds: true).encode(conversation)
+        #expect(left.ids == tokenizer.encode("b") + tokenizer.encode("c d"))
+        #expect(throws: RowRejection.self) {
+            try SourceTargetEncoder(tokenizer: tokenizer).encode(
+                Conversation(messages: Array(messages.dropLast()), tools: nil, otherColumns: [:]))
+        }
+        // A tokenizer that ends no text has its end token put behind it.
+        let tiny = try TinyModelFolder.chat()
+        let bytes = try withExtendedLifetime(tiny) { try Tokenizer.load(folder: URL(fileURLWithPath: tiny.path)) }
+        let ended = try SourceTargetEncoder(tokenizer: bytes, sourceLimit: 2).source([
+            Message(role: "user", content: "ab")
+        ])
+        #expect(ended.ids == [97, 256] && ended.isCut)
+    }
+}
