@@ -2,14 +2,15 @@
 """Write what PyPI `tokenizers` makes of random and adversarial texts, one JSON object a line.
 
 usage: tokenizer_vectors.py TOKENIZER OUTPUT [--count N] [--seed S] [--text FILE …] [--small] [--lines] [--scalars]
-                            [--kind gpt2|qwen2|roberta] [--save FOLDER] [--encoder]
+                            [--kind gpt2|qwen2|roberta|auto] [--save FOLDER] [--encoder] [--languages]
 
 TOKENIZER is a folder with tokenizer.json (or vocab.json and merges.txt, or vocab.txt) or a GGUF file of a byte-level
 model.
 Rows: {"text", "ids", "decoded", "plain"}: `encode`, `decode` of those ids, and with the special tokens skipped.
 --encoder makes texts for the tokenizers of encoders, half of them pairs; rows then have "segments" as well, and where
 there is one "pair" and "limit", the length for `enable_truncation`.
---kind says how to split text where there is no tokenizer.json; --kind roberta and vocab.txt ask `transformers`. --text mixes lines of real text in, --lines takes all
+--kind says how to split text where there is no tokenizer.json; --kind roberta and vocab.txt ask `transformers`, and --kind auto
+takes what `AutoTokenizer` makes of the folder. --languages mixes sentences of ten languages in. --text mixes lines of real text in, --lines takes all
 of them and nothing else, --scalars all assigned Unicode scalars in several surroundings. --save writes the
 tokenizer.json that was used, for a GGUF file its vocabulary as gguf.json, and with --encoder the files of the model. --small keeps texts short.
 Prints the speed of `tokenizers` on the same texts, per second of one thread's processor time.
@@ -65,6 +66,10 @@ def read_gguf(path):
 
 def load(path, kind):
     path = Path(path)
+    if kind == "auto":
+        import transformers
+
+        return transformers.AutoTokenizer.from_pretrained(path).backend_tokenizer
     if path.suffix == ".gguf":
         fields = read_gguf(path)
         tokens, kinds, split = fields["tokens"], fields["token_type"], fields["pre"]
@@ -126,6 +131,21 @@ class Texts:
             "SELECT * FROM t WHERE id=3;", "let x: [Int] = []", "https://example.com/a?b=c&d=e%20f#g", "x = {'a': 1, \"b\": 2}",
             "/* comment */ // other", "foo_bar.bazQuux->qux::quuz", "\\begin{equation}\\frac{1}{2}", "a@b.de", "$HOME/.cache",
             "0x1F 1e-5 3.14159 1,000,000 1_000", "...---...", "!!!???", "=====", "-----", "`code`", "**bold**", "HTTPServerError"]
+
+    # The first article of the Universal Declaration of Human Rights.
+    SENTENCES = [
+        "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience and should act towards one another in a spirit of brotherhood.",
+        "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。",
+        "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。人間は、理性と良心とを授けられており、互いに同胞の精神をもって行動しなければならない。",
+        "يولد جميع الناس أحرارًا متساوين في الكرامة والحقوق. وقد وهبوا عقلاً وضميرًا وعليهم أن يعامل بعضهم بعضًا بروح الإخاء.",
+        "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ต่างมีเหตุผลและมโนธรรม และควรปฏิบัติต่อกันด้วยเจตนารมณ์แห่งภราดรภาพ",
+        "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है। उन्हें बुद्धि और अन्तरात्मा की देन प्राप्त है और परस्पर उन्हें भाईचारे के भाव से बर्ताव करना चाहिए।",
+        "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 천부적으로 이성과 양심을 부여받았으며 서로 형제애의 정신으로 행동하여야 한다.",
+        "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и должны поступать в отношении друг друга в духе братства.",
+        "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền lợi. Mọi con người đều được tạo hóa ban cho lý trí và lương tâm.",
+        "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de conscience et doivent agir les uns envers les autres dans un esprit de fraternité.",
+        "def tokenize(text: str) -> list[int]:\n    \"\"\"Ids of a text.\"\"\"\n    return [vocabulary.get(piece, 0) for piece in text.split()]\n\nif __name__ == '__main__':\n\tprint(tokenize('a  b'))\n",
+    ]
 
     def __init__(self, seed, special, lines):
         self.random = random.Random(seed)
@@ -210,9 +230,10 @@ def main():
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--lines", action="store_true")
     parser.add_argument("--scalars", action="store_true")
-    parser.add_argument("--kind", choices=["gpt2", "qwen2", "roberta"], default="gpt2")
+    parser.add_argument("--kind", choices=["gpt2", "qwen2", "roberta", "auto"], default="gpt2")
     parser.add_argument("--save")
     parser.add_argument("--encoder", action="store_true")
+    parser.add_argument("--languages", action="store_true")
     arguments = parser.parse_args()
 
     tokenizer = load(arguments.tokenizer, arguments.kind)
@@ -226,6 +247,7 @@ def main():
         if arguments.tokenizer.endswith(".gguf"):
             (Path(arguments.save) / "gguf.json").write_text(json.dumps(read_gguf(arguments.tokenizer)))
     lines = [line for name in arguments.text for line in Path(name).read_text(errors="replace").splitlines(keepends=True)]
+    lines += Texts.SENTENCES if arguments.languages else []
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
     pairs = None
     if arguments.encoder and not arguments.scalars and not arguments.lines:

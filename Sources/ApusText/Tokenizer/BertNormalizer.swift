@@ -30,6 +30,11 @@ struct BertNormalizer: Sendable {
         }
     }
 
+    /// Whether a scalar goes, or all that it decomposes to at its front.
+    func removes(_ scalar: UInt32) -> Bool {
+        !EncoderClass(rawValue: EncoderClass.table[scalar]).intersection(changing).isDisjoint(with: [.removed, .accent])
+    }
+
     func apply(to text: UnsafeBufferPointer<UInt8>, into output: ByteBuffer) {
         guard let bytes = text.baseAddress else { return }
         let table = EncoderClass.table

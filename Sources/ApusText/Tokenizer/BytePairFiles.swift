@@ -22,11 +22,41 @@ struct BytePairFiles {
         return vocabulary
     }
 
+    /// Reads `[["token", score], …]`.
+    func readPieces(_ cursor: inout JSONCursor) throws -> ScoredVocabulary {
+        var pieces = ScoredVocabulary(expectedCount: min(1 << 18, cursor.remaining / 16))
+        do {
+            try cursor.readArray { cursor in
+                var parts = 0
+                var score = 0.0
+                // The spelling lives until the next string is read.
+                var token = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+                try cursor.readArray { cursor in
+                    parts += 1
+                    if parts == 1 {
+                        try cursor.readString()
+                        token = cursor.string
+                    } else {
+                        score = try cursor.readNumber()
+                    }
+                }
+                guard parts == 2 else { throw cursor.fault("a token must be a string and a score") }
+                guard isValidUTF8(token) else { throw cursor.fault("invalid UTF-8") }
+                try pieces.append(token, score: score, source: source)
+            }
+        } catch let fault as JSONCursor.Fault {
+            throw TokenizerError(source, "cannot read the vocabulary at byte \(fault.offset): \(fault.message)")
+        }
+        return pieces
+    }
+
     func insert(_ token: [UInt8], _ id: Int32, into vocabulary: inout Vocabulary) throws {
         try token.withUnsafeBufferPointer { try insert($0, id, into: &vocabulary) }
     }
 
-    private func insert(_ token: UnsafeBufferPointer<UInt8>, _ id: Int32, into vocabulary: inout Vocabulary) throws {
+    func insert(
+        _ token: UnsafeBufferPointer<UInt8>, _ id: Int32, into vocabulary: inout Vocabulary, keepsEquals: Bool = false
+    ) throws {
         guard Int(id) < Vocabulary.idLimit else {
             throw TokenizerError(
                 source, "token \(Self.describe(token)) has id \(id); ids must be below \(Vocabulary.idLimit)")
@@ -34,7 +64,7 @@ struct BytePairFiles {
         guard vocabulary.hasRoom(for: token) else {
             throw TokenizerError(source, "the spellings of all tokens are longer than \(Vocabulary.byteLimit) bytes")
         }
-        guard vocabulary.insert(token, id: id) else {
+        guard vocabulary.insert(token, id: id, keepsEquals: keepsEquals) else {
             throw TokenizerError(source, "token \(Self.describe(token)) has id \(id), as another token has already")
         }
     }

@@ -54,11 +54,7 @@ final class BytePairModel: TokenModel {
         self.merges = merges
         self.options = options
         guard takesBytes else {
-            alphabet = .scalars(
-                bytes: (0...255).map { byte in
-                    let digits = String(byte, radix: 16, uppercase: true)
-                    return vocabulary.id(of: Array("<0x\(byte < 16 ? "0" : "")\(digits)>".utf8))
-                })
+            alphabet = .scalars(bytes: vocabulary.byteTokens)
             return
         }
         let ids = Self.byteIDs(vocabulary)
@@ -87,22 +83,7 @@ final class BytePairModel: TokenModel {
     func encode(
         _ text: UnsafeBufferPointer<UInt8>, pieces: [Stretch], into ids: inout [Int32], scratch: EncodingScratch
     ) {
-        guard let base = text.baseAddress else { return }
-        let cache = scratch.cache
-        for piece in pieces {
-            let bytes = base + piece.start
-            let count = piece.end - piece.start
-            guard count <= WordCache.longestWord else {
-                encodeWord(UnsafeBufferPointer(start: bytes, count: count), into: &ids, scratch)
-                continue
-            }
-            let key = WordCache.Key(bytes, count: count)
-            let slot = key.slot
-            if cache.appendIDs(of: key, slot: slot, to: &ids) { continue }
-            let start = ids.count
-            encodeWord(UnsafeBufferPointer(start: bytes, count: count), into: &ids, scratch)
-            cache.store(ids[start...], for: key, slot: slot)
-        }
+        encodeCached(text, pieces: pieces, into: &ids, cache: scratch.cache) { encodeWord($0, into: &$1, scratch) }
     }
 
     private func encodeWord(

@@ -1,4 +1,5 @@
 import ApusJSON
+import Foundation
 
 /// Reads the components of a `tokenizer.json`, and names any it does not know.
 struct ComponentReader {
@@ -11,20 +12,16 @@ struct ComponentReader {
         guard let value, !value.isNull else { return [] }
         switch try type(of: value, "normalizer") {
         case "Sequence": return try list(value, "normalizers", "normalizer").flatMap { try normalizers($0) }
-        case "NFC": return [.nfc]
+        case "NFC": return [.composed(isCompatible: false)]
+        case "NFD": return [.decomposed(isCompatible: false)]
+        case "NFKC": return [.composed(isCompatible: true)]
+        case "NFKD": return [.decomposed(isCompatible: true)]
+        case "Nmt": return [.nmt]
+        case "StripAccents": return [.stripAccents]
         case "Lowercase": return [.lowercase]
         case "ByteLevel": return [.byteLevel]
-        case "BertNormalizer":
-            let name = "BertNormalizer"
-            let stripsAccents = value["strip_accents"]
-            return [
-                .bert(
-                    BertNormalizer(
-                        cleansText: try flag(value, "clean_text", name),
-                        spacesHan: try flag(value, "handle_chinese_chars", name),
-                        stripsAccents: stripsAccents?.isNull ?? true ? nil : try flag(value, "strip_accents", name),
-                        lowercases: try flag(value, "lowercase", name)))
-            ]
+        case "BertNormalizer": return [.bert(try bertNormalizer(value))]
+        case "Precompiled": return [.mapped(try characterMap(value))]
         case "Strip":
             return [
                 .strip(left: try flag(value, "strip_left", "Strip"), right: try flag(value, "strip_right", "Strip"))
@@ -33,7 +30,33 @@ struct ComponentReader {
         case "Replace": return [.replace(try matcher(value, "Replace"), try text(value, "content", "Replace"))]
         case let type:
             throw unsupported(
-                "normalizer", type, "NFC, Lowercase, Strip, Prepend, Replace, ByteLevel, BertNormalizer and Sequence")
+                "normalizer", type,
+                "NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, "
+                    + "BertNormalizer and Sequence")
+        }
+    }
+
+    private func bertNormalizer(_ value: JSONValue) throws -> BertNormalizer {
+        let name = "BertNormalizer"
+        let stripsAccents = value["strip_accents"]
+        return BertNormalizer(
+            cleansText: try flag(value, "clean_text", name), spacesHan: try flag(value, "handle_chinese_chars", name),
+            stripsAccents: stripsAccents?.isNull ?? true ? nil : try flag(value, "strip_accents", name),
+            lowercases: try flag(value, "lowercase", name))
+    }
+
+    private func characterMap(_ value: JSONValue) throws -> CharacterMap {
+        guard let text = value["precompiled_charsmap"]?.stringValue, let data = Data(base64Encoded: text) else {
+            throw fault("\"Precompiled\" needs the string \"precompiled_charsmap\" in Base64")
+        }
+        return try characterMap(data)
+    }
+
+    func characterMap(_ data: Data) throws -> CharacterMap {
+        do {
+            return try CharacterMap(data)
+        } catch let map as CharacterMap.Fault {
+            throw fault("\"precompiled_charsmap\" cannot be read: \(map.reason)")
         }
     }
 
@@ -48,16 +71,22 @@ struct ComponentReader {
             let usesRegex = try flag(value, "use_regex", "ByteLevel", default: true)
             return Self.byteLevel(addsPrefixSpace: addsSpace, usesRegex: usesRegex)
         case "Split":
-            guard let name = value["behavior"]?.stringValue, let behavior = SplitBehavior(rawValue: name) else {
-                throw fault(
-                    "pre_tokenizer \"Split\" needs a \"behavior\": Removed, Isolated, MergedWithPrevious, "
-                        + "MergedWithNext or Contiguous")
-            }
-            return [.split(try matcher(value, "Split"), behavior, inverted: try flag(value, "invert", "Split"))]
+            return [
+                .split(
+                    try matcher(value, "Split"), try behavior(value, "Split"), inverted: try flag(value, "invert", "Split"))
+            ]
         case "Digits":
             let areSingle = try flag(value, "individual_digits", "Digits")
             return [.split(.numeric, areSingle ? .isolated : .contiguous, inverted: false)]
+        case "Punctuation":
+            let behavior = value["behavior"] == nil ? .isolated : try behavior(value, "Punctuation")
+            return [.split(.punctuation, behavior, inverted: false)]
         case "BertPreTokenizer": return [.bert]
+        case "UnicodeScripts": return [.unicodeScripts]
+        case "FixedLength":
+            let length = value["length"] == nil ? 5 : value["length"]?.intValue
+            guard let length, length > 0 else { throw fault("\"FixedLength\" needs a \"length\" above 0") }
+            return [.fixedLength(length)]
         case "Metaspace":
             let (replacement, scheme) = try metaspace(value)
             return [
@@ -70,10 +99,18 @@ struct ComponentReader {
         case let type:
             throw unsupported(
                 "pre_tokenizer", type,
-                "ByteLevel, Split, Digits, BertPreTokenizer, Metaspace, Whitespace, WhitespaceSplit, CharDelimiterSplit "
-                    + "and Sequence"
-            )
+                "ByteLevel, Split, Digits, Punctuation, BertPreTokenizer, UnicodeScripts, FixedLength, Metaspace, "
+                    + "Whitespace, WhitespaceSplit, CharDelimiterSplit and Sequence")
         }
+    }
+
+    private func behavior(_ value: JSONValue, _ component: String) throws -> SplitBehavior {
+        guard let name = value["behavior"]?.stringValue, let behavior = SplitBehavior(rawValue: name) else {
+            throw fault(
+                "pre_tokenizer \"\(component)\" needs a \"behavior\": Removed, Isolated, MergedWithPrevious, "
+                    + "MergedWithNext or Contiguous")
+        }
+        return behavior
     }
 
     static func byteLevel(addsPrefixSpace: Bool, usesRegex: Bool) -> [PreTokenizer] {
@@ -91,6 +128,14 @@ struct ComponentReader {
         case "ByteLevel": return [.byteLevel]
         case "ByteFallback": return [.byteFallback]
         case "Fuse": return [.fuse]
+        case "BPEDecoder": return [.bytePair(suffix: try text(value, "suffix", "BPEDecoder"))]
+        case "CTC":
+            return [
+                .ctc(
+                    padding: try text(value, "pad_token", "CTC"),
+                    delimiter: try text(value, "word_delimiter_token", "CTC"),
+                    cleansUp: try flag(value, "cleanup", "CTC"))
+            ]
         case "Metaspace":
             let (replacement, scheme) = try metaspace(value)
             return [.metaspace(replacement, dropsFirst: scheme != .never)]
@@ -107,7 +152,8 @@ struct ComponentReader {
             return [.strip(scalar: try scalar(value, "content", "Strip"), start: start, stop: stop)]
         case let type:
             throw unsupported(
-                "decoder", type, "ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, WordPiece and Sequence")
+                "decoder", type,
+                "ByteLevel, ByteFallback, BPEDecoder, CTC, Fuse, Metaspace, Replace, Strip, WordPiece and Sequence")
         }
     }
 

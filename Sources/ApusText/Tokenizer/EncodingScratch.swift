@@ -11,6 +11,7 @@ final class EncodingScratch {
     var sparePieces: [Stretch] = []
     let cache = WordCache()
     let word = WordSymbols()
+    let lattice = UnigramLattice()
 }
 
 /// Hands each running encode a scratch of its own, so that threads share nothing but one short lock per call.

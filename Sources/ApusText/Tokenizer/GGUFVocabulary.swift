@@ -56,9 +56,9 @@ extension GGUFVocabulary {
         case "smollm", "starcoder", "refact", "codeshell":
             return Recipe(splits: [split(.numeric), split(.gpt2)])
         case "qwen2", "deepseek-r1-qwen", "megrez":
-            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen2))])
+            return Recipe(normalizers: [.composed(isCompatible: false)], splits: [split(.cl100k(.qwen2))])
         case "qwen35":
-            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen35))])
+            return Recipe(normalizers: [.composed(isCompatible: false)], splits: [split(.cl100k(.qwen35))])
         case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral":
             return Recipe(splits: [split(.cl100k(.llama3))], ignoresMerges: true, addsBeginningOfSequence: true)
         case "dbrx", "smaug-bpe":
@@ -154,6 +154,6 @@ extension Tokenizer {
     ///
     /// - Throws: `TokenizerError` where its model or its way to split text is not supported.
     package convenience init(gguf: GGUFVocabulary) throws {
-        try self.init(try gguf.parts(), try gguf.configuration())
+        self.init(try gguf.parts(), try gguf.configuration())
     }
 }

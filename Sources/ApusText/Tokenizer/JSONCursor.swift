@@ -1,3 +1,5 @@
+import Foundation
+
 /// A forward reader of JSON bytes that can pass over what it does not need.
 ///
 /// The vocabulary and the merges of a `tokenizer.json` are hundreds of thousands of strings; as a tree of values they
@@ -175,6 +177,27 @@ struct JSONCursor {
             offset += 1
         }
         return Int32(value)
+    }
+
+    /// A number.
+    mutating func readNumber() throws -> Double {
+        _ = peek()
+        let start = offset
+        while offset < bytes.count, !Self.endsWord(bytes[offset]) { offset += 1 }
+        let length = offset - start
+        guard length > 0, length < 64 else { throw fault("expected a number") }
+        return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            for index in 0..<length { text[index] = CChar(bitPattern: bytes[start + index]) }
+            text[length] = 0
+            // What is more than JSON allows, such as hexadecimal digits, begins with a letter.
+            guard let base = text.baseAddress, text[0] == 0x2D || (0x30...0x39).contains(text[0]) else {
+                throw fault("expected a number")
+            }
+            var end: UnsafeMutablePointer<CChar>?
+            let value = strtod(base, &end)
+            guard end == base + length, value.isFinite else { throw fault("expected a number") }
+            return value
+        }
     }
 
     /// Passes over one value of any kind, checking only strings and brackets.

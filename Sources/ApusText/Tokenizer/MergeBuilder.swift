@@ -153,7 +153,7 @@ private struct RecentTokens {
 }
 
 /// What several threads found, in order.
-private final class Parts<Element>: @unchecked Sendable {
+final class Parts<Element>: @unchecked Sendable {
     private let lock = NSLock()
     private var results: [Result<Element, any Error>?]
 

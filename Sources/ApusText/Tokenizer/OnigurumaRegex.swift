@@ -65,15 +65,6 @@ final class OnigurumaRegex: @unchecked Sendable {
             body(matchStart, matchEnd)
         }
     }
-
-    private func utf8Length(_ lead: UInt8) -> Int {
-        switch lead {
-        case ..<0x80: 1
-        case ..<0xE0: 2
-        case ..<0xF0: 3
-        default: 4
-        }
-    }
 }
 
 /// The Unicode properties that patterns are redirected to.

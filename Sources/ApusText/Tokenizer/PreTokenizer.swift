@@ -3,6 +3,10 @@ enum PreTokenizer: Sendable {
     case split(SplitMatcher, SplitBehavior, inverted: Bool)
     /// Cuts at white space and around punctuation.
     case bert
+    /// Cuts where the script changes.
+    case unicodeScripts
+    /// Cuts after so many scalars.
+    case fixedLength(Int)
     /// Puts a space before every piece that does not start with one.
     case prefixSpace
     /// Spells every byte in the byte alphabet.
@@ -39,25 +43,6 @@ extension [PreTokenizer] {
         for step in self {
             nextPieces.removeAll(keepingCapacity: true)
             switch step {
-            case .split(let matcher, .isolated, _):
-                for piece in pieces {
-                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
-                    matcher.appendStretches(of: part, offset: piece.start, to: &nextPieces)
-                }
-                if case .regex = matcher { nextPieces.removeAll { $0.start == $0.end } }
-            case .split(let matcher, let behavior, let inverted):
-                for piece in pieces {
-                    var stretches: [Stretch] = []
-                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
-                    matcher.appendStretches(of: part, offset: piece.start, to: &stretches)
-                    behavior.apply(to: &stretches, inverted: inverted)
-                    for stretch in stretches where stretch.start < stretch.end { nextPieces.append(stretch) }
-                }
-            case .bert:
-                for piece in pieces {
-                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
-                    BertSplitter.appendPieces(of: part, offset: piece.start, to: &nextPieces)
-                }
             case .prefixSpace, .byteLevel:
                 output.removeAll()
                 for piece in pieces {
@@ -69,27 +54,21 @@ extension [PreTokenizer] {
                 swap(&output, &spare)
             case .metaspace(let replacement, let scheme, let splits):
                 output.removeAll()
+                let start = isStart && scheme == .first ? 0 : -1
                 for piece in pieces {
-                    let start = output.count
-                    let part = UnsafeBufferPointer(rebasing: text[piece.start..<piece.end])
-                    let takesOne = scheme == .always || (scheme == .first && isStart && piece.start == 0)
-                    let starts = part.first == 0x20 || part.starts(with: replacement)
-                    if takesOne, !starts, !part.isEmpty { output.append(replacement) }
-                    for byte in part {
-                        if byte == 0x20 { output.append(replacement) } else { output.append(byte) }
-                    }
-                    var stretches = [Stretch(start: start, end: output.count, isMatch: false)]
-                    if splits {
-                        stretches.removeAll()
-                        SplitMatcher.literal(replacement).appendStretches(
-                            of: UnsafeBufferPointer(rebasing: output.contents[start...]), offset: start,
-                            to: &stretches)
-                        SplitBehavior.mergedWithNext.apply(to: &stretches, inverted: false)
-                    }
-                    for stretch in stretches where stretch.start < stretch.end { nextPieces.append(stretch) }
+                    let takesOne = scheme == .always || piece.start == start
+                    PreTokenizer.appendMetaspace(
+                        UnsafeBufferPointer(rebasing: text[piece.start..<piece.end]), replacement,
+                        takesOne: takesOne, splits: splits, into: output, to: &nextPieces)
                 }
                 text = output.contents
                 swap(&output, &spare)
+            default:
+                for piece in pieces {
+                    step.appendPieces(
+                        of: UnsafeBufferPointer(rebasing: text[piece.start..<piece.end]), offset: piece.start,
+                        to: &nextPieces)
+                }
             }
             swap(&pieces, &nextPieces)
         }
@@ -100,6 +79,105 @@ extension [PreTokenizer] {
 }
 
 extension PreTokenizer {
+    /// Appends what a step cuts a piece into, without empty pieces.
+    ///
+    /// - Parameter offset: What to add to every position.
+    fileprivate func appendPieces(of piece: UnsafeBufferPointer<UInt8>, offset: Int, to pieces: inout [Stretch]) {
+        let first = pieces.count
+        switch self {
+        case .split(let matcher, .isolated, _):
+            matcher.appendStretches(of: piece, offset: offset, to: &pieces)
+            if case .regex = matcher { Self.removeEmpty(&pieces, from: first) }
+        case .split(let matcher, .removed, let isInverted):
+            matcher.appendStretches(of: piece, offset: offset, to: &pieces)
+            var kept = first
+            for index in first..<pieces.count where pieces[index].isMatch == isInverted {
+                guard pieces[index].start < pieces[index].end else { continue }
+                pieces[kept] = pieces[index]
+                kept += 1
+            }
+            pieces.removeSubrange(kept...)
+        case .split(let matcher, let behavior, let isInverted):
+            var stretches: [Stretch] = []
+            matcher.appendStretches(of: piece, offset: offset, to: &stretches)
+            behavior.apply(to: &stretches, inverted: isInverted)
+            for stretch in stretches where stretch.start < stretch.end { pieces.append(stretch) }
+        case .bert: BertSplitter.appendPieces(of: piece, offset: offset, to: &pieces)
+        case .unicodeScripts: Self.appendScripts(of: piece, offset: offset, to: &pieces)
+        case .fixedLength(let length):
+            var start = 0
+            while start < piece.count {
+                var end = start
+                for _ in 0..<length where end < piece.count { end += utf8Length(piece[end]) }
+                pieces.append(Stretch(start: offset + start, end: offset + end, isMatch: false))
+                start = end
+            }
+        case .prefixSpace, .byteLevel, .metaspace: break
+        }
+    }
+
+    private static func removeEmpty(_ pieces: inout [Stretch], from first: Int) {
+        var kept = first
+        for index in first..<pieces.count where pieces[index].start < pieces[index].end {
+            pieces[kept] = pieces[index]
+            kept += 1
+        }
+        pieces.removeSubrange(kept...)
+    }
+
+    /// As in `tokenizers`, what goes with every script is left out where it stands before all others.
+    private static func appendScripts(
+        of piece: UnsafeBufferPointer<UInt8>, offset: Int, to pieces: inout [Stretch]
+    ) {
+        guard let bytes = piece.baseAddress else { return }
+        let table = UnicodeScript.table
+        var last = UnicodeScript.any
+        var start = 0
+        var position = 0
+        while position < piece.count {
+            let (scalar, next) = decodeScalar(bytes, position)
+            let script = table[scalar]
+            if script != UnicodeScript.any, script != last {
+                if last != UnicodeScript.any {
+                    pieces.append(Stretch(start: offset + start, end: offset + position, isMatch: false))
+                }
+                (start, last) = (position, script)
+            }
+            position = next
+        }
+        if last != UnicodeScript.any {
+            pieces.append(Stretch(start: offset + start, end: offset + piece.count, isMatch: false))
+        }
+    }
+
+    /// Appends a piece as `Metaspace` rewrites it, and the pieces that it cuts it into.
+    fileprivate static func appendMetaspace(
+        _ piece: UnsafeBufferPointer<UInt8>, _ replacement: [UInt8], takesOne: Bool, splits: Bool,
+        into output: ByteBuffer, to pieces: inout [Stretch]
+    ) {
+        guard let first = piece.first else { return }
+        var start = output.count
+        if takesOne, first != 0x20, !piece.starts(with: replacement) { output.append(replacement) }
+        let lead = replacement.first ?? 0
+        var position = 0
+        while position < piece.count {
+            let byte = piece[position]
+            let isSpace = byte == 0x20
+            if isSpace || (byte == lead && piece[position...].starts(with: replacement)) {
+                if splits, output.count > start {
+                    pieces.append(Stretch(start: start, end: output.count, isMatch: false))
+                    start = output.count
+                }
+                output.append(replacement)
+                position += isSpace ? 1 : replacement.count
+            } else {
+                output.append(byte)
+                position += 1
+            }
+        }
+        pieces.append(Stretch(start: start, end: output.count, isMatch: false))
+    }
+
     /// Appends a piece as this step rewrites it.
     fileprivate func rewrite(_ piece: UnsafeBufferPointer<UInt8>, into output: ByteBuffer) {
         if case .byteLevel = self {

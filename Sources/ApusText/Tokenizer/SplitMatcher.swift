@@ -5,10 +5,14 @@ enum SplitMatcher: Sendable {
     case o200k(O200KScanner)
     case regex(OnigurumaRegex)
     case literal([UInt8])
+    /// Any of some texts, the longest first.
+    case tokens(TokenTrie)
     /// Single scalars that Rust calls numeric.
     case numeric
     /// Single white spaces.
     case whitespace
+    /// Single scalars of punctuation.
+    case punctuation
     /// What is not matched by `\w+|[^\w\s]+`.
     case betweenWords
 
@@ -45,8 +49,17 @@ enum SplitMatcher: Sendable {
             }
             if previous != text.count { result.append(Stretch(previous, text.count, offset, isMatch: false)) }
         case .literal(let literal): splitLiteral(text, literal, offset, to: &result)
+        case .tokens(let trie):
+            var previous = 0
+            while let match = trie.firstMatch(in: text, from: previous) {
+                if previous < match.start { result.append(Stretch(previous, match.start, offset, isMatch: false)) }
+                result.append(Stretch(match.start, match.end, offset, isMatch: true))
+                previous = match.end
+            }
+            if previous < text.count { result.append(Stretch(previous, text.count, offset, isMatch: false)) }
         case .numeric: splitScalars(base, text.count, .numeric, offset, to: &result)
         case .whitespace: splitScalars(base, text.count, .space, offset, to: &result)
+        case .punctuation: splitPunctuation(text, base, offset, to: &result)
         case .betweenWords: splitWords(base, text.count, offset, to: &result)
         }
     }
@@ -100,6 +113,24 @@ enum SplitMatcher: Sendable {
             position = next
         }
         if previous < count { result.append(Stretch(previous, count, offset, isMatch: false)) }
+    }
+
+    private func splitPunctuation(
+        _ text: UnsafeBufferPointer<UInt8>, _ base: UnsafePointer<UInt8>, _ offset: Int, to result: inout [Stretch]
+    ) {
+        let table = EncoderClass.table
+        var previous = 0
+        var position = 0
+        while position < text.count {
+            let (scalar, next) = decodeScalar(base, position)
+            if EncoderClass(rawValue: table[scalar]).contains(.punctuation) {
+                if previous < position { result.append(Stretch(previous, position, offset, isMatch: false)) }
+                result.append(Stretch(position, next, offset, isMatch: true))
+                previous = next
+            }
+            position = next
+        }
+        if previous < text.count { result.append(Stretch(previous, text.count, offset, isMatch: false)) }
     }
 
     private func splitWords(

@@ -1,7 +1,15 @@
 /// A step that rewrites a text before it is split.
 enum TextNormalizer: Sendable {
-    /// Canonical composition.
-    case nfc
+    /// Canonical or compatibility composition.
+    case composed(isCompatible: Bool)
+    /// Canonical or compatibility decomposition.
+    case decomposed(isCompatible: Bool)
+    /// Leaves out marks.
+    case stripAccents
+    /// Leaves out controls and makes other white space a space, as SentencePiece does for machine translation.
+    case nmt
+    /// Replaces what the map of a SentencePiece model says.
+    case mapped(CharacterMap)
     case lowercase
     case bert(BertNormalizer)
     case strip(left: Bool, right: Bool)
@@ -11,12 +19,52 @@ enum TextNormalizer: Sendable {
     /// Spells every byte in the byte alphabet.
     case byteLevel
 
+    /// What a step makes of a scalar that takes each by itself; nil leaves it out.
+    private func mapped(_ scalar: UInt32) -> UInt32? {
+        if case .stripAccents = self { return scalar >= 0x80 && CombiningMark.table[scalar] == 1 ? nil : scalar }
+        switch scalar {
+        case 0x01...0x08, 0x0B, 0x0E...0x1F, 0x7F, 0x8F, 0x9F: return nil
+        case 0x09, 0x0A, 0x0C, 0x0D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD: return 0x20
+        default: return scalar
+        }
+    }
+
+    /// Whether the text that a step makes of another starts after the start of the other one, so that `tokenizers` does
+    /// not see it as the start any more.
+    func leavesStart(of text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let base = text.baseAddress, text.count > 0 else { return false }
+        let (scalar, next) = decodeScalar(base, 0)
+        switch self {
+        case .strip(let left, _):
+            return left && ClassifiedText(base, end: text.count).scalar(at: 0).scalarClass.contains(.space)
+        case .stripAccents, .nmt: return mapped(scalar) == nil
+        case .bert(let normalizer): return normalizer.removes(scalar)
+        case .replace(let matcher, let content):
+            var stretches: [Stretch] = []
+            matcher.appendStretches(of: text, to: &stretches)
+            guard let first = stretches.first, first.isMatch, first.end > 0 else { return false }
+            return content.isEmpty || first.end > next
+        case .composed, .decomposed, .mapped, .lowercase, .prepend, .byteLevel: return false
+        }
+    }
+
     /// Writes the changed text to `output` and returns `true`, or returns `false` where nothing changes.
     func apply(to text: UnsafeBufferPointer<UInt8>, into output: ByteBuffer) -> Bool {
         guard let base = text.baseAddress, text.count > 0 else { return false }
         switch self {
-        case .nfc:
-            return CanonicalComposition.compose(text, into: output)
+        case .composed(let isCompatible):
+            return CanonicalComposition.compose(text, isCompatible: isCompatible, into: output)
+        case .decomposed(let isCompatible):
+            return Decomposition.decompose(text, isCompatible: isCompatible, into: output)
+        case .mapped(let map):
+            return map.apply(to: text, into: output)
+        case .stripAccents, .nmt:
+            var position = 0
+            while position < text.count {
+                let (scalar, next) = decodeScalar(base, position)
+                if let mapped = mapped(scalar) { output.append(scalar: mapped) }
+                position = next
+            }
         case .lowercase:
             var position = 0
             while position < text.count {
@@ -64,11 +112,14 @@ enum TextNormalizer: Sendable {
 
 extension [TextNormalizer] {
     /// Applies the steps in order, alternating between two buffers; the result lives until they are used again.
+    ///
+    /// - Parameter isStart: Becomes false where the start of the text goes; only looked after while it is true.
     func apply(
-        to text: UnsafeBufferPointer<UInt8>, _ first: ByteBuffer, _ second: ByteBuffer
+        to text: UnsafeBufferPointer<UInt8>, _ first: ByteBuffer, _ second: ByteBuffer, isStart: inout Bool
     ) -> UnsafeBufferPointer<UInt8> {
         var (current, output, spare) = (text, first, second)
         for normalizer in self {
+            if isStart, normalizer.leavesStart(of: current) { isStart = false }
             output.removeAll()
             if normalizer.apply(to: current, into: output) {
                 current = output.contents
@@ -80,8 +131,9 @@ extension [TextNormalizer] {
 
     func normalized(_ text: [UInt8]) -> [UInt8] {
         let (first, second) = (ByteBuffer(), ByteBuffer())
+        var isStart = false
         return withExtendedLifetime((first, second)) {
-            text.withUnsafeBufferPointer { [UInt8](apply(to: $0, first, second)) }
+            text.withUnsafeBufferPointer { [UInt8](apply(to: $0, first, second, isStart: &isStart)) }
         }
     }
 }

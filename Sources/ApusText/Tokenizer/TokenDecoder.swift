@@ -13,6 +13,11 @@ enum TokenDecoder: Sendable {
     case wordPiece(prefix: [UInt8], cleansUp: Bool)
     /// A scalar becomes a space, and in the first token nothing where `dropsFirst`.
     case metaspace([UInt8], dropsFirst: Bool)
+    /// The end of a word becomes a space, and in the last token nothing.
+    case bytePair(suffix: [UInt8])
+    /// Of equal neighbours one stays, padding goes, and a delimiter becomes a space (connectionist temporal
+    /// classification).
+    case ctc(padding: [UInt8], delimiter: [UInt8], cleansUp: Bool)
 }
 
 /// The bytes of tokens on their way through the decoders, step by step, so that whole and streamed texts take one path.
@@ -26,6 +31,10 @@ struct DecoderPipeline {
         case byteLevel
         case wordPiece(WordPieceDecoder)
         case metaspace([UInt8], replaces: [UInt8])
+        case bytePair(suffix: [UInt8], pending: [UInt8]?)
+        case ctc(padding: [UInt8], delimiter: [UInt8], cleansUp: Bool, last: [UInt8]?)
+        /// Holds back all tokens for a step that needs them as one.
+        case joined([UInt8])
     }
 
     private var stages: [Stage] = []
@@ -33,29 +42,27 @@ struct DecoderPipeline {
     private let separator: [UInt8]
     private var isFirst = true
 
-    /// - Throws: `TokenizerError` where a step cannot work on a stream.
-    init(_ decoders: [TokenDecoder]?, source: String) throws {
+    init(_ decoders: [TokenDecoder]?) {
         separator = decoders == nil ? [0x20] : []
-        var isJoined = false
+        // Whether the next step sees one token only, and whether that token has still to be put together.
+        var (isJoined, isApart) = (false, false)
         for decoder in decoders ?? [] {
             switch decoder {
-            case .strip(let scalar, let start, let stop) where isJoined:
-                guard stop == 0 else {
-                    throw TokenizerError(
-                        source,
-                        "decoder \"Strip\" with \"stop\" \(stop) after the tokens are joined "
-                            + "is not supported")
-                }
+            case .fuse:
+                if !isJoined { (isJoined, isApart) = (true, true) }
+                continue
+            case .strip(let scalar, let start, 0) where isApart:
                 stages.append(.stripText(scalar: scalar, remaining: start))
-            case .fuse: isJoined = true
-            case _ where isJoined:
-                throw TokenizerError(
-                    source,
-                    "a decoder other than \"Strip\" after \"Fuse\" or \"ByteLevel\" is not "
-                        + "supported")
+                continue
+            default: break
+            }
+            if isApart { stages.append(.joined([])) }
+            isApart = false
+            switch decoder {
+            case .fuse: break
             case .byteLevel:
                 stages.append(.byteLevel)
-                isJoined = true
+                (isJoined, isApart) = (true, true)
             case .byteFallback: stages.append(.byteFallback(pending: []))
             case .replace(let matcher, let content): stages.append(.replace(matcher, content))
             case .strip(let scalar, let start, let stop):
@@ -64,6 +71,9 @@ struct DecoderPipeline {
                 stages.append(.wordPiece(WordPieceDecoder(prefix: prefix, cleansUp: cleansUp)))
             case .metaspace(let scalar, let dropsFirst):
                 stages.append(.metaspace(scalar, replaces: dropsFirst ? [] : [0x20]))
+            case .bytePair(let suffix): stages.append(.bytePair(suffix: suffix, pending: nil))
+            case .ctc(let padding, let delimiter, let cleansUp):
+                stages.append(.ctc(padding: padding, delimiter: delimiter, cleansUp: cleansUp, last: nil))
             }
         }
     }
@@ -83,9 +93,18 @@ struct DecoderPipeline {
     /// Appends what the steps have held back.
     mutating func finish(into text: inout [UInt8]) {
         for index in stages.indices {
-            guard case .byteFallback(let pending) = stages[index], !pending.isEmpty else { continue }
-            stages[index] = .byteFallback(pending: [])
-            for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
+            switch stages[index] {
+            case .byteFallback(let pending) where !pending.isEmpty:
+                stages[index] = .byteFallback(pending: [])
+                for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
+            case .bytePair(let suffix, let pending?):
+                stages[index] = .bytePair(suffix: suffix, pending: nil)
+                push(Self.replace(suffix, in: pending, with: []), from: index + 1, into: &text)
+            case .joined(let collected) where !collected.isEmpty:
+                stages[index] = .joined([])
+                push(Array(String(decoding: collected, as: UTF8.self).utf8), from: index + 1, into: &text)
+            default: continue
+            }
         }
     }
 
@@ -98,13 +117,17 @@ struct DecoderPipeline {
                     stages[index] = .byteFallback(pending: pending + [byte])
                     return
                 }
+                guard !pending.isEmpty else { continue }
                 stages[index] = .byteFallback(pending: [])
                 for token in Self.decodeFallback(pending) { push(token, from: index + 1, into: &text) }
+            case .replace(.literal(let literal), let content):
+                token = Self.replace(literal, in: token, with: content)
             case .replace(let matcher, let content):
                 token = Self.replace(matcher, in: token, with: content)
             case .strip(let scalar, let start, let stop):
                 token = Self.strip(token, scalar, start: start, stop: stop)
             case .stripText(let scalar, var remaining):
+                guard remaining > 0 else { continue }
                 while remaining > 0, !token.isEmpty {
                     guard token.starts(with: scalar) else {
                         remaining = 0
@@ -121,13 +144,50 @@ struct DecoderPipeline {
                 decoder.decode(&token)
                 stages[index] = .wordPiece(decoder)
             case .metaspace(let scalar, let space):
-                token = Self.replace(.literal(scalar), in: token, with: space)
-                stages[index] = .metaspace(scalar, replaces: [0x20])
+                token = Self.replace(scalar, in: token, with: space)
+                if space.isEmpty { stages[index] = .metaspace(scalar, replaces: [0x20]) }
+            case .bytePair(let suffix, let pending):
+                stages[index] = .bytePair(suffix: suffix, pending: token)
+                guard let pending else { return }
+                token = Self.replace(suffix, in: pending, with: [0x20])
+            case .ctc(let padding, let delimiter, let cleansUp, let last):
+                if token == last { return }
+                stages[index] = .ctc(padding: padding, delimiter: delimiter, cleansUp: cleansUp, last: token)
+                token = Self.replace(padding, in: token, with: [])
+                if cleansUp {
+                    WordPieceDecoder.cleanUp(&token)
+                    token = Self.replace(delimiter, in: token, with: [0x20])
+                }
+                if token.isEmpty { return }
+            case .joined(let collected):
+                stages[index] = .joined(collected + token)
+                return
             }
         }
         if !isFirst { text += separator }
         isFirst = false
         text += token
+    }
+
+    /// Replaces a text; the empty one stands between any two scalars, and at both ends.
+    static func replace(_ found: [UInt8], in token: [UInt8], with content: [UInt8]) -> [UInt8] {
+        guard let lead = found.first else {
+            return token.reduce(into: []) { if $1 & 0xC0 != 0x80 { $0 += content }; $0.append($1) } + content
+        }
+        guard token.contains(lead) else { return token }
+        var result: [UInt8] = []
+        result.reserveCapacity(token.count + content.count)
+        var position = 0
+        while position < token.count {
+            if token[position] == lead, token[position...].starts(with: found) {
+                result += content
+                position += found.count
+            } else {
+                result.append(token[position])
+                position += 1
+            }
+        }
+        return result
     }
 
     private static func replace(_ matcher: SplitMatcher, in token: [UInt8], with content: [UInt8]) -> [UInt8] {

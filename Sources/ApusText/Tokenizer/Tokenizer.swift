@@ -23,14 +23,14 @@ public final class Tokenizer: Sendable {
     /// - Throws: `TokenizerError` naming the file and the component that is missing, broken or not supported.
     public static func load(folder: URL) throws -> Tokenizer {
         let contents = try TokenizerFolder(url: folder).read()
-        return try Tokenizer(contents.parts, contents.configuration, notices: contents.notices)
+        return Tokenizer(contents.parts, contents.configuration, notices: contents.notices)
     }
 
-    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration, notices: [String] = []) throws {
+    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration, notices: [String] = []) {
         self.parts = parts
         self.configuration = configuration
         self.notices = notices
-        firstPipeline = try DecoderPipeline(parts.decoders, source: parts.source)
+        firstPipeline = DecoderPipeline(parts.decoders)
         let added = parts.added
         // A plain token of the model counts as special where it is spelled like one.
         specialIDs = Set(
@@ -87,7 +87,9 @@ public final class Tokenizer: Sendable {
     private func encodePlain(
         _ text: UnsafeBufferPointer<UInt8>, isStart: Bool, into ids: inout [Int32], _ scratch: EncodingScratch
     ) {
-        let normalized = parts.normalizers.apply(to: text, scratch.firstNormalized, scratch.secondNormalized)
+        var isStart = isStart && parts.mindsStart
+        let normalized = parts.normalizers.apply(
+            to: text, scratch.firstNormalized, scratch.secondNormalized, isStart: &isStart)
         if parts.added.findsNothing(at: .normalized) {
             encodeNormalized(normalized, isStart: isStart, into: &ids, scratch)
         } else {

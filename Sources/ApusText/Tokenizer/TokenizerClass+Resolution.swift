@@ -50,6 +50,9 @@ extension TokenizerClass {
     ///
     /// Source: `TOKENIZER_MAPPING_NAMES`. A type that is missing takes the class that its folder names.
     private static let modelTypes: [String: String] = [
+        "AlbertTokenizer": """
+        albert yoso
+        """,
         "BartTokenizer": """
         florence2
         """,
@@ -58,14 +61,23 @@ extension TokenizerClass {
         layoutlm megatron-bert mm-grounding-dino nezha nomic_bert qdqbert realm retribert squeezebert tvp \
         vilt visual_bert
         """,
+        "BigBirdTokenizer": """
+        big_bird
+        """,
         "BlenderbotTokenizer": """
         blenderbot
+        """,
+        "CamembertTokenizer": """
+        camembert
         """,
         "CohereTokenizer": """
         aya_vision cohere cohere2
         """,
         "DebertaTokenizer": """
         deberta
+        """,
+        "DebertaV2Tokenizer": """
+        deberta-v2
         """,
         "FunnelTokenizer": """
         funnel
@@ -107,8 +119,14 @@ extension TokenizerClass {
         "Qwen3_5Tokenizer": """
         qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen4_exp
         """,
+        "RemBertTokenizer": """
+        rembert
+        """,
         "RobertaTokenizer": """
         bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm
+        """,
+        "T5Tokenizer": """
+        mt5 musicgen musicgen_melody switch_transformers t5
         """,
         "TokenizersBackend": """
         EvollaModel arctic aria beam bigbird_pegasus camembertv2-base canary chatlm cohere_asr ernie4_5 \
@@ -120,6 +138,12 @@ extension TokenizerClass {
         modernbert-decoder molmo molmo2 nemo_speechlm nemotron nvfp4 nystromformer olmo2 olmo3 olmo_hybrid \
         omniasr opencua openvla paddleocr_vl pegasus_x persimmon phi3 phi3_v phimoe pix2struct pixtral \
         pocket_tts smolvlm stablelm step3_vl umt5 vipllava voxtral voxtral_realtime xlm-roberta-xl
+        """,
+        "XLMRobertaTokenizer": """
+        gte jina_embeddings_v3 metaclip_2 trocr xlm-roberta xmod
+        """,
+        "XLNetTokenizer": """
+        xlnet
         """,
     ]
 }

@@ -15,6 +15,7 @@ struct TokenizerClass: Sendable {
         case llama
         /// Byte-pair encoding where "▁" stands for a space, and none is added.
         case gemma
+        case unigram(UnigramSteps)
     }
 
     /// What stands around texts.
@@ -31,6 +32,16 @@ struct TokenizerClass: Sendable {
         case deberta
         /// `<cls> A <sep> B <sep>`, the first in segment 2.
         case funnel
+        /// What `tokenizer.json` says, else `[CLS] A [SEP] B [SEP]`, or what the flags say where they are given.
+        case albert
+        /// `[CLS] A [SEP] B [SEP]` beside a `tokenizer.json`, else what the flags say.
+        case remBERT
+        /// `A </s> B </s>`.
+        case t5
+        /// `<s> A </s></s> B </s>`, by the tokens of sequences.
+        case xlmRoberta
+        /// `A <sep> B <sep> <cls>`, the last in segment 2.
+        case xlnet
     }
 
     /// The files that can stand in for a `tokenizer.json`.
@@ -63,8 +74,22 @@ struct TokenizerClass: Sendable {
     /// Any other class: `tokenizer.json` decides.
     static func asGiven(_ name: String) -> TokenizerClass { TokenizerClass(name: name) }
 
+    /// How the class builds a Unigram tokenizer, if it does.
+    var unigramSteps: UnigramSteps? { if case .unigram(let steps) = steps { steps } else { nil } }
+
     /// Whether the class builds its own steps.
     var buildsSteps: Bool { if case .asGiven = steps { false } else { true } }
+
+    /// Whether a class that is not known here builds its own steps around a SentencePiece model, or none.
+    static func buildsOwnPieces(_ name: String) -> Bool { classesWithOwnPieces.contains(name) }
+
+    private static let classesWithOwnPieces: Set<String> = [
+        "BarthezTokenizer", "BartphoTokenizer", "BertGenerationTokenizer", "BertJapaneseTokenizer", "CodeLlamaTokenizer",
+        "CpmTokenizer", "FNetTokenizer", "GPTSw3Tokenizer", "LasrTokenizer", "LayoutXLMTokenizer", "M2M100Tokenizer",
+        "MBart50Tokenizer", "MBartTokenizer", "MLukeTokenizer", "MarianTokenizer", "NllbTokenizer", "PLBartTokenizer",
+        "PegasusTokenizer", "ReformerTokenizer", "SeamlessM4TTokenizer", "SiglipTokenizer", "Speech2TextTokenizer",
+        "SpeechT5Tokenizer", "UdopTokenizer", "VideoPrismTokenizer", "XGLMTokenizer", "XLMProphetNetTokenizer",
+    ]
 
     // MARK: - The classes
 
@@ -139,7 +164,64 @@ struct TokenizerClass: Sendable {
                 .beginningOfSequence: "<bos>", .endOfSequence: "<eos>", .unknown: "<unk>", .padding: "<pad>",
                 .mask: "<mask>",
             ]
+        case "T5Tokenizer", "AlbertTokenizer", "XLMRobertaTokenizer", "CamembertTokenizer", "DebertaV2Tokenizer",
+            "XLNetTokenizer", "BigBirdTokenizer", "RemBertTokenizer":
+            setUnigram(roberta, bert)
         default: break
+        }
+    }
+
+    /// - Parameter roberta: The tokens of roles that RoBERTa has, and those of BERT.
+    private mutating func setUnigram(
+        _ roberta: [TokenizerConfiguration.Role: String], _ bert: [TokenizerConfiguration.Role: String]
+    ) {
+        let ends: [TokenizerConfiguration.Role: String] = [.beginningOfSequence: "[CLS]", .endOfSequence: "[SEP]"]
+        let albert = bert.merging(ends) { $1 }.merging([.unknown: "<unk>", .padding: "<pad>"]) { $1 }
+        defaultTokens = albert
+        switch name {
+        case "T5Tokenizer":
+            steps = .unigram(UnigramSteps(layout: .extraIDs, unknown: .id(2), mindsPrefixSpace: false))
+            defaultTokens = [.endOfSequence: "</s>", .unknown: "<unk>", .padding: "<pad>"]
+            boundaries = .t5
+        case "AlbertTokenizer":
+            steps = .unigram(
+                UnigramSteps(
+                    unknown: .id(1),
+                    normalization: .albert(keepsAccents: false, lowercases: true, collapsesSpaces: false)))
+            boundaries = .albert
+        case "XLMRobertaTokenizer":
+            steps = .unigram(UnigramSteps(layout: .fairseq, unknown: .id(3)))
+            (boundaries, defaultTokens) = (.xlmRoberta, roberta)
+        case "CamembertTokenizer":
+            let unused = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
+            steps = .unigram(UnigramSteps(layout: .camembert, unknown: .named, extraNames: unused))
+            (boundaries, defaultTokens, stripsBeforeMask) = (.xlmRoberta, roberta, true)
+        case "DebertaV2Tokenizer":
+            steps = .unigram(
+                UnigramSteps(unknown: .unscored(orID: 1), normalization: .deberta, splitsSpace: false))
+            (boundaries, defaultTokens) = (.bert, bert.merging(ends) { $1 })
+            fallbackIDs = (0, 0)
+        case "XLNetTokenizer":
+            steps = .unigram(
+                UnigramSteps(
+                    unknown: .given(orID: 0),
+                    normalization: .albert(keepsAccents: nil, lowercases: false, collapsesSpaces: false),
+                    mindsPrefixSpace: false, extraNames: ["<eop>", "<eod>"]))
+            (boundaries, defaultTokens, stripsBeforeMask) = (.xlnet, roberta, true)
+            defaultTokens[.separator] = "<sep>"
+            defaultTokens[.classification] = "<cls>"
+        case "BigBirdTokenizer":
+            steps = .unigram(
+                UnigramSteps(unknown: .unscored(orID: 100), normalization: .bigBird, splitsSpace: false))
+            (boundaries, stripsBeforeMask) = (.bert, true)
+            defaultTokens = albert.merging([.beginningOfSequence: "<s>", .endOfSequence: "</s>"]) { $1 }
+        default:
+            steps = .unigram(
+                UnigramSteps(
+                    unknown: .id(2),
+                    normalization: .albert(keepsAccents: true, lowercases: false, collapsesSpaces: true),
+                    splitsSpace: false))
+            boundaries = .remBERT
         }
     }
 
@@ -161,7 +243,7 @@ struct TokenizerClass: Sendable {
         var options = BytePairModel.Options()
         var parts: TokenizerParts
         switch steps {
-        case .asGiven, .bert:
+        case .asGiven, .bert, .unigram:
             var options = WordPieceModel.Options()
             options.unknown = configuration.named[.unknown]?.content ?? "None"
             parts = TokenizerParts(
@@ -176,13 +258,14 @@ struct TokenizerClass: Sendable {
             parts.decoders = [.wordPiece(prefix: Array(options.continuingPrefix.utf8), cleansUp: true)]
         case .byteLevel(let normalizesNFC, let splits):
             parts = TokenizerParts(
-                normalizers: normalizesNFC ? [.nfc] : [],
+                normalizers: normalizesNFC ? [.composed(isCompatible: false)] : [],
                 preTokenizers: Self.steps(splits, addsPrefixSpace: addsPrefixSpace), vocabulary: vocabulary,
                 merges: merges, options: options, source: source)
             parts.decoders = [.byteLevel]
         case .llama:
             (options.fusesUnknown, options.fallsBackToBytes) = (true, true)
-            let scheme: MetaspaceScheme = !addsPrefixSpace ? .never : configuration.isLegacy ? .always : .first
+            let scheme: MetaspaceScheme = 
+                !addsPrefixSpace ? .never : configuration.isLegacy ?? false ? .always : .first
             parts = TokenizerParts(
                 normalizers: [], preTokenizers: [.metaspace(Self.space, scheme, splits: false)],
                 vocabulary: vocabulary, merges: merges, options: options, source: source)
@@ -229,7 +312,14 @@ struct TokenizerClass: Sendable {
         }
         switch boundaries {
         case .asGiven where hasFile: return parts.postProcessor
-        case .asGiven, .flags:
+        case .albert where hasFile && parts.hasPostProcessor: return parts.postProcessor
+        case .albert
+        where configuration.addsBeginningOfSequence == nil && configuration.addsEndOfSequence == nil || hasFile,
+            .remBERT where hasFile && parts.hasPostProcessor:
+            return try PostProcessor([
+                .bert(classification: try id(.classification), separator: try id(.separator))
+            ])
+        case .asGiven, .flags, .albert, .remBERT:
             return PostProcessor(
                 before: !hasFile && configuration.addsBeginningOfSequence == true ? ids(.beginningOfSequence) : [],
                 after: !hasFile && configuration.addsEndOfSequence == true ? ids(.endOfSequence) : [])
@@ -242,6 +332,20 @@ struct TokenizerClass: Sendable {
                 boundaries == .bert
                     ? .bert(classification: first, separator: last) : .roberta(classification: first, separator: last)
             ])
+        case .xlmRoberta:
+            return try PostProcessor([
+                .roberta(classification: try id(.beginningOfSequence), separator: try id(.endOfSequence))
+            ])
+        case .t5:
+            let end: PostProcessor.Piece = .token(try id(.endOfSequence), segment: 0)
+            let pair = [.text(0, segment: 0), end, .text(1, segment: 0), end]
+            return try PostProcessor([.template(single: [.text(0, segment: 0), end], pair: pair)])
+        case .xlnet:
+            let separator = try id(.separator)
+            let last: PostProcessor.Piece = .token(try id(.classification), segment: 2)
+            let single: [PostProcessor.Piece] = [.text(0, segment: 0), .token(separator, segment: 0)]
+            let second: [PostProcessor.Piece] = [.text(1, segment: 1), .token(separator, segment: 1)]
+            return try PostProcessor([.template(single: single + [last], pair: single + second + [last])])
         case .deberta, .funnel:
             let first: PostProcessor.Piece = .token(try id(.classification), segment: boundaries == .funnel ? 2 : 0)
             let separator = try id(.separator)

@@ -35,7 +35,7 @@ struct TokenizerConfiguration: Sendable {
     var addsEndOfSequence: Bool?
     var addsPrefixSpace: Bool?
     /// Whether "▁" comes before every stretch between special tokens, not only before the first (`legacy`).
-    var isLegacy = false
+    var isLegacy: Bool?
     var splitsSpecialTokens = false
     /// The settings of BERT's normalizer, for the classes that have it.
     var lowercases: Bool?
@@ -46,6 +46,15 @@ struct TokenizerConfiguration: Sendable {
     var cleansUpSpaces = false
     /// Whether it does so for byte-pair encodings too.
     var cleansUpBytePairs = false
+    /// Whether `tokenizer_config.json` lists special tokens without a role, be it none of them.
+    var listsExtraTokens = false
+    /// How many `<extra_id_0>`… T5 has.
+    var extraIDs = 100
+    /// The unknown token of Unigram.
+    var unknownID: Int?
+    var keepsAccents: Bool?
+    /// Whether DeBERTa cuts at punctuation.
+    var splitsPunctuation = false
     var modelMaximumLength: Int?
     /// The chat templates by their names; one that is alone is "default".
     var chatTemplates: [String: String] = [:]
@@ -57,6 +66,9 @@ struct TokenizerConfiguration: Sendable {
         let configURL = folder.appendingPathComponent("tokenizer_config.json")
         var config = try Self.object(configURL) ?? [:]
         var source = configURL.path
+        listsExtraTokens = ["additional_special_tokens", "extra_special_tokens"].contains {
+            config[$0].map { $0.objectValue == nil } ?? false
+        }
         if let listed = config["added_tokens_decoder"] {
             listsAddedTokens = true
             guard let tokens = listed.objectValue else {
@@ -89,12 +101,16 @@ struct TokenizerConfiguration: Sendable {
         addsBeginningOfSequence = config["add_bos_token"]?.boolValue
         addsEndOfSequence = config["add_eos_token"]?.boolValue
         addsPrefixSpace = config["add_prefix_space"]?.boolValue
-        isLegacy = config["legacy"]?.boolValue ?? false
+        isLegacy = config["legacy"].map { $0.boolValue ?? false }
         splitsSpecialTokens = config["split_special_tokens"]?.boolValue ?? false
         lowercases = config["do_lower_case"]?.boolValue
         stripsAccents = config["strip_accents"]?.boolValue
         spacesHan = config["tokenize_chinese_chars"]?.boolValue ?? true
         cleansText = config["clean_text"]?.boolValue ?? true
+        keepsAccents = config["keep_accents"]?.boolValue
+        splitsPunctuation = config["split_by_punct"]?.boolValue ?? false
+        unknownID = config["unk_id"]?.intValue
+        extraIDs = try Self.extraIDs(config["extra_ids"], configURL.path)
         cleansUpSpaces = config["clean_up_tokenization_spaces"]?.boolValue ?? false
         cleansUpBytePairs =
             config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"]?.boolValue ?? false
@@ -150,6 +166,14 @@ struct TokenizerConfiguration: Sendable {
             }
             return (id, AddedToken(content, isSpecial: special.contains(Array(content.utf8))))
         }.sorted { $0.id < $1.id }
+    }
+
+    private static func extraIDs(_ value: JSONValue?, _ source: String) throws -> Int {
+        guard let value, !value.isNull else { return 100 }
+        guard let count = value.intValue, count >= 0, count < Vocabulary.idLimit else {
+            throw TokenizerError(source, "\"extra_ids\" must be a number from 0 to \(Vocabulary.idLimit - 1)")
+        }
+        return count
     }
 
     static func object(_ url: URL) throws -> JSONObject? {

@@ -26,6 +26,8 @@ struct TokenizerFolder {
         var contents: Contents
         if exists("tokenizer.json") {
             contents = try readJSON(configuration, tokenizerClass ?? .asGiven("TokenizersBackend"))
+        } else if let name = pieceFile(tokenizerClass) {
+            contents = try readPieces(name, configuration, tokenizerClass ?? .asGiven("TokenizersBackend"))
         } else if exists("vocab.json"), exists("merges.txt") {
             contents = try readVocabularyAndMerges(configuration, tokenizerClass)
         } else if exists("vocab.txt") {
@@ -33,8 +35,8 @@ struct TokenizerFolder {
         } else {
             throw TokenizerError(
                 url.path,
-                "holds no tokenizer.json, no vocab.json with merges.txt and no vocab.txt\(hint); give the folder of a "
-                    + "model or a tokenizer")
+                "holds no tokenizer.json, no SentencePiece or tiktoken model, no vocab.json with merges.txt and no "
+                    + "vocab.txt\(hint); give the folder of a model or a tokenizer")
         }
         contents.parts.added.splitsSpecialTokens = configuration.splitsSpecialTokens
         return contents
@@ -44,12 +46,7 @@ struct TokenizerFolder {
         FileManager.default.fileExists(atPath: url.appendingPathComponent(name).path)
     }
 
-    private var hint: String {
-        for name in ["tokenizer.model", "spiece.model", "vocab.json"] where exists(name) {
-            return "; \(name) alone is not supported: save the tokenizer with transformers to get a tokenizer.json"
-        }
-        return ""
-    }
+    private var hint: String { exists("vocab.json") ? "; vocab.json alone says too little" : "" }
 
     private func readJSON(
         _ configuration: TokenizerConfiguration, _ tokenizerClass: TokenizerClass
@@ -65,6 +62,10 @@ struct TokenizerFolder {
             configuration.added = tokens.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         }
         configuration.fill(tokenizerClass.defaultTokens)
+        if let steps = tokenizerClass.unigramSteps, !configuration.listsExtraTokens {
+            let given = configuration.extra.isEmpty ? nil : configuration.extra
+            configuration.extra = steps.extraTokens(configuration, given: given)
+        }
         let parts =
             tokenizerClass.buildsSteps ? try file.parts(of: tokenizerClass, configuration) : try file.parts()
         return try finished(parts, configuration, tokenizerClass, hasFile: true)
@@ -92,9 +93,9 @@ struct TokenizerFolder {
         try parts.addTokens(listed)
         let special = named + configuration.extra
         try parts.addTokens(
-            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map {
-                var token = $0
-                token.isSpecial = true
+            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map { token in
+                var token = token
+                if named.contains(where: { $0.content.utf8.elementsEqual(token.content.utf8) }) { token.isSpecial = true }
                 return token
             })
         switch tokenizerClass.renewal {

@@ -8,6 +8,8 @@ struct TokenizerJSONFile {
     private let source: String
     private let vocabulary: Vocabulary?
     private let merges: MergeTable?
+    /// The tokens of a Unigram model, which are a list with scores.
+    private let pieces: ScoredVocabulary?
 
     private static let advice = "; the file is truncated or damaged: download or save it again"
 
@@ -20,7 +22,7 @@ struct TokenizerJSONFile {
 
     init(_ data: Data, source: String) throws {
         self.source = source
-        (root, vocabulary, merges) = try data.withUnsafeBytes {
+        (root, vocabulary, merges, pieces) = try data.withUnsafeBytes {
             try Self.read($0.bindMemory(to: UInt8.self), source)
         }
     }
@@ -31,17 +33,17 @@ struct TokenizerJSONFile {
     /// The tokenizer as the file describes it.
     func parts() throws -> TokenizerParts {
         let model = root["model"] ?? .null
-        let isWordPiece = merges == nil && model["continuing_subword_prefix"] != nil
-        // Older files leave the type out.
-        let type = model["type"]?.stringValue ?? (merges != nil ? "BPE" : isWordPiece ? "WordPiece" : nil)
+        let type = model["type"]?.stringValue ?? untyped(model)
         var parts: TokenizerParts
         switch type {
         case "BPE"?: parts = try bytePairs(model)
         case "WordPiece"?: parts = try wordPieces(model)
+        case "WordLevel"?: parts = try wordLevel(model)
+        case "Unigram"?: parts = try unigram(model)
         default:
             throw reader.fault(
-                "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; only byte-pair "
-                    + "encoding (\"BPE\") and \"WordPiece\" are")
+                "model \(type.map { "\"\($0)\"" } ?? "without a \"type\"") is not supported; byte-pair encoding "
+                    + "(\"BPE\"), \"Unigram\", \"WordPiece\" and \"WordLevel\" are")
         }
         parts.postProcessor = try postProcessor()
         parts.decoders = try reader.decoders(root["decoder"])
@@ -49,14 +51,46 @@ struct TokenizerJSONFile {
         return parts
     }
 
+    /// Older files leave the type out.
+    private func untyped(_ model: JSONValue) -> String? {
+        if merges != nil { return "BPE" }
+        if pieces != nil { return "Unigram" }
+        if model["continuing_subword_prefix"] != nil { return "WordPiece" }
+        return vocabulary != nil && model["unk_token"] != nil ? "WordLevel" : nil
+    }
+
     /// The tokenizer that a class builds around the vocabulary of the file, which then says nothing about the steps.
     func parts(of tokenizerClass: TokenizerClass, _ configuration: TokenizerConfiguration) throws -> TokenizerParts {
-        guard let vocabulary else {
-            throw reader.fault("\(tokenizerClass.name) needs a \"model\" with an object as \"vocab\"")
+        var parts: TokenizerParts
+        if let steps = tokenizerClass.unigramSteps {
+            guard let pieces else {
+                throw reader.fault("\(tokenizerClass.name) needs a \"model\" with a list of tokens and scores as \"vocab\"")
+            }
+            parts = try steps.parts(pieces, try characterMap(), configuration, givenUnknownID: nil, source: source)
+        } else {
+            guard let vocabulary else {
+                throw reader.fault("\(tokenizerClass.name) needs a \"model\" with an object as \"vocab\"")
+            }
+            parts = try tokenizerClass.parts(vocabulary, merges, configuration, source: source)
         }
-        var parts = try tokenizerClass.parts(vocabulary, merges, configuration, source: source)
-        if tokenizerClass.boundaries == .asGiven { parts.postProcessor = try postProcessor() }
+        switch tokenizerClass.boundaries {
+        case .asGiven, .albert, .remBERT:
+            parts.postProcessor = try postProcessor()
+            parts.hasPostProcessor = !(root["post_processor"]?.isNull ?? true)
+        default: break
+        }
         return parts
+    }
+
+    /// The map of the normalizer, or of one in its sequence.
+    private func characterMap() throws -> CharacterMap? {
+        let normalizer = root["normalizer"] ?? .null
+        let steps = normalizer["type"]?.stringValue == "Sequence" ? normalizer["normalizers"]?.arrayValue : [normalizer]
+        let map = (steps ?? []).first {
+            $0["type"]?.stringValue == "Precompiled" && $0["precompiled_charsmap"] != nil
+        }
+        guard let map, case .mapped(let map)? = try reader.normalizers(map).first else { return nil }
+        return map
     }
 
     func postProcessor() throws -> PostProcessor { try reader.postProcessor(root["post_processor"]) }
@@ -96,6 +130,27 @@ struct TokenizerJSONFile {
             model: try WordPieceModel(vocabulary, options, source: source), source: source)
     }
 
+    private func wordLevel(_ model: JSONValue) throws -> TokenizerParts {
+        guard let vocabulary, let unknown = model["unk_token"]?.stringValue else {
+            throw reader.fault("model \"WordLevel\" needs \"vocab\" and the string \"unk_token\"")
+        }
+        return TokenizerParts(
+            normalizers: try reader.normalizers(root["normalizer"]),
+            preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
+            model: try WordLevelModel(vocabulary, unknown: unknown, source: source), source: source)
+    }
+
+    private func unigram(_ model: JSONValue) throws -> TokenizerParts {
+        guard let pieces else { throw reader.fault("model \"Unigram\" needs a list of tokens and scores as \"vocab\"") }
+        return TokenizerParts(
+            normalizers: try reader.normalizers(root["normalizer"]),
+            preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
+            model: try UnigramModel(
+                pieces, unknownID: model["unk_id"]?.intValue,
+                fallsBackToBytes: model["byte_fallback"]?.boolValue ?? false, source: source),
+            source: source)
+    }
+
     private func bytePairs(_ model: JSONValue) throws -> TokenizerParts {
         guard let vocabulary, let merges else { throw reader.fault("model \"BPE\" needs \"vocab\" and \"merges\"") }
         if let dropout = model["dropout"]?.doubleValue, dropout != 0 {
@@ -124,9 +179,10 @@ struct TokenizerJSONFile {
 
     private static func read(
         _ bytes: UnsafeBufferPointer<UInt8>, _ source: String
-    ) throws -> (root: JSONValue, vocabulary: Vocabulary?, merges: MergeTable?) {
+    ) throws -> (root: JSONValue, vocabulary: Vocabulary?, merges: MergeTable?, pieces: ScoredVocabulary?) {
         let files = BytePairFiles(source: source)
         var vocabulary: (range: Range<Int>, value: Vocabulary)?
+        var pieces: (range: Range<Int>, value: ScoredVocabulary)?
         var merges: Range<Int>?
         // Where it comes before the merges, as in files of `tokenizers`, these are read in the same pass.
         var prefixLength: Int?
@@ -148,6 +204,9 @@ struct TokenizerJSONFile {
                         vocabulary = (start..<cursor.offset, value)
                         // Of a vocabulary that stood before; the merges are read again below.
                         table = nil
+                    } else if key == "vocab", first == UInt8(ascii: "[") {
+                        let value = try files.readPieces(&cursor)
+                        pieces = (start..<cursor.offset, value)
                     } else if key == "merges", first == UInt8(ascii: "["), let vocabulary, let prefixLength {
                         table = try files.readMerges(&cursor, vocabulary.value, prefixLength: prefixLength)
                         merges = start..<cursor.offset
@@ -163,20 +222,20 @@ struct TokenizerJSONFile {
                     }
                 }
             }
-            let large = [vocabulary?.range, merges].compactMap(\.self).sorted { $0.lowerBound < $1.lowerBound }
+            let large = [vocabulary?.range, merges, pieces?.range].compactMap(\.self).sorted { $0.lowerBound < $1.lowerBound }
             root = try rest(of: bytes, without: large)
         } catch let error as JSONError {
             throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)\(advice)")
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(source, "byte \(fault.offset): \(fault.message)\(advice)")
         }
-        guard let vocabulary = vocabulary?.value else { return (root, nil, nil) }
-        if let table { return (root, vocabulary, table) }
-        guard let merges, bytes[merges.lowerBound] == UInt8(ascii: "[") else { return (root, vocabulary, nil) }
+        guard let vocabulary = vocabulary?.value else { return (root, nil, nil, pieces?.value) }
+        if let table { return (root, vocabulary, table, nil) }
+        guard let merges, bytes[merges.lowerBound] == UInt8(ascii: "[") else { return (root, vocabulary, nil, nil) }
         let prefix = root["model"]?["continuing_subword_prefix"]?.stringValue ?? ""
         var cursor = JSONCursor(bytes, offset: merges.lowerBound)
         return (
-            root, vocabulary, try files.readMerges(&cursor, vocabulary, prefixLength: prefix.utf8.count)
+            root, vocabulary, try files.readMerges(&cursor, vocabulary, prefixLength: prefix.utf8.count), nil
         )
     }
 

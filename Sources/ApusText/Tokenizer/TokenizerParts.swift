@@ -4,6 +4,8 @@ struct TokenizerParts: Sendable {
     var preTokenizers: [PreTokenizer] = []
     var model: any TokenModel
     var postProcessor = PostProcessor()
+    /// Whether the file says what stands around texts.
+    var hasPostProcessor = false
     /// `nil` puts a space between tokens.
     var decoders: [TokenDecoder]?
     var added = AddedVocabulary()
@@ -40,6 +42,11 @@ struct TokenizerParts: Sendable {
         self.preTokenizers = preTokenizers
         self.model = model
         self.source = source
+    }
+
+    /// Whether a step asks if a piece is at the start of the text.
+    var mindsStart: Bool {
+        preTokenizers.contains { if case .metaspace(_, .first, _) = $0 { true } else { false } }
     }
 
     private static func isByteLevel(_ step: PreTokenizer) -> Bool {

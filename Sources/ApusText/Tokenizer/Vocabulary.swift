@@ -26,7 +26,7 @@ struct Vocabulary: Sendable {
     /// Most tokens that only share a slot are told apart without a look at their bytes, and the whole table stays near
     /// the processor.
     private var slots: [UInt32]
-    /// How many different tokens there are.
+    /// How many tokens there are.
     private(set) var count = 0
 
     init(expectedCount: Int) {
@@ -61,10 +61,12 @@ struct Vocabulary: Sendable {
 
     /// Adds a token, or gives a known token another id, as the last of two equal keys in a JSON object wins.
     ///
-    /// - Parameter id: 0 or more, below `idLimit`.
+    /// - Parameters:
+    ///   - id: 0 or more, below `idLimit`.
+    ///   - keepsEquals: Whether the other id of a known token keeps its spelling.
     /// - Precondition: There is room for it.
     /// - Returns: Whether the id was free; if not, nothing changes.
-    mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: Int32) -> Bool {
+    mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: Int32, keepsEquals: Bool = false) -> Bool {
         let isTaken = Int(id) < places.count && places[Int(id)].length >= 0
         if isTaken { return isToken(id, token) }
         if (count + 1) * 2 > slots.count { grow() }
@@ -75,7 +77,7 @@ struct Vocabulary: Sendable {
             if slots[slot] & ~Self.idMask == tag, isToken(Self.id(in: slots[slot]), token) {
                 let old = Int(Self.id(in: slots[slot]))
                 let place = places[old]
-                places[old] = .none
+                if keepsEquals { count += 1 } else { places[old] = .none }
                 slots[slot] = tag | UInt32(bitPattern: id)
                 put(id, at: place)
                 return true
@@ -97,14 +99,14 @@ struct Vocabulary: Sendable {
     }
 
     private mutating func grow() {
-        slots = [UInt32](repeating: Self.empty, count: slots.count * 2)
-        for id in places.indices where places[id].length >= 0 {
-            let hash = bytes.withUnsafeBufferPointer {
-                Self.hash(UnsafeBufferPointer(rebasing: $0[places[id].range]))
-            }
+        let old = slots
+        slots = [UInt32](repeating: Self.empty, count: old.count * 2)
+        for entry in old where entry != Self.empty {
+            let place = places[Int(Self.id(in: entry))]
+            let hash = bytes.withUnsafeBufferPointer { Self.hash(UnsafeBufferPointer(rebasing: $0[place.range])) }
             var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
             while slots[slot] != Self.empty { slot = (slot + 1) & (slots.count - 1) }
-            slots[slot] = Self.tag(hash) | UInt32(id)
+            slots[slot] = entry
         }
     }
 

@@ -24,10 +24,15 @@ struct WordPieceDecoder: Sendable {
         } else {
             token.insert(0x20, at: 0)
         }
+        if cleansUp { Self.cleanUp(&token) }
+    }
+
+    /// Takes spaces before punctuation and English contractions out of a token.
+    static func cleanUp(_ token: inout [UInt8]) {
         // Every replacement needs a space.
-        guard cleansUp, token.contains(0x20) else { return }
-        for (found, replacement) in Self.cleanups where token.count >= found.count {
-            Self.replace(found, with: replacement, in: &token)
+        guard token.contains(0x20) else { return }
+        for (found, replacement) in cleanups where token.count >= found.count {
+            token = DecoderPipeline.replace(found, in: token, with: replacement)
         }
     }
 
@@ -58,20 +63,5 @@ struct WordPieceDecoder: Sendable {
             true
         default: token.contains(0x20)
         }
-    }
-
-    private static func replace(_ found: [UInt8], with replacement: [UInt8], in token: inout [UInt8]) {
-        var result: [UInt8] = []
-        var position = 0
-        while position < token.count {
-            if token[position] == found[0], token[position...].starts(with: found) {
-                result += replacement
-                position += found.count
-            } else {
-                result.append(token[position])
-                position += 1
-            }
-        }
-        token = result
     }
 }

@@ -3,7 +3,7 @@ final class WordPieceModel: TokenModel {
     let vocabulary: Vocabulary
     private let unknownID: Int32
     private let longestWord: Int
-    private let trie: WordPieceTrie
+    private let trie: PrefixTrie
 
     struct Options: Sendable {
         /// What a word becomes that cannot be cut into tokens.
@@ -25,27 +25,13 @@ final class WordPieceModel: TokenModel {
         self.vocabulary = vocabulary
         self.unknownID = unknownID
         longestWord = options.longestWord
-        trie = WordPieceTrie(vocabulary, prefix: Array(options.continuingPrefix.utf8))
+        trie = PrefixTrie(vocabulary, prefix: Array(options.continuingPrefix.utf8))
     }
 
     func encode(
         _ text: UnsafeBufferPointer<UInt8>, pieces: [Stretch], into ids: inout [Int32], scratch: EncodingScratch
     ) {
-        guard let base = text.baseAddress else { return }
-        let cache = scratch.cache
-        for piece in pieces {
-            let word = UnsafeBufferPointer(start: base + piece.start, count: piece.end - piece.start)
-            guard word.count <= WordCache.longestWord else {
-                encodeWord(word, into: &ids)
-                continue
-            }
-            let key = WordCache.Key(base + piece.start, count: word.count)
-            let slot = key.slot
-            if cache.appendIDs(of: key, slot: slot, to: &ids) { continue }
-            let start = ids.count
-            encodeWord(word, into: &ids)
-            cache.store(ids[start...], for: key, slot: slot)
-        }
+        encodeCached(text, pieces: pieces, into: &ids, cache: scratch.cache) { encodeWord($0, into: &$1) }
     }
 
     private func encodeWord(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
@@ -57,7 +43,7 @@ final class WordPieceModel: TokenModel {
         var position = 0
         while position < word.count {
             let rest = UnsafeBufferPointer(rebasing: word[position...])
-            let root = position == 0 ? WordPieceTrie.wordStart : trie.wordRest
+            let root = position == 0 ? PrefixTrie.wordStart : trie.wordRest
             guard let (id, length) = trie.longestToken(rest, from: root) else {
                 ids.removeSubrange(start...)
                 ids.append(unknownID)

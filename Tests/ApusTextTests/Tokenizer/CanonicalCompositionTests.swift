@@ -36,7 +36,7 @@ import Testing
     }
 
     private func compose(_ text: String) -> String {
-        String(decoding: [TextNormalizer.nfc].normalized(Array(text.utf8)), as: UTF8.self)
+        String(decoding: [TextNormalizer.composed(isCompatible: false)].normalized(Array(text.utf8)), as: UTF8.self)
     }
 
     private func scalars(_ text: String) -> [UInt32] { text.unicodeScalars.map(\.value) }

@@ -65,9 +65,37 @@ struct SharedTokenizerTests {
         }
     }
 
+    /// Published encodings; only the T5 vectors have their tokenizer beside them.
     @Test(arguments: ["t5", "t5-small"])
-    func refusesUnigram(_ name: String) {
-        #expect(throws: TokenizerError.self) { try load(name) }
+    func t5AgreesWithThePublishedEncoding(_ name: String) throws {
+        let tokenizer = try load(name)
+        let url = try #require(sharedFixtures("tokenizers/vectors-swift-transformers/t5_base_encoded.json"))
+        let vector = try JSONValue(parsing: Data(contentsOf: url))
+        let text = try #require(vector["text"]?.stringValue)
+        let ids = (vector["token_ids"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        #expect(!ids.isEmpty && tokenizer.encode(text) == ids)
+    }
+
+    @Test func filesOfSentencePieceAndTokenizersMakeTheSameT5() throws {
+        let ours = try #require(sharedFixtures("tokenizers/t5/spiece.model"))
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-t5-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.copyItem(at: ours, to: folder.appending(path: "spiece.model"))
+        try Data(#"{"tokenizer_class": "T5Tokenizer"}"#.utf8).write(to: folder.appending(path: "tokenizer_config.json"))
+        let (whole, pieces) = (try load("t5"), try Tokenizer.load(folder: folder))
+        var texts = RandomTexts(seed: 12)
+        for _ in 0..<100 {
+            let text = texts.next()
+            #expect(whole.encode(text) == pieces.encode(text))
+        }
+    }
+
+    @Test func yuanReadsItsModelFile() throws {
+        let tokenizer = try load("yuan2")
+        #expect(tokenizer.encode("Hello  world") == [1, 15043, 259, 11526, 2])
+        #expect(tokenizer.vocabularySize == 134_953)
+        #expect(tokenizer.decode([1, 15043, 259, 11526, 2], skipSpecialTokens: true) == "Hello  world")
     }
 
     @Test func bertAgreesOnTheQuestionsOfSQuAD() throws {

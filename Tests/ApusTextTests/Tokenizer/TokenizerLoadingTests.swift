@@ -23,8 +23,11 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""normalizer": {"type": "Precompiled"}"#, "normalizer \"Precompiled\" is not supported"),
-        (#""pre_tokenizer": {"type": "UnicodeScripts"}"#, "pre_tokenizer \"UnicodeScripts\" is not supported"),
+        (#""normalizer": {"type": "Precompiled"}"#, "needs the string \"precompiled_charsmap\""),
+        (#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAA="}"#, "not even the size of its trie"),
+        (#""normalizer": {"type": "Romanize"}"#, "normalizer \"Romanize\" is not supported"),
+        (#""pre_tokenizer": {"type": "Syllables"}"#, "pre_tokenizer \"Syllables\" is not supported"),
+        (#""pre_tokenizer": {"type": "FixedLength", "length": 0}"#, "needs a \"length\" above 0"),
         (#""pre_tokenizer": {"type": "Metaspace"}"#, "needs \"replacement\""),
         (
             #""pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "last"}"#,
@@ -37,8 +40,8 @@ import Testing
         ),
         (#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a"}, "invert": false}"#, "needs a \"behavior\""),
         (#""pre_tokenizer": {"type": "ByteLevel"}"#, "needs \"add_prefix_space\""),
-        (#""decoder": {"type": "CTC"}"#, "decoder \"CTC\" is not supported"),
-        (#""decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "ByteLevel"}]}"#, "after \"Fuse\""),
+        (#""decoder": {"type": "CTC"}"#, "needs the string \"pad_token\""),
+        (#""decoder": {"type": "Voice"}"#, "decoder \"Voice\" is not supported"),
         (#""post_processor": {"type": "Unknown"}"#, "post_processor \"Unknown\" is not supported"),
         (#""post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}"#, "0 times"),
         (#""added_tokens": [{"id": 0}]"#, "no \"content\""),
@@ -50,7 +53,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"model": {"type": "Unigram", "vocab": []}}"#, "model \"Unigram\" is not supported"),
+        (#"{"model": {"type": "Unigram", "vocab": []}}"#, "Unigram needs the id of its unknown token"),
+        (#"{"model": {"type": "Syllables", "vocab": []}}"#, "model \"Syllables\" is not supported"),
         (#"{"model": {"type": "BPE", "vocab": {}}}"#, "needs \"vocab\" and \"merges\""),
         (#"{"model": {"vocab": {"a": 0}}}"#, "without a \"type\""),
         (#"{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}"#, "expected a token id"),
@@ -98,15 +102,14 @@ import Testing
             let url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString).json")
             try Data(damaged).write(to: url)
             defer { try? FileManager.default.removeItem(at: url) }
-            guard let parts = try? TokenizerJSONFile(url).parts(),
-                let tokenizer = try? Tokenizer(parts, TokenizerConfiguration())
-            else { continue }
+            guard let parts = try? TokenizerJSONFile(url).parts() else { continue }
+            let tokenizer = Tokenizer(parts, TokenizerConfiguration())
             _ = tokenizer.decode(tokenizer.encode("ab <x> é😀"))
         }
     }
 
     @Test func refusesAFolderWithoutATokenizer() {
-        #expect(message { try makeTokenizer(files: ["spiece.model": ""]) }.contains("spiece.model alone"))
+        #expect(message { try makeTokenizer(files: ["vocab.json": "{}"]) }.contains("vocab.json alone"))
         #expect(message { try makeTokenizer() }.contains("holds no tokenizer.json"))
     }
 

@@ -1,12 +1,16 @@
-/// Unicode normalisation form C as PyPI `tokenizers` computes it, which is that of Unicode 9.
+/// Unicode normalisation forms C and KC as PyPI `tokenizers` computes them, which are those of Unicode 9.
 ///
 /// Text is checked by the quick check of UAX #15; only the stretches between starters that fail it are composed. Own
 /// tables, because the ones of Foundation are newer and differ between systems.
 enum CanonicalComposition {
     /// Writes the composed text to `output`, or returns `false` where `text` is composed already.
-    static func compose(_ text: UnsafeBufferPointer<UInt8>, into output: ByteBuffer) -> Bool {
+    static func compose(
+        _ text: UnsafeBufferPointer<UInt8>, isCompatible: Bool = false, into output: ByteBuffer
+    ) -> Bool {
         guard let bytes = text.baseAddress else { return false }
-        let table = quickCheck
+        let table = isCompatible ? compatibleQuickCheck : quickCheck
+        // Everything below U+0300, or below U+0080, is a starter that nothing replaces.
+        let firstChanging: UInt8 = isCompatible ? 0x80 : 0xCC
         var position = 0
         var copied = 0
         var segment = 0
@@ -15,13 +19,13 @@ enum CanonicalComposition {
 
         func flush(_ end: Int) {
             output.append(UnsafeBufferPointer(rebasing: text[copied..<segment]))
-            appendComposed(UnsafeBufferPointer(rebasing: text[segment..<end]), to: output)
+            appendComposed(
+                UnsafeBufferPointer(rebasing: text[segment..<end]), isCompatible: isCompatible, to: output)
             copied = end
             failed = false
         }
         while position < text.count {
-            // Everything below U+0300 is a starter that nothing replaces.
-            if bytes[position] < 0xCC {
+            if bytes[position] < firstChanging {
                 if failed { flush(position) }
                 segment = position
                 lastClass = 0
@@ -45,13 +49,19 @@ enum CanonicalComposition {
         return true
     }
 
-    private static func appendComposed(_ segment: UnsafeBufferPointer<UInt8>, to output: ByteBuffer) {
+    private static func appendComposed(
+        _ segment: UnsafeBufferPointer<UInt8>, isCompatible: Bool, to output: ByteBuffer
+    ) {
         guard let bytes = segment.baseAddress else { return }
         var scalars: [UInt32] = []
         var position = 0
         while position < segment.count {
             let (scalar, next) = decodeScalar(bytes, position)
-            CanonicalDecomposition.append(scalar, to: &scalars)
+            if isCompatible {
+                CompatibilityDecomposition.append(scalar, to: &scalars)
+            } else {
+                CanonicalDecomposition.append(scalar, to: &scalars)
+            }
             position = next
         }
         CanonicalDecomposition.sortMarks(&scalars)
@@ -90,6 +100,11 @@ enum CanonicalComposition {
     /// 0 for a starter that composition leaves alone, `mayChange`, or else the combining class.
     private static let quickCheck = ScalarTable { values in
         CanonicalDecomposition.fill(values) { $0 & 0x100 != 0 ? mayChange : UInt8($0 & 0xFF) }
+    }
+
+    private static let compatibleQuickCheck = ScalarTable { values in
+        CanonicalDecomposition.fill(values) { $0 & 0x100 != 0 ? mayChange : UInt8($0 & 0xFF) }
+        for scalar in CompatibilityDecomposition.changed { values[Int(scalar)] = mayChange }
     }
 
     private static let compositions: [UInt64: UInt32] = {

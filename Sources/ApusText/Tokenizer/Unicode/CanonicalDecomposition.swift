@@ -29,6 +29,9 @@ enum CanonicalDecomposition {
         }
     }
 
+    /// The scalars that decompose.
+    static var changed: some Sequence<UInt32> { Array(decompositions.keys) + Array(Hangul.syllables) }
+
     // MARK: - Tables
 
     static let combiningClass = ScalarTable { values in fill(values) { UInt8($0 & 0xFF) } }
@@ -56,6 +59,8 @@ enum Hangul {
     private static let (syllable, leading, vowel, trailing): (UInt32, UInt32, UInt32, UInt32) =
         (0xAC00, 0x1100, 0x1161, 0x11A7)
     private static let (leadingCount, vowelCount, trailingCount): (UInt32, UInt32, UInt32) = (19, 21, 28)
+
+    static var syllables: Range<UInt32> { syllable..<syllable + leadingCount * vowelCount * trailingCount }
 
     static func decomposition(of scalar: UInt32) -> [UInt32]? {
         let index = scalar &- syllable

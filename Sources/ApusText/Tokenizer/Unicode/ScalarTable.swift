@@ -57,3 +57,14 @@ func decodeScalar(_ text: UnsafePointer<UInt8>, _ position: Int) -> (scalar: UIn
     if lead < 0xF0 { return ((lead & 0x0F) << 12 | second << 6 | third, position + 3) }
     return ((lead & 0x07) << 18 | second << 12 | third << 6 | UInt32(text[position + 3] & 0x3F), position + 4)
 }
+
+/// How many bytes the scalar has that starts with a byte of valid UTF-8.
+@inline(__always)
+func utf8Length(_ lead: UInt8) -> Int {
+    switch lead {
+    case ..<0x80: 1
+    case ..<0xE0: 2
+    case ..<0xF0: 3
+    default: 4
+    }
+}

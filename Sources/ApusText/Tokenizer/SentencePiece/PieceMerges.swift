@@ -1,0 +1,56 @@
+import Foundation
+
+/// The merges of a byte-pair vocabulary that comes without: every way to make a token of two others.
+struct PieceMerges {
+    let vocabulary: Vocabulary
+    /// The tokens to make, from the earliest to the latest.
+    let order: [Int32]
+    /// Per id, whether the token takes part; nil lets all.
+    var takesPart: [Bool]?
+    /// Whether the merges of one token are in the order of their parts' ids; if not, the shortest left part comes first.
+    var ordersByParts = false
+
+    /// - Throws: `TokenizerError` where there are more merges than a table holds.
+    func table(source: String) throws -> MergeTable {
+        let size = 1 << 12
+        let parts = Parts<[Merge]>(count: (order.count + size - 1) / size)
+        DispatchQueue.concurrentPerform(iterations: parts.count) { index in
+            let range = index * size..<min((index + 1) * size, order.count)
+            parts.set(index, .success(self.merges(of: order[range])))
+        }
+        let merges = try parts.all()
+        let count = merges.reduce(0) { $0 + $1.count }
+        guard count < MergeTable.limit else {
+            throw TokenizerError(source, "\(count) merges; at most \(MergeTable.limit) are supported")
+        }
+        var table = MergeTable(expectedCount: count + 1)
+        for part in merges { for merge in part { table.append(merge.left, merge.right, becomes: merge.result) } }
+        return table
+    }
+
+    private typealias Merge = (left: Int32, right: Int32, result: Int32)
+
+    /// The merges of each token.
+    private func merges(of ids: ArraySlice<Int32>) -> [Merge] {
+        var merges: [Merge] = []
+        for id in ids {
+            guard let token = vocabulary.token(of: id) else { continue }
+            let first = merges.count
+            token.withUnsafeBufferPointer { token in
+                for cut in 1..<max(1, token.count) where token[cut] & 0xC0 != 0x80 {
+                    guard let left = part(token[..<cut]), let right = part(token[cut...]) else { continue }
+                    merges.append((left, right, id))
+                }
+            }
+            if ordersByParts, merges.count > first + 1 {
+                merges[first...].sort { ($0.left, $0.right) < ($1.left, $1.right) }
+            }
+        }
+        return merges
+    }
+
+    private func part(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Int32? {
+        guard let id = vocabulary.id(of: UnsafeBufferPointer(rebasing: bytes)) else { return nil }
+        return takesPart?[Int(id)] ?? true ? id : nil
+    }
+}
