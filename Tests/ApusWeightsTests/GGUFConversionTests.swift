@@ -57,7 +57,10 @@ struct GGUFConversionTests {
         let added: Set<String> = ["general.file_type"]
         var expected = original.file.metadata
         if name == "qwen3" || name == "gpt2" { expected["general.name"] = .string("tiny") }
-        #expect(Set(copy.file.metadata.keys).subtracting(expected.keys).subtracting(added).allSatisfy { $0.contains("_length") })
+        #expect(
+            Set(copy.file.metadata.keys).subtracting(expected.keys).subtracting(added).allSatisfy {
+                $0.contains("_length")
+            })
         for (key, value) in expected { #expect(copy.file.metadata[key] == value, "\(key)") }
     }
 
@@ -91,7 +94,9 @@ struct GGUFConversionTests {
             #expect(Set(types(type, "output.weight", columns: 96)) == [.q8_0])
             #expect(Set(types(type, "blk.N.attn_q_norm.weight")) == [.f32])
             #expect(Set(types(type, "position_embd.weight")) == [.f32])
-            #expect(type.type(of: "blk.0.attn_q.bias", shape: [512], .init(layers: 1, isTied: true, sharesKeys: false)) == .f32)
+            #expect(
+                type.type(of: "blk.0.attn_q.bias", shape: [512], .init(layers: 1, isTied: true, sharesKeys: false))
+                    == .f32)
         }
         #expect(types(.q4_K_M, "blk.N.attn_q.weight", columns: 96)[0] == .q5_0)
         #expect(types(.q5_K_M, "blk.N.attn_q.weight", columns: 96)[0] == .q5_1)
@@ -150,7 +155,8 @@ struct GGUFConversionTests {
         let path = folder.path + "/llama3"
         try Self.write(original, as: .f32, config: .object(config), to: path)
         let file = try GGUFFile(path: path)
-        #expect(try file.dequantized("rope_freqs.weight").map { ($0 * 1e4).rounded() } == [10_000, 10_000, 26_945, 80_000])
+        #expect(
+            try file.dequantized("rope_freqs.weight").map { ($0 * 1e4).rounded() } == [10_000, 10_000, 26_945, 80_000])
         #expect(try GGUFModel(file).config["rope_scaling"] == llama3)
     }
 
@@ -183,7 +189,9 @@ struct GGUFConversionTests {
         let folder = try TemporaryFolder()
         let original = try Self.model("qwen2")
         let name = "model.layers.1.mlp.up_proj.weight"
-        for (value, type, word) in [(Double.nan, GGUFFileType.f32, "nan"), (70_000, .f16, "BF16"), (70_000, .q8_0, "BF16")] {
+        for (value, type, word) in [
+            (Double.nan, GGUFFileType.f32, "nan"), (70_000, .f16, "BF16"), (70_000, .q8_0, "BF16"),
+        ] {
             let error = #expect(throws: WeightsError.self) {
                 try Self.write(original, as: type, to: folder.path + "/a.gguf") { tensor, values in
                     tensor == name ? try values * 0 + value : values
@@ -193,9 +201,11 @@ struct GGUFConversionTests {
             #expect(error?.description.contains(word) == true, "\(String(describing: error))")
         }
         let path = folder.path + "/a.gguf"
-        let description = try GGUFDescription(original.config, sizes: Self.sizes(original.config), type: .f32, path: path)
+        let description = try GGUFDescription(
+            original.config, sizes: Self.sizes(original.config), type: .f32, path: path)
         #expect(throws: WeightsError.self) {
-            try GGUFConversion([("model.layers.0.mlp.extra.weight", Tensor.zeros([2, 2]))], description, type: .f32, to: path)
+            try GGUFConversion(
+                [("model.layers.0.mlp.extra.weight", Tensor.zeros([2, 2]))], description, type: .f32, to: path)
         }
         #expect(try folder.names() == [])
     }
@@ -213,7 +223,9 @@ struct GGUFConversionTests {
         #expect(table.shape == [rows, 32] && table.byteRange.count == rows * 64)
         let bytes = copy.mappings[0].withUnsafeBytes { bytes in
             [0, 1, 2047, rows - 6, rows - 5, rows - 1].map { (row: Int) -> Float in
-                float(halfBits: bytes.loadUnaligned(fromByteOffset: table.byteRange.lowerBound + row * 64 + 62, as: UInt16.self))
+                float(
+                    halfBits: bytes.loadUnaligned(
+                        fromByteOffset: table.byteRange.lowerBound + row * 64 + 62, as: UInt16.self))
             }
         }
         #expect(bytes == [0, 1, 2047, rows - 6, rows - 5, rows - 1].map { Float($0 % 2048) })

@@ -30,7 +30,9 @@ struct QuantizerTests {
     @Test(arguments: [GGUFTensorType.q4_K, .q5_K, .q6_K])
     func superBlocksAreThoseOfGGML(_ type: GGUFTensorType) throws {
         let rows = try Self.tensor("rows", in: "quantized", as: Float.self)
-        let (ours, theirs) = (try Self.encoded(rows, as: type), try Self.tensor(type.name, in: "k-quantized", as: UInt8.self))
+        let (ours, theirs) = (
+            try Self.encoded(rows, as: type), try Self.tensor(type.name, in: "k-quantized", as: UInt8.self)
+        )
         let size = type.block.bytes
         let differing = (0..<ours.count / size).filter { block in
             ours[block * size..<(block + 1) * size] != theirs[block * size..<(block + 1) * size]

@@ -65,7 +65,9 @@ extension GGUFVocabulary {
     /// Whether llama.cpp's converter takes a token for one of control, whatever the files say.
     private static func looksSpecial(_ token: String) -> Bool {
         ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(token)
-            || [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")].contains { token.hasPrefix($0.0) && token.hasSuffix($0.1) }
+            || [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")].contains {
+                token.hasPrefix($0.0) && token.hasSuffix($0.1)
+            }
     }
 
     /// Whether the tokens on one side of every text are this one, rather than none.

@@ -109,7 +109,8 @@ package struct GGUFDescription {
             }
             return number
         }
-        let original = scaling["original_max_position_embeddings"]?.intValue
+        let original =
+            scaling["original_max_position_embeddings"]?.intValue
             ?? config["original_max_position_embeddings"]?.intValue
         switch scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default" {
         case "default": break

@@ -70,7 +70,8 @@ public enum GGUFFileType: String, Sendable, CaseIterable {
     ///
     /// - Parameter name: In the file.
     package func type(of name: String, shape: [Int], _ facts: Facts) -> GGUFTensorType {
-        guard shape.count > 1, name.hasSuffix("weight"), !name.hasSuffix("_norm.weight"), name != "position_embd.weight",
+        guard shape.count > 1, name.hasSuffix("weight"), !name.hasSuffix("_norm.weight"),
+            name != "position_embd.weight",
             let columns = shape.last
         else { return .f32 }
         guard !isFloat else { return matrix }

@@ -53,7 +53,9 @@ package final class GGUFModel: Sendable {
             switch architecture.place(of: tensor.name) {
             case .derived?: nil
             case .tensor(let name, let form)?:
-                Entry(name: name, source: tensor, layout: try Self.layout(of: tensor, form, configuration, path: file.path))
+                Entry(
+                    name: name, source: tensor,
+                    layout: try Self.layout(of: tensor, form, configuration, path: file.path))
             case nil:
                 throw WeightsError(
                     file.path, item: tensor.name, "this tensor has no place in a \(architecture.modelClass)",

@@ -67,7 +67,8 @@ package enum GGUFWriter {
             guard tensor.name.utf8.count <= maximumNameLength else {
                 throw failure("GGUF files take names of at most \(maximumNameLength) bytes")
             }
-            guard tensor.shape.count <= GGUFHeader.maximumDimensions, let byteCount = tensor.type.byteCount(shape: tensor.shape)
+            guard tensor.shape.count <= GGUFHeader.maximumDimensions,
+                let byteCount = tensor.type.byteCount(shape: tensor.shape)
             else { throw failure("impossible shape \(tensor.shape) for \(tensor.type.name)") }
             placed.append((tensor, byteCount, offset))
             let (end, overflow) = offset.addingReportingOverflow(byteCount + padding(after: byteCount))

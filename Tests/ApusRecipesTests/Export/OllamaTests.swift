@@ -70,7 +70,8 @@ struct OllamaTests {
             """
         let turns = try #require(try Self.turns(source, beginning: "<s>"))
         // The space before an answer is the chat template's, which asks without it.
-        #expect(turns.template.contains("{{ if .Prompt }}[INST] {{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"))
+        #expect(
+            turns.template.contains("{{ if .Prompt }}[INST] {{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"))
         #expect(turns.stop == "</s>")
     }
 
@@ -82,7 +83,8 @@ struct OllamaTests {
             "{% for m in messages %}{{ '{{' + m['role'] + m['content'] + '<|end|>' }}{% endfor %}",
         ] { #expect(try Self.turns(source) == nil, "\(source)") }
         let file = OllamaModelfile(
-            file: "a.gguf", template: try ChatTemplate(source: "{{ messages }}"), beginning: nil, end: nil, stopStrings: [])
+            file: "a.gguf", template: try ChatTemplate(source: "{{ messages }}"), beginning: nil, end: nil,
+            stopStrings: [])
         #expect(file.text.contains("# The model's chat template"))
         let bare = OllamaModelfile(file: "a.gguf", template: nil, beginning: nil, end: "</s>", stopStrings: ["</s>"])
         #expect(bare.text == "FROM ./a.gguf\nPARAMETER stop \"</s>\"\n")

@@ -1,6 +1,7 @@
 import ApusAdapters
 import ApusJSON
 import ApusTorch
+import ApusWeights
 import Testing
 
 @testable import ApusRecipes

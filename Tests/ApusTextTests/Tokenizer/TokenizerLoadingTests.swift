@@ -275,7 +275,8 @@ import Testing
                 return "\(error)"
             }
         }
-        var files = Dictionary(uniqueKeysWithValues: try vocabulary(pre: "gpt-2").tokenizerFiles().map { ($0.name, $0.text) })
+        var files = Dictionary(
+            uniqueKeysWithValues: try vocabulary(pre: "gpt-2").tokenizerFiles().map { ($0.name, $0.text) })
         let whole = try #require(files["tokenizer.json"])
         files["tokenizer.json"] = whole.replacing("\"byte_fallback\": false", with: "\"byte_fallback\": true")
         #expect(refusal(files).contains("no byte-level byte-pair encoding"))
@@ -283,7 +284,8 @@ import Testing
         #expect(refusal(files).contains("way of splitting"))
         files["tokenizer.json"] = whole.replacing("\"ignore_merges\": false", with: "\"ignore_merges\": true")
         #expect(refusal(files).contains("way of splitting"))
-        files["tokenizer.json"] = whole.replacing("\"normalizer\": null", with: "\"normalizer\": {\"type\": \"Lowercase\"}")
+        files["tokenizer.json"] = whole.replacing(
+            "\"normalizer\": null", with: "\"normalizer\": {\"type\": \"Lowercase\"}")
         #expect(refusal(files).contains("way of splitting"))
         var other = vocabulary(pre: "gpt-2")
         other.beginningOfSequenceID = 5

@@ -82,7 +82,9 @@ public struct ModelExport {
         if settings.mergeLoRA, let quantization {
             try QuantizedLayers.quantize(adapted.form.model, as: quantization)
         }
-        let arguments = settings.model.adapters.first.flatMap { FileManager.default.contents(atPath: "\($0)/args.json") }
+        let arguments = settings.model.adapters.first.flatMap {
+            FileManager.default.contents(atPath: "\($0)/args.json")
+        }
         let folder = try AtomicDirectory(settings.outputDirectory)
         try adapted.contents(
             arguments: arguments, shardSize: settings.maxShardBytes,

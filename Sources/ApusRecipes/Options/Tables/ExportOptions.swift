@@ -7,7 +7,8 @@ extension OptionTable {
             "merge_lora", .boolean, default: .boolean(false), "Merge the adapter into the model.", in: .command,
             for: exporting),
         CommandOption(
-            "output_dir", .text, computed: "<adapter>-merged, -combined, <model>-gguf", "Folder to write.", in: .command,
+            "output_dir", .text, computed: "<adapter>-merged, -combined, <model>-gguf", "Folder to write.",
+            in: .command,
             for: exporting),
         CommandOption(
             "exist_ok", .boolean, default: .boolean(false), "Replace that folder if it exists.", in: .command,
