@@ -11,21 +11,20 @@ struct GGUFConfiguration {
 
     private let file: GGUFFile
     private let prefix: String
+    private let names: GGUFArchitecture.Hyperparameters
     private var usedKeys: Set<String> = []
 
     init(_ file: GGUFFile, architecture: GGUFArchitecture) throws {
         self.file = file
-        prefix = architecture.rawValue + "."
-        json["model_type"] = .string(architecture.rawValue)
+        prefix = architecture.name + "."
+        names = architecture.hyperparameters
+        json["model_type"] = .string(architecture.modelTypes[0])
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
-        if architecture == .llama {
-            json["attention_bias"] = .bool(file["blk.0.attn_q.bias"] != nil)
-            json["mlp_bias"] = .bool(file["blk.0.ffn_gate.bias"] != nil)
-        }
-        json["hidden_act"] = "silu"
-        json["rms_norm_eps"] = .double(try required("attention.layer_norm_rms_epsilon", \.doubleValue))
-        try readRope(headDim: headDim)
+        for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
+        json[names.activation.config] = .string(names.activation.value)
+        json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
+        if names.isRotary { try readRope(headDim: headDim) }
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
         for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
             json[key + "_token_id"] = try file.value("tokenizer.ggml.\(name)_token_id", \.intValue).map(JSONValue.int)
@@ -74,14 +73,16 @@ struct GGUFConfiguration {
                 "is \(hiddenSize), but token_embd.weight has rows of \(embedding.shape[1])",
                 advice: WeightsError.downloadAgain)
         }
-        json["hidden_size"] = .int(hiddenSize)
-        json["intermediate_size"] = .int(try count("feed_forward_length"))
-        json["num_hidden_layers"] = .int(layers)
-        json["num_attention_heads"] = .int(headCount)
-        json["num_key_value_heads"] = .int(keyValueHeadCount)
-        json["head_dim"] = .int(headDim)
+        json[names.width] = .int(hiddenSize)
+        json[names.feedForward] = .int(try count("feed_forward_length"))
+        json[names.layers] = .int(layers)
+        json[names.heads] = .int(headCount)
+        if names.isRotary {
+            json["num_key_value_heads"] = .int(keyValueHeadCount)
+            json["head_dim"] = .int(headDim)
+        }
         json["vocab_size"] = .int(embedding.shape[0])
-        json["max_position_embeddings"] = .int(try count("context_length"))
+        json[names.context] = .int(try count("context_length"))
         return headDim
     }
 
