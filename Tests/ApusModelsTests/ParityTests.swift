@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import ApusJSON
@@ -7,12 +8,13 @@ import Testing
 
 /// Logits, loss and all gradients against `transformers`, whole tensors.
 struct ParityTests {
-    static let models = [
-        "qwen2-tied-gqa", "qwen2-untied", "qwen2-sharded", "llama-untied-mha", "llama-tied-gqa", "llama-bias",
-        "llama-head-dim", "qwen2-window", "qwen3-tied", "qwen3-bias", "mistral-window",
-        "mistral-no-window", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-llama3", "llama-rope-yarn",
-        "llama-rope-yarn-options", "qwen3-layer-types", "gpt2", "gpt2-scaled",
-    ]
+    /// Every tiny model of the fixtures.
+    static let models: [String] = {
+        let path = Fixture.root.appendingPathComponent("models").path
+        return ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+    }()
+
+    @Test func thereAreModels() { #expect(Self.models.count >= 20) }
 
     @Test(arguments: models) func logitsLossAndGradientsEqualTransformers(name: String) throws {
         let fixture = try Fixture("models/\(name)")
@@ -21,10 +23,14 @@ struct ParityTests {
         let batch = fixture.batch()
         let (logits, loss) = try model.outputs(batch)
         var worst = 0.0
+        var (same, all) = (0, 0)
         for index in 0..<batch.sequenceCount {
             let (start, end) = (Int(batch.boundaries[index]), Int(batch.boundaries[index + 1]))
             let part = try logits.narrowed(0, start: start, length: end - start)
-            worst = try max(worst, difference(part, fixture.tensor("logits.\(index)")))
+            let expected = try fixture.tensor("logits.\(index)")
+            worst = try max(worst, difference(part, expected))
+            same += Int(try withoutGradients { try part.isEqual(to: expected).to(.float32).sum().item() })
+            all += expected.count
         }
         #expect(worst <= 1e-5)
         let expectedLoss = try #require(fixture.expected["loss"]?.doubleValue)
@@ -39,7 +45,8 @@ struct ParityTests {
             if distance > worstGradient.0 { worstGradient = (distance, parameter) }
         }
         #expect(worstGradient.0 <= 1e-5, "\(worstGradient.1)")
-        print("parity \(name): logits \(worst), gradients \(worstGradient.0) (\(worstGradient.1))")
+        print(
+            "parity \(name): logits \(worst), \(same) of \(all) bit for bit, gradients \(worstGradient.0) (\(worstGradient.1))")
     }
 
     @Test func bothSpellingsOfTheConfigurationMakeTheSameModel() throws {
