@@ -5,6 +5,7 @@ import ApusJSON
 import ApusLanguageModel
 import ApusQuantization
 import ApusTorch
+import ApusWeights
 import Foundation
 
 /// Folds adapters into their model, or brings the model into fewer bits, or both, and writes a Hugging Face folder; or makes
@@ -31,6 +32,7 @@ public struct ModelExport {
         if let kind = settings.combination.kind {
             return try AdapterCombining(settings: settings, kind: kind, surroundings: surroundings)()
         }
+        if settings.convertsToLoRA { return try convert(to: output) }
         let options = settings.model.quantization
         var model = settings.model
         // An adapter is merged into weights in full, also one that was trained over quantised ones.
@@ -52,6 +54,25 @@ public struct ModelExport {
             shardSize: settings.maxShardBytes,
             identity: adapter.map { ["merged": .string($0)] } ?? ["quantised": .string(adapted.source.name)],
             quantization: quantization.map { ($0, options.storageType ?? .uint8) })
+        return output
+    }
+}
+
+extension ModelExport {
+    /// Writes what an adapter has changed since its start as a plain one, PEFT's `path_initial_model_for_weight_conversion`;
+    /// the start follows from the base model.
+    private func convert(to output: String) throws -> String {
+        let adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
+        guard let adapter = adapted.attached.first, let path = settings.model.adapters.first else { return output }
+        let (tensors, configuration) = try adapter.change()
+        let folder = try AtomicDirectory(output)
+        try SafetensorsWriter.write(
+            tensors.map { WeightSource($0.name, $0.tensor) }, to: folder.path(for: AdapterFiles.weightsName))
+        try folder.write(Data(configuration.utf8), as: AdapterFiles.configurationName)
+        if let arguments = FileManager.default.contents(atPath: "\(path)/args.json") {
+            try folder.write(arguments, as: "args.json")
+        }
+        try folder.commit(identity: ["converted": .string(path)])
         return output
     }
 }

@@ -8,6 +8,8 @@ public struct ExportSettings: Sendable {
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     public var combination = CombinationSettings()
+    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA adapter.
+    public var convertsToLoRA = false
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
     public var existOK = false
@@ -30,6 +32,7 @@ public struct ExportSettings: Sendable {
             var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
             while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
             if combination.kind != nil { return "\(checkpoint)-combined" }
+            if convertsToLoRA { return "\(checkpoint)-lora" }
             guard let method = model.quantization.method else { return "\(checkpoint)-merged" }
             return "\(checkpoint)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
         }
@@ -47,6 +50,7 @@ extension ExportSettings: CommandSettings {
     package static let fields: [SettingsField<ExportSettings>] =
         fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + [
             SettingsField("merge_lora", \.mergeLoRA),
+            SettingsField("convert_to_lora", \.convertsToLoRA),
             SettingsField("output_dir", \.outputDirectory),
             SettingsField("exist_ok", \.existOK),
             SettingsField("max_shard_size", \.maxShardSize),
@@ -62,7 +66,14 @@ extension ExportSettings: CommandSettings {
         try combination.check()
         try model.quantization.settle()
         let combines = combination.kind != nil
-        guard mergeLoRA || combines || model.quantization.method != nil else {
+        if convertsToLoRA {
+            guard !mergeLoRA, !combines, model.quantization.method == nil, model.adapters.count == 1 else {
+                throw UsageError(
+                    "--convert_to_lora makes a plain adapter of one that was taken out of the weights; give --adapters with that "
+                        + "one, and leave out --merge_lora, --combination_type and --quant_method.")
+            }
+        }
+        guard mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
                     + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), does both, or makes one "
@@ -76,7 +87,7 @@ extension ExportSettings: CommandSettings {
         guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter.")
         }
-        guard mergeLoRA || combines || model.adapters.isEmpty else {
+        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty else {
             throw UsageError(
                 "--adapters: an adapter is quantised by being merged first. Add --merge_lora true.")
         }
