@@ -45,7 +45,9 @@ package enum AdapterFiles {
     package static func weights(in folder: String) throws -> (store: any TensorStore, path: String) {
         let path = located(weightsName, in: folder)
         if FileManager.default.fileExists(atPath: path) {
-            return (try checked(SafetensorsFile(path: path), path), path)
+            let store = try SafetensorsFile(path: path)
+            // ms-swift's own methods have names of their own.
+            return (path.hasSuffix("/default/\(weightsName)") ? store : try checked(store, path), path)
         }
         let older = "\(folder)/adapter_model.bin"
         if FileManager.default.fileExists(atPath: older) {
@@ -144,9 +146,11 @@ extension AttachedAdapter {
             }
         }
         try method.prepareBase(parts)
+        let prefix = type(of: method).modelPrefix
         for (name, slot) in parameters {
             guard let stored = sources[name] else { continue }
-            let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
+            let own = isOwn(String(name.dropFirst(prefix.count))) ? slot.tensor?.dtype : nil
+            let (tensor, isBorrowed) = try store.tensor(stored, dtype: own ?? dtype, device: device)
             try slot.fill(isBorrowed ? tensor.cloned() : tensor)
         }
     }

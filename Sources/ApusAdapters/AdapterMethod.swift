@@ -45,10 +45,16 @@ package protocol AdapterMethod: Sendable {
     /// - Parameter rate: The highest learning rate of the run.
     func rateFactor(of name: String, shape: [Int], rate: Double) -> Double
 
+    /// Settles what depends on the model, before parts hang on it.
+    mutating func prepare(on model: Module) throws
+
     /// Hangs the method's parts on a model, in the order of its layers.
     ///
     /// - Parameter heads: Paths of the modules that make the model's answer.
     func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart]
+
+    /// Paths of the model's own modules that the method trains and stores; they are counted with the model.
+    func ownModules(of model: Module) throws -> [String]
 
     /// Fills what the parts hold and is not trained, as PEFT draws it from the configuration: on the CPU.
     func draw(_ parts: [AdapterPart]) throws
@@ -62,6 +68,24 @@ package protocol AdapterMethod: Sendable {
     ///   - seed: For what is drawn.
     ///   - encode: The ids of a text by the model's tokenizer; nil where there is none.
     func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws
+
+    /// Whether passes over data of the run make first values.
+    var startsFromData: Bool { get }
+
+    /// Whether data have decided which layers are adapted and how, so that a run goes on with what its file says of that.
+    var isShapedByData: Bool { get }
+
+    /// Makes first values of passes over data.
+    ///
+    /// - Returns: What the method has become and the parts that stay, where data decide that.
+    func start(
+        _ parts: [AdapterPart], from passes: StartPasses, seed: UInt64
+    ) throws -> (method: any AdapterMethod, parts: [AdapterPart])?
+
+    /// Which layers of the file the model has that the method trains on; nil where they are the model's own.
+    ///
+    /// - Parameter layers: Layers of the file.
+    func layerPlan(layers: Int) throws -> LayerPlan?
 
     /// What takes part in the steps of a run of so many.
     mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant]
@@ -79,9 +103,17 @@ extension AdapterMethod {
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
     package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double { 1 }
+    package mutating func prepare(on model: Module) throws {}
+    package func ownModules(of model: Module) throws -> [String] { [] }
     package func draw(_ parts: [AdapterPart]) throws {}
     package func prepareBase(_ parts: [AdapterPart]) throws {}
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
+    package var startsFromData: Bool { false }
+    package var isShapedByData: Bool { false }
+    package func start(
+        _ parts: [AdapterPart], from passes: StartPasses, seed: UInt64
+    ) throws -> (method: any AdapterMethod, parts: [AdapterPart])? { nil }
+    package func layerPlan(layers: Int) throws -> LayerPlan? { nil }
     package mutating func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] { [] }
 }
 
@@ -121,8 +153,8 @@ package struct AdapterBase: Sendable, Equatable {
     package var taskType: String? = "CAUSAL_LM"
     /// Modules that are trained and stored whole beside the adapters, by PEFT's rule for names.
     package var modulesToSave: [String] = []
-    /// Whether all biases of the model are trained and stored beside (`bias`).
-    package var trainsBiases = false
+    /// Which biases of the model are trained and stored beside (`bias`).
+    package var biases = TrainedBiases.none
     package var baseModel: String?
     package var revision: String?
 
@@ -156,6 +188,13 @@ package struct AdapterBase: Sendable, Equatable {
     }
 }
 
+/// The biases of a model that are trained beside an adapter, by LoRA's words.
+package enum TrainedBiases: String, Sendable, CaseIterable {
+    case none, all
+    /// Those of the adapted layers. PEFT trains them and leaves them out of its files, but reads them.
+    case adapted = "lora_only"
+}
+
 /// Every method there is.
 package enum AdapterMethods {
     package static let all: [any AdapterMethod.Type] = [
@@ -168,6 +207,7 @@ package enum AdapterMethods {
         LoHaConfiguration.self, LoKrConfiguration.self, OFTConfiguration.self, BOFTConfiguration.self,
         HRAConfiguration.self, MiSSConfiguration.self, LNTuningConfiguration.self, RoAdConfiguration.self,
         HiRAConfiguration.self, DeLoRAConfiguration.self,
+        LongLoRAConfiguration.self, LLaMAProConfiguration.self, ReFTConfiguration.self,
     ]
 
     /// The options of all methods, each once; a name that two methods read is one option.

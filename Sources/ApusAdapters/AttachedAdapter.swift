@@ -3,10 +3,14 @@ package import ApusTorch
 
 /// One adapter on one model: the parts of its method, and what is trained and stored whole beside them.
 package struct AttachedAdapter {
+    /// What it is called on its model.
+    package let name: String
     package private(set) var method: any AdapterMethod
     package let parts: [AdapterPart]
     /// The model's own parameters that are trained and stored whole, such as a new head's.
     let saved: [(path: String, slot: ParameterSlot)]
+    /// Paths of modules of the model that are the method's, and keep the model's type.
+    let ownModules: [String]
     /// Elements of modules that PEFT copies to train them.
     let copiedCount: Int
     /// The model's own tables that a file may hold beside the adapters.
@@ -15,9 +19,6 @@ package struct AttachedAdapter {
     let ties: [Linear]
     /// What the names of a model's trunk begin with, with its point; files may leave it out or have it.
     let trunk: String
-
-    /// What it is called on its model.
-    package var name: String { parts.first?.adapter.name ?? "" }
 
     /// What is trained, under PEFT's names: `base_model.model.<path>.lora_A.weight`.
     package var parameters: [(name: String, slot: ParameterSlot)] {
@@ -38,8 +39,10 @@ package struct AttachedAdapter {
         copiedCount + parts.reduce(0) { $0 + $1.adapter.parameters().reduce(0) { $0 + $1.slot.count } }
     }
 
-    /// How many layers it hangs on.
-    package var layerCount: Int { parts.onLayers.count }
+    /// How many layers it hangs on, or has of its own.
+    package var layerCount: Int {
+        parts.isEmpty ? Set(saved.map { $0.path.split(separator: ".").prefix(3) }).count : parts.onLayers.count
+    }
 
     /// What takes part in the steps of a run of so many.
     package mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
@@ -75,6 +78,14 @@ extension AdapterMethod {
     package func attach(
         to model: Module, named name: String = "default", heads: [String] = ["lm_head"], trunk: String = "model"
     ) throws -> AttachedAdapter {
+        var method = self
+        try method.prepare(on: model)
+        return try method.attached(to: model, named: name, heads: heads, trunk: trunk)
+    }
+
+    private func attached(
+        to model: Module, named name: String, heads: [String], trunk: String
+    ) throws -> AttachedAdapter {
         let modules = model.modules()
         let present = Set(modules.compactMap { ($0.module as? Adapter)?.name })
         guard !present.contains(name) else {
@@ -87,8 +98,12 @@ extension AdapterMethod {
                 "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
                     + "is not there yet; merge the first one")
         }
-        let biases = base.trainsBiases ? model.parameters().filter { $0.name.hasSuffix("bias") && !$0.slot.isBuffer } : []
+        // Before adapters hang on them, whose own biases are not meant.
+        let allBiases =
+            base.biases == .none ? [] : model.parameters().filter { $0.name.hasSuffix("bias") && !$0.slot.isBuffer }
         let parts = try parts(on: model, named: name, heads: heads)
+        let hosts = Set(parts.filter { $0.host is Linear }.map { $0.path + ".bias" })
+        let biases = base.biases == .adapted ? allBiases.filter { hosts.contains($0.name) } : allBiases
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
         var ties: [Linear] = []
         for (path, module) in modules {
@@ -101,7 +116,11 @@ extension AdapterMethod {
         }
         if isFirst { try model.setTrainable(false) }
         let whole = model.parameters().filter { ModulePaths.lies($0.name, in: base.storedModules) }
-        let saved = whole + biases.filter { bias in !whole.contains { $0.slot === bias.slot } }
+        let ownModules = try ownModules(of: model)
+        let own = model.parameters().filter { parameter in
+            ownModules.contains { parameter.name.hasPrefix($0 + ".") }
+        }
+        let saved = own + whole + biases.filter { bias in !whole.contains { $0.slot === bias.slot } }
         let tables = modules.flatMap { path, module -> [(String, ParameterSlot)] in
             if let tied = (module as? Linear)?.storage as? TiedWeight {
                 return [(Module.joined(path, "weight"), tied.embedding.$weight)]
@@ -110,7 +129,8 @@ extension AdapterMethod {
             return module.slots().parameters.filter(\.isDeclared).map { (Module.joined(path, $0.name), $0) }
         }
         return AttachedAdapter(
-            method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) },
+            name: name, method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) },
+            ownModules: ownModules,
             copiedCount: whole.reduce(0) { $0 + $1.slot.count }, tables: tables, ties: ties, trunk: trunk + ".")
     }
 }
@@ -135,11 +155,16 @@ extension AttachedAdapter {
         try method.prepareBase(parts)
         try method.start(parts, seed: seed, encode: encode)
         // What the base model's file or a fresh head gave them, in the adapters' type.
-        for (_, slot) in saved {
+        for (path, slot) in saved {
+            guard let tensor = slot.tensor else { continue }
+            let dtype = isOwn(path) ? tensor.dtype : dtype
             // A copy: the values may lie in a mapped file, which training must not write to.
-            if let tensor = slot.tensor { try slot.fill(tensor.dtype == dtype ? tensor.cloned() : tensor.to(dtype)) }
+            try slot.fill(tensor.dtype == dtype ? tensor.cloned() : tensor.to(dtype))
         }
     }
+
+    /// Whether a parameter of the model belongs to the method.
+    func isOwn(_ path: String) -> Bool { ownModules.contains { path.hasPrefix($0 + ".") } }
 
     /// Fills what is not trained and follows from the configuration; whole numbers keep their type.
     func drawConstants(dtype: DType, device: Device) throws {
@@ -148,6 +173,22 @@ extension AttachedAdapter {
             guard let drawn = slot.tensor else { continue }
             try slot.fill((drawn.dtype.isFloatingPoint ? drawn.to(dtype) : drawn).to(device))
         }
+    }
+
+    /// Makes first values of passes over data, where the method wants them.
+    ///
+    /// - Returns: The adapter, which may hang on fewer layers now.
+    package func started(from passes: StartPasses, seed: UInt64) throws -> AttachedAdapter {
+        guard let (shaped, kept) = try method.start(parts, from: passes, seed: seed) else { return self }
+        for part in parts where !kept.contains(where: { $0.adapter === part.adapter }) { part.takeOff() }
+        return AttachedAdapter(
+            name: name, method: shaped, parts: kept, saved: saved, ownModules: ownModules,
+            copiedCount: copiedCount, tables: tables, ties: ties, trunk: trunk)
+    }
+
+    /// Takes every part off the model.
+    package func detach() {
+        for part in parts { part.takeOff() }
     }
 
     package func setTrainable(_ isTrainable: Bool) throws {
@@ -205,6 +246,18 @@ extension AttachedAdapter {
                     throw AdapterError.unmergeable(type(of: method).tunerType)
                 }
             }
+        }
+    }
+}
+
+extension AdapterPart {
+    /// Takes the adapter off its layer.
+    fileprivate func takeOff() {
+        switch host {
+        case let linear as Linear: linear.adapters.removeAll { $0 === adapter }
+        case let table as Embedding: table.adapters.removeAll { $0 === adapter }
+        case let norm as Norm: norm.adapters.removeAll { $0 === adapter }
+        default: break
         }
     }
 }

@@ -79,18 +79,15 @@ struct ConfigurationReader {
         try optional(key, "a string or a list of strings", TargetModules.init(json:))
     }
 
-    /// Whether `bias` trains all biases of the model.
+    /// Which biases of the model are trained.
     ///
-    /// - Parameter own: PEFT's word for the biases of the chosen layers alone.
-    func trainsBiases(_ own: String) throws -> Bool {
+    /// - Parameter own: PEFT's word for the biases of the adapted layers alone.
+    func biases(_ own: String) throws -> TrainedBiases {
         switch try text("bias") ?? "none" {
-        case "none": return false
-        case "all": return true
-        case own:
-            throw refusal(
-                "\"bias\" is \"\(own)\": PEFT trains such biases and its files leave them out, so that they are lost; use "
-                    + "\"none\" or \"all\"")
-        case let word: throw refusal("\"bias\" must be none or all, it is \"\(word)\"")
+        case "none": return .none
+        case "all": return .all
+        case own: return .adapted
+        case let word: throw refusal("\"bias\" must be none, all or \(own), it is \"\(word)\"")
         }
     }
 

@@ -13,6 +13,7 @@ package final class DoRA: LinearAdapter {
     private let scale: Double
     private let dropout: Double
     private let stream: UInt64
+    private var squares: Squares?
 
     package init(
         name: String, for base: Linear, rank: Int, scale: Double, dropout: Double,
@@ -33,24 +34,33 @@ package final class DoRA: LinearAdapter {
 
     /// The rows begin as long as they are.
     func start(on base: Linear) throws {
-        try $magnitude.fill(withoutGradients { try lengths(base.matrix.to(a.dtype)) })
+        try $magnitude.fill(withoutGradients { try sqrt(ownSquares(base)) })
     }
 
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
-        let share = try (magnitude / withoutGradients { try lengths(base.matrix.to(a.dtype)) })  // [out]
+        let share = try magnitude / lengths(base)  // [out]
+        let term = LowRankTerm(a: a, b: b, scale: scale, dropout: 0, key: 0)
+        // PEFT drops from what is scaled and not from what the layer gives by itself.
+        let kept =
+            try context.isTraining && dropout > 0
+            ? ApusTorch.dropout(x, probability: dropout, key: streamKey(context.randomKey, stream)) : nil
+        guard let below else {
+            let turned = try share * base.product(kept ?? x, nil, plus: term)  // [T, out]
+            guard let kept else { return try (base.bias.map { try turned + $0 } ?? turned).to(x.dtype) }
+            // What the layer gives by itself, less what it gives of the part that is scaled.
+            return try base.product(x - kept, base.bias) + turned.to(x.dtype)
+        }
         func low(_ x: Tensor) throws -> Tensor { try linear(linear(x.to(a.dtype), a), b) * scale }
-        guard context.isTraining, dropout > 0 else {
-            let plain = try below?(x) ?? base.product(x)  // [T, out]
-            let bare = try below == nil ? plain : base.bias.map { try plain - $0 } ?? plain
+        let plain = try below(x)
+        guard let kept else {
+            let bare = try base.bias.map { try plain - $0 } ?? plain
             let turned = try (share * (bare.to(a.dtype) + low(x))).to(x.dtype)
             return try base.bias.map { try turned + $0 } ?? turned
         }
-        // PEFT drops from what is scaled and not from what the layer gives by itself.
-        let kept = try ApusTorch.dropout(x, probability: dropout, key: streamKey(context.randomKey, stream))
         let added = try (share - 1) * base.product(kept).to(a.dtype) + share * low(kept)
-        return try (below?(x) ?? base.plain(x)) + added.to(x.dtype)
+        return try plain + added.to(x.dtype)
     }
 
     package override func merged(into matrix: Tensor) throws -> Tensor {
@@ -60,8 +70,37 @@ package final class DoRA: LinearAdapter {
         return try (share.unsqueezed(1) * turned).to(matrix.dtype)
     }
 
-    /// ‖W + s B A‖ of each row, [out].
-    private func lengths(_ matrix: Tensor) throws -> Tensor {
-        try sqrt((matrix + matmul(b, a) * scale).power(2).sum(1))
+    /// ‖W + s B A‖ of each row, [out], without the matrix: `‖W‖² + 2 s ⟨W Aᵀ, B⟩ + s² ⟨B A Aᵀ, B⟩`.
+    private func lengths(_ base: Linear) throws -> Tensor {
+        try withoutGradients {
+            let crossed = try base.product(a).transposed(0, 1)  // [out, r]
+            let own = try matmul(b, matmul(a, a.transposed(0, 1)))  // [out, r]
+            let added = try ((crossed * (2 * scale) + own * (scale * scale)) * b).sum(1)
+            return try sqrt(ownSquares(base) + added)
+        }
+    }
+
+    /// ‖W‖² of each row, [out], which stays as long as the matrix does.
+    private func ownSquares(_ base: Linear) throws -> Tensor {
+        let source = (base.storage as? TiedWeight)?.embedding.$weight.tensor ?? base.$weight.tensor
+        if let squares, base.isQuantized || squares.source === source { return squares.values }
+        let values = try base.matrix.to(a.dtype).power(2).sum(1)
+        squares = Squares(values: values, source: source)
+        return values
+    }
+}
+
+/// Lengths of rows, and the matrix that they are of.
+private struct Squares {
+    let values: Tensor
+    weak var source: Tensor?
+}
+
+extension Linear {
+    /// `x Wᵀ + b` and a low-rank term, in one operation.
+    func product(_ x: Tensor, _ bias: Tensor?, plus term: LowRankTerm) throws -> Tensor {
+        if let quantized = storage as? any QuantizedStorage { return try quantized.product(x, bias, plus: term) }
+        return try loraLinear(
+            x, matrix, bias, a: term.a, b: term.b, scale: term.scale, dropout: term.dropout, key: term.key)
     }
 }

@@ -9,11 +9,17 @@ package final class LoRA: LinearAdapter {
     @Parameter("lora_B.weight") package var b: Tensor  // [out, rank]
     @Parameter("lora_B.bias") private var shift: Tensor?  // [out]
 
-    package let rank: Int
-    package let scale: Double
+    package private(set) var rank: Int
+    package private(set) var scale: Double
     private let dropout: Double
     /// Tells this adapter's random stream from the others'.
     private let stream: UInt64
+    /// Sees what goes into the layer, while first values are made of data.
+    var observer: ((Tensor) throws -> Void)?
+    /// What it began with, where that is taken out of the base matrix.
+    private(set) var began: LowRankFactors?
+    /// Whether a file holds the change since then: what was taken out depends on more than the base matrix.
+    private let storesChange: Bool
 
     package init(
         name: String, for base: Linear, rank: Int, scale: Double, dropout: Double,
@@ -24,6 +30,7 @@ package final class LoRA: LinearAdapter {
         self.scale = scale
         self.dropout = dropout
         self.stream = stream
+        storesChange = initializer.storesChange
         super.init(name: name)
         let (first, second) = initializer.slots(rank: rank)
         $a.declare([rank, base.inputs], first)
@@ -36,17 +43,12 @@ package final class LoRA: LinearAdapter {
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {
+        try observer?(x)
         let probability = context.isTraining ? dropout : 0
         let key = streamKey(context.randomKey, stream)
         guard let below else {
-            let y: Tensor
-            if let quantized = base.storage as? any QuantizedStorage {
-                let term = LowRankTerm(a: a, b: b, scale: scale, dropout: probability, key: key)
-                y = try quantized.product(x, base.bias, plus: term)
-            } else {
-                y = try loraLinear(
-                    x, base.matrix, base.bias, a: a, b: b, scale: scale, dropout: probability, key: key)
-            }
+            let term = LowRankTerm(a: a, b: b, scale: scale, dropout: probability, key: key)
+            let y = try base.product(x, base.bias, plus: term)
             return try shift.map { try y + ($0 * scale).to(y.dtype) } ?? y
         }
         let kept = try probability > 0 ? ApusTorch.dropout(x, probability: probability, key: key) : x
@@ -59,11 +61,69 @@ package final class LoRA: LinearAdapter {
         return try (matrix.to(wide) + matmul(b.to(wide), a.to(wide)) * scale).to(matrix.dtype)
     }
 
+    package override var isStoredAsTrained: Bool { !storesChange }
+
+    /// Of a change the values now beside those at the start: `B A - B₀ A₀ = [B, -B₀] [A; A₀]`.
+    package override func stored() throws -> [(name: String, tensor: Tensor)] {
+        guard storesChange else { return try super.stored() }
+        return try change()
+    }
+
+    /// The factors of what has changed since the start, of twice the rank.
+    func change() throws -> [(name: String, tensor: Tensor)] {
+        guard let began else { return try super.stored() }
+        return [
+            ("lora_A.weight", try concatenated([a.detached(), began.a])),
+            ("lora_B.weight", try concatenated([b.detached(), -began.b], axis: 1)),
+        ]
+    }
+
     package override var changesBias: Bool { shift != nil }
 
     package override func merged(intoBias bias: Tensor) throws -> Tensor {
         let wide = bias.dtype.atLeastFloat32
         return try shift.map { try (bias.to(wide) + $0.to(wide) * scale).to(bias.dtype) } ?? bias
+    }
+}
+
+extension LoRA {
+    /// The inputs of the layer.
+    var inputCount: Int { $a.shape?[1] ?? 0 }
+
+    /// Begins with values that stand for a part of the base matrix.
+    func begin(_ factors: LowRankFactors) throws {
+        try $a.fill(factors.a.to(a.dtype).contiguous())
+        try $b.fill(factors.b.to(b.dtype).contiguous())
+        began = LowRankFactors(a: try a.detached().cloned(), b: try b.detached().cloned())
+    }
+
+    /// Begins with other rows of A, of which there may be more or fewer, and B zero.
+    func begin(_ rows: Tensor, scale: Double) throws {
+        let (outputs, dtype, device) = (b.shape[0], a.dtype, a.device)
+        rank = rows.shape[0]
+        self.scale = scale
+        $a.declare(rows.shape)
+        $b.declare([outputs, rank])
+        try $a.fill(rows.to(dtype).contiguous())
+        try $b.fill(Tensor.zeros([outputs, rank], dtype: dtype, device: device))
+    }
+
+    /// Makes room for what the state of a run knows of the start.
+    func reserveStart() throws {
+        guard began == nil else { return }
+        func room(_ like: Tensor) throws -> Tensor {
+            try Tensor.zeros(like.shape, dtype: like.dtype, device: like.device)
+        }
+        began = LowRankFactors(a: try room(a), b: try room(b))
+    }
+
+    /// - Throws: `AdapterError` where a matrix has fewer singular values than are asked of it.
+    func checkRank(of base: Linear, _ option: String, _ path: String, times: Int = 1) throws {
+        guard times * rank <= min(base.inputs, base.outputs) else {
+            throw AdapterError(
+                "\(option): \(path) is a matrix of \(base.outputs) × \(base.inputs), which has no \(times * rank) singular "
+                    + "values; give a lower rank")
+        }
     }
 }
 
@@ -125,6 +185,9 @@ extension DType {
 }
 
 extension LoRAConfiguration.Initialization {
+    /// Whether what is taken out of the base matrix depends on data, so that a file alone could not take it out again.
+    var storesChange: Bool { self == .corda || self == .gradients }
+
     /// First values of A and B, unless PiSSA or OLoRA make others of the base matrix.
     func slots(rank: Int) -> (a: Initializer, b: Initializer) {
         switch self {

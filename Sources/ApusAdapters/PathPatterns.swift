@@ -12,6 +12,16 @@ struct PathPatterns: Sendable, Equatable {
 
     init() {}
 
+    /// A number for each of some paths, in order.
+    init(_ values: [(path: String, value: Double)]) {
+        entries = values.map { Entry(pattern: $0.path, value: $0.value) }
+    }
+
+    /// The same patterns with numbers so many times as large.
+    func multiplied(by factor: Double) -> PathPatterns {
+        PathPatterns(entries.map { ($0.pattern, $0.value * factor) })
+    }
+
     /// - Parameter ofCounts: Whether only whole numbers will do.
     init(_ reader: ConfigurationReader, _ name: String, ofCounts: Bool) throws {
         let object = try reader.optional(name, "an object", \.objectValue) ?? JSONObject()

@@ -50,6 +50,12 @@ extension TextModel {
         _ batch: TokenBatch, _ context: ForwardContext, words: Tensor? = nil
     ) throws -> (hidden: Tensor, batch: TokenBatch) {
         let whole = batch.behind(context.prompts)
+        for adapter in trunk.passAdapters where context.adapters.contains(adapter.name) {
+            let base = context.ofBase
+            let hidden = try withoutGradients { try trunk(words ?? trunk.words(batch, base), batch, base) }
+            base.state?.advance(over: batch.boundaries)
+            try adapter.begin(hidden, context)
+        }
         var rows = try words ?? trunk.words(batch, context)  // [T, D]
         let fronts = try context.prompts.compactMap { try ($0 as? InputAdapter)?.rows(context) }
         if !fronts.isEmpty {
@@ -78,7 +84,8 @@ extension TextModel {
         }
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
-            adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
+            adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey,
+            groupShare: isTraining && adapters != .base ? trunk.attentionGroups : nil)
     }
 }
 

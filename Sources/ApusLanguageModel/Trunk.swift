@@ -19,9 +19,18 @@ public struct TrunkFacts: Sendable, Equatable {
 /// A model below its head: ids, or given vectors in their place, to hidden states.
 ///
 /// A file of an architecture brings its own, or takes `Decoder` with layers of its own.
-open class Trunk: Module, PromptHost {
+open class Trunk: Module, PromptHost, LayerHost {
     /// What every sequence has in front of it.
     @Child("prompts") package var prompts: [PromptAdapter] = []
+    /// What hangs behind layers.
+    @Child("interventions") package var layerAdapters: [LayerAdapter] = []
+    /// What looks at a pass without adapters first.
+    @Child("passes") package var passAdapters: [PassAdapter] = []
+    /// While training, a sequence is attended to in groups of this share of its length; nil attends to it as a whole.
+    package var attentionGroups: Double?
+    /// Called before each layer runs, and again where it runs in the backward pass: then the gradients of what lies
+    /// above are complete.
+    package var onLayer: (() throws -> Void)?
 
     /// The adapters that take part in passes which do not say otherwise.
     package var activeAdapters = AdapterSelection.all
@@ -74,8 +83,12 @@ open class Trunk: Module, PromptHost {
         _ layers: [TransformerLayer], _ x: Tensor, _ context: ForwardContext
     ) throws -> Tensor {
         var x = x
-        for layer in layers {
-            x = try context.layer(x) { try layer($0, context) }
+        for (index, layer) in layers.enumerated() {
+            let behind = layerAdapters.filter { $0.layer == index && context.adapters.contains($0.name) }
+            x = try context.layer(x) { [self] x in
+                try onLayer?()
+                return try behind.reduce(layer(x, context)) { try $1($0, context) }
+            }
         }
         return x
     }

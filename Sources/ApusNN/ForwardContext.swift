@@ -24,11 +24,14 @@ public final class ForwardContext {
     package let checkpointsLayers: Bool
     /// Names this micro-batch among all of a run; dropout draws from it.
     package let randomKey: UInt64
+    /// How tokens are grouped that see each other; nil where a sequence is one group.
+    private let groups: GroupedAttention?
 
+    /// - Parameter groupShare: The share of a sequence that sees itself alone, by shifted sparse attention.
     package init(
         bounds: [Int32], angles: [RotaryAngles] = [], isCausal: Bool = true, state: ModelState? = nil,
         isTraining: Bool = false, adapters: AdapterSelection = .all, prompts: [PromptAdapter] = [],
-        checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        checkpointsLayers: Bool = false, randomKey: UInt64 = 0, groupShare: Double? = nil
     ) {
         self.bounds = bounds
         sequences = SequenceSpans(bounds)
@@ -40,6 +43,14 @@ public final class ForwardContext {
         self.prompts = prompts
         self.checkpointsLayers = checkpointsLayers
         self.randomKey = randomKey
+        groups = groupShare.map { GroupedAttention(bounds, share: $0) }
+    }
+
+    /// The same pass of the model without adapters, which remembers its own keys and values.
+    package var ofBase: ForwardContext {
+        ForwardContext(
+            bounds: bounds, angles: angles, isCausal: isCausal, state: state?.beside(), isTraining: isTraining,
+            adapters: .base, randomKey: randomKey)
     }
 
     /// q or k [T, H, E], rotated where the model has rotary positions.
@@ -59,6 +70,10 @@ public final class ForwardContext {
             let places = state.places(adding: bounds, behind: AttentionPrefix.count(of: prompts))
             return try state.of(layer, make: KeyValueState.init).attend(
                 q, k, v, behind: prefix, queries: sequences, at: places, undropped(options), biases: biases)
+        }
+        if let groups {
+            let streams = (key(.attention, layer), key(.shiftedAttention, layer))
+            return try groups(q, k, v, undropped(options), keys: streams)
         }
         let (k, v, keys) = try prefix()?.inFront(of: k, v, bounds: bounds) ?? (k, v, sequences)
         return try attention(
@@ -112,7 +127,7 @@ public final class ForwardContext {
     /// Where a model's own dropout draws; each place in each layer has its own stream.
     package enum DropoutPlace: UInt64 {
         case attention, attentionOutput, feedForwardOutput, embedding, head, crossAttention
-        case crossAttentionOutput, feedForward, output
+        case crossAttentionOutput, feedForward, output, shiftedAttention
     }
 
     /// `x` with elements dropped by chance while training.

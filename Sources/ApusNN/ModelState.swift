@@ -27,6 +27,8 @@ package final class ModelState {
     private var placedBounds: [Int32] = []
     /// The rows that prompts take in front of each sequence; known from the first pass on.
     private var front: Int?
+    /// What a second pass over the same tokens remembers.
+    private var second: ModelState?
 
     package init(sequences: Int) {
         lengths = Array(repeating: 0, count: sequences)
@@ -42,8 +44,16 @@ package final class ModelState {
         return state
     }
 
+    /// The state of a second pass over the same tokens, by a model that looks at them twice.
+    func beside() -> ModelState {
+        let state = second ?? ModelState(sequences: lengths.count)
+        second = state
+        return state
+    }
+
     /// Drops sequences; the others keep their order.
     package func keep(_ sequences: [Int]) throws {
+        try second?.keep(sequences)
         lengths = sequences.map { lengths[$0] }
         rooms = sequences.map { rooms[$0] }
         places = nil

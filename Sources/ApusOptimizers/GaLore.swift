@@ -4,7 +4,7 @@ import Foundation
 /// AdamW whose moments are of a low rank: gradients of matrices are projected on their largest singular vectors, which
 /// are found anew every so many steps, and the step is projected back.
 ///
-/// Zhao et al. 2024, <https://arxiv.org/abs/2403.03507>. For a gradient G [m, n] with m ≥ n: `R = G Pᵀ`, P [r, n] the
+/// Zhao et al. 2024, <https://arxiv.org/abs/2403.03507>; with a `LazyProjection` and moments in bytes it is Q-GaLore. For a gradient G [m, n] with m ≥ n: `R = G Pᵀ`, P [r, n] the
 /// first right singular vectors; moments of R; `W ← W - η √(1-β₂ᵗ)/(1-β₁ᵗ) · s (M / (√V + ε)) P`, then `W ← W (1 - ηλ)`.
 package final class GaLore: Optimizer {
     /// Which singular vectors a gradient is projected on.
@@ -24,6 +24,8 @@ package final class GaLore: Optimizer {
         package var gap = 50
         package var scale = 1.0
         package var projection = Projection.std
+        /// How singular vectors are kept, and how seldom they are found anew; nil keeps them whole, with moments in full.
+        package var lazy: LazyProjection?
 
         package init() {}
     }
@@ -37,11 +39,39 @@ package final class GaLore: Optimizer {
         let weight: MasterWeight
         let group: ParameterGroup
         /// [m, r] and [r, n]; nil on a side that is not projected.
-        let left: Tensor?
-        let right: Tensor?
-        let average: Tensor
-        let square: Tensor
+        let left: Side?
+        let right: Side?
+        let moments: LowMoments
         let step: Tensor
+        /// The steps between two times of finding vectors, the step of the last, and the likenesses of the last times.
+        let gap: Tensor
+        let found: Tensor
+        let likenesses: Tensor
+    }
+
+    /// Singular vectors of one side.
+    private struct Side {
+        let whole: Tensor?
+        let coded: StepCoded?
+        let shape: [Int]
+
+        init(_ shape: [Int], _ lazy: LazyProjection?, dtype: DType, device: Device) throws {
+            self.shape = shape
+            whole = try lazy?.bits == nil ? Tensor.zeros(shape, dtype: dtype, device: device) : nil
+            coded = try lazy?.bits == nil
+                ? nil : StepCoded(zeros: shape, group: lazy?.group ?? 256, dtype: dtype, device: device)
+        }
+
+        func values() throws -> Tensor { try whole ?? coded?.values() ?? Tensor.zeros(shape) }
+
+        func take(_ vectors: Tensor, _ lazy: LazyProjection?) throws {
+            try whole?.copy(from: vectors)
+            if let bits = lazy?.bits { try coded?.take(vectors, bits: bits) }
+        }
+
+        func state(_ name: String) -> [(name: String, tensor: Tensor)] {
+            whole.map { [(name, $0)] } ?? coded?.state(name) ?? []
+        }
     }
 
     /// - Parameter isProjected: Chooses among the matrices by name.
@@ -60,14 +90,19 @@ package final class GaLore: Optimizer {
                 let sides = Self.sides(options.projection, m, n)
                 let rank = min(options.rank, m, n)
                 let weight = try MasterWeight(parameter)
-                func zeros(_ shape: [Int]) throws -> Tensor {
-                    try Tensor.zeros(shape, dtype: weight.values.dtype, device: weight.values.device)
-                }
                 let shape = [sides.left ? rank : m, sides.right ? rank : n]
+                func side(_ shape: [Int]) throws -> Side {
+                    try Side(shape, options.lazy, dtype: weight.values.dtype, device: weight.values.device)
+                }
+                let gap = try Tensor.zeros([], dtype: .float64)
+                try gap.fill(Double(options.gap))
                 return Projected(
-                    weight: weight, group: group, left: sides.left ? try zeros([m, rank]) : nil,
-                    right: sides.right ? try zeros([rank, n]) : nil, average: try zeros(shape),
-                    square: try zeros(shape), step: try Tensor.zeros([]))
+                    weight: weight, group: group, left: sides.left ? try side([m, rank]) : nil,
+                    right: sides.right ? try side([rank, n]) : nil,
+                    moments: try LowMoments(
+                        shape, inBytes: options.lazy != nil, dtype: weight.values.dtype, device: weight.values.device),
+                    step: try Tensor.zeros([]), gap: gap, found: try Tensor.zeros([], dtype: .float64),
+                    likenesses: try Tensor.full([options.lazy?.memory ?? 0], .nan, dtype: .float64))
             }
         }
         plain = try AdamW(
@@ -97,22 +132,15 @@ package final class GaLore: Optimizer {
 
     private func follow(_ gradient: Tensor, _ one: Projected, rate: Double) throws {
         let done = Int(try one.step.item())
-        if done % options.gap == 0 {
-            let (u, _, v) = try gradient.singularValueDecomposition()  // [m, k], [k], [k, n]
-            if let left = one.left { try left.copy(from: u.narrowed(1, start: 0, length: left.shape[1])) }
-            if let right = one.right { try right.copy(from: v.narrowed(0, start: 0, length: right.shape[0])) }
-        }
+        if try Double(done) - one.found.item() >= one.gap.item() || done == 0 { try find(gradient, one, done: done) }
         try one.step.fill(Double(done + 1))
+        let (left, right) = (try one.left?.values(), try one.right?.values())
         var low = gradient
-        if let left = one.left { low = try matmul(left.transposed(0, 1), low) }  // [r, n]
-        if let right = one.right { low = try matmul(low, right.transposed(0, 1)) }  // [m, r]
-        try one.average.multiply(by: settings.beta1)
-        try one.average.add(low, scale: 1 - settings.beta1)
-        try one.square.multiply(by: settings.beta2)
-        try one.square.add(low * low, scale: 1 - settings.beta2)
-        var update = try one.average / (sqrt(one.square) + settings.epsilon)
-        if let left = one.left { update = try matmul(left, update) }
-        if let right = one.right { update = try matmul(update, right) }  // [m, n]
+        if let left { low = try matmul(left.transposed(0, 1), low) }  // [r, n]
+        if let right { low = try matmul(low, right.transposed(0, 1)) }  // [m, r]
+        var update = try one.moments.follow(low, settings)
+        if let left { update = try matmul(left, update) }
+        if let right { update = try matmul(update, right) }  // [m, n]
         let count = Double(done + 1)
         let correction = (1 - pow(settings.beta2, count)).squareRoot() / (1 - pow(settings.beta1, count))
         try one.weight.values.add(update, scale: -rate * correction * options.scale)
@@ -120,16 +148,48 @@ package final class GaLore: Optimizer {
         try one.weight.publish()
     }
 
+    /// Finds the singular vectors of a gradient, and when to do that next.
+    private func find(_ gradient: Tensor, _ one: Projected, done: Int) throws {
+        let (u, _, v) = try gradient.singularValueDecomposition()  // [m, k], [k], [k, n]
+        let left = try one.left.map { try u.narrowed(1, start: 0, length: $0.shape[1]) }
+        let right = try one.right.map { try v.narrowed(0, start: 0, length: $0.shape[0]) }
+        if let lazy = options.lazy, done > 0 {
+            // Vectors are compared as they are kept, each with the one of its number; their signs are open.
+            var cosines: [Double] = []
+            if let left, let before = try one.left?.values() { cosines += try Self.likenesses(left, before, axis: 0) }
+            if let right, let before = try one.right?.values() { cosines += try Self.likenesses(right, before, axis: 1) }
+            let mean = cosines.reduce(0, +) / Double(max(1, cosines.count))
+            let last = try one.likenesses.values(as: Double.self).dropFirst() + [mean]
+            try one.likenesses.copy(from: Tensor(Array(last)))
+            if last.allSatisfy({ !$0.isNaN }), last.reduce(0, +) / Double(last.count) >= lazy.threshold {
+                try one.gap.fill(one.gap.item() * Double(lazy.growth))
+            }
+        }
+        if let left { try one.left?.take(left, options.lazy) }
+        if let right { try one.right?.take(right, options.lazy) }
+        try one.found.fill(Double(done))
+    }
+
+    private static func likenesses(_ a: Tensor, _ b: Tensor, axis: Int) throws -> [Double] {
+        let products = try (a * b).sum(axis)
+        let lengths = try sqrt(a.power(2).sum(axis) * b.power(2).sum(axis))
+        return try abs(products / lengths).to(.float64).values(as: Double.self)
+    }
+
     package var state: [(name: String, tensor: Tensor)] {
-        projected.flatMap { one in
+        projected.flatMap { one -> [(name: String, tensor: Tensor)] in
             let name = one.weight.parameter.name
-            return [
-                ("exp_avg.\(name)", one.average), ("exp_avg_sq.\(name)", one.square), ("step.\(name)", one.step),
-            ]
-                + [("projector_left.\(name)", one.left), ("projector_right.\(name)", one.right)].compactMap {
-                    name, side in
-                    side.map { (name, $0) }
-                } + one.weight.state
+            var state = one.moments.state(name) + [("step.\(name)", one.step)]
+            state += one.left?.state("projector_left.\(name)") ?? []
+            state += one.right?.state("projector_right.\(name)") ?? []
+            if options.lazy != nil {
+                state += [
+                    ("gap.\(name)", one.gap), ("found.\(name)", one.found), ("likenesses.\(name)", one.likenesses),
+                ]
+            } else {
+                state += [("found.\(name)", one.found)]
+            }
+            return state + one.weight.state
         } + plain.state
     }
 }

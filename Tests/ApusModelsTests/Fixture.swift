@@ -30,12 +30,13 @@ struct Fixture {
         try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path)))
     }
 
-    static func model(_ name: String, config: String = "config.json", dtype: DType = .float32) throws
-        -> CausalLanguageModel
-    {
-        let model = try Models.registry.model(json("models/\(name)/\(config)"))
+    static func model(
+        _ name: String, config: String = "config.json", dtype: DType = .float32, plan: LayerPlan? = nil
+    ) throws -> CausalLanguageModel {
+        let json = try json("models/\(name)/\(config)")
+        let model = try Models.registry.model(plan?.expanded(json) ?? json)
         let store = try ModelWeights(folder: root.appendingPathComponent("models/\(name)").path)
-        try model.loadWeights(store, dtype: dtype, device: .cpu)
+        try model.loadWeights(plan.map { PlannedStore(store, plan: $0) } ?? store, dtype: dtype, device: .cpu)
         return model
     }
 

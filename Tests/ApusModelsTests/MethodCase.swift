@@ -35,7 +35,10 @@ struct MethodCase {
     }
 
     func model() throws -> any TextModel {
-        guard isClassifier else { return try Fixture.model(modelName, dtype: dtype) }
+        guard isClassifier else {
+            let count = try LayerPlan.layerCount(of: config()) ?? 0
+            return try Fixture.model(modelName, dtype: dtype, plan: method().layerPlan(layers: count))
+        }
         let model = try Models.registry.model(config(), for: .sequenceClassification(labels: 3))
         let folder = Fixture.root.appendingPathComponent("classifiers/\(modelName)").path
         try model.loadWeights(ModelWeights(folder: folder), dtype: dtype, device: .cpu)

@@ -40,8 +40,11 @@ struct MethodParityTests {
         try attached.merge()
         let after = try withoutGradients { try test.outputs(model).answers }
         #expect(try zip(after, before).map(relativeDifference).max() ?? .nan <= bar)
-        // PEFT merges what changes a table of words into a tied head too, and the other way round; here the two come apart.
-        let mergesBoth = ["qwen2-tied-gqa/dora-embedding", "qwen2-tied-gqa/lora-tokens-named"]
+        // PEFT merges what changes a table of words into a tied head too, and the other way round, and all copies of a layer
+        // into the one matrix that they share; here they come apart.
+        let mergesBoth = [
+            "qwen2-tied-gqa/dora-embedding", "qwen2-tied-gqa/lora-tokens-named", "llama-untied-mha/lora-replicated",
+        ]
         if !mergesBoth.contains(name) { #expect(try test.worst(after, "merged") <= bar) }
     }
 

@@ -3,6 +3,7 @@ import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusNN
 import ApusText
 import ApusTorch
 import ApusWeights
@@ -31,7 +32,9 @@ struct AdaptedModel {
                         ? ". Give a model or a checkpoint."
                         : ", and \(adapters[0]) does not name its base model. Give it."))
         }
-        source = try ModelSource(Self.located(name, near: adapters.first), surroundings: surroundings)
+        var source = try ModelSource(Self.located(name, near: adapters.first), surroundings: surroundings)
+        source.plan = try Self.plan(of: methods.map(\.method), config: source.config())
+        self.source = source
         config = try source.config()
         let files = TaskFiles(
             source: source, config: config, adapterTask: method?.base.taskType, hasAdapter: method != nil)
@@ -53,6 +56,20 @@ struct AdaptedModel {
 }
 
 extension AdaptedModel {
+    /// The layers that adapters add to the model's.
+    ///
+    /// - Throws: `AdapterError` for adapters of models of different layers.
+    static func plan(of methods: [any AdapterMethod], config: JSONValue) throws -> LayerPlan? {
+        guard let layers = LayerPlan.layerCount(of: config) else { return nil }
+        let plans = try methods.map { try $0.layerPlan(layers: layers) }
+        guard plans.allSatisfy({ $0 == plans.first }) else {
+            throw AdapterError(
+                "--adapters: these adapters have added different layers to the model, so that they go with different models; "
+                    + "merge one of them first (apus merge-lora)")
+        }
+        return plans.first ?? nil
+    }
+
     /// A base model that was written down as a relative path, seen from the adapter's folder or one above it.
     ///
     /// The path held where the run was started, and the run's folder mostly lies below that.

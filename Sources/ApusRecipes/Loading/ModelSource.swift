@@ -1,6 +1,7 @@
 import ApusHub
 import ApusJSON
 import ApusLanguageModel
+import ApusNN
 import ApusWeights
 import Foundation
 
@@ -20,6 +21,8 @@ struct ModelSource {
     /// Older sentence encoders keep these in a folder of their own inside `root`.
     let path: String
     let form: Form
+    /// The layers that a method has added to the model's.
+    var plan: LayerPlan?
 
     /// Finds a model by path, or by hub id in the local caches.
     ///
@@ -115,6 +118,11 @@ struct ModelSource {
     ///
     /// - Throws: `ModelError` when it is missing, or describes weights that are not read.
     func config() throws -> JSONValue {
+        let own = try ownConfig()
+        return plan?.expanded(own) ?? own
+    }
+
+    private func ownConfig() throws -> JSONValue {
         if case .gguf(let model) = form { return model.config }
         guard let config = try json("config.json") else { throw ModelError(missingConfig()) }
         if let quantisation = WeightQuantization(config, folder: path) {
@@ -168,6 +176,7 @@ struct ModelSource {
             case .gguf(let model): model
             case .folder: try WeightsFolder(path).open()
             }
-        return try SplitExperts(store) ?? store
+        let whole = try SplitExperts(store) ?? store
+        return plan.map { PlannedStore(whole, plan: $0) } ?? whole
     }
 }

@@ -18,7 +18,13 @@ public struct ParameterCount: Sendable {
 
     /// No weights are read and none are allocated.
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
-        let source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
+        var source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
+        if settings.model.tunerType.isAdapter {
+            let type = try source.config()["model_type"]?.stringValue
+            let method = try Tuner.method(
+                settings.model.tunerType, AdapterSettings(settings.tuner, modelType: type))
+            source.plan = try AdaptedModel.plan(of: [method], config: source.config())
+        }
         let config = try source.config()
         let task =
             try settings.model.taskType

@@ -86,7 +86,7 @@ public struct FineTuning {
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
-            restoresState: resume.saved != nil)
+            restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
         let participants = try tuner.participants(totalSteps: plan.batches.totalSteps)
         let trained = tuner.trained(rate: settings.learningRate)
         let optimizer = try settings.optimization.optimizer(
@@ -173,6 +173,26 @@ public struct FineTuning {
         }
     }
 
+    /// Passes of the model over the samples of the run, in the order in which it trains on them.
+    private func passes(over data: TrainingSamples, of task: TrainingTask, plan: TrainingPlan) -> StartPasses {
+        var batches = plan.batches
+        var (order, step): ([Int], Int) = ([], 0)
+        return StartPasses(
+            sampleCount: data.train.count, batchSize: settings.optimization.perDeviceTrainBatchSize
+        ) { places in
+            while let last = places.max(), last >= order.count {
+                order += batches.batches(ofStep: step).joined()
+                step += 1
+            }
+            let batch = data.train.batch(places.map { order[$0] }, draw: plan.seed)
+            let part = try task.objective.loss(batch, task.model.context(for: batch))
+            let rows = batch.targets.rows
+            // The rows of the tokens that are learned, which come one behind those that predict them.
+            let learned = rows.isEmpty ? Array(0..<Int32(batch.tokens.count)) : rows.map { $0 + 1 }
+            return (try part.sum / Double(max(1, part.targets)), learned)
+        }
+    }
+
     private func writeArguments(
         in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
         date: String
@@ -209,18 +229,23 @@ public struct FineTuning {
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
-                momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width))
+                momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width),
+                heldGradients: settings.optimization.optim.followsInPass ? tuner.largestPart(of: model) : nil)
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)
         let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
-        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? isTight
+        // Gradients that are followed in the pass are complete layer by layer where layers run again in it.
+        let needsLayers = settings.optimization.optim.followsInPass
+        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? (isTight || needsLayers)
         let chosen = forecast(checkpoints: plan.checkpointsLayers)
         var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
         if let available { line += " of \(ByteCount.format(Int64(available))) available" }
         if settings.optimization.gradientCheckpointing == nil {
             line +=
-                plan.checkpointsLayers
+                needsLayers
+                ? "; gradient checkpointing is on, because gradients are followed layer by layer"
+                : plan.checkpointsLayers
                 ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
                 : "; gradient checkpointing is not needed"
         }

@@ -19,12 +19,15 @@ extension OptimizationSettings {
         adam.epsilon = adamEpsilon
         switch optim {
         case .sgd: return try SGD(groups)
+        case .lomo: return LOMO(groups)
+        case .adaLOMO: return try AdaLOMO(groups)
         case .fusedAdamW where galore.isOn, .adamW where galore.isOn:
             var options = GaLore.Options()
             options.rank = galore.rank
             options.gap = galore.updateGap
             options.scale = galore.scale
             options.projection = galore.projection
+            options.lazy = galore.lazy
             return try GaLore(groups, settings: adam, options: options) { galore.chooses($0, heads: heads) }
         case .fusedAdamW, .adamW: return try AdamW(groups, settings: adam)
         case .pagedAdamW: return try AdamW(groups, settings: adam, memory: pages(near: folder))
@@ -47,9 +50,9 @@ extension OptimizerName {
     ///
     /// - Parameter width: Of the model, beside which the rank of GaLore is small.
     func momentBytes(_ galore: GaLoreSettings, width: Int) -> Int {
-        if galore.isOn { return min(8, 8 * galore.rank / max(1, width)) }
+        if galore.isOn { return min(8, (galore.isQuantized ? 2 : 8) * galore.rank / max(1, width)) }
         return switch self {
-        case .sgd, .pagedAdamW, .pagedAdamW8Bit: 0
+        case .sgd, .lomo, .adaLOMO, .pagedAdamW, .pagedAdamW8Bit: 0
         case .fusedAdamW, .adamW: 8
         case .adamW8Bit: 2
         }

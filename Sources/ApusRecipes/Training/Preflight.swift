@@ -32,7 +32,9 @@ struct Preflight {
     init(_ settings: SFTSettings, surroundings: Surroundings, console: Console) throws {
         self.settings = settings
         self.console = console
-        source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
+        var source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
+        source.plan = try Tuner.layerPlan(settings, config: source.config())
+        self.source = source
         config = try source.config()
         if let wanted = settings.model.modelType, let type = config["model_type"]?.stringValue, wanted != type {
             throw ModelError(

@@ -68,15 +68,35 @@ struct Tuner {
     /// Whether a checkpoint holds the whole model.
     var isFull: Bool { own != nil }
 
-    /// Gives the trained parameters their first values: from a checkpoint, an adapter, or the seed.
+    /// The layers that the model has and its files have not, where the method adds some.
+    static func layerPlan(_ settings: SFTSettings, config: JSONValue) throws -> LayerPlan? {
+        guard settings.model.tunerType.isAdapter, settings.tuner.own == nil else { return nil }
+        let type = config["model_type"]?.stringValue
+        let method =
+            try settings.model.adapters.first.map { try AdapterFiles.method(in: $0) }
+            ?? method(settings.model.tunerType, AdapterSettings(settings.tuner, modelType: type))
+        return try AdaptedModel.plan(of: [method], config: config)
+    }
+
+    /// Gives the trained parameters their first values: from a checkpoint, an adapter, data of the run, or the seed.
     ///
-    /// - Parameter restoresState: Whether the state of the checkpoint's run is read afterwards.
-    func prepare(
+    /// - Parameters:
+    ///   - restoresState: Whether the state of the checkpoint's run is read afterwards.
+    ///   - passes: Over the data of the run.
+    mutating func prepare(
         _ model: any TextModel, settings: SFTSettings, tokenizer: Tokenizer, device: Device, checkpoint: String?,
-        restoresState: Bool
+        restoresState: Bool, passes: StartPasses
     ) throws {
         if let own { try own.setTrainable(model) }
-        guard let attached else { return }
+        guard var attached else { return }
+        defer { self.attached = attached }
+        if let checkpoint, attached.method.isShapedByData {
+            // What the data decided stands in the file.
+            attached.detach()
+            var method = try AdapterFiles.method(in: checkpoint)
+            try method.train(AdapterSettings(settings.tuner, modelType: nil))
+            attached = try method.attached(to: model, for: settings.taskType)
+        }
         let dtype = settings.tuner.loraDType ?? .float32
         // The file of some methods is not what was trained; that lies in the state of the run.
         let folder = restoresState && !attached.isStoredAsTrained ? nil : checkpoint ?? startingAdapter
@@ -86,6 +106,11 @@ struct Tuner {
             try attached.materialize(
                 dtype: dtype, device: device, seed: UInt64(bitPattern: Int64(settings.model.seed))
             ) { tokenizer.encode($0, pair: nil).ids }
+            // A run that goes on is told by its state what data began it with.
+            if attached.method.startsFromData, checkpoint == nil {
+                attached = try attached.started(
+                    from: passes, seed: UInt64(bitPattern: Int64(settings.model.seed)))
+            }
         }
         try attached.setTrainable(true)
     }
@@ -203,5 +228,15 @@ extension AdapterMethod {
             method.base.modulesToSave += ["classifier", "score"]
         }
         return try method.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
+    }
+}
+
+extension Tuner {
+    /// The elements of the largest layer, table or head, whose gradients are there together where others come one by one.
+    func largestPart(of model: any TextModel) -> Int {
+        let layers = model.modules().filter { $0.module is TransformerLayer }
+        let largest = layers.map(\.module.parameterCount).max() ?? 0
+        let rest = model.parameters().filter { name, _ in !layers.contains { name.hasPrefix($0.path + ".") } }
+        return max(largest, rest.reduce(0) { $0 + $1.slot.count })
     }
 }

@@ -46,7 +46,10 @@ package final class TrainingRun {
         self.checkpoints = checkpoints
         self.log = log
         self.placeOfSample = placeOfSample
+        if update.followsInPass { model.trunk.onLayer = { [update] in try update.flush() } }
     }
+
+    deinit { model.trunk.onLayer = nil }
 
     /// Trains, top to bottom.
     ///
@@ -60,17 +63,25 @@ package final class TrainingRun {
             let batches = plan.batches.batches(ofStep: step)
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
+            // As in the Trainer, a step that float16 could not take does not move the schedule.
+            let rate = try plan.schedule.rate(at: step - update.skippedSteps())
             for (index, samples) in batches.enumerated() {
                 let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
                 let batch = data.batch(samples, draw: draw)
                 let context = try model.context(
                     for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
                 let part = try objective.loss(batch, context)
-                try update.accumulate(part.sum, targets: targets)
+                if update.followsInPass {
+                    var first: Tensor? = part.sum
+                    try update.follow(rate: rate, targets: targets) {
+                        defer { first = nil }
+                        return try first ?? objective.loss(batch, context).sum
+                    }
+                } else {
+                    try update.accumulate(part.sum, targets: targets)
+                }
                 window.add(part.tallies)
             }
-            // As in the Trainer, a step that float16 could not take does not move the schedule.
-            let rate = try plan.schedule.rate(at: step - update.skippedSteps())
             let scale = try update.lossScale()
             let outcome = try update(rate: rate, step: step + 1)
             switch outcome.verdict {
@@ -174,7 +185,7 @@ package final class TrainingRun {
         guard plan.nanPolicy == .skip else {
             throw TrainingError(
                 .notFinite,
-                "\(what). The weights were not changed by this step. Try a lower --learning_rate, --torch_dtype float32, a look at these samples, or --nan_policy skip."
+                "\(what). \(update.followsInPass ? "Weights whose gradients came before were moved" : "The weights were not changed by this step"). Try a lower --learning_rate, --torch_dtype float32, a look at these samples, or --nan_policy skip."
             )
         }
         log.console.print("\(what); the step is skipped, the weights are unchanged")

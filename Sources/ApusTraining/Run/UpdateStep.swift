@@ -30,6 +30,17 @@ package final class UpdateStep {
     private let maximumNorm: Double
     private let group: any ProcessGroup
     private var parts: [(sum: Tensor, targets: Int)] = []
+    /// What is done with gradients while a backward pass runs; nil where they wait for its end.
+    private var following: Following?
+
+    /// - SeeAlso: `follow`
+    private struct Following {
+        /// What gradients are multiplied by and followed with; nil where they are measured alone.
+        var factor: Double?
+        let rate: Double
+        var squares = 0.0
+        var isFinite = true
+    }
 
     /// - Parameters:
     ///   - scaler: For models that compute in float16.
@@ -78,6 +89,61 @@ package final class UpdateStep {
         parts.append((try sum.detached(), max(targets, 1)))
     }
 
+    /// Whether gradients are followed while the backward pass runs (LOMO), so that a step is one micro-batch.
+    package var followsInPass: Bool { optimizer is any BackwardOptimizer }
+
+    /// Runs the backward pass of `sum / targets` and follows each gradient when it is complete.
+    ///
+    /// Where gradients are clipped, a pass before finds their norm, and drops them as they come.
+    ///
+    /// - Parameter loss: The summed losses of the step's samples, for each pass.
+    package func follow(rate: Double, targets: Int, _ loss: () throws -> Tensor) throws {
+        guard let optimizer = optimizer as? any BackwardOptimizer else { return }
+        let count = Double(max(targets, 1))
+        let sum = try loss()
+        parts.append((try sum.detached(), max(targets, 1)))
+        guard try sum.item().isFinite else {
+            following = Following(rate: rate, squares: .nan, isFinite: false)
+            return
+        }
+        var factor = 1.0
+        var squares: Double?
+        var last = sum
+        if maximumNorm > 0 {
+            following = Following(rate: rate)
+            try (last / count).backward()
+            try flush()
+            squares = following?.squares
+            guard let squares, squares.isFinite else { return }
+            factor = min(1, maximumNorm / (squares.squareRoot() + 1e-6))
+            last = try loss()
+        }
+        try optimizer.beginStep()
+        following = Following(factor: factor, rate: rate)
+        try (last / count).backward()
+        try flush()
+        // What is logged is the norm before clipping.
+        if let squares { following?.squares = squares }
+    }
+
+    /// Follows the gradients that are there, and forgets them; layers call it while the backward pass runs.
+    package func flush() throws {
+        guard let optimizer = optimizer as? any BackwardOptimizer, following != nil else { return }
+        try withoutGradients {
+            for parameter in trained {
+                guard let gradient = parameter.tensor.gradient else { continue }
+                let norm = try totalNorm([gradient]).item()
+                following?.squares += norm * norm
+                if !norm.isFinite { following?.isFinite = false }
+                if let following, let factor = following.factor, norm.isFinite {
+                    try optimizer.follow(
+                        factor < 1 ? gradient * factor : gradient, of: parameter, rate: following.rate)
+                }
+                parameter.clearGradient()
+            }
+        }
+    }
+
     /// What the participants add to the loss of a step.
     package func penalty() throws -> Double {
         try withoutGradients { try participants.reduce(0) { $0 + (try $1.penalty()?.item() ?? 0) } }
@@ -90,7 +156,9 @@ package final class UpdateStep {
         defer {
             parts = []
             for parameter in trained { parameter.clearGradient() }
+            following = nil
         }
+        if let following { return try outcome(of: following, step: step) }
         for penalty in try participants.compactMap({ try $0.penalty() }) {
             try accumulate(penalty, targets: group.count)
         }
@@ -108,6 +176,14 @@ package final class UpdateStep {
             for participant in participants { try participant.stepped(to: step) }
         }
         return Outcome(loss: loss, norm: norm, verdict: verdict)
+    }
+
+    /// The outcome of a step whose gradients were followed in the pass.
+    private func outcome(of following: Following, step: Int) throws -> Outcome {
+        let loss = try parts.reduce(0.0) { $0 + (try $1.sum.item()) / Double($1.targets) }
+        let isFinite = loss.isFinite && following.isFinite && following.squares.isFinite
+        if isFinite { for participant in participants { try participant.stepped(to: step) } }
+        return Outcome(loss: loss, norm: following.squares.squareRoot(), verdict: isFinite ? .done : .notFinite)
     }
 
     private func judge(loss: Double, norm: Double) throws -> Verdict {

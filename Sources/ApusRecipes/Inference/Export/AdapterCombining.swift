@@ -20,7 +20,8 @@ struct AdapterCombining {
             throw ModelError(
                 "--model: not given, and \(adapters.first ?? "the adapter") does not name its base model. Give it.")
         }
-        let source = try ModelSource(AdaptedModel.located(name, near: adapters.first), surroundings: surroundings)
+        var source = try ModelSource(AdaptedModel.located(name, near: adapters.first), surroundings: surroundings)
+        source.plan = try AdaptedModel.plan(of: methods, config: source.config())
         let config = try source.config()
         let files = TaskFiles(
             source: source, config: config, adapterTask: methods.first?.base.taskType, hasAdapter: true)

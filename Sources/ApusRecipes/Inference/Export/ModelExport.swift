@@ -33,6 +33,9 @@ public struct ModelExport {
         if let kind = settings.combination.kind {
             return try AdapterCombining(settings: settings, kind: kind, surroundings: surroundings)()
         }
+        if settings.convertsToLoRA {
+            return try AdapterConversion(settings: settings, surroundings: surroundings)()
+        }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
         let (folder, check) = try written(console)
         // The model in memory is gone by now; a second one is read from the file.

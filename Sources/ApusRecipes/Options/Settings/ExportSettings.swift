@@ -10,6 +10,8 @@ public struct ExportSettings: Sendable {
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     public var combination = CombinationSettings()
+    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA adapter.
+    public var convertsToLoRA = false
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
     public var existOK = false
@@ -37,6 +39,7 @@ public struct ExportSettings: Sendable {
             if let givenOutputDirectory { return givenOutputDirectory }
             let name = shortName
             if combination.kind != nil { return "\(name)-combined" }
+            if convertsToLoRA { return "\(name)-lora" }
             if toGGUF { return "\(name)-gguf" }
             if let method = model.quantization.method {
                 return "\(name)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
@@ -78,6 +81,7 @@ extension ExportSettings: CommandSettings {
     package static let fields: [SettingsField<ExportSettings>] =
         fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + [
             SettingsField("merge_lora", \.mergeLoRA),
+            SettingsField("convert_to_lora", \.convertsToLoRA),
             SettingsField("output_dir", \.outputDirectory),
             SettingsField("exist_ok", \.existOK),
             SettingsField("max_shard_size", \.maxShardSize),
@@ -95,7 +99,15 @@ extension ExportSettings: CommandSettings {
         try combination.check()
         try model.quantization.settle()
         let combines = combination.kind != nil
-        guard mergeLoRA || combines || model.quantization.method != nil || !model.adapters.isEmpty || converts else {
+        if convertsToLoRA {
+            guard !mergeLoRA, !combines, !toGGUF, model.quantization.method == nil, model.adapters.count == 1 else {
+                throw UsageError(
+                    "--convert_to_lora makes a plain adapter of one that was taken out of the weights; give --adapters with that "
+                        + "one, and leave out --merge_lora, --combination_type, --to_gguf and --quant_method.")
+            }
+        }
+        guard mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil || !model.adapters.isEmpty || converts
+        else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
                     + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), does both, makes one "
@@ -110,7 +122,7 @@ extension ExportSettings: CommandSettings {
         guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter.")
         }
-        guard mergeLoRA || combines || model.adapters.isEmpty else {
+        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty else {
             throw UsageError(
                 "--adapters: an adapter is converted or quantised by being merged first. Add --merge_lora true.")
         }

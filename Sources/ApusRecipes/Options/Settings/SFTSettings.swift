@@ -109,6 +109,7 @@ extension SFTSettings: CommandSettings {
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
         try galore.check(model.tunerType, optimization.optim)
+        try checkFollowing(&notices)
         try checkPrecision()
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
@@ -171,6 +172,9 @@ extension SFTSettings: CommandSettings {
         if !galore.isOn {
             note("--use_galore is false", GaLoreSettings.fields.map(\.name).filter { $0 != "use_galore" })
         }
+        if galore.isOn, !galore.isQuantized {
+            note("--galore_quantization is false", GaLoreSettings.ofQuantization)
+        }
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
@@ -182,6 +186,37 @@ extension SFTSettings: CommandSettings {
         }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
+    }
+
+    /// Gradients that are followed in the backward pass are there once, and in part.
+    private func checkFollowing(_ notices: inout [String]) throws {
+        let word = optimization.optim.rawValue
+        guard optimization.optim.followsInPass else { return }
+        guard !model.tunerType.isAdapter else {
+            throw SettingsError(
+                "--optim \(word) keeps no gradients, which saves memory where the model's own weights train, and --tuner_type "
+                    + "\(model.tunerType.rawValue) trains an adapter. Give --tuner_type full, or another --optim.")
+        }
+        guard optimization.gradientAccumulationSteps == 1 else {
+            throw SettingsError(
+                "--gradient_accumulation_steps \(optimization.gradientAccumulationSteps): --optim \(word) keeps no gradients "
+                    + "that could be added up. Give --gradient_accumulation_steps 1.")
+        }
+        guard precision != .float16 else {
+            throw SettingsError(
+                "--optim \(word) follows gradients before it is known whether float16 overflowed. Give --torch_dtype bfloat16 or "
+                    + "float32.")
+        }
+        guard optimization.gradientCheckpointing != false else {
+            throw SettingsError(
+                "--gradient_checkpointing false: with --optim \(word) a layer's gradients are complete when it runs again in "
+                    + "the backward pass. Leave it out.")
+        }
+        if optimization.maxGradNorm > 0 {
+            notices.append(
+                "--max_grad_norm \(optimization.maxGradNorm): --optim \(word) needs a backward pass of its own to know the norm; "
+                    + "0 clips nothing and takes half of the time.")
+        }
     }
 
     private mutating func settleQuantization(_ notices: inout [String]) throws {

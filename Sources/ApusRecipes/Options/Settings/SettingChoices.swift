@@ -28,6 +28,14 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
     case pissaAfterSixteenIterations = "pissa_niter_16"
     /// The first columns and rows of the QR decomposition of the base weights, which keep the rest.
     case olora
+    /// What rounding the base weights to few bits loses.
+    case loftQ = "loftq"
+    /// Principal components of what goes into the layers, with ranks where these explain most.
+    case eva
+    /// Singular values beside the correlation of what goes into the layers.
+    case corda
+    /// Singular vectors of the gradients of the base weights.
+    case loraGA = "lora-ga"
 }
 
 /// An optimizer.
@@ -41,8 +49,13 @@ public enum OptimizerName: String, Sendable, CaseIterable {
     /// AdamW whose moments are 8-bit numbers in a mapped file.
     case pagedAdamW8Bit = "paged_adamw_8bit"
     case sgd
+    /// SGD whose gradients are followed and forgotten while the backward pass runs.
+    case lomo
+    /// Steps of adapted sizes, in the same way.
+    case adaLOMO = "adalomo"
 
     var isPaged: Bool { self == .pagedAdamW || self == .pagedAdamW8Bit }
+    var followsInPass: Bool { self == .lomo || self == .adaLOMO }
 }
 
 /// When something happens that recurs.

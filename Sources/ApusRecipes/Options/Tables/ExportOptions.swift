@@ -7,8 +7,11 @@ extension OptionTable {
             "merge_lora", .boolean, default: .boolean(false), "Merge the adapter into the model.", in: .command,
             for: exporting),
         CommandOption(
-            "output_dir", .text, computed: "<adapter>-merged, -combined, <model>-gguf", "Folder to write.",
-            in: .command,
+            "convert_to_lora", .boolean, default: .boolean(false),
+            "Write what an adapter of PiSSA or OLoRA has changed as a plain LoRA adapter of twice the rank.", in: .command,
+            for: [.export]),
+        CommandOption(
+            "output_dir", .text, computed: "<adapter>-merged, -combined, -lora, <model>-gguf", "Folder to write.", in: .command,
             for: exporting),
         CommandOption(
             "exist_ok", .boolean, default: .boolean(false), "Replace that folder if it exists.", in: .command,

@@ -98,10 +98,8 @@ extension OptionTable {
         noEffect("it is read only beside --rope_scaling", everywhere, ["max_model_len": .integer]),
         noEffect("it is read only by methods of quantisation that are refused", everywhere, quantizing),
         noEffect("merging writes weights in full; `apus export --quant_method bnb` quantises", [.mergeLoRA], fourBits),
-        noEffect("it is read only by tuners that are refused", [.sft], tuners).filter { option in
-            AdapterMethods.option(option.name) == nil
-        },
-        noEffect("it is read only beside --galore_quantization true", [.sft], quantizedGaLore),
+        noEffect("the layers of a model are known here", [.sft], ["reft_layer_key": .text]),
+        noEffect("samples are as long as --max_length lets them be", [.sft], ["lora_ga_max_length": .integer]),
         noEffect(
             "it is read only beside --eval_use_evalscope true", [.sft],
             [
@@ -150,24 +148,6 @@ extension OptionTable {
     private static let fourBits: KeyValuePairs<String, OptionKind> = [
         "bnb_4bit_compute_dtype": .text, "bnb_4bit_quant_type": .text, "bnb_4bit_use_double_quant": .boolean,
         "bnb_4bit_quant_storage": .text,
-    ]
-    private static let tuners: KeyValuePairs<String, OptionKind> = [
-        "lora_ga_batch_size": .integer, "lora_ga_iters": .integer, "lora_ga_max_length": .integer,
-        "lora_ga_direction": .text, "lora_ga_scale": .text, "lora_ga_stable_gamma": .number(.any),
-        "fourier_n_frequency": .integer, "fourier_scaling": .number(.any), "boft_block_size": .integer,
-        "boft_block_num": .integer, "boft_n_butterfly_factor": .integer, "boft_dropout": .number(.any),
-        "vera_rank": .integer, "vera_projection_prng_key": .integer, "vera_dropout": .number(.any),
-        "vera_d_initial": .number(.any), "adapter_act": .text, "adapter_length": .integer,
-        "adalora_target_r": .integer, "adalora_init_r": .integer, "adalora_tinit": .integer,
-        "adalora_tfinal": .integer, "adalora_deltaT": .integer, "adalora_beta1": .number(.any),
-        "adalora_beta2": .number(.any), "adalora_orth_reg_weight": .number(.any),
-        "llamapro_num_new_blocks": .integer, "llamapro_num_groups": .integer, "reft_layer_key": .text,
-        "reft_layers": .list, "reft_rank": .integer, "reft_intervention_type": .text, "reft_args": .text,
-    ]
-    private static let quantizedGaLore: KeyValuePairs<String, OptionKind> = [
-        "galore_proj_quant": .boolean,
-        "galore_proj_bits": .integer, "galore_proj_group_size": .integer, "galore_cos_threshold": .number(.any),
-        "galore_gamma_proj": .integer, "galore_queue_size": .integer,
     ]
     private static let decision: KeyValuePairs<String, OptionKind> = [
         "decision_drop_instructions": .number(.any), "decision_subsample_options": .integer,

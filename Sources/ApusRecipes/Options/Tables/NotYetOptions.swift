@@ -20,7 +20,7 @@ enum NotYetOptions {
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming freeze_llm galore_optim_per_parameter galore_quantization use_vllm enable_dft_loss group_by_length
+            packing streaming freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss group_by_length
             eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
@@ -122,10 +122,8 @@ enum NotYetOptions {
         "rope_scaling": "Write it into the model's config.json as \"rope_scaling\".",
         "new_special_tokens": "Add them to the model's tokenizer.json and embeddings first.",
         "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
-        "target_parameters": "--target_modules and --target_regex choose layers.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "galore_optim_per_parameter": "Leave it out; one optimizer moves all weights.",
-        "galore_quantization": "Leave it out; the projection is kept in float32.",
         "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",
         "label_smoothing_factor": "Leave it out, or give 0.",
         "enable_dft_loss": "Leave it out; the loss is cross entropy.",

@@ -53,10 +53,10 @@ extension OptionTable {
                 of: OptimizerName.self,
                 later: [
                     "adafactor", "adagrad", "ademamix", "paged_lion_8bit",
-                    "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "lomo", "adalomo", "grokadamw",
+                    "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "grokadamw",
                     "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
                 ]),
-            default: .text("adamw_torch_fused"), "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file.",
+            default: .text("adamw_torch_fused"), "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
             in: .training, for: [.sft]),
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",

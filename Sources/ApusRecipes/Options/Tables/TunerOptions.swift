@@ -76,6 +76,29 @@ extension OptionTable {
         CommandOption(
             "galore_with_embedding", .boolean, default: .boolean(false), "Project gradients of tables of words too.",
             in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_quantization", .boolean, default: .boolean(false),
+            "Moments as bytes, and the projection found anew only where it turns (Q-GaLore).", in: .method, for: [.sft],
+            section: "full (GaLore)"),
+        CommandOption(
+            "galore_proj_quant", .boolean, default: .boolean(false), "Keep the projection in few bits.", in: .method,
+            for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_proj_bits", .integer(1...8), default: .integer(4), "Bits of its numbers.", in: .method, for: [.sft],
+            section: "full (GaLore)"),
+        CommandOption(
+            "galore_proj_group_size", .integer(1...OptionKind.largestCount), default: .integer(256),
+            "Its numbers that share a smallest and a largest.", in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_cos_threshold", .number(.from(0, upTo: 1)), default: .number(0.4),
+            "Likeness of projections from which on they are found anew less often.", in: .method, for: [.sft],
+            section: "full (GaLore)"),
+        CommandOption(
+            "galore_gamma_proj", .integer(1...1024), default: .integer(2), "What the steps between are multiplied by then.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
+        CommandOption(
+            "galore_queue_size", .integer(1...1024), default: .integer(5), "How many of the last likenesses count.",
+            in: .method, for: [.sft], section: "full (GaLore)"),
     ]
 
     /// The methods that read an option, by its name.

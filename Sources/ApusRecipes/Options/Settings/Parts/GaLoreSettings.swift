@@ -16,6 +16,20 @@ public struct GaLoreSettings: Sendable {
     var projection = GaLore.Projection.std
     /// Whether gradients of tables of words are projected too.
     public var includesEmbeddings = false
+    /// Whether moments are bytes and the projection is found anew only where it turns (Q-GaLore).
+    public var isQuantized = false
+    /// Whether the projection is kept in few bits then.
+    public var quantizesProjection = false
+    /// The bits of the numbers of the projection.
+    public var projectionBits = 4
+    /// The numbers of the projection that share a smallest and a largest.
+    public var projectionGroup = 256
+    /// The likeness of a projection to the one before from which on it is found anew less often.
+    public var likenessThreshold = 0.4
+    /// What the steps between are multiplied by then.
+    public var gapGrowth = 2
+    /// How many of the last likenesses count.
+    public var likenessMemory = 5
 
     public init() {}
 }
@@ -29,7 +43,31 @@ extension GaLoreSettings: SettingsPart {
         SettingsField("galore_scale", \.scale, affectsNumbers: true),
         SettingsField("galore_proj_type", \.projection, affectsNumbers: true),
         SettingsField("galore_with_embedding", \.includesEmbeddings, affectsNumbers: true),
+        SettingsField("galore_quantization", \.isQuantized, affectsNumbers: true),
+        SettingsField("galore_proj_quant", \.quantizesProjection, affectsNumbers: true),
+        SettingsField("galore_proj_bits", \.projectionBits, affectsNumbers: true),
+        SettingsField("galore_proj_group_size", \.projectionGroup, affectsNumbers: true),
+        SettingsField("galore_cos_threshold", \.likenessThreshold, affectsNumbers: true),
+        SettingsField("galore_gamma_proj", \.gapGrowth, affectsNumbers: true),
+        SettingsField("galore_queue_size", \.likenessMemory, affectsNumbers: true),
     ]
+
+    static let ofQuantization = [
+        "galore_proj_quant", "galore_proj_bits", "galore_proj_group_size", "galore_cos_threshold", "galore_gamma_proj",
+        "galore_queue_size",
+    ]
+
+    /// How singular vectors are kept and found, where that is quantised.
+    var lazy: LazyProjection? {
+        guard isQuantized else { return nil }
+        var lazy = LazyProjection()
+        lazy.bits = quantizesProjection ? projectionBits : nil
+        lazy.group = projectionGroup
+        lazy.threshold = likenessThreshold
+        lazy.growth = gapGrowth
+        lazy.memory = likenessMemory
+        return lazy
+    }
 
     /// - Throws: `SettingsError` where gradients of the model's own weights are not what an optimizer follows.
     func check(_ tuner: TunerType, _ optimizer: OptimizerName) throws {
