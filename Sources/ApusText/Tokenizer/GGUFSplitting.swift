@@ -31,7 +31,7 @@ struct GGUFSplitting: Sendable {
     init?(_ steps: [PreTokenizer], normalizers: [TextNormalizer], ignoresMerges: Bool) {
         var composes = false
         for normalizer in normalizers {
-            guard case .nfc = normalizer else { return nil }
+            guard case .composed(isCompatible: false) = normalizer else { return nil }
             composes = true
         }
         var splits: [SplitMatcher] = []
