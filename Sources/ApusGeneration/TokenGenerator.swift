@@ -39,7 +39,7 @@ package struct TokenGenerator {
             }
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
-            let state = ModelState(sequences: active.count)
+            var state = ModelState(sequences: active.count)
             var batch = TokenBatch(continuing: active.map { (prompts[$0], 0) })
             while true {
                 let context = try model.context(for: batch, state: state)
@@ -61,7 +61,12 @@ package struct TokenGenerator {
                 if continuing.isEmpty { return answers }
                 if continuing.count < active.count { try state.keep(continuing.map(\.row)) }
                 active = continuing.map { active[$0.row] }
-                batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
+                if state.lengths.contains(where: { model.mustReadAnew(at: $0 + 1) }) {
+                    state = ModelState(sequences: active.count)
+                    batch = TokenBatch(continuing: active.map { (prompts[$0] + answers[$0], 0) })
+                } else {
+                    batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
+                }
             }
         }
     }
