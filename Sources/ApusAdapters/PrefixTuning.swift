@@ -92,6 +92,8 @@ package struct PrefixTuningConfiguration: AdapterMethod {
     private var startsAtZero = false
     /// Whether the file's table is what there is, and not what makes it.
     private let isFlat: Bool
+    /// Whether PEFT makes keys for every head of the model, also where heads share them.
+    private var ignoresSharing = false
     package var base = AdapterBase()
 
     package init(_ settings: AdapterSettings) throws {
@@ -100,6 +102,7 @@ package struct PrefixTuningConfiguration: AdapterMethod {
         hiddenWidth = settings[Self.widthOption].intValue
         startsAtZero = try settings.text(Self.startOption) == "zero"
         isFlat = !isProjected
+        ignoresSharing = ["falcon", "RefinedWeb", "RefinedWebModel"].contains(settings.modelType)
         guard isProjected || hiddenWidth == nil else {
             throw AdapterError("--encoder_hidden_size is read only with --prefix_projection true; give that too")
         }
@@ -132,6 +135,11 @@ package struct PrefixTuningConfiguration: AdapterMethod {
             throw AdapterError(
                 "prefix_tuning puts keys and values in front of a text, and encoders of the BERT family do not read them in "
                     + "transformers; take --tuner_type prompt_tuning or p_tuning")
+        }
+        guard !ignoresSharing || host.sizes.keyValueHeads == host.sizes.heads else {
+            throw AdapterError(
+                "prefix_tuning: several heads of this Falcon share a key, and PEFT makes one for each; take --tuner_type "
+                    + "prompt_tuning, p_tuning or lora")
         }
         let width = host.sizes.keyValueHeads * host.sizes.headSize
         let adapter = PrefixEmbedding(

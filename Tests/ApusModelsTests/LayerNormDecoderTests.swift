@@ -107,6 +107,18 @@ struct LayerNormDecoderTests {
         #expect(adapter.parts.map(\.path) == wanted)
     }
 
+    /// PEFT's prefixes have a key for each head, and its caches for these models do not.
+    @Test(arguments: ["falcon-7b-kind", "falcon-40b-kind"]) func falconsThatShareKeysHaveNoPrefix(name: String) throws {
+        var settings = AdapterSettings()
+        settings.modelType = "falcon"
+        let method = try PrefixTuningConfiguration(settings)
+        let error = #expect(throws: AdapterError.self) {
+            try method.attach(to: Fixture.model(name), trunk: "transformer")
+        }
+        #expect(error.map { "\($0)".contains("share a key") } == true)
+        _ = try method.attach(to: Fixture.model("falcon-rw-kind"), trunk: "transformer")
+    }
+
     /// What `config.json` said before transformers had the model.
     @Test func theFirstSpellingOfFalcon() throws {
         let keys: [String: JSONValue?] = [
