@@ -158,7 +158,7 @@ let package = Package(
             "ApusRecipesTests",
             [
                 "Apus", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
-                "ApusModels", "ApusNN", "ApusQuantization",
+                "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),
         tests("ApusProgramTests", ["ApusProgram", "ApusRecipes"]),

@@ -1,5 +1,6 @@
 import ApusAdapters
 import ApusFiles
+import ApusJSON
 import ApusWeights
 import Foundation
 
