@@ -31,7 +31,7 @@ extension GGUFArchitecture {
         var qwen3 = GGUFArchitecture(name: "qwen3", modelTypes: ["qwen3"], modelClass: "Qwen3ForCausalLM")
         qwen3.parts += [Part("attn_q_norm", "self_attn.q_norm"), Part("attn_k_norm", "self_attn.k_norm")]
         qwen3.biases = [("attention_bias", "blk.0.attn_q.bias")]
-        qwen3.fixed = qwen2.fixed
+        qwen3.fixed = qwen2.fixed + [("attention_bias", [false])]
         return qwen3
     }()
 

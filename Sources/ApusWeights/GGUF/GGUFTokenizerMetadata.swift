@@ -15,7 +15,7 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
     package let bosID: Int?
     package let eosID: Int?
     /// The end of a turn, where it differs from `eosID`.
-    package let eotID: Int?
+    package var eotID: Int?
     package let unknownID: Int?
     package let paddingID: Int?
     package let addsBOS: Bool?
@@ -90,7 +90,9 @@ extension GGUFTokenizerMetadata {
             ("tokenizer.ggml.tokens", .strings(tokens)),
             list("scores", scores) { .float32s($0.map(Float.init)) },
             list("token_type", tokenTypes) { .int32s($0.map { Int32(clamping: $0) }) },
-            list("merges", merges, GGUFTypedValue.strings),
+            // llama.cpp wants the list even where nothing merges.
+            model == "gpt2" && merges.isEmpty
+                ? ("tokenizer.ggml.merges", .strings([])) : list("merges", merges, GGUFTypedValue.strings),
             id("bos", bosID), id("eos", eosID), id("eot", eotID), id("unknown", unknownID), id("padding", paddingID),
             flag("bos_token", addsBOS), flag("eos_token", addsEOS), flag("space_prefix", addsSpacePrefix),
             chatTemplate.map { ("tokenizer.chat_template", .string($0)) },

@@ -3,7 +3,6 @@ package import ApusTorch
 /// Writes a Hugging Face model as a GGUF file.
 package struct GGUFConversion {
     private let description: GGUFDescription
-    private let type: GGUFFileType
     private let tensors: [Item]
     private let path: String
 
@@ -15,6 +14,8 @@ package struct GGUFConversion {
         let form: GGUFArchitecture.Form
     }
 
+    /// Of ggml's formats for blocks.
+    private static let quantizationVersion: UInt32 = 2
     /// Elements that are brought to float32 at once, where rows need no reordering.
     private static let pieceElements = 1 << 24
 
@@ -45,7 +46,6 @@ package struct GGUFConversion {
                 form: place.form == .transposed && !isTransposed ? .plain : place.form)
         }
         self.description = description
-        self.type = type
         self.path = path
     }
 
@@ -59,12 +59,12 @@ package struct GGUFConversion {
     ) throws {
         var sources = description.frequencyDivisors.map { [Self.source(of: $0)] } ?? []
         sources += tensors.map(source)
-        let isQuantized = tensors.contains { $0.type.block.elements > 1 }
-        let version: [(key: String, value: GGUFTypedValue)] =
-            isQuantized || !type.isFloat ? [("general.quantization_version", .uint32(2))] : []
         try GGUFWriter.write(
             metadata: [("general.architecture", .string(description.architecture.name))] + general
-                + description.metadata + tokenizer + version, tensors: sources, to: path)
+                + description.metadata + tokenizer + [
+                    ("general.quantization_version", .uint32(Self.quantizationVersion))
+                ],
+            tensors: sources, to: path)
     }
 
     private static func source(of divisors: [Float]) -> GGUFTensorSource {

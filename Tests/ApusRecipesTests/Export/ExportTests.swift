@@ -1,5 +1,7 @@
+import ApusAdapters
 import ApusJSON
 import ApusLanguageModel
+import ApusText
 import ApusTorch
 import ApusWeights
 import Foundation
@@ -78,7 +80,7 @@ import Testing
         #expect(metadata["general.architecture"] == .string("qwen2"))
         #expect(metadata["general.name"] == .string("model"))
         #expect(metadata["general.size_label"]?.stringValue?.hasSuffix("K") == true)
-        #expect(metadata["tokenizer.ggml.pre"] == .string("gpt-2"))
+        #expect(metadata["tokenizer.ggml.pre"] == .string("qwen2"))
         #expect(metadata["tokenizer.ggml.tokens"]?.stringValues?.count == theirs.model.vocabularySize)
         #expect(metadata["general.file_type"] == .integer(1))
     }

@@ -39,8 +39,8 @@ struct OllamaTests {
         #expect(turns.standardSystem == "You are Bird.")
         #expect(turns.template == (try #require(try Self.turns(Self.chatML))).template)
         let file = OllamaModelfile(
-            file: "a.gguf", template: try ChatTemplate(source: source), beginning: nil, end: "<|im_end|>",
-            stopStrings: ["User:", "a\"b"])
+            file: "a.gguf", template: try ChatTemplate(source: source), beginning: nil,
+            ends: ["<|im_end|>", "User:", "a\"b"])
         #expect(file.text.hasPrefix("FROM ./a.gguf\nTEMPLATE \"\"\"{{ if .System }}"))
         #expect(
             file.text.hasSuffix(
@@ -69,9 +69,11 @@ struct OllamaTests {
             {% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}
             """
         let turns = try #require(try Self.turns(source, beginning: "<s>"))
-        // The space before an answer is the chat template's, which asks without it.
         #expect(
             turns.template.contains("{{ if .Prompt }}[INST] {{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"))
+        // The space before an answer is the chat template's, which asks without it.
+        #expect(
+            turns.template.hasSuffix("{{ .Prompt }} [/INST]{{ end }}{{ if .Response }} {{ .Response }}{{ end }}</s>"))
         #expect(turns.stop == "</s>")
     }
 
@@ -83,10 +85,9 @@ struct OllamaTests {
             "{% for m in messages %}{{ '{{' + m['role'] + m['content'] + '<|end|>' }}{% endfor %}",
         ] { #expect(try Self.turns(source) == nil, "\(source)") }
         let file = OllamaModelfile(
-            file: "a.gguf", template: try ChatTemplate(source: "{{ messages }}"), beginning: nil, end: nil,
-            stopStrings: [])
+            file: "a.gguf", template: try ChatTemplate(source: "{{ messages }}"), beginning: nil, ends: [])
         #expect(file.text.contains("# The model's chat template"))
-        let bare = OllamaModelfile(file: "a.gguf", template: nil, beginning: nil, end: "</s>", stopStrings: ["</s>"])
+        let bare = OllamaModelfile(file: "a.gguf", template: nil, beginning: nil, ends: ["</s>", "</s>"])
         #expect(bare.text == "FROM ./a.gguf\nPARAMETER stop \"</s>\"\n")
     }
 }

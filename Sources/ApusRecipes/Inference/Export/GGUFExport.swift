@@ -19,6 +19,8 @@ struct GGUFExport {
     private let description: GGUFDescription
     private let tokenizer: GGUFTokenizerMetadata
     private let text: TextParts
+    /// Texts that end an answer.
+    private let ends: [String]
 
     /// - Parameters:
     ///   - adapted: A model whose adapters are merged.
@@ -40,8 +42,19 @@ struct GGUFExport {
                 vocabulary: sizes.vocabulary, width: sizes.width, feedForward: sizes.hidden, layers: sizes.layers,
                 heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, headSize: sizes.headSize,
                 context: model.trunk.maximumLength), type: type, path: name)
-        tokenizer = try Self.tokenizer(adapted, text.tokenizer, size: sizes.vocabulary)
-        notices = description.notices
+        let defaults = try GenerationDefaults(
+            adapted.source, config: adapted.config, tokenizer: text.tokenizer, vocabularySize: sizes.vocabulary)
+        var tokenizer = try Self.tokenizer(adapted, text.tokenizer, size: sizes.vocabulary)
+        let ends = defaults.endTokens.map(Int.init).filter { tokenizer.tokens.indices.contains($0) }.sorted()
+        let others = ends.filter { $0 != tokenizer.eosID && $0 != tokenizer.eotID }
+        if tokenizer.eotID == nil { tokenizer.eotID = others.first }
+        self.tokenizer = tokenizer
+        self.ends = ends.map { tokenizer.tokens[$0] } + defaults.stopStrings
+        notices =
+            description.notices
+            + others.filter { $0 != tokenizer.eotID }.map {
+                "the file names two ends of answers; \(tokenizer.tokens[$0]) is left out, which llama.cpp may know by its name"
+            }
     }
 
     private static func tokenizer(
@@ -68,7 +81,7 @@ struct GGUFExport {
                 ], tokenizer: tokenizer.fields)
         let modelfile = OllamaModelfile(
             file: name, template: text.hasOwnTemplate ? text.template : nil, beginning: tokenizer.beginningText,
-            end: text.tokenizer.eosToken, stopStrings: adapted.stopStrings)
+            ends: ends)
         try folder.write(Data(modelfile.text.utf8), as: "Modelfile")
     }
 
@@ -97,13 +110,5 @@ extension GGUFTokenizerMetadata {
     fileprivate var beginningText: String? {
         guard addsBOS == true, let bosID, tokens.indices.contains(bosID) else { return nil }
         return tokens[bosID]
-    }
-}
-
-extension AdaptedModel {
-    /// Texts behind which answers end, as `generation_config.json` names them.
-    fileprivate var stopStrings: [String] {
-        let file = try? source.json(GenerationDefaults.fileName)
-        return file?["stop_strings"]?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 }

@@ -8,9 +8,8 @@ struct OllamaModelfile {
     ///   - file: The GGUF file beside it.
     ///   - template: The model's own chat template; nil where it has none.
     ///   - beginning: What readers of the file put before every text, which the template must then leave out.
-    ///   - end: The token that ends an answer.
-    ///   - stopStrings: Texts that end one.
-    init(file: String, template: ChatTemplate?, beginning: String?, end: String?, stopStrings: [String]) {
+    ///   - ends: Texts that end an answer.
+    init(file: String, template: ChatTemplate?, beginning: String?, ends: [String]) {
         var lines = ["FROM ./\(file)"]
         var stops: [String] = []
         if let template {
@@ -24,7 +23,7 @@ struct OllamaModelfile {
                         + "knows it.")
             }
         }
-        stops += [end].compactMap(\.self) + stopStrings
+        stops += ends
         var seen: Set<String> = []
         for stop in stops where !stop.isEmpty && seen.insert(stop).inserted {
             if let quoted = Self.quoted(stop) { lines.append("PARAMETER stop \(quoted)") }
@@ -50,6 +49,8 @@ struct OllamaTurns {
     private var beforePrompt = ""
     /// Up to where a model begins to answer.
     private var afterPrompt = ""
+    /// What a chat template puts before an answer that is there, and a model writes itself, mostly a space.
+    private var beforeResponse = ""
     private var afterResponse = ""
     /// What the chat template says to the model where a conversation has no system text.
     private(set) var standardSystem: String?
@@ -70,9 +71,11 @@ struct OllamaTurns {
         guard let plain = rendered([prompt]), let answered = rendered([prompt, response], asks: false),
             let longer = rendered(two),
             let end = answered.between(texts.response, nil), let middle = longer.between(texts.response, texts.next),
-            let toAnswer = plain.between(texts.prompt, nil), middle.hasPrefix(end)
+            let toAnswer = plain.between(texts.prompt, nil), middle.hasPrefix(end),
+            let toResponse = answered.between(texts.prompt, texts.response), toResponse.hasPrefix(toAnswer)
         else { return nil }
         afterResponse = end
+        beforeResponse = String(toResponse.dropFirst(toAnswer.count))
         afterPrompt = toAnswer
         beforePrompt = String(middle.dropFirst(end.count))
         if let whole = rendered([("system", texts.system), prompt]), let before = whole.between(nil, texts.system),
@@ -98,7 +101,7 @@ struct OllamaTurns {
         if system != nil { cases += cases.map { [("system", texts.system)] + $0 } }
         for turns in cases where filled(turns) != rendered(turns) { return nil }
         let pieces = [
-            system?.before, system?.after, beforePrompt, afterPrompt, afterResponse, standardSystem,
+            system?.before, system?.after, beforePrompt, afterPrompt, beforeResponse, afterResponse, standardSystem,
         ].compactMap(\.self)
         guard !pieces.contains(where: { $0.contains("{{") || $0.contains("\"\"\"") }), !stop.isEmpty else { return nil }
     }
@@ -115,7 +118,7 @@ struct OllamaTurns {
                 text += isInsidePrompt ? beforePrompt + said + turn.text : said + beforePrompt + turn.text
                 text += afterPrompt
                 system = nil
-            default: text += turn.text + afterResponse
+            default: text += beforeResponse + turn.text + afterResponse
             }
         }
         return text
@@ -133,8 +136,10 @@ struct OllamaTurns {
     var template: String {
         let said = system.map { "{{ if .System }}\($0.before){{ .System }}\($0.after){{ end }}" } ?? ""
         let asked = isInsidePrompt ? beforePrompt + said : beforePrompt
+        let response =
+            beforeResponse.isEmpty ? "{{ .Response }}" : "{{ if .Response }}\(beforeResponse){{ .Response }}{{ end }}"
         return (isInsidePrompt ? "" : said) + "{{ if .Prompt }}\(asked){{ .Prompt }}\(afterPrompt){{ end }}"
-            + "{{ .Response }}\(afterResponse)"
+            + response + afterResponse
     }
 }
 
