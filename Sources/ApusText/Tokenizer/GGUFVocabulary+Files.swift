@@ -9,27 +9,34 @@ extension GGUFVocabulary {
         let boundaries = try Tokenizer(gguf: self).layout(isPair: false, true)
         var vocabulary = JSONObject()
         for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
-        let pairs = merges.map { merge -> JSONValue in
+        var pairs = merges.map { merge -> JSONValue in
             let parts = merge.split(separator: " ", maxSplits: 1).map { JSONValue.string(String($0)) }
             return .array(parts)
         }
-        let added = zip(tokens, tokenTypes).enumerated().filter { $0.element.1 == 3 || $0.element.1 == 4 }
+        if isSentencePiece, merges.isEmpty {
+            pairs = try impliedMerges().merges().map { merge in
+                .array([.string(tokens[Int(merge.left)]), .string(tokens[Int(merge.right)])])
+            }
+        }
+        let splitting = try splitting()
+        let kinds: Set<Int32> = isSentencePiece ? [2, 3, 4] : [3, 4]
+        let added = zip(tokens, tokenTypes).enumerated().filter { kinds.contains($0.element.1) }
         let file: JSONValue = [
             "version": "1.0", "truncation": .null, "padding": .null,
             "added_tokens": .array(
                 added.map { id, entry in
                     [
                         "id": .int(id), "content": .string(entry.0), "single_word": false, "lstrip": false,
-                        "rstrip": false, "normalized": false, "special": .bool(entry.1 == 3),
+                        "rstrip": false, "normalized": false, "special": .bool(entry.1 != 4),
                     ]
                 }),
-            "normalizer": try splitting().normalizer, "pre_tokenizer": try splitting().preTokenizer,
-            "post_processor": postProcessor(boundaries),
-            "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
+            "normalizer": splitting.normalizer, "pre_tokenizer": splitting.preTokenizer,
+            "post_processor": postProcessor(boundaries), "decoder": decoder,
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
-                "end_of_word_suffix": .null, "fuse_unk": false, "byte_fallback": false,
-                "ignore_merges": .bool(try splitting().ignoresMerges), "vocab": .object(vocabulary),
+                "end_of_word_suffix": .null, "fuse_unk": .bool(isSentencePiece),
+                "byte_fallback": .bool(isSentencePiece),
+                "ignore_merges": .bool(splitting.ignoresMerges), "vocab": .object(vocabulary),
                 "merges": .array(pairs),
             ],
         ]
@@ -37,6 +44,17 @@ extension GGUFVocabulary {
             ("tokenizer.json", file.serialized(indent: 2)),
             ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
         ]
+    }
+
+    private var decoder: JSONValue {
+        guard isSentencePiece else {
+            return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+        }
+        let steps: [JSONValue] = [
+            ["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"],
+        ]
+        let strip: [JSONValue] = [["type": "Strip", "content": " ", "start": 1, "stop": 0]]
+        return ["type": "Sequence", "decoders": .array(steps + (addsPrefixSpace ?? true ? strip : []))]
     }
 
     /// What stands around every text, in the words of `tokenizer.json`.
@@ -89,6 +107,13 @@ extension GGUFVocabulary {
         let tail = #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
         func cl100k(_ digits: String) -> JSONValue {
             split("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + tail.replacing("DIGITS", with: digits))
+        }
+        if isSentencePiece {
+            let scheme = addsPrefixSpace ?? true ? "first" : "never"
+            return (
+                .null, ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false],
+                false
+            )
         }
         switch preTokenizer ?? "default" {
         case "default", "gpt-2", "gpt2": return (.null, byteLevel(usesRegex: true), false)

@@ -102,6 +102,33 @@ import Testing
         #expect(tokenizer.vocabularySize == testCase.content["size"]?.intValue)
     }
 
+    // MARK: - GGUF
+
+    @Test func readsSentencePieceModelsOfGGUFFiles() throws {
+        let keys = try #require(Self.folders?["gguf"])
+        var vocabulary = GGUFVocabulary(
+            model: "llama", preTokenizer: nil, tokens: (keys["tokens"]?.arrayValue ?? []).compactMap(\.stringValue),
+            tokenTypes: numbers(keys["token_type"]), merges: [],
+            scores: (keys["scores"]?.arrayValue ?? []).compactMap(\.doubleValue), beginningOfSequenceID: 1,
+            endOfSequenceID: 2)
+        let tokenizer = try Tokenizer(gguf: vocabulary)
+        let files = Dictionary(uniqueKeysWithValues: try vocabulary.tokenizerFiles().map { ($0.name, $0.text) })
+        let written = try makeTokenizer(files: files)
+        for row in keys["rows"]?.arrayValue ?? [] {
+            let text = try #require(row[0]?.stringValue)
+            #expect(tokenizer.encode(text, addSpecialTokens: false) == numbers(row[1]), "\(text.debugDescription)")
+            #expect(written.encode(text, addSpecialTokens: false) == numbers(row[1]), "\(text.debugDescription)")
+            try expectDecode(tokenizer, numbers(row[1]), row[2])
+        }
+        #expect(tokenizer.encode("the").first == 1 && written.encode("the") == tokenizer.encode("the"))
+        vocabulary.addsPrefixSpace = false
+        let bare = try Tokenizer(gguf: vocabulary)
+        #expect(bare.decode(bare.encode("the", addSpecialTokens: false)) == "the")
+        #expect(bare.encode("the") != tokenizer.encode("the"))
+        vocabulary.scores = []
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary) }
+    }
+
     // MARK: - Damage
 
     private static let modelFiles = ["spiece.model", "tokenizer.model", "tekken.json", "tokenizer.json"]
