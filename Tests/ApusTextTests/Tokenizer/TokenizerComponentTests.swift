@@ -30,7 +30,7 @@ import Testing
     static let folderCases = cases(folders)
 
     @Test func fixturesAreThere() {
-        #expect(Self.componentCases.count > 90 && Self.folderCases.count > 40)
+        #expect(Self.componentCases.count > 90 && Self.folderCases.count > 45)
     }
 
     @Test(arguments: componentCases)
