@@ -70,7 +70,13 @@ extension TokenizerFolder {
                     + "to get a tokenizer.json")
         }
         if !configuration.listsExtraTokens { configuration.extra = added }
-        return try finished(parts, configuration, tokenizerClass, hasFile: false)
+        var contents = try finished(parts, configuration, tokenizerClass, hasFile: false)
+        if configuration.namesCode, !tokenizerClass.buildsSteps {
+            contents.notices.append(
+                "\(model.source) is read as it describes itself; the code that tokenizer_config.json names for it is not "
+                    + "run, so that tokens which only the code adds are missing")
+        }
+        return contents
     }
 
     /// What the model itself says, with the tokens of roles that it names.

@@ -202,6 +202,14 @@ import Testing
         }
     }
 
+    @Test func codeThatIsNotRunIsNamed() throws {
+        let model = try #require(Self.folderCases.first { $0.name == "described llama" })
+        let config = #"{"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.OwnTokenizer", null]}}"#
+        let tokenizer = try load(model, ["tokenizer_config.json": { _ in Array(config.utf8) }])
+        #expect(tokenizer.notices.count == 1 && tokenizer.notices.first?.contains("not run") == true)
+        #expect(try load(model).notices.isEmpty)
+    }
+
     @Test func classesThatAreNotKnownAreNamed() throws {
         let model = try #require(Self.folderCases.first { $0.name == "XLM-R" })
         let message = #expect(throws: TokenizerError.self) {
