@@ -38,6 +38,9 @@ package struct MutationSubject {
         let shards = try FileManager.default.contentsOfDirectory(
             atPath: fixtures.appendingPathComponent("models/qwen2-sharded").path
         ).filter { $0.hasPrefix("model-") }.map { ($0, try bytes("models/qwen2-sharded/\($0)")) }
+        // Both kinds of SentencePiece models.
+        let pieces = try JSONValue(parsing: bytes("tokenizers/unigram/folders.json"))["models"]
+        let models = ["own", "albert", "symbols"].compactMap { pieces?[$0]?.stringValue }
         let bin = ["types", "views", "module", "wrapped-state-dict", "wrapped-module", "protocol-4", "wide-table"]
         return [
             MutationSubject(
@@ -101,6 +104,9 @@ package struct MutationSubject {
                 name: "tokenizer_config.json", file: "tokenizer_config.json",
                 examples: [Array(Examples.tokenizerConfig.utf8), Array(Examples.tokenizerConfigOfBERT.utf8)],
                 beside: [("tokenizer.json", Array(Examples.tokenizers[0].utf8))], isText: true, read: readTokenizer),
+            MutationSubject(
+                name: "tokenizer.model", file: "tokenizer.model",
+                examples: models.compactMap { Data(base64Encoded: $0).map { [UInt8]($0) } }, read: readTokenizer),
         ]
             + Examples.data.map { file, examples in
                 MutationSubject(
@@ -131,7 +137,7 @@ package struct MutationSubject {
             let vocabulary = GGUFVocabulary(
                 model: metadata.model, preTokenizer: metadata.pre, tokens: metadata.tokens,
                 tokenTypes: metadata.tokenTypes.map { Int32(clamping: $0) }, merges: metadata.merges,
-                beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
+                scores: metadata.scores, beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
                 unknownID: id(metadata.unknownID), paddingID: id(metadata.paddingID),
                 addsBeginningOfSequence: metadata.addsBOS, addsEndOfSequence: metadata.addsEOS,
                 chatTemplate: metadata.chatTemplate)

@@ -10,7 +10,7 @@ import Testing
 
     private static let names = [
         "safetensors", "config.json", "index", "gguf", "pickle", "adapter_config.json", "tokenizer.json",
-        "tokenizer_config.json", "rows.jsonl", "rows.json", "rows.csv", "rows.tsv",
+        "tokenizer_config.json", "tokenizer.model", "rows.jsonl", "rows.json", "rows.csv", "rows.tsv",
     ]
 
     @Test func theNamesAreAll() throws {

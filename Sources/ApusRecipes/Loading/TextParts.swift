@@ -64,9 +64,9 @@ extension GGUFVocabulary {
         self.init(
             model: metadata.model, preTokenizer: metadata.pre, tokens: metadata.tokens,
             tokenTypes: metadata.tokenTypes.map { Int32(clamping: $0) }, merges: metadata.merges,
-            beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
+            scores: metadata.scores, beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
             unknownID: id(metadata.unknownID), paddingID: id(metadata.paddingID),
             addsBeginningOfSequence: metadata.addsBOS, addsEndOfSequence: metadata.addsEOS,
-            chatTemplate: metadata.chatTemplate)
+            addsPrefixSpace: metadata.addsSpacePrefix, chatTemplate: metadata.chatTemplate)
     }
 }

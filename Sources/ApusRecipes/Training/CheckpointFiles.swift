@@ -129,7 +129,7 @@ extension ModelSource {
         switch form {
         case .folder:
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-            for name in names.sorted() where Self.companions.contains(name) {
+            for name in names.sorted() where Self.companions.contains(name) || name.hasSuffix(".tiktoken") {
                 guard let data = FileManager.default.contents(atPath: "\(path)/\(name)") else { continue }
                 try folder.write(data, as: name)
             }
@@ -142,6 +142,6 @@ extension ModelSource {
     private static let companions: Set<String> = [
         "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
         "merges.txt", "added_tokens.json", "chat_template.jinja", "tokenizer.model", "vocab.txt",
-        "spiece.model", "spm.model", "sentencepiece.bpe.model",
+        "spiece.model", "sentencepiece.bpe.model", "spm.model", "sentencepiece.model", "tiktoken.model", "tekken.json",
     ]
 }

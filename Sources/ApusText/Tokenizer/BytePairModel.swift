@@ -27,8 +27,9 @@ final class BytePairModel: TokenModel {
         /// the rank of every pair of bytes; `words`, where merges are ignored for whole tokens, the tokens by the bytes
         /// they stand for.
         case bytes(ids: [Int32], lacksSome: Bool, pairRanks: [UInt32], words: Vocabulary?)
-        /// Each scalar of the piece is looked up. `bytes` holds the ids of `<0x00>`… for the byte fallback.
-        case scalars(bytes: [Int32?])
+        /// Each scalar of the piece is looked up. `bytes` holds the ids of `<0x00>`… for the byte fallback; `splits` says
+        /// that no token joins "▁" to something else before it, so that words are taken one by one.
+        case scalars(bytes: [Int32?], splits: Bool)
     }
 
     /// Whether pieces arrive as plain bytes.
@@ -59,7 +60,7 @@ final class BytePairModel: TokenModel {
         self.merges = merges
         self.options = options
         guard takesBytes else {
-            alphabet = .scalars(bytes: vocabulary.byteTokens)
+            alphabet = .scalars(bytes: vocabulary.byteTokens, splits: Self.splitsWords(vocabulary, options))
             return
         }
         let ids = Self.byteIDs(vocabulary)
@@ -88,7 +89,9 @@ final class BytePairModel: TokenModel {
     func encode(
         _ text: UnsafeBufferPointer<UInt8>, pieces: [Stretch], into ids: inout [Int32], scratch: EncodingScratch
     ) {
-        encodeCached(text, pieces: pieces, into: &ids, cache: scratch.cache) { encodeWord($0, into: &$1, scratch) }
+        var words = pieces
+        if case .scalars(_, true) = alphabet { words = Self.words(of: text, pieces) }
+        encodeCached(text, pieces: words, into: &ids, cache: scratch.cache) { encodeWord($0, into: &$1, scratch) }
     }
 
     private func encodeWord(
@@ -113,38 +116,51 @@ final class BytePairModel: TokenModel {
             } else {
                 WordSymbols.mergeLong(word.map { byteIDs[Int($0)] }, merges: merges, into: &ids)
             }
-        case .scalars(let bytes):
+        case .scalars(let bytes, _):
             if options.ignoresMerges, let id = vocabulary.id(of: word) {
                 ids.append(id)
-            } else {
-                WordSymbols.mergeLong(symbols(of: word, byteFallback: bytes), merges: merges, into: &ids)
+                return
+            }
+            let symbols = symbols(of: word, byteFallback: bytes)
+            guard symbols.count <= WordSymbols.shortLimit else {
+                return WordSymbols.mergeLong(symbols, merges: merges, into: &ids)
+            }
+            guard !symbols.isEmpty else { return }
+            symbols.withUnsafeBufferPointer { symbols in
+                scratch.word.mergeShort(
+                    count: symbols.count, merges: merges, into: &ids, symbol: { symbols[$0] },
+                    pairRank: { merges.rank(symbols[$0], symbols[$0 + 1]) })
             }
         }
     }
 
     /// The first symbols of a word, scalar by scalar.
     private func symbols(of word: UnsafeBufferPointer<UInt8>, byteFallback: [Int32?]) -> [Int32] {
-        guard let base = word.baseAddress else { return [] }
         var symbols: [Int32] = []
+        symbols.reserveCapacity(word.count)
         // An unknown symbol waits for the next one, with which it may be fused. As in `tokenizers`, it lets bytes
         // of the fallback overtake it.
         var waitsUnknown = false
         var position = 0
         while position < word.count {
-            let next = decodeScalar(base, position).next
-            var spelling = position > 0 ? options.continuingPrefix : []
-            spelling += word[position..<next]
-            if next == word.count { spelling += options.endSuffix }
+            let next = min(word.count, position + utf8Length(word[position]))
+            let scalar = UnsafeBufferPointer(rebasing: word[position..<next])
+            var affixed: [UInt8] = []
+            if hasAffixes {
+                affixed = (position > 0 ? options.continuingPrefix : []) + scalar
+                if next == word.count { affixed += options.endSuffix }
+            }
             position = next
-            if let id = vocabulary.id(of: spelling) {
+            if let id = hasAffixes ? vocabulary.id(of: affixed) : vocabulary.id(of: scalar) {
                 if waitsUnknown, let unknownID = options.unknownID { symbols.append(unknownID) }
                 waitsUnknown = false
                 symbols.append(id)
                 continue
             }
             if options.fallsBackToBytes {
-                let ids = spelling.compactMap { byteFallback[Int($0)] }
-                if ids.count == spelling.count {
+                let bytes = hasAffixes ? affixed : Array(scalar)
+                let ids = bytes.compactMap { byteFallback[Int($0)] }
+                if ids.count == bytes.count {
                     symbols += ids
                     continue
                 }
@@ -156,5 +172,53 @@ final class BytePairModel: TokenModel {
         }
         if waitsUnknown, let unknownID = options.unknownID { symbols.append(unknownID) }
         return symbols
+    }
+
+    private var hasAffixes: Bool { !options.continuingPrefix.isEmpty || !options.endSuffix.isEmpty }
+
+    // MARK: - Words
+
+    /// What stands for a space where bytes are not spelled.
+    private static let space = Array("▁".utf8)
+
+    /// Whether no token has "▁" after anything else, so that no merge reaches over the start of a word.
+    private static func splitsWords(_ vocabulary: Vocabulary, _ options: Options) -> Bool {
+        guard options.continuingPrefix.isEmpty, options.endSuffix.isEmpty, !options.ignoresMerges,
+            vocabulary.id(of: space) != nil
+        else { return false }
+        return (0..<Int32(vocabulary.idBound)).allSatisfy { id in
+            vocabulary.token(of: id)?.withUnsafeBufferPointer { token in
+                nextWord(in: token, from: 0) == token.count
+            } ?? true
+        }
+    }
+
+    /// Where the next "▁" begins that something else stands before, or the end.
+    private static func nextWord(in text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        var position = start
+        var isSpaceBefore = true
+        while position < text.count {
+            let isSpace =
+                text[position] == space[0] && position + 2 < text.count && text[position + 1] == space[1]
+                && text[position + 2] == space[2]
+            if isSpace, !isSpaceBefore { return position }
+            isSpaceBefore = isSpace
+            position += isSpace ? 3 : 1
+        }
+        return text.count
+    }
+
+    private static func words(of text: UnsafeBufferPointer<UInt8>, _ pieces: [Stretch]) -> [Stretch] {
+        var words: [Stretch] = []
+        for piece in pieces {
+            let part = UnsafeBufferPointer(rebasing: text[..<piece.end])
+            var start = piece.start
+            while start < piece.end {
+                let end = nextWord(in: part, from: start)
+                words.append(Stretch(start: start, end: end, isMatch: false))
+                start = end
+            }
+        }
+        return words
     }
 }

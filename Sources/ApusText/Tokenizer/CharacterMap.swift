@@ -29,7 +29,9 @@ final class CharacterMap: @unchecked Sendable {
             UInt32(bytes[offset]) | UInt32(bytes[offset + 1]) << 8 | UInt32(bytes[offset + 2]) << 16
                 | UInt32(bytes[offset + 3]) << 24
         }
-        guard bytes.count >= 4 else { throw Fault(reason: "it has \(bytes.count) bytes, not even the size of its trie") }
+        guard bytes.count >= 4 else {
+            throw Fault(reason: "it has \(bytes.count) bytes, not even the size of its trie")
+        }
         let count = Int(number(at: 0) / 4)
         guard count > 0, 4 + count * 4 <= bytes.count else {
             throw Fault(reason: "its trie should have \(number(at: 0)) bytes, but it has \(bytes.count - 4) in all")

@@ -73,7 +73,8 @@ struct ComponentReader {
         case "Split":
             return [
                 .split(
-                    try matcher(value, "Split"), try behavior(value, "Split"), inverted: try flag(value, "invert", "Split"))
+                    try matcher(value, "Split"), try behavior(value, "Split"),
+                    inverted: try flag(value, "invert", "Split"))
             ]
         case "Digits":
             let areSingle = try flag(value, "individual_digits", "Digits")

@@ -6,30 +6,36 @@ extension GGUFVocabulary {
     /// - Throws: `TokenizerError` for a vocabulary that cannot be loaded either.
     package func tokenizerFiles() throws -> [(name: String, text: String)] {
         // Making the tokenizer refuses what the files could not say.
-        let splitting = try recipe()
         let boundaries = try Tokenizer(gguf: self).layout(isPair: false, true)
         var vocabulary = JSONObject()
         for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
-        let pairs = merges.map { merge -> JSONValue in
+        var pairs = merges.map { merge -> JSONValue in
             let parts = merge.split(separator: " ", maxSplits: 1).map { JSONValue.string(String($0)) }
             return .array(parts)
         }
-        let added = zip(tokens, tokenTypes).enumerated().filter { $0.element.1 == 3 || $0.element.1 == 4 }
+        if isSentencePiece, merges.isEmpty {
+            pairs = try impliedMerges().merges().map { merge in
+                .array([.string(tokens[Int(merge.left)]), .string(tokens[Int(merge.right)])])
+            }
+        }
+        let splitting = try splitting()
+        let kinds: Set<Int32> = isSentencePiece ? [2, 3, 4] : [3, 4]
+        let added = zip(tokens, tokenTypes).enumerated().filter { kinds.contains($0.element.1) }
         let file: JSONValue = [
             "version": "1.0", "truncation": .null, "padding": .null,
             "added_tokens": .array(
                 added.map { id, entry in
                     [
                         "id": .int(id), "content": .string(entry.0), "single_word": false, "lstrip": false,
-                        "rstrip": false, "normalized": false, "special": .bool(entry.1 == 3),
+                        "rstrip": false, "normalized": false, "special": .bool(entry.1 != 4),
                     ]
                 }),
-            "normalizer": splitting.json.normalizer, "pre_tokenizer": splitting.json.preTokenizer,
-            "post_processor": postProcessor(boundaries),
-            "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
+            "normalizer": splitting.normalizer, "pre_tokenizer": splitting.preTokenizer,
+            "post_processor": postProcessor(boundaries), "decoder": decoder,
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
-                "end_of_word_suffix": .null, "fuse_unk": false, "byte_fallback": false,
+                "end_of_word_suffix": .null, "fuse_unk": .bool(isSentencePiece),
+                "byte_fallback": .bool(isSentencePiece),
                 "ignore_merges": .bool(splitting.ignoresMerges), "vocab": .object(vocabulary),
                 "merges": .array(pairs),
             ],
@@ -38,6 +44,17 @@ extension GGUFVocabulary {
             ("tokenizer.json", file.serialized(indent: 2)),
             ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
         ]
+    }
+
+    private var decoder: JSONValue {
+        guard isSentencePiece else {
+            return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+        }
+        let steps: [JSONValue] = [
+            ["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"],
+        ]
+        let strip: [JSONValue] = [["type": "Strip", "content": " ", "start": 1, "stop": 0]]
+        return ["type": "Sequence", "decoders": .array(steps + (addsPrefixSpace ?? true ? strip : []))]
     }
 
     /// What stands around every text, in the words of `tokenizer.json`.
@@ -76,5 +93,18 @@ extension GGUFVocabulary {
         }
         if let chatTemplate { file["chat_template"] = .string(chatTemplate) }
         return .object(file)
+    }
+
+    /// How text is split before merging, in the words of `tokenizer.json`.
+    private func splitting() throws -> (normalizer: JSONValue, preTokenizer: JSONValue, ignoresMerges: Bool) {
+        if isSentencePiece {
+            let scheme = addsPrefixSpace ?? true ? "first" : "never"
+            return (
+                .null, ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false],
+                false
+            )
+        }
+        let recipe = try recipe()
+        return (recipe.json.normalizer, recipe.json.preTokenizer, recipe.ignoresMerges)
     }
 }

@@ -8,31 +8,38 @@ package struct GGUFVocabulary: Sendable {
     /// `tokenizer.ggml.token_type`; 3 is a control token, 4 one defined by the user.
     package var tokenTypes: [Int32]
     package var merges: [String]
+    /// `tokenizer.ggml.scores`, of which SentencePiece's models make their merges.
+    package var scores: [Double]
     package var beginningOfSequenceID: Int32?
     package var endOfSequenceID: Int32?
     package var unknownID: Int32?
     package var paddingID: Int32?
     package var addsBeginningOfSequence: Bool?
     package var addsEndOfSequence: Bool?
+    /// `tokenizer.ggml.add_space_prefix`, for SentencePiece's models.
+    package var addsPrefixSpace: Bool?
     package var chatTemplate: String?
 
     package init(
         model: String, preTokenizer: String?, tokens: [String], tokenTypes: [Int32], merges: [String],
-        beginningOfSequenceID: Int32? = nil, endOfSequenceID: Int32? = nil, unknownID: Int32? = nil,
+        scores: [Double] = [], beginningOfSequenceID: Int32? = nil, endOfSequenceID: Int32? = nil,
+        unknownID: Int32? = nil,
         paddingID: Int32? = nil, addsBeginningOfSequence: Bool? = nil, addsEndOfSequence: Bool? = nil,
-        chatTemplate: String? = nil
+        addsPrefixSpace: Bool? = nil, chatTemplate: String? = nil
     ) {
         self.model = model
         self.preTokenizer = preTokenizer
         self.tokens = tokens
         self.tokenTypes = tokenTypes
         self.merges = merges
+        self.scores = scores
         self.beginningOfSequenceID = beginningOfSequenceID
         self.endOfSequenceID = endOfSequenceID
         self.unknownID = unknownID
         self.paddingID = paddingID
         self.addsBeginningOfSequence = addsBeginningOfSequence
         self.addsEndOfSequence = addsEndOfSequence
+        self.addsPrefixSpace = addsPrefixSpace
         self.chatTemplate = chatTemplate
     }
 }
@@ -51,45 +58,41 @@ extension GGUFVocabulary {
     }
 
     fileprivate func parts() throws -> TokenizerParts {
-        guard model == "gpt2" else {
+        guard model == "gpt2" || isSentencePiece else {
             throw TokenizerError(
                 Self.source,
-                "tokenizer.ggml.model \(model.debugDescription) is not supported; only byte-level "
-                    + "byte-pair encoding (\"gpt2\") is. Use the model's Hugging Face folder with its tokenizer.json")
+                "tokenizer.ggml.model \(model.debugDescription) is not supported; byte-level byte-pair encoding (\"gpt2\") "
+                    + "and that of SentencePiece (\"llama\") are. Use the model's Hugging Face folder with its "
+                    + "tokenizer.json")
         }
         guard tokenTypes.isEmpty || tokenTypes.count == tokens.count else {
             throw TokenizerError(
                 Self.source, "\(tokens.count) tokens but \(tokenTypes.count) entries in tokenizer.ggml.token_type")
         }
-        let recipe = try recipe()
-        let files = BytePairFiles(source: Self.source)
-        var vocabulary = Vocabulary(expectedCount: tokens.count)
-        for (id, token) in tokens.enumerated() {
-            guard id < Vocabulary.idLimit else {
-                throw TokenizerError(Self.source, "\(tokens.count) tokens; at most \(Vocabulary.idLimit) are supported")
-            }
-            let bytes = Array(token.utf8)
-            if vocabulary.id(of: bytes) != nil {
-                throw TokenizerError(Self.source, "token \(token.debugDescription) appears twice, last as id \(id)")
-            }
-            try files.insert(bytes, Int32(id), into: &vocabulary)
+        var parts: TokenizerParts
+        var startsSequences = true
+        if isSentencePiece {
+            var configuration = TokenizerConfiguration()
+            configuration.addsPrefixSpace = addsPrefixSpace
+            parts = try TokenizerClass(named: "LlamaTokenizer").parts(
+                try vocabulary(), try merges.isEmpty ? impliedMerges().table(source: Self.source) : mergeTable(),
+                configuration, source: Self.source)
+        } else {
+            let recipe = try recipe()
+            var options = BytePairModel.Options()
+            options.ignoresMerges = recipe.ignoresMerges
+            parts = TokenizerParts(
+                normalizers: recipe.composes ? [.composed(isCompatible: false)] : [],
+                preTokenizers: recipe.splits.map { .split($0, .isolated, inverted: false) } + [.byteLevel],
+                vocabulary: try vocabulary(), merges: try mergeTable(), options: options, source: Self.source)
+            parts.decoders = [.byteLevel]
+            startsSequences = recipe.addsBeginningOfSequence
         }
-        var builder = MergeBuilder(source: Self.source, vocabulary: vocabulary, prefixLength: 0)
-        for merge in merges {
-            var merge = merge
-            try merge.withUTF8 { try builder.append(line: $0) }
-        }
-        var options = BytePairModel.Options()
-        options.ignoresMerges = recipe.ignoresMerges
-        var parts = TokenizerParts(
-            normalizers: recipe.composes ? [.composed(isCompatible: false)] : [],
-            preTokenizers: recipe.splits.map { .split($0, .isolated, inverted: false) } + [.byteLevel],
-            vocabulary: vocabulary,
-            merges: try builder.table(), options: options, source: Self.source)
-        parts.decoders = [.byteLevel]
-        for (kind, isSpecial) in [(Int32(3), true), (4, false)] {
+        // SentencePiece's unknown token is found in the text as well.
+        let special: Set<Int32> = isSentencePiece ? [2, 3] : [3]
+        for (kinds, isSpecial) in [(special, true), ([4], false)] {
             try parts.addTokens(
-                zip(tokens, tokenTypes).filter { $0.1 == kind }.map {
+                zip(tokens, tokenTypes).filter { kinds.contains($0.1) }.map {
                     AddedToken($0.0, isSpecial: isSpecial, isNormalized: false)
                 })
         }
@@ -99,9 +102,47 @@ extension GGUFVocabulary {
             return [id]
         }
         parts.postProcessor = PostProcessor(
-            before: try boundary(addsBeginningOfSequence ?? recipe.addsBeginningOfSequence, beginningOfSequenceID),
+            before: try boundary(addsBeginningOfSequence ?? startsSequences, beginningOfSequenceID),
             after: try boundary(addsEndOfSequence ?? false, endOfSequenceID))
         return parts
+    }
+
+    /// Whether tokens are pieces of text with "▁" for spaces.
+    var isSentencePiece: Bool { model == "llama" }
+
+    private func vocabulary() throws -> Vocabulary {
+        var vocabulary = Vocabulary(expectedCount: tokens.count)
+        for (id, token) in tokens.enumerated() {
+            guard id < Vocabulary.idLimit else {
+                throw TokenizerError(Self.source, "\(tokens.count) tokens; at most \(Vocabulary.idLimit) are supported")
+            }
+            let bytes = Array(token.utf8)
+            if vocabulary.id(of: bytes) != nil {
+                throw TokenizerError(Self.source, "token \(token.debugDescription) appears twice, last as id \(id)")
+            }
+            try BytePairFiles(source: Self.source).insert(bytes, Int32(id), into: &vocabulary)
+        }
+        return vocabulary
+    }
+
+    private func mergeTable() throws -> MergeTable {
+        var builder = MergeBuilder(source: Self.source, vocabulary: try vocabulary(), prefixLength: 0)
+        for merge in merges {
+            var merge = merge
+            try merge.withUTF8 { try builder.append(line: $0) }
+        }
+        return try builder.table()
+    }
+
+    /// The merges that the scores of a SentencePiece model imply.
+    func impliedMerges() throws -> PieceMerges {
+        guard scores.count == tokens.count else {
+            throw TokenizerError(
+                Self.source,
+                "\(tokens.count) tokens but \(scores.count) scores in tokenizer.ggml.scores, and no merges")
+        }
+        let vocabulary = try vocabulary()
+        return PieceMerges(vocabulary: vocabulary, order: Array(0..<Int32(vocabulary.idBound)), scores: scores)
     }
 
     fileprivate func configuration() throws -> TokenizerConfiguration {

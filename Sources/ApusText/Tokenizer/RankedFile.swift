@@ -95,17 +95,14 @@ struct TiktokenRecipe {
         case "qwen.tiktoken":
             (splitter, normalizesNFC) = (.cl100k(.qwen2), true)
             special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + (0..<205).map { "<|extra_\($0)|>" }
-        case "gpt2.tiktoken", "r50k_base.tiktoken", "p50k_base.tiktoken":
+        case "gpt2.tiktoken", "r50k_base.tiktoken":
             splitter = .gpt2
-            special = ["<|endoftext|>"]
-        case "o200k_base.tiktoken":
-            splitter = .o200k(.gpt4o)
             special = ["<|endoftext|>"]
         default:
             throw TokenizerError(
                 name,
                 "nothing says how this tiktoken vocabulary splits text; known are tokenizer.model, tiktoken.model, "
-                    + "qwen.tiktoken, gpt2.tiktoken, r50k_base.tiktoken, p50k_base.tiktoken and o200k_base.tiktoken")
+                    + "qwen.tiktoken, gpt2.tiktoken and r50k_base.tiktoken")
         }
     }
 }

@@ -48,7 +48,9 @@ struct TekkenFile {
             ranked.map(\.text) + (ranked.count..<max(ranked.count, specialCount)).map { "<SPECIAL_\($0)>" }
         var entries = vocabulary[...]
         if let size = try number("default_vocab_size") {
-            guard size >= specialCount else { throw fault("\"default_vocab_size\" is below the number of special tokens") }
+            guard size >= specialCount else {
+                throw fault("\"default_vocab_size\" is below the number of special tokens")
+            }
             entries = entries.prefix(size - specialCount)
         }
         // Tokens are numbered on from the special ones.

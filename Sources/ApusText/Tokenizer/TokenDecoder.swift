@@ -159,8 +159,11 @@ struct DecoderPipeline {
                     token = Self.replace(delimiter, in: token, with: [0x20])
                 }
                 if token.isEmpty { return }
-            case .joined(let collected):
-                stages[index] = .joined(collected + token)
+            case .joined(var collected):
+                // The array grows in place only while nothing else holds it.
+                stages[index] = .joined([])
+                collected += token
+                stages[index] = .joined(collected)
                 return
             }
         }
@@ -172,7 +175,7 @@ struct DecoderPipeline {
     /// Replaces a text; the empty one stands between any two scalars, and at both ends.
     static func replace(_ found: [UInt8], in token: [UInt8], with content: [UInt8]) -> [UInt8] {
         guard let lead = found.first else {
-            return token.reduce(into: []) { if $1 & 0xC0 != 0x80 { $0 += content }; $0.append($1) } + content
+            return token.flatMap { $0 & 0xC0 != 0x80 ? content + [$0] : [$0] } + content
         }
         guard token.contains(lead) else { return token }
         var result: [UInt8] = []

@@ -16,7 +16,8 @@ public final class Tokenizer: Sendable {
 
     /// Reads a tokenizer from a folder in the layout of Hugging Face, as `AutoTokenizer` of `transformers` 5 does.
     ///
-    /// A `tokenizer.json` comes first; else `vocab.json` and `merges.txt`, else `vocab.txt` are read. `tokenizer_config.json`,
+    /// A `tokenizer.json` comes first; else the model file of SentencePiece (`tokenizer.model`, `spiece.model` …), tiktoken
+    /// or Mistral (`tekken.json`), else `vocab.json` and `merges.txt`, else `vocab.txt` are read. `tokenizer_config.json`,
     /// `special_tokens_map.json`, `added_tokens.json`, `chat_template.jinja` and `additional_chat_templates` are used
     /// where they are there, and `config.json` for the type of the model, which may decide about the class.
     ///

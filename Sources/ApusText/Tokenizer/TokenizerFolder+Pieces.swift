@@ -14,7 +14,8 @@ extension TokenizerFolder {
         case .vocabularyAndMerges? where exists("vocab.json") && exists("merges.txt"): return nil
         default: break
         }
-        if let name = (Self.sentencePieceNames + ["tekken.json", "tiktoken.model"]).first(where: exists) { return name }
+        let known = Self.sentencePieceNames + ["tekken.json", "tiktoken.model"]
+        if let name = known.first(where: exists) { return name }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []
         return names.sorted().first { $0.hasSuffix(".tiktoken") }
     }
@@ -69,7 +70,13 @@ extension TokenizerFolder {
                     + "to get a tokenizer.json")
         }
         if !configuration.listsExtraTokens { configuration.extra = added }
-        return try finished(parts, configuration, tokenizerClass, hasFile: false)
+        var contents = try finished(parts, configuration, tokenizerClass, hasFile: false)
+        if configuration.namesCode, !tokenizerClass.buildsSteps {
+            contents.notices.append(
+                "\(model.source) is read as it describes itself; the code that tokenizer_config.json names for it is not "
+                    + "run, so that tokens which only the code adds are missing")
+        }
+        return contents
     }
 
     /// What the model itself says, with the tokens of roles that it names.
@@ -106,8 +113,9 @@ extension TokenizerFolder {
             if last >= file.count {
                 names = (file.count...last).map { listed[$0] ?? "<|reserved_token_\($0)|>" }
             }
-            let others = configuration.extra.isEmpty ? configuration.ownNames.map(\.name) : configuration.extra.map(\.content)
-            if configuration.listsExtraTokens { names += others.filter { !names.contains($0) } }
+            if configuration.listsExtraTokens {
+                names += configuration.extra.map(\.content).filter { !names.contains($0) }
+            }
         }
         try parts.addTokens(names.map { AddedToken($0, isSpecial: true, isNormalized: false) })
         return try finished(parts, configuration, tokenizerClass, hasFile: false)

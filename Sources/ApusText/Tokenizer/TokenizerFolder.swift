@@ -85,19 +85,15 @@ struct TokenizerFolder {
             roles[roles.count - 1].stripsLeft = true
         }
         let named = roles + configuration.ownNames.map(\.token)
-        let listed = configuration.added.map(\.token).map { token in
+        func withRole(_ token: AddedToken) -> AddedToken {
             var token = token
             if named.contains(where: { $0.content.utf8.elementsEqual(token.content.utf8) }) { token.isSpecial = true }
             return token
         }
-        try parts.addTokens(listed)
+        try parts.addTokens(configuration.added.map { withRole($0.token) })
         let special = named + configuration.extra
         try parts.addTokens(
-            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map { token in
-                var token = token
-                if named.contains(where: { $0.content.utf8.elementsEqual(token.content.utf8) }) { token.isSpecial = true }
-                return token
-            })
+            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map(withRole))
         switch tokenizerClass.renewal {
         case .none: break
         case .all: try parts.addTokens(special.map { AddedToken($0.content, isSpecial: true) })

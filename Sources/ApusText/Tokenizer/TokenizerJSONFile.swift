@@ -64,7 +64,8 @@ struct TokenizerJSONFile {
         var parts: TokenizerParts
         if let steps = tokenizerClass.unigramSteps {
             guard let pieces else {
-                throw reader.fault("\(tokenizerClass.name) needs a \"model\" with a list of tokens and scores as \"vocab\"")
+                throw reader.fault(
+                    "\(tokenizerClass.name) needs a \"model\" with a list of tokens and scores as \"vocab\"")
             }
             parts = try steps.parts(pieces, try characterMap(), configuration, givenUnknownID: nil, source: source)
         } else {
@@ -141,7 +142,9 @@ struct TokenizerJSONFile {
     }
 
     private func unigram(_ model: JSONValue) throws -> TokenizerParts {
-        guard let pieces else { throw reader.fault("model \"Unigram\" needs a list of tokens and scores as \"vocab\"") }
+        guard let pieces else {
+            throw reader.fault("model \"Unigram\" needs a list of tokens and scores as \"vocab\"")
+        }
         return TokenizerParts(
             normalizers: try reader.normalizers(root["normalizer"]),
             preTokenizers: try reader.preTokenizers(root["pre_tokenizer"]),
@@ -222,7 +225,8 @@ struct TokenizerJSONFile {
                     }
                 }
             }
-            let large = [vocabulary?.range, merges, pieces?.range].compactMap(\.self).sorted { $0.lowerBound < $1.lowerBound }
+            let large = [vocabulary?.range, merges, pieces?.range].compactMap(\.self)
+                .sorted { $0.lowerBound < $1.lowerBound }
             root = try rest(of: bytes, without: large)
         } catch let error as JSONError {
             throw TokenizerError(source, "line \(error.line), column \(error.column): \(error.message)\(advice)")

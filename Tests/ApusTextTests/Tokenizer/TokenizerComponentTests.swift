@@ -30,7 +30,7 @@ import Testing
     static let folderCases = cases(folders)
 
     @Test func fixturesAreThere() {
-        #expect(Self.componentCases.count > 90 && Self.folderCases.count > 40)
+        #expect(Self.componentCases.count > 90 && Self.folderCases.count > 45)
     }
 
     @Test(arguments: componentCases)
@@ -100,6 +100,33 @@ import Testing
         let named = (testCase.content["named"]?.objectValue ?? [:]).map { ($0.0, $0.1.stringValue ?? "") }
         #expect(tokenizer.namedTokens == Dictionary(named) { $1 })
         #expect(tokenizer.vocabularySize == testCase.content["size"]?.intValue)
+    }
+
+    // MARK: - GGUF
+
+    @Test func readsSentencePieceModelsOfGGUFFiles() throws {
+        let keys = try #require(Self.folders?["gguf"])
+        var vocabulary = GGUFVocabulary(
+            model: "llama", preTokenizer: nil, tokens: (keys["tokens"]?.arrayValue ?? []).compactMap(\.stringValue),
+            tokenTypes: numbers(keys["token_type"]), merges: [],
+            scores: (keys["scores"]?.arrayValue ?? []).compactMap(\.doubleValue), beginningOfSequenceID: 1,
+            endOfSequenceID: 2)
+        let tokenizer = try Tokenizer(gguf: vocabulary)
+        let files = Dictionary(uniqueKeysWithValues: try vocabulary.tokenizerFiles().map { ($0.name, $0.text) })
+        let written = try makeTokenizer(files: files)
+        for row in keys["rows"]?.arrayValue ?? [] {
+            let text = try #require(row[0]?.stringValue)
+            #expect(tokenizer.encode(text, addSpecialTokens: false) == numbers(row[1]), "\(text.debugDescription)")
+            #expect(written.encode(text, addSpecialTokens: false) == numbers(row[1]), "\(text.debugDescription)")
+            try expectDecode(tokenizer, numbers(row[1]), row[2])
+        }
+        #expect(tokenizer.encode("the").first == 1 && written.encode("the") == tokenizer.encode("the"))
+        vocabulary.addsPrefixSpace = false
+        let bare = try Tokenizer(gguf: vocabulary)
+        #expect(bare.decode(bare.encode("the", addSpecialTokens: false)) == "the")
+        #expect(bare.encode("the") != tokenizer.encode("the"))
+        vocabulary.scores = []
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary) }
     }
 
     // MARK: - Damage
@@ -173,6 +200,14 @@ import Testing
         } catch {
             #expect("\(error)".contains(expected), "\(error)")
         }
+    }
+
+    @Test func codeThatIsNotRunIsNamed() throws {
+        let model = try #require(Self.folderCases.first { $0.name == "described llama" })
+        let config = #"{"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.OwnTokenizer", null]}}"#
+        let tokenizer = try load(model, ["tokenizer_config.json": { _ in Array(config.utf8) }])
+        #expect(tokenizer.notices.count == 1 && tokenizer.notices.first?.contains("not run") == true)
+        #expect(try load(model).notices.isEmpty)
     }
 
     @Test func classesThatAreNotKnownAreNamed() throws {

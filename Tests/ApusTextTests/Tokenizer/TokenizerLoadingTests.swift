@@ -299,7 +299,7 @@ import Testing
     }
 
     @Test func refusesWhatItCannotDo() throws {
-        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "llama")) }
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "bert")) }
         #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(pre: "no-such-thing")) }
         var broken = vocabulary()
         broken.tokenTypes = [1]

@@ -4,7 +4,12 @@ import SwiftProtobuf
 /// A SentencePiece model file, `spiece.model` or `tokenizer.model`.
 struct SentencePieceModel: Sendable {
     enum Kind: Int32, Sendable {
-        case normal = 1, unknown, control, userDefined, unused, byte
+        case normal = 1
+        case unknown = 2
+        case control = 3
+        case userDefined = 4
+        case unused = 5
+        case byte = 6
     }
 
     struct Piece: Sendable {
@@ -61,7 +66,8 @@ struct SentencePieceModel: Sendable {
         let kind = trainer.modelType ?? 1
         guard kind == 1 || kind == 2 else {
             let name = [3: "word", 4: "character"][kind] ?? "\(kind)"
-            throw TokenizerError(source, "is a SentencePiece \(name) model; Unigram and byte-pair encoding are supported")
+            throw TokenizerError(
+                source, "is a SentencePiece \(name) model; Unigram and byte-pair encoding are supported")
         }
         self.init(pieces: [], source: source)
         pieces = try message.pieces.enumerated().map { id, piece in
