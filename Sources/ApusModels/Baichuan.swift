@@ -22,7 +22,12 @@ final class NormalizedHead: VocabularyHead {
         }
     }
 
-    override func logits(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor { try linear(rows, table) }
+    override func logits(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
+        guard !adapters.contains(where: { context.adapters.contains($0.name) }) else {
+            throw ModelError("Baichuan's lm_head divides its rows by their lengths, and no adapter can hang on it")
+        }
+        return try linear(rows, table)
+    }
 }
 
 package enum Baichuan {

@@ -3,27 +3,30 @@ import Foundation
 
 /// Translates the hyperparameters of a GGUF file to the keys of a Hugging Face `config.json`.
 struct GGUFConfiguration {
-    private(set) var json = JSONObject()
+    var json = JSONObject()
     private(set) var headCount = 0
     private(set) var keyValueHeadCount = 0
     /// Hyperparameters of the file that found no place in the configuration.
     private(set) var unusedKeys: [String] = []
 
-    private let file: GGUFFile
-    private let prefix: String
+    let file: GGUFFile
+    let prefix: String
+    private let architecture: GGUFArchitecture
     private var usedKeys: Set<String> = []
 
     init(_ file: GGUFFile, architecture: GGUFArchitecture) throws {
         self.file = file
+        self.architecture = architecture
         prefix = architecture.rawValue + "."
-        json["model_type"] = .string(architecture.rawValue)
+        json["model_type"] = .string(architecture.modelType)
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
-        if architecture == .llama {
+        if architecture.permutesQueriesAndKeys {
             json["attention_bias"] = .bool(file["blk.0.attn_q.bias"] != nil)
             json["mlp_bias"] = .bool(file["blk.0.ffn_gate.bias"] != nil)
         }
         json["hidden_act"] = "silu"
+        try readFamily(architecture, headDim: headDim)
         json["rms_norm_eps"] = .double(try required("attention.layer_norm_rms_epsilon", \.doubleValue))
         try readRope(headDim: headDim)
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
@@ -37,7 +40,7 @@ struct GGUFConfiguration {
     ///
     /// - Returns: The width of one attention head.
     private mutating func readShape() throws -> Int {
-        if let experts = try value("expert_count", \.intValue), experts > 0 {
+        if let experts = try value("expert_count", \.intValue), experts > 0, !architecture.hasExperts {
             throw WeightsError(file.path, item: prefix + "expert_count", "mixtures of experts are not supported")
         }
         let hiddenSize = try count("embedding_length")
@@ -46,8 +49,9 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
-        let headDim = try value("attention.key_length", \.intValue) ?? rotated ?? hiddenSize / headCount
-        guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0, rotated ?? headDim == headDim,
+        let headDim = try value("attention.key_length", \.intValue) ?? (architecture == .phi3 ? nil : rotated) ?? hiddenSize / headCount
+        guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
+            rotated ?? headDim == headDim || architecture == .phi3,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
@@ -80,6 +84,9 @@ struct GGUFConfiguration {
         json["num_attention_heads"] = .int(headCount)
         json["num_key_value_heads"] = .int(keyValueHeadCount)
         json["head_dim"] = .int(headDim)
+        if let rotated, rotated != headDim {
+            json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim))
+        }
         json["vocab_size"] = .int(embedding.shape[0])
         json["max_position_embeddings"] = .int(try count("context_length"))
         return headDim
@@ -106,6 +113,7 @@ struct GGUFConfiguration {
                 file.path, item: prefix + "rope.scaling.type",
                 "RoPE scaling \(WeightsError.printable(other)) is not supported")
         }
+        if architecture == .phi3 { try readLongRoPE(originalContext) }
         if let scaling = try Llama3Scaling(file, theta: theta, headDim: headDim) {
             guard json["rope_scaling"] == nil else {
                 throw WeightsError(file.path, item: "rope_freqs.weight", "scales RoPE that the metadata scales too")
@@ -114,7 +122,7 @@ struct GGUFConfiguration {
         }
     }
 
-    private mutating func value<T>(_ key: String, _ get: (GGUFValue) -> T?) throws -> T? {
+    mutating func value<T>(_ key: String, _ get: (GGUFValue) -> T?) throws -> T? {
         usedKeys.insert(prefix + key)
         return try file.value(prefix + key, get)
     }
@@ -127,7 +135,7 @@ struct GGUFConfiguration {
     /// A positive integer that must be there.
     ///
     /// The bound keeps products of two of them far from overflow.
-    private mutating func count(_ key: String) throws -> Int {
+    mutating func count(_ key: String) throws -> Int {
         let count = try required(key, \.intValue)
         guard (1...1 << 31).contains(count) else {
             throw WeightsError(file.path, item: prefix + key, "\(count) is not a possible count")

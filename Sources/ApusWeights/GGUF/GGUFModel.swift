@@ -10,6 +10,8 @@ package final class GGUFModel: Sendable {
         package let source: GGUFTensor
         /// The heads over which the rows are permuted in the file.
         let permutedHeads: Int?
+        /// What the file's values are above the model's.
+        let offset: Float
     }
 
     package let file: GGUFFile
@@ -40,12 +42,13 @@ package final class GGUFModel: Sendable {
         config = .object(configuration.json)
         unusedKeys = configuration.unusedKeys
         entries = try file.tensors.compactMap { tensor in
-            switch GGUFArchitecture.place(of: tensor.name) {
+            switch architecture.place(of: tensor.name) {
             case .derived?: nil
             case .tensor(let name)?:
                 Entry(
                     name: name, source: tensor,
-                    permutedHeads: try Self.permutedHeads(of: tensor, architecture, configuration, path: file.path))
+                    permutedHeads: try Self.permutedHeads(of: tensor, architecture, configuration, path: file.path),
+                    offset: name.hasSuffix("norm.weight") ? architecture.normOffset : 0)
             case nil:
                 throw WeightsError(
                     file.path, item: tensor.name, "this tensor has no place in a \(architecture.modelClass)",
@@ -89,18 +92,29 @@ package final class GGUFModel: Sendable {
     /// - Throws: `WeightsError` when there is no such tensor or its type cannot be dequantised.
     package func dequantized(_ name: String) throws -> [Float] {
         let entry = try entry(named: name)
-        return try file.dequantized(entry.source, sourceRow: entry.sourceRow)
+        let values = try file.dequantized(entry.source, sourceRow: entry.sourceRow)
+        return entry.offset == 0 ? values : values.map { $0 - entry.offset }
     }
 
     /// Writes the elements of the tensor called `name` to `out`, whose count must be the tensor's.
     package func dequantize(_ name: String, into out: UnsafeMutableBufferPointer<Float>) throws {
         let entry = try entry(named: name)
         try file.dequantize(entry.source, into: out.baseAddress, count: out.count, sourceRow: entry.sourceRow)
+        if entry.offset != 0 { for index in out.indices { out[index] -= entry.offset } }
     }
 
     /// As `dequantize`, rounded to bfloat16 bit patterns (nearest, ties to even).
     package func dequantizeBFloat16(_ name: String, into out: UnsafeMutableBufferPointer<UInt16>) throws {
         let entry = try entry(named: name)
+        guard entry.offset == 0 else {
+            let values = try dequantized(name)
+            guard values.count == out.count else {
+                throw WeightsError(
+                    file.path, item: name, "has \(values.count) elements, the buffer has room for \(out.count)")
+            }
+            for (index, value) in values.enumerated() { out[index] = BFloat16Bits.rounding(value).bits }
+            return
+        }
         try out.withMemoryRebound(to: BFloat16Bits.self) {
             try file.dequantize(entry.source, into: $0.baseAddress, count: $0.count, sourceRow: entry.sourceRow)
         }
