@@ -31,7 +31,8 @@ enum DefaultTargets {
         "gemma2": sandwichNorms, "gemma3_text": sandwichNorms,
     ]
     private static let sandwichNorms = [
-        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "norm",
+        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+        "norm",
     ]
     static let ia3FeedForward = [
         "llama": ["down_proj"], "mistral": ["down_proj"], "qwen2": ["down_proj"], "qwen3": ["down_proj"],

@@ -84,6 +84,11 @@ package final class Decoder: Trunk {
         package init() {}
     }
 
+    /// Which tokens a token sees: those before it, or all of its text, as in encoders made of decoders.
+    package enum Sight: Sendable {
+        case back, bothSides
+    }
+
     /// What vectors are multiplied with before the first layer.
     package enum Scale: Sendable {
         /// Those of words alone, by a number that is rounded to the type of the weights.
@@ -99,21 +104,20 @@ package final class Decoder: Trunk {
     private let ownFacts: TrunkFacts
     private let tables: [RotaryEmbedding]
     private let scale: Scale?
-    private let looksBackOnly: Bool
+    private let sight: Sight
     private let ignored: [String]
 
     /// - Parameters:
-    ///   - isCausal: Whether a token sees only those before it.
     ///   - ignored: Beginnings of names of what files hold beside these parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, isCausal: Bool = true, ignoring ignored: [String] = [], layers: [TransformerLayer],
+        scale: Scale? = nil, sight: Sight = .back, ignoring ignored: [String] = [], layers: [TransformerLayer],
         norm: Norm
     ) {
         ownFacts = facts
         tables = rotary
         self.scale = scale
-        looksBackOnly = isCausal
+        self.sight = sight
         self.ignored = ignored
         super.init()
         _table = Child(wrappedValue: embedding, names.embedding)
@@ -124,7 +128,7 @@ package final class Decoder: Trunk {
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
     package override var rotary: [RotaryEmbedding] { tables }
-    package override var isCausal: Bool { looksBackOnly }
+    package override var isCausal: Bool { sight == .back }
     package override var ignoredParts: [String] { ignored }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {

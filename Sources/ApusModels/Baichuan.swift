@@ -2,7 +2,6 @@
 // Unusual: q, k and v are one product; the second generation divides each row of its head by the row's length; the 13B have
 // ALiBi in place of rotary positions.
 
-import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 import ApusTorch
@@ -39,7 +38,6 @@ package enum Baichuan {
         guard try config.number("z_loss_weight") ?? 0 == 0 else {
             throw ModelError("config.json: z_loss_weight, a loss on large scores, is not there yet; set it to 0")
         }
-        try config.require("gradient_checkpointing", false, otherwise: "which the command line says")
         let sizes = fields.sizes
         guard sizes.keyValueHeads == sizes.heads else {
             throw ModelError("config.json: Baichuan has as many heads of keys as of queries")

@@ -35,9 +35,10 @@ struct SlidingWindows {
     ///   number is `max_window_layers`.
     init(_ config: ModelConfig, layers: Int, where slides: (_ layer: Int, _ limit: Int) -> Bool = { $0 >= $1 }) throws {
         let isUsed = try config.flag("use_sliding_window") ?? false
-        let size = try config.optionalSize("sliding_window") ?? 4096
         let limit = try config.integer("max_window_layers") ?? 28
-        let window = isUsed && (!config.has("sliding_window") || config["sliding_window"] != nil) ? size : nil
+        // Null is no window; where none is used, the number means nothing.
+        let isNull = config.has("sliding_window") && config["sliding_window"] == nil
+        let window = isUsed && !isNull ? try config.optionalSize("sliding_window") ?? 4096 : nil
         let kinds = try LayerKind.all(config, layers: layers) {
             window != nil && slides($0, limit) ? .sliding : .full
         }

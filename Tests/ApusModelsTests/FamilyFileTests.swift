@@ -76,6 +76,14 @@ struct FamilyFileTests {
         #expect(try SplitExperts(store) == nil)
     }
 
+    /// No key of a configuration, in either spelling, is left out of what is computed.
+    @Test(arguments: ParityTests.models) func configurationsAreUnderstood(name: String) throws {
+        for file in ["config.json", "config.transformers5.json"] {
+            let model = try Models.registry.model(Fixture.json("models/\(name)/\(file)"))
+            #expect(model.trunk.notices == [], "\(file)")
+        }
+    }
+
     private static let refusals: [(name: String, key: String, value: JSONValue)] = [
         ("qwen3-moe", "output_router_logits", true),
         ("mixtral", "router_jitter_noise", 0.1),
@@ -113,12 +121,22 @@ struct FamilyFileTests {
     }
 
     /// EmbeddingGemma: each token sees both sides, in layers with a window half of it to either side.
-    @Test func aGemmaThatSeesBothSidesHasNoOrder() throws {
-        var config = try #require(Fixture.json("models/gemma3/config.json").objectValue)
-        config["use_bidirectional_attention"] = true
-        let model = try Models.registry.model(.object(config), for: .hiddenStates)
-        #expect(!model.trunk.isCausal)
-        #expect(model.architecture == "Gemma3TextModel")
+    @Test func aGemmaThatSeesBothSidesGivesTheHiddenStatesOfTransformers() throws {
+        let folder = Fixture.root.appendingPathComponent("both-sides")
+        let expected = try SafetensorsFile(path: folder.appendingPathComponent("hidden.safetensors").path)
+        let model = try Models.registry.model(Fixture.json("both-sides/config.json"), for: .hiddenStates)
+        #expect(!model.trunk.isCausal && model.architecture == "Gemma3TextModel" && model.trunk.notices == [])
+        try model.loadWeights(ModelWeights(folder: folder.path), dtype: .float32, device: .cpu)
+        let rows = try Fixture.json("both-sides/sequences.json").arrayValue ?? []
+        let batch = TokenBatch(rows.map { ($0.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) } })
+        try withoutGradients {
+            let hidden = try model.hiddenStates(batch, model.context(for: batch))
+            for index in 0..<batch.sequenceCount {
+                let (start, end) = (Int(batch.boundaries[index]), Int(batch.boundaries[index + 1]))
+                let theirs = try expected.tensor("hidden.\(index)", dtype: .float32, device: .cpu).tensor
+                #expect(try difference(hidden.narrowed(0, start: start, length: end - start), theirs) <= 1e-5)
+            }
+        }
     }
 
     /// A text that outgrows the short frequencies is read anew, so that a cached answer is that of whole passes.

@@ -46,7 +46,8 @@ struct ParityTests {
         }
         #expect(worstGradient.0 <= 1e-5, "\(worstGradient.1)")
         print(
-            "parity \(name): logits \(worst), \(same) of \(all) bit for bit, gradients \(worstGradient.0) (\(worstGradient.1))")
+            "parity \(name): logits \(worst), \(same) of \(all) bit for bit, gradients \(worstGradient.0) (\(worstGradient.1))"
+        )
     }
 
     @Test func bothSpellingsOfTheConfigurationMakeTheSameModel() throws {
@@ -61,7 +62,8 @@ struct ParityTests {
     /// sum a long batch in another order than short ones.
     @Test(
         arguments: [
-            "qwen2-tied-gqa", "llama-rope-dynamic", "mistral-window", "gemma3", "phi3-longrope", "qwen3-moe", "deepseek-v3",
+            "qwen2-tied-gqa", "llama-rope-dynamic", "mistral-window", "gemma3", "phi3-longrope", "qwen3-moe",
+            "deepseek-v3",
         ],
         [(DType.float64, 1e-9), (.float32, 4e-6)])
     func aFlatBatchEqualsItsSequencesOneByOne(name: String, precision: (dtype: DType, bound: Double)) throws {

@@ -49,7 +49,8 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
-        let headDim = try value("attention.key_length", \.intValue) ?? (architecture == .phi3 ? nil : rotated) ?? hiddenSize / headCount
+        let given = try value("attention.key_length", \.intValue) ?? (architecture == .phi3 ? nil : rotated)
+        let headDim = given ?? hiddenSize / headCount
         guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
             rotated ?? headDim == headDim || architecture == .phi3,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
