@@ -39,7 +39,7 @@ package final class ModelConfig {
     package func optionalSize(_ key: String) throws -> Int? {
         guard let size = try integer(key) else { return nil }
         // Layers are objects, made before a file can show that it does not hold as many.
-        let power = ["num_hidden_layers", "n_layer"].contains(key) ? 10 : 31
+        let power = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"].contains(key) ? 10 : 31
         guard (1...1 << power).contains(size) else {
             throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^\(power)")
         }

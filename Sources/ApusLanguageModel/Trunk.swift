@@ -43,10 +43,12 @@ open class Trunk: Module, PromptHost {
 
     /// How positions turn queries and keys: one table, or one for each kind of layer, which layers name by its number;
     /// none in models that place tokens otherwise.
-    package var rotary: [RotaryEmbedding] { [] }
+    package final var rotary: [RotaryEmbedding] = []
 
     /// Ends of names of buffers that old files hold and no computation reads.
-    open var ignoredNames: [String] { ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq"] }
+    open var ignoredNames: [String] {
+        ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"]
+    }
 
     /// Beginnings of names, below the trunk's, of what files hold that this model does not compute with.
     open var ignoredParts: [String] { [] }
@@ -82,6 +84,10 @@ package final class Decoder: Trunk {
         package var norm = "norm"
 
         package init() {}
+
+        package init(embedding: String, layers: String, norm: String) {
+            (self.embedding, self.layers, self.norm) = (embedding, layers, norm)
+        }
     }
 
     /// Which tokens a token sees: those before it, or all of its text, as in encoders made of decoders.
@@ -102,24 +108,26 @@ package final class Decoder: Trunk {
     @Child("norm") private var norm: Norm
 
     private let ownFacts: TrunkFacts
-    private let tables: [RotaryEmbedding]
     private let scale: Scale?
+    private let dropout: Double
     private let sight: Sight
     private let ignored: [String]
 
     /// - Parameters:
+    ///   - dropout: The probability with which elements of the words' vectors are dropped while training.
     ///   - ignored: Beginnings of names of what files hold beside these parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, sight: Sight = .back, ignoring ignored: [String] = [], layers: [TransformerLayer],
-        norm: Norm
+        scale: Scale? = nil, dropout: Double = 0, sight: Sight = .back, ignoring ignored: [String] = [],
+        layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
-        tables = rotary
         self.scale = scale
+        self.dropout = dropout
         self.sight = sight
         self.ignored = ignored
         super.init()
+        self.rotary = rotary
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
         _norm = Child(wrappedValue: norm, names.norm)
@@ -127,7 +135,6 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
-    package override var rotary: [RotaryEmbedding] { tables }
     package override var isCausal: Bool { sight == .back }
     package override var ignoredParts: [String] { ignored }
 
@@ -140,7 +147,7 @@ package final class Decoder: Trunk {
     package override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        var x = words
+        var x = try context.dropped(words, dropout, .embedding)
         if case .inputs(let factor) = scale { x = try x * factor }
         return try norm(run(layers, x, context), context)
     }

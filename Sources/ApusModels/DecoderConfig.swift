@@ -52,7 +52,7 @@ struct DecoderConfig {
         attentionDropout = try config.probability("attention_dropout") ?? 0
         initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
         tiesEmbeddings = try config.flag("tie_word_embeddings") ?? defaults.tiesEmbeddings
-        padding = try config.integer("pad_token_id").flatMap(Int32.init(exactly:))
+        padding = try config.padding
         if let activation = defaults.activation {
             try config.require(
                 "hidden_act", activation, otherwise: "which is not there yet; there is \(activation.serialized())")
@@ -103,6 +103,37 @@ struct DecoderConfig {
     }
 }
 
+extension ModelConfig {
+    /// The id of padding, which the scores of whole texts pass over.
+    var padding: Int32? { get throws { try integer("pad_token_id").flatMap(Int32.init(exactly:)) } }
+
+    /// The first of several spellings that is there, or the last.
+    func key(_ spellings: String...) -> String { spellings.first { self[$0] != nil } ?? spellings[spellings.count - 1] }
+
+    /// The sizes of a decoder whose heads share out its width, by the keys that a family has for them.
+    ///
+    /// - Parameters:
+    ///   - hidden: The width of the feed-forward part; nil is four times the model's.
+    ///   - keyValueHeads: nil is as many as there are query heads.
+    func sizes(
+        width widthKey: String = "hidden_size", layers: String = "num_hidden_layers",
+        heads headsKey: String = "num_attention_heads", hidden: Int?, keyValueHeads: Int? = nil
+    ) throws -> TransformerSizes {
+        let (width, heads) = (try size(widthKey), try size(headsKey))
+        guard width % heads == 0 else {
+            throw ModelError("config.json: \(widthKey) (\(width)) is not a multiple of \(headsKey) (\(heads))")
+        }
+        guard heads % (keyValueHeads ?? heads) == 0 else {
+            throw ModelError(
+                "config.json: \(headsKey) (\(heads)) is not a multiple of the heads of keys and values "
+                    + "(\(keyValueHeads ?? heads))")
+        }
+        return TransformerSizes(
+            vocabulary: try size("vocab_size"), width: width, hidden: hidden ?? 4 * width, layers: try size(layers),
+            heads: heads, keyValueHeads: keyValueHeads ?? heads, headSize: width / heads)
+    }
+}
+
 /// The heads that every decoder can have.
 struct DecoderHeads {
     /// What the classes of the family begin with in `transformers`, such as `Qwen2`.
@@ -116,24 +147,27 @@ struct DecoderHeads {
     var trunkPrefix: String?
     /// What the scores of words are called on disk.
     var name = "lm_head"
+    /// Whether the head of words adds a bias.
+    var bias = false
     /// What the head of words multiplies hidden states with.
     var inputScale = 1.0
     /// What the scores of words stay below.
     var softCap: Double?
 
     func model(_ trunk: Trunk, _ task: ModelTask) throws -> any TextModel {
-        let sizes = trunk.sizes
+        // A trunk takes and gives vectors of the same width.
+        let width = trunk.embedding.width
         switch task {
         case .causalLanguageModel:
             let head =
                 tiesEmbeddings
-                ? VocabularyHead(tiedTo: trunk.embedding)
-                : VocabularyHead(width: sizes.width, vocabulary: sizes.vocabulary, initializer: initializer)
+                ? VocabularyHead(tiedTo: trunk.embedding, bias: bias)
+                : VocabularyHead(
+                    width: width, vocabulary: trunk.sizes.vocabulary, bias: bias, initializer: initializer)
             (head.inputScale, head.softCap) = (inputScale, softCap)
             return CausalLanguageModel(family + causalSuffix, trunk, head: head, headName: name)
         case .sequenceClassification(let labels):
-            let head = LastTokenHead(
-                width: sizes.width, labelCount: labels, padding: padding, initializer: initializer)
+            let head = LastTokenHead(width: width, labelCount: labels, padding: padding, initializer: initializer)
             let name = (trunkPrefix ?? family) + "ForSequenceClassification"
             return SequenceClassifier(name, trunk, head: head, headName: "score")
         case .hiddenStates:

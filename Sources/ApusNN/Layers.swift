@@ -114,25 +114,28 @@ package final class WideRMSNorm: Norm {
     }
 }
 
-/// `(x - mean) / √(variance + ε) · w + b` over the last axis.
+/// `(x - mean) / √(variance + ε) · w + b` over the last axis; some have no b.
 public final class LayerNorm: Norm {
     @Parameter("weight") public var weight: Tensor  // [D]
-    @Parameter("bias") public var bias: Tensor  // [D]
+    @Parameter("bias") public var bias: Tensor?  // [D]
     private let epsilon: Double
 
-    public init(_ width: Int, epsilon: Double) {
+    public init(_ width: Int, epsilon: Double, bias: Bool = true) {
         self.epsilon = epsilon
         super.init()
         $weight.declare([width], .ones)
-        $bias.declare([width])
+        if bias { $bias.declare([width]) }
     }
 
-    public override func plain(_ x: Tensor) throws -> Tensor {
-        try layerNorm(x, weight, bias, epsilon: epsilon)
-    }
+    public override func plain(_ x: Tensor) throws -> Tensor { try normed(x, weight, bias) }
 
     public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
-        try layerNorm(x, parameters["weight"] ?? weight, parameters["bias"] ?? bias, epsilon: epsilon)
+        try normed(x, parameters["weight"] ?? weight, parameters["bias"] ?? bias)
+    }
+
+    private func normed(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
+        let bias = try bias ?? Tensor.zeros(weight.shape, dtype: weight.dtype, device: weight.device)
+        return try layerNorm(x, weight, bias, epsilon: epsilon)
     }
 }
 
