@@ -26,11 +26,12 @@ package struct MatrixReader {
 }
 
 extension TextModel {
-    /// The layers whose matrices may be kept in fewer bits, by path: all but the head that gives the scores of words, a
-    /// matrix that is a table of vectors, and heads that a run with an adapter trains whole.
+    /// The layers whose matrices may be kept in fewer bits, by path: all but the head that gives the scores of words, what
+    /// sends tokens to experts, a matrix that is a table of vectors, and heads that a run with an adapter trains whole.
     package var layersToQuantize: [(path: String, layer: Linear)] {
         modules().compactMap { path, module in
-            guard let layer = module as? Linear, !(layer is VocabularyHead), layer.storage == nil else { return nil }
+            guard let layer = module as? Linear, !(layer is VocabularyHead), !(layer is Router), layer.storage == nil
+            else { return nil }
             func isPart(of names: [String]) -> Bool { names.contains { path == $0 || path.hasPrefix($0 + ".") } }
             let isDecoder = layer.outputs == vocabularySize && isPart(of: headNames)
             return isDecoder || isPart(of: modulesToSave) ? nil : (path, layer)

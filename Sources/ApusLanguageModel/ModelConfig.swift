@@ -113,7 +113,7 @@ package final class ModelConfig {
 
     /// Keys that say how a model came about, is written, is trained from scratch or is asked, but not what it computes.
     private static let withoutEffect: Set<String> = [
-        "architectures", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
+        "architectures", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "cache_implementation",
         "chunk_size_feed_forward",
         "cls_token_id", "custom_pipelines", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
         "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty",

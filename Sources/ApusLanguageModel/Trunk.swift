@@ -109,6 +109,11 @@ package final class Decoder: Trunk {
         }
     }
 
+    /// Which tokens a token sees: those before it, or all of its text, as in encoders made of decoders.
+    package enum Sight: Sendable {
+        case back, bothSides
+    }
+
     /// What vectors are multiplied with before the first layer.
     package enum Scale: Sendable {
         /// Those of words alone, by a number that is rounded to the type of the weights.
@@ -124,22 +129,21 @@ package final class Decoder: Trunk {
     private let ownFacts: TrunkFacts
     private let scale: Scale?
     private let dropout: Double
-    private let looksBackOnly: Bool
+    private let sight: Sight
     private let ignored: [String]
 
     /// - Parameters:
     ///   - dropout: The probability with which elements of the words' vectors are dropped while training.
-    ///   - isCausal: Whether a token sees only those before it.
     ///   - ignored: Beginnings of names of what files hold beside these parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, dropout: Double = 0, isCausal: Bool = true, ignoring ignored: [String] = [],
+        scale: Scale? = nil, dropout: Double = 0, sight: Sight = .back, ignoring ignored: [String] = [],
         layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
         self.scale = scale
         self.dropout = dropout
-        looksBackOnly = isCausal
+        self.sight = sight
         self.ignored = ignored
         super.init()
         self.rotary = rotary
@@ -150,7 +154,7 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
-    package override var isCausal: Bool { looksBackOnly }
+    package override var isCausal: Bool { sight == .back }
     package override var ignoredParts: [String] { ignored }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {

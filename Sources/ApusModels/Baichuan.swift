@@ -2,7 +2,6 @@
 // Unusual: q, k and v are one product; the second generation divides each row of its head by the row's length; the 13B have
 // ALiBi in place of rotary positions.
 
-import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 import ApusTorch
@@ -22,7 +21,12 @@ final class NormalizedHead: VocabularyHead {
         }
     }
 
-    override func logits(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor { try linear(rows, table) }
+    override func logits(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
+        guard !adapters.contains(where: { context.adapters.contains($0.name) }) else {
+            throw ModelError("Baichuan's lm_head divides its rows by their lengths, and no adapter can hang on it")
+        }
+        return try linear(rows, table)
+    }
 }
 
 package enum Baichuan {
@@ -34,7 +38,6 @@ package enum Baichuan {
         guard try config.number("z_loss_weight") ?? 0 == 0 else {
             throw ModelError("config.json: z_loss_weight, a loss on large scores, is not there yet; set it to 0")
         }
-        try config.require("gradient_checkpointing", false, otherwise: "which the command line says")
         let sizes = fields.sizes
         guard sizes.keyValueHeads == sizes.heads else {
             throw ModelError("config.json: Baichuan has as many heads of keys as of queries")

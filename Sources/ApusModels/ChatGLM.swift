@@ -59,7 +59,8 @@ struct ChatGLMConfig {
             throw ModelError("config.json: hidden_dropout is not there yet for this architecture; set it to 0")
         }
         guard config["pre_seq_len"] == nil else {
-            throw ModelError("config.json: pre_seq_len, a prefix inside the model, is not there; use --tuner_type prefix_tuning")
+            throw ModelError(
+                "config.json: pre_seq_len, a prefix inside the model, is not there; give --tuner_type prefix_tuning")
         }
         // Without effect: where softmax is computed, how products are ordered, and names of the same numbers.
         for key in [

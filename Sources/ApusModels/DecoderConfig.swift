@@ -76,14 +76,14 @@ struct DecoderConfig {
     ///   - ignored: Beginnings of names of what files hold beside the trunk's own.
     func trunk(
         rotary tables: [RotaryEmbedding]? = nil, scale: Decoder.Scale? = nil, norm: Norm? = nil,
-        names: Decoder.Names = Decoder.Names(), isCausal: Bool = true, ignoring ignored: [String] = [],
+        names: Decoder.Names = Decoder.Names(), sight: Decoder.Sight = .back, ignoring ignored: [String] = [],
         _ layer: (Int) throws -> TransformerLayer
     ) rethrows -> Decoder {
         Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), names: names,
             rotary: tables ?? [rotary],
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer, padding: padding),
-            scale: scale, isCausal: isCausal, ignoring: ignored,
+            scale: scale, sight: sight, ignoring: ignored,
             layers: try (0..<sizes.layers).map(layer), norm: norm ?? RMSNorm(sizes.width, epsilon: normEpsilon))
     }
 

@@ -1,4 +1,4 @@
-// DeepSeek-V2 and V3 (R1, V3.1, and what shares their shape: Moonlight, Kimi K2). DeepSeek-AI 2024,
+// DeepSeek-V2 and V3 (R1, V3.1, and what shares their shape, such as Moonlight). DeepSeek-AI 2024,
 // https://arxiv.org/abs/2405.04434, https://arxiv.org/abs/2412.19437.
 // Unusual: latent attention; experts in groups, of which few are asked; V3 chooses by scores with a bias that is not trained
 // by gradients and weighs by those without.
@@ -115,7 +115,8 @@ struct DeepSeekExperts {
             groups = nil
             return
         }
-        guard count > 0, chosen > 0, chosen <= count, experts.count % count == 0, experts.count / count > 1 || count == 1
+        guard count > 0, chosen > 0, chosen <= count, experts.count % count == 0,
+            experts.count / count > 1 || count == 1
         else {
             throw ModelError(
                 "config.json: \(experts.count) experts do not fall into n_group \(count) groups of two or more, of which "

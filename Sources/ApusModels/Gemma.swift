@@ -22,8 +22,8 @@ struct GemmaConfig {
         attentionBias = try config.flag("attention_bias") ?? false
         // The first files say `gelu` and mean the form with tanh; later ones have a key of their own for it.
         let first = try config.activation("hidden_act", default: Activation.geluTanh.rawValue)
-        let own = try config.activation("hidden_activation", default: first.rawValue)
-        activation = own == .gelu ? .geluTanh : own
+        activation = try config.activation(
+            "hidden_activation", default: (first == .gelu ? .geluTanh : first).rawValue)
     }
 
     func norm() -> Norm { WideRMSNorm(fields.sizes.width, epsilon: fields.normEpsilon, offset: 1) }
@@ -36,11 +36,10 @@ struct GemmaConfig {
 
     /// The trunk with words multiplied with √D.
     func trunk(
-        rotary: [RotaryEmbedding]? = nil, isCausal: Bool = true, _ layer: (Int) -> TransformerLayer
+        rotary: [RotaryEmbedding]? = nil, sight: Decoder.Sight = .back, _ layer: (Int) -> TransformerLayer
     ) -> Decoder {
         fields.trunk(
-            rotary: rotary, scale: .words(Double(fields.sizes.width).squareRoot()), norm: norm(), isCausal: isCausal,
-            layer)
+            rotary: rotary, scale: .words(Double(fields.sizes.width).squareRoot()), norm: norm(), sight: sight, layer)
     }
 }
 

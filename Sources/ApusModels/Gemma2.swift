@@ -35,7 +35,9 @@ struct GemmaAttention {
             return cap
         }
         let scalar = try config.number("query_pre_attn_scalar") ?? 256
-        guard scalar > 0 else { throw ModelError("config.json: query_pre_attn_scalar is \(scalar); it must be positive") }
+        guard scalar > 0 else {
+            throw ModelError("config.json: query_pre_attn_scalar is \(scalar); it must be positive")
+        }
         scale = 1 / scalar.squareRoot()
         softCap = try cap("attn_logit_softcapping", default: softCaps.attention)
         finalSoftCap = try cap("final_logit_softcapping", default: softCaps.words)

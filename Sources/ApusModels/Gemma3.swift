@@ -21,10 +21,10 @@ package enum Gemma3 {
                 "config.json: use_bidirectional_attention is true: this model sees the whole text and does not continue "
                     + "it; give --task_type embedding or seq_cls")
         }
-        // Seen from both sides, a window is half of what the file says to either side.
-        let window = seesBothSides ? attention.window.map { $0 / 2 } : attention.window
+        // Seen from both sides, a window is half of what the file says to either side, and the token itself.
+        let window = seesBothSides ? attention.window.map { $0 / 2 + 1 } : attention.window
         let trunk = own.trunk(
-            rotary: [fields.rotary, try slidingRotary(config, fields)], isCausal: !seesBothSides
+            rotary: [fields.rotary, try slidingRotary(config, fields)], sight: seesBothSides ? .bothSides : .back
         ) { layer in
             SandwichLayer(
                 own.norm,

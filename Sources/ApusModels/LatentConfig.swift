@@ -11,6 +11,8 @@ extension LatentShape {
         _ config: ModelConfig, _ defaults: DecoderDefaults, queryRank: Int
     ) throws -> (fields: DecoderConfig, shape: LatentShape) {
         let turning = try config.optionalSize("qk_rope_head_dim") ?? 64
+        // The sum of two others.
+        _ = config["qk_head_dim"]
         var defaults = defaults
         defaults.headSize = turning
         var fields = try DecoderConfig(config, defaults)

@@ -36,9 +36,9 @@ struct SlidingWindows {
     init(_ config: ModelConfig, layers: Int, where slides: (_ layer: Int, _ limit: Int) -> Bool = { $0 >= $1 }) throws {
         let isUsed = try config.flag("use_sliding_window") ?? false
         let limit = try config.integer("max_window_layers") ?? 28
-        // Where no window is used, transformers 5 writes 0 for its size.
-        let isGiven = config["sliding_window"] != nil || !config.has("sliding_window")
-        let window = isUsed && isGiven ? try config.optionalSize("sliding_window") ?? 4096 : nil
+        // Null is no window; where none is used, the number means nothing.
+        let isNull = config.has("sliding_window") && config["sliding_window"] == nil
+        let window = isUsed && !isNull ? try config.optionalSize("sliding_window") ?? 4096 : nil
         let kinds = try LayerKind.all(config, layers: layers) {
             window != nil && slides($0, limit) ? .sliding : .full
         }

@@ -39,8 +39,8 @@ struct Yuan2Config {
         try config.require("use_loss_mask", false, otherwise: "which is not there yet; mask labels in the data")
         // Without effect on single documents, or on numbers.
         for key in [
-            "dropout", "mask_token_id", "model_max_length", "reset_position_ids", "sep_token", "sliding_window",
-            "use_flash_attention",
+            "dropout", "eod_token", "mask_token_id", "model_max_length", "reset_position_ids", "sep_token",
+            "sliding_window", "use_flash_attention",
         ] { _ = config[key] }
     }
 }

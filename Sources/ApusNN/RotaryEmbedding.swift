@@ -28,6 +28,8 @@ package struct RotaryEmbedding: Sendable, Equatable {
         case interleaved
     }
 
+    /// Frequencies of their own for texts beyond the original length.
+    ///
     /// Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
     package struct LongRoPE: Sendable, Equatable {
         /// R/2 divisors for sequences up to `originalLength`, and for longer ones.
@@ -72,7 +74,7 @@ package struct RotaryEmbedding: Sendable, Equatable {
         factor <= 1 ? 1 : 0.1 * m * Foundation.log(factor) + 1
     }
 
-    /// The rotated part of a head, R: its first elements. Those behind stay as they are.
+    /// The rotated part of a head, R: its first elements, behind which the others stay as they are.
     package let size: Int
     package let base: Double
     package let scaling: Scaling

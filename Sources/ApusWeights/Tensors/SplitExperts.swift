@@ -23,9 +23,11 @@ package final class SplitExperts: TensorStore {
         var parts: [String: Part] = [:]
         for name in store.tensorNames {
             let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
-            guard let kind = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].first(where: {
-                stem.hasSuffix(".experts." + $0)
-            }), case let shape = try store.shape(of: name), shape.count == 3 else {
+            guard
+                let kind = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].first(where: {
+                    stem.hasSuffix(".experts." + $0)
+                }), case let shape = try store.shape(of: name), shape.count == 3
+            else {
                 names.append(name)
                 continue
             }
