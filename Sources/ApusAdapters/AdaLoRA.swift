@@ -138,6 +138,7 @@ package struct AdaLoRAConfiguration: AdapterMethod {
         let reader = ConfigurationReader(json: json, file: file)
         try reader.refuse(
             LoRAConfiguration.inactive + [
+                ("target_parameters", [[]]), ("layer_replication", [[]]), ("init_lora_weights", [true, false]),
                 ("use_dora", [false]), ("use_rslora", [false]), ("alpha_pattern", [[:]]),
                 ("trainable_token_indices", [[], [:]]), ("lora_bias", [false]), ("bias", ["none"]),
             ])
@@ -153,7 +154,7 @@ package struct AdaLoRAConfiguration: AdapterMethod {
         alpha = try reader.number("lora_alpha", default: 8)
         dropout = try reader.number("lora_dropout", default: 0)
         selection = try LayerSelection(reader)
-        for (name, value) in json["rank_pattern"]?.objectValue ?? [:] {
+        for (name, value) in try reader.optional("rank_pattern", "an object", \.objectValue) ?? [:] {
             let mask = (value.arrayValue ?? []).compactMap(\.boolValue)
             guard mask.count == firstRank else {
                 throw reader.refusal(

@@ -208,6 +208,7 @@ package enum AdapterMethods {
         HRAConfiguration.self, MiSSConfiguration.self, LNTuningConfiguration.self, RoAdConfiguration.self,
         HiRAConfiguration.self, DeLoRAConfiguration.self,
         LongLoRAConfiguration.self, LLaMAProConfiguration.self, ReFTConfiguration.self,
+        XLoRAConfiguration.self,
     ]
 
     /// The options of all methods, each once; a name that two methods read is one option.
@@ -229,7 +230,9 @@ package enum AdapterMethods {
     /// Reads PEFT's `adapter_config.json`.
     package static func read(_ json: JSONValue, file: String) throws -> any AdapterMethod {
         guard let type = (json["peft_type"] ?? json["swift_type"])?.stringValue else {
-            throw AdapterError("\(file): \"peft_type\" is missing; is this the configuration of a PEFT adapter?")
+            let key = json["swift_type"] == nil ? "peft_type" : "swift_type"
+            throw AdapterError(
+                "\(file): \"\(key)\" is missing or no text; is this the configuration of a PEFT adapter?")
         }
         guard let method = all.first(where: { $0.peftType == type }) else {
             if let advice = all.compactMap({ $0.formerPEFTTypes[type] }).first {

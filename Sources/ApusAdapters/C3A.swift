@@ -72,6 +72,10 @@ package struct C3AConfiguration: AdapterMethod {
         block = try reader.count("block_size", default: 256)
         pattern = try PathPatterns(reader, "block_size_pattern", ofCounts: true)
         start = json["init_weights"] ?? "xavier_uniform"
+        guard [true, false, "gaussian", "kaiming_uniform", "xavier_uniform"].contains(start) else {
+            throw reader.refusal(
+                "\"init_weights\" is \(start.serialized()); there are xavier_uniform, kaiming_uniform, gaussian, true, false")
+        }
         selection = try LayerSelection(reader)
         base = try reader.base()
     }

@@ -3,7 +3,7 @@ import ApusNN
 package import ApusTorch
 
 /// What the starts of LoRA take that need more than a name, by PEFT's keys.
-struct LoRAStartSettings: Sendable, Equatable {
+package struct LoRAStartSettings: Sendable, Equatable {
     /// How much is kept of a matrix's numbers: `loftq_config`.
     struct Rounding: Sendable, Equatable {
         var bits = 4
@@ -57,7 +57,7 @@ struct LoRAStartSettings: Sendable, Equatable {
 
 extension LoRAStartSettings {
     static let bitsOption = AdapterOption(
-        "loftq_bits", .choice(["4", "8"]), default: "4", "Bits that --init_weights loftq leaves of the weights.")
+        "loftq_bits", .integer(4...8), default: 4, "Bits that --init_weights loftq leaves of the weights: 4 or 8.")
     static let roundsOption = AdapterOption(
         "loftq_iter", .integer(1...64), default: 1, "Rounds of rounding and decomposing in --init_weights loftq.")
     static let growthOption = AdapterOption(
@@ -90,13 +90,16 @@ extension LoRAStartSettings {
     static let passesOption = AdapterOption(
         "lora_ga_iters", .integer(AdapterOption.counts), default: 2, "Passes of --init_weights lora-ga.")
 
-    static let options = [
+    package static let options = [
         bitsOption, roundsOption, growthOption, thresholdOption, learnedOption, whitenOption, adjustOption,
         contextOption, samplesOption, directionOption, scaleOption, gammaOption, batchOption, passesOption,
     ]
 
     init(_ settings: AdapterSettings) throws {
-        rounding.bits = try settings.text(Self.bitsOption) == "8" ? 8 : 4
+        rounding.bits = try settings.integer(Self.bitsOption)
+        guard [4, 8].contains(rounding.bits) else {
+            throw AdapterError("--loftq_bits \(rounding.bits): there are 4 and 8")
+        }
         rounding.iterations = try settings.integer(Self.roundsOption)
         components.growth = try settings.number(Self.growthOption)
         components.threshold = try settings.number(Self.thresholdOption)

@@ -85,8 +85,8 @@ struct DamagedAdapterTests {
             try file.tensor(name, dtype: file.dtype(of: name), device: .cpu).tensor.cloned()
         }
         let all = try names.map { ($0, try tensor($0)) }
-        // What a table of words holds beside an adapter may be left out.
-        let needed = try #require(names.first { !$0.contains("base_layer") && !$0.contains("randlora_") })
+        // What a table of words holds beside an adapter may be left out, and what repeats another tensor.
+        let needed = try #require(names.first { !$0.contains("base_layer") && !$0.contains("randlora_") && !$0.contains("lm_head") })
         func check(_ tensors: [(String, Tensor)], says words: [String], _ what: String) throws {
             try copy.write(tensors.map { WeightSource($0.0, $0.1) })
             let message = copy.message()
@@ -130,7 +130,10 @@ struct DamagedAdapterTests {
             changed[key] = ["wrong": [1]]
             try Data(JSONValue.object(changed).serialized().utf8).write(to: copy.configuration)
             let message = copy.message()
-            #expect(message.isEmpty || message.contains(AdapterFiles.configurationName) && message.contains(key), "\(key): \(message)")
+            // What names tokens of modules is compared with the model, when the file is read already.
+            let isRead = key == "trainable_token_indices"
+            let namesFile = isRead || message.contains(AdapterFiles.configurationName)
+            #expect(message.isEmpty || namesFile && message.contains(key), "\(key): \(message)")
             if message.isEmpty {
                 // Read all the same: then it must be one of those that say nothing here.
                 #expect(Self.unread.contains(key), "\(key) takes any value")

@@ -144,7 +144,7 @@ struct GrammarTests {
             ("--truncation_strategy split", "ms-swift has \"split\", Apus does not yet. Apus has delete, left, right."),
             ("--task_type decision", "ms-swift has \"decision\", Apus does not yet."),
             ("--loss_type online_contrastive", "ms-swift has \"online_contrastive\", Apus does not yet."),
-            ("--tuner_type reft", "ms-swift has \"reft\", Apus does not yet."),
+            ("--tuner_type lora_llm", "ms-swift has \"lora_llm\", Apus does not yet."),
             ("--init_weights pissa_niter_7", "ms-swift has \"pissa_niter_7\", Apus does not yet."),
             ("--loss_scale default+react", "ms-swift has \"default+react\", Apus does not yet."),
             ("--report_to tensorboard azure_ml", "ms-swift has \"azure_ml\", Apus does not yet."),

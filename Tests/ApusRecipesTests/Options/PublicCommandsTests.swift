@@ -95,8 +95,6 @@ struct PublicCommandsTests {
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
             (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
             (.sft, "--streaming true", "leave it out"),
-            (.sft, "--target_parameters experts", "--target_modules"),
-            (.sft, "--galore_quantization true", "Leave it out"),
             (.sft, "--galore_optim_per_parameter true", "Leave it out"),
             (.sft, "--sequence_parallel_size 2", "one device"), (.sft, "--template my_template", "chat_template.jinja"),
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),

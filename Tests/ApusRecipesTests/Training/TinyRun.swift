@@ -77,8 +77,14 @@ struct TinyRun {
     /// What a checkpoint holds of numbers: the adapter, or the model, and the optimizer.
     func numbers(_ step: Int, in output: String? = nil) throws -> [Data] {
         let weights = settings.model.tunerType.isAdapter ? "adapter_model.safetensors" : "model.safetensors"
-        return try [weights, "optimizer.safetensors"].map {
-            try Data(contentsOf: URL(fileURLWithPath: "\(output ?? self.output)/checkpoint-\(step)/\($0)"))
+        return try [weights, "optimizer.safetensors"].compactMap {
+            let checkpoint = "\(output ?? self.output)/checkpoint-\(step)"
+            // ms-swift's own methods have their files in a folder of their own.
+            let inner = "\(checkpoint)/default/\($0)"
+            let path = FileManager.default.fileExists(atPath: inner) ? inner : "\(checkpoint)/\($0)"
+            // An optimizer may remember nothing.
+            guard FileManager.default.fileExists(atPath: path) || $0 == weights else { return nil }
+            return try Data(contentsOf: URL(fileURLWithPath: path))
         }
     }
 

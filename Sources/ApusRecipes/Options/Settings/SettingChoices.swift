@@ -48,11 +48,11 @@ public enum OptimizerName: String, Sendable, CaseIterable {
     case pagedAdamW = "paged_adamw_32bit"
     /// AdamW whose moments are 8-bit numbers in a mapped file.
     case pagedAdamW8Bit = "paged_adamw_8bit"
-    case sgd
     /// SGD whose gradients are followed and forgotten while the backward pass runs.
     case lomo
     /// Steps of adapted sizes, in the same way.
     case adaLOMO = "adalomo"
+    case sgd
 
     var isPaged: Bool { self == .pagedAdamW || self == .pagedAdamW8Bit }
     var followsInPass: Bool { self == .lomo || self == .adaLOMO }

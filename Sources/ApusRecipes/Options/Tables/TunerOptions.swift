@@ -109,10 +109,12 @@ extension OptionTable {
     /// What the methods declare, with the methods that read it.
     private static let methodOptions = AdapterMethods.options.map { option in
         let methods = readers[option.name] ?? []
+        let isStart = LoRAStartSettings.options.contains(option)
+        let isLoRA = methods.contains("lora") && !isStart
         return CommandOption(
             option.name, option.optionKind, default: option.optionValue, option.help,
-            in: methods.contains("lora") ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],
-            section: methods.contains("lora") ? nil : methods.joined(separator: ", "))
+            in: isLoRA ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],
+            section: isLoRA ? nil : isStart ? "lora (--init_weights)" : methods.joined(separator: ", "))
     }
 
     /// Tuners that ms-swift has and Apus has not yet.
