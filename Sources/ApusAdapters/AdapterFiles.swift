@@ -171,6 +171,10 @@ extension AttachedAdapter {
         var names = [plain]
         if rest.hasPrefix(trunk) { names.append(prefix + rest.dropFirst(trunk.count)) }
         names.append(prefix + trunk + rest)
+        // The head of GPT-NeoX: its name in files of models, and in the memory of transformers 5.
+        for (one, other) in [("lm_head.", "embed_out."), ("embed_out.", "lm_head.")] where rest.hasPrefix(one) {
+            names.append(prefix + other + rest.dropFirst(one.count))
+        }
         return names
     }
 

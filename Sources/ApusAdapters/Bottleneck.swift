@@ -88,7 +88,10 @@ package struct BottleneckConfiguration: AdapterMethod {
     package var summary: String { "Width \(length), \(activationName)" }
 
     /// The last projections of sublayers, by the ends of their paths.
-    private static let projections = [".mlp.down_proj", ".mlp.c_proj", ".self_attn.o_proj", ".attn.c_proj"]
+    private static let projections = [
+        ".mlp.down_proj", ".mlp.c_proj", ".mlp.dense_4h_to_h", ".mlp.fc_out", ".self_attn.o_proj", ".attn.c_proj",
+        ".self_attn.out_proj", ".attn.out_proj", ".attention.out_proj", ".attention.dense", ".self_attention.dense",
+    ]
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         guard base.storedModules.isEmpty else {

@@ -67,7 +67,7 @@ package struct MultitaskPromptTuningConfiguration: AdapterMethod {
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
-        let adapter = MultitaskPrompt(name: name, count: sizes.count, width: host.sizes.width, rank: rank)
+        let adapter = MultitaskPrompt(name: name, count: sizes.count, width: host.embedding.width, rank: rank)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]
     }

@@ -153,7 +153,7 @@ package struct PTuningConfiguration: AdapterMethod {
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
-        let width = host.sizes.width
+        let width = host.embedding.width
         let adapter: InputAdapter =
             isFlat
             ? PromptEmbedding(name: name, count: sizes.count, width: width)

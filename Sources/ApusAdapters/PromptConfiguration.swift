@@ -25,15 +25,17 @@ struct PromptSizes: Sendable, Equatable {
         layers = try count("num_layers")
         guard try count("num_transformer_submodules") ?? 1 == 1 else {
             throw reader.refusal(
-                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet")
+                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet"
+            )
         }
     }
 
     /// The file's part of it, for a model whose keys and values are what the prompt consists of, or whose inputs are.
     func json(_ parts: [AdapterPart], ofAttention: Bool) -> JSONObject {
-        let sizes = (parts.first?.host as? any PromptHost)?.sizes
+        let host = parts.first?.host as? any PromptHost
+        let sizes = host?.sizes
         let own = ofAttention ? sizes?.keyValueHeads : sizes?.heads
-        let width = ofAttention ? sizes.map { $0.keyValueHeads * $0.headSize } : sizes?.width
+        let width = ofAttention ? sizes.map { $0.keyValueHeads * $0.headSize } : host?.embedding.width
         func number(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
         return [
             "num_attention_heads": number(own ?? heads), "num_layers": number(sizes?.layers ?? layers),
@@ -54,7 +56,8 @@ struct PromptSizes: Sendable, Equatable {
             }
             guard task != "SEQ_2_SEQ_LM" else {
                 throw AdapterError(
-                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3")
+                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3"
+                )
             }
             let sizes = host.sizes
             if let layers, layers != sizes.layers {
@@ -62,7 +65,7 @@ struct PromptSizes: Sendable, Equatable {
                     "the prompt was made for a model of \(layers) layers, this one has \(sizes.layers). Is it a prompt of "
                         + "another model?")
             }
-            let own = ofAttention ? sizes.keyValueHeads * sizes.headSize : sizes.width
+            let own = ofAttention ? sizes.keyValueHeads * sizes.headSize : host.embedding.width
             if let width, width != own {
                 throw AdapterError(
                     "the prompt has vectors of \(width) numbers (\"token_dim\"), this model wants \(own). Is it a prompt of "

@@ -77,7 +77,7 @@ package struct PromptTuningConfiguration: AdapterMethod {
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
-        let adapter = PromptEmbedding(name: name, count: sizes.count, width: host.sizes.width)
+        let adapter = PromptEmbedding(name: name, count: sizes.count, width: host.embedding.width)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]
     }

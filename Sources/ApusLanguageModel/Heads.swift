@@ -3,10 +3,16 @@ public import ApusTorch
 
 // T tokens, S sequences, N rows, D width, V vocabulary, L scores.
 
-/// The scores of every token of the vocabulary: `cap(x Wᵀ + b)`, W a table of its own or that of the word vectors.
-package final class VocabularyHead: Linear {
+/// The scores of every token of the vocabulary: `cap(s · x Wᵀ + b)`, W a table of its own or that of the word vectors.
+open class VocabularyHead: Linear {
     /// Whether the model was made with the table of word vectors as its head; a file may bring another all the same.
     package let isTied: Bool
+
+    /// What hidden states are multiplied with, s: Granite divides its scores, MiniCPM its hidden states.
+    package var inputScale = 1.0
+
+    /// What scores come near to and never reach, `c · tanh(score / c)`, as in Gemma 2; nil leaves them as they are.
+    package var softCap: Double?
 
     /// A head of its own.
     package init(width: Int, vocabulary: Int, bias: Bool = false, initializer: Initializer) {
@@ -21,17 +27,28 @@ package final class VocabularyHead: Linear {
             embedding.width, embedding.count, bias: bias, initializer: .zeros, storage: TiedWeight(embedding))
     }
 
+    /// W as the scores are made with it, [V, D].
+    open var table: Tensor { get throws { try matrix } }
+
+    /// The scores of every token for hidden states [N, D]: [N, V].
+    open func logits(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let scores = try self(scaled(rows), context)
+        return try softCap.map { try tanh(scores / $0) * $0 } ?? scores
+    }
+
+    private func scaled(_ rows: Tensor) throws -> Tensor { inputScale == 1 ? rows : try rows * inputScale }
+
     /// `Σᵢ weightᵢ · CE(logitsᵢ, labelᵢ)` and how many labels are the argmax, for rows [N, D] that have a target.
     ///
-    /// A bare head never holds all logits. With an adapter or a bias, logits are made for some rows at a time, and again
+    /// A bare head never holds all logits. With an adapter, a bias or a cap, logits are made for some rows at a time, and again
     /// in the backward pass.
     ///
     /// - Parameter weights: One for each row, [N]; 1 when absent.
     package func crossEntropy(
         _ rows: Tensor, labels: Tensor, weights: Tensor? = nil, _ context: ForwardContext
     ) throws -> (loss: Tensor, correct: Tensor) {
-        if !adapters.contains(where: { context.adapters.contains($0.name) }), !$bias.isDeclared {
-            return try linearCrossEntropy(rows, matrix, labels: labels, rowWeights: weights)
+        if !adapters.contains(where: { context.adapters.contains($0.name) }), !$bias.isDeclared, softCap == nil {
+            return try linearCrossEntropy(scaled(rows), table, labels: labels, rowWeights: weights)
         }
         let part = 256
         var sums: [Tensor] = []
@@ -43,7 +60,7 @@ package final class VocabularyHead: Linear {
             let wanted = try own(labels).to(.int64)
             let shares = try weights.map(own)
             func loss(_ x: Tensor) throws -> Tensor {
-                let logits = try self(x, context).to(.float32)  // [n, V]
+                let logits = try self.logits(x, context).to(.float32)  // [n, V]
                 if hits.count == sums.count {
                     hits.append(
                         try withoutGradients { try logits.argmax(-1).isEqual(to: wanted).to(.float32).sum() })

@@ -5,14 +5,17 @@ package import ApusWeights
 /// Which tensors of a file fill which parameters of a model.
 ///
 /// A file may hold the trunk alone or with the head of another task, and may or may not write the trunk's name before
-/// its parts (`bert.encoder…`, `encoder…`); old files call the weight of a norm `gamma` and its bias `beta`.
+/// its parts (`bert.encoder…`, `encoder…`); old files call the weight of a norm `gamma` and its bias `beta`; the head of
+/// GPT-NeoX is `embed_out` in published files and `lm_head` in the memory of transformers 5.
 struct WeightNames {
     private let trunk: String
+    private let heads: [String]
     private let isBareModel: Bool
     private let isBareFile: Bool
 
     init(_ model: any TextModel, file: [String]) {
         trunk = model.trunk.name + "."
+        heads = model.headNames
         let prefix = trunk
         isBareModel = !model.parameters().contains { $0.name.hasPrefix(prefix) }
         isBareFile = !file.contains { $0.hasPrefix(prefix) }
@@ -28,15 +31,21 @@ struct WeightNames {
         var name = name
         if name.hasSuffix(".gamma") { name = name.dropLast(6) + ".weight" }
         if name.hasSuffix(".beta") { name = name.dropLast(5) + ".bias" }
+        if heads == ["embed_out"], name == "lm_head.weight" { name = "embed_out.weight" }
         switch (isBareModel, isBareFile) {
         case (true, true), (false, false): return name
         case (true, false): return inTrunk(name, isBare: false) ?? name
-        // In a file without the trunk's name a head would be spelled like a part of the trunk; it has none.
-        case (false, true): return trunk + name
+        // In a file without the trunk's name a head stands beside the parts of the trunk.
+        case (false, true): return isHead(name) ? name : trunk + name
         }
     }
 
     func isInTrunk(_ modelName: String) -> Bool { isBareModel || modelName.hasPrefix(trunk) }
+
+    /// Whether it is a part of the model's head, or of one that continues text.
+    func isHead(_ name: String) -> Bool {
+        (heads + ["lm_head", "embed_out"]).contains { name.hasPrefix($0 + ".") }
+    }
 }
 
 extension TextModel {
@@ -109,7 +118,7 @@ extension TextModel {
                     layer.quantize(storage)
                     continue
                 }
-                let (tensor, isBorrowed) = try store.tensor(stored, dtype: dtype, device: device)
+                let (tensor, isBorrowed) = try store.tensor(stored, dtype: slot.ownType ?? dtype, device: device)
                 try slot.fill(tensor, isBorrowed: isBorrowed)
             } else if missing.contains(name) {
                 let generator = try Generator(seed: streamKey(newHeadSeed ?? 0, 0x6865_6164, UInt64(index)))
@@ -166,7 +175,7 @@ extension TextModel {
         if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
         if trunk.foreignParts.contains(where: name.hasPrefix) { return true }
         if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
-        return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || name == "lm_head.weight"
+        return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || names.isHead(name)
     }
 }
 

@@ -66,8 +66,10 @@ extension TextModel {
         let adapters = adapters ?? trunk.activeAdapters
         let prompts = trunk.prompts.filter { adapters.contains($0.name) }
         let batch = batch.behind(prompts)
-        let angles = try trunk.rotary?.tables(
-            positions: batch.positions, lengths: batch.lengthsByToken, device: device)
+        let lengths = batch.lengthsByToken
+        let angles = try trunk.rotary.map {
+            try $0.tables(positions: batch.positions, lengths: lengths, device: device)
+        }
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
             adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey)
@@ -106,7 +108,9 @@ public final class CausalLanguageModel: Module, TextModel {
     package private(set) var headNames: [String] = []
 
     /// The scores of every next token, [rows, V], for some rows of hidden states.
-    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor { try head(hidden, context) }
+    package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
+        try head.logits(hidden, context)
+    }
 }
 
 /// A model that gives each sequence one or several scores: logits of classes, or numbers.
@@ -125,6 +129,15 @@ package final class SequenceClassifier: Module, TextModel {
         super.init()
         _trunk = Child(wrappedValue: trunk, trunk.name)
         _head = Child(wrappedValue: head, headName)
+    }
+
+    /// - Parameter headNames: The parts of the head, which lie beside each other on disk.
+    package init(_ architecture: String, _ trunk: Trunk, head: ScoreHead, headNames: [String]) {
+        self.architecture = architecture
+        self.headNames = headNames
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, "")
     }
 
     /// [S, L] in float32.
@@ -148,6 +161,15 @@ package final class MaskedLanguageModel: Module, TextModel {
         super.init()
         _trunk = Child(wrappedValue: trunk, trunk.name)
         _head = Child(wrappedValue: head, headName)
+    }
+
+    /// - Parameter headNames: The parts of the head, which lie beside each other on disk.
+    package init(_ architecture: String, _ trunk: Trunk, head: MaskedHead, headNames: [String]) {
+        self.architecture = architecture
+        self.headNames = headNames
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, "")
     }
 
     /// The scores of every token, [N, V], for some rows of hidden states [N, D].

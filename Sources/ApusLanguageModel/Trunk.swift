@@ -38,17 +38,21 @@ open class Trunk: Module, PromptHost {
     /// The table of word vectors; its device and type are the model's.
     open var embedding: Embedding { preconditionFailure("\(type(of: self)) does not name its table of words") }
 
+    /// How many numbers a hidden state has.
+    open var outputWidth: Int { embedding.width }
+
     /// Whether a token sees only those before it, and text can be continued.
     open var isCausal: Bool { true }
 
-    /// How positions turn queries and keys; nil in models that place tokens otherwise.
-    package var rotary: RotaryEmbedding? { nil }
+    /// How positions turn queries and keys: one table, or one for each kind of layer, which layers name by its number;
+    /// none in models that place tokens otherwise.
+    package final var rotary: [RotaryEmbedding] = []
 
     /// The token that every answer begins with, in models that read a text whole and write another; nil in all others.
     open var startToken: Int32? { nil }
 
     /// Ends of names of buffers that old files hold and no computation reads.
-    open var ignoredNames: [String] { ["rotary_emb.inv_freq"] }
+    open var ignoredNames: [String] { ["rotary_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"] }
 
     /// Beginnings of names of the parts of a larger model that this one goes without.
     open var foreignParts: [String] { [] }
@@ -87,6 +91,18 @@ package final class Decoder: Trunk {
         package var norm = "norm"
 
         package init() {}
+
+        package init(embedding: String, layers: String, norm: String) {
+            (self.embedding, self.layers, self.norm) = (embedding, layers, norm)
+        }
+    }
+
+    /// What vectors are multiplied with before the first layer.
+    package enum Scale: Sendable {
+        /// Those of words alone, by a number that is rounded to the type of the weights.
+        case words(Double)
+        /// Those of words and whatever stands in their place.
+        case inputs(Double)
     }
 
     @Child("embed_tokens") private var table: Embedding
@@ -94,15 +110,19 @@ package final class Decoder: Trunk {
     @Child("norm") private var norm: Norm
 
     private let ownFacts: TrunkFacts
-    private let angles: RotaryEmbedding?
+    private let scale: Scale?
+    private let dropout: Double
 
+    /// - Parameter dropout: The probability with which elements of the words' vectors are dropped while training.
     package init(
-        _ facts: TrunkFacts, names: Names = Names(), rotary: RotaryEmbedding?, embedding: Embedding,
-        layers: [TransformerLayer], norm: Norm
+        _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
+        scale: Scale? = nil, dropout: Double = 0, layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
-        angles = rotary
+        self.scale = scale
+        self.dropout = dropout
         super.init()
+        self.rotary = rotary
         _table = Child(wrappedValue: embedding, names.embedding)
         _layers = Child(wrappedValue: layers, names.layers)
         _norm = Child(wrappedValue: norm, names.norm)
@@ -110,11 +130,18 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
-    package override var rotary: RotaryEmbedding? { angles }
+
+    package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let words = try super.words(batch, context)
+        guard case .words(let factor) = scale else { return words }
+        return try words * Tensor.full([1], factor, dtype: words.dtype, device: words.device)
+    }
 
     package override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        try norm(run(layers, words, context), context)
+        var x = try context.dropped(words, dropout, .embedding)
+        if case .inputs(let factor) = scale { x = try x * factor }
+        return try norm(run(layers, x, context), context)
     }
 }

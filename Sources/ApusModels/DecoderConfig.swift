@@ -3,6 +3,24 @@ import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
+/// What keys mean for a family that its `config.json` lacks, and what its layers can do.
+struct DecoderDefaults {
+    /// `max_position_embeddings`.
+    var length: Int
+    /// `head_dim`; nil is the width over the heads.
+    var headSize: Int?
+    var normEpsilon = 1e-6
+    var ropeTheta = 10_000.0
+    /// `partial_rotary_factor`; nil where heads are always rotated whole.
+    var rotatedShare: Double?
+    var pairing = RotaryEmbedding.Pairing.halves
+    /// The kind of layers whose table the first one is; nil where all share one.
+    var layerKind: String?
+    var tiesEmbeddings = false
+    /// The one activation that layers of the family have; nil where the family reads it itself.
+    var activation: JSONValue? = "silu"
+}
+
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
 struct DecoderConfig {
     let sizes: TransformerSizes
@@ -14,10 +32,7 @@ struct DecoderConfig {
     let rotary: RotaryEmbedding
     let maximumLength: Int
 
-    /// - Parameters:
-    ///   - headSize: What a missing `head_dim` means; nil is the width over the heads.
-    ///   - defaultLength: What a missing `max_position_embeddings` means.
-    init(_ config: ModelConfig, headSize: Int? = nil, defaultLength: Int) throws {
+    init(_ config: ModelConfig, _ defaults: DecoderDefaults) throws {
         let heads = try config.size("num_attention_heads")
         let keyValueHeads = try config.optionalSize("num_key_value_heads") ?? heads
         let width = try config.size("hidden_size")
@@ -26,34 +41,47 @@ struct DecoderConfig {
                 "config.json: num_attention_heads (\(heads)) is not a multiple of num_key_value_heads (\(keyValueHeads))"
             )
         }
-        let size = try config.optionalSize("head_dim") ?? headSize ?? width / heads
+        let size = try config.optionalSize("head_dim") ?? defaults.headSize ?? width / heads
         guard size > 0 else {
             throw ModelError("config.json: hidden_size (\(width)) leaves nothing for each of \(heads) heads")
         }
         sizes = TransformerSizes(
             vocabulary: try config.size("vocab_size"), width: width, hidden: try config.size("intermediate_size"),
             layers: try config.size("num_hidden_layers"), heads: heads, keyValueHeads: keyValueHeads, headSize: size)
-        normEpsilon = try config.number("rms_norm_eps") ?? 1e-6
+        normEpsilon = try config.number("rms_norm_eps") ?? defaults.normEpsilon
         attentionDropout = try config.probability("attention_dropout") ?? 0
         initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
-        tiesEmbeddings = try config.flag("tie_word_embeddings") ?? false
-        padding = try config.integer("pad_token_id").flatMap(Int32.init(exactly:))
-        try config.require("hidden_act", "silu", otherwise: "which is not there yet; there is silu")
+        tiesEmbeddings = try config.flag("tie_word_embeddings") ?? defaults.tiesEmbeddings
+        padding = try config.padding
+        if let activation = defaults.activation {
+            try config.require(
+                "hidden_act", activation, otherwise: "which is not there yet; there is \(activation.serialized())")
+        }
         (rotary, maximumLength) = try RotaryConfiguration.embedding(
             config: config, headSize: size,
-            maximumLength: config.optionalSize("max_position_embeddings") ?? defaultLength)
+            maximumLength: config.optionalSize("max_position_embeddings") ?? defaults.length,
+            defaultBase: defaults.ropeTheta, defaultShare: defaults.rotatedShare, pairing: defaults.pairing,
+            layerKind: defaults.layerKind)
     }
 
-    func attentionOptions(window: Int?) -> AttentionOptions {
-        AttentionOptions(headSize: sizes.headSize, window: window, dropout: attentionDropout)
+    func attentionOptions(window: Int? = nil, scale: Double? = nil) -> AttentionOptions {
+        AttentionOptions(headSize: sizes.headSize, scale: scale, window: window, dropout: attentionDropout)
     }
 
     /// The trunk of these layers, by Llama's names.
-    func trunk(_ layer: (Int) throws -> TransformerLayer) rethrows -> Decoder {
+    ///
+    /// - Parameters:
+    ///   - rotary: The tables that layers turn by; nil stands for the one of the configuration.
+    ///   - norm: Behind the last layer; nil stands for an `RMSNorm`.
+    func trunk(
+        rotary tables: [RotaryEmbedding]? = nil, scale: Decoder.Scale? = nil, norm: Norm? = nil,
+        names: Decoder.Names = Decoder.Names(), _ layer: (Int) throws -> TransformerLayer
+    ) rethrows -> Decoder {
         Decoder(
-            TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), rotary: rotary,
-            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer),
-            layers: try (0..<sizes.layers).map(layer), norm: RMSNorm(sizes.width, epsilon: normEpsilon))
+            TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), names: names,
+            rotary: tables ?? [rotary],
+            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer), scale: scale,
+            layers: try (0..<sizes.layers).map(layer), norm: norm ?? RMSNorm(sizes.width, epsilon: normEpsilon))
     }
 
     /// The feed-forward part of a layer.
@@ -63,9 +91,43 @@ struct DecoderConfig {
 
     /// The trunk with the head of a task.
     func model(_ family: String, _ trunk: Trunk, _ task: ModelTask) throws -> any TextModel {
-        try DecoderHeads(
-            family: family, tiesEmbeddings: tiesEmbeddings, padding: padding, initializer: initializer
-        ).model(trunk, task)
+        try heads(family).model(trunk, task)
+    }
+
+    /// The heads of a family.
+    func heads(_ family: String) -> DecoderHeads {
+        DecoderHeads(family: family, tiesEmbeddings: tiesEmbeddings, padding: padding, initializer: initializer)
+    }
+}
+
+extension ModelConfig {
+    /// The id of padding, which the scores of whole texts pass over.
+    var padding: Int32? { get throws { try integer("pad_token_id").flatMap(Int32.init(exactly:)) } }
+
+    /// The first of several spellings that is there, or the last.
+    func key(_ spellings: String...) -> String { spellings.first { self[$0] != nil } ?? spellings[spellings.count - 1] }
+
+    /// The sizes of a decoder whose heads share out its width, by the keys that a family has for them.
+    ///
+    /// - Parameters:
+    ///   - hidden: The width of the feed-forward part; nil is four times the model's.
+    ///   - keyValueHeads: nil is as many as there are query heads.
+    func sizes(
+        width widthKey: String = "hidden_size", layers: String = "num_hidden_layers",
+        heads headsKey: String = "num_attention_heads", hidden: Int?, keyValueHeads: Int? = nil
+    ) throws -> TransformerSizes {
+        let (width, heads) = (try size(widthKey), try size(headsKey))
+        guard width % heads == 0 else {
+            throw ModelError("config.json: \(widthKey) (\(width)) is not a multiple of \(headsKey) (\(heads))")
+        }
+        guard heads % (keyValueHeads ?? heads) == 0 else {
+            throw ModelError(
+                "config.json: \(headsKey) (\(heads)) is not a multiple of the heads of keys and values "
+                    + "(\(keyValueHeads ?? heads))")
+        }
+        return TransformerSizes(
+            vocabulary: try size("vocab_size"), width: width, hidden: hidden ?? 4 * width, layers: try size(layers),
+            heads: heads, keyValueHeads: keyValueHeads ?? heads, headSize: width / heads)
     }
 }
 
@@ -78,19 +140,29 @@ struct DecoderHeads {
     let tiesEmbeddings: Bool
     let padding: Int32?
     let initializer: Initializer
+    /// What the scores of words are called on disk.
+    var name = "lm_head"
+    /// Whether the head of words adds a bias.
+    var bias = false
+    /// What the head of words multiplies hidden states with.
+    var inputScale = 1.0
+    /// What the scores of words stay below.
+    var softCap: Double?
 
     func model(_ trunk: Trunk, _ task: ModelTask) throws -> any TextModel {
-        let sizes = trunk.sizes
+        // A trunk takes and gives vectors of the same width.
+        let width = trunk.embedding.width
         switch task {
         case .causalLanguageModel:
             let head =
                 tiesEmbeddings
-                ? VocabularyHead(tiedTo: trunk.embedding)
-                : VocabularyHead(width: sizes.width, vocabulary: sizes.vocabulary, initializer: initializer)
-            return CausalLanguageModel(family + causalSuffix, trunk, head: head)
+                ? VocabularyHead(tiedTo: trunk.embedding, bias: bias)
+                : VocabularyHead(
+                    width: width, vocabulary: trunk.sizes.vocabulary, bias: bias, initializer: initializer)
+            (head.inputScale, head.softCap) = (inputScale, softCap)
+            return CausalLanguageModel(family + causalSuffix, trunk, head: head, headName: name)
         case .sequenceClassification(let labels):
-            let head = LastTokenHead(
-                width: sizes.width, labelCount: labels, padding: padding, initializer: initializer)
+            let head = LastTokenHead(width: width, labelCount: labels, padding: padding, initializer: initializer)
             return SequenceClassifier(family + "ForSequenceClassification", trunk, head: head, headName: "score")
         case .hiddenStates:
             return BareModel(family + "Model", trunk)

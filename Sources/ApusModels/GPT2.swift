@@ -23,14 +23,8 @@ struct GPT2Config {
     let scalesByLayer: Bool
 
     init(_ config: ModelConfig) throws {
-        let (width, heads) = (try config.size("n_embd"), try config.size("n_head"))
-        guard width % heads == 0 else {
-            throw ModelError("config.json: n_embd (\(width)) is not a multiple of n_head (\(heads))")
-        }
-        sizes = TransformerSizes(
-            vocabulary: try config.size("vocab_size"), width: width,
-            hidden: try config.optionalSize("n_inner") ?? 4 * width, layers: try config.size("n_layer"), heads: heads,
-            keyValueHeads: heads, headSize: width / heads)
+        sizes = try config.sizes(
+            width: "n_embd", layers: "n_layer", heads: "n_head", hidden: config.optionalSize("n_inner"))
         positions = try config.optionalSize("n_positions") ?? config.optionalSize("n_ctx") ?? 1024
         activation = try config.activation("activation_function", default: "gelu_new")
         normEpsilon = try config.number("layer_norm_epsilon") ?? 1e-5
@@ -98,46 +92,54 @@ final class GPT2Layer: TransformerLayer {
     }
 }
 
+/// Words and places by vectors of their own, layers and a norm: the trunk of GPT-2 and GPT-Neo.
 final class GPT2Trunk: Trunk {
     @Child("wte") var table: Embedding
     @Child("wpe") var positions: Embedding
     @Child("h") var layers: [TransformerLayer]
     @Child("ln_f") var norm: LayerNorm
 
-    private let config: GPT2Config
+    private let ownSizes: TransformerSizes
+    private let dropout: Double
 
     // Written out because the one that the compiler makes is taken for an endless recursion.
     @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
 
-    init(_ config: GPT2Config) {
-        self.config = config
+    init(
+        _ sizes: TransformerSizes, positions count: Int, dropout: Double, normEpsilon: Double, initializer: Initializer,
+        layer: (Int) -> TransformerLayer
+    ) {
+        ownSizes = sizes
+        self.dropout = dropout
         super.init()
-        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer)
-        positions = Embedding(config.positions, config.sizes.width, initializer: config.initializer)
-        layers = (0..<config.sizes.layers).map { GPT2Layer(config, layer: $0) }
-        norm = LayerNorm(config.sizes.width, epsilon: config.normEpsilon)
+        table = Embedding(sizes.vocabulary, sizes.width, initializer: initializer)
+        positions = Embedding(count, sizes.width, initializer: initializer)
+        layers = (0..<sizes.layers).map(layer)
+        norm = LayerNorm(sizes.width, epsilon: normEpsilon)
     }
 
     override var facts: TrunkFacts {
-        TrunkFacts(name: "transformer", sizes: config.sizes, maximumLength: config.positions)
+        TrunkFacts(name: "transformer", sizes: ownSizes, maximumLength: positions.count)
     }
     override var embedding: Embedding { table }
-    /// The triangle of the causal mask, which old files hold.
-    override var ignoredNames: [String] { [".attn.bias", ".attn.masked_bias"] }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         try batch.check(within: maximumLength)
         let x = try words + positions(Tensor(batch.positions, device: words.device), context)  // [T, D]
-        return try norm(run(layers, context.dropped(x, config.embeddingDropout, .embedding), context), context)
+        return try norm(run(layers, context.dropped(x, dropout, .embedding), context), context)
     }
 }
 
 package enum GPT2 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
         let fields = try GPT2Config(config)
+        let trunk = GPT2Trunk(
+            fields.sizes, positions: fields.positions, dropout: fields.embeddingDropout,
+            normEpsilon: fields.normEpsilon, initializer: fields.initializer
+        ) { GPT2Layer(fields, layer: $0) }
         let heads = DecoderHeads(
             family: "GPT2", causalSuffix: "LMHeadModel", tiesEmbeddings: try config.flag("tie_word_embeddings") ?? true,
-            padding: try config.integer("pad_token_id").flatMap(Int32.init(exactly:)), initializer: fields.initializer)
-        return try heads.model(GPT2Trunk(fields), task)
+            padding: try config.padding, initializer: fields.initializer)
+        return try heads.model(trunk, task)
     }
 }

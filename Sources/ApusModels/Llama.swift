@@ -7,7 +7,7 @@ import ApusNN
 
 package enum Llama {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, defaultLength: 2048)
+        let fields = try DecoderConfig(config, DecoderDefaults(length: 2048))
         let attentionBias = try config.flag("attention_bias") ?? false
         let feedForwardBias = try config.flag("mlp_bias") ?? false
         let trunk = fields.trunk { layer in
@@ -15,7 +15,7 @@ package enum Llama {
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,
                 attention: GroupedQueryAttention(
                     fields.sizes, layer: layer, inputBias: attentionBias, outputBias: attentionBias,
-                    options: fields.attentionOptions(window: nil), initializer: fields.initializer),
+                    options: fields.attentionOptions(), initializer: fields.initializer),
                 feedForward: fields.swiGLU(bias: feedForwardBias))
         }
         return try fields.model("Llama", trunk, task)

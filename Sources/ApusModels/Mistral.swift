@@ -6,7 +6,7 @@ import ApusNN
 
 package enum Mistral {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, defaultLength: 131_072)
+        let fields = try DecoderConfig(config, DecoderDefaults(length: 131_072))
         let window = config.has("sliding_window") ? try config.optionalSize("sliding_window") : 4096
         let trunk = fields.trunk { layer in
             PreNormLayer(

@@ -6,7 +6,7 @@ import ApusNN
 
 package enum Qwen2 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, defaultLength: 32_768)
+        let fields = try DecoderConfig(config, DecoderDefaults(length: 32_768))
         let windows = try SlidingWindows(config, layers: fields.sizes.layers).windows
         let trunk = fields.trunk { layer in
             PreNormLayer(

@@ -6,7 +6,7 @@ import ApusNN
 
 package enum Qwen3 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, headSize: 128, defaultLength: 32_768)
+        let fields = try DecoderConfig(config, DecoderDefaults(length: 32_768, headSize: 128))
         let windows = try SlidingWindows(config, layers: fields.sizes.layers).windows
         let attentionBias = try config.flag("attention_bias") ?? false
         let trunk = fields.trunk { layer in
@@ -14,7 +14,7 @@ package enum Qwen3 {
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,
                 attention: GroupedQueryAttention(
                     fields.sizes, layer: layer, inputBias: attentionBias, outputBias: attentionBias,
-                    headNormEpsilon: fields.normEpsilon,
+                    headNorm: { RMSNorm(fields.sizes.headSize, epsilon: fields.normEpsilon) },
                     options: fields.attentionOptions(window: windows[layer]), initializer: fields.initializer),
                 feedForward: fields.swiGLU())
         }

@@ -9,8 +9,8 @@ public final class ForwardContext {
     package let bounds: [Int32]
     /// The same for attention; a device gets them once a pass.
     private let sequences: SequenceSpans
-    /// What rotary positions turn by, [T, E/2] each; nil in models with other positions.
-    private let angles: (cosines: Tensor, sines: Tensor)?
+    /// What rotary positions turn by, a table for each kind of layer; none in models with other positions.
+    private let angles: [RotaryAngles]
     /// Whether a token sees only those before it.
     package let isCausal: Bool
     /// What the layers remember of the tokens before this pass; nil where each pass stands alone.
@@ -26,7 +26,7 @@ public final class ForwardContext {
     package let randomKey: UInt64
 
     package init(
-        bounds: [Int32], angles: (cosines: Tensor, sines: Tensor)?, isCausal: Bool = true, state: ModelState? = nil,
+        bounds: [Int32], angles: [RotaryAngles] = [], isCausal: Bool = true, state: ModelState? = nil,
         isTraining: Bool = false, adapters: AdapterSelection = .all, prompts: [PromptAdapter] = [],
         checkpointsLayers: Bool = false, randomKey: UInt64 = 0
     ) {
@@ -43,10 +43,9 @@ public final class ForwardContext {
     }
 
     /// q or k [T, H, E], rotated where the model has rotary positions.
-    package func rotary(_ x: Tensor) throws -> Tensor {
-        guard let angles else { return x }
-        return try rotated(x, cosines: angles.cosines, sines: angles.sines)
-    }
+    ///
+    /// - Parameter table: The number of the trunk's table that the layer turns by.
+    package func rotary(_ x: Tensor, table: Int = 0) throws -> Tensor { angles.isEmpty ? x : try angles[table](x) }
 
     /// Attention of q [T, H, E] over k, v [T, K, E], what prompts put in front of them, and what the layer's state
     /// holds of before: [T, H, E].
@@ -116,7 +115,7 @@ public final class ForwardContext {
     /// The same pass over other sequences, of which every token sees all: those of the encoder beside a decoder.
     package func ofEncoder(bounds: [Int32]) -> ForwardContext {
         ForwardContext(
-            bounds: bounds, angles: nil, isCausal: false, isTraining: isTraining, adapters: adapters,
+            bounds: bounds, isCausal: false, isTraining: isTraining, adapters: adapters,
             checkpointsLayers: checkpointsLayers, randomKey: randomKey)
     }
 }

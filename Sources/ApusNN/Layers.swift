@@ -76,43 +76,57 @@ public final class RMSNorm: Norm {
     }
 }
 
-/// `(x - mean) / √(variance + ε) · w + b` over the last axis.
-public final class LayerNorm: Norm {
-    @Parameter("weight") public var weight: Tensor  // [D]
-    @Parameter("bias") public var bias: Tensor  // [D]
+/// `(offset + w) · x / √(mean(x²) + ε)` over the last axis, multiplied in float32 and rounded once.
+///
+/// `RMSNorm` rounds before it multiplies with w; in float32 the two are the same.
+package final class WideRMSNorm: Norm {
+    @Parameter("weight") private var weight: Tensor  // [D]
     private let epsilon: Double
+    private let offset: Double
 
-    public init(_ width: Int, epsilon: Double) {
+    /// - Parameter offset: What is added to the weights: 1 where they begin at 0, as in Gemma.
+    package init(_ width: Int, epsilon: Double, offset: Double = 0) {
         self.epsilon = epsilon
+        self.offset = offset
         super.init()
-        $weight.declare([width], .ones)
-        $bias.declare([width])
+        $weight.declare([width], .constant(1 - offset))
     }
 
-    public override func plain(_ x: Tensor) throws -> Tensor {
-        try layerNorm(x, weight, bias, epsilon: epsilon)
+    package override func plain(_ x: Tensor) throws -> Tensor { try scaled(x, weight) }
+
+    package override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
+        try scaled(x, parameters["weight"] ?? weight)
     }
 
-    public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
-        try layerNorm(x, parameters["weight"] ?? weight, parameters["bias"] ?? bias, epsilon: epsilon)
+    private func scaled(_ x: Tensor, _ weight: Tensor) throws -> Tensor {
+        let wide: DType = x.dtype.isShortFloat ? .float32 : x.dtype
+        let factor = try weight.to(wide)
+        return try rmsNorm(x.to(wide), offset == 0 ? factor : factor + offset, epsilon: epsilon).to(x.dtype)
     }
 }
 
-/// `down(silu(gate(x)) · up(x))`, the feed-forward part of Llama and its relatives.
-public final class SwiGLU: Module {
-    @Child("gate_proj") var gate: Linear
-    @Child("up_proj") var up: Linear
-    @Child("down_proj") var down: Linear
+/// `(x - mean) / √(variance + ε) · w + b` over the last axis; some have no b.
+public final class LayerNorm: Norm {
+    @Parameter("weight") public var weight: Tensor  // [D]
+    @Parameter("bias") public var bias: Tensor?  // [D]
+    private let epsilon: Double
 
-    public init(width: Int, hidden: Int, bias: Bool = false, initializer: Initializer = .kaimingUniform) {
+    public init(_ width: Int, epsilon: Double, bias: Bool = true) {
+        self.epsilon = epsilon
         super.init()
-        gate = Linear(width, hidden, bias: bias, initializer: initializer)
-        up = Linear(width, hidden, bias: bias, initializer: initializer)
-        down = Linear(hidden, width, bias: bias, initializer: initializer)
+        $weight.declare([width], .ones)
+        if bias { $bias.declare([width]) }
     }
 
-    package func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        try down(swiglu(gate: gate(x, context), up: up(x, context)), context)
+    public override func plain(_ x: Tensor) throws -> Tensor { try normed(x, weight, bias) }
+
+    public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
+        try normed(x, parameters["weight"] ?? weight, parameters["bias"] ?? bias)
+    }
+
+    private func normed(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
+        let bias = try bias ?? Tensor.zeros(weight.shape, dtype: weight.dtype, device: weight.device)
+        return try layerNorm(x, weight, bias, epsilon: epsilon)
     }
 }
 
@@ -123,24 +137,56 @@ open class TransformerLayer: Module {
     }
 }
 
-/// Attention and SwiGLU, each behind a norm and around a residual, by Llama's names:
-/// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
-package final class PreNormLayer: TransformerLayer {
-    @Child("input_layernorm") var attentionNorm: RMSNorm
-    @Child("self_attn") var attention: GroupedQueryAttention
-    @Child("post_attention_layernorm") var feedForwardNorm: RMSNorm
-    @Child("mlp") var feedForward: SwiGLU
+/// A part of a layer that turns rows into rows, [T, D] → [T, D]: attention, or a feed-forward part.
+open class Sublayer: Module {
+    open func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it computes")
+    }
+}
 
-    package init(width: Int, normEpsilon: Double, attention: GroupedQueryAttention, feedForward: SwiGLU) {
+/// Attention and a feed-forward part, each behind a norm and around a residual, by Llama's names:
+/// `h = x + s · attention(norm(x))`, `y = h + s · mlp(norm(h))`.
+package final class PreNormLayer: TransformerLayer {
+    @Child("input_layernorm") var attentionNorm: Norm
+    @Child("self_attn") var attention: Sublayer
+    @Child("post_attention_layernorm") var feedForwardNorm: Norm
+    @Child("mlp") var feedForward: Sublayer
+
+    /// What the parts are called on disk.
+    package struct Names: Sendable {
+        package var attentionNorm = "input_layernorm"
+        package var attention = "self_attn"
+        package var feedForwardNorm = "post_attention_layernorm"
+        package var feedForward = "mlp"
+
+        package init() {}
+    }
+
+    private let branchScale: Double
+
+    /// - Parameters:
+    ///   - norm: Makes each of the two norms.
+    ///   - branchScale: What both parts give is multiplied with before it is added, s.
+    package init(
+        _ norm: () -> Norm, attention: Sublayer, feedForward: Sublayer, branchScale: Double = 1,
+        names: Names = Names()
+    ) {
+        self.branchScale = branchScale
         super.init()
-        attentionNorm = RMSNorm(width, epsilon: normEpsilon)
-        self.attention = attention
-        feedForwardNorm = RMSNorm(width, epsilon: normEpsilon)
-        self.feedForward = feedForward
+        _attentionNorm = Child(wrappedValue: norm(), names.attentionNorm)
+        _attention = Child(wrappedValue: attention, names.attention)
+        _feedForwardNorm = Child(wrappedValue: norm(), names.feedForwardNorm)
+        _feedForward = Child(wrappedValue: feedForward, names.feedForward)
+    }
+
+    package convenience init(width: Int, normEpsilon: Double, attention: Sublayer, feedForward: Sublayer) {
+        self.init({ RMSNorm(width, epsilon: normEpsilon) }, attention: attention, feedForward: feedForward)
     }
 
     package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let h = try x + attention(attentionNorm(x, context), context)  // [T, D]
-        return try h + feedForward(feedForwardNorm(h, context), context)
+        let h = try x + branch(attention(attentionNorm(x, context), context))  // [T, D]
+        return try h + branch(feedForward(feedForwardNorm(h, context), context))
     }
+
+    private func branch(_ y: Tensor) throws -> Tensor { branchScale == 1 ? y : try y * branchScale }
 }

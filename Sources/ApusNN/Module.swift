@@ -1,4 +1,5 @@
 import ApusTorch
+import Synchronization
 
 /// A part of a model: parameters and children, each in a slot that carries its name on disk.
 ///
@@ -43,26 +44,30 @@ open class Module {
     /// This module's own slots.
     package func slots() -> (parameters: [ParameterSlot], children: [(name: String, module: Module)]) {
         var parameters: [ParameterSlot] = []
-        var children: [(String, Module)] = []
-        var mirror: Mirror? = Mirror(reflecting: self)
-        var levels: [Mirror] = []
-        while let level = mirror {
-            levels.append(level)
-            mirror = level.superclassMirror
-        }
-        for property in levels.reversed().flatMap(\.children) {
-            switch property.value {
-            case let wrapper as any ParameterWrapper: parameters.append(wrapper.slot)
-            case let wrapper as any ChildWrapper: children.append(contentsOf: wrapper.modules)
-            // An empty list of anything can be taken for a list of modules.
-            case let list as [Any] where list.isEmpty: break
-            case is Module, is Tensor, is [Module], is [Tensor]:
-                preconditionFailure(
-                    "\(type(of: self)).\(property.label ?? "?") must be declared with @Child or @Parameter")
-            default: break
+        var children: [(name: String, module: Module)] = []
+        let mirrors = mirrors()
+        for (mirror, places) in zip(mirrors, SlotPlaces.of(self, seenIn: mirrors)) {
+            let properties = mirror.children
+            var index = properties.startIndex
+            var passed = 0
+            for place in places {
+                index = properties.index(index, offsetBy: place - passed)
+                passed = place
+                switch properties[index].value {
+                case let wrapper as any ParameterWrapper: parameters.append(wrapper.slot)
+                case let wrapper as any ChildWrapper: children.append(contentsOf: wrapper.modules)
+                default: break
+                }
             }
         }
         return (parameters, children)
+    }
+
+    /// What reflection sees of this module, from the root class down.
+    private func mirrors() -> [Mirror] {
+        var levels = [Mirror(reflecting: self)]
+        while let above = levels[levels.count - 1].superclassMirror { levels.append(above) }
+        return levels.reversed()
     }
 
     package static func joined(_ prefix: String, _ name: String) -> String {
@@ -70,8 +75,37 @@ open class Module {
     }
 }
 
+/// Where the slots of a class lie among its properties, for each class from the root down.
+///
+/// Models have many modules of few classes, and to ask each property what it is takes most of a walk's time.
+private enum SlotPlaces {
+    private static let known = Mutex<[ObjectIdentifier: [[Int]]]>([:])
+
+    static func of(_ module: Module, seenIn mirrors: [Mirror]) -> [[Int]] {
+        let key = ObjectIdentifier(type(of: module))
+        if let places = known.withLock({ $0[key] }) { return places }
+        let places = mirrors.map { mirror in
+            mirror.children.enumerated().filter { isSlot($0.element, of: module) }.map(\.offset)
+        }
+        known.withLock { $0[key] = places }
+        return places
+    }
+
+    private static func isSlot(_ property: Mirror.Child, of module: Module) -> Bool {
+        switch property.value {
+        case is any ParameterWrapper, is any ChildWrapper: return true
+        // An empty list of anything can be taken for a list of modules.
+        case let list as [Any] where list.isEmpty: return false
+        case is Module, is Tensor, is [Module], is [Tensor]:
+            preconditionFailure(
+                "\(type(of: module)).\(property.label ?? "?") must be declared with @Child or @Parameter")
+        default: return false
+        }
+    }
+}
+
 extension Module {
-    package var parameterCount: Int { parameters().reduce(0) { $0 + $1.slot.count } }
+    package var parameterCount: Int { parameters().reduce(0) { $0 + ($1.slot.isBuffer ? 0 : $1.slot.count) } }
 
     package var trainableParameters: [(name: String, slot: ParameterSlot)] {
         parameters().filter { $0.slot.isTrainable }

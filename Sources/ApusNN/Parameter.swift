@@ -7,6 +7,10 @@ public final class ParameterSlot {
     package private(set) var shape: [Int]?
     package private(set) var initializer: Initializer = .zeros
     package private(set) var isTrainable = false
+    /// Whether it belongs to the model's file but is never trained, and no parameter in its count.
+    package private(set) var isBuffer = false
+    /// The type that it is kept in whatever the model computes in.
+    package private(set) var ownType: DType?
     package private(set) var tensor: Tensor?
     /// Whether the memory belongs to a mapped file; such weights are copied before they are trained.
     private var isBorrowed = false
@@ -22,6 +26,15 @@ public final class ParameterSlot {
     public func declare(_ shape: [Int], _ initializer: Initializer = .zeros) {
         self.shape = shape
         self.initializer = initializer
+    }
+
+    /// Says that there are values which training leaves alone.
+    ///
+    /// - Parameter type: What they are kept in whatever the model computes in.
+    package func declareBuffer(_ shape: [Int], _ initializer: Initializer = .zeros, kept type: DType? = nil) {
+        declare(shape, initializer)
+        isBuffer = true
+        ownType = type
     }
 
     /// Puts the values in place.
@@ -47,11 +60,11 @@ public final class ParameterSlot {
     /// Allocates and initialises the values.
     package func materialize(dtype: DType, device: Device, generator: Generator) throws {
         guard let shape else { return }
-        try fill(initializer.made(shape, generator: generator).to(dtype).to(device))
+        try fill(initializer.made(shape, generator: generator).to(ownType ?? dtype).to(device))
     }
 
     package func setTrainable(_ isTrainable: Bool) throws {
-        self.isTrainable = isTrainable
+        self.isTrainable = isTrainable && !isBuffer
         try applyTrainable()
     }
 

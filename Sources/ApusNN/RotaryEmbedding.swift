@@ -3,7 +3,7 @@ import Foundation
 
 /// The angles of rotary position embeddings, with the ways models stretch them to longer texts.
 ///
-/// `θ_i = base^(-2i/E)`, angle = position · θ_i. Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
+/// `θ_i = base^(-2i/R)`, angle = position · θ_i. Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
 package struct RotaryEmbedding: Sendable, Equatable {
     /// How the frequencies are changed for positions beyond the original training length.
     package enum Scaling: Sendable, Equatable {
@@ -16,6 +16,34 @@ package struct RotaryEmbedding: Sendable, Equatable {
         case llama3(factor: Double, low: Double, high: Double, originalLength: Int)
         /// Peng et al. 2023, <https://arxiv.org/abs/2309.00071>.
         case yarn(YaRN)
+        /// Each frequency divided by a factor of its own, by one list for short sequences and another for long ones.
+        case longRoPE(LongRoPE)
+    }
+
+    /// Which elements of a head turn together.
+    package enum Pairing: Sendable, Equatable {
+        /// i and i + R/2.
+        case halves
+        /// 2i and 2i + 1.
+        case interleaved
+    }
+
+    /// Ding et al. 2024, <https://arxiv.org/abs/2402.13753>.
+    package struct LongRoPE: Sendable, Equatable {
+        /// R/2 divisors for sequences up to `originalLength`, and for longer ones.
+        package var short: [Double]
+        package var long: [Double]
+        package var originalLength: Int
+        package var attentionFactor: Double
+
+        /// - Parameter attentionFactor: By default `√(1 + ln(factor) / ln(originalLength))`.
+        package init(
+            short: [Double], long: [Double], originalLength: Int, factor: Double, attentionFactor: Double? = nil
+        ) {
+            (self.short, self.long, self.originalLength) = (short, long, originalLength)
+            let growth = factor <= 1 ? 0 : Foundation.log(factor) / Foundation.log(Double(originalLength))
+            self.attentionFactor = attentionFactor ?? (1 + growth).squareRoot()
+        }
     }
 
     package struct YaRN: Sendable, Equatable {
@@ -44,18 +72,20 @@ package struct RotaryEmbedding: Sendable, Equatable {
         factor <= 1 ? 1 : 0.1 * m * Foundation.log(factor) + 1
     }
 
-    /// The rotated part of a head, E.
+    /// The rotated part of a head, R: its first elements. Those behind stay as they are.
     package let size: Int
     package let base: Double
     package let scaling: Scaling
+    package let pairing: Pairing
 
-    package init(size: Int, base: Double, scaling: Scaling = .none) {
+    package init(size: Int, base: Double, scaling: Scaling = .none, pairing: Pairing = .halves) {
         self.size = size
         self.base = base
         self.scaling = scaling
+        self.pairing = pairing
     }
 
-    /// `θ_i` for a sequence of `length` positions: E/2 values.
+    /// `θ_i` for a sequence of `length` positions: R/2 values.
     ///
     /// Computed in float as the reference does, so that the angles agree to the last bit of their rounding.
     package func frequencies(length: Int) -> [Float] {
@@ -76,11 +106,17 @@ package struct RotaryEmbedding: Sendable, Equatable {
                 return Float((1 - smooth) * Double(frequency) / factor + smooth * Double(frequency))
             }
         case .yarn(let yarn): return yarnFrequencies(plain, yarn)
+        case .longRoPE(let rope):
+            let factors = length > rope.originalLength ? rope.long : rope.short
+            return zip(powers(base: base), factors).map { 1 / (Float($1) * $0) }
         }
     }
 
-    private func plainFrequencies(base: Double) -> [Float] {
-        stride(from: 0, to: size, by: 2).map { 1 / Foundation.pow(Float(base), Float($0) / Float(size)) }
+    private func plainFrequencies(base: Double) -> [Float] { powers(base: base).map { 1 / $0 } }
+
+    /// `base^(2i/R)`.
+    private func powers(base: Double) -> [Float] {
+        stride(from: 0, to: size, by: 2).map { Foundation.pow(Float(base), Float($0) / Float(size)) }
     }
 
     private func yarnFrequencies(_ plain: [Float], _ yarn: YaRN) -> [Float] {
@@ -104,20 +140,34 @@ package struct RotaryEmbedding: Sendable, Equatable {
 
     /// What cosines and sines are multiplied with.
     private var magnitude: Float {
-        if case .yarn(let yarn) = scaling { Float(yarn.attentionFactor) } else { 1 }
+        switch scaling {
+        case .yarn(let yarn): Float(yarn.attentionFactor)
+        case .longRoPE(let rope): Float(rope.attentionFactor)
+        case .none, .linear, .dynamic, .llama3: 1
+        }
     }
 
-    /// Cosines and sines of the positions of a flat batch, [T, E/2] each in float32.
+    /// Whether the frequencies of a sequence depend on its length, so that longer ones turn earlier tokens otherwise.
+    private var looksAtLengths: Bool {
+        switch scaling {
+        case .dynamic, .longRoPE: true
+        case .none, .linear, .llama3, .yarn: false
+        }
+    }
+
+    /// The angles of the positions of a flat batch.
+    ///
+    /// Each sequence has the frequencies of its own length, whatever lies beside it in the batch.
     ///
     /// - Parameters:
     ///   - positions: One per token.
-    ///   - lengths: For each token the length of its sequence so far; only dynamic scaling looks at it.
-    package func tables(positions: [Int32], lengths: [Int32], device: Device) throws -> (Tensor, Tensor) {
+    ///   - lengths: For each token the length of its sequence so far; dynamic scaling and LongRoPE look at it.
+    package func tables(positions: [Int32], lengths: [Int32], device: Device) throws -> RotaryAngles {
         let half = size / 2
         var angles = [Float](repeating: 0, count: positions.count * half)
         var known: (length: Int32, frequencies: [Float]) = (-1, [])
         for (row, position) in positions.enumerated() {
-            if case .dynamic = scaling, known.length != lengths[row] {
+            if looksAtLengths, known.length != lengths[row] {
                 known = (lengths[row], frequencies(length: Int(lengths[row])))
             } else if known.length < 0 {
                 known = (0, frequencies(length: 0))
@@ -130,6 +180,36 @@ package struct RotaryEmbedding: Sendable, Equatable {
             try cosines.multiply(by: Double(magnitude))
             try sines.multiply(by: Double(magnitude))
         }
-        return (try cosines.to(device), try sines.to(device))
+        return RotaryAngles(cosines: try cosines.to(device), sines: try sines.to(device), pairing: pairing)
+    }
+}
+
+/// What the rotary positions of a batch turn heads by: [T, R/2] each in float32.
+package struct RotaryAngles {
+    package let cosines: Tensor
+    package let sines: Tensor
+    package let pairing: RotaryEmbedding.Pairing
+
+    package init(cosines: Tensor, sines: Tensor, pairing: RotaryEmbedding.Pairing = .halves) {
+        (self.cosines, self.sines, self.pairing) = (cosines, sines, pairing)
+    }
+
+    /// q or k [T, H, E] with the first R ≤ E elements of each head turned.
+    package func callAsFunction(_ x: Tensor) throws -> Tensor {
+        let (size, all) = (2 * cosines.shape[1], x.shape[2])
+        guard size < all else { return try turned(x) }
+        let rest = try x.narrowed(2, start: size, length: all - size)
+        return try concatenated([turned(x.narrowed(2, start: 0, length: size)), rest], axis: 2)
+    }
+
+    /// All of x [T, H, R] turned.
+    private func turned(_ x: Tensor) throws -> Tensor {
+        switch pairing {
+        case .halves: return try rotated(x, cosines: cosines, sines: sines)
+        case .interleaved:
+            let apart = try x.reshaped([x.shape[0], x.shape[1], -1, 2]).transposed(2, 3)  // [T, H, 2, R/2]
+            let y = try rotated(apart.reshaped(x.shape), cosines: cosines, sines: sines)
+            return try y.reshaped([x.shape[0], x.shape[1], 2, -1]).transposed(2, 3).reshaped(x.shape)
+        }
     }
 }

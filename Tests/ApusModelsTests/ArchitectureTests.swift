@@ -36,6 +36,7 @@ struct ArchitectureTests {
         let model: CausalLanguageModel
         let update: UpdateStep
         private let batch: TokenBatch
+        private let rate: Double
 
         init(_ test: Case) throws {
             model = try Fixture.model(test.name)
@@ -44,8 +45,12 @@ struct ArchitectureTests {
             let trained = model.parameters().compactMap { name, slot in
                 slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
             }
+            let given = test.expected["optimizer"]
+            rate = try #require(given?["lr"]?.doubleValue)
+            let betas = (given?["betas"]?.arrayValue ?? []).compactMap(\.doubleValue)
             var settings = AdamW.Settings()
-            (settings.beta1, settings.beta2, settings.epsilon) = (0.9, 0.999, 1e-8)
+            settings.epsilon = try #require(given?["eps"]?.doubleValue)
+            (settings.beta1, settings.beta2) = (try #require(betas.first), try #require(betas.last))
             update = UpdateStep(
                 trained, optimizer: try AdamW([ParameterGroup(trained, decay: 0)], settings: settings),
                 participants: [], maximumNorm: 0)
@@ -57,7 +62,7 @@ struct ArchitectureTests {
                 let rows = try model.hiddenStates(batch, context).indexed(0, Tensor(batch.targets.rows))
                 let sum = try model.head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).loss
                 try update.accumulate(sum, targets: batch.targets.count)
-                return try update(rate: 1e-3, step: step + 1).loss
+                return try update(rate: rate, step: step + 1).loss
             }
         }
     }

@@ -63,9 +63,12 @@ func difference(_ a: Tensor, _ b: Tensor) throws -> Double {
     try withoutGradients { try abs(a.to(.float64) - b.to(.float64)).max().item() }
 }
 
+/// The largest absolute value.
+func magnitude(_ x: Tensor) throws -> Double { try withoutGradients { try abs(x).max().item() } }
+
 /// The largest difference relative to the largest value of `b`, over whole tensors.
 func relativeDifference(_ a: Tensor, _ b: Tensor) throws -> Double {
-    try difference(a, b) / max(1e-12, withoutGradients { try abs(b).max().item() })
+    try difference(a, b) / max(1e-12, magnitude(b))
 }
 
 extension CausalLanguageModel {

@@ -96,6 +96,21 @@ extension LanguageModel {
         return try model.logits(model.hiddenStates(batch, context), context)
     }
 
+    /// The vectors of tokens, as they enter the model: ids T → [T, D].
+    public func vectors(_ ids: [Int32]) throws -> Tensor {
+        let batch = TokenBatch(continuing: [(ids, 0)])
+        return try model.trunk.words(batch, model.context(for: batch))
+    }
+
+    /// The scores of every next token behind vectors that need not be those of tokens: [T, D] → logits [T, V].
+    ///
+    /// Vectors that ask for a gradient get one.
+    public func logits(of vectors: Tensor) throws -> Tensor {
+        let batch = TokenBatch(continuing: [(Array(repeating: 0, count: vectors.shape[0]), 0)])
+        let context = try model.context(for: batch)
+        return try model.logits(model.hiddenStates(batch, context, words: vectors), context)
+    }
+
     /// Every weight, ready to be trained.
     ///
     /// - Throws: `ModelError` for a model whose weights are quantised.

@@ -17,7 +17,9 @@ package struct UnwrappedStore: TensorStore {
     /// What stands before all names or before none.
     private static let prefixes = ["module.", "auto_model."]
     /// What follows the prefix that Lightning's modules give, where that is `model.`.
-    private static let trunks = ["model.", "bert.", "roberta.", "transformer.", "lm_head.", "classifier.", "score."]
+    private static let trunks = [
+        "model.", "bert.", "roberta.", "transformer.", "gpt_neox.", "lm_head.", "embed_out.", "classifier.", "score.",
+    ]
 
     /// The store itself where no wrapper shows in its names, or where they would not be told apart without.
     package static func unwrapping(_ store: any TensorStore) -> any TensorStore {

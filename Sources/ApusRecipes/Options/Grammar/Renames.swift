@@ -177,6 +177,7 @@ struct Rename: Sendable {
         "qwen3_thinking": "qwen3", "qwen3_nothinking": "qwen3", "qwen3_emb": "qwen3", "qwen3_reranker": "qwen3",
         "llama2": "llama", "llama3": "llama", "llama3_1": "llama", "llama3_2": "llama", "llama3_3": "llama",
         "yi": "llama", "mistral_nemo": "mistral", "mistral_2501": "mistral", "zephyr": "mistral",
+        "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan",
     ]
 
     // MARK: Without successor
