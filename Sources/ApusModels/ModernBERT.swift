@@ -62,7 +62,8 @@ struct ModernBERTConfig {
         initializerRange = try config.number("initializer_range") ?? 0.02
         // How its first program laid out batches and compiled, and how first values are cut off.
         for key in [
-            "deterministic_flash_attn", "initializer_cutoff_factor", "position_embedding_type", "reference_compile",
+            "deterministic_flash_attn", "initializer_cutoff_factor", "layer_norm_eps", "position_embedding_type",
+            "reference_compile",
             "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction",
         ] { _ = config[key] }
     }
@@ -139,7 +140,8 @@ final class ModernBERTLayer: TransformerLayer {
         // In float32, as its own program turns them.
         func turned(_ part: Int) throws -> Tensor {
             let part = try all.selected(1, part)  // [T, H, E]
-            return try context.rotary(part.to(part.dtype.isShortFloat ? .float32 : part.dtype), table: isLocal ? 1 : 0).to(part.dtype)
+            return try context.rotary(part.to(part.dtype.isShortFloat ? .float32 : part.dtype), table: isLocal ? 1 : 0)
+                .to(part.dtype)
         }
         let mixed = try context.attend(
             turned(0), turned(1), all.selected(1, 2), layer: layer,

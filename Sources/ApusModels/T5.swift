@@ -230,6 +230,8 @@ final class T5Trunk: Trunk {
     override var embedding: Embedding { table }
     override var startToken: Int32? { config.start }
     override var ignoredNames: [String] { T5.copies }
+    /// The head of a model that writes, below a classifier.
+    override var foreignParts: [String] { title.isEmpty ? [] : ["\(title).lm_head."] }
     override var writtenConfiguration: [String: Bool] { scaling.map { ["scale_decoder_outputs": $0] } ?? [:] }
 
     /// The words of the answers.

@@ -177,7 +177,8 @@ struct Rename: Sendable {
         "qwen3_thinking": "qwen3", "qwen3_nothinking": "qwen3", "qwen3_emb": "qwen3", "qwen3_reranker": "qwen3",
         "llama2": "llama", "llama3": "llama", "llama3_1": "llama", "llama3_2": "llama", "llama3_3": "llama",
         "yi": "llama", "mistral_nemo": "mistral", "mistral_2501": "mistral", "zephyr": "mistral",
-        "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan",
+        "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan", "bge_reranker": "xlm-roberta",
+        "modern_bert": "modernbert", "modern_bert_gte": "modernbert", "modern_bert_gte_reranker": "modernbert",
     ]
 
     // MARK: Without successor
