@@ -63,7 +63,8 @@ package struct AttachedAdapter {
         guard lost.isEmpty else {
             throw AdapterError(
                 "\(model) holds no \(lost.joined(separator: ", ")), and an adapter does not store it, so that its values would "
-                    + "be lost. Train all weights first (--tuner_type full), and put the adapter on the result.")
+                    + "be lost. Train it whole beside the adapter (--modules_to_save and its name), or train all weights "
+                    + "first (--tuner_type full), and put the adapter on the result.")
         }
     }
 }
@@ -283,12 +284,13 @@ enum AdapterStream {
 
 /// Module paths by PEFT's rules.
 enum ModulePaths {
-    /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths.
+    /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths, points or not:
+    /// `pre_classifier` is a `classifier`.
     static func lies(_ path: String, in modules: [String]) -> Bool {
-        let parts = path.split(separator: ".")
+        guard !modules.isEmpty else { return false }
+        let ends = path.indices.filter { path[$0] == "." } + [path.endIndex]
         return modules.contains { module in
-            let name = module.split(separator: ".")
-            return !name.isEmpty && parts.indices.contains { parts[$0...].starts(with: name) }
+            !module.isEmpty && ends.contains { path[..<$0].hasSuffix(module) }
         }
     }
 }

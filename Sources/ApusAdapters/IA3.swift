@@ -63,8 +63,10 @@ package struct IA3Configuration: AdapterMethod {
         } else if settings.targets == .automatic {
             feedForward = try TargetModules.automatic.resolved(DefaultTargets.ia3FeedForward, settings.modelType)
         } else {
-            // ms-swift's choice, and what the feed-forward parts of the BERT family are called.
-            feedForward = .pattern(#".*\.mlp\..*|.*\.intermediate\.dense|.*(?<!attention)\.output\.dense"#)
+            // ms-swift's choice, and what the feed-forward parts of BERT, DistilBERT, ALBERT and T5 are called.
+            feedForward = .pattern(
+                #".*\.mlp\..*|.*\.intermediate\.dense|.*(?<!attention)\.output\.dense"#
+                    + #"|.*\.ffn(\..*|_output)?|.*\.DenseReluDense\..*"#)
         }
     }
 

@@ -25,7 +25,8 @@ struct PromptSizes: Sendable, Equatable {
         layers = try count("num_layers")
         guard try count("num_transformer_submodules") ?? 1 == 1 else {
             throw reader.refusal(
-                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet")
+                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet"
+            )
         }
     }
 
@@ -55,7 +56,8 @@ struct PromptSizes: Sendable, Equatable {
             }
             guard task != "SEQ_2_SEQ_LM" else {
                 throw AdapterError(
-                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3")
+                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3"
+                )
             }
             let sizes = host.sizes
             if let layers, layers != sizes.layers {

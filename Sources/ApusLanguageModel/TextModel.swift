@@ -144,6 +144,15 @@ package final class SequenceClassifier: Module, TextModel {
         _head = Child(wrappedValue: head, headName)
     }
 
+    /// - Parameter headNames: The parts of the head, which lie beside each other on disk.
+    package init(_ architecture: String, _ trunk: Trunk, head: ScoreHead, headNames: [String]) {
+        self.architecture = architecture
+        self.headNames = headNames
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, "")
+    }
+
     /// [S, L] in float32.
     package func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let (hidden, whole) = try allHiddenStates(batch, context)
@@ -165,6 +174,15 @@ package final class MaskedLanguageModel: Module, TextModel {
         super.init()
         _trunk = Child(wrappedValue: trunk, trunk.name)
         _head = Child(wrappedValue: head, headName)
+    }
+
+    /// - Parameter headNames: The parts of the head, which lie beside each other on disk.
+    package init(_ architecture: String, _ trunk: Trunk, head: MaskedHead, headNames: [String]) {
+        self.architecture = architecture
+        self.headNames = headNames
+        super.init()
+        _trunk = Child(wrappedValue: trunk, trunk.name)
+        _head = Child(wrappedValue: head, "")
     }
 
     /// The scores of every token, [N, V], for some rows of hidden states [N, D].

@@ -47,6 +47,9 @@ open class Trunk: Module, PromptHost, LayerHost {
     /// The table of word vectors; its device and type are the model's.
     open var embedding: Embedding { preconditionFailure("\(type(of: self)) does not name its table of words") }
 
+    /// How many numbers a hidden state has.
+    open var outputWidth: Int { embedding.width }
+
     /// Whether a token sees only those before it, and text can be continued.
     open var isCausal: Bool { true }
 

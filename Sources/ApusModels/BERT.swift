@@ -55,12 +55,11 @@ package enum BERT {
                 "BertForMaskedLM", trunk,
                 head: EncoderMaskedHead(
                     fields.shape, tiedTo: fields.tiesEmbeddings ? trunk.embedding : nil,
-                    activation: fields.shape.activation, transform: "transform",
-                    norm: "LayerNorm"), headName: "cls.predictions")
+                    activation: fields.shape.activation,
+                    names: .init(dense: "transform.dense", norm: "transform.LayerNorm")),
+                headName: "cls.predictions")
         case .hiddenStates: return BareModel("BertModel", trunk(pools: true))
-        case .causalLanguageModel, .sequenceToSequence:
-            throw ModelError(
-                "models of type \"bert\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")
+        case .causalLanguageModel, .sequenceToSequence: throw EncoderConfig.doesNotContinue("bert")
         }
     }
 }

@@ -13,7 +13,13 @@ struct EncoderConfig {
     let padding: Int?
     let tiesEmbeddings: Bool
 
-    init(_ config: ModelConfig, firstPosition: (_ padding: Int?) -> Int = { _ in 0 }) throws {
+    /// - Parameters:
+    ///   - activation: What a missing `hidden_act` means.
+    ///   - dropout: What missing probabilities of dropping mean.
+    init(
+        _ config: ModelConfig, activation: String = "gelu", dropout: Double = 0.1,
+        firstPosition: (_ padding: Int?) -> Int = { _ in 0 }
+    ) throws {
         let (width, heads) = (try config.size("hidden_size"), try config.size("num_attention_heads"))
         guard width % heads == 0 else {
             throw ModelError(
@@ -33,9 +39,9 @@ struct EncoderConfig {
             sizes: sizes, positions: try config.optionalSize("max_position_embeddings") ?? 512,
             segments: try config.optionalSize("type_vocab_size") ?? 2,
             normEpsilon: try config.number("layer_norm_eps") ?? 1e-12)
-        shape.activation = try config.activation("hidden_act", default: "gelu")
-        shape.hiddenDropout = try config.probability("hidden_dropout_prob") ?? 0.1
-        shape.attentionDropout = try config.probability("attention_probs_dropout_prob") ?? 0.1
+        shape.activation = try config.activation("hidden_act", default: activation)
+        shape.hiddenDropout = try config.probability("hidden_dropout_prob") ?? dropout
+        shape.attentionDropout = try config.probability("attention_probs_dropout_prob") ?? dropout
         shape.initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
         shape.firstPosition = firstPosition(padding)
         guard shape.firstPosition >= 0, shape.firstPosition < shape.positions else {
@@ -44,6 +50,28 @@ struct EncoderConfig {
         }
         headDropout = try config.probability("classifier_dropout") ?? shape.hiddenDropout
         self.shape = shape
+    }
+
+    static func doesNotContinue(_ type: String) -> ModelError {
+        ModelError(
+            "models of type \"\(type)\" do not continue text; give --task_type seq_cls, embedding, reranker or mlm")
+    }
+}
+
+extension EncoderEmbeddings {
+    /// The embeddings of a batch, [T, D].
+    ///
+    /// - Parameters:
+    ///   - limit: The most tokens of a sequence.
+    ///   - first: The position of a sequence's first token.
+    func callAsFunction(
+        _ words: Tensor, _ batch: TokenBatch, within limit: Int, first: Int = 0, _ context: ForwardContext
+    ) throws -> Tensor {
+        try batch.check(within: limit)
+        let segments = batch.segments ?? Array(repeating: 0, count: batch.tokens.count)
+        return try self(
+            words, positions: Tensor(batch.positions.map { $0 + Int32(first) }, device: words.device),
+            segments: Tensor(segments, device: words.device), context)
     }
 }
 
@@ -78,18 +106,50 @@ final class EncoderTrunk: Trunk {
     override func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
-        let first = Int32(shape.firstPosition)
-        try batch.check(within: maximumLength)
-        let segments = batch.segments ?? Array(repeating: 0, count: batch.tokens.count)
-        let x = try embeddings(
-            words, positions: Tensor(batch.positions.map { $0 + first }, device: words.device),
-            segments: Tensor(segments, device: words.device), context)  // [T, D]
-        return try run(layers, x, context)
+        try run(
+            layers, embeddings(words, batch, within: maximumLength, first: shape.firstPosition, context), context)
+    }
+}
+
+/// `W a(V h + c) + b` of each sequence's first token.
+final class FirstTokenHead: ScoreHead {
+    @Child("dense") var dense: Linear
+    @Child("out_proj") var output: Linear
+
+    private let activation: Activation
+    private let dropout: Double
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
+
+    init(_ shape: EncoderShape, labelCount: Int, activation: Activation, dropout: Double) {
+        self.activation = activation
+        self.dropout = dropout
+        super.init()
+        dense = Linear(shape.sizes.width, shape.sizes.width, initializer: shape.initializer)
+        output = Linear(shape.sizes.width, labelCount, initializer: shape.initializer)
+    }
+
+    override var labelCount: Int { output.outputs }
+
+    override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
+        let kept = try context.dropped(first, dropout, .head).to(.float32)
+        let inner = try activation(dense(kept, context))  // [S, D]
+        return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
     }
 }
 
 /// A linear layer, activation and norm, then the table of words as the head: which token a mask stands for.
 final class EncoderMaskedHead: MaskedHead {
+    /// Where its parts lie on disk below the head.
+    struct Names {
+        var dense: String
+        var norm: String
+        var decoder = "decoder"
+        var bias = "bias"
+    }
+
     @Child("dense") var dense: Linear
     @Child("norm") var norm: LayerNorm
     @Child("decoder") var decoder: Linear
@@ -97,23 +157,32 @@ final class EncoderMaskedHead: MaskedHead {
 
     private let activation: Activation
 
-    /// - Parameters:
-    ///   - words: The table that is the head; nil where the head has a matrix of its own.
-    ///   - transform: Where the layer and the norm lie on disk below the head.
-    ///   - norm: What the norm is called there.
-    init(_ shape: EncoderShape, tiedTo words: Embedding?, activation: Activation, transform: String, norm name: String)
-    {
+    /// - Parameter words: The table that is the head; nil where the head has a matrix of its own.
+    init(
+        dense: Linear, activation: Activation, norm: LayerNorm, vocabulary: Int, tiedTo words: Embedding?,
+        initializer: Initializer, names: Names
+    ) {
         self.activation = activation
         super.init()
-        let width = shape.sizes.width
-        _dense = Child(
-            wrappedValue: Linear(width, width, initializer: shape.initializer), Module.joined(transform, "dense"))
-        _norm = Child(
-            wrappedValue: LayerNorm(width, epsilon: shape.normEpsilon), Module.joined(transform, name))
-        decoder = Linear(
-            width, shape.sizes.vocabulary, bias: false, initializer: shape.initializer,
-            storage: words.map(TiedWeight.init))
-        $bias.declare([shape.sizes.vocabulary])
+        _dense = Child(wrappedValue: dense, names.dense)
+        _norm = Child(wrappedValue: norm, names.norm)
+        _decoder = Child(
+            wrappedValue: Linear(
+                dense.outputs, vocabulary, bias: false, initializer: initializer, storage: words.map(TiedWeight.init)),
+            names.decoder)
+        _bias = Parameter(names.bias)
+        $bias.declare([vocabulary])
+    }
+
+    /// - Parameter width: Of the vectors of words, where the layers have another.
+    convenience init(
+        _ shape: EncoderShape, width: Int? = nil, tiedTo words: Embedding?, activation: Activation, names: Names
+    ) {
+        let width = width ?? shape.sizes.width
+        self.init(
+            dense: Linear(shape.sizes.width, width, initializer: shape.initializer), activation: activation,
+            norm: LayerNorm(width, epsilon: shape.normEpsilon), vocabulary: shape.sizes.vocabulary, tiedTo: words,
+            initializer: shape.initializer, names: names)
     }
 
     override func callAsFunction(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {

@@ -3,12 +3,16 @@ package import ApusLanguageModel
 /// Every architecture there is, by the `model_type` of its `config.json`.
 package enum Models {
     package static let registry = ModelRegistry([
+        "albert": ALBERT.make,
         "baichuan": Baichuan.make,
         "bert": BERT.make,
         "bloom": BLOOM.make,
         "chatglm": ChatGLM.make,
+        "deberta-v2": DeBERTa.make,
         "deepseek_v2": DeepSeek.makeV2,
         "deepseek_v3": DeepSeek.makeV3,
+        "distilbert": DistilBERT.make,
+        "electra": ELECTRA.make,
         "falcon": Falcon.make,
         "gemma": Gemma.make,
         "gemma2": Gemma2.make,
@@ -26,6 +30,7 @@ package enum Models {
         "minicpm3": MiniCPM3.make,
         "mistral": Mistral.make,
         "mixtral": Mixtral.make,
+        "modernbert": ModernBERT.make,
         "mpt": MPT.make,
         "mt5": T5.makeMultilingual,
         "olmo2": OLMo2.make,
@@ -42,6 +47,7 @@ package enum Models {
         "stablelm": StableLM.make,
         "starcoder2": StarCoder2.make,
         "t5": T5.make,
+        "xlm-roberta": XLMRoBERTa.make,
         "yuan": Yuan2.make,
     ])
 }

@@ -3,60 +3,11 @@
 // Unusual: an encoder reads the text, a decoder writes the answer; distances have a bias each instead of positions;
 // scores are not scaled; where the head is the table of words, what it sees is.
 
-import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 import ApusTorch
 
 // T tokens of the decoder, T' of the encoder, S sequences, D width, H heads, E head size, F feed-forward width, L labels.
-
-/// The fields of a `config.json`, as T5 names them.
-struct T5Config {
-    let sizes: TransformerSizes
-    let encoderLayers: Int
-    let decoderLayers: Int
-    let bucketCount: Int
-    let bucketReach: Int
-    let activation: Activation
-    let isGated: Bool
-    let dropout: Double
-    let headDropout: Double
-    let normEpsilon: Double
-    let start: Int32
-    let end: Int32
-    /// What the deviations of first values are multiplied with.
-    let initializerFactor: Double
-
-    init(_ config: ModelConfig) throws {
-        let heads = try config.size("num_heads")
-        encoderLayers = try config.size("num_layers")
-        decoderLayers = try config.optionalSize("num_decoder_layers") ?? encoderLayers
-        // A token passes one of the two stacks.
-        sizes = TransformerSizes(
-            vocabulary: try config.size("vocab_size"), width: try config.size("d_model"),
-            hidden: try config.size("d_ff"), layers: max(encoderLayers, decoderLayers), heads: heads,
-            keyValueHeads: heads, headSize: try config.size("d_kv"))
-        bucketCount = try config.optionalSize("relative_attention_num_buckets") ?? 32
-        bucketReach = try config.optionalSize("relative_attention_max_distance") ?? 128
-        let form = (try config.text("feed_forward_proj") ?? "relu").split(separator: "-").map(String.init)
-        isGated = try config.flag("is_gated_act") ?? (form.first == "gated")
-        let named = form == ["gated", "gelu"] ? "gelu_new" : form.last ?? "relu"
-        activation = try config.activation("dense_act_fn", default: named)
-        dropout = try config.probability("dropout_rate") ?? 0.1
-        headDropout = try config.probability("classifier_dropout") ?? 0
-        normEpsilon = try config.number("layer_norm_epsilon") ?? 1e-6
-        func token(_ key: String) throws -> Int32? { try config.integer(key).flatMap(Int32.init(exactly:)) }
-        start = try token("decoder_start_token_id") ?? token("pad_token_id") ?? 0
-        end = try token("eos_token_id") ?? 1
-        initializerFactor = try config.number("initializer_factor") ?? 1
-        try config.require("is_encoder_decoder", true, otherwise: "and a T5 of one half is not there yet")
-        // The longest texts of the first training; distances have no end.
-        for key in ["n_positions", "is_decoder"] { _ = config[key] }
-    }
-
-    func initializer(_ deviation: Double) -> Initializer { .normal(deviation: initializerFactor * deviation) }
-    func initializer(fanIn: Int) -> Initializer { initializer(1 / Double(fanIn).squareRoot()) }
-}
 
 /// A bias for each head and bucket of distances, which all blocks of a stack use.
 struct DistanceBiases {
@@ -279,6 +230,8 @@ final class T5Trunk: Trunk {
     override var embedding: Embedding { table }
     override var startToken: Int32? { config.start }
     override var ignoredNames: [String] { T5.copies }
+    /// The head of a model that writes, below a classifier.
+    override var ignoredParts: [String] { title.isEmpty ? [] : ["lm_head."] }
     override var writtenConfiguration: [String: Bool] { scaling.map { ["scale_decoder_outputs": $0] } ?? [:] }
 
     /// The words of the answers.
@@ -304,71 +257,6 @@ final class T5Trunk: Trunk {
         let context = context.ofEncoder(bounds: source.boundaries)
         let words = try table(Tensor(source.tokens, device: table.weight.device), context)  // [T', D]
         return EncoderMemory(states: try encoder(words, context), spans: SequenceSpans(source.boundaries))
-    }
-}
-
-/// The encoder alone, which gives texts vectors.
-final class T5EncoderTrunk: Trunk {
-    @Child("shared") var table: Embedding
-    @Child("encoder") var encoder: T5Stack
-
-    private let config: T5Config
-
-    // Written out because the one that the compiler makes is taken for an endless recursion.
-    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
-
-    init(_ config: T5Config) {
-        self.config = config
-        super.init()
-        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer(1))
-        encoder = T5Stack(config, ofDecoder: false)
-    }
-
-    override var facts: TrunkFacts { T5.facts(config, name: "") }
-    override var embedding: Embedding { table }
-    override var isCausal: Bool { false }
-    override var ignoredNames: [String] { T5.copies }
-    override var ignoredParts: [String] { ["decoder.", "lm_head."] }
-
-    override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        try encoder(words, context)
-    }
-}
-
-/// `W tanh(V h + c) + b` of what the decoder makes of each text's last end token.
-final class T5ScoreHead: ScoreHead {
-    @Child("dense") var dense: Linear
-    @Child("out_proj") var output: Linear
-
-    private let end: Int32
-    private let dropout: Double
-
-    // Written out because the one that the compiler makes is taken for an endless recursion.
-    @available(*, unavailable) override init() { preconditionFailure("described by its configuration") }
-
-    init(_ config: T5Config, labelCount: Int) {
-        end = config.end
-        dropout = config.headDropout
-        super.init()
-        let width = config.sizes.width
-        dense = Linear(width, width, initializer: config.initializer(fanIn: width))
-        output = Linear(width, labelCount, initializer: config.initializer(fanIn: width))
-    }
-
-    override var labelCount: Int { output.outputs }
-
-    override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        let rows = try zip(batch.boundaries, batch.boundaries.dropFirst()).map { start, stop -> Int32 in
-            guard let last = batch.tokens[Int(start)..<Int(stop)].lastIndex(of: end) else {
-                throw ModelError(
-                    "a text has no end token (\(end)), by which a T5 scores it; --truncation_strategy right keeps it")
-            }
-            return Int32(last)
-        }
-        let ends = try hidden.indexed(0, Tensor(rows, device: hidden.device))  // [S, D]
-        let kept = try context.dropped(ends, dropout, .head).to(.float32)
-        let inner = try tanh(dense(kept, context))  // [S, D]
-        return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
     }
 }
 

@@ -8,6 +8,7 @@ package enum Activation: String, Sendable, CaseIterable {
     case geluTanh = "gelu_pytorch_tanh"
     case relu
     case silu
+    case tanh
 
     package func callAsFunction(_ x: Tensor) throws -> Tensor {
         switch self {
@@ -15,6 +16,7 @@ package enum Activation: String, Sendable, CaseIterable {
         case .geluFast, .geluNew, .geluTanh: try ApusTorch.gelu(x, approximatesByTanh: true)
         case .relu: try ApusTorch.relu(x)
         case .silu: try ApusTorch.silu(x)
+        case .tanh: try ApusTorch.tanh(x)
         }
     }
 }

@@ -154,7 +154,7 @@ public final class ForwardContext {
     /// The same pass over other sequences, of which every token sees all: those of the encoder beside a decoder.
     package func ofEncoder(bounds: [Int32]) -> ForwardContext {
         ForwardContext(
-            bounds: bounds, angles: [], isCausal: false, isTraining: isTraining, adapters: adapters,
+            bounds: bounds, isCausal: false, isTraining: isTraining, adapters: adapters,
             checkpointsLayers: checkpointsLayers, randomKey: randomKey)
     }
 }

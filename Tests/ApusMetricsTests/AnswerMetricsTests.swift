@@ -15,7 +15,7 @@ struct AnswerMetricsTests {
         static let all: [Case] = {
             struct File: Decodable { let cases: [Case] }
             let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-                .deletingLastPathComponent().appending(path: "Fixtures/metrics/answers.json")
+                .deletingLastPathComponent().appending(path: "Fixtures/answers/answers.json")
             return (try? JSONDecoder().decode(File.self, from: Data(contentsOf: url)))?.cases ?? []
         }()
     }

@@ -175,6 +175,26 @@ struct SequenceToSequenceTests {
         }
     }
 
+    @Test(arguments: models) func bfloat16FollowsLoosely(name: String) throws {
+        let test = try Case(name)
+        let model = try test.language()
+        func logits() throws -> Tensor {
+            try withoutGradients {
+                let context = try model.context(for: test.batch)
+                return try model.logits(model.hiddenStates(test.batch, context), context)
+            }
+        }
+        let wanted = try logits()
+        for (_, slot) in model.parameters() {
+            if let tensor = slot.tensor { try slot.fill(tensor.to(.bfloat16)) }
+        }
+        #expect(model.dtype == .bfloat16)
+        let scale: Double = try abs(wanted).max().item()
+        #expect(try difference(logits(), wanted) <= 0.1 * scale)
+        let generator = Self.greedy(model)
+        #expect(try generator.answers(to: test.sources, limit: 5).count == 4)
+    }
+
     @Test func classifiersScoreAsTransformers() throws {
         let test = try Case("t5-classifier")
         let model = try #require(try test.model(.sequenceClassification(labels: 3)) as? SequenceClassifier)

@@ -36,10 +36,10 @@ struct SentenceFiles {
             pooling = SentencePooling([model.isEncoder ? .mean : .lastToken], normalizes: true)
             (projections, maximumLength, lowercases, prompt, poolsPrompt) = ([], nil, false, nil, true)
             areGiven = false
-            companions = Self.written(pooling, width: model.embedding.width)
+            companions = Self.written(pooling, width: model.trunk.outputWidth)
             return
         }
-        var chain = Chain(folder: source.root, width: model.embedding.width)
+        var chain = Chain(folder: source.root, width: model.trunk.outputWidth)
         for module in modules.modules { try chain.add(module) }
         guard let modes = chain.modes else {
             throw ModelError("\(source.root)/modules.json names no Pooling; is it the folder of a sentence encoder?")

@@ -226,6 +226,10 @@ extension AdapterMethod {
             // PEFT's lists for the task, whichever of the two names this model has.
             method.base.modulesToSave = method.base.modulesToSave.filter { !["classifier", "score"].contains($0) }
             method.base.modulesToSave += ["classifier", "score"]
+            // Parts of heads that PEFT's lists do not know.
+            method.base.modulesToSave += model.modulesToSave.filter { name in
+                !method.base.modulesToSave.contains { name.hasSuffix($0) }
+            }
         }
         return try method.attach(to: model, heads: model.headNames, trunk: model.trunk.name)
     }

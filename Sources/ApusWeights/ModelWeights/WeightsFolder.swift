@@ -162,7 +162,8 @@ package struct WeightsFolder {
             advice: "is this the folder of a model, and is its download complete?")
     }
 
-    /// What the names of tensors show to be no plain weights under the names of Hugging Face.
+    /// What the names of tensors, or parts of them between points, show to be no plain weights under the names of Hugging
+    /// Face.
     private static let marks: [(part: String, problem: String, advice: String)] = [
         (
             "tok_embeddings.weight",
@@ -187,7 +188,8 @@ package struct WeightsFolder {
     private func checked(_ store: any TensorStore) throws -> any TensorStore {
         let names = store.tensorNames
         for (part, problem, advice) in Self.marks {
-            guard let name = names.first(where: { $0.contains(part) }) else { continue }
+            let isWhole = !part.hasPrefix(".")
+            guard let name = names.first(where: { isWhole ? $0 == part : $0.contains(part) }) else { continue }
             throw WeightsError(folder, item: name, problem, advice: advice)
         }
         // MLX lays the scales and offsets of a matrix beside it.

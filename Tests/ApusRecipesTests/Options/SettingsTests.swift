@@ -471,7 +471,12 @@ struct RoundTripTests {
     @Test(
         arguments: [
             ("torch_dtype", "bfloat16 float16 float32"), ("lora_dtype", "bfloat16 float16 float32"),
-            ("device", "cpu cuda mps"), ("model_type", "bert gpt2 llama mistral mt5 qwen2 qwen3 roberta t5"),
+            ("device", "cpu cuda mps"),
+            (
+                "model_type",
+                "RefinedWeb RefinedWebModel albert bert bloom deberta-v2 distilbert electra falcon gpt2 gpt_neo gpt_neox gptj "
+                    + "llama mistral modernbert mpt mt5 opt qwen2 qwen3 roberta stablelm starcoder2 t5 xlm-roberta yuan"
+            ),
             ("task_type", "causal_lm seq2seq_lm seq_cls embedding reranker mlm"),
             ("problem_type", "regression single_label_classification multi_label_classification"),
             ("multi_label_format", "ids multi_hot"),

@@ -131,9 +131,50 @@ extension TinyRun {
         var words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + letters + letters.map { "##\($0)" }
         words += (0..<(config["vocab_size"]?.intValue ?? 0)).map { "unused\($0)" }
         words = Array(words.prefix(config["vocab_size"]?.intValue ?? 0))
-        try folder.write(words.joined(separator: "\n") + "\n", to: "model/vocab.txt")
+        try folder.write(Self.wordPiece(words).serialized(), to: "model/tokenizer.json")
         try folder.write(
-            #"{"tokenizer_class": "BertTokenizer", "mask_token": "[MASK]", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "eos_token": "[SEP]"}"#,
+            #"{"tokenizer_class": "PreTrainedTokenizerFast", "mask_token": "[MASK]", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "eos_token": "[SEP]"}"#,
             to: "model/tokenizer_config.json")
+    }
+
+    /// The `tokenizer.json` of a BERT with these words, the first five of which are its special tokens.
+    private static func wordPiece(_ words: [String]) -> JSONValue {
+        var vocabulary = JSONObject()
+        for (id, word) in words.enumerated() { vocabulary[word] = .int(id) }
+        let added = words.prefix(5).enumerated().map { id, word -> JSONValue in
+            [
+                "id": .int(id), "content": .string(word), "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            ]
+        }
+        func token(_ word: String, _ segment: Int) -> JSONValue {
+            ["SpecialToken": ["id": .string(word), "type_id": .int(segment)]]
+        }
+        func text(_ name: String, _ segment: Int) -> JSONValue {
+            ["Sequence": ["id": .string(name), "type_id": .int(segment)]]
+        }
+        let single = [token("[CLS]", 0), text("A", 0), token("[SEP]", 0)]
+        var specials = JSONObject()
+        for word in ["[CLS]", "[SEP]"] {
+            let id = words.firstIndex(of: word) ?? 0
+            specials[word] = ["id": .string(word), "ids": [.int(id)], "tokens": [.string(word)]]
+        }
+        return [
+            "version": "1.0", "truncation": nil, "padding": nil, "added_tokens": .array(added),
+            "normalizer": [
+                "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil,
+                "lowercase": true,
+            ],
+            "pre_tokenizer": ["type": "BertPreTokenizer"],
+            "post_processor": [
+                "type": "TemplateProcessing", "single": .array(single),
+                "pair": .array(single + [text("B", 1), token("[SEP]", 1)]), "special_tokens": .object(specials),
+            ],
+            "decoder": ["type": "WordPiece", "prefix": "##", "cleanup": true],
+            "model": [
+                "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100, "vocab": .object(vocabulary),
+            ],
+        ]
     }
 }

@@ -177,12 +177,13 @@ struct Rename: Sendable {
         "qwen3_thinking": "qwen3", "qwen3_nothinking": "qwen3", "qwen3_emb": "qwen3", "qwen3_reranker": "qwen3",
         "llama2": "llama", "llama3": "llama", "llama3_1": "llama", "llama3_2": "llama", "llama3_3": "llama",
         "yi": "llama", "mistral_nemo": "mistral", "mistral_2501": "mistral", "zephyr": "mistral",
-        "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan",
+        "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan", "bge_reranker": "xlm-roberta",
         "gemma_emb": "gemma3_text", "gemma_reward": "gemma2", "phi4": "phi3", "qwen3_moe_thinking": "qwen3_moe",
         "qwen3_coder": "qwen3_moe", "wizardlm2_moe": "mixtral", "openbuddy_mixtral": "mixtral",
         "baichuan2": "baichuan", "chatglm2": "chatglm", "chatglm3": "chatglm", "chatglm4": "chatglm",
         "codegeex4": "chatglm", "glm_edge": "glm", "minicpm_chatml": "minicpm", "deepseek_v2_5": "deepseek_v2",
         "deepseek_r1": "deepseek_v3", "deepseek_v3_1": "deepseek_v3", "moonlight": "deepseek_v3",
+        "modern_bert": "modernbert", "modern_bert_gte": "modernbert", "modern_bert_gte_reranker": "modernbert",
     ]
 
     // MARK: Without successor

@@ -1,0 +1,1 @@
+../ApusWeightsTests/GGUFBuilder.swift

@@ -1,0 +1,1 @@
+../ApusWeightsTests/SafetensorsWriterTests.swift

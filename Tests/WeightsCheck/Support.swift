@@ -1,0 +1,1 @@
+../ApusWeightsTests/Support.swift
