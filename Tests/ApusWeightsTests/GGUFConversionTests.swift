@@ -11,14 +11,17 @@ struct GGUFConversionTests {
         try GGUFModel(GGUFFile(path: fixture("gguf/tiny-\(name).gguf")))
     }
 
-    private static func sizes(_ config: JSONValue) throws -> GGUFDescription.Sizes {
+    /// The sizes of a model that leaves none to defaults but the feed-forward width of GPT-2.
+    static func sizes(_ config: JSONValue) throws -> GGUFDescription.Sizes {
         func count(_ keys: String...) throws -> Int {
             let counts = keys.compactMap { config[$0]?.intValue }
             return try #require(counts.first)
         }
         let (width, heads) = (try count("hidden_size", "n_embd"), try count("num_attention_heads", "n_head"))
         return GGUFDescription.Sizes(
-            vocabulary: try count("vocab_size"), width: width, feedForward: try count("intermediate_size", "n_inner"),
+            vocabulary: try count("vocab_size"), width: width,
+            feedForward: config["n_embd"] == nil
+                ? try count("intermediate_size") : config["n_inner"]?.intValue ?? 4 * width,
             layers: try count("num_hidden_layers", "n_layer"), heads: heads,
             keyValueHeads: config["num_key_value_heads"]?.intValue ?? heads,
             headSize: config["head_dim"]?.intValue ?? width / heads,
@@ -62,6 +65,53 @@ struct GGUFConversionTests {
                 $0.contains("_length")
             })
         for (key, value) in expected { #expect(copy.file.metadata[key] == value, "\(key)") }
+    }
+
+    private static let converted = [
+        "llama-bias", "llama-head-dim", "llama-rope-linear", "llama-rope-llama3", "llama-rope-yarn", "llama-tied-gqa",
+        "llama-untied-mha", "mistral-window", "qwen2-tied-gqa", "qwen2-untied", "qwen3-tied", "gpt2",
+    ]
+
+    /// Hyperparameters and blocks are those that llama.cpp's converter writes of the same folder.
+    @Test(arguments: converted)
+    func isWhatTheConverterWrites(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/a.gguf"
+        let expected = try #require(try JSONValue(parsing: contents(fixture("gguf/converted.json")))[name])
+        let config = try JSONValue(parsing: contents(fixture("models/\(name)/config.json")))
+        let weights = try WeightsFolder(fixture("models/\(name)")).open()
+        let tensors = try weights.tensorNames.map {
+            ($0, try weights.tensor($0, dtype: weights.dtype(of: $0), device: .cpu).tensor)
+        }
+        let description = try GGUFDescription(config, sizes: Self.sizes(config), type: .f16, path: path)
+        try GGUFConversion(tensors, description, type: .f16, to: path).write(general: [], tokenizer: [])
+
+        let file = try GGUFFile(path: path)
+        var keys = try #require(expected["metadata"]?.objectValue)
+        for key in ["general.size_label", "general.type"] { keys[key] = nil }
+        #expect(Set(file.metadata.keys) == Set(keys.keys))
+        for (key, value) in keys {
+            switch try #require(file.metadata[key]) {
+            case .integer(let number): #expect(value[1]?.intValue == number, "\(key)")
+            case .float(let number): #expect(value[1]?.doubleValue == number, "\(key)")
+            case .string(let text): #expect(value[1]?.stringValue == text, "\(key)")
+            case let other: Issue.record("\(key) is \(other)")
+            }
+        }
+        let blocks = try #require(expected["tensors"]?.objectValue)
+        #expect(Set(file.tensors.map(\.name)) == Set(blocks.keys))
+        for tensor in file.tensors {
+            let facts = try #require(blocks[tensor.name])
+            #expect(facts["type"]?.stringValue == tensor.type.name, "\(tensor.name)")
+            #expect(facts["shape"] == .array(tensor.shape.map(JSONValue.int)), "\(tensor.name)")
+            // Divisors of frequencies are computed in float32 there.
+            guard tensor.name != "rope_freqs.weight" else { continue }
+            let sum = file.mappings[0].withUnsafeBytes { bytes in
+                RealModelTests.checksum(
+                    UnsafeRawBufferPointer(rebasing: bytes[tensor.byteRange]).bindMemory(to: UInt8.self))
+            }
+            #expect(facts["checksum"]?.stringValue == sum, "\(tensor.name)")
+        }
     }
 
     /// The types of llama.cpp's mixtures, for a model whose rows they fit.

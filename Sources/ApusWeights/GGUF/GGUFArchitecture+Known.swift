@@ -15,7 +15,7 @@ extension GGUFArchitecture {
             default: part
             }
         }
-        llama.hyperparameters.saysVocabularyAndRotation = true
+        llama.hyperparameters.saysAllSizes = true
         llama.biases = [("attention_bias", "blk.0.attn_q.bias"), ("mlp_bias", "blk.0.ffn_gate.bias")]
         return llama
     }()

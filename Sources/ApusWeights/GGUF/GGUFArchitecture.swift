@@ -67,8 +67,8 @@ package struct GGUFArchitecture: Sendable {
         var activation = (config: "hidden_act", value: "silu")
         /// Whether keys and values may have fewer heads, heads a width of their own, and positions turn them.
         var isRotary = true
-        /// Whether `vocab_size` and `rope.dimension_count` are written.
-        var saysVocabularyAndRotation = false
+        /// Whether sizes are written that follow from others: of heads, of what is rotated, of the vocabulary.
+        var saysAllSizes = false
     }
 }
 

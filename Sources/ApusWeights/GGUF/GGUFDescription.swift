@@ -59,12 +59,12 @@ package struct GGUFDescription {
         if architecture.hyperparameters.isRotary { try addRotation(path: path) }
         let norm = architecture.hyperparameters.normEpsilon
         add(norm.file, .float32(Float(config[norm.config]?.doubleValue ?? norm.standard)))
-        if architecture.hyperparameters.isRotary, hasOwnHeadSize {
+        if architecture.hyperparameters.isRotary, saysHeadSize {
             add("attention.key_length", .uint32(UInt32(clamping: sizes.headSize)))
             add("attention.value_length", .uint32(UInt32(clamping: sizes.headSize)))
         }
         metadata.append(("general.file_type", .uint32(type.number)))
-        if architecture.hyperparameters.saysVocabularyAndRotation {
+        if architecture.hyperparameters.saysAllSizes {
             add("vocab_size", .uint32(UInt32(clamping: sizes.vocabulary)))
             add("rope.dimension_count", .uint32(UInt32(clamping: sizes.headSize)))
         }
@@ -77,8 +77,9 @@ package struct GGUFDescription {
 
     private var context: Int { config[architecture.hyperparameters.context]?.intValue ?? sizes.context }
 
-    private var hasOwnHeadSize: Bool {
-        config["head_dim"]?.intValue != nil || sizes.headSize * sizes.heads != sizes.width
+    private var saysHeadSize: Bool {
+        architecture.hyperparameters.saysAllSizes || config["head_dim"]?.intValue != nil
+            || sizes.headSize * sizes.heads != sizes.width
     }
 
     private mutating func add(_ key: String, _ value: GGUFTypedValue) {
