@@ -68,7 +68,8 @@ enum NotYetOptions {
     private static let templates: Set<String> = [
         "qwen", "qwen2_5", "qwen2_5_math", "qwen3", "qwen3_thinking", "qwen3_nothinking", "qwen3_mixed", "qwen3_emb",
         "qwen3_reranker", "qwq", "qwq_preview", "llama", "llama3", "llama3_2", "mistral", "mistral_nemo",
-        "mistral_2501", "deepseek_r1", "chatml", "bert", "bge_reranker", "dummy", "gemma", "gemma3_text", "phi3", "phi4", "internlm2",
+        "mistral_2501", "deepseek_r1", "chatml", "bert", "bge_reranker", "dummy", "gemma", "gemma3_text", "phi3",
+        "phi4", "internlm2",
         "chatglm4", "glm4", "deepseek_v2_5", "deepseek_v3_1", "minicpm",
     ]
 
