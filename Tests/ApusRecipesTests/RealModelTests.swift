@@ -7,6 +7,7 @@ import Testing
 @testable import ApusLanguageModel
 @testable import ApusNN
 @testable import ApusRecipes
+@testable import ApusText
 @testable import ApusTorch
 @testable import ApusWeights
 
@@ -96,5 +97,24 @@ struct RealModelTests {
         }
         print("parity \(expectations): last logits within \(worst) of PEFT's, relative to the largest")
         #expect(worst <= 1e-6)
+    }
+
+    /// The answer is also the one that llama.cpp gives from the same files.
+    @Test(
+        .enabled(if: realModelFolders != nil, "APUS_REAL_MODELS and APUS_PARITY are not set"),
+        arguments: [GGUFFileType.f16, .q8_0])
+    func anExportedModelAnswersAlike(_ type: GGUFFileType) throws {
+        let folder = try TemporaryFolder()
+        let (name, file) = Self.models[0]
+        var settings = ExportSettings(adapters: [], mergeLoRA: false)
+        settings.model.name = "\(try #require(realModelFolders).models)/\(name)/\(file)"
+        settings.hardware.device = .cpu
+        settings.toGGUF = true
+        settings.ggufType = type
+        settings.outputDirectory = "\(folder.path)/out"
+        let output = try ModelExport(settings)()
+        let language = try LanguageModel("\(output)/\(settings.ggufName)")
+        let question = Message(role: "user", content: "What is the capital of France? Answer in two sentences.")
+        #expect(try language.answer([question], maximumTokens: 24) == "The capital of France is Paris.")
     }
 }
