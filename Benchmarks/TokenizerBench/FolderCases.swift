@@ -36,7 +36,11 @@ struct FolderCases {
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-folder-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        for (name, text) in files { try Data((text.stringValue ?? "").utf8).write(to: folder.appending(path: name)) }
+        for (name, text) in files {
+            let text = text.stringValue ?? ""
+            let data = name.hasSuffix(".model") ? Data(base64Encoded: text) ?? Data() : Data(text.utf8)
+            try data.write(to: folder.appending(path: name))
+        }
         return try body(folder)
     }
 

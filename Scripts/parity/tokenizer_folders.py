@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Makes random small tokenizer folders and encodes texts with the tokenizer that `AutoTokenizer` makes of each.
 
-usage: tokenizer_folders.py OUTPUT.json [--count N] [--seed S] [--manifest]
+usage: tokenizer_folders.py OUTPUT.json [--count N] [--seed S] [--manifest] [--pieces]
 
 A case is a tokenizer (of bytes, of word pieces, of pieces with "▁"), with or without a `tokenizer.json`, under a class and a
 model type, with the keys that a class may read. The output holds the files of each, what it encodes texts and pairs to,
 and the names of its special tokens. Folders that `AutoTokenizer` refuses, or makes an empty tokenizer of, are left out and counted.
+--pieces makes Unigram tokenizers and folders with a SentencePiece model, which is written in Base64.
 `Tests/Fixtures/tokenizers/folders.json` is made with --count 60 --manifest.
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -35,6 +37,10 @@ BYTES = ["PreTrainedTokenizer", "Qwen2Tokenizer", "GPT2Tokenizer", "RobertaToken
          "CohereTokenizer", "DebertaTokenizer", "BartTokenizer", "BlenderbotTokenizer"]
 WORDS = ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "ConvBertTokenizer", "MPNetTokenizer", "FunnelTokenizer", "PreTrainedTokenizer"]
 PIECES = ["LlamaTokenizer", "GemmaTokenizer", "PreTrainedTokenizer"]
+UNIGRAM = ["T5Tokenizer", "AlbertTokenizer", "XLMRobertaTokenizer", "CamembertTokenizer", "DebertaV2Tokenizer", "XLNetTokenizer",
+           "BigBirdTokenizer", "RemBertTokenizer", "PreTrainedTokenizer"]
+FILES = {"T5Tokenizer": "spiece.model", "AlbertTokenizer": "spiece.model", "XLMRobertaTokenizer": "sentencepiece.bpe.model", "CamembertTokenizer": "sentencepiece.bpe.model",
+         "DebertaV2Tokenizer": "spm.model", "XLNetTokenizer": "spiece.model", "BigBirdTokenizer": "spiece.model", "RemBertTokenizer": "sentencepiece.model"}
 TYPES = ["qwen2", "qwen3", "llama", "mistral", "bert", "roberta", "gpt2", "gemma2", "modernbert", "distilbert", "gpt_neox", "olmo2", "qwen3_5_text"]
 
 
@@ -176,10 +182,82 @@ class Folders:
         return files
 
 
+class PieceFolders(Folders):
+    """Unigram tokenizers under their classes, and models of SentencePiece."""
+
+    WORDS = ["▁", "▁the", "the", "▁Cat", "▁cat", "▁don", "'t", "Élan", "élan", "e", "é", "▁▁", "d", "o", "n", "C", "c", "a", "t", "h", "1", "2", "3", ",", "THE", "you", "x", ">", "<", "b"]
+
+    def scored(self):
+        names = self.random.sample(NAMED, self.random.randint(3, len(NAMED)))
+        return [(name, 0.0) for name in names] + [(word, -self.random.randint(1, 40) / 4) for word in self.random.sample(self.WORDS, 24)]
+
+    def unigram(self):
+        vocabulary = self.scored()
+        tokenizer = Tokenizer(models.Unigram(vocabulary, self.random.randrange(4), False))
+        steps = [self.pick(normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()), *([normalizers.Replace("``", '"')] if self.maybe(0.3) else [])]
+        tokenizer.normalizer = self.pick(None, normalizers.Sequence(steps))
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=self.pick("first", "always", "never"), split=self.maybe())
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme=self.pick("first", "always", "never"))
+        known = [name for name, _ in vocabulary if name in NAMED]
+        first, last = self.random.sample(known, 2)
+        ids = [(first, tokenizer.token_to_id(first)), (last, tokenizer.token_to_id(last))]
+        if self.maybe(0.6):
+            tokenizer.post_processor = processors.TemplateProcessing(single=f"{first} $A {last}", pair=f"{first} $A {last} $B:1", special_tokens=ids)
+        for name in self.random.sample(known, self.random.randint(0, 3)):
+            tokenizer.add_tokens([AddedToken(name, special=self.maybe(0.8), **self.flags())])
+        return tokenizer
+
+    def model(self, is_unigram):
+        from sentencepiece import sentencepiece_model_pb2
+
+        proto = sentencepiece_model_pb2.ModelProto()
+        pieces = self.scored()
+        if not is_unigram:
+            pieces += [(f"<0x{byte:02X}>", 0.0) for byte in range(256)]
+        unknown = self.random.randrange(3)
+        for number, (text, score) in enumerate(pieces):
+            piece = proto.pieces.add(piece=text, score=score)
+            piece.type = 2 if number == unknown else 6 if text.startswith("<0x") else 3 if text in NAMED else 4 if self.maybe(0.1) else 1
+        spec = proto.trainer_spec
+        spec.model_type, spec.byte_fallback = 1 if is_unigram else 2, not is_unigram and self.maybe(0.8)
+        spec.unk_id, spec.unk_piece = unknown, pieces[unknown][0]
+        spec.bos_id, spec.eos_id = self.pick(-1, 0, 1), self.pick(-1, 1, 2)
+        spec.bos_piece, spec.eos_piece = pieces[spec.bos_id][0], pieces[spec.eos_id][0]
+        for key in ("add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces"):
+            setattr(proto.normalizer_spec, key, self.maybe(0.8))
+        return proto.SerializeToString()
+
+    def make(self):
+        is_model = self.maybe(0.6)
+        is_unigram = not is_model or self.maybe(0.6)
+        name = self.pick(*UNIGRAM) if is_unigram else self.pick("LlamaTokenizer", "GemmaTokenizer", "PreTrainedTokenizer", "NoSuchTokenizer")
+        if is_model:
+            tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0)], 0, False))
+            files = {FILES.get(name, "tokenizer.model"): self.model(is_unigram)}
+        else:
+            tokenizer = self.unigram()
+            files = {"tokenizer.json": tokenizer.to_str()}
+        config = {"tokenizer_class": name + self.pick("", "", "Fast")} | self.config(tokenizer, is_model)
+        if is_model:
+            size = 300 if is_unigram else 600
+            config.get("added_tokens_decoder", {}).clear() if self.maybe() else config.pop("added_tokens_decoder", None)
+            if self.maybe(0.2):
+                config["added_tokens_decoder"] = {str(number): {"content": self.pick(*NAMED, f"<{number}>"), **self.flags(), "special": self.maybe()} for number in (0, 2, 5, size)}
+        for key, values in {"keep_accents": [True, False], "split_by_punct": [True], "unk_id": [0, 1], "extra_ids": [0, 2, 3]}.items():
+            if self.maybe(0.2):
+                config[key] = self.pick(*values)
+        files["tokenizer_config.json"] = json.dumps(config)
+        if self.maybe(0.15):
+            files["special_tokens_map.json"] = json.dumps({self.pick("bos", "cls", "mask") + "_token": self.pick(*NAMED, "<new>"), "additional_special_tokens": ["<x>"]})
+        if self.maybe(0.1) and is_model:
+            files["added_tokens.json"] = json.dumps({"<z>": 700, "<x>": 701})
+        return files
+
+
 def answer(files):
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
-            (Path(folder) / name).write_text(text)
+            (Path(folder) / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         tokenizer = AutoTokenizer.from_pretrained(folder)
     if "Bert" in type(tokenizer).__name__ and tokenizer.unk_token not in tokenizer.get_vocab():
         raise ValueError("unknown token")
@@ -205,13 +283,15 @@ def main():
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--manifest", action="store_true")
+    parser.add_argument("--pieces", action="store_true")
     arguments = parser.parse_args()
-    folders = Folders(arguments.seed)
+    folders = (PieceFolders if arguments.pieces else Folders)(arguments.seed)
     cases, refused = [], {}
     while len(cases) < arguments.count:
         files = folders.make()
         try:
-            cases.append({"files": files, **answer(files)})
+            written = {name: base64.b64encode(data).decode() if isinstance(data, bytes) else data for name, data in files.items()}
+            cases.append({"files": written, **answer(files)})
         except (Exception, BaseException) as error:
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -34,8 +34,14 @@ public final class Tokenizer: Sendable {
         firstPipeline = DecoderPipeline(parts.decoders)
         let added = parts.added
         // A plain token of the model counts as special where it is spelled like one.
-        specialIDs = Set(
-            added.tokens.keys.filter { id in added.spelling(of: id).map(added.isSpecial) ?? false })
+        var special = added.tokens.keys.filter { id in added.spelling(of: id).map(added.isSpecial) ?? false }
+        let vocabulary = parts.model.vocabulary
+        if vocabulary.hasEquals {
+            special += (0..<Int32(vocabulary.idBound)).filter { id in
+                vocabulary.token(of: id).map { added.isSpecial(spelling: Array($0)) } ?? false
+            }
+        }
+        specialIDs = Set(special)
     }
 
     // MARK: - Encoding

@@ -66,7 +66,7 @@ extension TokenizerClass {
                     unknown: .id(2),
                     normalization: .albert(keepsAccents: true, lowercases: false, collapsesSpaces: true),
                     splitsSpace: false))
-            boundaries = .remBERT
+            (boundaries, renewal) = (.remBERT, .asSpecial)
         }
     }
 }

@@ -51,6 +51,8 @@ struct TokenizerClass: Sendable {
 
     enum Renewal: Sendable {
         case none, all
+        /// None, but all of them become special.
+        case asSpecial
         /// Those that fill none of the roles.
         case withoutRole
     }

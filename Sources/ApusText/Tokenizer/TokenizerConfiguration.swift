@@ -66,9 +66,8 @@ struct TokenizerConfiguration: Sendable {
         let configURL = folder.appendingPathComponent("tokenizer_config.json")
         var config = try Self.object(configURL) ?? [:]
         var source = configURL.path
-        listsExtraTokens = ["additional_special_tokens", "extra_special_tokens"].contains {
-            config[$0].map { $0.objectValue == nil } ?? false
-        }
+        let extraList = Self.extraTokens(config)
+        listsExtraTokens = extraList.map { $0.objectValue == nil } ?? false
         if let listed = config["added_tokens_decoder"] {
             listsAddedTokens = true
             guard let tokens = listed.objectValue else {
@@ -84,7 +83,8 @@ struct TokenizerConfiguration: Sendable {
         } else {
             // Before added_tokens_decoder, the map of special tokens overrode the configuration.
             let mapURL = folder.appendingPathComponent("special_tokens_map.json")
-            for (key, value) in try Self.object(mapURL) ?? [:] {
+            for (key, value) in try Self.object(mapURL) ?? [:]
+            where key != "additional_special_tokens" || !listsExtraTokens {
                 config[key] = value
                 source = mapURL.path
             }
@@ -92,8 +92,8 @@ struct TokenizerConfiguration: Sendable {
         try readSpecialTokens(config, source)
         if !listsAddedTokens {
             // Beside named extra tokens, a list of others comes too late to make these special.
-            let comesLate = config["extra_special_tokens"]?.objectValue.map { !$0.isEmpty } ?? false
-            try readLegacyAddedTokens(folder, special: comesLate ? [] : extra)
+            let early = (extraList?.arrayValue ?? []).compactMap { $0.stringValue ?? $0["content"]?.stringValue }
+            try readLegacyAddedTokens(folder, special: early)
         }
 
         className = config["tokenizer_class"]?.stringValue
@@ -156,16 +156,23 @@ struct TokenizerConfiguration: Sendable {
         }
     }
 
-    private mutating func readLegacyAddedTokens(_ folder: URL, special extra: [AddedToken]) throws {
+    private mutating func readLegacyAddedTokens(_ folder: URL, special extra: [String]) throws {
         let url = folder.appendingPathComponent("added_tokens.json")
         guard let tokens = try Self.object(url) else { return }
-        let special = named.values.map { Array($0.content.utf8) } + extra.map { Array($0.content.utf8) }
+        let special = named.values.map { Array($0.content.utf8) } + extra.map { Array($0.utf8) }
         added = try tokens.map { content, value -> (id: Int, token: AddedToken) in
             guard let id = value.intValue else {
                 throw TokenizerError(url.path, "the token \(content.debugDescription) has no id")
             }
             return (id, AddedToken(content, isSpecial: special.contains(Array(content.utf8))))
         }.sorted { $0.id < $1.id }
+    }
+
+    /// The key that lists special tokens without a role: the older one counts where the newer one is missing or empty.
+    private static func extraTokens(_ config: JSONObject) -> JSONValue? {
+        let newer = config["extra_special_tokens"]
+        let isEmpty = newer.map { $0.arrayValue?.isEmpty ?? $0.objectValue?.isEmpty ?? $0.isNull } ?? true
+        return isEmpty ? config["additional_special_tokens"] ?? newer : newer
     }
 
     private static func extraIDs(_ value: JSONValue?, _ source: String) throws -> Int {

@@ -96,6 +96,13 @@ struct TokenizerFolder {
             special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map(withRole))
         switch tokenizerClass.renewal {
         case .none: break
+        case .asSpecial:
+            try parts.addTokens(
+                special.map { token in
+                    var token = token
+                    token.isSpecial = true
+                    return token
+                })
         case .all: try parts.addTokens(special.map { AddedToken($0.content, isSpecial: true) })
         case .withoutRole:
             try parts.addTokens(

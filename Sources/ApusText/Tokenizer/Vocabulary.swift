@@ -26,6 +26,8 @@ struct Vocabulary: Sendable {
     /// Most tokens that only share a slot are told apart without a look at their bytes, and the whole table stays near
     /// the processor.
     private var slots: [UInt32]
+    /// Whether tokens of different ids are spelled alike.
+    private(set) var hasEquals = false
     /// How many tokens there are.
     private(set) var count = 0
 
@@ -77,7 +79,12 @@ struct Vocabulary: Sendable {
             if slots[slot] & ~Self.idMask == tag, isToken(Self.id(in: slots[slot]), token) {
                 let old = Int(Self.id(in: slots[slot]))
                 let place = places[old]
-                if keepsEquals { count += 1 } else { places[old] = .none }
+                if keepsEquals {
+                    count += 1
+                    hasEquals = true
+                } else {
+                    places[old] = .none
+                }
                 slots[slot] = tag | UInt32(bitPattern: id)
                 put(id, at: place)
                 return true

@@ -68,7 +68,8 @@ extension SentencePieceModel {
         (options.fusesUnknown, options.fallsBackToBytes) = (true, fallsBackToBytes)
         options.ignoresMerges = ignoresMerges
         options.unknownID = vocabulary.id(of: Array(unknownPiece.utf8))
-        guard options.unknownID != nil else {
+        let spellsAll = fallsBackToBytes && !vocabulary.byteTokens.contains(nil)
+        guard options.unknownID != nil || spellsAll else {
             throw TokenizerError(source, "has no piece \(unknownPiece.debugDescription) for what it cannot spell")
         }
         return TokenizerParts(
