@@ -74,7 +74,8 @@ package struct C3AConfiguration: AdapterMethod {
         start = json["init_weights"] ?? "xavier_uniform"
         guard [true, false, "gaussian", "kaiming_uniform", "xavier_uniform"].contains(start) else {
             throw reader.refusal(
-                "\"init_weights\" is \(start.serialized()); there are xavier_uniform, kaiming_uniform, gaussian, true, false")
+                "\"init_weights\" is \(start.serialized()); there are xavier_uniform, kaiming_uniform, gaussian, true, false"
+            )
         }
         selection = try LayerSelection(reader)
         base = try reader.base()

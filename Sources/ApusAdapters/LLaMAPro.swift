@@ -17,7 +17,8 @@ package struct LLaMAProConfiguration: AdapterMethod {
         "llamapro_num_new_blocks", .integer(1...1024), default: 4,
         "Layers to be added; the layers of the model must divide by it.", decidesCount: true)
     static let groupsOption = AdapterOption(
-        "llamapro_num_groups", .integer(1...1024), "Groups of layers, behind each of which a new one comes; as many as those.",
+        "llamapro_num_groups", .integer(1...1024),
+        "Groups of layers, behind each of which a new one comes; as many as those.",
         decidesCount: true)
     package static let options = [countOption, groupsOption]
 
@@ -82,7 +83,8 @@ package struct LLaMAProConfiguration: AdapterMethod {
         let layers = model.modules().filter { $0.module is TransformerLayer }.map(\.path)
         guard layers.count > count, layers.count % count == 0 else {
             throw AdapterError(
-                "--tuner_type llamapro: a model of \(layers.count) layers was not made with \(count) new ones among them")
+                "--tuner_type llamapro: a model of \(layers.count) layers was not made with \(count) new ones among them"
+            )
         }
         let plan = try layerPlan(layers: layers.count - count)
         let paths = (plan?.empty ?? []).sorted().map { layers[$0] }

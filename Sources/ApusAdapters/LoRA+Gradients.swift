@@ -48,9 +48,9 @@ extension LoRAConfiguration {
         let (u, v) = (try left * signs.transposed(0, 1), try right * signs)
         let places: (a: [Int], b: [Int])
         switch settings.direction {
-        case .ArBr: places = ((0..<r).map { 2 * $0 + 1 }, (0..<r).map { 2 * $0 })
-        case .A2rBr: places = (Array(r..<2 * r), Array(0..<r))
-        case .ArB2r: places = (Array(0..<r), Array(r..<2 * r))
+        case .alternating: places = ((0..<r).map { 2 * $0 + 1 }, (0..<r).map { 2 * $0 })
+        case .secondForA: places = (Array(r..<2 * r), Array(0..<r))
+        case .firstForA: places = (Array(0..<r), Array(r..<2 * r))
         case .random:
             let drawn = try generator.permutation(of: 2 * r).values(as: Int64.self).prefix(r).map { Int($0) }
             places = (drawn, drawn)

@@ -46,7 +46,9 @@ extension LoRAConfiguration {
         on model: Module, beside layers: [String]
     ) throws -> [(path: String, module: Module)] {
         guard !parameters.isEmpty else { return [] }
-        func matches(_ name: String, _ parameter: String) -> Bool { name == parameter || name.hasSuffix("." + parameter) }
+        func matches(_ name: String, _ parameter: String) -> Bool {
+            name == parameter || name.hasSuffix("." + parameter)
+        }
         let all = model.parameters()
         for parameter in parameters where !all.contains(where: { matches($0.name, parameter) }) {
             throw AdapterError(
@@ -65,7 +67,8 @@ extension LoRAConfiguration {
                     "target_parameters: \(name) "
                         + (layers.contains(host.path)
                             ? "is adapted with its layer already (target_modules); name it in one of them"
-                            : "lies transposed (Conv1D), which PEFT does not adapt so; name the layer in target_modules"))
+                            : "lies transposed (Conv1D), which PEFT does not adapt so; name the layer in target_modules")
+                )
             }
             return host
         }

@@ -11,7 +11,9 @@ extension AttachedAdapter {
     /// - Throws: `AdapterError` for other methods, which leave the base as it is.
     package func change() throws -> (tensors: [(name: String, tensor: Tensor)], configuration: String) {
         guard let lora = method as? LoRAConfiguration, lora.takesFromBase else {
-            let start = (method as? LoRAConfiguration).map { ", init_lora_weights \($0.initialization.json.serialized())" }
+            let start = (method as? LoRAConfiguration).map {
+                ", init_lora_weights \($0.initialization.json.serialized())"
+            }
             throw AdapterError(
                 "--convert_to_lora: this adapter (\(type(of: method).tunerType)\(start ?? "")) leaves the base model as it is "
                     + "and needs no conversion; it is for PiSSA and OLoRA")

@@ -21,7 +21,8 @@ package struct LoRAConfiguration: AdapterMethod {
         "init_weights",
         .choice(
             [
-                "true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora", "loftq", "eva", "corda",
+                "true", "false", "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16", "olora", "loftq", "eva",
+                "corda",
                 "lora-ga",
             ],
             later: ["pissa_niter_8", "bat"]),

@@ -25,14 +25,19 @@ package struct LoRAStartSettings: Sendable, Equatable {
 
     /// `lora_ga_config`, and ms-swift's passes.
     struct Gradients: Sendable, Equatable {
-        enum Direction: String, Sendable, CaseIterable { case ArBr, A2rBr, ArB2r, random }
+        enum Direction: String, Sendable, CaseIterable {
+            case alternating = "ArBr"
+            case secondForA = "A2rBr"
+            case firstForA = "ArB2r"
+            case random
+        }
         enum Scale: String, Sendable, CaseIterable {
             case stable, unit
             case weights = "weight_svd"
             case steps = "gd_scale"
         }
 
-        var direction = Direction.ArB2r
+        var direction = Direction.firstForA
         var scale = Scale.stable
         var gamma = 16
         var batchSize = 2
@@ -86,7 +91,8 @@ extension LoRAStartSettings {
     static let gammaOption = AdapterOption(
         "lora_ga_stable_gamma", .integer(AdapterOption.counts), default: 16, "The γ of --lora_ga_scale stable.")
     static let batchOption = AdapterOption(
-        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2, "Samples of a pass of --init_weights lora-ga.")
+        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2, "Samples of a pass of --init_weights lora-ga."
+    )
     static let passesOption = AdapterOption(
         "lora_ga_iters", .integer(AdapterOption.counts), default: 2, "Passes of --init_weights lora-ga.")
 
@@ -108,10 +114,11 @@ extension LoRAStartSettings {
         components.adjustsScale = try settings.flag(Self.adjustOption)
         context = try Context(rawValue: settings.text(Self.contextOption)) ?? .instructions
         samples = try settings.integer(Self.samplesOption)
-        gradients.direction = try Gradients.Direction(rawValue: settings.text(Self.directionOption)) ?? .ArB2r
+        gradients.direction = try Gradients.Direction(rawValue: settings.text(Self.directionOption)) ?? .firstForA
         let scale = try settings.text(Self.scaleOption)
         // ms-swift's words for two of PEFT's.
-        gradients.scale = Gradients.Scale(rawValue: ["weightS": "weight_svd", "gd": "gd_scale"][scale] ?? scale) ?? .stable
+        gradients.scale =
+            Gradients.Scale(rawValue: ["weightS": "weight_svd", "gd": "gd_scale"][scale] ?? scale) ?? .stable
         gradients.gamma = try settings.integer(Self.gammaOption)
         gradients.batchSize = try settings.integer(Self.batchOption)
         gradients.passes = try settings.integer(Self.passesOption)

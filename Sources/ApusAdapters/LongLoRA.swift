@@ -13,7 +13,8 @@ package struct LongLoRAConfiguration: AdapterMethod {
         "group_size_ratio", .number(0.001..<1), default: 0.25,
         "Share of a sequence whose tokens see each other while training.")
     static let besideOption = AdapterOption(
-        "embedder_and_normalizer", .boolean, default: true, "Train tables of words and norms beside.", decidesCount: true)
+        "embedder_and_normalizer", .boolean, default: true, "Train tables of words and norms beside.",
+        decidesCount: true)
     package static let options = LoRAConfiguration.options + [shareOption, besideOption]
 
     private var lora: LoRAConfiguration
@@ -47,7 +48,8 @@ package struct LongLoRAConfiguration: AdapterMethod {
     package mutating func prepare(on model: Module) throws {
         guard let host = model.modules().lazy.compactMap({ $0.module as? any LayerHost }).first, host.isCausal else {
             throw AdapterError(
-                "--tuner_type longlora groups the tokens of models that continue text, and this one is an encoder; take lora")
+                "--tuner_type longlora groups the tokens of models that continue text, and this one is an encoder; take lora"
+            )
         }
         host.attentionGroups = share
         guard trainsBeside else { return }

@@ -184,7 +184,8 @@ package struct ReFTConfiguration: AdapterMethod {
                     + "lora or ia3 for --task_type seq_cls")
         }
         guard let host = model.modules().lazy.compactMap({ $0.module as? any LayerHost }).first else {
-            throw AdapterError("--tuner_type reft hangs behind the layers of a trunk, and this model has none; take lora")
+            throw AdapterError(
+                "--tuner_type reft hangs behind the layers of a trunk, and this model has none; take lora")
         }
         let count = host.sizes.layers
         if let layer = layers?.first(where: { !(0..<count).contains($0) }) {

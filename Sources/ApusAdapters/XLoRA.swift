@@ -75,7 +75,9 @@ package final class ExpertClassifier: PassAdapter {
         }
         guard settings.softensMost else { return own }
         // Of those that are left.
-        let isLeft = try withoutGradients { try own.isEqual(to: Tensor.zeros(own.shape, dtype: own.dtype, device: own.device)) }
+        let isLeft = try withoutGradients {
+            try own.isEqual(to: Tensor.zeros(own.shape, dtype: own.dtype, device: own.device))
+        }
         return try softmax(own.masked(by: isLeft, with: -.infinity)).masked(by: isLeft, with: 0)
     }
 }
@@ -151,7 +153,8 @@ package struct XLoRAConfiguration: AdapterMethod {
         "xlora_depth", .integer(1...64), default: 1, "Layers of the classifier that mixes them.", decidesCount: true)
     static let hiddenOption = AdapterOption(
         "xlora_size", .integer(AdapterOption.counts), default: 2048, "Width of its inner layers.", decidesCount: true)
-    static let dropoutOption = AdapterOption("xlora_dropout_p", .number(0..<1), default: 0.2, "Dropout between its layers.")
+    static let dropoutOption = AdapterOption(
+        "xlora_dropout_p", .number(0..<1), default: 0.2, "Dropout between its layers.")
     static let byLayerOption = AdapterOption(
         "layerwise_scalings", .boolean, default: false, "Mix for each layer by itself.", decidesCount: true)
     static let softmaxOption = AdapterOption(
@@ -183,7 +186,8 @@ package struct XLoRAConfiguration: AdapterMethod {
         let folders = (settings[Self.expertsOption].arrayValue ?? []).compactMap(\.stringValue)
         guard folders.count > 1 else {
             throw AdapterError(
-                "--xlora_adapters: \(folders.count) adapters cannot be mixed; give the folders of two or more LoRA adapters")
+                "--xlora_adapters: \(folders.count) adapters cannot be mixed; give the folders of two or more LoRA adapters"
+            )
         }
         experts = folders.enumerated().map { ("\($0.offset)", $0.element) }
         mixture.depth = try settings.integer(Self.depthOption)
@@ -261,7 +265,8 @@ package struct XLoRAConfiguration: AdapterMethod {
         }
         if let width, width != host.sizes.width {
             throw AdapterError(
-                "\(place ?? ""): \"hidden_size\" is \(width), and the model's hidden states have \(host.sizes.width) numbers")
+                "\(place ?? ""): \"hidden_size\" is \(width), and the model's hidden states have \(host.sizes.width) numbers"
+            )
         }
         let chosen = try methods().map { method, folder in
             let hosts = try method.selection.hosts(on: model, leaving: [], heads: heads)
@@ -294,11 +299,14 @@ package struct XLoRAConfiguration: AdapterMethod {
             for part in parts {
                 guard let mixed = part.adapter as? MixedExperts, let linear = part.host as? Linear else { continue }
                 let stem = "base_model.model.\(part.path)"
-                guard names.contains("\(stem).lora_A.weight") || names.contains("\(stem).lora_B.weight") else { continue }
+                guard names.contains("\(stem).lora_A.weight") || names.contains("\(stem).lora_B.weight") else {
+                    continue
+                }
                 func tensor(_ name: String, _ shape: [Int]) throws -> Tensor {
                     let full = "\(stem).\(name).weight"
                     guard names.contains(full), try store.shape(of: full) == shape else {
-                        throw AdapterError("\(path): \(full) is missing or has not the shape \(shape); is it of another model?")
+                        throw AdapterError(
+                            "\(path): \(full) is missing or has not the shape \(shape); is it of another model?")
                     }
                     return try store.tensor(full, dtype: .float32, device: .cpu).tensor.cloned()
                 }
@@ -316,19 +324,20 @@ package struct XLoRAConfiguration: AdapterMethod {
         var adapters = JSONObject()
         for expert in experts { adapters[expert.name] = .string(expert.folder) }
         let width = (parts.first?.host.modules().lazy.compactMap { $0.module as? any LayerHost }.first)?.sizes.width
-        var file = base.json(
-            Self.peftType,
-            [
-                "adapters": .object(adapters), "enable_softmax": .bool(mixture.usesSoftmax),
-                "enable_softmax_topk": .bool(mixture.softensMost), "global_scaling_weight": .double(weight),
-                "hidden_size": (width ?? self.width).map(JSONValue.int) ?? .null,
-                "layerwise_scalings": .bool(mixture.isByLayer), "scaling_pass_value": passValue,
-                "softmax_temperature": .double(mixture.temperature),
-                "top_k_lora": mixture.most.map(JSONValue.int) ?? .null, "use_trainable_adapters": false,
-                "xlora_depth": .int(mixture.depth), "xlora_dropout_p": .double(mixture.dropout),
-                "xlora_size": .int(mixture.hidden),
-            ]
-        ).objectValue ?? JSONObject()
+        var file =
+            base.json(
+                Self.peftType,
+                [
+                    "adapters": .object(adapters), "enable_softmax": .bool(mixture.usesSoftmax),
+                    "enable_softmax_topk": .bool(mixture.softensMost), "global_scaling_weight": .double(weight),
+                    "hidden_size": (width ?? self.width).map(JSONValue.int) ?? .null,
+                    "layerwise_scalings": .bool(mixture.isByLayer), "scaling_pass_value": passValue,
+                    "softmax_temperature": .double(mixture.temperature),
+                    "top_k_lora": mixture.most.map(JSONValue.int) ?? .null, "use_trainable_adapters": false,
+                    "xlora_depth": .int(mixture.depth), "xlora_dropout_p": .double(mixture.dropout),
+                    "xlora_size": .int(mixture.hidden),
+                ]
+            ).objectValue ?? JSONObject()
         file["modules_to_save"] = nil
         return .object(file)
     }

@@ -58,7 +58,8 @@ package final class GaLore: Optimizer {
         init(_ shape: [Int], _ lazy: LazyProjection?, dtype: DType, device: Device) throws {
             self.shape = shape
             whole = try lazy?.bits == nil ? Tensor.zeros(shape, dtype: dtype, device: device) : nil
-            coded = try lazy?.bits == nil
+            coded =
+                try lazy?.bits == nil
                 ? nil : StepCoded(zeros: shape, group: lazy?.group ?? 256, dtype: dtype, device: device)
         }
 
@@ -157,7 +158,9 @@ package final class GaLore: Optimizer {
             // Vectors are compared as they are kept, each with the one of its number; their signs are open.
             var cosines: [Double] = []
             if let left, let before = try one.left?.values() { cosines += try Self.likenesses(left, before, axis: 0) }
-            if let right, let before = try one.right?.values() { cosines += try Self.likenesses(right, before, axis: 1) }
+            if let right, let before = try one.right?.values() {
+                cosines += try Self.likenesses(right, before, axis: 1)
+            }
             let mean = cosines.reduce(0, +) / Double(max(1, cosines.count))
             let last = try one.likenesses.values(as: Double.self).dropFirst() + [mean]
             try one.likenesses.copy(from: Tensor(Array(last)))

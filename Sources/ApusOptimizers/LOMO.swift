@@ -65,7 +65,8 @@ package final class AdaLOMO: BackwardOptimizer {
                 return (
                     ObjectIdentifier(parameter),
                     Moments(
-                        rows: try Tensor.zeros(isMatrix ? [shape[0]] : shape, dtype: Self.type(of: parameter), device: device),
+                        rows: try Tensor.zeros(
+                            isMatrix ? [shape[0]] : shape, dtype: Self.type(of: parameter), device: device),
                         columns: isMatrix
                             ? try Tensor.zeros([shape[1]], dtype: Self.type(of: parameter), device: device) : nil)
                 )

@@ -42,7 +42,8 @@ struct StepCoded {
         let high = try rows.max(1, keepAxis: true)
         let span = try high - low
         // A group of equal numbers has no steps.
-        let isFlat = try span.isEqual(to: Tensor.zeros(span.shape, dtype: span.dtype, device: span.device)).to(span.dtype)
+        let isFlat = try span.isEqual(to: Tensor.zeros(span.shape, dtype: span.dtype, device: span.device)).to(
+            span.dtype)
         let step = try (span + isFlat) / Double((1 << bits) - 1)
         try bytes.copy(from: ((rows - low) / step + 0.5).to(.uint8))
         try scales.copy(from: step)

@@ -86,7 +86,8 @@ struct DamagedAdapterTests {
         }
         let all = try names.map { ($0, try tensor($0)) }
         // What a table of words holds beside an adapter may be left out, and what repeats another tensor.
-        let needed = try #require(names.first { !$0.contains("base_layer") && !$0.contains("randlora_") && !$0.contains("lm_head") })
+        let needed = try #require(
+            names.first { !$0.contains("base_layer") && !$0.contains("randlora_") && !$0.contains("lm_head") })
         func check(_ tensors: [(String, Tensor)], says words: [String], _ what: String) throws {
             try copy.write(tensors.map { WeightSource($0.0, $0.1) })
             let message = copy.message()

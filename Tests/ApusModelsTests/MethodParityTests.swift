@@ -22,7 +22,7 @@ struct MethodParityTests {
     }()
     static let prompts = ["prompt", "prefix", "prefix-projection", "p-mlp", "p-lstm", "multitask"]
     /// What no plain model stands for.
-    static let unmergeable = prompts + ["adapter", "xlora", "xlora-deep", "xlora-most", "xlora-plain"]
+    static let unmergeable = prompts + ["adapter", "xlora", "xlora-deep", "xlora-most", "xlora-soft"]
 
     @Test func thereAreCases() { #expect(Self.cases.count >= 73) }
 

@@ -271,7 +271,8 @@ struct BackwardOptimizerTests {
         for step in 0..<20 {
             let loss = { () throws -> Tensor in
                 try trained.map { try ($0.tensor * tensor("gradient.\(step).\($0.name)")).sum() }.reduce(
-                    Tensor.zeros([], dtype: dtype)) { try $0 + $1 }
+                    Tensor.zeros([], dtype: dtype)
+                ) { try $0 + $1 }
             }
             if update.followsInPass {
                 try update.follow(rate: Self.rate, targets: 1, loss)

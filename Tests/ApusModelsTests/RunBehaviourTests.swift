@@ -144,6 +144,12 @@ struct RunBehaviourTests {
         #expect(forecast(.float32, trained: .float32, tokens: 2000).activations == 2 * plain.activations)
         #expect(forecast(.float32, trained: .float32, checkpoints: true).activations < plain.activations)
         #expect(plain.matrix == 0)
+        // Of gradients that are followed in the pass a part is there, and of 16 bits no values beside the tensor.
+        let followed = MemoryForecast(
+            shape: sizes, weightBytes: 2_000_000, dtype: .bfloat16, trainedCount: 1_000_000, trainedDType: .bfloat16,
+            tokens: 10, targets: 10, adaptedRank: 0, checkpointsLayers: true, momentBytes: 0, heldGradients: 100_000,
+            keepsMasters: false)
+        #expect(followed.trained == 2_000_000 + 600_000)
         let packed = MemoryForecast(
             shape: sizes, weightBytes: 600_000, largestMatrix: 50_000, dtype: .bfloat16, trainedCount: 10,
             trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, checkpointsLayers: false,

@@ -218,36 +218,37 @@ public struct FineTuning {
         _ plan: TrainingPlan, model: any TextModel, tuner: Tuner, data: TrainingSamples, dtype: DType
     ) throws -> TrainingPlan {
         var plan = plan
+        let followsInPass = settings.optimization.optim.followsInPass
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(size: settings.optimization.perDeviceTrainBatchSize)
             return MemoryForecast(
                 shape: model.sizes, weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype),
                 largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,
-                trainedCount: tuner.activeCount,
+                trainedCount: tuner.trainedCount,
                 trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
                 tokens: largest.tokens,
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
                 momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width),
-                heldGradients: settings.optimization.optim.followsInPass ? tuner.largestPart(of: model) : nil)
+                heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,
+                keepsMasters: !followsInPass)
         }
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
         let plain = forecast(checkpoints: false)
         let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
         // Gradients that are followed in the pass are complete layer by layer where layers run again in it.
-        let needsLayers = settings.optimization.optim.followsInPass
-        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? (isTight || needsLayers)
+        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? (isTight || followsInPass)
         let chosen = forecast(checkpoints: plan.checkpointsLayers)
         var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
         if let available { line += " of \(ByteCount.format(Int64(available))) available" }
         if settings.optimization.gradientCheckpointing == nil {
             line +=
-                needsLayers
+                followsInPass
                 ? "; gradient checkpointing is on, because gradients are followed layer by layer"
                 : plan.checkpointsLayers
-                ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
-                : "; gradient checkpointing is not needed"
+                    ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
+                    : "; gradient checkpointing is not needed"
         }
         console.print(line)
         return plan

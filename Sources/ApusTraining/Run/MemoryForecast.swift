@@ -24,20 +24,19 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
     ///   - momentBytes: What the optimizer remembers of a trained element.
-    ///   - heldGradients: Elements whose gradients are there at a time, where gradients are followed in the backward pass;
-    ///     then nothing but the tensors is kept of 16 bits. Nil keeps all.
+    ///   - heldGradients: Elements whose gradients are there at a time; nil is all.
+    ///   - keepsMasters: Whether the values that are moved are kept beside tensors of 16 bits.
     package init(
         shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
         trainedDType: DType, tokens: Int, targets: Int, adaptedRank: Int, checkpointsLayers: Bool, momentBytes: Int,
-        heldGradients: Int? = nil
+        heldGradients: Int? = nil, keepsMasters: Bool = true
     ) {
         weights = weightBytes
         // Larger ones are made in parts of so many numbers (Sources/CTorch/fused/quantized_linear.cpp), in float32.
         matrix = min(largestMatrix, 1 << 24) * 4
-        let values = trainedDType.isShortFloat ? 2 * trainedDType.size + 2 * 4 : 2 * trainedDType.size
-        trained =
-            heldGradients.map { trainedCount * (trainedDType.size + momentBytes) + $0 * values }
-            ?? trainedCount * (values + momentBytes)
+        let wide = trainedDType.isShortFloat ? 4 : 0
+        let remembered = trainedDType.size + (keepsMasters ? wide : 0) + momentBytes
+        trained = trainedCount * remembered + (heldGradients ?? trainedCount) * (trainedDType.size + wide)
         // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,
         // gate and up; and, beside them, what the widest operation makes while it runs.
         let queries = shape.heads * shape.headSize

@@ -491,7 +491,8 @@ struct RoundTripTests {
                     + "delora longlora llamapro reft xlora full bitfit"
             ),
             ("lokr_init_weights", "true lycoris"), ("miss_init_weights", "true bat mini"),
-            ("hira_init_weights", "true gaussian"), ("road_variant", "road_1 road_2 road_4"), ("lora_bias", "none all lora_only"),
+            ("hira_init_weights", "true gaussian"), ("road_variant", "road_1 road_2 road_4"),
+            ("lora_bias", "none all lora_only"),
             ("corda_method", "ipm kpm"), ("lora_ga_direction", "ArBr A2rBr ArB2r random"),
             ("lora_ga_scale", "stable unit weight_svd gd_scale weightS gd"),
             (
@@ -540,7 +541,8 @@ struct RoundTripTests {
 
     @Test(arguments: [
         #"{"model": 3, "dataset": ["d"], "lora_rank": "x"}"#, #"{"model": "m", "dataset": ["d"], "lora_rank": 0}"#,
-        #"{"model": "m", "dataset": ["d"], "optim": "lion_8bit"}"#, #"{"model": "m", "dataset": ["d"], "strict": [1, 2]}"#,
+        #"{"model": "m", "dataset": ["d"], "optim": "lion_8bit"}"#,
+        #"{"model": "m", "dataset": ["d"], "strict": [1, 2]}"#,
         #"{"model": "m", "dataset": ["d"], "learning_rate": 1e999}"#,
     ])
     func wrongArgsJSON(text: String) throws {

@@ -1,5 +1,4 @@
 import ApusAdapters
-import ApusFiles
 import ApusJSON
 import ApusTorch
 import ApusWeights

@@ -8,7 +8,8 @@ extension OptionTable {
             for: exporting),
         CommandOption(
             "convert_to_lora", .boolean, default: .boolean(false),
-            "Write what an adapter of PiSSA or OLoRA has changed as a plain LoRA adapter of twice the rank.", in: .command,
+            "Write what an adapter of PiSSA or OLoRA has changed as a plain LoRA adapter of twice the rank.",
+            in: .command,
             for: [.export]),
         CommandOption(
             "output_dir", .text, computed: "<adapter>-merged, -combined, -lora, <model>-gguf", "Folder to write.", in: .command,

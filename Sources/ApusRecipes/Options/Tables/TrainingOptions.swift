@@ -56,7 +56,8 @@ extension OptionTable {
                     "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "grokadamw",
                     "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
                 ]),
-            default: .text("adamw_torch_fused"), "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
+            default: .text("adamw_torch_fused"),
+            "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
             in: .training, for: [.sft]),
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",

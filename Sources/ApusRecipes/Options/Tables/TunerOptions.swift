@@ -94,7 +94,8 @@ extension OptionTable {
             "Likeness of projections from which on they are found anew less often.", in: .method, for: [.sft],
             section: "full (GaLore)"),
         CommandOption(
-            "galore_gamma_proj", .integer(1...1024), default: .integer(2), "What the steps between are multiplied by then.",
+            "galore_gamma_proj", .integer(1...1024), default: .integer(2),
+            "What the steps between are multiplied by then.",
             in: .method, for: [.sft], section: "full (GaLore)"),
         CommandOption(
             "galore_queue_size", .integer(1...1024), default: .integer(5), "How many of the last likenesses count.",
