@@ -76,7 +76,9 @@ package struct MutationSubject {
                 read: { _ = try readAll(WeightsFolder($0.path).open()) }),
             MutationSubject(
                 name: "gguf", file: "model.gguf",
-                examples: try ["tiny-qwen2", "tiny-llama", "types"].map { try bytes("gguf/\($0).gguf") },
+                examples: try ["tiny-qwen2", "tiny-llama", "tiny-qwen3", "tiny-gpt2", "types"].map {
+                    try bytes("gguf/\($0).gguf")
+                },
                 head: { $0.count / 4 }, read: readGGUF),
             MutationSubject(
                 name: "pickle", file: "pytorch_model.bin", examples: try bin.map { try bytes("pytorch/\($0).bin") },

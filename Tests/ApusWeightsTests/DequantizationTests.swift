@@ -4,7 +4,8 @@ import Testing
 
 struct DequantizationTests {
     private static let names = [
-        "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K",
+        "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS", "MXFP4", "NVFP4", "TQ1_0", "TQ2_0",
     ]
 
     /// The bit patterns that `gguf` and PyTorch give for a tensor of the fixture.
@@ -27,8 +28,8 @@ struct DequantizationTests {
 
     @Test func refusesOtherTypesAndWrongBuffers() throws {
         let file = try GGUFFile(path: fixture("gguf/types.gguf"))
-        let error = #expect(throws: WeightsError.self) { try file.dequantized("Q2_K") }
-        #expect(error?.description.contains("Q2_K") == true)
+        let error = #expect(throws: WeightsError.self) { try file.dequantized("IQ2_XXS") }
+        #expect(error?.description.contains("IQ2_XXS") == true)
         #expect(throws: WeightsError.self) { try file.dequantized("absent") }
         var short = [Float](repeating: 0, count: 10)
         #expect(throws: WeightsError.self) {

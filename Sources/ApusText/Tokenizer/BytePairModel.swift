@@ -3,8 +3,8 @@
 /// 2016, arXiv:1508.07909) as `tokenizers` runs it.
 final class BytePairModel: TokenModel {
     let vocabulary: Vocabulary
-    private let merges: MergeTable
-    private let options: Options
+    let merges: MergeTable
+    let options: Options
     private let alphabet: Alphabet
 
     struct Options: Sendable {
@@ -29,6 +29,11 @@ final class BytePairModel: TokenModel {
         case bytes(ids: [Int32], lacksSome: Bool, pairRanks: [UInt32], words: Vocabulary?)
         /// Each scalar of the piece is looked up. `bytes` holds the ids of `<0x00>`… for the byte fallback.
         case scalars(bytes: [Int32?])
+    }
+
+    /// Whether pieces arrive as plain bytes.
+    var takesBytes: Bool {
+        if case .bytes = alphabet { true } else { false }
     }
 
     /// Whether the model can take the bytes of a text itself instead of their spelling in the byte alphabet.

@@ -2,7 +2,7 @@
 ///
 /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?W+|\p{N}{1,D}| ?[^\sW\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 /// where W is `\p{L}`, or `[\p{L}\p{M}]` where marks belong to words, and D the most digits taken together.
-struct CL100KScanner: SplitScanner {
+struct CL100KScanner: SplitScanner, Equatable {
     let maximumDigits: Int
     let wordClasses: ScalarClass
 

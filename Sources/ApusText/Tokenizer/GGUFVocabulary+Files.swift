@@ -6,6 +6,7 @@ extension GGUFVocabulary {
     /// - Throws: `TokenizerError` for a vocabulary that cannot be loaded either.
     package func tokenizerFiles() throws -> [(name: String, text: String)] {
         // Making the tokenizer refuses what the files could not say.
+        let splitting = try recipe()
         let boundaries = try Tokenizer(gguf: self).layout(isPair: false, true)
         var vocabulary = JSONObject()
         for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
@@ -23,13 +24,13 @@ extension GGUFVocabulary {
                         "rstrip": false, "normalized": false, "special": .bool(entry.1 == 3),
                     ]
                 }),
-            "normalizer": try splitting().normalizer, "pre_tokenizer": try splitting().preTokenizer,
+            "normalizer": splitting.json.normalizer, "pre_tokenizer": splitting.json.preTokenizer,
             "post_processor": postProcessor(boundaries),
             "decoder": ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true],
             "model": [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
                 "end_of_word_suffix": .null, "fuse_unk": false, "byte_fallback": false,
-                "ignore_merges": .bool(try splitting().ignoresMerges), "vocab": .object(vocabulary),
+                "ignore_merges": .bool(splitting.ignoresMerges), "vocab": .object(vocabulary),
                 "merges": .array(pairs),
             ],
         ]
@@ -75,34 +76,5 @@ extension GGUFVocabulary {
         }
         if let chatTemplate { file["chat_template"] = .string(chatTemplate) }
         return .object(file)
-    }
-
-    /// How text is split before merging, in the words of `tokenizer.json`.
-    private func splitting() throws -> (normalizer: JSONValue, preTokenizer: JSONValue, ignoresMerges: Bool) {
-        func sequence(_ parts: [JSONValue]) -> JSONValue { ["type": "Sequence", "pretokenizers": .array(parts)] }
-        func byteLevel(usesRegex: Bool) -> JSONValue {
-            ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": .bool(usesRegex)]
-        }
-        func split(_ pattern: String) -> JSONValue {
-            ["type": "Split", "pattern": ["Regex": .string(pattern)], "behavior": "Isolated", "invert": false]
-        }
-        let tail = #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-        func cl100k(_ digits: String) -> JSONValue {
-            split("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + tail.replacing("DIGITS", with: digits))
-        }
-        switch preTokenizer ?? "default" {
-        case "default", "gpt-2", "gpt2": return (.null, byteLevel(usesRegex: true), false)
-        case "smollm", "starcoder":
-            return (
-                .null, sequence([["type": "Digits", "individual_digits": true], byteLevel(usesRegex: true)]), false
-            )
-        case "qwen2": return (["type": "NFC"], sequence([cl100k(""), byteLevel(usesRegex: false)]), false)
-        case "llama-bpe", "llama3", "llama-v3":
-            return (.null, sequence([cl100k("{1,3}"), byteLevel(usesRegex: false)]), true)
-        case let name:
-            throw TokenizerError(
-                "GGUF tokenizer",
-                "a tokenizer.json for tokenizer.ggml.pre \(name.debugDescription) cannot be written yet")
-        }
     }
 }

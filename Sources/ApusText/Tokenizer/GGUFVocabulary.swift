@@ -38,42 +38,16 @@ package struct GGUFVocabulary: Sendable {
 }
 
 extension GGUFVocabulary {
-    /// How the tokenizer behind a `tokenizer.ggml.pre` splits text.
-    private struct Recipe {
-        var normalizers: [TextNormalizer] = []
-        var splits: [PreTokenizer]
-        var ignoresMerges = false
-        var addsBeginningOfSequence = false
-    }
+    static let source = "GGUF tokenizer"
 
-    private static let source = "GGUF tokenizer"
-
-    private func recipe() throws -> Recipe {
-        func split(_ matcher: SplitMatcher) -> PreTokenizer { .split(matcher, .isolated, inverted: false) }
-        switch preTokenizer ?? "default" {
-        case "default", "gpt-2", "gpt2", "mpt", "olmo", "jais":
-            return Recipe(splits: [split(.gpt2)])
-        case "smollm", "starcoder", "refact", "codeshell":
-            return Recipe(splits: [split(.numeric), split(.gpt2)])
-        case "qwen2", "deepseek-r1-qwen", "megrez":
-            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen2))])
-        case "qwen35":
-            return Recipe(normalizers: [.nfc], splits: [split(.cl100k(.qwen35))])
-        case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral":
-            return Recipe(splits: [split(.cl100k(.llama3))], ignoresMerges: true, addsBeginningOfSequence: true)
-        case "dbrx", "smaug-bpe":
-            return Recipe(splits: [split(.cl100k(.llama3))])
-        case "tekken":
-            return Recipe(splits: [split(.o200k(.tekken))], ignoresMerges: true, addsBeginningOfSequence: true)
-        case "gpt-4o", "llama4":
-            return Recipe(splits: [split(.o200k(.gpt4o))])
-        case let name:
-            throw TokenizerError(
-                Self.source,
-                "tokenizer.ggml.pre \(name.debugDescription) is not supported; supported are gpt-2, "
-                    + "smollm, starcoder, refact, qwen2, qwen35, llama-bpe, tekken, gpt-4o and their aliases. Use the "
-                    + "model's Hugging Face folder with its tokenizer.json")
-        }
+    func recipe() throws -> GGUFSplitting {
+        let name = preTokenizer ?? "default"
+        if let known = GGUFSplitting.known.first(where: { $0.names.contains(name) }) { return known }
+        throw TokenizerError(
+            Self.source,
+            "tokenizer.ggml.pre \(name.debugDescription) is not supported; supported are "
+                + GGUFSplitting.known.map { $0.names[0] }.joined(separator: ", ")
+                + " and their aliases. Use the model's Hugging Face folder with its tokenizer.json")
     }
 
     fileprivate func parts() throws -> TokenizerParts {
@@ -108,7 +82,9 @@ extension GGUFVocabulary {
         var options = BytePairModel.Options()
         options.ignoresMerges = recipe.ignoresMerges
         var parts = TokenizerParts(
-            normalizers: recipe.normalizers, preTokenizers: recipe.splits + [.byteLevel], vocabulary: vocabulary,
+            normalizers: recipe.composes ? [.nfc] : [],
+            preTokenizers: recipe.splits.map { .split($0, .isolated, inverted: false) } + [.byteLevel],
+            vocabulary: vocabulary,
             merges: try builder.table(), options: options, source: Self.source)
         parts.decoders = [.byteLevel]
         for (kind, isSpecial) in [(Int32(3), true), (4, false)] {

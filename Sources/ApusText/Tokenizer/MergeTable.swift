@@ -22,6 +22,14 @@ struct MergeTable: Sendable {
 
     var count: Int { merged.count }
 
+    /// The pairs that merge, the first to be merged first.
+    var pairs: [(left: Int32, right: Int32)] {
+        let ids = UInt64(1 << 21 - 1)
+        return slots.filter { $0 != .max }.sorted { $0 & 0x3F_FFFF < $1 & 0x3F_FFFF }.map {
+            (Int32(truncatingIfNeeded: $0 >> 43 & ids), Int32(truncatingIfNeeded: $0 >> 22 & ids))
+        }
+    }
+
     /// Adds the next merge; of two merges of one pair the later counts, as in `tokenizers`.
     ///
     /// - Precondition: Fewer merges than `expectedCount` and `limit` have been added.

@@ -3,7 +3,7 @@
 /// Words are `P?A*B+C?` or else `P?A+B*C?`, where P is any scalar but a line break, letter or number,
 /// A = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, B = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]` and C the contractions of English; then
 /// `\p{N}{1,D}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`.
-struct O200KScanner: SplitScanner {
+struct O200KScanner: SplitScanner, Equatable {
     let maximumDigits: Int
     let takesContractions: Bool
 

@@ -4,8 +4,8 @@ public import Foundation
 ///
 /// A tokenizer never changes after it is made, and any number of threads may use one at a time.
 public final class Tokenizer: Sendable {
-    private let parts: TokenizerParts
-    private let configuration: TokenizerConfiguration
+    let parts: TokenizerParts
+    let configuration: TokenizerConfiguration
     private let pool = ScratchPool()
     private let firstPipeline: DecoderPipeline
     /// Per id, whether decoding may skip it.

@@ -25,9 +25,17 @@ struct Dequantizer {
         case .q5_0: run(Q5_0Format.self, into: out)
         case .q5_1: run(Q5_1Format.self, into: out)
         case .q8_0: run(Q8_0Format.self, into: out)
+        case .q2_K: run(Q2_KFormat.self, into: out)
+        case .q3_K: run(Q3_KFormat.self, into: out)
         case .q4_K: run(Q4_KFormat.self, into: out)
         case .q5_K: run(Q5_KFormat.self, into: out)
         case .q6_K: run(Q6_KFormat.self, into: out)
+        case .iq4_NL: run(IQ4_NLFormat.self, into: out)
+        case .iq4_XS: run(IQ4_XSFormat.self, into: out)
+        case .mxfp4: run(MXFP4Format.self, into: out)
+        case .nvfp4: run(NVFP4Format.self, into: out)
+        case .tq1_0: run(TQ1_0Format.self, into: out)
+        case .tq2_0: run(TQ2_0Format.self, into: out)
         default: return false
         }
         return true
@@ -42,7 +50,7 @@ struct Dequantizer {
         // Safe to share: the blocks are only read, and each call below writes its own part of the output.
         nonisolated(unsafe) let (base, out) = (start, out)
         let count = blocks.count / bytes
-        Self.inParallel(count / unit, chunk: max(1, Self.chunkElements / (unit * elements))) { [rowOrder] units in
+        inParallel(count / unit, chunk: max(1, Self.chunkElements / (unit * elements))) { [rowOrder] units in
             guard let rowOrder else {
                 Self.decode(
                     format, base + units.lowerBound * bytes, into: out + units.lowerBound * elements, units.count)
@@ -64,16 +72,16 @@ struct Dequantizer {
             Format.decode(source + block * bytes, into: out + block * elements)
         }
     }
+}
 
-    /// Calls `body` with ranges that cover `0..<count`, on all cores when there is more than one.
-    private static func inParallel(_ count: Int, chunk: Int, _ body: @Sendable (Range<Int>) -> Void) {
-        let chunks = (count + chunk - 1) / chunk
-        if chunks <= 1 {
-            body(0..<count)
-        } else {
-            DispatchQueue.concurrentPerform(iterations: chunks) { index in
-                body(index * chunk..<min(count, (index + 1) * chunk))
-            }
+/// Calls `body` with ranges that cover `0..<count`, on all cores when there is more than one.
+func inParallel(_ count: Int, chunk: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    let chunks = (count + chunk - 1) / chunk
+    if chunks <= 1 {
+        body(0..<count)
+    } else {
+        DispatchQueue.concurrentPerform(iterations: chunks) { index in
+            body(index * chunk..<min(count, (index + 1) * chunk))
         }
     }
 }

@@ -34,3 +34,20 @@ func float(halfBits half: UInt16) -> Float {
     let sign = UInt32(half & 0x8000) << 16
     return Float(bitPattern: sign | (isFinite ? scaled : magnitude | 0x7F80_0000))
 }
+
+/// The IEEE half-precision bit pattern nearest to a value, ties to even; beyond the largest it is infinity.
+@inline(__always)
+func halfBits(_ value: Float) -> UInt16 {
+    let sign = UInt16(truncatingIfNeeded: value.bitPattern >> 16) & 0x8000
+    let magnitude = value.bitPattern & 0x7FFF_FFFF
+    let rounded: UInt32
+    if magnitude >= 0x477F_F000 {
+        rounded = magnitude > 0x7F80_0000 ? 0x7E00 : 0x7C00
+    } else if magnitude < 0x3880_0000 {
+        // Next to one half, a float's last bit is the smallest half-precision number.
+        rounded = (Float(bitPattern: magnitude) + 0.5).bitPattern - 0x3F00_0000
+    } else {
+        rounded = (magnitude + 0xFFF + (magnitude >> 13 & 1) - 0x3800_0000) >> 13
+    }
+    return sign | UInt16(truncatingIfNeeded: rounded)
+}

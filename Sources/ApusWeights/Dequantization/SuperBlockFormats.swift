@@ -14,6 +14,53 @@ private func scaleAndMinimum(_ packed: UnsafePointer<UInt8>, _ index: Int) -> (s
     return (Float(Int32(scale)), Float(Int32(minimum)))
 }
 
+/// (d · scale) · q − (dmin · minimum), q of two bits, in 16 sub-blocks of 16 with four bits for each scale and minimum.
+///
+/// The four pairs of bits of 32 bytes are four runs of 32 elements.
+enum Q2_KFormat: BlockFormat {
+    static var tensorType: GGUFTensorType { .q2_K }
+
+    @inline(__always)
+    static func decode<Out: DequantizedElement>(_ block: UnsafePointer<UInt8>, into out: UnsafeMutablePointer<Out>) {
+        let (d, dmin) = (half(block + 80), half(block + 82))
+        for sub in 0..<16 {
+            let scale = d * Float(Int32(block[sub] & 15))
+            let minimum = dmin * Float(Int32(block[sub] >> 4))
+            let (run, side) = (sub >> 1, sub & 1)
+            let (source, shift) = (block + 16 + 32 * (run >> 2) + 16 * side, UInt8(run & 3) * 2)
+            let destination = out + 16 * sub
+            for i in 0..<16 { destination[i] = .rounding(scale * Float(Int32(source[i] &>> shift & 3)) - minimum) }
+        }
+    }
+}
+
+/// d · (scale − 32) · (q − 4), q of three bits, in 16 sub-blocks of 16 with scales of six bits.
+///
+/// Two bits of each element lie as in Q2_K, the third is bit k of byte i for element i of run k. Of the scales, the low
+/// nibbles of eight bytes and then their high ones are the low four bits; the pairs of bits of four more the upper two.
+enum Q3_KFormat: BlockFormat {
+    static var tensorType: GGUFTensorType { .q3_K }
+
+    @inline(__always)
+    static func decode<Out: DequantizedElement>(_ block: UnsafePointer<UInt8>, into out: UnsafeMutablePointer<Out>) {
+        let d = half(block + 108)
+        let packed = block + 96
+        for sub in 0..<16 {
+            let low = packed[sub & 7] &>> (UInt8(sub >> 3) * 4) & 15
+            let high = packed[8 + (sub & 3)] &>> (UInt8(sub >> 2) * 2) & 3
+            let scale = d * Float(Int32(low | high << 4) - 32)
+            let (run, side) = (sub >> 1, sub & 1)
+            let (source, shift) = (block + 32 + 32 * (run >> 2) + 16 * side, UInt8(run & 3) * 2)
+            let third = block + 16 * side
+            let destination = out + 16 * sub
+            for i in 0..<16 {
+                let q = source[i] &>> shift & 3 | (third[i] &>> UInt8(run) & 1) << 2
+                destination[i] = .rounding(scale * Float(Int32(q) - 4))
+            }
+        }
+    }
+}
+
 /// (d · scale) · q − (dmin · minimum), q of four bits, in 8 sub-blocks of 32.
 ///
 /// Each 32 bytes hold one sub-block in their low nibbles and the next in their high ones.

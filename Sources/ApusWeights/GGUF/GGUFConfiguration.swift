@@ -10,25 +10,24 @@ struct GGUFConfiguration {
     private(set) var unusedKeys: [String] = []
 
     let file: GGUFFile
-    let prefix: String
+    private let prefix: String
     private let architecture: GGUFArchitecture
+    private let names: GGUFArchitecture.Hyperparameters
     private var usedKeys: Set<String> = []
 
     init(_ file: GGUFFile, architecture: GGUFArchitecture) throws {
         self.file = file
+        prefix = architecture.name + "."
         self.architecture = architecture
-        prefix = architecture.rawValue + "."
-        json["model_type"] = .string(architecture.modelType)
+        names = architecture.hyperparameters
+        json["model_type"] = .string(architecture.modelTypes[0])
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
-        if architecture.permutesQueriesAndKeys {
-            json["attention_bias"] = .bool(file["blk.0.attn_q.bias"] != nil)
-            json["mlp_bias"] = .bool(file["blk.0.ffn_gate.bias"] != nil)
-        }
-        json["hidden_act"] = "silu"
-        try readFamily(architecture, headDim: headDim)
-        json["rms_norm_eps"] = .double(try required("attention.layer_norm_rms_epsilon", \.doubleValue))
-        try readRope(headDim: headDim)
+        for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
+        json[names.activation.config] = .string(names.activation.value)
+        json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
+        if names.isRotary { try readRope(headDim: headDim) }
+        try architecture.readsMore?(&self, headDim)
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
         for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
             json[key + "_token_id"] = try file.value("tokenizer.ggml.\(name)_token_id", \.intValue).map(JSONValue.int)
@@ -40,7 +39,7 @@ struct GGUFConfiguration {
     ///
     /// - Returns: The width of one attention head.
     private mutating func readShape() throws -> Int {
-        if let experts = try value("expert_count", \.intValue), experts > 0, !architecture.hasExperts {
+        if let experts = try value("expert_count", \.intValue), experts > 0, architecture.feedForward != .experts {
             throw WeightsError(file.path, item: prefix + "expert_count", "mixtures of experts are not supported")
         }
         let hiddenSize = try count("embedding_length")
@@ -49,10 +48,11 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
-        let given = try value("attention.key_length", \.intValue) ?? (architecture == .phi3 ? nil : rotated)
+        let isPartial = architecture.rotation == .ofParts
+        let given = try value("attention.key_length", \.intValue) ?? (isPartial ? nil : rotated)
         let headDim = given ?? hiddenSize / headCount
         guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
-            rotated ?? headDim == headDim || architecture == .phi3,
+            rotated ?? headDim == headDim || isPartial,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
@@ -79,17 +79,19 @@ struct GGUFConfiguration {
                 "is \(hiddenSize), but token_embd.weight has rows of \(embedding.shape[1])",
                 advice: WeightsError.downloadAgain)
         }
-        json["hidden_size"] = .int(hiddenSize)
-        json["intermediate_size"] = .int(try count("feed_forward_length"))
-        json["num_hidden_layers"] = .int(layers)
-        json["num_attention_heads"] = .int(headCount)
-        json["num_key_value_heads"] = .int(keyValueHeadCount)
-        json["head_dim"] = .int(headDim)
-        if let rotated, rotated != headDim {
-            json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim))
+        json[names.width] = .int(hiddenSize)
+        json[names.feedForward] = .int(try count("feed_forward_length"))
+        json[names.layers] = .int(layers)
+        json[names.heads] = .int(headCount)
+        if names.isRotary {
+            json["num_key_value_heads"] = .int(keyValueHeadCount)
+            json["head_dim"] = .int(headDim)
+            if let rotated, rotated != headDim {
+                json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim))
+            }
         }
         json["vocab_size"] = .int(embedding.shape[0])
-        json["max_position_embeddings"] = .int(try count("context_length"))
+        json[names.context] = .int(try count("context_length"))
         return headDim
     }
 
@@ -114,7 +116,6 @@ struct GGUFConfiguration {
                 file.path, item: prefix + "rope.scaling.type",
                 "RoPE scaling \(WeightsError.printable(other)) is not supported")
         }
-        if architecture == .phi3 { try readLongRoPE(originalContext) }
         if let scaling = try Llama3Scaling(file, theta: theta, headDim: headDim) {
             guard json["rope_scaling"] == nil else {
                 throw WeightsError(file.path, item: "rope_freqs.weight", "scales RoPE that the metadata scales too")

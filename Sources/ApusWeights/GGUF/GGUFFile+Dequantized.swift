@@ -53,7 +53,9 @@ extension GGUFFile {
         guard withExtendedLifetime(mapping, { work.run(into: out) }) else {
             throw WeightsError(
                 path, item: tensor.name, "type \(tensor.type.name) cannot be dequantised",
-                advice: "use a file of type F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K")
+                advice:
+                    "use a file of type F32, F16, BF16, Q8_0, Q2_K to Q6_K, Q4_0 to Q5_1, IQ4_NL, IQ4_XS, MXFP4, NVFP4, "
+                    + "TQ1_0 or TQ2_0")
         }
     }
 }

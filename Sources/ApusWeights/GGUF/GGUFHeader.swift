@@ -6,12 +6,12 @@ struct GGUFHeader {
     private(set) var tensors: [GGUFTensor] = []
 
     private static let maximumNameLength = 65_535
-    private static let maximumDimensions = 4
+    static let maximumDimensions = 4
     private static let maximumAlignment = 1 << 20
     /// Of metadata and table together; those of the largest vocabularies take a third.
     ///
     /// Metadata grows eightfold when it is read, so damage that makes an array of the weights must not fill the memory.
-    private static let maximumLength = 64 << 20
+    static let maximumLength = 64 << 20
     private static let smallestPair = 8 + 4 + 1
     private static let smallestTensorInfo = 8 + 4 + 4 + 8
 

@@ -6,12 +6,22 @@ package final class GGUFModel: Sendable {
     package struct Entry: Sendable {
         /// In the Hugging Face model.
         package let name: String
-        package var shape: [Int] { source.shape }
+        package var shape: [Int] {
+            if case .transposed = layout { source.shape.reversed() } else { source.shape }
+        }
         package let source: GGUFTensor
-        /// The heads over which the rows are permuted in the file.
-        let permutedHeads: Int?
-        /// What the file's values are above the model's.
-        let offset: Float
+        let layout: Layout
+    }
+
+    /// How the elements of a tensor lie in the file.
+    enum Layout: Sendable, Equatable {
+        case plain
+        /// The rows of each head are permuted.
+        case permuted(heads: Int)
+        /// Rows are the model's columns.
+        case transposed
+        /// Values are the model's and one.
+        case raised
     }
 
     package let file: GGUFFile
@@ -31,8 +41,8 @@ package final class GGUFModel: Sendable {
     package init(_ file: GGUFFile) throws {
         self.file = file
         let name = try file.requiredValue("general.architecture", \.stringValue)
-        guard let architecture = GGUFArchitecture(rawValue: name) else {
-            let known = GGUFArchitecture.allCases.map(\.rawValue).joined(separator: ", ")
+        guard let architecture = GGUFArchitecture.all.first(where: { $0.name == name }) else {
+            let known = GGUFArchitecture.all.map(\.name).joined(separator: ", ")
             throw WeightsError(
                 file.path, "the architecture \(WeightsError.printable(name)) is not supported as GGUF (\(known) are)",
                 advice: "use the model's safetensors files")
@@ -44,11 +54,10 @@ package final class GGUFModel: Sendable {
         entries = try file.tensors.compactMap { tensor in
             switch architecture.place(of: tensor.name) {
             case .derived?: nil
-            case .tensor(let name)?:
+            case .tensor(let name, let form)?:
                 Entry(
                     name: name, source: tensor,
-                    permutedHeads: try Self.permutedHeads(of: tensor, architecture, configuration, path: file.path),
-                    offset: name.hasSuffix("norm.weight") ? architecture.normOffset : 0)
+                    layout: try Self.layout(of: tensor, form, configuration, path: file.path))
             case nil:
                 throw WeightsError(
                     file.path, item: tensor.name, "this tensor has no place in a \(architecture.modelClass)",
@@ -58,22 +67,21 @@ package final class GGUFModel: Sendable {
         positions = Dictionary(entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private static func permutedHeads(
-        of tensor: GGUFTensor, _ architecture: GGUFArchitecture, _ configuration: GGUFConfiguration, path: String
-    ) throws -> Int? {
-        guard architecture.permutesQueriesAndKeys else { return nil }
+    private static func layout(
+        of tensor: GGUFTensor, _ form: GGUFArchitecture.Form, _ configuration: GGUFConfiguration, path: String
+    ) throws -> Layout {
         let heads: Int
-        if tensor.name.contains(".attn_q.") {
-            heads = configuration.headCount
-        } else if tensor.name.contains(".attn_k.") {
-            heads = configuration.keyValueHeadCount
-        } else {
-            return nil
+        switch form {
+        case .plain: return .plain
+        case .raised: return .raised
+        case .transposed: return tensor.shape.count == 2 ? .transposed : .plain
+        case .queries: heads = configuration.headCount
+        case .keys: heads = configuration.keyValueHeadCount
         }
         guard let rows = tensor.shape.first, rows % (2 * heads) == 0 else {
             throw WeightsError(path, item: tensor.name, "shape \(tensor.shape) does not divide into \(heads) heads")
         }
-        return heads
+        return .permuted(heads: heads)
     }
 
     package subscript(name: String) -> Entry? {
@@ -87,51 +95,73 @@ package final class GGUFModel: Sendable {
         return entry
     }
 
-    /// The elements of the tensor called `name` as numbers, rows in the order of Hugging Face.
+    /// The elements of the tensor called `name` as numbers, in the order of Hugging Face.
     ///
     /// - Throws: `WeightsError` when there is no such tensor or its type cannot be dequantised.
     package func dequantized(_ name: String) throws -> [Float] {
         let entry = try entry(named: name)
-        let values = try file.dequantized(entry.source, sourceRow: entry.sourceRow)
-        return entry.offset == 0 ? values : values.map { $0 - entry.offset }
+        return try Array(unsafeUninitializedCapacity: entry.source.elementCount) { buffer, count in
+            try write(entry, to: buffer.baseAddress, count: entry.source.elementCount)
+            count = entry.source.elementCount
+        }
     }
 
     /// Writes the elements of the tensor called `name` to `out`, whose count must be the tensor's.
     package func dequantize(_ name: String, into out: UnsafeMutableBufferPointer<Float>) throws {
-        let entry = try entry(named: name)
-        try file.dequantize(entry.source, into: out.baseAddress, count: out.count, sourceRow: entry.sourceRow)
-        if entry.offset != 0 { for index in out.indices { out[index] -= entry.offset } }
+        try write(entry(named: name), to: out.baseAddress, count: out.count)
     }
 
     /// As `dequantize`, rounded to bfloat16 bit patterns (nearest, ties to even).
     package func dequantizeBFloat16(_ name: String, into out: UnsafeMutableBufferPointer<UInt16>) throws {
         let entry = try entry(named: name)
-        guard entry.offset == 0 else {
-            let values = try dequantized(name)
-            guard values.count == out.count else {
-                throw WeightsError(
-                    file.path, item: name, "has \(values.count) elements, the buffer has room for \(out.count)")
-            }
-            for (index, value) in values.enumerated() { out[index] = BFloat16Bits.rounding(value).bits }
+        try out.withMemoryRebound(to: BFloat16Bits.self) {
+            try write(entry, to: $0.baseAddress, count: $0.count)
+        }
+    }
+
+    private func write<Out: DequantizedElement>(
+        _ entry: Entry, to out: UnsafeMutablePointer<Out>?, count: Int
+    ) throws {
+        guard [.transposed, .raised].contains(entry.layout), count == entry.source.elementCount, count > 0 else {
+            return try file.dequantize(entry.source, into: out, count: count, sourceRow: entry.sourceRow)
+        }
+        guard let out else { return }
+        let values = try file.dequantized(entry.source)
+        if entry.layout == .raised {
+            for (index, value) in values.enumerated() { out[index] = .rounding(value - 1) }
             return
         }
-        try out.withMemoryRebound(to: BFloat16Bits.self) {
-            try file.dequantize(entry.source, into: $0.baseAddress, count: $0.count, sourceRow: entry.sourceRow)
+        let (rows, columns) = (entry.shape[0], entry.shape[1])
+        for row in 0..<rows {
+            for column in 0..<columns { out[row * columns + column] = .rounding(values[column * rows + row]) }
         }
     }
 }
 
 extension GGUFModel.Entry {
     /// For each row of the model the row of the file, where they differ.
-    ///
-    /// Row (head, half, i) of the model is row (head, i, half) of the file.
     fileprivate var sourceRow: (@Sendable (Int) -> Int)? {
-        guard let permutedHeads, let rows = shape.first else { return nil }
-        let width = rows / permutedHeads
-        return { row in
-            let (head, place) = row.quotientAndRemainder(dividingBy: width)
-            let (half, i) = place.quotientAndRemainder(dividingBy: width / 2)
-            return head * width + 2 * i + half
-        }
+        guard case .permuted(let heads) = layout, let rows = source.shape.first else { return nil }
+        let permutation = HeadPermutation(width: rows / heads)
+        return { permutation.rowInFile($0) }
+    }
+}
+
+/// The order that llama.cpp gives the rows of queries and keys: row (head, half, i) of the model is row (head, i, half) of
+/// the file.
+struct HeadPermutation {
+    /// Of a head.
+    let width: Int
+
+    func rowInFile(_ row: Int) -> Int {
+        let (head, place) = row.quotientAndRemainder(dividingBy: width)
+        let (half, i) = place.quotientAndRemainder(dividingBy: width / 2)
+        return head * width + 2 * i + half
+    }
+
+    func rowInModel(_ row: Int) -> Int {
+        let (head, place) = row.quotientAndRemainder(dividingBy: width)
+        let (i, half) = place.quotientAndRemainder(dividingBy: 2)
+        return head * width + half * (width / 2) + i
     }
 }

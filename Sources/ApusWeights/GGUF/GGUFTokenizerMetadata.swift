@@ -15,13 +15,25 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
     package let bosID: Int?
     package let eosID: Int?
     /// The end of a turn, where it differs from `eosID`.
-    package let eotID: Int?
+    package var eotID: Int?
     package let unknownID: Int?
     package let paddingID: Int?
     package let addsBOS: Bool?
     package let addsEOS: Bool?
     package let addsSpacePrefix: Bool?
     package let chatTemplate: String?
+
+    package init(
+        model: String, pre: String?, tokens: [String], tokenTypes: [Int], merges: [String], bosID: Int?, eosID: Int?,
+        unknownID: Int?, paddingID: Int?, addsBOS: Bool?, addsEOS: Bool?, chatTemplate: String?
+    ) {
+        (self.model, self.pre, self.tokens, self.tokenTypes, self.merges) = (model, pre, tokens, tokenTypes, merges)
+        (self.bosID, self.eosID, self.unknownID, self.paddingID) = (bosID, eosID, unknownID, paddingID)
+        (self.addsBOS, self.addsEOS, self.chatTemplate) = (addsBOS, addsEOS, chatTemplate)
+        scores = []
+        eotID = nil
+        addsSpacePrefix = nil
+    }
 
     /// Reads the metadata of `file`.
     ///
@@ -55,5 +67,36 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
         addsEOS = try file.value("tokenizer.ggml.add_eos_token", \.boolValue)
         addsSpacePrefix = try file.value("tokenizer.ggml.add_space_prefix", \.boolValue)
         chatTemplate = try file.value("tokenizer.chat_template", \.stringValue)
+    }
+}
+
+extension GGUFTokenizerMetadata {
+    /// The keys and values of a file that says the same.
+    package var fields: [(key: String, value: GGUFTypedValue)] {
+        func id(_ name: String, _ id: Int?) -> (key: String, value: GGUFTypedValue)? {
+            id.flatMap { UInt32(exactly: $0) }.map { ("tokenizer.ggml.\(name)_token_id", .uint32($0)) }
+        }
+        func flag(_ name: String, _ flag: Bool?) -> (key: String, value: GGUFTypedValue)? {
+            flag.map { ("tokenizer.ggml.add_\(name)", .bool($0)) }
+        }
+        func list<Element>(
+            _ name: String, _ elements: [Element], _ value: ([Element]) -> GGUFTypedValue
+        ) -> (key: String, value: GGUFTypedValue)? {
+            elements.isEmpty ? nil : ("tokenizer.ggml.\(name)", value(elements))
+        }
+        let fields: [(key: String, value: GGUFTypedValue)?] = [
+            ("tokenizer.ggml.model", .string(model)),
+            pre.map { ("tokenizer.ggml.pre", .string($0)) },
+            ("tokenizer.ggml.tokens", .strings(tokens)),
+            list("scores", scores) { .float32s($0.map(Float.init)) },
+            list("token_type", tokenTypes) { .int32s($0.map { Int32(clamping: $0) }) },
+            // llama.cpp wants the list even where nothing merges.
+            model == "gpt2" && merges.isEmpty
+                ? ("tokenizer.ggml.merges", .strings([])) : list("merges", merges, GGUFTypedValue.strings),
+            id("bos", bosID), id("eos", eosID), id("eot", eotID), id("unknown", unknownID), id("padding", paddingID),
+            flag("bos_token", addsBOS), flag("eos_token", addsEOS), flag("space_prefix", addsSpacePrefix),
+            chatTemplate.map { ("tokenizer.chat_template", .string($0)) },
+        ]
+        return fields.compactMap(\.self)
     }
 }

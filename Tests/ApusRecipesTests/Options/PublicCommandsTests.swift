@@ -69,6 +69,7 @@ struct PublicCommandsTests {
                 "--adapters output/vx-xxx/checkpoint-xxx --merge_lora true --safe_serialization true --max_shard_size 2GB"
             ),
             (.export, "--ckpt_dir a --merge_lora true --quant_bits 0 --device_map auto"),
+            (.export, "--ckpt_dir a --merge_lora true --to_gguf true --gguf_type Q4_K_M"),
             (.mergeLoRA, "--adapters a --output_dir merged --exist_ok true --use_hf true"),
         ] as [(Command, String)])
     func otherCommands(command: Command, words: String) {
@@ -103,7 +104,7 @@ struct PublicCommandsTests {
             (.sft, "--train_sampling_strategy sequential", "--train_dataloader_shuffle false"),
             (.infer, "--vllm_tensor_parallel_size 4", "one device"), (.infer, "--num_beams 4", "give 1"),
             (.mergeLoRA, "--quant_bits 4", "apus export"), (.export, "--quant_method awq", "Apus has bnb"),
-            (.export, "--to_ollama true", "ollama create"),
+            (.export, "--to_ollama true", "--to_gguf true"),
         ] as [(Command, String, String)])
     func refusals(command: Command, words: String, advice: String) {
         let problems = refusal(words.split(separator: " ").map(String.init), for: command)

@@ -237,6 +237,64 @@ import Testing
         }
     }
 
+    /// Every name of a splitting is found again in the tokenizer that it makes, and in the files that hold that.
+    @Test(arguments: GGUFSplitting.known.map { $0.names[0] }, [true, false])
+    func isFoundAgainInItsTokenizer(_ pre: String, addsBoth: Bool) throws {
+        var given = vocabulary(pre: pre)
+        (given.addsBeginningOfSequence, given.addsEndOfSequence) = (addsBoth, addsBoth)
+        let files = Dictionary(uniqueKeysWithValues: try given.tokenizerFiles().map { ($0.name, $0.text) })
+        for tokenizer in [try Tokenizer(gguf: given), try makeTokenizer(files: files)] {
+            let found = try GGUFVocabulary(tokenizer, size: 262)
+            #expect(found.model == "gpt2" && found.preTokenizer == pre)
+            #expect(found.tokens == given.tokens + ["[PAD260]", "[PAD261]"])
+            // What looks like a token of control is one.
+            #expect(found.tokenTypes == given.tokenTypes + [5, 5])
+            #expect(found.merges == given.merges)
+            #expect(found.beginningOfSequenceID == 0 && found.endOfSequenceID == 0 && found.unknownID == nil)
+            #expect(found.addsBeginningOfSequence == addsBoth && found.addsEndOfSequence == addsBoth)
+            #expect(found.chatTemplate == "x")
+        }
+    }
+
+    @Test func tokensThatLookSpecialAreOfControl() throws {
+        var given = vocabulary()
+        given.tokens[1] = "<|fim_prefix|>"
+        #expect(try GGUFVocabulary(Tokenizer(gguf: given), size: 260).tokenTypes[1] == 3)
+        given.tokens[1] = "<tool_call>"
+        let found = try GGUFVocabulary(Tokenizer(gguf: given), size: 260, beginning: 7, padding: 8)
+        #expect(found.tokenTypes[1] == 4)
+        #expect(found.beginningOfSequenceID == 0 && found.paddingID == 8)
+    }
+
+    @Test func refusesToWriteOtherTokenizers() throws {
+        func refusal(_ files: [String: String]) -> String {
+            do {
+                _ = try GGUFVocabulary(makeTokenizer(files: files), size: 300)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        var files = Dictionary(
+            uniqueKeysWithValues: try vocabulary(pre: "gpt-2").tokenizerFiles().map { ($0.name, $0.text) })
+        let whole = try #require(files["tokenizer.json"])
+        files["tokenizer.json"] = whole.replacing("\"byte_fallback\": false", with: "\"byte_fallback\": true")
+        #expect(refusal(files).contains("no byte-level byte-pair encoding"))
+        files["tokenizer.json"] = whole.replacing("\"add_prefix_space\": false", with: "\"add_prefix_space\": true")
+        #expect(refusal(files).contains("way of splitting"))
+        files["tokenizer.json"] = whole.replacing("\"ignore_merges\": false", with: "\"ignore_merges\": true")
+        #expect(refusal(files).contains("way of splitting"))
+        files["tokenizer.json"] = whole.replacing(
+            "\"normalizer\": null", with: "\"normalizer\": {\"type\": \"Lowercase\"}")
+        #expect(refusal(files).contains("way of splitting"))
+        var other = vocabulary(pre: "gpt-2")
+        other.beginningOfSequenceID = 5
+        let around = Dictionary(uniqueKeysWithValues: try other.tokenizerFiles().map { ($0.name, $0.text) })
+        files["tokenizer.json"] = around["tokenizer.json"]
+        #expect(refusal(files).contains("around every text"))
+        #expect(refusal(["vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n"]).contains("no byte-level byte-pair encoding"))
+    }
+
     @Test func refusesWhatItCannotDo() throws {
         #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "llama")) }
         #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(pre: "no-such-thing")) }

@@ -1,4 +1,6 @@
 import ApusFiles
+import ApusTorch
+public import ApusWeights
 
 /// The settings of `export` and `merge-lora`.
 public struct ExportSettings: Sendable {
@@ -12,7 +14,13 @@ public struct ExportSettings: Sendable {
     /// Whether to replace the folder if it exists.
     public var existOK = false
     /// The largest file of weights, such as `5GB`.
-    public var maxShardSize = "5GB"
+    public var maxShardSize = standardShardSize
+    /// Whether to write a GGUF file instead of a Hugging Face folder.
+    public var toGGUF = false
+    /// The mixture of types in it.
+    public var ggufType = GGUFFileType.f16
+
+    private static let standardShardSize = "5GB"
 
     /// Settings for merging adapters into their base.
     public init(adapters: [String], mergeLoRA: Bool = true) {
@@ -22,20 +30,43 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, with what was done (`-merged`, `-combined`, `-bnb-int4`) behind its
-    /// name.
+    /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`, `-combined`,
+    /// `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
-            var checkpoint = model.adapters.first ?? ModelName.short(model.name ?? "")
-            while checkpoint.count > 1, checkpoint.hasSuffix("/") { checkpoint.removeLast() }
-            if combination.kind != nil { return "\(checkpoint)-combined" }
-            guard let method = model.quantization.method else { return "\(checkpoint)-merged" }
-            return "\(checkpoint)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
+            let name = shortName
+            if combination.kind != nil { return "\(name)-combined" }
+            if toGGUF { return "\(name)-gguf" }
+            if let method = model.quantization.method {
+                return "\(name)-\(method.rawValue)" + (model.quantization.bits.map { "-int\($0)" } ?? "")
+            }
+            return mergeLoRA ? "\(name)-merged" : "\(name)-\(model.torchDType?.rawValue ?? "converted")"
         }
         set { givenOutputDirectory = newValue }
     }
 }
+
+extension ExportSettings {
+    /// The folder of the adapter, or the name of the model without what it ends with as a file.
+    private var shortName: String {
+        var name = model.adapters.first ?? ModelName.short(model.name ?? "")
+        while name.count > 1, name.hasSuffix("/") { name.removeLast() }
+        return model.adapters.isEmpty && name.lowercased().hasSuffix(".gguf") ? String(name.dropLast(5)) : name
+    }
+
+    /// The name of the GGUF file.
+    var ggufName: String { "\(ModelName.short(shortName))-\(ggufType.rawValue).gguf" }
+
+    /// Whether a model without an adapter is to be written otherwise than it lies there.
+    private var converts: Bool {
+        model.name != nil && model.adapters.isEmpty
+            && (toGGUF || model.torchDType != nil || maxShardSize != Self.standardShardSize
+                || givenOutputDirectory != nil)
+    }
+}
+
+extension GGUFFileType: OptionChoice {}
 
 extension ExportSettings: CommandSettings {
     package static var command: Command { .export }
@@ -50,6 +81,8 @@ extension ExportSettings: CommandSettings {
             SettingsField("output_dir", \.outputDirectory),
             SettingsField("exist_ok", \.existOK),
             SettingsField("max_shard_size", \.maxShardSize),
+            SettingsField("to_gguf", \.toGGUF),
+            SettingsField("gguf_type", \.ggufType),
         ]
 
     package init(_ line: ArgumentLine, notices: inout [String], mergeLoRA: Bool) throws {
@@ -62,23 +95,35 @@ extension ExportSettings: CommandSettings {
         try combination.check()
         try model.quantization.settle()
         let combines = combination.kind != nil
-        guard mergeLoRA || combines || model.quantization.method != nil else {
+        guard mergeLoRA || combines || model.quantization.method != nil || !model.adapters.isEmpty || converts else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
-                    + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), does both, or makes one "
-                    + "adapter of several (`--adapters a b --combination_type svd`).")
+                    + "true`), quantises a model (`--model … --quant_method bnb --quant_bits 4`), does both, makes one "
+                    + "adapter of several (`--adapters a b --combination_type svd`), or converts a model (`--model … "
+                    + "--to_gguf true`, `--model … --torch_dtype bfloat16`).")
         }
-        guard !combines || !mergeLoRA && model.quantization.method == nil else {
+        guard !combines || !mergeLoRA && !toGGUF && model.quantization.method == nil else {
             throw UsageError(
-                "--combination_type makes an adapter; leave out --merge_lora and --quant_method, and merge or quantise "
-                    + "with it afterwards.")
+                "--combination_type makes an adapter; leave out --merge_lora, --to_gguf and --quant_method, and merge, convert "
+                    + "or quantise with it afterwards.")
         }
         guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter.")
         }
         guard mergeLoRA || combines || model.adapters.isEmpty else {
             throw UsageError(
-                "--adapters: an adapter is quantised by being merged first. Add --merge_lora true.")
+                "--adapters: an adapter is converted or quantised by being merged first. Add --merge_lora true.")
+        }
+        guard !toGGUF || model.quantization.method == nil else {
+            throw UsageError(
+                "--to_gguf: a GGUF file has types of its own. Leave out --quant_method and --quant_bits, and choose with "
+                    + "--gguf_type, such as Q4_K_M.")
+        }
+        let idle = toGGUF ? ["max_shard_size"] : ["gguf_type"]
+        if let notice = withoutEffect(
+            idle, because: toGGUF ? "a GGUF file is written in one piece" : "--to_gguf is not given")
+        {
+            notices.append(notice)
         }
         if !combines,
             let notice = withoutEffect(

@@ -1,4 +1,5 @@
 import ApusAdapters
+import ApusWeights
 
 extension OptionTable {
     static let exportOptions: [CommandOption] = [
@@ -6,7 +7,8 @@ extension OptionTable {
             "merge_lora", .boolean, default: .boolean(false), "Merge the adapter into the model.", in: .command,
             for: exporting),
         CommandOption(
-            "output_dir", .text, computed: "<adapter>-merged, -combined", "Folder to write.", in: .command,
+            "output_dir", .text, computed: "<adapter>-merged, -combined, <model>-gguf", "Folder to write.",
+            in: .command,
             for: exporting),
         CommandOption(
             "exist_ok", .boolean, default: .boolean(false), "Replace that folder if it exists.", in: .command,
@@ -28,5 +30,11 @@ extension OptionTable {
         CommandOption(
             "max_shard_size", .text, default: .text("5GB"), "Largest file of weights: 500MB, 5GB, 2GiB.",
             in: .command, for: exporting),
+        CommandOption(
+            "to_gguf", .boolean, default: .boolean(false),
+            "Write a GGUF file for llama.cpp and Ollama, with a Modelfile.", in: .command, for: exporting),
+        CommandOption(
+            "gguf_type", .words(of: GGUFFileType.self), default: .text("F16"), "Mixture of types in it.", in: .command,
+            for: exporting),
     ]
 }

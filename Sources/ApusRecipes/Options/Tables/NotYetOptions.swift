@@ -84,7 +84,8 @@ enum NotYetOptions {
     static let exportAdvice: [String: String] = [
         "quant_method": quantizing, "quant_bits": quantizing,
         "to_ollama":
-            "`apus merge-lora --adapters …` writes a plain Hugging Face folder, which `ollama create` takes (FROM <folder>).",
+            "`--to_gguf true` writes a GGUF file and the Modelfile that `ollama create` takes, also with --adapters … "
+            + "--merge_lora true.",
         "push_to_hub": "Export first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
     ]

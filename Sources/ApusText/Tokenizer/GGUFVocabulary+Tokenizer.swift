@@ -1,0 +1,96 @@
+extension GGUFVocabulary {
+    /// What a GGUF file says of a tokenizer.
+    ///
+    /// - Parameters:
+    ///   - size: The rows of the model's table of words; ids without a token get one that stands for nothing.
+    ///   - beginning: The id that the model's configuration gives, where the tokenizer names no such token.
+    /// - Throws: `TokenizerError` naming what the file cannot say.
+    package init(
+        _ tokenizer: Tokenizer, size: Int, beginning: Int32? = nil, end: Int32? = nil, padding: Int32? = nil
+    ) throws {
+        let parts = tokenizer.parts
+        func fault(_ problem: String) -> TokenizerError {
+            TokenizerError(
+                parts.source,
+                "cannot be written to a GGUF file: \(problem). Export the model as safetensors, which keep the tokenizer's "
+                    + "own files")
+        }
+        guard let bytePairs = parts.model as? BytePairModel, bytePairs.options.spellsWhole, parts.spellsBytes else {
+            throw fault("it is no byte-level byte-pair encoding, the only kind that is written")
+        }
+        guard
+            let splitting = GGUFSplitting(
+                parts.preTokenizers, normalizers: parts.normalizers, ignoresMerges: bytePairs.options.ignoresMerges)
+        else {
+            throw fault(
+                "its way of splitting text has no name in llama.cpp that is known here; known are "
+                    + GGUFSplitting.known.map { $0.names[0] }.joined(separator: ", "))
+        }
+        self.init(
+            model: "gpt2", preTokenizer: splitting.names[0], tokens: [], tokenTypes: [],
+            merges: bytePairs.merges.pairs.map { left, right in
+                "\(tokenizer.token(of: left) ?? "") \(tokenizer.token(of: right) ?? "")"
+            }, beginningOfSequenceID: tokenizer.bosTokenID ?? beginning,
+            endOfSequenceID: tokenizer.eosTokenID ?? end, unknownID: tokenizer.unkTokenID,
+            paddingID: tokenizer.padTokenID ?? padding, chatTemplate: tokenizer.chatTemplate)
+        tokens.reserveCapacity(size)
+        tokenTypes.reserveCapacity(size)
+        for id in 0..<Int32(clamping: size) {
+            let (token, kind) = Self.token(id, parts)
+            tokens.append(token)
+            tokenTypes.append(kind.rawValue)
+        }
+        let layout = tokenizer.layout(isPair: false, true)
+        let text = layout.firstIndex { if case .text = $0 { true } else { false } } ?? 0
+        addsBeginningOfSequence = try Self.adds(beginningOfSequenceID, layout[..<text], fault)
+        addsEndOfSequence = try Self.adds(endOfSequenceID, layout[(text + 1)...], fault)
+    }
+
+    /// What llama.cpp takes a token for.
+    private enum Kind: Int32 {
+        case normal = 1
+        case control = 3
+        case user = 4
+        case unused = 5
+    }
+
+    private static func token(_ id: Int32, _ parts: TokenizerParts) -> (String, Kind) {
+        if let added = parts.added.tokens[id] {
+            return (added.content, added.isSpecial || looksSpecial(added.content) ? .control : .user)
+        }
+        guard let token = parts.model.vocabulary.token(of: id) else { return ("[PAD\(id)]", .unused) }
+        return (String(decoding: token, as: UTF8.self), .normal)
+    }
+
+    /// Whether llama.cpp's converter takes a token for one of control, whatever the files say.
+    private static func looksSpecial(_ token: String) -> Bool {
+        ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(token)
+            || [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")].contains {
+                token.hasPrefix($0.0) && token.hasSuffix($0.1)
+            }
+    }
+
+    /// Whether the tokens on one side of every text are this one, rather than none.
+    private static func adds(
+        _ id: Int32?, _ pieces: ArraySlice<PostProcessor.Piece>, _ fault: (String) -> TokenizerError
+    ) throws -> Bool {
+        guard let piece = pieces.first else { return false }
+        guard pieces.count == 1, case .token(let token, _) = piece, token == id else {
+            throw fault("it puts other tokens around every text than that of the beginning or the end")
+        }
+        return true
+    }
+}
+
+extension TokenizerParts {
+    /// Whether text reaches the model byte by byte.
+    fileprivate var spellsBytes: Bool {
+        if (model as? BytePairModel)?.takesBytes == true { return true }
+        return if case .byteLevel? = preTokenizers.last { true } else { false }
+    }
+}
+
+extension BytePairModel.Options {
+    /// Whether symbols are spelled alike wherever they stand, and those that are unknown are not spelled otherwise.
+    fileprivate var spellsWhole: Bool { !fallsBackToBytes && continuingPrefix.isEmpty && endSuffix.isEmpty }
+}
