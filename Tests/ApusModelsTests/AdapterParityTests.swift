@@ -18,7 +18,7 @@ struct AdapterParityTests {
         "qwen2-tied-gqa/lora-absent", "qwen2-tied-gqa/lora-pissa", "qwen2-tied-gqa/lora-olora",
         "llama-untied-mha/lora", "llama-untied-mha/lora-rslora", "llama-untied-mha/lora-patterns",
         "llama-untied-mha/lora-head", "llama-untied-mha/lora-embedding", "llama-untied-mha/lora-saved-embedding",
-        "gpt2/lora-gpt2",
+        "gpt2/lora-gpt2", "qwen2-moe/lora",
     ]
 
     /// What PEFT's merged model answers otherwise than the adapted one.

@@ -10,6 +10,13 @@ import Testing
 
 /// Families read from files of other kinds, and configurations that must not be passed over.
 struct FamilyFileTests {
+    static let files: [String] = {
+        let path = Fixture.root.appendingPathComponent("gguf/families").path
+        return ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+    }()
+
+    @Test func thereAreFiles() { #expect(Self.files.count >= 11) }
+
     /// The scores of a fixture's texts from weights in another file are those of `transformers` from its own.
     private static func distance(_ model: CausalLanguageModel, _ fixture: Fixture) throws -> Double {
         try withoutGradients {
@@ -24,6 +31,18 @@ struct FamilyFileTests {
             }
             return worst
         }
+    }
+
+    @Test(arguments: files) func ggufFilesAnswerAsTheirModels(file: String) throws {
+        let name = String(file.dropLast(".gguf".count))
+        let path = Fixture.root.appendingPathComponent("gguf/families/\(file)").path
+        let source = try GGUFModel(GGUFFile(path: path))
+        let model = try Models.registry.model(source.config)
+        try model.loadWeights(SplitExperts(source) ?? source, dtype: .float32, device: .cpu)
+        #expect(source.unusedKeys == [])
+        let distance = try Self.distance(model, Fixture("models/\(name)"))
+        print("gguf \(name): logits \(distance)")
+        #expect(distance <= 1e-5)
     }
 
     /// `transformers` 5 keeps the experts of a layer in one tensor, gate above up.

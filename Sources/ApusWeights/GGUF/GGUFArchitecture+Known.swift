@@ -2,7 +2,9 @@ import ApusJSON
 
 extension GGUFArchitecture {
     /// The architectures that are read and written.
-    package static let all = [llama, qwen2, qwen3, gpt2]
+    package static let written = [llama, qwen2, qwen3, gpt2]
+    /// All that are read.
+    package static let all = written + readAlone
 
     /// Llama, and what has its shape: Mistral, SmolLM2, TinyLlama.
     private static let llama: GGUFArchitecture = {

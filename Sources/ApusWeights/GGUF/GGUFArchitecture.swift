@@ -33,6 +33,20 @@ package struct GGUFArchitecture: Sendable {
     var biases: [(key: String, tensor: String)] = []
     /// Values of `config.json` other than these cannot be said in the file; a missing key means the first.
     var fixed: [(key: String, values: [JSONValue])] = []
+    /// Reads what only this family says; nil where it is like the others.
+    var readsMore: (@Sendable (_ config: inout GGUFConfiguration, _ headDim: Int) throws -> Void)?
+    /// Whether positions may turn a part of each head.
+    var rotation = Rotation.ofWholeHeads
+    /// Whether feed-forward parts are made of experts.
+    var feedForward = FeedForward.dense
+
+    enum Rotation: Sendable {
+        case ofWholeHeads, ofParts
+    }
+
+    enum FeedForward: Sendable {
+        case dense, experts
+    }
 
     /// A module by its names in the file and in the model.
     struct Part: Sendable {
@@ -53,6 +67,8 @@ package struct GGUFArchitecture: Sendable {
         case queries, keys
         /// The model has it as [in, out], the file as [out, in].
         case transposed
+        /// The file's values are those of the model and one: weights of norms that multiply with one more.
+        case raised
     }
 
     /// What `config.json` calls the sizes.
@@ -74,7 +90,7 @@ package struct GGUFArchitecture: Sendable {
 
 extension GGUFArchitecture {
     /// Tensors that hold nothing which the model stores: frequencies that follow from the configuration.
-    static let derived: Set<String> = ["rope_freqs", "attn_rot_embd"]
+    static let derived: Set<String> = ["rope_freqs", "attn_rot_embd", "rope_factors_long", "rope_factors_short"]
 
     /// Where a tensor goes in the Hugging Face model.
     enum Place: Equatable {

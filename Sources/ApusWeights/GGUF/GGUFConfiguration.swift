@@ -3,20 +3,22 @@ import Foundation
 
 /// Translates the hyperparameters of a GGUF file to the keys of a Hugging Face `config.json`.
 struct GGUFConfiguration {
-    private(set) var json = JSONObject()
+    var json = JSONObject()
     private(set) var headCount = 0
     private(set) var keyValueHeadCount = 0
     /// Hyperparameters of the file that found no place in the configuration.
     private(set) var unusedKeys: [String] = []
 
-    private let file: GGUFFile
+    let file: GGUFFile
     private let prefix: String
+    private let architecture: GGUFArchitecture
     private let names: GGUFArchitecture.Hyperparameters
     private var usedKeys: Set<String> = []
 
     init(_ file: GGUFFile, architecture: GGUFArchitecture) throws {
         self.file = file
         prefix = architecture.name + "."
+        self.architecture = architecture
         names = architecture.hyperparameters
         json["model_type"] = .string(architecture.modelTypes[0])
         json["architectures"] = [.string(architecture.modelClass)]
@@ -25,6 +27,7 @@ struct GGUFConfiguration {
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
         if names.isRotary { try readRope(headDim: headDim) }
+        try architecture.readsMore?(&self, headDim)
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
         for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
             json[key + "_token_id"] = try file.value("tokenizer.ggml.\(name)_token_id", \.intValue).map(JSONValue.int)
@@ -36,7 +39,7 @@ struct GGUFConfiguration {
     ///
     /// - Returns: The width of one attention head.
     private mutating func readShape() throws -> Int {
-        if let experts = try value("expert_count", \.intValue), experts > 0 {
+        if let experts = try value("expert_count", \.intValue), experts > 0, architecture.feedForward != .experts {
             throw WeightsError(file.path, item: prefix + "expert_count", "mixtures of experts are not supported")
         }
         let hiddenSize = try count("embedding_length")
@@ -45,8 +48,11 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
-        let headDim = try value("attention.key_length", \.intValue) ?? rotated ?? hiddenSize / headCount
-        guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0, rotated ?? headDim == headDim,
+        let isPartial = architecture.rotation == .ofParts
+        let given = try value("attention.key_length", \.intValue) ?? (isPartial ? nil : rotated)
+        let headDim = given ?? hiddenSize / headCount
+        guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
+            rotated ?? headDim == headDim || isPartial,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
@@ -80,6 +86,9 @@ struct GGUFConfiguration {
         if names.isRotary {
             json["num_key_value_heads"] = .int(keyValueHeadCount)
             json["head_dim"] = .int(headDim)
+            if let rotated, rotated != headDim {
+                json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim))
+            }
         }
         json["vocab_size"] = .int(embedding.shape[0])
         json[names.context] = .int(try count("context_length"))
@@ -115,7 +124,7 @@ struct GGUFConfiguration {
         }
     }
 
-    private mutating func value<T>(_ key: String, _ get: (GGUFValue) -> T?) throws -> T? {
+    mutating func value<T>(_ key: String, _ get: (GGUFValue) -> T?) throws -> T? {
         usedKeys.insert(prefix + key)
         return try file.value(prefix + key, get)
     }
@@ -128,7 +137,7 @@ struct GGUFConfiguration {
     /// A positive integer that must be there.
     ///
     /// The bound keeps products of two of them far from overflow.
-    private mutating func count(_ key: String) throws -> Int {
+    mutating func count(_ key: String) throws -> Int {
         let count = try required(key, \.intValue)
         guard (1...1 << 31).contains(count) else {
             throw WeightsError(file.path, item: prefix + key, "\(count) is not a possible count")

@@ -39,8 +39,8 @@ package struct GGUFDescription {
     /// - Throws: `WeightsError` naming what the format cannot say.
     package init(_ config: JSONValue, sizes: Sizes, type: GGUFFileType, path: String) throws {
         let family = config["model_type"]?.stringValue ?? ""
-        guard let architecture = GGUFArchitecture.all.first(where: { $0.modelTypes.contains(family) }) else {
-            let known = GGUFArchitecture.all.flatMap(\.modelTypes).joined(separator: ", ")
+        guard let architecture = GGUFArchitecture.written.first(where: { $0.modelTypes.contains(family) }) else {
+            let known = GGUFArchitecture.written.flatMap(\.modelTypes).joined(separator: ", ")
             throw WeightsError(
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
                 advice: "export the model as safetensors and convert that")

@@ -20,6 +20,8 @@ package final class GGUFModel: Sendable {
         case permuted(heads: Int)
         /// Rows are the model's columns.
         case transposed
+        /// Values are the model's and one.
+        case raised
     }
 
     package let file: GGUFFile
@@ -71,6 +73,7 @@ package final class GGUFModel: Sendable {
         let heads: Int
         switch form {
         case .plain: return .plain
+        case .raised: return .raised
         case .transposed: return tensor.shape.count == 2 ? .transposed : .plain
         case .queries: heads = configuration.headCount
         case .keys: heads = configuration.keyValueHeadCount
@@ -119,11 +122,15 @@ package final class GGUFModel: Sendable {
     private func write<Out: DequantizedElement>(
         _ entry: Entry, to out: UnsafeMutablePointer<Out>?, count: Int
     ) throws {
-        guard case .transposed = entry.layout, count == entry.source.elementCount, count > 0 else {
+        guard [.transposed, .raised].contains(entry.layout), count == entry.source.elementCount, count > 0 else {
             return try file.dequantize(entry.source, into: out, count: count, sourceRow: entry.sourceRow)
         }
         guard let out else { return }
         let values = try file.dequantized(entry.source)
+        if entry.layout == .raised {
+            for (index, value) in values.enumerated() { out[index] = .rounding(value - 1) }
+            return
+        }
         let (rows, columns) = (entry.shape[0], entry.shape[1])
         for row in 0..<rows {
             for column in 0..<columns { out[row * columns + column] = .rounding(values[column * rows + row]) }

@@ -98,6 +98,7 @@ package struct GGUFConversion {
                 try item.tensor.narrowed(0, start: $0, length: min(length, rows - $0))
             }
         case .transposed: return [try item.tensor.transposed(0, 1)]
+        case .raised: return [try item.tensor.to(.float32) + 1]
         case .queries: return [try permuted(item.tensor, item, heads: description.sizes.heads)]
         case .keys: return [try permuted(item.tensor, item, heads: description.sizes.keyValueHeads)]
         }
