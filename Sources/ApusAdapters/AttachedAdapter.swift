@@ -88,7 +88,7 @@ extension AdapterMethod {
                 "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
                     + "is not there yet; merge the first one")
         }
-        let biases = base.trainsBiases ? model.parameters().filter { $0.name.hasSuffix("bias") } : []
+        let biases = base.trainsBiases ? model.parameters().filter { $0.name.hasSuffix("bias") && !$0.slot.isBuffer } : []
         let parts = try parts(on: model, named: name, heads: heads)
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.
         var ties: [Linear] = []

@@ -40,7 +40,7 @@ package struct TokenGenerator {
             }
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
-            let state = ModelState(sequences: active.count)
+            var state = ModelState(sequences: active.count)
             var batch =
                 start.map { TokenBatch(answering: active.map { prompts[$0] }, start: $0) }
                 ?? TokenBatch(continuing: active.map { (prompts[$0], 0) })
@@ -65,7 +65,12 @@ package struct TokenGenerator {
                 if continuing.isEmpty { return answers }
                 if continuing.count < active.count { try state.keep(continuing.map(\.row)) }
                 active = continuing.map { active[$0.row] }
-                batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
+                if state.lengths.contains(where: { model.mustReadAnew(at: $0 + 1) }) {
+                    state = ModelState(sequences: active.count)
+                    batch = TokenBatch(continuing: active.map { (prompts[$0] + answers[$0], 0) })
+                } else {
+                    batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
+                }
             }
         }
     }

@@ -40,6 +40,9 @@ struct WeightNames {
         }
     }
 
+    /// The part below the trunk of a name in the model.
+    func belowTrunk(_ modelName: String) -> String { inTrunk(modelName, isBare: isBareModel) ?? modelName }
+
     func isInTrunk(_ modelName: String) -> Bool { isBareModel || modelName.hasPrefix(trunk) }
 
     /// Whether it is a part of the model's head, or of one that continues text.
@@ -173,7 +176,7 @@ extension TextModel {
 
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {
         if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
-        if trunk.foreignParts.contains(where: name.hasPrefix) { return true }
+        if trunk.ignoredParts.contains(where: names.belowTrunk(name).hasPrefix) { return true }
         if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || names.isHead(name)
     }

@@ -22,6 +22,12 @@ extension TextModel {
     /// What the prompts on it take of each sequence.
     package var promptPlaces: Int { trunk.prompts.reduce(0) { $0 + $1.count } }
     package var embedding: Embedding { trunk.embedding }
+
+    /// Whether what a state remembers of a sequence no longer holds when it grows to this many tokens.
+    package func mustReadAnew(at length: Int) -> Bool {
+        trunk.rotary.contains { $0.turnsAnew(at: length + promptPlaces) }
+    }
+
     package var vocabularySize: Int { sizes.vocabulary }
     package var device: Device { embedding.weight.device }
     package var dtype: DType { embedding.weight.dtype }

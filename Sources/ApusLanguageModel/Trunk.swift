@@ -52,10 +52,12 @@ open class Trunk: Module, PromptHost {
     open var startToken: Int32? { nil }
 
     /// Ends of names of buffers that old files hold and no computation reads.
-    open var ignoredNames: [String] { ["rotary_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"] }
+    open var ignoredNames: [String] {
+        ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"]
+    }
 
-    /// Beginnings of names of the parts of a larger model that this one goes without.
-    open var foreignParts: [String] { [] }
+    /// Beginnings of names, below the trunk's, of what files hold that this model does not compute with.
+    open var ignoredParts: [String] { [] }
 
     /// What a `config.json` written for this model has to say, because readers differ about what its absence means.
     open var writtenConfiguration: [String: Bool] { [:] }
@@ -112,15 +114,23 @@ package final class Decoder: Trunk {
     private let ownFacts: TrunkFacts
     private let scale: Scale?
     private let dropout: Double
+    private let looksBackOnly: Bool
+    private let ignored: [String]
 
-    /// - Parameter dropout: The probability with which elements of the words' vectors are dropped while training.
+    /// - Parameters:
+    ///   - dropout: The probability with which elements of the words' vectors are dropped while training.
+    ///   - isCausal: Whether a token sees only those before it.
+    ///   - ignored: Beginnings of names of what files hold beside these parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
-        scale: Scale? = nil, dropout: Double = 0, layers: [TransformerLayer], norm: Norm
+        scale: Scale? = nil, dropout: Double = 0, isCausal: Bool = true, ignoring ignored: [String] = [],
+        layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
         self.scale = scale
         self.dropout = dropout
+        looksBackOnly = isCausal
+        self.ignored = ignored
         super.init()
         self.rotary = rotary
         _table = Child(wrappedValue: embedding, names.embedding)
@@ -130,6 +140,8 @@ package final class Decoder: Trunk {
 
     package override var facts: TrunkFacts { ownFacts }
     package override var embedding: Embedding { table }
+    package override var isCausal: Bool { looksBackOnly }
+    package override var ignoredParts: [String] { ignored }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let words = try super.words(batch, context)

@@ -23,7 +23,7 @@ struct DecoderDefaults {
 
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
 struct DecoderConfig {
-    let sizes: TransformerSizes
+    var sizes: TransformerSizes
     let normEpsilon: Double
     let attentionDropout: Double
     let initializer: Initializer
@@ -73,14 +73,17 @@ struct DecoderConfig {
     /// - Parameters:
     ///   - rotary: The tables that layers turn by; nil stands for the one of the configuration.
     ///   - norm: Behind the last layer; nil stands for an `RMSNorm`.
+    ///   - ignored: Beginnings of names of what files hold beside the trunk's own.
     func trunk(
         rotary tables: [RotaryEmbedding]? = nil, scale: Decoder.Scale? = nil, norm: Norm? = nil,
-        names: Decoder.Names = Decoder.Names(), _ layer: (Int) throws -> TransformerLayer
+        names: Decoder.Names = Decoder.Names(), isCausal: Bool = true, ignoring ignored: [String] = [],
+        _ layer: (Int) throws -> TransformerLayer
     ) rethrows -> Decoder {
         Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), names: names,
             rotary: tables ?? [rotary],
-            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer), scale: scale,
+            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer, padding: padding),
+            scale: scale, isCausal: isCausal, ignoring: ignored,
             layers: try (0..<sizes.layers).map(layer), norm: norm ?? RMSNorm(sizes.width, epsilon: normEpsilon))
     }
 
@@ -140,6 +143,8 @@ struct DecoderHeads {
     let tiesEmbeddings: Bool
     let padding: Int32?
     let initializer: Initializer
+    /// What the classes without a head of words begin with; nil where that is the family's name.
+    var trunkPrefix: String?
     /// What the scores of words are called on disk.
     var name = "lm_head"
     /// Whether the head of words adds a bias.
@@ -163,52 +168,16 @@ struct DecoderHeads {
             return CausalLanguageModel(family + causalSuffix, trunk, head: head, headName: name)
         case .sequenceClassification(let labels):
             let head = LastTokenHead(width: width, labelCount: labels, padding: padding, initializer: initializer)
-            return SequenceClassifier(family + "ForSequenceClassification", trunk, head: head, headName: "score")
+            let name = (trunkPrefix ?? family) + "ForSequenceClassification"
+            return SequenceClassifier(name, trunk, head: head, headName: "score")
         case .hiddenStates:
-            return BareModel(family + "Model", trunk)
+            return BareModel((trunkPrefix ?? family) + "Model", trunk)
         case .maskedLanguageModel:
             throw ModelError(
                 "models of the family \(family) predict the next token, not masked ones; give a BERT or RoBERTa")
         case .sequenceToSequence:
             throw ModelError(
                 "models of the family \(family) continue a text and have no encoder that reads one; give --task_type causal_lm")
-        }
-    }
-}
-
-/// Which layers see how far, as Qwen2 and Qwen3 say it.
-struct SlidingWindows {
-    /// The most keys that a token sees, for each layer; nil sets no limit.
-    let windows: [Int?]
-
-    init(_ config: ModelConfig, layers: Int) throws {
-        let isUsed = try config.flag("use_sliding_window") ?? false
-        let size = try config.optionalSize("sliding_window") ?? 4096
-        let first = try config.integer("max_window_layers") ?? 28
-        let window = isUsed && (!config.has("sliding_window") || config["sliding_window"] != nil) ? size : nil
-        guard let types = config["layer_types"] else {
-            windows = (0..<layers).map { $0 >= first ? window : nil }
-            return
-        }
-        let names = types.arrayValue?.compactMap(\.stringValue) ?? []
-        guard names.count == layers else {
-            throw ModelError("config.json: layer_types names \(names.count) layers, num_hidden_layers is \(layers)")
-        }
-        windows = try names.map { name in
-            switch name {
-            case "full_attention": return nil
-            case "sliding_attention":
-                guard let window else {
-                    throw ModelError(
-                        "config.json: layer_types has sliding_attention, but there is no window: set use_sliding_window and sliding_window"
-                    )
-                }
-                return window
-            default:
-                throw ModelError(
-                    "config.json: layer_types \"\(name)\" is not there yet; there are full_attention, sliding_attention"
-                )
-            }
         }
     }
 }

@@ -231,7 +231,7 @@ final class T5Trunk: Trunk {
     override var startToken: Int32? { config.start }
     override var ignoredNames: [String] { T5.copies }
     /// The head of a model that writes, below a classifier.
-    override var foreignParts: [String] { title.isEmpty ? [] : ["\(title).lm_head."] }
+    override var ignoredParts: [String] { title.isEmpty ? [] : ["lm_head."] }
     override var writtenConfiguration: [String: Bool] { scaling.map { ["scale_decoder_outputs": $0] } ?? [:] }
 
     /// The words of the answers.

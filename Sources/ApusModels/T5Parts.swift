@@ -25,7 +25,7 @@ final class T5EncoderTrunk: Trunk {
     override var embedding: Embedding { table }
     override var isCausal: Bool { false }
     override var ignoredNames: [String] { T5.copies }
-    override var foreignParts: [String] { ["decoder.", "lm_head."] }
+    override var ignoredParts: [String] { ["decoder.", "lm_head."] }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         try encoder(words, context)

@@ -66,6 +66,30 @@ public final class ForwardContext {
             key: key(.attention, layer))
     }
 
+    /// Attention of q [T, H, E] over the keys and values that are made from a latent row of each token, [T, C], which is
+    /// all that the layer's state keeps: [T, H, E].
+    ///
+    /// - Parameter expand: The keys and values [T', H, E] of latent rows [T', C].
+    package func attend(
+        _ q: Tensor, latent: Tensor, layer: Int, _ options: AttentionOptions,
+        expand: (Tensor) throws -> (keys: Tensor, values: Tensor)
+    ) throws -> Tensor {
+        guard AttentionPrefix.count(of: prompts) == 0 else {
+            throw TorchError(
+                kind: .invalidOperation,
+                message: "this model's attention keeps latent rows, in front of which no keys and values can lie; give "
+                    + "prompt_tuning or lora instead of prefix_tuning")
+        }
+        if let state {
+            return try state.of(layer, make: LatentState.init).attend(
+                q, latent, expand: expand, queries: sequences, at: state.places(adding: bounds), undropped(options))
+        }
+        let (keys, values) = try expand(latent)
+        return try attention(
+            q, keys, values, queries: sequences, keys: sequences, isCausal: isCausal, undropped(options),
+            key: key(.attention, layer))
+    }
+
     /// Attention of q [T, H, E] over k, v [T', K, E] of other sequences, all of which every query sees: [T, H, E].
     ///
     /// - Parameter keys: The sequences of `k` and `v`, one for each of the batch.

@@ -35,41 +35,32 @@ final class TokenPlaces {
     }
 }
 
-/// The keys and values of one layer's attention.
-final class KeyValueState: LayerState {
-    private var storage: (keys: Tensor, values: Tensor)?  // [rows, K, E]
+/// A row for each token of several sequences, laid out by `TokenPlaces`.
+struct TokenRows {
+    private var rows: Tensor?
     private var starts: [Int] = []
 
-    init(sequences: Int) {}
+    var isEmpty: Bool { rows == nil }
 
     /// Rows of dropped sequences are left where they are until the storage grows.
-    func keep(_ sequences: [Int]) { if storage != nil { starts = sequences.map { starts[$0] } } }
+    mutating func keep(_ sequences: [Int]) { if rows != nil { starts = sequences.map { starts[$0] } } }
 
-    /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
+    /// All rows, with those of the pass's tokens in their places.
     ///
-    /// - Parameter prefix: What each sequence, which begins with the first call, sees in front of it from then on; asked for
-    ///   in that call alone.
-    func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, behind prefix: () throws -> AttentionPrefix?, queries: SequenceSpans,
-        at places: TokenPlaces, _ options: AttentionOptions, biases: Tensor?
-    ) throws -> Tensor {
-        let prefix = try storage == nil ? prefix() : nil
-        let keys = try moved(storage?.keys, to: places, like: k, or: prefix?.keys)
-        let values = try moved(storage?.values, to: places, like: v, or: prefix?.values)
-        let rows = try places.rows(on: k.device)
-        try keys.copyRows(rows, from: k)
-        try values.copyRows(rows, from: v)
-        storage = (keys, values)
+    /// - Parameter front: What lies in front of each sequence, where these are the first rows.
+    mutating func adding(_ x: Tensor, at places: TokenPlaces, behind front: Tensor? = nil) throws -> Tensor {
+        let all = try moved(to: places, like: x, or: front)
+        try all.copyRows(places.rows(on: x.device), from: x)
+        rows = all
         starts = places.starts
-        return try attention(
-            q, keys, values, queries: queries, keys: places.spans, isCausal: true, options, biases: biases)
+        return all
     }
 
     /// The storage if it is laid out by `places`, else one that is, with what was in it, or at first what is in `front`.
-    private func moved(_ old: Tensor?, to places: TokenPlaces, like x: Tensor, or front: Tensor?) throws -> Tensor {
-        if let old, starts == places.starts, old.shape[0] == places.rowCount { return old }
+    private func moved(to places: TokenPlaces, like x: Tensor, or front: Tensor?) throws -> Tensor {
+        if let rows, starts == places.starts, rows.shape[0] == places.rowCount { return rows }
         let grown = try Tensor.empty([places.rowCount] + x.shape.dropFirst(), dtype: x.dtype, device: x.device)
-        guard let old else {
+        guard let rows else {
             if let front {
                 for start in places.starts {
                     try grown.narrowed(0, start: start, length: front.shape[0]).copy(from: front)
@@ -79,8 +70,54 @@ final class KeyValueState: LayerState {
         }
         for (index, length) in places.lengths.enumerated() where length > 0 {
             try grown.narrowed(0, start: places.starts[index], length: length)
-                .copy(from: old.narrowed(0, start: starts[index], length: length))
+                .copy(from: rows.narrowed(0, start: starts[index], length: length))
         }
         return grown
+    }
+}
+
+/// The keys and values of one layer's attention, [rows, K, E] each.
+final class KeyValueState: LayerState {
+    private var keys = TokenRows()
+    private var values = TokenRows()
+
+    init(sequences: Int) {}
+
+    func keep(_ sequences: [Int]) {
+        keys.keep(sequences)
+        values.keep(sequences)
+    }
+
+    /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
+    ///
+    /// - Parameter prefix: What each sequence, which begins with the first call, sees in front of it from then on; asked for
+    ///   in that call alone.
+    func attend(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, behind prefix: () throws -> AttentionPrefix?, queries: SequenceSpans,
+        at places: TokenPlaces, _ options: AttentionOptions, biases: Tensor?
+    ) throws -> Tensor {
+        let prefix = try keys.isEmpty ? prefix() : nil
+        let allKeys = try keys.adding(k, at: places, behind: prefix?.keys)
+        let allValues = try values.adding(v, at: places, behind: prefix?.values)
+        return try attention(
+            q, allKeys, allValues, queries: queries, keys: places.spans, isCausal: true, options, biases: biases)
+    }
+}
+
+/// What the keys and values of one layer are made from, [rows, C]: a short row for each token.
+final class LatentState: LayerState {
+    private var latents = TokenRows()
+
+    init(sequences: Int) {}
+
+    func keep(_ sequences: [Int]) { latents.keep(sequences) }
+
+    /// Adds the new tokens of each sequence and attends to all of its tokens: [T, H, E].
+    func attend(
+        _ q: Tensor, _ latent: Tensor, expand: (Tensor) throws -> (keys: Tensor, values: Tensor),
+        queries: SequenceSpans, at places: TokenPlaces, _ options: AttentionOptions
+    ) throws -> Tensor {
+        let (keys, values) = try expand(latents.adding(latent, at: places))
+        return try attention(q, keys, values, queries: queries, keys: places.spans, isCausal: true, options)
     }
 }

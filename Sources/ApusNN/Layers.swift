@@ -7,10 +7,15 @@ public final class Embedding: Module {
 
     public let count: Int
     public let width: Int
+    private let padding: Int32?
 
-    public init(_ count: Int, _ width: Int, initializer: Initializer = .normal(deviation: 0.02)) {
+    /// - Parameter padding: The id whose vector no text trains.
+    public init(
+        _ count: Int, _ width: Int, initializer: Initializer = .normal(deviation: 0.02), padding: Int32? = nil
+    ) {
         self.count = count
         self.width = width
+        self.padding = padding
         super.init()
         $weight.declare([count, width], initializer)
         adapters = []
@@ -18,6 +23,10 @@ public final class Embedding: Module {
 
     package func callAsFunction(_ ids: Tensor, _ context: ForwardContext) throws -> Tensor {
         var vectors = try embedding(ids, weight)  // [T, D]
+        if let padding, vectors.requiresGradient {
+            let isPadding = try ids.isEqual(to: Tensor([padding], device: ids.device).to(ids.dtype)).unsqueezed(1)
+            vectors = try select(isPadding, vectors.detached(), vectors)
+        }
         for adapter in adapters where context.adapters.contains(adapter.name) {
             vectors = try adapter(ids, on: self, below: vectors, context)
         }

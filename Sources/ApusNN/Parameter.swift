@@ -46,8 +46,9 @@ public final class ParameterSlot {
             throw TorchError(
                 kind: .invalidOperation, message: "\(name): got the shape \(tensor.shape), declared is \(shape ?? [])")
         }
-        self.tensor = tensor
-        self.isBorrowed = isBorrowed
+        // What is not trained may still be written to, by a run that goes on.
+        self.tensor = isBuffer && isBorrowed ? try tensor.cloned() : tensor
+        self.isBorrowed = isBorrowed && !isBuffer
         try applyTrainable()
     }
 

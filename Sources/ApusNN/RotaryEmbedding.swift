@@ -155,6 +155,15 @@ package struct RotaryEmbedding: Sendable, Equatable {
         }
     }
 
+    /// Whether a sequence that grows to a length turns its earlier tokens otherwise than before, so that keys which were
+    /// kept are no longer its own.
+    ///
+    /// With dynamic scaling every length does; there keys stay as they were made, as in `transformers`.
+    package func turnsAnew(at length: Int) -> Bool {
+        guard case .longRoPE(let rope) = scaling else { return false }
+        return length == rope.originalLength + 1
+    }
+
     /// The angles of the positions of a flat batch.
     ///
     /// Each sequence has the frequencies of its own length, whatever lies beside it in the batch.

@@ -42,7 +42,7 @@ struct ArchitectureTests {
             model = try Fixture.model(test.name)
             batch = test.fixture.batch()
             try model.setTrainable(true)
-            let trained = model.parameters().compactMap { name, slot in
+            let trained = model.trainableParameters.compactMap { name, slot in
                 slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
             }
             let given = test.expected["optimizer"]

@@ -14,7 +14,7 @@ struct OwnWeights {
     ///
     /// - Throws: `SettingsError` when a rule matches nothing, or nothing is left to train.
     init(_ settings: FullTuningSettings, tuner: TunerType, seed: Int, of model: any TextModel) throws {
-        let all = model.parameters()
+        let all = model.parameters().filter { !$0.slot.isBuffer }
         var trained = Set(all.map(\.name))
         if tuner == .bitFit {
             trained = trained.filter { name in
