@@ -474,8 +474,11 @@ struct RoundTripTests {
             ("device", "cpu cuda mps"),
             (
                 "model_type",
-                "RefinedWeb RefinedWebModel albert bert bloom deberta-v2 distilbert electra falcon gpt2 gpt_neo gpt_neox gptj "
-                    + "llama mistral modernbert mpt mt5 opt qwen2 qwen3 roberta stablelm starcoder2 t5 xlm-roberta yuan"
+                "RefinedWeb RefinedWebModel albert baichuan bert bloom chatglm deberta-v2 deepseek_v2 "
+                    + "deepseek_v3 distilbert electra falcon gemma gemma2 gemma3_text glm glm4 gpt2 gpt_neo "
+                    + "gpt_neox gptj granite internlm2 llama minicpm mistral mixtral modernbert mpt mt5 olmo2 "
+                    + "opt phi3 qwen2 qwen2_moe qwen3 qwen3_moe roberta smollm3 stablelm starcoder2 t5 "
+                    + "xlm-roberta yuan"
             ),
             ("task_type", "causal_lm seq2seq_lm seq_cls embedding reranker mlm"),
             ("problem_type", "regression single_label_classification multi_label_classification"),

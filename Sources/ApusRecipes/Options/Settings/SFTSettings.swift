@@ -139,9 +139,9 @@ extension SFTSettings: CommandSettings {
 
     /// Takes the task that the model's files leave no choice about.
     ///
-    /// What is wrong with the files is said where they are read.
+    /// What is wrong with the files is said where they are read; a GGUF file, which takes long to read, leaves a choice.
     mutating func chooseOnlyTask(_ surroundings: Surroundings = Surroundings()) {
-        guard model.taskType == nil, model.numLabels == nil,
+        guard model.taskType == nil, model.numLabels == nil, model.name?.lowercased().hasSuffix(".gguf") != true,
             let source = try? ModelSource(model.name ?? "", surroundings: surroundings),
             let config = try? source.config()
         else { return }
