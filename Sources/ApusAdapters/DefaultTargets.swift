@@ -65,7 +65,8 @@ enum DefaultTargets {
         "t5": ["layer_norm", "final_layer_norm"],
     ]
     private static let normsOfGemma2 = [
-        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "norm",
+        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+        "norm",
     ]
 }
 

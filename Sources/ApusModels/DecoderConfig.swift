@@ -177,7 +177,8 @@ struct DecoderHeads {
                 "models of the family \(family) predict the next token, not masked ones; give a BERT or RoBERTa")
         case .sequenceToSequence:
             throw ModelError(
-                "models of the family \(family) continue a text and have no encoder that reads one; give --task_type causal_lm")
+                "models of the family \(family) continue a text and have no encoder that reads one; give --task_type causal_lm"
+            )
         }
     }
 }

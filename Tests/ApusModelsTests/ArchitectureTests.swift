@@ -12,8 +12,9 @@ import Testing
 @testable import ApusTraining
 @testable import ApusWeights
 
-/// What is done with a model of every architecture beside one pass over it, against `transformers` and PEFT
-/// (Scripts/fixtures/behaviour.py). `Scripts/models` writes what these tests print to Docs/models.md.
+/// What is done with a model of every architecture beside one pass over it, against `transformers` and PEFT.
+///
+/// Scripts/fixtures/behaviour.py makes what is expected; `Scripts/models` writes what these tests print to Docs/models.md.
 struct ArchitectureTests {
     static let models = ParityTests.models
 
@@ -120,7 +121,9 @@ struct ArchitectureTests {
         let together = try generator.answers(to: rows.map { ids($0, "prompt") }, limit: 10)
         #expect(together == rows.map { ids($0, "ids") })
         for row in rows { #expect(try generator.answers(to: [ids(row, "prompt")], limit: 10) == [ids(row, "ids")]) }
-        print("architecture \(name): greedy \(zip(together, rows).filter { $0 == ids($1, "ids") }.count) of \(rows.count)")
+        print(
+            "architecture \(name): greedy \(zip(together, rows).filter { $0 == ids($1, "ids") }.count) of \(rows.count)"
+        )
     }
 
     @Test(arguments: models) func allLinearLayersAreThoseOfPEFT(name: String) throws {
@@ -135,7 +138,8 @@ struct ArchitectureTests {
         settings.targets = .allLinear
         for option in LoRAConfiguration.options where option.name == "lora_rank" { settings[option] = 4 }
         let model = try Fixture.model(name)
-        let attached = try LoRAConfiguration(settings).attach(to: model, heads: model.headNames, trunk: model.trunk.name)
+        let attached = try LoRAConfiguration(settings).attach(
+            to: model, heads: model.headNames, trunk: model.trunk.name)
         try attached.materialize(dtype: .float32, device: .cpu, seed: 1)
         let ours = Dictionary(uniqueKeysWithValues: try attached.storedTensors().map { ($0.name, $0.tensor.shape) })
         let theirs = Dictionary(

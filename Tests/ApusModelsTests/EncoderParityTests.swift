@@ -110,8 +110,10 @@ struct EncoderParityTests {
         }
     }
 
-    /// A bias of keys shifts all scores of a query alike, which has no effect: its gradient is rounding alone. That of
-    /// one product for queries, keys and values is so in its middle, and of DeBERTa's it is not, whose queries see it.
+    /// A bias of keys shifts all scores of a query alike, which has no effect: its gradient is rounding alone.
+    ///
+    /// That of one product for queries, keys and values is so in its middle, and of DeBERTa's it is not, whose queries
+    /// see it.
     private func check(
         _ tensors: Fixture, _ slots: [(name: String, slot: ParameterSlot)], _ what: String
     ) throws -> Double {

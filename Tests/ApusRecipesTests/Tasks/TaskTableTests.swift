@@ -86,7 +86,8 @@ struct TaskTableTests {
     func headsFit(_ type: TaskType) throws {
         let head = try type.task.head(labelCount: 3, config: [:])
         let expected: [TaskType: ModelTask] = [
-            .causalLM: .causalLanguageModel, .sequenceToSequence: .sequenceToSequence, .sequenceClassification: .sequenceClassification(labels: 3),
+            .causalLM: .causalLanguageModel, .sequenceToSequence: .sequenceToSequence,
+            .sequenceClassification: .sequenceClassification(labels: 3),
             .embedding: .hiddenStates, .reranker: .sequenceClassification(labels: 1),
             .maskedLanguageModel: .maskedLanguageModel,
         ]

@@ -106,7 +106,9 @@ extension ExportSettings: CommandSettings {
                         + "one, and leave out --merge_lora, --combination_type, --to_gguf and --quant_method.")
             }
         }
-        guard mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil || !model.adapters.isEmpty || converts
+        guard
+            mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil || !model.adapters.isEmpty
+                || converts
         else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "

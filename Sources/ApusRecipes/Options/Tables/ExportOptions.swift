@@ -12,7 +12,8 @@ extension OptionTable {
             in: .command,
             for: [.export]),
         CommandOption(
-            "output_dir", .text, computed: "<adapter>-merged, -combined, -lora, <model>-gguf", "Folder to write.", in: .command,
+            "output_dir", .text, computed: "<adapter>-merged, -combined, -lora, <model>-gguf", "Folder to write.",
+            in: .command,
             for: exporting),
         CommandOption(
             "exist_ok", .boolean, default: .boolean(false), "Replace that folder if it exists.", in: .command,
