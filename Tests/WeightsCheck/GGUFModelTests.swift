@@ -1,1 +1,0 @@
-../ApusWeightsTests/GGUFModelTests.swift

@@ -1,1 +1,0 @@
-../ApusWeightsTests/Support.swift
