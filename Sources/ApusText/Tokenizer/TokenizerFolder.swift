@@ -92,13 +92,17 @@ struct TokenizerFolder {
         }
         try parts.addTokens(configuration.added.map { withRole($0.token) })
         let special = named + configuration.extra
-        try parts.addTokens(
-            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map(withRole))
+        // One that comes again as it was changes nothing; with other properties it counts once more.
+        let missing = special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }
+        let new = missing.indices.filter { !missing[..<$0].contains(missing[$0]) }
+        try parts.addTokens(new.map { withRole(missing[$0]) })
         switch tokenizerClass.renewal {
         case .none: break
         case .asSpecial:
+            let own = configuration.filled.compactMap { configuration.named[$0]?.content }
             try parts.addTokens(
                 special.map { token in
+                    if own.contains(token.content) { return AddedToken(token.content, isSpecial: true) }
                     var token = token
                     token.isSpecial = true
                     return token
