@@ -92,10 +92,11 @@ struct TokenizerFolder {
         }
         try parts.addTokens(configuration.added.map { withRole($0.token) })
         let special = named + configuration.extra
-        // One that comes again as it was changes nothing; with other properties it counts once more.
-        let missing = special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }
-        let new = missing.indices.filter { !missing[..<$0].contains(missing[$0]) }
-        try parts.addTokens(new.map { withRole(missing[$0]) })
+        // A role whose token another one has named already changes nothing; with other properties it counts once more.
+        func isNew(_ token: AddedToken) -> Bool { parts.added.id(of: Array(token.content.utf8)) == nil }
+        let missing = named.filter(isNew)
+        let once = missing.indices.filter { !missing[..<$0].contains(missing[$0]) }.map { missing[$0] }
+        try parts.addTokens((once + configuration.extra.filter(isNew)).map(withRole))
         switch tokenizerClass.renewal {
         case .none: break
         case .asSpecial:
