@@ -7,7 +7,7 @@ A case is a tokenizer (of bytes, of word pieces, of pieces with "▁"), with or 
 model type, with the keys that a class may read. The output holds the files of each, what it encodes texts and pairs to,
 and the names of its special tokens. Folders that `AutoTokenizer` refuses, or makes an empty tokenizer of, are left out and counted.
 --pieces makes Unigram tokenizers and folders with a SentencePiece model, which is written in Base64.
-`Tests/Fixtures/tokenizers/folders.json` is made with --count 60 --manifest.
+`Tests/Fixtures/tokenizers/folders.json` is made with --count 60 --manifest, `pieces/folders.json` beside it with --seed 2 --pieces too.
 """
 
 import argparse

@@ -22,6 +22,8 @@ struct TokenizerConfiguration: Sendable {
     var named: [Role: AddedToken] = [:]
     /// Roles that the files leave without a token, which a class then does not fill.
     var absent: Set<Role> = []
+    /// Roles whose tokens are those of the class, as the files give none.
+    var filled: Set<Role> = []
     /// Special tokens with names of the model's own, such as `image_token`.
     var ownNames: [(name: String, token: AddedToken)] = []
     /// Special tokens without a role.
@@ -123,6 +125,7 @@ struct TokenizerConfiguration: Sendable {
     mutating func fill(_ tokens: [Role: String]) {
         for (role, content) in tokens where named[role] == nil && !absent.contains(role) {
             named[role] = listed(content) ?? AddedToken(content, isSpecial: true)
+            filled.insert(role)
         }
     }
 

@@ -92,13 +92,18 @@ struct TokenizerFolder {
         }
         try parts.addTokens(configuration.added.map { withRole($0.token) })
         let special = named + configuration.extra
-        try parts.addTokens(
-            special.filter { parts.added.id(of: Array($0.content.utf8)) == nil }.map(withRole))
+        // A role whose token another one has named already changes nothing; with other properties it counts once more.
+        func isNew(_ token: AddedToken) -> Bool { parts.added.id(of: Array(token.content.utf8)) == nil }
+        let missing = named.filter(isNew)
+        let once = missing.indices.filter { !missing[..<$0].contains(missing[$0]) }.map { missing[$0] }
+        try parts.addTokens((once + configuration.extra.filter(isNew)).map(withRole))
         switch tokenizerClass.renewal {
         case .none: break
         case .asSpecial:
+            let own = configuration.filled.compactMap { configuration.named[$0]?.content }
             try parts.addTokens(
                 special.map { token in
+                    if own.contains(token.content) { return AddedToken(token.content, isSpecial: true) }
                     var token = token
                     token.isSpecial = true
                     return token

@@ -13,19 +13,24 @@ import Testing
         var testDescription: String { "folder \(number), \(content["class"]?.stringValue ?? "")" }
     }
 
-    static let root: JSONValue? = {
-        guard let data = try? Data(contentsOf: fixture("tokenizers/folders.json")) else { return nil }
-        return try? JSONValue(parsing: data)
-    }()
-    static let cases = (root?["cases"]?.arrayValue ?? []).enumerated().map { Case(number: $0, content: $1) }
+    static let root = read("tokenizers/folders.json")
+    /// Unigram tokenizers and models of SentencePiece.
+    static let pieces = read("tokenizers/pieces/folders.json")
+    static let cases = [root, pieces].flatMap { $0?["cases"]?.arrayValue ?? [] }.enumerated()
+        .map { Case(number: $0, content: $1) }
 
-    @Test func fixtureIsThere() { #expect(Self.cases.count == 60) }
+    private static func read(_ path: String) -> JSONValue? {
+        guard let data = try? Data(contentsOf: fixture(path)) else { return nil }
+        return try? JSONValue(parsing: data)
+    }
+
+    @Test func fixturesAreThere() { #expect(Self.cases.count == 120) }
 
     @Test(arguments: cases)
     func agreesWithTransformers(_ testCase: Case) throws {
         let content = testCase.content
         let files = try #require(content["files"]?.objectValue).map { ($0.0, $0.1.stringValue ?? "") }
-        let tokenizer = try makeTokenizer(files: Dictionary(uniqueKeysWithValues: files))
+        let tokenizer = try load(Dictionary(uniqueKeysWithValues: files))
         for (index, text) in (Self.root?["texts"]?.arrayValue ?? []).enumerated() {
             let ids = numbers(content["ids"]?[index])
             #expect(tokenizer.encode(try #require(text.stringValue)) == ids, "\(text)")
@@ -42,6 +47,18 @@ import Testing
         let named = try #require(content["named"]?.objectValue).map { ($0.0, $0.1.stringValue ?? "") }
         #expect(tokenizer.namedTokens == Dictionary(uniqueKeysWithValues: named))
         #expect(tokenizer.vocabularySize == content["size"]?.intValue)
+    }
+
+    /// Loads a folder of files, of which models are in Base64.
+    private func load(_ files: [String: String]) throws -> Tokenizer {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-folder-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for (name, text) in files {
+            let data = name.hasSuffix(".model") ? try #require(Data(base64Encoded: text)) : Data(text.utf8)
+            try data.write(to: folder.appending(path: name))
+        }
+        return try Tokenizer.load(folder: folder)
     }
 
     private func numbers(_ value: JSONValue?) -> [Int32] {
