@@ -63,7 +63,7 @@ let package = Package(
         // Floor 1
         target("ApusNN", ["ApusTorch"]),
         target("ApusWeights", ["ApusTorch", "ApusJSON"]),
-        target("ApusText", ["ApusJSON", "COniguruma"]),
+        target("ApusText", ["ApusJSON", "COniguruma", protobuf]),
         target("ApusHub"),
         target("ApusFiles", ["ApusJSON", crypto]),
         target("ApusMetrics"),

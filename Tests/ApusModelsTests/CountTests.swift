@@ -22,6 +22,7 @@ struct CountTests {
             switch entry["task"]?.stringValue {
             case "mlm": .maskedLanguageModel
             case "embedding": .hiddenStates
+            case "seq2seq_lm": .sequenceToSequence
             default: .causalLanguageModel
             }
         let model = try Models.registry.model(config, for: task)
