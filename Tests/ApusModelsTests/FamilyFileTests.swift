@@ -33,16 +33,150 @@ struct FamilyFileTests {
         }
     }
 
-    @Test(arguments: files) func ggufFilesAnswerAsTheirModels(file: String) throws {
-        let name = String(file.dropLast(".gguf".count))
-        let path = Fixture.root.appendingPathComponent("gguf/families/\(file)").path
-        let source = try GGUFModel(GGUFFile(path: path))
+    private static func gguf(_ file: String) throws -> GGUFModel {
+        try GGUFModel(GGUFFile(path: Fixture.root.appendingPathComponent("gguf/families/\(file)").path))
+    }
+
+    /// The difference of what a model of `source` answers from what `transformers` does.
+    private static func distance(_ source: GGUFModel, _ fixture: Fixture) throws -> Double {
         let model = try Models.registry.model(source.config)
         try model.loadWeights(SplitExperts(source) ?? source, dtype: .float32, device: .cpu)
-        #expect(source.unusedKeys == [])
-        let distance = try Self.distance(model, Fixture("models/\(name)"))
+        #expect(model.trunk.notices == [] && source.unusedKeys == [])
+        return try distance(model, fixture)
+    }
+
+    @Test(arguments: files) func ggufFilesAnswerAsTheirModels(file: String) throws {
+        let name = String(file.dropLast(".gguf".count))
+        let distance = try Self.distance(Self.gguf(file), Fixture("models/\(name)"))
         print("gguf \(name): logits \(distance)")
         #expect(distance <= 1e-5)
+    }
+
+    private static func description(
+        _ model: CausalLanguageModel, _ config: JSONValue, type: GGUFFileType = .f32
+    ) throws -> GGUFDescription {
+        let sizes = model.sizes
+        return try GGUFDescription(
+            config,
+            sizes: GGUFDescription.Sizes(
+                vocabulary: sizes.vocabulary, width: sizes.width, feedForward: sizes.hidden, layers: sizes.layers,
+                heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, headSize: sizes.headSize,
+                context: model.trunk.maximumLength), type: type, path: "model.gguf")
+    }
+
+    private static func written(
+        _ model: CausalLanguageModel, _ config: JSONValue, type: GGUFFileType = .f32
+    ) throws -> GGUFModel {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let tensors = model.parameters().compactMap { name, slot in slot.tensor.map { (name, $0) } }
+        try GGUFConversion(tensors, description(model, config, type: type), type: type, to: path)
+            .write(general: [("general.name", .string("\(config["model_type"]?.stringValue ?? "")"))], tokenizer: [])
+        return try GGUFModel(GGUFFile(path: path))
+    }
+
+    /// Names, shapes, elements and metadata of a written file are those of the converter's, whatever the spelling of
+    /// `config.json`.
+    @Test(arguments: files, ["config.json", "config.transformers5.json"])
+    func whatIsWrittenIsWhatAConverterWrites(file: String, config: String) throws {
+        let name = String(file.dropLast(".gguf".count))
+        let model = try Fixture.model(name, config: config)
+        let (ours, theirs) = (try Self.written(model, Fixture.json("models/\(name)/\(config)")), try Self.gguf(file))
+        #expect(Set(ours.file.tensors.map(\.name)) == Set(theirs.file.tensors.map(\.name)))
+        for tensor in theirs.file.tensors {
+            #expect(ours.file[tensor.name]?.shape == tensor.shape, "\(tensor.name)")
+            #expect(try ours.file.dequantized(tensor.name) == theirs.file.dequantized(tensor.name), "\(tensor.name)")
+        }
+        for (key, value) in theirs.file.metadata { #expect(ours.file.metadata[key] == value, "\(key)") }
+        // Beside the type of the file we say defaults: the base of RoPE, and the width of heads.
+        let added = ours.file.metadata.keys.filter { theirs.file.metadata[$0] == nil && !$0.hasPrefix("general.") }
+        #expect(added.allSatisfy { $0.hasSuffix("rope.freq_base") || $0.hasSuffix("_length") }, "\(added)")
+        #expect(try Self.distance(ours, Fixture("models/\(name)")) <= 1e-5)
+        let (expected, read) = (try #require(theirs.config.objectValue), ours.config)
+        for (key, value) in expected { #expect(read[key] == value, "\(key)") }
+    }
+
+    /// A file that is read and written again is the same.
+    @Test(arguments: files) func filesComeBackBitByBit(file: String) throws {
+        let original = try Self.gguf(file)
+        let model = try Models.registry.model(original.config)
+        try model.loadWeights(SplitExperts(original) ?? original, dtype: .float32, device: .cpu)
+        let copy = try Self.written(model, original.config)
+        #expect(copy.config == original.config)
+        for entry in original.entries {
+            #expect(copy[entry.name]?.shape == entry.shape)
+            #expect(try copy.dequantized(entry.name) == original.dequantized(entry.name), "\(entry.name)")
+        }
+    }
+
+    @Test func whatChoosesExpertsKeepsAllItsBits() throws {
+        let model = try Fixture.model("qwen2-moe")
+        let copy = try Self.written(model, Fixture.json("models/qwen2-moe/config.json"), type: .q8_0)
+        for name in ["ffn_gate_inp", "ffn_gate_inp_shexp", "attn_norm"] {
+            #expect(copy.file["blk.1.\(name).weight"]?.type == .f32)
+        }
+        #expect(copy.file["blk.1.ffn_gate_exps.weight"]?.type == .q8_0)
+        // Rows of 16 fit into no block.
+        #expect(copy.file["blk.1.ffn_down_exps.weight"]?.type == .f16)
+        let split = try #require(try SplitExperts(copy))
+        for expert in 0..<4 {
+            let name = "model.layers.1.mlp.experts.\(expert).up_proj.weight"
+            let slot = try #require(model.parameters().first { $0.name == name }?.slot.tensor)
+            let read = try split.tensor(name, dtype: .float32, device: .cpu).tensor
+            let largest = try abs(slot).max().item()
+            #expect(try difference(read, slot) <= 0.01 * largest)
+        }
+    }
+
+    private static let unsayable: [(name: String, key: String, value: JSONValue?)] = [
+        ("gemma", "attention_bias", true),
+        ("gemma2", "query_pre_attn_scalar", 12),
+        ("gemma2", "attn_logit_softcapping", .null),
+        ("gemma2", "layer_types", ["full_attention", "sliding_attention", "full_attention"]),
+        ("gemma3", "sliding_window", .null),
+        ("gemma3", "attn_logit_softcapping", 30.0),
+        ("gemma3", "rope_parameters", ["sliding_attention": ["rope_type": "linear", "factor": 2.0]]),
+        ("granite", "partial_rotary_factor", 0.5),
+        ("olmo2", "attention_bias", true),
+        ("phi3", "rope_scaling", ["rope_type": "yarn", "factor": 2.0]),
+        ("phi3-longrope", "rope_scaling", ["rope_type": "longrope", "short_factor": [1], "long_factor": [1]]),
+        ("qwen2-moe", "decoder_sparse_step", 2),
+        ("qwen2-moe", "mlp_only_layers", [0]),
+        ("qwen2-moe", "qkv_bias", false),
+        ("qwen3-moe", "norm_topk_prob", nil),
+        ("qwen3-moe", "num_experts", nil),
+        ("smollm3", "no_rope_layers", [1, 1, 0, 1]),
+        ("smollm3", "no_rope_layer_interval", 2),
+    ]
+
+    @Test func whatAFileCannotSayIsRefusedByName() throws {
+        for (name, key, value) in Self.unsayable {
+            let model = try Fixture.model(name)
+            var config = try #require(Fixture.json("models/\(name)/config.json").objectValue)
+            config[key] = value
+            let error = #expect(throws: WeightsError.self, "\(name), \(key)") {
+                try Self.description(model, .object(config))
+            }
+            let named = key == "no_rope_layer_interval" ? "no_rope_layers" : key
+            let short = key == "rope_scaling" && name == "phi3-longrope" ? "long_factor" : named
+            #expect(error?.description.contains(short) == true, "\(error?.description ?? key)")
+        }
+    }
+
+    /// Lists of kinds of layers that say the usual.
+    @Test func listsOfLayersAreUnderstood() throws {
+        func periods(_ name: String, _ key: String, _ list: JSONValue) throws -> [GGUFTypedValue] {
+            let model = try Fixture.model(name)
+            var config = try #require(Fixture.json("models/\(name)/config.json").objectValue)
+            config[key] = list
+            return try Self.description(model, .object(config)).metadata
+                .filter { $0.key.hasSuffix("sliding_window_pattern") }.map(\.value)
+        }
+        let (slides, full) = (JSONValue.string("sliding_attention"), JSONValue.string("full_attention"))
+        #expect(try periods("gemma2", "layer_types", [slides, full, slides]) == [])
+        #expect(try periods("gemma3", "layer_types", [slides, full, slides, full, slides, full]) == [.uint32(2)])
+        #expect(try periods("gemma3", "layer_types", [slides, slides, slides, slides, slides, full]) == [])
+        #expect(try periods("smollm3", "no_rope_layers", [1, 1, 1, 0]) == [])
     }
 
     /// `transformers` 5 keeps the experts of a layer in one tensor, gate above up.

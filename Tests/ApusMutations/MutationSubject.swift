@@ -79,9 +79,10 @@ package struct MutationSubject {
                 read: { _ = try readAll(WeightsFolder($0.path).open()) }),
             MutationSubject(
                 name: "gguf", file: "model.gguf",
-                examples: try ["tiny-qwen2", "tiny-llama", "tiny-qwen3", "tiny-gpt2", "types"].map {
-                    try bytes("gguf/\($0).gguf")
-                },
+                examples: try [
+                    "tiny-qwen2", "tiny-llama", "tiny-qwen3", "tiny-gpt2", "types", "families/gemma3",
+                    "families/phi3-longrope", "families/qwen2-moe", "families/smollm3",
+                ].map { try bytes("gguf/\($0).gguf") },
                 head: { $0.count / 4 }, read: readGGUF),
             MutationSubject(
                 name: "pickle", file: "pytorch_model.bin", examples: try bin.map { try bytes("pytorch/\($0).bin") },
@@ -146,7 +147,7 @@ package struct MutationSubject {
         for tensor in file.tensors where tensor.elementCount <= 1 << 20 { _ = try? file.dequantized(tensor.name) }
         let model = try GGUFModel(file)
         let built = try Models.registry.model(model.config, for: .causalLanguageModel)
-        try built.loadWeights(model, dtype: .float32, device: .cpu)
+        try built.loadWeights(SplitExperts(model) ?? model, dtype: .float32, device: .cpu)
     }
 
     private static func readTokenizer(_ folder: URL) throws { try use(Tokenizer.load(folder: folder)) }

@@ -126,7 +126,8 @@ struct GGUFConversionTests {
         }
         // n / 8 = 2, 7n / 8 = 14; of those between, every third.
         let more: Set<Int> = [0, 1, 4, 7, 10, 13, 14, 15]
-        for name in ["blk.N.attn_v.weight", "blk.N.ffn_down.weight", "blk.N.attn_qkv.weight"] {
+        for part in ["attn_v", "attn_qkv", "ffn_down", "ffn_down_exps", "ffn_down_shexp"] {
+            let name = "blk.N.\(part).weight"
             #expect(types(.q4_K_M, name) == (0..<16).map { more.contains($0) ? .q6_K : .q4_K })
             #expect(types(.q5_K_M, name) == (0..<16).map { more.contains($0) ? .q6_K : .q5_K })
             #expect(Set(types(.q4_0, name)) == [.q4_0])
@@ -144,6 +145,7 @@ struct GGUFConversionTests {
             #expect(Set(types(type, "output.weight", columns: 96)) == [.q8_0])
             #expect(Set(types(type, "blk.N.attn_q_norm.weight")) == [.f32])
             #expect(Set(types(type, "position_embd.weight")) == [.f32])
+            #expect(Set(types(type, "blk.N.ffn_gate_inp.weight")) == [.f32])
             #expect(
                 type.type(of: "blk.0.attn_q.bias", shape: [512], .init(layers: 1, isTied: true, sharesKeys: false))
                     == .f32)

@@ -142,6 +142,141 @@ struct GGUFModelTests {
         #expect(throws: WeightsError.self) { try Self.model(Self.llama(Self.malformations[index]), in: folder) }
     }
 
+    /// A file of another family, one layer, 2 heads of width 4.
+    private static func family(_ name: String, _ change: (inout GGUFBuilder) -> Void) -> GGUFBuilder {
+        var builder = GGUFBuilder()
+        builder.add("general.architecture", name)
+        for (key, value) in [
+            ("block_count", 1), ("context_length", 64), ("embedding_length", hidden), ("feed_forward_length", 12),
+            ("attention.head_count", 2), ("attention.head_count_kv", 1),
+        ] { builder.add("\(name).\(key)", value) }
+        builder.add("\(name).attention.layer_norm_rms_epsilon", Float(1e-5))
+        builder.add(tensor: "token_embd.weight", shape: [3, hidden], floats: Array(repeating: 1, count: 3 * hidden))
+        change(&builder)
+        return builder
+    }
+
+    private static func add(_ name: String, _ shape: [Int], to builder: inout GGUFBuilder) {
+        builder.add(tensor: name, shape: shape, floats: Array(repeating: 1, count: shape.reduce(1, *)))
+    }
+
+    private typealias Change = @Sendable (inout GGUFBuilder) -> Void
+
+    /// What every file of a family has, what makes it sound, and what spoils it.
+    private struct Family {
+        let name: String
+        let start: Change
+        let sound: Change
+        let spoils: [Change]
+    }
+
+    private static let experts = Family(
+        name: "qwen3moe",
+        start: {
+            $0.add("qwen3moe.expert_used_count", 1)
+            add("blk.0.ffn_gate_exps.weight", [2, 6, 8], to: &$0)
+        },
+        sound: { $0.add("qwen3moe.expert_count", 2) },
+        spoils: [
+            { _ in },
+            { $0.add("qwen3moe.expert_count", 1 << 31) },
+            { $0.add("qwen3moe.expert_count", 3) },
+            { $0.add("qwen3moe.expert_count", 0) },
+            {
+                $0.add("qwen3moe.expert_count", 2)
+                $0.add("qwen3moe.expert_feed_forward_length", 7)
+            },
+            {
+                $0.add("qwen3moe.expert_count", 2)
+                add("blk.0.ffn_down_exps.weight", [16, 6], to: &$0)
+            },
+            {
+                $0.add("qwen3moe.expert_count", 2)
+                add("blk.0.ffn_gate.weight", [12, 8], to: &$0)
+            },
+        ])
+
+    private static let partlyTurned = Family(
+        name: "phi3", start: { $0.add("phi3.rope.scaling.original_context_length", 16) }, sound: { _ in },
+        spoils: [
+            { $0.add("phi3.rope.dimension_count", 3) },
+            { $0.add("phi3.rope.dimension_count", 0) },
+            { $0.add("phi3.rope.dimension_count", 6) },
+            { $0.add("phi3.attention.sliding_window", "wide") },
+            { add("rope_factors_long.weight", [2], to: &$0) },
+            {
+                add("rope_factors_long.weight", [2], to: &$0)
+                add("rope_factors_short.weight", [3], to: &$0)
+            },
+        ])
+
+    private static let scaled = Family(
+        name: "granite", start: { $0.add("granite.logit_scale", Float(2)) },
+        sound: { $0.add("granite.attention.scale", Float(0.5)) },
+        spoils: [{ _ in }, { $0.add("granite.attention.scale", Float.nan) }])
+
+    private static let windowed = Family(
+        name: "gemma3", start: { _ in }, sound: { $0.add("gemma3.attention.sliding_window", 4) },
+        spoils: [
+            { _ in },
+            { $0.add("gemma3.attention.sliding_window", 0) },
+            {
+                $0.add("gemma3.attention.sliding_window", 4)
+                $0.add("gemma3.attention.sliding_window_pattern", 0)
+            },
+        ])
+
+    private static let olmo2 = Family(
+        name: "olmo2", start: { _ in }, sound: { _ in },
+        spoils: [
+            { $0.add("olmo2.attention.sliding_window", 4) },
+            { add("rope_factors_long.weight", [2], to: &$0) },
+            { add("blk.0.attn_norm.weight", [8], to: &$0) },
+        ])
+
+    @Test func refusesWhatAFamilyDoesNotHave() throws {
+        let folder = try TemporaryFolder()
+        func read(_ family: Family, _ change: Change) throws -> GGUFModel {
+            try Self.model(
+                Self.family(family.name) {
+                    family.start(&$0)
+                    change(&$0)
+                }, in: folder)
+        }
+        for family in [Self.experts, Self.partlyTurned, Self.scaled, Self.windowed, Self.olmo2] {
+            #expect(try read(family, family.sound).architecture.name == family.name)
+            for (index, spoil) in family.spoils.enumerated() {
+                #expect(throws: WeightsError.self, "\(family.name) \(index)") { try read(family, spoil) }
+            }
+        }
+    }
+
+    /// A gate that a file keeps as a vector is a matrix of one row; norms of Gemma are one more in the file.
+    @Test func bringsPartsIntoTheFormOfTheModel() throws {
+        let folder = try TemporaryFolder()
+        let moe = try Self.model(
+            Self.family("qwen2moe") {
+                $0.add("qwen2moe.expert_count", 2)
+                $0.add("qwen2moe.expert_used_count", 1)
+                Self.add("blk.0.ffn_gate_exps.weight", [2, 6, 8], to: &$0)
+                Self.add("blk.0.ffn_gate_shexp.weight", [5, 8], to: &$0)
+                Self.add("blk.0.ffn_gate_inp_shexp.weight", [8], to: &$0)
+            }, in: folder)
+        #expect(moe["model.layers.0.mlp.shared_expert_gate.weight"]?.shape == [1, 8])
+        #expect(moe.config["moe_intermediate_size"] == 6 && moe.config["shared_expert_intermediate_size"] == 5)
+        #expect(moe.config["norm_topk_prob"] == false)
+        let gemma = try Self.model(
+            Self.family("gemma") { $0.add(tensor: "output_norm.weight", shape: [3], floats: [1, 1.5, 0]) }, in: folder)
+        #expect(try gemma.dequantized("model.norm.weight") == [0, 0.5, -1])
+        var bits = [UInt16](repeating: 0, count: 3)
+        try bits.withUnsafeMutableBufferPointer { try gemma.dequantizeBFloat16("model.norm.weight", into: $0) }
+        #expect(bits == [0, 0x3F00, 0xBF80])
+        var short = [Float](repeating: 0, count: 2)
+        #expect(throws: WeightsError.self) {
+            try short.withUnsafeMutableBufferPointer { try gemma.dequantize("model.norm.weight", into: $0) }
+        }
+    }
+
     @Test func refusesOtherArchitectures() throws {
         let folder = try TemporaryFolder()
         var builder = GGUFBuilder()

@@ -1,190 +1,162 @@
 import ApusJSON
 
-/// Families that are read and not written.
 extension GGUFArchitecture {
-    static let readAlone = [gemma, gemma2, gemma3, granite, olmo2, phi3, qwen2MoE, qwen3MoE, smolLM3]
-
-    private static let headNorms = [Part("attn_q_norm", "self_attn.q_norm"), Part("attn_k_norm", "self_attn.k_norm")]
-    private static let outputNorms = [
-        Part("post_attention_norm", "post_attention_layernorm"), Part("post_ffw_norm", "post_feedforward_layernorm"),
-    ]
-
-    /// The parts with rows of queries and keys in the order of Llama's files.
-    private static func permuted(_ parts: [Part]) -> [Part] {
-        parts.map { part in
-            switch part.file {
-            case "attn_q": Part(part.file, part.model, .queries)
-            case "attn_k": Part(part.file, part.model, .keys)
-            default: part
-            }
-        }
+    private static let raisedNorms: @Sendable (Part) -> Part = {
+        $0.file.hasSuffix("norm") ? Part($0.file, $0.model, .raised) : $0
     }
 
-    private func without(_ files: String...) -> [Part] { parts.filter { !files.contains($0.file) } }
-
-    // MARK: - Gemma
-
-    private static func ofGemma(_ name: String, _ modelType: String, _ modelClass: String, _ more: [Part]) -> Self {
-        var gemma = GGUFArchitecture(name: name, modelTypes: [modelType], modelClass: modelClass)
-        func raised(_ parts: [Part]) -> [Part] {
-            parts.map { $0.model.hasSuffix("norm") ? Part($0.file, $0.model, .raised) : $0 }
-        }
-        gemma.tops = raised(gemma.tops)
-        let own = more.map(\.file)
-        gemma.parts = raised(gemma.parts.filter { !own.contains($0.file) } + more)
-        gemma.hyperparameters.activation = ("hidden_activation", "gelu_pytorch_tanh")
+    /// Norms that multiply with 1 + w, and a head that is always the table of words.
+    static let gemma: GGUFArchitecture = {
+        var gemma = GGUFArchitecture(name: "gemma", modelTypes: ["gemma"], modelClass: "GemmaForCausalLM")
+        gemma.tops = gemma.tops.filter { $0.file != "output" }.map(raisedNorms)
+        gemma.parts = gemma.parts.map(raisedNorms)
+        gemma.hyperparameters.activation = ("hidden_act", "gelu_pytorch_tanh")
+        gemma.biases = [("attention_bias", "blk.0.attn_q.bias")]
+        // The first configurations say `gelu` and mean the form with tanh.
+        gemma.fixed = [
+            ("hidden_act", ["gelu_pytorch_tanh", "gelu"]), ("hidden_activation", ["gelu_pytorch_tanh"]),
+            ("attention_bias", [false]), ("use_bidirectional_attention", [false]),
+        ]
         return gemma
-    }
-
-    private static let gemma = ofGemma("gemma", "gemma", "GemmaForCausalLM", [])
-
-    private static let sandwich = [Part("ffn_norm", "pre_feedforward_layernorm")] + outputNorms
-
-    private static let gemma2: GGUFArchitecture = {
-        var second = ofGemma("gemma2", "gemma2", "Gemma2ForCausalLM", sandwich)
-        second.readsMore = { try $0.readGemma(headDim: $1, layersOfTheLargest: 46) }
-        return second
     }()
 
-    private static let gemma3: GGUFArchitecture = {
-        var third = ofGemma("gemma3", "gemma3_text", "Gemma3ForCausalLM", sandwich + headNorms)
-        third.readsMore = { config, headDim in
-            try config.readGemma(headDim: headDim, layersOfTheLargest: 62)
-            config.json["rope_local_base_freq"] = .double(
-                try config.value("rope.freq_base_swa", \.doubleValue) ?? 10_000)
-            config.json["sliding_window_pattern"] = .int(
-                try config.value("attention.sliding_window_pattern", \.intValue) ?? 6)
-        }
-        return third
+    /// Gemma with both parts of a layer between two norms, windows in every other layer and caps on scores.
+    static let gemma2: GGUFArchitecture = {
+        var gemma2 = gemma.named("gemma2", "gemma2", "Gemma2ForCausalLM")
+        gemma2.parts = gemma.parts.filter { $0.file != "ffn_norm" }
+        gemma2.parts += [
+            Part("post_attention_norm", "post_attention_layernorm", .raised),
+            Part("ffn_norm", "pre_feedforward_layernorm", .raised),
+            Part("post_ffw_norm", "post_feedforward_layernorm", .raised),
+        ]
+        gemma2.hyperparameters.activation = ("hidden_activation", "gelu_pytorch_tanh")
+        gemma2.hyperparameters.scoreDivisor = ("query_pre_attn_scalar", layersOfLargest: 46)
+        gemma2.values = [
+            Value(config: "attn_logit_softcapping", file: "attn_logit_softcapping", missing: (50.0, 50.0)),
+            Value(config: "final_logit_softcapping", file: "final_logit_softcapping", missing: (30.0, 30.0)),
+            Value(config: "sliding_window", file: "attention.sliding_window", kind: .count, missing: (4096, 4096)),
+        ]
+        gemma2.pattern = Pattern(list: "layer_types", last: "full_attention", others: "sliding_attention", usual: 2)
+        return gemma2
     }()
 
-    // MARK: - Near Llama
+    /// Gemma 2 with norms over the heads of queries and keys, no cap of attention, and two tables of RoPE.
+    static let gemma3: GGUFArchitecture = {
+        var gemma3 = gemma2.named("gemma3", "gemma3_text", "Gemma3ForCausalLM")
+        gemma3.tops.append(Part("output", "lm_head"))
+        gemma3.parts += [
+            Part("attn_q_norm", "self_attn.q_norm", .raised), Part("attn_k_norm", "self_attn.k_norm", .raised),
+        ]
+        gemma3.hyperparameters.scoreDivisor?.layersOfLargest = 62
+        gemma3.hyperparameters.rotaryBase = 1_000_000
+        gemma3.hyperparameters.windowBase = ("rope_local_base_freq", 10_000)
+        gemma3.values = [
+            Value(config: "final_logit_softcapping", file: "final_logit_softcapping", missing: (.null, .null)),
+            Value(config: "sliding_window", file: "attention.sliding_window", kind: .count, missing: (4096, nil)),
+        ]
+        gemma3.pattern = Pattern(
+            list: "layer_types", last: "full_attention", others: "sliding_attention", period: "sliding_window_pattern",
+            file: "attention.sliding_window_pattern", usual: 6)
+        gemma3.fixed.append(("attn_logit_softcapping", []))
+        return gemma3
+    }()
 
-    private static let granite: GGUFArchitecture = {
-        var granite = GGUFArchitecture(name: "granite", modelTypes: ["granite"], modelClass: "GraniteForCausalLM")
-        granite.parts = permuted(granite.parts)
-        granite.biases = [("attention_bias", "blk.0.attn_q.bias"), ("mlp_bias", "blk.0.ffn_gate.bias")]
-        granite.readsMore = { config, _ in
-            for (key, name) in [
-                ("embedding_multiplier", "embedding_scale"), ("residual_multiplier", "residual_scale"),
-                ("attention_multiplier", "attention.scale"), ("logits_scaling", "logit_scale"),
-            ] { config.json[key] = try config.value(name, \.doubleValue).map(JSONValue.double) }
-        }
+    /// Llama with four numbers by which values are multiplied.
+    static let granite: GGUFArchitecture = {
+        var granite = llama.named("granite", "granite", "GraniteForCausalLM")
+        granite.values = [
+            Value(config: "attention_multiplier", file: "attention.scale", missing: (1.0, nil)),
+            Value(config: "embedding_multiplier", file: "embedding_scale", missing: (1.0, 1.0)),
+            Value(config: "residual_multiplier", file: "residual_scale", missing: (1.0, 1.0)),
+            Value(config: "logits_scaling", file: "logit_scale", missing: (1.0, nil)),
+        ]
         return granite
     }()
 
-    private static let olmo2: GGUFArchitecture = {
-        var olmo = GGUFArchitecture(name: "olmo2", modelTypes: ["olmo2"], modelClass: "Olmo2ForCausalLM")
-        olmo.parts = olmo.without("attn_norm", "ffn_norm") + headNorms + outputNorms
-        return olmo
+    /// Llama whose every fourth layer has no positions.
+    static let smolLM3: GGUFArchitecture = {
+        var smolLM3 = llama.named("smollm3", "smollm3", "SmolLM3ForCausalLM")
+        smolLM3.hyperparameters.rotaryBase = 2_000_000
+        smolLM3.pattern = Pattern(
+            list: "no_rope_layers", last: 0, others: 1, period: "no_rope_layer_interval", usual: 4)
+        smolLM3.fixed = [("use_sliding_window", [false]), ("attention_bias", [false]), ("mlp_bias", [false])]
+        return smolLM3
     }()
 
-    private static let smolLM3: GGUFArchitecture = {
-        var smol = GGUFArchitecture(name: "smollm3", modelTypes: ["smollm3"], modelClass: "SmolLM3ForCausalLM")
-        smol.parts = permuted(smol.parts)
-        smol.biases = [("attention_bias", "blk.0.attn_q.bias"), ("mlp_bias", "blk.0.ffn_gate.bias")]
-        smol.readsMore = { config, _ in config.json["no_rope_layer_interval"] = 4 }
-        return smol
+    /// Norms behind the parts of a layer, and over all queries and all keys. Files of OLMo 3 have the same name.
+    static let olmo2: GGUFArchitecture = {
+        var olmo2 = GGUFArchitecture(name: "olmo2", modelTypes: ["olmo2"], modelClass: "Olmo2ForCausalLM")
+        olmo2.parts = olmo2.parts.filter { !$0.file.hasSuffix("norm") }
+        olmo2.parts += [
+            Part("attn_q_norm", "self_attn.q_norm"), Part("attn_k_norm", "self_attn.k_norm"),
+            Part("post_attention_norm", "post_attention_layernorm"),
+            Part("post_ffw_norm", "post_feedforward_layernorm"),
+        ]
+        olmo2.biases = [("attention_bias", "blk.0.attn_q.bias")]
+        olmo2.fixed = [("attention_bias", [false])]
+        olmo2.foreign = ["attention.sliding_window"]
+        return olmo2
     }()
 
-    private static let phi3: GGUFArchitecture = {
-        var phi = GGUFArchitecture(name: "phi3", modelTypes: ["phi3"], modelClass: "Phi3ForCausalLM")
-        phi.parts =
-            phi.without("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up") + [
-                Part("attn_qkv", "self_attn.qkv_proj"), Part("ffn_up", "mlp.gate_up_proj"),
-            ]
-        phi.rotation = .ofParts
-        phi.readsMore = { config, _ in
-            try config.readWindow()
-            try config.readLongRoPE()
-        }
-        return phi
+    /// One matrix for queries, keys and values, and one for gate and up.
+    static let phi3: GGUFArchitecture = {
+        var phi3 = GGUFArchitecture(name: "phi3", modelTypes: ["phi3"], modelClass: "Phi3ForCausalLM")
+        phi3.parts = [
+            Part("attn_norm", "input_layernorm"), Part("attn_qkv", "self_attn.qkv_proj"),
+            Part("attn_output", "self_attn.o_proj"), Part("ffn_norm", "post_attention_layernorm"),
+            Part("ffn_up", "mlp.gate_up_proj"), Part("ffn_down", "mlp.down_proj"),
+        ]
+        phi3.hyperparameters.normEpsilon.standard = 1e-5
+        phi3.hyperparameters.firstLength = 4096
+        phi3.values = [
+            Value(
+                config: "sliding_window", file: "attention.sliding_window", kind: .count, missing: (.null, .null),
+                isZeroForNull: true)
+        ]
+        return phi3
     }()
 
-    // MARK: - Experts
-
-    private static let expertParts = [
-        Part("ffn_gate_inp", "mlp.gate"), Part("ffn_gate_exps", "mlp.experts.gate_proj"),
-        Part("ffn_up_exps", "mlp.experts.up_proj"), Part("ffn_down_exps", "mlp.experts.down_proj"),
+    private static let routed = [
+        Part("ffn_gate_inp", "mlp.gate"), Part("ffn_gate_exps", "mlp.experts.gate_proj", .stacked),
+        Part("ffn_up_exps", "mlp.experts.up_proj", .stacked), Part("ffn_down_exps", "mlp.experts.down_proj", .stacked),
     ]
 
-    private static let qwen2MoE: GGUFArchitecture = {
-        var qwen = GGUFArchitecture(name: "qwen2moe", modelTypes: ["qwen2_moe"], modelClass: "Qwen2MoeForCausalLM")
-        qwen.parts =
-            qwen.without("ffn_gate", "ffn_up", "ffn_down") + expertParts + [
-                Part("ffn_gate_shexp", "mlp.shared_expert.gate_proj"),
-                Part("ffn_up_shexp", "mlp.shared_expert.up_proj"),
-                Part("ffn_down_shexp", "mlp.shared_expert.down_proj"),
-                Part("ffn_gate_inp_shexp", "mlp.shared_expert_gate"),
-            ]
-        qwen.feedForward = .experts
-        qwen.readsMore = { config, _ in
-            try config.readExperts(dividesBySum: false)
-            config.json["shared_expert_intermediate_size"] = .int(
-                try config.rows(of: "blk.0.ffn_gate_shexp.weight", rank: 2))
-        }
-        return qwen
-    }()
+    private static let counts = [
+        Value(config: "num_experts", file: "expert_count", kind: .count),
+        Value(config: "num_experts_per_tok", file: "expert_used_count", kind: .count),
+        Value(
+            config: "moe_intermediate_size", file: "expert_feed_forward_length",
+            kind: .rows(of: "blk.0.ffn_gate_exps.weight")),
+    ]
 
-    private static let qwen3MoE: GGUFArchitecture = {
-        var qwen = GGUFArchitecture(name: "qwen3moe", modelTypes: ["qwen3_moe"], modelClass: "Qwen3MoeForCausalLM")
-        qwen.parts = qwen.without("ffn_gate", "ffn_up", "ffn_down") + expertParts + headNorms
-        qwen.feedForward = .experts
-        qwen.readsMore = { config, _ in try config.readExperts(dividesBySum: true) }
-        return qwen
-    }()
-}
-
-extension GGUFConfiguration {
-    fileprivate mutating func readWindow() throws {
-        json["sliding_window"] = try value("attention.sliding_window", \.intValue).map(JSONValue.int) ?? .null
-    }
-
-    /// - Parameter layersOfTheLargest: Tells the model of 27B.
-    fileprivate mutating func readGemma(headDim: Int, layersOfTheLargest: Int) throws {
-        try readWindow()
-        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
-            json[key] = try value(key, \.doubleValue).map(JSONValue.double) ?? .null
-        }
-        // The file does not say by what scores are scaled: in the models of 27B by the width over the heads.
-        let isLargest = try count("block_count") == layersOfTheLargest
-        json["query_pre_attn_scalar"] = .int(isLargest ? try count("embedding_length") / headCount : headDim)
-    }
-
-    fileprivate mutating func readExperts(dividesBySum: Bool) throws {
-        json["num_experts"] = .int(try count("expert_count"))
-        json["num_experts_per_tok"] = .int(try count("expert_used_count"))
-        json["decoder_sparse_step"] = 1
-        json["norm_topk_prob"] = .bool(dividesBySum)
-        // Older files do not say how wide an expert is; their matrices do.
-        for key in ["expert_feed_forward_length", "expert_shared_feed_forward_length"] {
-            _ = try value(key, \.intValue)
-        }
-        json["moe_intermediate_size"] = .int(try rows(of: "blk.0.ffn_gate_exps.weight", rank: 3))
-    }
-
-    /// The rows of a matrix, or of each of several in one tensor.
-    fileprivate func rows(of name: String, rank: Int) throws -> Int {
-        guard let tensor = file[name], tensor.shape.count == rank else {
-            throw WeightsError(
-                file.path, item: name, "the file has no such tensor of \(rank) dimensions",
-                advice: WeightsError.downloadAgain)
-        }
-        return tensor.shape[rank - 2]
-    }
-
-    /// Phi-3's divisors of frequencies, which lie in tensors of their own.
-    fileprivate mutating func readLongRoPE() throws {
-        _ = try value("rope.scaling.attn_factor", \.doubleValue)
-        json["original_max_position_embeddings"] =
-            try value("rope.scaling.original_context_length", \.intValue).map(JSONValue.int)
-        let names = ["rope_factors_long.weight", "rope_factors_short.weight"]
-        guard names.allSatisfy({ file[$0] != nil }) else { return }
-        func factors(_ name: String) throws -> JSONValue {
-            .array(try file.dequantized(name).map { .double(Double($0)) })
-        }
-        json["rope_scaling"] = [
-            "rope_type": "longrope", "long_factor": try factors(names[0]), "short_factor": try factors(names[1]),
+    /// Qwen2 with experts in every layer, one of them for all tokens.
+    static let qwen2MoE: GGUFArchitecture = {
+        var moe = qwen2.named("qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM")
+        moe.parts = moe.parts.filter { !$0.model.hasPrefix("mlp") } + routed
+        moe.parts += [
+            Part("ffn_gate_inp_shexp", "mlp.shared_expert_gate", .row),
+            Part("ffn_gate_shexp", "mlp.shared_expert.gate_proj"), Part("ffn_up_shexp", "mlp.shared_expert.up_proj"),
+            Part("ffn_down_shexp", "mlp.shared_expert.down_proj"),
         ]
-    }
+        moe.values =
+            counts + [
+                Value(
+                    config: "shared_expert_intermediate_size", file: "expert_shared_feed_forward_length",
+                    kind: .rows(of: "blk.0.ffn_gate_shexp.weight"))
+            ]
+        moe.implied = [("decoder_sparse_step", 1, 1), ("norm_topk_prob", false, false)]
+        moe.biases = [("qkv_bias", "blk.0.attn_q.bias")]
+        moe.fixed += [("mlp_only_layers", [[]]), ("qkv_bias", [true])]
+        return moe
+    }()
+
+    /// Qwen3 with experts in every layer, whose shares add up to one.
+    static let qwen3MoE: GGUFArchitecture = {
+        var moe = qwen3.named("qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM")
+        moe.parts = moe.parts.filter { !$0.model.hasPrefix("mlp") } + routed
+        moe.values = counts
+        moe.implied = [("decoder_sparse_step", 1, 1), ("norm_topk_prob", true, false)]
+        moe.fixed.append(("mlp_only_layers", [[]]))
+        return moe
+    }()
 }

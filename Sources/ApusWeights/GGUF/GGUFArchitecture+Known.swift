@@ -2,12 +2,12 @@ import ApusJSON
 
 extension GGUFArchitecture {
     /// The architectures that are read and written.
-    package static let written = [llama, qwen2, qwen3, gpt2]
-    /// All that are read.
-    package static let all = written + readAlone
+    package static let all = [
+        llama, qwen2, qwen3, gpt2, gemma, gemma2, gemma3, granite, olmo2, phi3, qwen2MoE, qwen3MoE, smolLM3,
+    ]
 
     /// Llama, and what has its shape: Mistral, SmolLM2, TinyLlama.
-    private static let llama: GGUFArchitecture = {
+    static let llama: GGUFArchitecture = {
         var llama = GGUFArchitecture(
             name: "llama", modelTypes: ["llama", "mistral"], modelClass: "LlamaForCausalLM")
         llama.parts = llama.parts.map { part in
@@ -22,14 +22,14 @@ extension GGUFArchitecture {
         return llama
     }()
 
-    private static let qwen2: GGUFArchitecture = {
+    static let qwen2: GGUFArchitecture = {
         var qwen2 = GGUFArchitecture(name: "qwen2", modelTypes: ["qwen2"], modelClass: "Qwen2ForCausalLM")
         qwen2.fixed = [("use_sliding_window", [false])]
         return qwen2
     }()
 
     /// Qwen2 with norms over the heads of queries and keys, and without biases.
-    private static let qwen3: GGUFArchitecture = {
+    static let qwen3: GGUFArchitecture = {
         var qwen3 = GGUFArchitecture(name: "qwen3", modelTypes: ["qwen3"], modelClass: "Qwen3ForCausalLM")
         qwen3.parts += [Part("attn_q_norm", "self_attn.q_norm"), Part("attn_k_norm", "self_attn.k_norm")]
         qwen3.biases = [("attention_bias", "blk.0.attn_q.bias")]

@@ -5,11 +5,11 @@ import ApusJSON
 /// One description serves reading and writing; a family that is like another says only what differs.
 package struct GGUFArchitecture: Sendable {
     /// `general.architecture`, which also stands before each of its hyperparameters.
-    package let name: String
+    package internal(set) var name: String
     /// The `model_type`s that are written as this architecture; a file that is read gets the first.
-    package let modelTypes: [String]
+    package internal(set) var modelTypes: [String]
     /// The class that `config.json` names.
-    let modelClass: String
+    var modelClass: String
     /// What lies beside the layers.
     var tops = [
         Part("token_embd", "model.embed_tokens"), Part("output_norm", "model.norm"), Part("output", "lm_head"),
@@ -29,23 +29,24 @@ package struct GGUFArchitecture: Sendable {
         Part("ffn_down", "mlp.down_proj"),
     ]
     var hyperparameters = Hyperparameters()
+    /// Further numbers with keys in the file.
+    var values: [Value] = []
+    /// Layers that differ from the others in turn.
+    var pattern: Pattern?
+    /// What files of the family mean of `config.json` without saying it, and what a missing key there means.
+    var implied: [(key: String, value: JSONValue, missing: JSONValue)] = []
+    /// Keys of files that have this architecture's name and compute what its model does not.
+    var foreign: [String] = []
     /// Keys of `config.json` that say whether a tensor of the first layer is there.
     var biases: [(key: String, tensor: String)] = []
     /// Values of `config.json` other than these cannot be said in the file; a missing key means the first.
     var fixed: [(key: String, values: [JSONValue])] = []
-    /// Reads what only this family says; nil where it is like the others.
-    var readsMore: (@Sendable (_ config: inout GGUFConfiguration, _ headDim: Int) throws -> Void)?
-    /// Whether positions may turn a part of each head.
-    var rotation = Rotation.ofWholeHeads
-    /// Whether feed-forward parts are made of experts.
-    var feedForward = FeedForward.dense
 
-    enum Rotation: Sendable {
-        case ofWholeHeads, ofParts
-    }
-
-    enum FeedForward: Sendable {
-        case dense, experts
+    /// This description for a family that is like it.
+    func named(_ name: String, _ modelType: String, _ modelClass: String) -> GGUFArchitecture {
+        var other = self
+        (other.name, other.modelTypes, other.modelClass) = (name, [modelType], modelClass)
+        return other
     }
 
     /// A module by its names in the file and in the model.
@@ -67,8 +68,13 @@ package struct GGUFArchitecture: Sendable {
         case queries, keys
         /// The model has it as [in, out], the file as [out, in].
         case transposed
-        /// The file's values are those of the model and one: weights of norms that multiply with one more.
+        /// The file has w + 1 where the model has w and multiplies with 1 + w.
         case raised
+        /// The file has the matrices of all experts of a layer in one tensor; in the model each has the number of its
+        /// expert before the last name.
+        case stacked
+        /// A matrix of one row, which some files have as a vector.
+        case row
     }
 
     /// What `config.json` calls the sizes.
@@ -85,12 +91,57 @@ package struct GGUFArchitecture: Sendable {
         var isRotary = true
         /// Whether sizes are written that follow from others: of heads, of what is rotated, of the vocabulary.
         var saysAllSizes = false
+        /// What a missing `rope_theta` means.
+        var rotaryBase = 10_000.0
+        /// The key of the base of RoPE in layers with a window, and what a missing one means.
+        var windowBase: (config: String, standard: Double)?
+        /// What a missing `original_max_position_embeddings` means, in a family whose positions may turn a part of each
+        /// head alone, and by other frequencies in texts beyond that length (LongRoPE).
+        var firstLength: Int?
+        /// The key of the number by whose root scores of attention are divided, which no file says.
+        ///
+        /// It is the width of a head, and in the model of so many layers the width of the model over the heads.
+        var scoreDivisor: (config: String, layersOfLargest: Int)?
+    }
+
+    /// A number by its keys in `config.json` and in the file.
+    struct Value: Sendable {
+        let config: String
+        let file: String
+        var kind = Kind.number
+        /// What a missing one means in either; nil where it must be there, null where it stands for no number.
+        var missing: (config: JSONValue?, file: JSONValue?) = (nil, nil)
+        /// Whether the file has 0 for null.
+        var isZeroForNull = false
+
+        enum Kind: Sendable {
+            case number, count
+            /// A count that older files leave to the rows of a tensor, or to those of each matrix in it.
+            case rows(of: String)
+        }
+    }
+
+    /// What is another in the last of so many layers than in those before.
+    struct Pattern: Sendable {
+        /// The key of a list with an entry for each layer.
+        let list: String
+        let last: JSONValue
+        let others: JSONValue
+        /// The key of the number of layers, where there is one.
+        var period: String?
+        /// The key of that number in the file; it is written where it is not the usual one.
+        var file: String?
+        let usual: Int
     }
 }
 
 extension GGUFArchitecture {
     /// Tensors that hold nothing which the model stores: frequencies that follow from the configuration.
-    static let derived: Set<String> = ["rope_freqs", "attn_rot_embd", "rope_factors_long", "rope_factors_short"]
+    static let derived: Set<String> = ["rope_freqs", "attn_rot_embd"]
+    /// The divisors of frequencies in texts beyond the first length and in those within it, which `config.json` has.
+    static let longFactors = (long: "rope_factors_long.weight", short: "rope_factors_short.weight")
+
+    var hasExperts: Bool { parts.contains { $0.form == .stacked } }
 
     /// Where a tensor goes in the Hugging Face model.
     enum Place: Equatable {
@@ -103,6 +154,9 @@ extension GGUFArchitecture {
         guard let (stem, kind) = Self.parts(of: name) else { return nil }
         if let top = tops.first(where: { $0.file == stem }) { return .tensor("\(top.model).\(kind)", top.form) }
         if Self.derived.contains(stem) { return .derived }
+        if hyperparameters.firstLength != nil, [Self.longFactors.long, Self.longFactors.short].contains(name) {
+            return .derived
+        }
         let fields = stem.split(separator: ".", omittingEmptySubsequences: false)
         guard fields.count == 3, fields[0] == "blk", let layer = Int(fields[1]), layer >= 0,
             String(layer) == fields[1]
@@ -111,16 +165,20 @@ extension GGUFArchitecture {
         return parts.first { $0.file == fields[2] }.map { .tensor("\(layers).\(layer).\($0.model).\(kind)", $0.form) }
     }
 
-    /// What the file calls the tensor that the Hugging Face model calls `name`, and how it lies there; `nil` for a
-    /// tensor the architecture does not have.
-    func fileName(of name: String) -> (name: String, form: Form)? {
+    /// What the file calls the tensor that the Hugging Face model calls `name`, how it lies there, and the number of
+    /// its expert; `nil` for a tensor the architecture does not have.
+    func fileName(of name: String) -> (name: String, form: Form, expert: Int?)? {
         guard let (stem, kind) = Self.parts(of: name) else { return nil }
-        if let top = tops.first(where: { $0.model == stem }) { return ("\(top.file).\(kind)", top.form) }
+        if let top = tops.first(where: { $0.model == stem }) { return ("\(top.file).\(kind)", top.form, nil) }
         guard stem.hasPrefix(layers + ".") else { return nil }
-        let fields = stem.dropFirst(layers.count + 1).split(separator: ".", maxSplits: 1)
-        guard fields.count == 2, let layer = Int(fields[0]), let part = parts.first(where: { $0.model == fields[1] })
-        else { return nil }
-        return ("blk.\(layer).\(part.file).\(kind)", part.form)
+        let fields = stem.dropFirst(layers.count + 1).split(separator: ".", omittingEmptySubsequences: false)
+        guard let layer = fields.first.flatMap({ Int($0) }) else { return nil }
+        let expert = fields.dropFirst().compactMap { Int($0) }.first
+        let model = fields.dropFirst().filter { Int($0) == nil }.joined(separator: ".")
+        guard let part = parts.first(where: { $0.model == model && ($0.form == .stacked) == (expert != nil) }) else {
+            return nil
+        }
+        return ("blk.\(layer).\(part.file).\(kind)", part.form, expert)
     }
 
     /// A tensor's module and whether it is its weight or its bias.

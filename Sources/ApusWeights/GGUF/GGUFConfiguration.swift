@@ -6,28 +6,29 @@ struct GGUFConfiguration {
     var json = JSONObject()
     private(set) var headCount = 0
     private(set) var keyValueHeadCount = 0
+    private(set) var expertCount = 0
     /// Hyperparameters of the file that found no place in the configuration.
     private(set) var unusedKeys: [String] = []
 
     let file: GGUFFile
-    private let prefix: String
+    let prefix: String
     private let architecture: GGUFArchitecture
-    private let names: GGUFArchitecture.Hyperparameters
+    private var names: GGUFArchitecture.Hyperparameters { architecture.hyperparameters }
     private var usedKeys: Set<String> = []
 
     init(_ file: GGUFFile, architecture: GGUFArchitecture) throws {
         self.file = file
         prefix = architecture.name + "."
         self.architecture = architecture
-        names = architecture.hyperparameters
         json["model_type"] = .string(architecture.modelTypes[0])
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
         for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
-        if names.isRotary { try readRope(headDim: headDim) }
-        try architecture.readsMore?(&self, headDim)
+        for value in architecture.values { try read(value) }
+        if names.isRotary { try readRotation(names, headDim: headDim) }
+        try readLayers(headDim: headDim)
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
         for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
             json[key + "_token_id"] = try file.value("tokenizer.ggml.\(name)_token_id", \.intValue).map(JSONValue.int)
@@ -39,8 +40,16 @@ struct GGUFConfiguration {
     ///
     /// - Returns: The width of one attention head.
     private mutating func readShape() throws -> Int {
-        if let experts = try value("expert_count", \.intValue), experts > 0, architecture.feedForward != .experts {
-            throw WeightsError(file.path, item: prefix + "expert_count", "mixtures of experts are not supported")
+        expertCount = try value("expert_count", \.intValue) ?? 0
+        guard expertCount == 0 || architecture.hasExperts else {
+            throw WeightsError(
+                file.path, item: prefix + "expert_count",
+                "a \(architecture.modelClass) with \(expertCount) experts is not supported")
+        }
+        for key in architecture.foreign where file.metadata[prefix + key] != nil {
+            throw WeightsError(
+                file.path, item: prefix + key, "a \(architecture.modelClass) has nothing of this kind",
+                advice: "use the model's safetensors files")
         }
         let hiddenSize = try count("embedding_length")
         headCount = try count("attention.head_count")
@@ -48,11 +57,11 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
-        let isPartial = architecture.rotation == .ofParts
-        let given = try value("attention.key_length", \.intValue) ?? (isPartial ? nil : rotated)
-        let headDim = given ?? hiddenSize / headCount
+        let headDim =
+            try value("attention.key_length", \.intValue)
+            ?? (names.firstLength == nil ? rotated : nil) ?? hiddenSize / headCount
         guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
-            rotated ?? headDim == headDim || isPartial,
+            rotated ?? headDim == headDim || names.firstLength != nil,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
@@ -86,42 +95,46 @@ struct GGUFConfiguration {
         if names.isRotary {
             json["num_key_value_heads"] = .int(keyValueHeadCount)
             json["head_dim"] = .int(headDim)
-            if let rotated, rotated != headDim {
-                json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim))
-            }
         }
         json["vocab_size"] = .int(embedding.shape[0])
         json[names.context] = .int(try count("context_length"))
         return headDim
     }
 
-    private mutating func readRope(headDim: Int) throws {
-        let theta = try value("rope.freq_base", \.doubleValue) ?? 10_000
-        json["rope_theta"] = .double(theta)
-        let type = try value("rope.scaling.type", \.stringValue)
-        let factor = try value("rope.scaling.factor", \.doubleValue) ?? value("rope.scale_linear", \.doubleValue) ?? 1
-        let originalContext = try value("rope.scaling.original_context_length", \.intValue)
-        _ = try value("rope.scaling.finetuned", \.boolValue)
-        switch type ?? (factor == 1 ? "none" : "linear") {
-        case "none": break
-        case "linear": json["rope_scaling"] = ["rope_type": "linear", "factor": .double(factor)]
-        case "yarn":
-            var scaling: JSONObject = ["rope_type": "yarn", "factor": .double(factor)]
-            scaling["original_max_position_embeddings"] = originalContext.map(JSONValue.int)
-            scaling["beta_fast"] = try value("rope.scaling.yarn_beta_fast", \.doubleValue).map(JSONValue.double)
-            scaling["beta_slow"] = try value("rope.scaling.yarn_beta_slow", \.doubleValue).map(JSONValue.double)
-            json["rope_scaling"] = .object(scaling)
-        case let other:
-            throw WeightsError(
-                file.path, item: prefix + "rope.scaling.type",
-                "RoPE scaling \(WeightsError.printable(other)) is not supported")
+    /// A number that only some families have.
+    private mutating func read(_ number: GGUFArchitecture.Value) throws {
+        func failure(_ problem: String) -> WeightsError {
+            WeightsError(file.path, item: prefix + number.file, problem, advice: WeightsError.downloadAgain)
         }
-        if let scaling = try Llama3Scaling(file, theta: theta, headDim: headDim) {
-            guard json["rope_scaling"] == nil else {
-                throw WeightsError(file.path, item: "rope_freqs.weight", "scales RoPE that the metadata scales too")
-            }
-            json["rope_scaling"] = scaling.json
+        var found: JSONValue?
+        switch number.kind {
+        case .number:
+            found = try value(number.file, \.doubleValue).map(JSONValue.double)
+            guard found?.doubleValue?.isFinite != false else { throw failure("is not a finite number") }
+        case .count: found = try optionalCount(number.file, atLeast: number.isZeroForNull ? 0 : 1).map(JSONValue.int)
+        case .rows(let name):
+            let said = try optionalCount(number.file)
+            guard let shape = file[name]?.shape, shape.count > 1 else { throw failure("the file has no \(name)") }
+            let rows = shape[shape.count - 2]
+            guard said ?? rows == rows else { throw failure("is \(said ?? 0), but \(name) has \(rows) rows") }
+            found = .int(rows)
         }
+        if number.isZeroForNull, found == 0 { found = .null }
+        guard let result = found ?? number.missing.file else { throw failure("this metadata key is missing") }
+        json[number.config] = result
+    }
+
+    /// What differs between layers, and what follows from how many there are.
+    private mutating func readLayers(headDim: Int) throws {
+        if let pattern = architecture.pattern, let key = pattern.period {
+            json[key] = .int(try pattern.file.flatMap { try optionalCount($0) } ?? pattern.usual)
+        }
+        if let divisor = names.scoreDivisor, let layers = json[names.layers]?.intValue,
+            let width = json[names.width]?.intValue
+        {
+            json[divisor.config] = .int(layers == divisor.layersOfLargest ? width / headCount : headDim)
+        }
+        for (key, value, _) in architecture.implied { json[key] = value }
     }
 
     mutating func value<T>(_ key: String, _ get: (GGUFValue) -> T?) throws -> T? {
@@ -135,11 +148,17 @@ struct GGUFConfiguration {
     }
 
     /// A positive integer that must be there.
-    ///
-    /// The bound keeps products of two of them far from overflow.
-    mutating func count(_ key: String) throws -> Int {
-        let count = try required(key, \.intValue)
-        guard (1...1 << 31).contains(count) else {
+    private mutating func count(_ key: String) throws -> Int {
+        try check(required(key, \.intValue), key)
+    }
+
+    mutating func optionalCount(_ key: String, atLeast least: Int = 1) throws -> Int? {
+        try value(key, \.intValue).map { try check($0, key, atLeast: least) }
+    }
+
+    /// The bound keeps products of two counts far from overflow.
+    private func check(_ count: Int, _ key: String, atLeast least: Int = 1) throws -> Int {
+        guard (least...1 << 31).contains(count) else {
             throw WeightsError(file.path, item: prefix + key, "\(count) is not a possible count")
         }
         return count

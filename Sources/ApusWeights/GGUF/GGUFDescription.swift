@@ -6,13 +6,14 @@ package struct GGUFDescription {
     package let architecture: GGUFArchitecture
     /// In the order of llama.cpp's converter, after `general.*`.
     package private(set) var metadata: [(key: String, value: GGUFTypedValue)] = []
-    /// The divisors of RoPE's frequencies that stand in for the scaling of Llama 3.
-    package private(set) var frequencyDivisors: [Float]?
+    /// The divisors of RoPE's frequencies by the names of their tensors.
+    package internal(set) var frequencyDivisors: [(name: String, values: [Float])] = []
     /// What the file cannot say and a user should know.
     package private(set) var notices: [String] = []
     package let sizes: Sizes
 
-    private let config: JSONValue
+    let config: JSONValue
+    let path: String
 
     /// The sizes of a model, which `config.json` may leave to defaults.
     package struct Sizes: Sendable {
@@ -39,8 +40,8 @@ package struct GGUFDescription {
     /// - Throws: `WeightsError` naming what the format cannot say.
     package init(_ config: JSONValue, sizes: Sizes, type: GGUFFileType, path: String) throws {
         let family = config["model_type"]?.stringValue ?? ""
-        guard let architecture = GGUFArchitecture.written.first(where: { $0.modelTypes.contains(family) }) else {
-            let known = GGUFArchitecture.written.flatMap(\.modelTypes).joined(separator: ", ")
+        guard let architecture = GGUFArchitecture.all.first(where: { $0.modelTypes.contains(family) }) else {
+            let known = GGUFArchitecture.all.flatMap(\.modelTypes).joined(separator: ", ")
             throw WeightsError(
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
                 advice: "export the model as safetensors and convert that")
@@ -48,15 +49,17 @@ package struct GGUFDescription {
         self.architecture = architecture
         self.config = config
         self.sizes = sizes
+        self.path = path
         for (key, values) in architecture.fixed {
             guard let value = config[key], !value.isNull, !values.contains(value) else { continue }
-            throw WeightsError(
-                path, item: key,
-                "config.json says \(value.serialized().prefix(80)), which a GGUF file of \(architecture.name) cannot say",
-                advice: "export the model as safetensors")
+            throw unsayable(key, value)
+        }
+        for (key, value, missing) in architecture.implied {
+            let said = config[key].flatMap { $0.isNull ? nil : $0 } ?? missing
+            guard said == value else { throw unsayable(key, said) }
         }
         addSizes()
-        if architecture.hyperparameters.isRotary { try addRotation(path: path) }
+        if architecture.hyperparameters.isRotary { try addRotation() }
         let norm = architecture.hyperparameters.normEpsilon
         add(norm.file, .float32(Float(config[norm.config]?.doubleValue ?? norm.standard)))
         if architecture.hyperparameters.isRotary, saysHeadSize {
@@ -68,21 +71,33 @@ package struct GGUFDescription {
             add("vocab_size", .uint32(UInt32(clamping: sizes.vocabulary)))
             add("rope.dimension_count", .uint32(UInt32(clamping: sizes.headSize)))
         }
-        if let window = config["sliding_window"]?.intValue, window < context, config["use_sliding_window"] == nil {
+        for value in architecture.values { try add(value) }
+        try addLayers()
+        if !architecture.values.contains(where: { $0.config == "sliding_window" }),
+            let window = config["sliding_window"]?.intValue,
+            window < context, config["use_sliding_window"] == nil
+        {
             notices.append(
                 "sliding_window \(window): GGUF files of \(architecture.name) cannot say that a token sees only so many "
                     + "before it; longer texts are computed as without it, by llama.cpp's own conversions too")
         }
     }
 
-    private var context: Int { config[architecture.hyperparameters.context]?.intValue ?? sizes.context }
+    var context: Int { config[architecture.hyperparameters.context]?.intValue ?? sizes.context }
 
     private var saysHeadSize: Bool {
         architecture.hyperparameters.saysAllSizes || config["head_dim"]?.intValue != nil
             || sizes.headSize * sizes.heads != sizes.width
     }
 
-    private mutating func add(_ key: String, _ value: GGUFTypedValue) {
+    func unsayable(_ key: String, _ value: JSONValue) -> WeightsError {
+        WeightsError(
+            path, item: key,
+            "config.json says \(value.serialized().prefix(80)), which a GGUF file of \(architecture.name) cannot say",
+            advice: "export the model as safetensors")
+    }
+
+    mutating func add(_ key: String, _ value: GGUFTypedValue) {
         metadata.append(("\(architecture.name).\(key)", value))
     }
 
@@ -95,55 +110,48 @@ package struct GGUFDescription {
         for (key, count) in counts { add(key, .uint32(UInt32(clamping: count))) }
     }
 
-    // MARK: - RoPE
+    private mutating func add(_ number: GGUFArchitecture.Value) throws {
+        guard let said = config[number.config] ?? number.missing.config else {
+            throw WeightsError(path, item: number.config, "config.json does not say it, and the file must")
+        }
+        guard !said.isNull else {
+            guard number.missing.file == .null else { throw unsayable(number.config, said) }
+            if number.isZeroForNull { add(number.file, .uint32(0)) }
+            return
+        }
+        if case .number = number.kind {
+            guard let value = said.doubleValue, value.isFinite else { throw unsayable(number.config, said) }
+            add(number.file, .float32(Float(value)))
+        } else {
+            guard let count = said.intValue.flatMap(UInt32.init(exactly:)) else { throw unsayable(number.config, said) }
+            add(number.file, .uint32(count))
+        }
+    }
 
-    private mutating func addRotation(path: String) throws {
-        func table(_ key: String) -> JSONValue? { config[key]?.objectValue.flatMap { $0.isEmpty ? nil : .object($0) } }
-        let scaling = table("rope_scaling") ?? table("rope_parameters") ?? .null
-        let base = scaling["rope_theta"]?.doubleValue ?? config["rope_theta"]?.doubleValue ?? 10_000
-        func failure(_ problem: String) -> WeightsError {
-            WeightsError(path, item: "rope_scaling", problem, advice: "export the model as safetensors")
+    /// What differs between layers, and what follows from how many there are.
+    private mutating func addLayers() throws {
+        if let pattern = architecture.pattern {
+            var period = pattern.period.flatMap { config[$0]?.intValue } ?? pattern.usual
+            if let list = config[pattern.list]?.arrayValue {
+                period = list.firstIndex(of: pattern.last).map { $0 + 1 } ?? max(period, list.count + 1)
+                let expected = (0..<sizes.layers).map { ($0 + 1) % period == 0 ? pattern.last : pattern.others }
+                guard list == expected else { throw unsayable(pattern.list, .array(list)) }
+                // A model of fewer layers than the usual period has says nothing of it.
+                if sizes.layers < min(period, pattern.usual) { period = pattern.usual }
+            }
+            if period != pattern.usual {
+                guard let file = pattern.file else {
+                    throw unsayable(pattern.list, config[pattern.list] ?? .string("every \(period) layers"))
+                }
+                add(file, .uint32(UInt32(clamping: period)))
+            }
         }
-        func number(_ key: String) throws -> Double {
-            guard let number = scaling[key]?.doubleValue, number.isFinite else {
-                throw failure("the scaling of config.json does not say \(key)")
+        if let divisor = architecture.hyperparameters.scoreDivisor {
+            let isLargest = sizes.layers == divisor.layersOfLargest
+            let said = config[divisor.config]?.doubleValue ?? 256
+            guard said == Double(isLargest ? sizes.width / sizes.heads : sizes.headSize) else {
+                throw unsayable(divisor.config, .double(said))
             }
-            return number
         }
-        let original =
-            scaling["original_max_position_embeddings"]?.intValue
-            ?? config["original_max_position_embeddings"]?.intValue
-        switch scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default" {
-        case "default": break
-        case "linear":
-            add("rope.scaling.type", .string("linear"))
-            add("rope.scaling.factor", .float32(Float(try number("factor"))))
-        case "yarn":
-            for key in ["attention_factor", "mscale", "mscale_all_dim"] where scaling[key]?.isNull == false {
-                throw failure("yarn with \(key) cannot be said in a GGUF file")
-            }
-            guard scaling["truncate"]?.boolValue != false else {
-                throw failure("yarn without truncation cannot be said in a GGUF file")
-            }
-            let factor =
-                scaling["factor"]?.isNull == false
-                ? try number("factor") : Double(context) / Double(max(1, original ?? context))
-            add("rope.scaling.type", .string("yarn"))
-            add("rope.scaling.factor", .float32(Float(factor)))
-            add("rope.scaling.original_context_length", .uint32(UInt32(clamping: original ?? context)))
-            for key in ["beta_fast", "beta_slow"] where scaling[key]?.isNull == false {
-                add("rope.scaling.yarn_\(key)", .float32(Float(try number(key))))
-            }
-        case "llama3":
-            let scaling = Llama3Scaling(
-                factor: try number("factor"), lowFrequencyFactor: try number("low_freq_factor"),
-                highFrequencyFactor: try number("high_freq_factor"), originalContext: original ?? context)
-            frequencyDivisors = (0..<sizes.headSize / 2).map {
-                Float(scaling.divisor(pair: $0, theta: base, headDim: sizes.headSize))
-            }
-        case let other:
-            throw failure("RoPE scaling of type \(WeightsError.printable(other)) cannot be said in a GGUF file")
-        }
-        add("rope.freq_base", .float32(Float(base)))
     }
 }

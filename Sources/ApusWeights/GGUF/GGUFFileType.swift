@@ -65,13 +65,13 @@ public enum GGUFFileType: String, Sendable, CaseIterable {
 
     /// The type of one tensor, as llama.cpp chooses it without an importance matrix.
     ///
-    /// Vectors, norms and positions stay in F32. The head gets at least six bits, and in the mixtures `_M` so do the values
-    /// of attention and the last matrix of the feed-forward part in some layers.
+    /// Vectors, norms, positions and what chooses experts stay in F32. The head gets at least six bits, and in the
+    /// mixtures `_M` so do the values of attention and the last matrix of the feed-forward part in some layers.
     ///
     /// - Parameter name: In the file.
     package func type(of name: String, shape: [Int], _ facts: Facts) -> GGUFTensorType {
         guard shape.count > 1, name.hasSuffix("weight"), !name.hasSuffix("_norm.weight"),
-            name != "position_embd.weight",
+            name != "position_embd.weight", !name.contains(".ffn_gate_inp"),
             let columns = shape.last
         else { return .f32 }
         guard !isFloat else { return matrix }
@@ -89,7 +89,8 @@ public enum GGUFFileType: String, Sendable, CaseIterable {
             if Self.takesMoreBits(layer, of: facts.layers) { return .q6_K }
             // Models of 70B have values so small that more bits cost nothing; they are known by their depth.
             return matrix == .q4_K && facts.layers == 80 && facts.sharesKeys ? .q5_K : matrix
-        case "ffn_down": return Self.takesMoreBits(layer, of: facts.layers) ? .q6_K : matrix
+        case "ffn_down", "ffn_down_exps", "ffn_down_shexp":
+            return Self.takesMoreBits(layer, of: facts.layers) ? .q6_K : matrix
         default: return matrix
         }
     }

@@ -7,7 +7,11 @@ package final class GGUFModel: Sendable {
         /// In the Hugging Face model.
         package let name: String
         package var shape: [Int] {
-            if case .transposed = layout { source.shape.reversed() } else { source.shape }
+            switch layout {
+            case .transposed: source.shape.reversed()
+            case .row where source.shape.count == 1: [1] + source.shape
+            case .plain, .permuted, .raised, .row: source.shape
+            }
         }
         package let source: GGUFTensor
         let layout: Layout
@@ -20,8 +24,10 @@ package final class GGUFModel: Sendable {
         case permuted(heads: Int)
         /// Rows are the model's columns.
         case transposed
-        /// Values are the model's and one.
+        /// Every element is one more than the model's.
         case raised
+        /// A matrix of one row, which may be a vector in the file.
+        case row
     }
 
     package let file: GGUFFile
@@ -73,8 +79,17 @@ package final class GGUFModel: Sendable {
         let heads: Int
         switch form {
         case .plain: return .plain
-        case .raised: return .raised
         case .transposed: return tensor.shape.count == 2 ? .transposed : .plain
+        case .raised: return .raised
+        case .row: return .row
+        case .stacked:
+            guard tensor.shape.count == 3, tensor.shape[0] == configuration.expertCount else {
+                throw WeightsError(
+                    path, item: tensor.name,
+                    "shape \(tensor.shape) is not that of matrices of \(configuration.expertCount) experts",
+                    advice: WeightsError.downloadAgain)
+            }
+            return .plain
         case .queries: heads = configuration.headCount
         case .keys: heads = configuration.keyValueHeadCount
         }
@@ -122,10 +137,10 @@ package final class GGUFModel: Sendable {
     private func write<Out: DequantizedElement>(
         _ entry: Entry, to out: UnsafeMutablePointer<Out>?, count: Int
     ) throws {
-        guard [.transposed, .raised].contains(entry.layout), count == entry.source.elementCount, count > 0 else {
+        let isOther = entry.layout == .transposed || entry.layout == .raised
+        guard isOther, let out, count == entry.source.elementCount, count > 0 else {
             return try file.dequantize(entry.source, into: out, count: count, sourceRow: entry.sourceRow)
         }
-        guard let out else { return }
         let values = try file.dequantized(entry.source)
         if entry.layout == .raised {
             for (index, value) in values.enumerated() { out[index] = .rounding(value - 1) }

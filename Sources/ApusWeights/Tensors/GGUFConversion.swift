@@ -9,7 +9,10 @@ package struct GGUFConversion {
     /// A tensor of the model with its place in the file.
     private struct Item {
         let name: String
-        let tensor: Tensor
+        /// The tensor, or those of all experts, in their order.
+        let tensors: [Tensor]
+        /// In the file.
+        let shape: [Int]
         let type: GGUFTensorType
         let form: GGUFArchitecture.Form
     }
@@ -26,27 +29,56 @@ package struct GGUFConversion {
     package init(
         _ tensors: [(name: String, tensor: Tensor)], _ description: GGUFDescription, type: GGUFFileType, to path: String
     ) throws {
-        let architecture = description.architecture
-        let places = try tensors.map { name, tensor in
+        let places = try Self.places(of: tensors, description.architecture, path: path)
+        let facts = GGUFFileType.Facts(
+            layers: description.sizes.layers, isTied: !places.contains { $0.name == "output.weight" },
+            sharesKeys: description.sizes.keyValueHeads < description.sizes.heads)
+        self.tensors = places.map { place in
+            let own = place.tensors[0].shape
+            let isTransposed = place.form == .transposed && own.count == 2
+            let shape = isTransposed ? own.reversed() : place.form == .stacked ? [place.tensors.count] + own : own
+            return Item(
+                name: place.name, tensors: place.tensors, shape: shape,
+                type: type.type(of: place.name, shape: shape, facts),
+                form: place.form == .transposed && !isTransposed ? .plain : place.form)
+        }
+        self.description = description
+        self.path = path
+    }
+
+    private typealias Place = (name: String, form: GGUFArchitecture.Form, tensors: [Tensor])
+
+    /// Where the tensors go; those of all experts go to one place.
+    private static func places(
+        of tensors: [(name: String, tensor: Tensor)], _ architecture: GGUFArchitecture, path: String
+    ) throws -> [Place] {
+        var places: [Place] = []
+        var positions: [String: Int] = [:]
+        for (name, tensor) in tensors {
             guard let place = architecture.fileName(of: name) else {
                 throw WeightsError(
                     path, item: name, "this tensor has no place in a GGUF file of \(architecture.name)",
                     advice: "export the model as safetensors")
             }
-            return (tensor: tensor, name: place.name, form: place.form)
+            guard let expert = place.expert else {
+                places.append((place.name, place.form, [tensor]))
+                continue
+            }
+            let position = positions[place.name] ?? places.count
+            if position == places.count {
+                positions[place.name] = position
+                places.append((place.name, place.form, []))
+            }
+            guard places[position].tensors.count == expert,
+                places[position].tensors.first.map({ $0.shape == tensor.shape }) ?? true
+            else {
+                throw WeightsError(
+                    path, item: name, "comes after \(places[position].tensors.count) experts of another shape or number"
+                )
+            }
+            places[position].tensors.append(tensor)
         }
-        let facts = GGUFFileType.Facts(
-            layers: description.sizes.layers, isTied: !places.contains { $0.name == "output.weight" },
-            sharesKeys: description.sizes.keyValueHeads < description.sizes.heads)
-        self.tensors = places.map { place in
-            let isTransposed = place.form == .transposed && place.tensor.rank == 2
-            let shape = isTransposed ? place.tensor.shape.reversed() : place.tensor.shape
-            return Item(
-                name: place.name, tensor: place.tensor, type: type.type(of: place.name, shape: shape, facts),
-                form: place.form == .transposed && !isTransposed ? .plain : place.form)
-        }
-        self.description = description
-        self.path = path
+        return places
     }
 
     /// Writes the file atomically, one tensor after the other.
@@ -57,8 +89,8 @@ package struct GGUFConversion {
     package func write(
         general: [(key: String, value: GGUFTypedValue)], tokenizer: [(key: String, value: GGUFTypedValue)]
     ) throws {
-        var sources = description.frequencyDivisors.map { [Self.source(of: $0)] } ?? []
-        sources += tensors.map(source)
+        let sources =
+            description.frequencyDivisors.map { Self.source($0.name, of: $0.values) } + tensors.map { source($0) }
         try GGUFWriter.write(
             metadata: [("general.architecture", .string(description.architecture.name))] + general
                 + description.metadata + tokenizer + [
@@ -67,40 +99,39 @@ package struct GGUFConversion {
             tensors: sources, to: path)
     }
 
-    private static func source(of divisors: [Float]) -> GGUFTensorSource {
-        GGUFTensorSource(name: "rope_freqs.weight", type: .f32, shape: [divisors.count]) { sink in
+    private static func source(_ name: String, of divisors: [Float]) -> GGUFTensorSource {
+        GGUFTensorSource(name: name, type: .f32, shape: [divisors.count]) { sink in
             try divisors.map(\.bitPattern.littleEndian).withUnsafeBytes(sink)
         }
     }
 
     private func source(_ item: Item) -> GGUFTensorSource {
-        let shape = item.form == .transposed ? item.tensor.shape.reversed() : item.tensor.shape
-        return GGUFTensorSource(name: item.name, type: item.type, shape: shape) { sink in
-            for piece in try pieces(item) {
-                // A name of its own: a temporary would be freed while its bytes are read.
-                let values = try piece.to(.cpu).to(.float32).contiguous()
-                try values.withUnsafeBytes { bytes in
-                    try encode(bytes.bindMemory(to: Float.self), item, to: sink)
+        GGUFTensorSource(name: item.name, type: item.type, shape: item.shape) { sink in
+            for tensor in item.tensors {
+                for piece in try pieces(tensor, item) {
+                    let numbers = try piece.to(.cpu).to(.float32)
+                    // A name of its own: a temporary would be freed while its bytes are read.
+                    let values = try (item.form == .raised ? numbers + 1 : numbers).contiguous()
+                    try values.withUnsafeBytes { bytes in
+                        try encode(bytes.bindMemory(to: Float.self), item, to: sink)
+                    }
                 }
             }
         }
     }
 
-    /// The tensor in the order of the file, cut along its rows.
-    private func pieces(_ item: Item) throws -> [Tensor] {
+    /// A tensor in the order of the file, cut along its rows.
+    private func pieces(_ tensor: Tensor, _ item: Item) throws -> [Tensor] {
         switch item.form {
-        case .plain:
-            guard let rows = item.tensor.shape.first, rows > 0, item.tensor.count > Self.pieceElements else {
-                return [item.tensor]
-            }
-            let length = max(1, Self.pieceElements / (item.tensor.count / rows))
+        case .plain, .raised, .stacked, .row:
+            guard let rows = tensor.shape.first, rows > 0, tensor.count > Self.pieceElements else { return [tensor] }
+            let length = max(1, Self.pieceElements / (tensor.count / rows))
             return try stride(from: 0, to: rows, by: length).map {
-                try item.tensor.narrowed(0, start: $0, length: min(length, rows - $0))
+                try tensor.narrowed(0, start: $0, length: min(length, rows - $0))
             }
-        case .transposed: return [try item.tensor.transposed(0, 1)]
-        case .raised: return [try item.tensor.to(.float32) + 1]
-        case .queries: return [try permuted(item.tensor, item, heads: description.sizes.heads)]
-        case .keys: return [try permuted(item.tensor, item, heads: description.sizes.keyValueHeads)]
+        case .transposed: return [try tensor.transposed(0, 1)]
+        case .queries: return [try permuted(tensor, item, heads: description.sizes.heads)]
+        case .keys: return [try permuted(tensor, item, heads: description.sizes.keyValueHeads)]
         }
     }
 
