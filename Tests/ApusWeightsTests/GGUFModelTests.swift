@@ -212,8 +212,17 @@ struct GGUFModelTests {
 
     private static let scaled = Family(
         name: "granite", start: { $0.add("granite.logit_scale", Float(2)) },
-        sound: { $0.add("granite.attention.scale", Float(0.5)) },
-        spoils: [{ _ in }, { $0.add("granite.attention.scale", Float.nan) }])
+        sound: {
+            $0.add("granite.attention.scale", Float(0.5))
+            $0.add(key: "granite.rope.scaling.finetuned", type: 7, [1])
+        },
+        spoils: [
+            { _ in }, { $0.add("granite.attention.scale", Float.nan) },
+            {
+                $0.add("granite.attention.scale", Float(0.5))
+                $0.add(key: "granite.rope.scaling.finetuned", type: 7, [0])
+            },
+        ])
 
     private static let windowed = Family(
         name: "gemma3", start: { _ in }, sound: { $0.add("gemma3.attention.sliding_window", 4) },

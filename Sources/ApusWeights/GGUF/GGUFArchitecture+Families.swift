@@ -70,6 +70,8 @@ extension GGUFArchitecture {
             Value(config: "residual_multiplier", file: "residual_scale", missing: (1.0, 1.0)),
             Value(config: "logits_scaling", file: "logit_scale", missing: (1.0, nil)),
         ]
+        // How files of Granite 4 say that nothing turns.
+        granite.foreign = [("rope.scaling.finetuned", .bool(true))]
         return granite
     }()
 
@@ -83,7 +85,9 @@ extension GGUFArchitecture {
         return smolLM3
     }()
 
-    /// Norms behind the parts of a layer, and over all queries and all keys. Files of OLMo 3 have the same name.
+    /// Norms behind the parts of a layer, and over all queries and all keys.
+    ///
+    /// Files of OLMo 3 have the same name.
     static let olmo2: GGUFArchitecture = {
         var olmo2 = GGUFArchitecture(name: "olmo2", modelTypes: ["olmo2"], modelClass: "Olmo2ForCausalLM")
         olmo2.parts = olmo2.parts.filter { !$0.file.hasSuffix("norm") }
@@ -94,7 +98,7 @@ extension GGUFArchitecture {
         ]
         olmo2.biases = [("attention_bias", "blk.0.attn_q.bias")]
         olmo2.fixed = [("attention_bias", [false])]
-        olmo2.foreign = ["attention.sliding_window"]
+        olmo2.foreign = [("attention.sliding_window", nil)]
         return olmo2
     }()
 

@@ -46,7 +46,8 @@ struct GGUFConfiguration {
                 file.path, item: prefix + "expert_count",
                 "a \(architecture.modelClass) with \(expertCount) experts is not supported")
         }
-        for key in architecture.foreign where file.metadata[prefix + key] != nil {
+        for (key, harmless) in architecture.foreign {
+            guard let value = file.metadata[prefix + key], value != harmless else { continue }
             throw WeightsError(
                 file.path, item: prefix + key, "a \(architecture.modelClass) has nothing of this kind",
                 advice: "use the model's safetensors files")

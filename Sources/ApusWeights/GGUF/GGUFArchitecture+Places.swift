@@ -1,0 +1,54 @@
+extension GGUFArchitecture {
+    /// Tensors that hold nothing which the model stores: frequencies that follow from the configuration.
+    static let derived: Set<String> = ["rope_freqs", "attn_rot_embd"]
+    /// The divisors of frequencies in texts beyond the first length and in those within it, which `config.json` has.
+    static let longFactors = (long: "rope_factors_long.weight", short: "rope_factors_short.weight")
+
+    var hasExperts: Bool { parts.contains { $0.form == .stacked } }
+
+    /// Where a tensor goes in the Hugging Face model.
+    enum Place: Equatable {
+        case tensor(String, Form)
+        case derived
+    }
+
+    /// The place of the tensor that a GGUF file calls `name`, or `nil` for a tensor the architecture does not have.
+    func place(of name: String) -> Place? {
+        guard let (stem, kind) = Self.parts(of: name) else { return nil }
+        if let top = tops.first(where: { $0.file == stem }) { return .tensor("\(top.model).\(kind)", top.form) }
+        if Self.derived.contains(stem) { return .derived }
+        if hyperparameters.firstLength != nil, [Self.longFactors.long, Self.longFactors.short].contains(name) {
+            return .derived
+        }
+        let fields = stem.split(separator: ".", omittingEmptySubsequences: false)
+        guard fields.count == 3, fields[0] == "blk", let layer = Int(fields[1]), layer >= 0,
+            String(layer) == fields[1]
+        else { return nil }
+        if Self.derived.contains(String(fields[2])) { return .derived }
+        return parts.first { $0.file == fields[2] }.map { .tensor("\(layers).\(layer).\($0.model).\(kind)", $0.form) }
+    }
+
+    /// What the file calls the tensor that the Hugging Face model calls `name`, how it lies there, and the number of
+    /// its expert; `nil` for a tensor the architecture does not have.
+    func fileName(of name: String) -> (name: String, form: Form, expert: Int?)? {
+        guard let (stem, kind) = Self.parts(of: name) else { return nil }
+        if let top = tops.first(where: { $0.model == stem }) { return ("\(top.file).\(kind)", top.form, nil) }
+        guard stem.hasPrefix(layers + ".") else { return nil }
+        let fields = stem.dropFirst(layers.count + 1).split(separator: ".", omittingEmptySubsequences: false)
+        guard let layer = fields.first.flatMap({ Int($0) }) else { return nil }
+        let expert = fields.dropFirst().compactMap { Int($0) }.first
+        let model = fields.dropFirst().filter { Int($0) == nil }.joined(separator: ".")
+        guard let part = parts.first(where: { $0.model == model && ($0.form == .stacked) == (expert != nil) }) else {
+            return nil
+        }
+        return ("blk.\(layer).\(part.file).\(kind)", part.form, expert)
+    }
+
+    /// A tensor's module and whether it is its weight or its bias.
+    private static func parts(of name: String) -> (stem: String, kind: String)? {
+        for kind in ["weight", "bias"] where name.hasSuffix("." + kind) {
+            return (String(name.dropLast(kind.count + 1)), kind)
+        }
+        return nil
+    }
+}
