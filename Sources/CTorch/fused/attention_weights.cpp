@@ -127,7 +127,8 @@ at::Tensor composed_attention(
             queries_of(wide_q, part, shared), keys_of(wide_k, part, groups).transpose(2, 3)) * plan.scale;
         if (plan.soft_cap > 0) scores = at::tanh(scores / plan.soft_cap) * plan.soft_cap;
         if (auto added = plan.addend(part, wide_q, shared, table)) scores = scores + *added;
-        auto weights = at::softmax(scores, -1);
+        // A bias widens scores of 16 bits.
+        auto weights = at::softmax(scores, -1).to(wide_v.scalar_type());
         if (plan.dropout > 0) weights = dropped_with_gradient(weights, plan.dropout, plan.part_key(i));
         auto y = at::matmul(weights, keys_of(wide_v, part, groups));  // [K, G, t, E]
         outputs.push_back(y.permute({2, 0, 1, 3}).flatten(1, 2));

@@ -81,7 +81,7 @@ struct CheckpointArgumentsTests {
     }
 
     @Test(arguments: [
-        "", "{", "[]", #"{"tuner_type": "longlora"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#,
+        "", "{", "[]", #"{"tuner_type": "lorra"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#,
     ])
     func brokenFiles(text: String) throws {
         try folder.write(text, to: "args.json")
