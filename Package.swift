@@ -100,6 +100,7 @@ let package = Package(
         program("Embedding", ["Apus"], path: "Examples/Embedding"),
         program("Classifying", ["Apus"], path: "Examples/Classifying"),
         program("Adapting", ["Apus"], path: "Examples/Adapting"),
+        program("FillingMasks", ["Apus"], path: "Examples/FillingMasks"),
         program("SoftPrompt", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/SoftPrompt"),
         program("OwnAdapter", ["Apus", "ApusNN", "ApusTorch"], path: "Examples/OwnAdapter"),
         // Benchmarks

@@ -64,6 +64,15 @@ public final class Model {
         try loaded.judgements(pairs.map { ($0.0, $0.1) }).map(Prediction.init)
     }
 
+    /// For each mask of a text the likeliest tokens, the best first.
+    ///
+    /// - Parameter text: With the tokenizer's mask token, such as `[MASK]`, where a token is wanted.
+    public func fillMasks(_ text: String, count: Int = 5) throws -> [[Filling]] {
+        try loaded.fillings(of: text, count: count).map { fillings in
+            fillings.map { Filling(token: $0.token, probability: $0.probability) }
+        }
+    }
+
     /// Hangs an adapter in PEFT's format on the model; what several adapters add is summed.
     public func attach(_ adapter: String, named name: String = "default") throws {
         try loaded.attach(adapter, named: name)
@@ -163,6 +172,12 @@ public struct AnswerOptions: Sendable {
         self.maximumTokens = maximumTokens
         self.temperature = temperature
     }
+}
+
+/// A token that may stand behind a mask.
+public struct Filling: Sendable, Equatable {
+    public let token: String
+    public let probability: Double
 }
 
 /// What a classifier says of a text.

@@ -9,33 +9,13 @@ import Foundation
 
 /// The likeliest tokens behind masks: of texts on the command line, of every row of a file, or of typed lines.
 struct MaskFilling {
-    /// A token that may stand behind a mask.
-    struct Candidate {
-        let token: String
-        let id: Int32
-        let probability: Double
-
-        var json: JSONValue {
-            ["token": .string(token), "id": .int(Int(id)), "probability": .double(probability)]
-        }
-    }
-
     private let settings: InferSettings
-    private let model: MaskedLanguageModel
-    private let tokenizer: Tokenizer
-    private let mask: (id: Int32, text: String)
+    private let reader: MaskReader
     private let console: Console
 
     init(_ request: AnswerRequest, model: MaskedLanguageModel) throws {
         settings = request.settings
-        self.model = model
-        let text = try TextParts(request.source, of: model)
-        tokenizer = text.tokenizer
-        guard let id = tokenizer.maskTokenID, let name = tokenizer.maskToken else {
-            throw ModelError(
-                "--task fill-mask: the tokenizer of \(request.source.name) has no mask token. Give a BERT or RoBERTa.")
-        }
-        mask = (id, name)
+        reader = try MaskReader(model, of: request.source)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
     }
 
@@ -46,12 +26,12 @@ struct MaskFilling {
         } else if settings.hasData {
             try fillRows()
         } else {
-            try TypedLines(settings, hint: "Give a text with \(mask.text) a line.", console: console)(shown)
+            try TypedLines(settings, hint: "Give a text with \(reader.mask.text) a line.", console: console)(shown)
         }
     }
 
     private func shown(_ text: String) throws -> String {
-        let filled = try candidates(masked(text))
+        let filled = try candidates(read(text))
         var lines: [String] = []
         for (number, candidates) in filled.enumerated() {
             lines.append(filled.count == 1 ? text : "\(text)  (mask \(number + 1))")
@@ -62,6 +42,14 @@ struct MaskFilling {
         return lines.joined(separator: "\n")
     }
 
+    private func read(_ text: String) throws -> MaskReader.MaskedText {
+        try reader.read(text, limit: settings.encoding.maxLength)
+    }
+
+    private func candidates(_ text: MaskReader.MaskedText) throws -> [[MaskReader.Candidate]] {
+        try reader.candidates(text, count: settings.generation.topK ?? 5)
+    }
+
     private func fillRows() throws {
         var options = LabelledRecognizer.Options()
         options.columns = settings.data.columns
@@ -70,10 +58,10 @@ struct MaskFilling {
             settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
         try rows(
-            prepare: { try masked(text($0)) },
+            prepare: { try read(text($0)) },
             answer: { group in
-                try group.map { _, row, masked in
-                    let lists = try candidates(masked).map { candidates in JSONValue.array(candidates.map(\.json)) }
+                try group.map { _, row, read in
+                    let lists = try candidates(read).map { candidates in JSONValue.array(candidates.map(\.json)) }
                     var result: JSONObject = ["text": .string(text(row)), "response": .array(lists)]
                     if let label = row.label { result["labels"] = label.json }
                     return [result]
@@ -81,44 +69,11 @@ struct MaskFilling {
             })
         try rows.finish()
     }
+}
 
-    /// A text as the model sees it, with the places of its masks.
-    private func masked(_ text: String) throws -> (encoded: EncodedText, places: [Int]) {
-        let encoded = tokenizer.encode(text, pair: nil)
-        let places = encoded.ids.indices.filter { encoded.ids[$0] == mask.id }
-        guard !places.isEmpty else {
-            throw ModelError(
-                "--task fill-mask: there is no \(mask.text) in \"\(text.prefix(80))\". Put one where a word is wanted.")
-        }
-        let limit = model.limit(settings.encoding.maxLength)
-        guard encoded.ids.count <= limit else {
-            throw ModelError("a text has \(encoded.ids.count) tokens, the limit is \(limit). Shorten it.")
-        }
-        return (encoded, places)
-    }
-
-    /// For each mask of a text the likeliest tokens, the best first.
-    private func candidates(_ text: (encoded: EncodedText, places: [Int])) throws -> [[Candidate]] {
-        let (encoded, places) = text
-        return try withoutGradients {
-            let batch = TokenBatch([encoded.ids], segments: [encoded.segments])
-            let context = try model.context(for: batch)
-            let hidden = try model.hiddenStates(batch, context).indexed(
-                0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
-            let logits = try model.logits(hidden, context)
-            let (values, ids) = try softmax(logits.to(.float32)).top(
-                min(settings.generation.topK ?? 5, model.vocabularySize))
-            let probabilities = try values.rows()
-            let tokens: [Int] = try ids.values()
-            return probabilities.enumerated().map { row, probabilities in
-                probabilities.enumerated().map { column, probability in
-                    let id = Int32(tokens[row * probabilities.count + column])
-                    return Candidate(
-                        token: tokenizer.decode([id]).trimmingCharacters(in: .whitespaces), id: id,
-                        probability: probability)
-                }
-            }
-        }
+extension MaskReader.Candidate {
+    fileprivate var json: JSONValue {
+        ["token": .string(token), "id": .int(Int(id)), "probability": .double(probability)]
     }
 }
 

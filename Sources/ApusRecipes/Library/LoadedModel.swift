@@ -83,6 +83,15 @@ package final class LoadedModel {
         }
     }
 
+    /// For each mask of a text the likeliest tokens with their probabilities, the best first.
+    package func fillings(of text: String, count: Int) throws -> [[(token: String, probability: Double)]] {
+        guard let form = adapted.form as? LoadedMaskFiller else { throw unable("fill in masks") }
+        let reader = try MaskReader(form.filler, of: adapted.source)
+        return try reader.candidates(reader.read(text, limit: nil), count: max(1, count)).map { candidates in
+            candidates.map { ($0.token, $0.probability) }
+        }
+    }
+
     package func attach(_ folder: String, named adapter: String, by own: OwnMethod? = nil) throws {
         let model = adapted.form.model
         let method: any AdapterMethod =

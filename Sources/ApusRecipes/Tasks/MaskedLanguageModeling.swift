@@ -20,6 +20,12 @@ struct MaskedLanguageModeling: TextTask {
     let predictsTokens = true
     let drawsSamples = true
 
+    func isNamed(by files: TaskFiles) throws -> Bool {
+        let names = files.config["architectures"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        return try !files.hasAdapter && names.contains { $0.hasSuffix("ForMaskedLM") }
+            && !SentenceFiles.describe(files.source)
+    }
+
     func head(labelCount: Int?, config: JSONValue) -> ModelTask { .maskedLanguageModel }
 
     func metrics(loss: LossType?, problem: ProblemType?) -> [String] { ["loss", "token_acc"] }

@@ -58,6 +58,15 @@ struct LibraryTests {
         #expect(try classifier.classify(pairs: [("ab", "cd")]).count == 1)
         let error = #expect(throws: (any Error).self) { try classifier.answer("hello") }
         #expect("\(error.map { "\($0)" } ?? "")".contains("BertForSequenceClassification"))
+        let filler = try TinyModelFolder.bert(
+            "classifiers/bert-masked", config: ["architectures": ["BertForMaskedLM"]])
+        let fillings = try Model(filler.path).fillMasks("a [MASK] b [MASK]", count: 3)
+        #expect(fillings.map(\.count) == [3, 3])
+        for mask in fillings {
+            #expect(mask.map(\.probability) == mask.map(\.probability).sorted(by: >))
+            #expect(mask[0].probability > 0 && mask.reduce(0) { $0 + $1.probability } <= 1)
+        }
+        #expect(throws: (any Error).self) { try Model(filler.path).fillMasks("no mask") }
         let sentences = try TinyModelFolder.bert("classifiers/bert-hidden")
         try sentences.folder.write(
             #"[{"type": "sentence_transformers.models.Transformer", "path": ""}, {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}, {"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]"#,

@@ -66,7 +66,8 @@ struct TaskTableTests {
         arguments: [
             ("Qwen2ForCausalLM", nil, false, .causalLM), ("Qwen2ForCausalLM", nil, true, .embedding),
             ("BertForSequenceClassification", nil, false, .sequenceClassification),
-            ("BertForMaskedLM", nil, false, .causalLM), ("BertModel", nil, true, .embedding),
+            ("BertForMaskedLM", nil, false, .maskedLanguageModel), ("BertForMaskedLM", nil, true, .embedding),
+            ("BertForMaskedLM", "SEQ_CLS", false, .sequenceClassification), ("BertModel", nil, true, .embedding),
             ("BertModel", "SEQ_CLS", true, .sequenceClassification),
             ("Qwen2ForCausalLM", "FEATURE_EXTRACTION", false, .embedding),
             ("Qwen2ForCausalLM", "CAUSAL_LM", true, .causalLM),
