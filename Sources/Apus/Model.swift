@@ -66,7 +66,9 @@ public final class Model {
 
     /// For each mask of a text the likeliest tokens, the best first.
     ///
-    /// - Parameter text: With the tokenizer's mask token, such as `[MASK]`, where a token is wanted.
+    /// - Parameters:
+    ///   - text: With the tokenizer's mask token, such as `[MASK]`, where a token is wanted.
+    ///   - count: How many tokens for each mask.
     public func fillMasks(_ text: String, count: Int = 5) throws -> [[Filling]] {
         try loaded.fillings(of: text, count: count).map { fillings in
             fillings.map { Filling(token: $0.token, probability: $0.probability) }
