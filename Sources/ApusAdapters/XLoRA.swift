@@ -296,6 +296,7 @@ package struct XLoRAConfiguration: AdapterMethod {
         for (index, expert) in try methods().enumerated() {
             let (store, path) = try AdapterFiles.weights(in: expert.folder)
             let names = Set(store.tensorNames)
+            var taken = 0
             for part in parts {
                 guard let mixed = part.adapter as? MixedExperts, let linear = part.host as? Linear else { continue }
                 let stem = "base_model.model.\(part.path)"
@@ -310,12 +311,18 @@ package struct XLoRAConfiguration: AdapterMethod {
                     }
                     return try store.tensor(full, dtype: .float32, device: .cpu).tensor.cloned()
                 }
+                taken += 1
                 let rank = expert.method.rank(of: part.path)
                 mixed.experts.append(
                     MixedExperts.Expert(
                         index: index, a: try tensor("lora_A", [rank, linear.inputs]),
                         b: try tensor("lora_B", [linear.outputs, rank]), scale: expert.method.scale(of: part.path),
                         dropout: expert.method.dropout))
+            }
+            let held = names.filter { $0.hasSuffix(".lora_A.weight") }.count
+            guard taken == held else {
+                throw AdapterError(
+                    "\(path): \(taken) of its \(held) adapted layers are in this model; is it of another model?")
             }
         }
     }

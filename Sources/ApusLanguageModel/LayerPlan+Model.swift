@@ -18,7 +18,9 @@ extension LayerPlan {
         for (key, value) in object {
             if Self.counts.contains(key) {
                 object[key] = .int(sources.count)
-            } else if let list = value.arrayValue, list.count == count, key.hasPrefix("layer_") {
+            } else if let list = value.arrayValue, list.count == count,
+                key.hasPrefix("layer_") || key == "no_rope_layers"
+            {
                 object[key] = .array(sources.map { list[$0] })
             }
         }

@@ -30,8 +30,15 @@ package final class ModelConfig {
         }
     }
 
-    private static let layerCounts: Set<String> = [
+    /// Counts of what is an object each, made before a file can show that it does not hold as many.
+    private static let objectCounts: Set<String> = [
         "num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers",
+        "n_shared_experts", "num_hidden_groups", "inner_group_num",
+    ]
+    /// Counts that other sizes are multiplied with; the bound keeps the products far from overflow.
+    private static let headCounts: Set<String> = [
+        "num_attention_heads", "num_key_value_heads", "n_head", "n_heads", "num_heads", "num_kv_heads", "n_head_kv",
+        "multi_query_group_num",
     ]
 
     /// A size between 1 and 2³¹.
@@ -42,8 +49,7 @@ package final class ModelConfig {
 
     package func optionalSize(_ key: String) throws -> Int? {
         guard let size = try integer(key) else { return nil }
-        // Layers are objects, made before a file can show that it does not hold as many.
-        let power = Self.layerCounts.contains(key) ? 10 : 31
+        let power = Self.objectCounts.contains(key) ? 10 : Self.headCounts.contains(key) ? 16 : 31
         guard (1...1 << power).contains(size) else {
             throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^\(power)")
         }

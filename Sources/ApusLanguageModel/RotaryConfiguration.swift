@@ -1,4 +1,4 @@
-import ApusJSON
+package import ApusJSON
 package import ApusNN
 
 /// The rotary part of a `config.json`, in the spellings of `transformers` 4 and 5.
@@ -78,7 +78,7 @@ package struct RotaryConfiguration {
     }
 
     /// The object that says how positions are stretched; null where there is none.
-    private static func table(_ config: ModelConfig, _ layerKind: String?) throws -> JSONValue {
+    package static func table(_ config: ModelConfig, _ layerKind: String? = nil) throws -> JSONValue {
         func table(_ key: String) -> JSONValue? {
             config[key]?.objectValue.flatMap { $0.isEmpty ? nil : JSONValue.object($0) }
         }
@@ -115,6 +115,9 @@ package struct RotaryConfiguration {
     private static func longRoPE(
         _ scaling: JSONValue, count: Int, original: Int, maximumLength: Int
     ) throws -> RotaryEmbedding.LongRoPE {
+        guard (2...1 << 31).contains(original) else {
+            throw ModelError("config.json: original_max_position_embeddings is \(original); longrope needs more than 1")
+        }
         func factors(_ key: String) throws -> [Double] {
             let values = scaling[key]?.arrayValue?.compactMap(\.doubleValue) ?? []
             guard values.count == count, values.allSatisfy({ $0 > 0 && $0.isFinite }) else {

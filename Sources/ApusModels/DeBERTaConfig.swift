@@ -36,7 +36,8 @@ struct DeBERTaConfig {
             layers: try config.size("num_hidden_layers"), heads: heads, keyValueHeads: heads, headSize: headSize)
         let positions = try config.optionalSize("max_position_embeddings") ?? 512
         shape = EncoderShape(
-            sizes: sizes, positions: positions, segments: try config.integer("type_vocab_size") ?? 0,
+            sizes: sizes, positions: positions,
+            segments: config["type_vocab_size"] == 0 ? 0 : try config.optionalSize("type_vocab_size") ?? 0,
             normEpsilon: try config.number("layer_norm_eps") ?? 1e-7)
         shape.activation = try config.activation("hidden_act", default: "gelu")
         shape.hiddenDropout = try config.probability("hidden_dropout_prob") ?? 0.1
@@ -49,6 +50,14 @@ struct DeBERTaConfig {
         let given = try config.integer("max_relative_positions") ?? -1
         let farthest = given < 1 ? positions : given
         let bucketCount = try config.integer("position_buckets") ?? -1
+        // Every distance has a bucket, and the last of them one of its own.
+        guard farthest <= 1 << 31, bucketCount < 1 || bucketCount > 3 && farthest - 1 > bucketCount / 2,
+            bucketCount <= 1 << 31
+        else {
+            throw ModelError(
+                "config.json: position_buckets (\(bucketCount)) and max_relative_positions (\(farthest)) do not go together"
+            )
+        }
         buckets = bucketCount > 0 ? DeBERTaBuckets(count: bucketCount, farthest: farthest) : nil
         span = bucketCount > 0 ? bucketCount : farthest
         let terms = try Self.words(config, "pos_att_type")
@@ -60,8 +69,8 @@ struct DeBERTaConfig {
         sharesProjections = try config.flag("share_att_key") ?? false
         normsDistances = try Self.words(config, "norm_rel_ebd").contains("layer_norm")
         convolutionWidth = try config.integer("conv_kernel_size").flatMap { $0 > 0 ? $0 : nil }
-        if let convolutionWidth, convolutionWidth % 2 == 0 {
-            throw ModelError("config.json: conv_kernel_size is \(convolutionWidth); it must be odd")
+        if let convolutionWidth, convolutionWidth % 2 == 0 || convolutionWidth > 1023 {
+            throw ModelError("config.json: conv_kernel_size is \(convolutionWidth); it must be odd and below 1024")
         }
         try config.require("conv_groups", 1, otherwise: "which is not there yet; there is 1")
         convolutionActivation = try config.activation("conv_act", default: "tanh")

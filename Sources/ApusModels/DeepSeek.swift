@@ -94,8 +94,10 @@ struct DeepSeekExperts {
         experts = try ExpertConfig(
             config, countKeys: ["n_routed_experts", "num_experts", "num_local_experts"],
             defaults: (defaults.experts, defaults.chosen, defaults.expertHidden))
-        let shared = config.has("n_shared_experts") ? try config.integer("n_shared_experts") : defaults.shared
-        sharedHidden = shared.flatMap { [hidden = experts.hidden] in $0 > 0 ? $0 * hidden : nil }
+        let isOwn = config.has("n_shared_experts")
+        let hasNone = isOwn && (config["n_shared_experts"] ?? 0) == 0
+        let shared = hasNone ? nil : isOwn ? try config.optionalSize("n_shared_experts") : defaults.shared
+        sharedHidden = shared.map { [hidden = experts.hidden] in $0 * hidden }
         scale = try config.number("routed_scaling_factor") ?? defaults.scale
         dividesBySum = try config.flag("norm_topk_prob") ?? defaults.dividesBySum
         firstSparseLayer = try config.integer("first_k_dense_replace") ?? defaults.firstSparseLayer

@@ -38,13 +38,16 @@ extension LatentShape {
     /// The scale of attention, which grows where positions are stretched.
     func options(_ config: ModelConfig, _ fields: DecoderConfig) throws -> AttentionOptions {
         var options = AttentionOptions(headSize: headSize, dropout: fields.attentionDropout)
-        let scaling = config["rope_scaling"] ?? config["rope_parameters"] ?? .null
+        let scaling = try RotaryConfiguration.table(config)
         let kind = scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default"
         if kind != "default", let all = scaling["mscale_all_dim"]?.doubleValue, all != 0 {
             guard let factor = scaling["factor"]?.doubleValue else {
                 throw ModelError("config.json: mscale_all_dim needs the number \"factor\" beside it")
             }
             let magnitude = RotaryEmbedding.yarnMagnitude(factor, all)
+            guard magnitude.isFinite, magnitude > 0 else {
+                throw ModelError("config.json: mscale_all_dim \(all) with the factor \(factor) leaves no scale")
+            }
             options.scale *= magnitude * magnitude
         }
         return options

@@ -70,18 +70,7 @@ struct ModernBERTConfig {
 
     private static func kinds(_ config: ModelConfig, layers: Int) throws -> [Bool] {
         let every = try config.optionalSize("global_attn_every_n_layers") ?? 3
-        guard let types = config["layer_types"] else { return (0..<layers).map { $0 % every != 0 } }
-        let names = types.arrayValue?.compactMap(\.stringValue) ?? []
-        guard names.count == layers else {
-            throw ModelError("config.json: layer_types names \(names.count) layers, num_hidden_layers is \(layers)")
-        }
-        return try names.map { name in
-            guard ["full_attention", "sliding_attention"].contains(name) else {
-                throw ModelError(
-                    "config.json: layer_types \"\(name)\" is not there; there are full_attention, sliding_attention")
-            }
-            return name == "sliding_attention"
-        }
+        return try LayerKind.all(config, layers: layers) { $0 % every == 0 ? .full : .sliding }.map { $0 == .sliding }
     }
 
     var initializer: Initializer { .normal(deviation: initializerRange) }

@@ -20,7 +20,14 @@ public final class ParameterSlot {
     package var isDeclared: Bool { shape != nil }
 
     /// Elements, whether loaded or not.
-    package var count: Int { shape?.reduce(1, *) ?? 0 }
+    ///
+    /// Beyond any tensor there is, the number stays, so that sums over a model that a file only claims do not overflow.
+    package var count: Int {
+        shape?.reduce(1) { count, size in
+            let (product, isTooLarge) = count.multipliedReportingOverflow(by: size)
+            return isTooLarge ? 1 << 38 : min(product, 1 << 38)
+        } ?? 0
+    }
 
     /// Says that the parameter exists.
     public func declare(_ shape: [Int], _ initializer: Initializer = .zeros) {

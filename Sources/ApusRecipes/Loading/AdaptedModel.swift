@@ -60,14 +60,29 @@ extension AdaptedModel {
     ///
     /// - Throws: `AdapterError` for adapters of models of different layers.
     static func plan(of methods: [any AdapterMethod], config: JSONValue) throws -> LayerPlan? {
-        guard let layers = LayerPlan.layerCount(of: config) else { return nil }
+        let type = config["model_type"]?.stringValue ?? "unknown"
+        guard let layers = LayerPlan.layerCount(of: config) else {
+            guard try methods.allSatisfy({ try $0.layerPlan(layers: 1024) == nil }) else {
+                throw AdapterError("more layers by an adapter are not there yet for models of the type \(type)")
+            }
+            return nil
+        }
         let plans = try methods.map { try $0.layerPlan(layers: layers) }
         guard plans.allSatisfy({ $0 == plans.first }) else {
             throw AdapterError(
                 "--adapters: these adapters have added different layers to the model, so that they go with different models; "
                     + "merge one of them first (apus merge-lora)")
         }
-        return plans.first ?? nil
+        let plan = plans.first ?? nil
+        // A copy is of the kind of its source, which a list says of each layer; numbers would say it anew.
+        let goesByNumber =
+            ["gemma2", "gemma3_text", "smollm3"].contains(type) || config["use_sliding_window"]?.boolValue == true
+        guard plan == nil || !goesByNumber || config["layer_types"]?.arrayValue != nil else {
+            throw AdapterError(
+                "layers of this model differ by their number, so that copies of them would be others; write \"layer_types\" into "
+                    + "its config.json first")
+        }
+        return plan
     }
 
     /// A base model that was written down as a relative path, seen from the adapter's folder or one above it.

@@ -113,9 +113,16 @@ final class CharacterMap: @unchecked Sendable {
             guard unit >> 8 & 1 == 1 else { continue }
             guard node < units.count else { return nil }
             let start = Int(units[node] & 0x7FFF_FFFF)
-            guard start <= replacements.count else { return nil }
+            // The table is sound UTF-8, and a number in a damaged file may point into the middle of a character.
+            guard start <= replacements.count, start == replacements.count || replacements[start] & 0xC0 != 0x80 else {
+                return nil
+            }
             var end = start
-            while end < replacements.count, replacements[end] != 0 { end += 1 }
+            while end < replacements.count, replacements[end] != 0 {
+                end += 1
+                // Spellings of one character are short; a table without ends must not be copied for each of a text.
+                guard end - start <= 1 << 10 else { return nil }
+            }
             return UnsafeBufferPointer(rebasing: replacements[start..<end])
         }
         return nil

@@ -33,6 +33,10 @@ extension GGUFVocabulary {
             }, beginningOfSequenceID: tokenizer.bosTokenID ?? beginning,
             endOfSequenceID: tokenizer.eosTokenID ?? end, unknownID: tokenizer.unkTokenID,
             paddingID: tokenizer.padTokenID ?? padding, chatTemplate: tokenizer.chatTemplate)
+        let bound = max(Int(parts.model.vocabulary.idBound), Int(parts.added.tokens.keys.max() ?? -1) + 1)
+        guard bound <= size else {
+            throw fault("it has ids up to \(bound - 1), and the model has \(size) rows for them")
+        }
         tokens.reserveCapacity(size)
         tokenTypes.reserveCapacity(size)
         for id in 0..<Int32(clamping: size) {
@@ -41,7 +45,9 @@ extension GGUFVocabulary {
             tokenTypes.append(kind.rawValue)
         }
         let layout = tokenizer.layout(isPair: false, true)
-        let text = layout.firstIndex { if case .text = $0 { true } else { false } } ?? 0
+        guard let text = layout.firstIndex(where: { if case .text = $0 { true } else { false } }) else {
+            throw fault("its post-processor leaves out the text")
+        }
         addsBeginningOfSequence = try Self.adds(beginningOfSequenceID, layout[..<text], fault)
         addsEndOfSequence = try Self.adds(endOfSequenceID, layout[(text + 1)...], fault)
     }

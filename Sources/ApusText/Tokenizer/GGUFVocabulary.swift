@@ -141,6 +141,10 @@ extension GGUFVocabulary {
                 Self.source,
                 "\(tokens.count) tokens but \(scores.count) scores in tokenizer.ggml.scores, and no merges")
         }
+        guard scores.allSatisfy(\.isFinite) else {
+            throw TokenizerError(
+                Self.source, "tokenizer.ggml.scores holds a score that is no number; download the file again")
+        }
         let vocabulary = try vocabulary()
         return PieceMerges(vocabulary: vocabulary, order: Array(0..<Int32(vocabulary.idBound)), scores: scores)
     }

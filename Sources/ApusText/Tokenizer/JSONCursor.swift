@@ -189,8 +189,10 @@ struct JSONCursor {
         return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
             for index in 0..<length { text[index] = CChar(bitPattern: bytes[start + index]) }
             text[length] = 0
-            // What is more than JSON allows, such as hexadecimal digits, begins with a letter.
-            guard let base = text.baseAddress, text[0] == 0x2D || (0x30...0x39).contains(text[0]) else {
+            // What strtod reads beyond what JSON allows begins with a letter, or has an x as hexadecimal digits have.
+            guard let base = text.baseAddress, text[0] == 0x2D || (0x30...0x39).contains(text[0]),
+                !text[..<length].contains(where: { $0 | 0x20 == 0x78 })
+            else {
                 throw fault("expected a number")
             }
             var end: UnsafeMutablePointer<CChar>?

@@ -188,7 +188,8 @@ package final class TrainingRun {
                 "\(what). \(update.followsInPass ? "Weights whose gradients came before were moved" : "The weights were not changed by this step"). Try a lower --learning_rate, --torch_dtype float32, a look at these samples, or --nan_policy skip."
             )
         }
-        log.console.print("\(what); the step is skipped, the weights are unchanged")
+        let kept = update.followsInPass ? "weights whose gradients came before were moved" : "the weights are unchanged"
+        log.console.print("\(what); the step is skipped, \(kept)")
     }
 }
 

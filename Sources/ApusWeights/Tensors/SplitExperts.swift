@@ -17,6 +17,8 @@ package final class SplitExperts: TensorStore {
     package let tensorNames: [String]
     private var last: (name: String, dtype: DType, device: Device, tensor: Tensor, isBorrowed: Bool)?
 
+    private static let mostExperts = 4096
+
     /// - Returns: nil for a store without such tensors.
     package init?(_ store: any TensorStore) throws {
         var names: [String] = []
@@ -33,6 +35,12 @@ package final class SplitExperts: TensorStore {
             }
             let prefix = stem.dropLast(kind.count)
             let (count, rows) = (shape[0], shape[1])
+            // A name for each expert is made below, however little the file holds of them.
+            guard count <= Self.mostExperts, rows > 0, shape[2] > 0 else {
+                throw WeightsError(
+                    name, "the shape \(shape) is not that of the matrices of experts",
+                    advice: WeightsError.downloadAgain)
+            }
             let pieces =
                 kind == "gate_up_proj"
                 ? [("gate_proj", 0..<rows / 2), ("up_proj", rows / 2..<rows)] : [(kind, 0..<rows)]
