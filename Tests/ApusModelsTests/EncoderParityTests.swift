@@ -47,17 +47,19 @@ struct EncoderParityTests {
             }
         }
 
-        func model(config name: String = "config.json", withoutDropout: Bool = false) throws -> any TextModel {
+        func model(
+            config name: String = "config.json", withoutDropout: Bool = false, dtype: DType = .float32
+        ) throws -> any TextModel {
             var config = try #require(Fixture.parse(fixture.folder.appendingPathComponent(name).path).objectValue)
             if withoutDropout { for key in config.keys where key.contains("dropout") { config[key] = 0.0 } }
             let model = try Models.registry.model(.object(config), for: task)
             #expect(model.trunk.notices.isEmpty)
-            try model.loadWeights(ModelWeights(folder: fixture.folder.path), dtype: .float32, device: .cpu)
+            try model.loadWeights(ModelWeights(folder: fixture.folder.path), dtype: dtype, device: .cpu)
             return model
         }
 
-        func classifier(withoutDropout: Bool = false) throws -> SequenceClassifier {
-            try #require(try model(withoutDropout: withoutDropout) as? SequenceClassifier)
+        func classifier(withoutDropout: Bool = false, dtype: DType = .float32) throws -> SequenceClassifier {
+            try #require(try model(withoutDropout: withoutDropout, dtype: dtype) as? SequenceClassifier)
         }
 
         private func numbers(_ value: JSONValue?) -> [Int32] {
@@ -151,11 +153,12 @@ struct EncoderParityTests {
 
     @Test(arguments: classifiers) func adaptersOfPEFTGiveTheSameScores(name: String) throws {
         let test = try Case(name)
-        let model = try test.classifier()
         let fixture = try Fixture("encoders-near-bert/\(name)/lora")
+        let dtype: DType = fixture.expected["dtype"]?.stringValue == "float64" ? .float64 : .float32
+        let model = try test.classifier(dtype: dtype)
         let attached = try AdapterFiles.method(in: fixture.folder.path).attach(
             to: model, heads: model.headNames, trunk: model.trunk.name)
-        try attached.load(from: fixture.folder.path, device: .cpu)
+        try attached.load(from: fixture.folder.path, dtype: dtype, device: .cpu)
         try attached.setTrainable(true)
         let batch = test.batch
         let part = try SequenceScores(model, #require(test.problem)).loss(batch, model.context(for: batch))

@@ -243,10 +243,6 @@ struct ComponentReader {
         } else {
             throw fault("\"\(component)\" needs a \"pattern\" that holds a \"String\" or a \"Regex\"")
         }
-        do {
-            return try SplitMatcher(pattern: pattern)
-        } catch let error as OnigurumaRegex.CompileError {
-            throw fault("\"\(component)\" has a pattern that Oniguruma refuses (\(error.reason)): \(pattern)")
-        }
+        return try SplitMatcher(pattern: pattern, source: "\(source), \"\(component)\"")
     }
 }

@@ -18,8 +18,9 @@ enum SplitMatcher: Sendable {
 
     /// The scanner of a well-known pattern, else Oniguruma.
     ///
-    /// - Throws: `OnigurumaRegex.CompileError`.
-    init(pattern: String) throws {
+    /// - Parameter source: The file that holds the pattern.
+    /// - Throws: `TokenizerError` where the pattern is not valid.
+    init(pattern: String, source: String) throws {
         switch pattern {
         case GPT2Scanner.pattern: self = .gpt2
         case CL100KScanner.qwen2Pattern: self = .cl100k(.qwen2)
@@ -27,7 +28,12 @@ enum SplitMatcher: Sendable {
         case CL100KScanner.llama3Pattern: self = .cl100k(.llama3)
         case O200KScanner.gpt4oPattern: self = .o200k(.gpt4o)
         case O200KScanner.tekkenPattern: self = .o200k(.tekken)
-        default: self = .regex(try OnigurumaRegex(pattern))
+        default:
+            do {
+                self = .regex(try OnigurumaRegex(pattern))
+            } catch let error as OnigurumaRegex.CompileError {
+                throw TokenizerError(source, "Oniguruma refuses the pattern \(pattern): \(error.reason)")
+            }
         }
     }
 

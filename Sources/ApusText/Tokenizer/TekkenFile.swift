@@ -75,12 +75,7 @@ struct TekkenFile {
         let order = ranked.order
         var vocabulary = ranked.vocabulary
         for (id, text) in special.enumerated() { try files.insert(Array(text.utf8), Int32(id), into: &vocabulary) }
-        let splitter: SplitMatcher
-        do {
-            splitter = try SplitMatcher(pattern: pattern)
-        } catch let error as OnigurumaRegex.CompileError {
-            throw TokenizerError(source, "Oniguruma refuses the pattern \(pattern): \(error.reason)")
-        }
+        let splitter = try SplitMatcher(pattern: pattern, source: source)
         var parts = try ranked.parts(
             vocabulary, order: order.filter { Int($0) >= offset }, normalizers: [], splitter: splitter, source: source)
         try parts.addTokens(special.map { AddedToken($0, isSpecial: true) })

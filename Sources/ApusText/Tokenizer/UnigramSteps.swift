@@ -92,11 +92,7 @@ struct UnigramSteps: Sendable {
         _ map: CharacterMap?, _ configuration: TokenizerConfiguration, _ source: String
     ) throws -> [TextNormalizer] {
         func replace(_ pattern: String, _ content: [UInt8]) throws -> TextNormalizer {
-            do {
-                return .replace(try SplitMatcher(pattern: pattern), content)
-            } catch let error as OnigurumaRegex.CompileError {
-                throw TokenizerError(source, "Oniguruma refuses the pattern \(pattern): \(error.reason)")
-            }
+            .replace(try SplitMatcher(pattern: pattern, source: source), content)
         }
         let mapped: [TextNormalizer] = map.map { [.mapped($0)] } ?? []
         switch normalization {

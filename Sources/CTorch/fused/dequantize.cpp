@@ -112,13 +112,17 @@ template <class T> void read_rounded(T *out, const Reader &reader, int64_t first
 }  // namespace
 
 at::Tensor dequantized(
-    const Quantized &matrix, int64_t first, int64_t count, at::ScalarType values, at::ScalarType storage) {
+    const Quantized &matrix, int64_t first, int64_t count, at::ScalarType values, at::ScalarType storage,
+    Scratch *room) {
     if (!takes_kernel(matrix.packed)) {
         return dequantized_composed(matrix, values).narrow(0, first, count).to(storage);
     }
     // Numbers of half precision that are to be stored as float are few; they are made in two steps.
-    if (storage != values && values == at::kHalf) return dequantized(matrix, first, count, values, values).to(storage);
-    auto result = at::empty({count, matrix.columns}, matrix.packed.options().dtype(storage));
+    auto options = matrix.packed.options().dtype(storage);
+    auto result = room ? room->matrix(count, matrix.columns, options) : at::empty({count, matrix.columns}, options);
+    if (storage != values && values == at::kHalf) {
+        return result.copy_(dequantized(matrix, first, count, values, values));
+    }
     int64_t start = first * matrix.columns, end = start + count * matrix.columns, block = matrix.block;
     int64_t first_block = start / block, blocks = end > start ? (end + block - 1) / block - first_block : 0;
     Reader reader(matrix);

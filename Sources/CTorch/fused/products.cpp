@@ -1,5 +1,7 @@
 #include "products.h"
 
+#include "scratch.h"
+
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <fstream>
 #include <string>
@@ -90,12 +92,17 @@ std::optional<at::Tensor> by_onednn(const at::Tensor &x, const at::Tensor &w, co
 /// Weights of at most this many elements are converted whole.
 constexpr int64_t block_elements = 1 << 24;
 
+Scratch &room() {
+    static thread_local Scratch instance;
+    return instance;
+}
+
 /// Calls `body(first, block)` with blocks of rows of the weight, each converted to `type`.
 template <class Body> void for_blocks(const at::Tensor &weight, at::ScalarType type, Body &&body) {
     int64_t rows = std::max<int64_t>(1, block_elements / std::max<int64_t>(1, weight.size(1)));
     for (int64_t first = 0; first < weight.size(0); first += rows) {
         int64_t count = std::min(rows, weight.size(0) - first);
-        body(first, weight.narrow(0, first, count).to(type));
+        body(first, room().matrix(count, weight.size(1), weight.options().dtype(type)).copy_(weight.narrow(0, first, count)));
     }
 }
 

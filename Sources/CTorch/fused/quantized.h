@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "../include/ctorch.h"
+#include "scratch.h"
 
 namespace ctorch {
 
@@ -21,8 +22,11 @@ struct Quantized {
 };
 
 /// `count` rows from `first` on, rounded to `values` and stored as `storage`: the same, or float.
+///
+/// In the memory of `room` where it is given, else in their own.
 at::Tensor dequantized(
-    const Quantized &matrix, int64_t first, int64_t count, at::ScalarType values, at::ScalarType storage);
+    const Quantized &matrix, int64_t first, int64_t count, at::ScalarType values, at::ScalarType storage,
+    Scratch *room = nullptr);
 
 /// The same of all rows from the operations that every device has.
 at::Tensor dequantized_composed(const Quantized &matrix, at::ScalarType values);

@@ -8,6 +8,7 @@
 #include "dropout.h"
 #include "forms.h"
 #include "products.h"
+#include "scratch.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
@@ -29,13 +30,18 @@ at::Tensor rows(const at::Tensor &x) { return x.reshape({-1, x.size(-1)}); }
 /// Matrices of at most this many numbers are made whole.
 constexpr int64_t block_elements = 1 << 24;
 
+Scratch &room() {
+    static thread_local Scratch instance;
+    return instance;
+}
+
 /// Calls `body(first, block)` with blocks of rows.
 template <class Body>
 void for_blocks(const Quantized &matrix, at::ScalarType values, at::ScalarType storage, Body &&body) {
     int64_t step = std::max<int64_t>(1, block_elements / std::max<int64_t>(1, matrix.columns));
     for (int64_t first = 0; first < matrix.rows; first += step) {
         int64_t count = std::min(step, matrix.rows - first);
-        body(first, dequantized(matrix, first, count, values, storage));
+        body(first, dequantized(matrix, first, count, values, storage, &room()));
     }
 }
 

@@ -11,7 +11,7 @@ import Testing
 
     @Test(arguments: patterns)
     func agreesWithOniguruma(_ pattern: String) throws {
-        let scanner = try SplitMatcher(pattern: pattern)
+        let scanner = try SplitMatcher(pattern: pattern, source: "a test")
         if case .regex = scanner { Issue.record("the pattern has no scanner") }
         let regex = SplitMatcher.regex(try OnigurumaRegex(pattern))
         var texts = RandomTexts(seed: 7)
@@ -23,7 +23,7 @@ import Testing
 
     @Test(arguments: patterns)
     func takesEveryScalarAsOnigurumaDoes(_ pattern: String) throws {
-        let scanner = try SplitMatcher(pattern: pattern)
+        let scanner = try SplitMatcher(pattern: pattern, source: "a test")
         let regex = SplitMatcher.regex(try OnigurumaRegex(pattern))
         // All scalars where most scripts are, then every 7th.
         var value: UInt32 = 0

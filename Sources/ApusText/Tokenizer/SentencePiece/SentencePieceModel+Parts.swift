@@ -8,12 +8,15 @@ extension SentencePieceModel {
         var normalizers: [TextNormalizer] = []
         if let map = try map() { normalizers.append(.mapped(map)) }
         if removesExtraSpaces {
-            normalizers.append(.replace(try matcher(#"\A +| +\z"#), []))
-            normalizers.append(.replace(try matcher(" {2,}"), [0x20]))
+            normalizers.append(.replace(try SplitMatcher(pattern: #"\A +| +\z"#, source: source), []))
+            normalizers.append(.replace(try SplitMatcher(pattern: " {2,}", source: source), [0x20]))
         }
         if escapesSpaces { normalizers.append(.replace(.literal([0x20]), Self.space)) }
         // Metaspace leaves a text alone that has the prefix; SentencePiece does not.
-        if addsDummyPrefix, isLegacy { normalizers.append(.replace(try matcher(#"\A▁"#), Self.space + Self.space)) }
+        if addsDummyPrefix, isLegacy {
+            normalizers.append(
+                .replace(try SplitMatcher(pattern: #"\A▁"#, source: source), Self.space + Self.space))
+        }
         let names = isUnigram ? pieces.map(\.text) : renamedPieces(configuration)
         let userDefined = zip(names, pieces).filter { $1.kind == .userDefined }.map { Array($0.0.utf8) }
         var preTokenizers: [PreTokenizer] = []
@@ -42,14 +45,6 @@ extension SentencePieceModel {
 
     /// What stands in for a space.
     private static let space = Array("▁".utf8)
-
-    private func matcher(_ pattern: String) throws -> SplitMatcher {
-        do {
-            return try SplitMatcher(pattern: pattern)
-        } catch let error as OnigurumaRegex.CompileError {
-            throw TokenizerError(source, "Oniguruma refuses the pattern \(pattern): \(error.reason)")
-        }
-    }
 
     private func bytePairParts(
         _ names: [String], _ normalizers: [TextNormalizer], _ preTokenizers: [PreTokenizer], ignoresMerges: Bool

@@ -1,0 +1,30 @@
+// Memory for matrices that are made for one product and dropped.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+namespace ctorch {
+
+/// Room for one matrix at a time, which a thread uses again and again.
+///
+/// Blocks of megabytes that come and go between small results that stay leave gaps in the heap which are a few bytes too
+/// small for the next aligned one: the process then grows by every matrix, as if all were kept.
+class Scratch {
+    at::Tensor bytes;
+
+public:
+    /// An uninitialised matrix [rows, columns], valid until the next call. On other devices than the CPU, whose
+    /// allocators keep blocks by size, and where the graph might keep it, it is a tensor of its own.
+    at::Tensor matrix(int64_t rows, int64_t columns, const at::TensorOptions &options) {
+        if (!options.device().is_cpu() || c10::GradMode::is_enabled()) return at::empty({rows, columns}, options);
+        int64_t size = rows * columns * int64_t(options.dtype().itemsize());
+        if (!bytes.defined() || bytes.numel() < size) {
+            bytes = at::Tensor();
+            bytes = at::empty({size}, options.dtype(at::kByte));
+        }
+        return bytes.narrow(0, 0, size).view(c10::typeMetaToScalarType(options.dtype())).view({rows, columns});
+    }
+};
+
+}  // namespace ctorch
