@@ -23,12 +23,29 @@ package struct ChatEncoder: Sendable {
         }
     }
 
-    private let template: ChatTemplate
+    /// What writes the text.
+    private enum Writer: Sendable {
+        case jinja(ChatTemplate)
+        case named(NamedTemplateWriter)
+    }
+
+    private let writer: Writer
     private let tokenize: @Sendable (String) throws -> [Int32]
 
     /// - Parameter tokenize: Text to ids: special tokens in the text become their ids, and none are added.
     package init(template: ChatTemplate, tokenize: @escaping @Sendable (String) throws -> [Int32]) {
-        self.template = template
+        writer = .jinja(template)
+        self.tokenize = tokenize
+    }
+
+    /// An encoder that writes with one of ms-swift's templates.
+    ///
+    /// - Throws: `ChatTrainingError` for an agent template that is not known.
+    package init(
+        named template: NamedTemplate, options: NamedTemplateOptions = NamedTemplateOptions(), tokens: NamedTemplateTokens,
+        clock: TemplateClock = .system, tokenize: @escaping @Sendable (String) throws -> [Int32]
+    ) throws {
+        writer = .named(try NamedTemplateWriter(template, options, tokens: tokens, clock: clock))
         self.tokenize = tokenize
     }
 
@@ -37,17 +54,26 @@ package struct ChatEncoder: Sendable {
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         addGenerationPrompt: Bool = true
     ) throws -> String {
-        let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
-        let rendering = try template.rendering(
-            of: prepared.context, prepared.context.messages, addGenerationPrompt: addGenerationPrompt)
-        return String(decoding: rendering.bytes, as: UTF8.self)
+        switch writer {
+        case .jinja(let template):
+            let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
+            let rendering = try template.rendering(
+                of: prepared.context, prepared.context.messages, addGenerationPrompt: addGenerationPrompt)
+            return String(decoding: rendering.bytes, as: UTF8.self)
+        case .named(let writer):
+            return try writer.prompt(messages, tools, answerStart: addGenerationPrompt ? nil : "")
+                .map { writer.tokens.text(of: $0) }.joined()
+        }
     }
 
     /// The ids of the text that a model continues with its answer.
     package func generationPrompt(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
     ) throws -> [Int32] {
-        try tokenize(prompt(messages, tools: tools, variables: variables))
+        guard case .named(let writer) = writer else {
+            return try tokenize(prompt(messages, tools: tools, variables: variables))
+        }
+        return try joined(writer.prompt(messages, tools)).flatMap { try ids(of: $0) }
     }
 
     /// The ids of a whole conversation, each marked as trained or not.
@@ -59,6 +85,7 @@ package struct ChatEncoder: Sendable {
         training: TrainedTurns = .everyAnswer
     ) throws -> EncodedConversation {
         var result = EncodedConversation(ids: [], weights: [])
+        if case .named(let writer) = writer { return try encoded(messages, tools, training, writer) }
         let pieces = try pieces(messages, tools: tools, variables: variables, training: training)
         for piece in pieces {
             let ids = try tokenize(piece.text)
@@ -79,6 +106,14 @@ package struct ChatEncoder: Sendable {
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: TrainedTurns = .everyAnswer
     ) throws -> [Piece] {
+        let template: ChatTemplate
+        switch writer {
+        case .jinja(let own): template = own
+        case .named(let writer):
+            return try joined(writer.pieces(messages, tools: tools ?? [], training: training)).map {
+                Piece(text: writer.tokens.text(of: $0), weight: $0.weight)
+            }
+        }
         let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
         let otherText: Float = training == .all ? 1 : 0
         let weights = try weights(of: prepared.messages, training: training)
@@ -136,6 +171,64 @@ package struct ChatEncoder: Sendable {
             throw ChatTrainingError(
                 description: "the chat template writes no tool calls, and \"\(name)\" is called; "
                     + "take a model whose template does, or leave such rows out")
+        }
+    }
+}
+
+// MARK: - Named templates
+
+extension ChatEncoder {
+    /// Neighbours of one weight as one text, because they are tokenised together.
+    private func joined(_ pieces: [NamedTemplateWriter.Piece]) -> [NamedTemplateWriter.Piece] {
+        var result: [NamedTemplateWriter.Piece] = []
+        for piece in pieces {
+            if let text = piece.text, let before = result.last?.text, result.last?.weight == piece.weight {
+                result[result.count - 1].content = .text(before + text)
+            } else {
+                result.append(piece)
+            }
+        }
+        return result
+    }
+
+    private func ids(of piece: NamedTemplateWriter.Piece) throws -> [Int32] {
+        switch piece.content {
+        case .text(let text): try tokenize(text)
+        case .ids(let ids): ids
+        }
+    }
+
+    private func encoded(
+        _ messages: [Message], _ tools: [JSONValue]?, _ training: TrainedTurns, _ writer: NamedTemplateWriter
+    ) throws -> EncodedConversation {
+        var result = EncodedConversation(ids: [], weights: [])
+        for piece in joined(try writer.pieces(messages, tools: tools ?? [], training: training)) {
+            let ids = try ids(of: piece)
+            result.ids += ids
+            result.weights += repeatElement(piece.weight, count: ids.count)
+        }
+        let suffix = try joined(try writer.suffix).flatMap { try ids(of: $0) }
+        result.learnEnds(suffix)
+        if !result.weights.isEmpty { result.weights[0] = 0 }
+        return result
+    }
+}
+
+extension EncodedConversation {
+    /// Learns the end of an answer also where the next question follows: text behind trained text that begins with the suffix.
+    ///
+    /// What ms-swift does; the first tokens of the untrained text get weight 1.
+    fileprivate mutating func learnEnds(_ suffix: [Int32]) {
+        guard !suffix.isEmpty else { return }
+        var start = 0
+        for end in 1...max(1, weights.count) where end <= weights.count {
+            if weights[end - 1] > 0, end < weights.count, weights[end] == 0 {
+                start = end
+            } else if start > 0, weights[end - 1] == 0, end == weights.count || weights[end] > 0 {
+                if end - start >= suffix.count, Array(ids[start..<start + suffix.count]) == suffix {
+                    for place in start..<start + suffix.count { weights[place] = 1 }
+                }
+            }
         }
     }
 }

@@ -1,0 +1,411 @@
+import ApusJSON
+import Foundation
+
+/// The tokens that named templates write beside their text.
+package struct NamedTemplateTokens: Sendable {
+    /// The token that begins a sequence, and the one that ends it.
+    let beginning: Int32?
+    let end: Int32?
+    /// What the tokenizer puts around every text.
+    let before: [Int32]
+    let behind: [Int32]
+    private let decode: @Sendable ([Int32]) -> String
+
+    /// Tokens of a tokenizer, which is asked what it puts around a text.
+    package init(_ tokenizer: Tokenizer) {
+        let bare = tokenizer.encode("a", addSpecialTokens: false)
+        let whole = tokenizer.encode("a")
+        let place = bare.first.flatMap { whole.firstIndex(of: $0) } ?? 0
+        self.init(
+            beginning: tokenizer.bosTokenID, end: tokenizer.eosTokenID, before: Array(whole.prefix(place)),
+            behind: Array(whole.dropFirst(place + bare.count)), decode: { tokenizer.decode($0) })
+    }
+
+    init(
+        beginning: Int32?, end: Int32?, before: [Int32] = [], behind: [Int32] = [],
+        decode: @escaping @Sendable ([Int32]) -> String
+    ) {
+        (self.beginning, self.end, self.before, self.behind) = (beginning, end, before, behind)
+        self.decode = decode
+    }
+
+    /// A piece as text.
+    func text(of piece: NamedTemplateWriter.Piece) -> String {
+        switch piece.content {
+        case .text(let text): text
+        case .ids(let ids): decode(ids)
+        }
+    }
+
+    /// - Throws: `ChatTrainingError` for a token that the tokenizer lacks.
+    func ids(of part: NamedTemplate.Part, _ template: String) throws -> [Int32] {
+        if case .ids(let ids) = part { return ids }
+        let isBeginning = part == .beginning
+        guard let id = isBeginning ? beginning : end else {
+            throw ChatTrainingError(
+                description: "the template \(template) writes the token that \(isBeginning ? "begins" : "ends") a sequence, and the tokenizer has none; "
+                    + "take the template of the model's family")
+        }
+        return [id]
+    }
+}
+
+/// Writes conversations with a named template.
+///
+/// The order of what happens is ms-swift's: calls and results become text, marks of thoughts are put in or taken out, then the
+/// pieces are laid end to end. Text of one weight is tokenised together.
+struct NamedTemplateWriter: Sendable {
+    /// A piece of the conversation, as text or as tokens.
+    struct Piece: Equatable {
+        var content: Content
+        var weight: Float
+
+        enum Content: Equatable {
+            case text(String)
+            case ids([Int32])
+        }
+
+        var text: String? {
+            if case .text(let text) = content { text } else { nil }
+        }
+    }
+
+    let template: NamedTemplate
+    let tokens: NamedTemplateTokens
+    var clock: TemplateClock
+    private let options: NamedTemplateOptions
+    private let agent: AgentTemplate?
+
+    /// - Throws: `ChatTrainingError` for an agent template that is not known.
+    init(
+        _ template: NamedTemplate, _ options: NamedTemplateOptions, tokens: NamedTemplateTokens, clock: TemplateClock
+    ) throws {
+        (self.template, self.options, self.tokens, self.clock) = (template, options, tokens, clock)
+        let name = options.agent ?? template.agent
+        agent = name.flatMap { AgentTemplate.named[$0] }
+        if let given = options.agent, agent == nil {
+            throw ChatTrainingError(
+                description: "--agent_template: \"\(given)\" is not known; known are "
+                    + NamedTemplate.agentNames.joined(separator: ", "))
+        }
+    }
+
+    var enablesThinking: Bool {
+        switch template.variant {
+        case .glm53: true
+        case .xing, .ling3: options.enablesThinking ?? true
+        case .deepSeek4, .deepSeek4Flash: options.enablesThinking ?? false
+        default: options.enablesThinking ?? (template.isThinking && template.nonThinkingPrefix.isEmpty)
+        }
+    }
+
+    /// The pieces of a conversation.
+    ///
+    /// - Parameters:
+    ///   - training: Which text is learned; nil for a prompt, which ends where an answer begins.
+    ///   - answerStart: What the answer of a prompt begins with, instead of the template's own.
+    func pieces(
+        _ messages: [Message], tools: [JSONValue], training: TrainedTurns?, answerStart: String? = nil
+    ) throws -> [Piece] {
+        if !tools.isEmpty, agent == nil {
+            let known = NamedTemplate.agentNames.joined(separator: ", ")
+            throw ChatTrainingError(
+                description: "the template \(template.name) "
+                    + (template.agent.map { "writes tools as \($0), which is not supported" } ?? "has no way to write tools")
+                    + "; give --agent_template (\(known))")
+        }
+        var turns = try NamedTemplateTurns(messages, tools: tools, agent: agent, template: template)
+        prepare(&turns, isTraining: training != nil)
+        if options.addsNonThinkingPrefix { addNonThinkingPrefix(&turns, training) }
+        if !preservesThinking(training) { removeHistory(&turns, hasTools: !tools.isEmpty) }
+        let system = try system(&turns, tools: tools.map(Self.wrapped))
+        if case .answer? = turns.turns.first { turns.turns.insert(.question(""), at: 0) }
+        return try layOut(turns, system: system, training: training, answerStart: answerStart)
+    }
+
+    /// The pieces that a model continues with its answer; a conversation that ends with an answer is left open.
+    func prompt(_ messages: [Message], _ tools: [JSONValue]?, answerStart: String? = nil) throws -> [Piece] {
+        try pieces(messages, tools: tools ?? [], training: nil, answerStart: answerStart)
+    }
+
+    /// What ends the last answer.
+    var suffix: [Piece] {
+        get throws {
+            try template.suffix.map { part in
+                Piece(content: try part.text.map { .text($0) } ?? .ids(tokens.ids(of: part, template.name)), weight: 1)
+            }
+        }
+    }
+
+    private static func wrapped(_ tool: JSONValue) -> JSONValue {
+        let tool = tool.stringValue.flatMap { try? JSONValue(parsing: $0) } ?? tool
+        if tool["type"] == nil, tool["function"] == nil { return .object(["type": "function", "function": tool]) }
+        return tool
+    }
+
+    private func preservesThinking(_ training: TrainedTurns?) -> Bool {
+        if let given = options.preservesThinking ?? template.preservesThinking { return given }
+        guard template.isThinking || enablesThinking else { return true }
+        return training != nil && training != .lastRound
+    }
+
+    // MARK: Before the layout
+
+    private func prepare(_ turns: inout NamedTemplateTurns, isTraining: Bool) {
+        switch template.variant {
+        case .gpt:
+            let prefix = gptPrefix
+            if let system = turns.system {
+                if !system.hasPrefix("<|start|>") {
+                    turns.system = prefix + "<|start|>developer<|message|># Instructions\n\n\(system)<|end|>"
+                }
+            } else {
+                turns.system = prefix
+            }
+            turns.mapAnswers { _, text in
+                text.hasPrefix("<|channel|>") ? text : "<|channel|>final<|message|>" + text
+            }
+        case .ernie:
+            turns.mapAnswers { _, text in
+                if text.contains("<response>") { return text }
+                guard text.contains("</think>") else { return "<response>\n\(text)\n</response>\n" }
+                let answered = text.replacing("</think>", with: "</think>\n\n<response>\n") + "\n</response>"
+                return answered.contains("<think>\n") ? answered : answered.replacing("<think>", with: "<think>\n")
+            }
+        case .gemma3:
+            if let system = turns.system {
+                turns.system = nil
+                if case .question(let text)? = turns.turns.first { turns.turns[0] = .question(system + "\n\n" + text) }
+            }
+            turns.mapAnswers { _, text in text.trimmingCharacters(in: CharacterSet(charactersIn: "\n")) }
+        case .qwen3Embedding:
+            if let system = turns.system, case .question(let text)? = turns.turns.first {
+                turns.system = nil
+                turns.turns[0] = .question(system + " " + text)
+            }
+        default: break
+        }
+    }
+
+    private var gptPrefix: String {
+        """
+        <|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.
+        Knowledge cutoff: 2024-06
+        Current date: \(date("%Y-%m-%d"))
+
+        Reasoning: medium
+
+        # Valid channels: analysis, commentary, final. Channel must be included for every message.<|end|>
+        """
+    }
+
+    private func date(_ format: String) -> String { (try? clock.formatted(JinjaText(format)).string) ?? "" }
+
+    private func dated(_ text: String) -> String {
+        guard text.contains("{{DATE ") else { return text }
+        return ["%d %b %Y", "%Y-%m-%d"].reduce(text) { $0.replacing("{{DATE \($1)}}", with: date($1)) }
+    }
+
+    private func addNonThinkingPrefix(_ turns: inout NamedTemplateTurns, _ training: TrainedTurns?) {
+        let mark = template.nonThinkingPrefix
+        guard !mark.isEmpty else { return }
+        if template.variant == .youtu {
+            let last = turns.turns.lastIndex { if case .answer = $0 { true } else { false } }
+            turns.mapAnswers { position, text in
+                position == last && !text.contains("<think>") && !text.contains("</think>") ? mark + text : text
+            }
+            return
+        }
+        let isLastOnly = training == nil || training == .lastRound
+        let start = isLastOnly && template.preservesThinking != true ? turns.lastQuestion : -1
+        let isAfterUserOnly = [.deepSeek31, .deepSeek4, .deepSeek4Flash].contains(template.variant)
+        let all = turns.turns
+        turns.mapAnswers { position, text in
+            guard position >= start else { return text }
+            if isAfterUserOnly {
+                guard position > 0, case .question = all[position - 1] else { return text }
+            }
+            return text.hasPrefix("<think>") || text.hasPrefix(mark) ? text : mark + text
+        }
+    }
+
+    private func removeHistory(_ turns: inout NamedTemplateTurns, hasTools: Bool) {
+        if [.deepSeek4, .deepSeek4Flash].contains(template.variant), hasTools { return }
+        let last = turns.lastQuestion
+        func stripped(_ text: String) -> String { text.trimmingCharacters(in: .whitespacesAndNewlines) }
+        func behind(_ mark: String, _ text: String) -> String {
+            text.range(of: mark, options: .backwards).map { String(text[$0.upperBound...]) } ?? text
+        }
+        let count = turns.turns.count
+        let firstResults =
+            turns.turns.firstIndex { turn in
+                switch turn {
+                case .results: true
+                case .question(let text): text.hasPrefix("<tool_response>") && text.hasSuffix("</tool_response>")
+                case .answer: false
+                }
+            } ?? count
+        turns.mapAnswers { position, text in
+            switch template.variant {
+            case .youtu:
+                guard position != count - 1, position < firstResults - 1 else { return text }
+                return template.historyPrefix + stripped(behind("</think>", text))
+            case .hunyuan:
+                guard position < last else { return text }
+                var answer = behind("<answer>", text)
+                while answer.last?.isWhitespace == true { answer.removeLast() }
+                if answer.hasSuffix("</answer>") { answer.removeLast("</answer>".count) }
+                return template.historyPrefix + stripped(answer)
+            default:
+                return position < last ? template.historyPrefix + stripped(behind("</think>", text)) : text
+            }
+        }
+    }
+
+    /// - Throws: `ChatTrainingError` where a system text was given and the template has no place for one.
+    private func system(_ turns: inout NamedTemplateTurns, tools: [JSONValue]) throws -> String? {
+        if turns.system != nil, !template.takesSystem {
+            throw ChatTrainingError(
+                description: "the template \(template.name) has no place for a system text; leave it out, or take another "
+                    + "--template")
+        }
+        var system = turns.system ?? template.defaultSystem.map(dated)
+        if !tools.isEmpty, let agent {
+            system = try agent.system(system, tools: tools)
+            if agent.question != nil, case .question(let text)? = turns.turns.first {
+                turns.turns[0] = .question(try agent.question(text, tools: tools))
+            }
+        }
+        let effort = enablesThinking ? "high" : "no_think"
+        switch template.variant {
+        case .ling3:
+            let mode = "detailed thinking \(enablesThinking ? "on" : "off")"
+            guard let text = system, !text.isEmpty else { return mode }
+            return text.contains("detailed thinking on") || text.contains("detailed thinking off")
+                ? text : text + "\n" + mode
+        case .spark: return system.map { $0.isEmpty || !tools.isEmpty ? $0 : "\n\n" + $0 }
+        case .hunyuan3, .hunyuan3Preview:
+            let mark = template.variant == .hunyuan3 ? ":opensource" : ""
+            let mode = "<｜reasoning_mode\(mark)｜>reasoning_effort:\(effort)"
+            if tools.isEmpty { return (system ?? "") + mode }
+            let hint = "you should print </tool_calls\(mark)>"
+            return system?.replacing(hint, with: hint + mode)
+        case .glm52 where enablesThinking, .glm53:
+            let effort = "Reasoning Effort: Max"
+            return system.flatMap { $0.isEmpty ? nil : "\(effort)<|system|>\($0)" } ?? effort
+        default: return system
+        }
+    }
+
+    // MARK: The layout
+
+    private func layOut(
+        _ conversation: NamedTemplateTurns, system: String?, training: TrainedTurns?, answerStart: String?
+    ) throws -> [Piece] {
+        var turns = conversation.turns
+        if turns.isEmpty { throw ChatTrainingError(description: "there is no question and no answer") }
+        var rounds: [(question: NamedTemplateTurns.Turn, answer: [NamedTemplateTurns.Segment]?)] = []
+        while let question = turns.first {
+            turns.removeFirst()
+            if case .answer(let segments)? = turns.first {
+                turns.removeFirst()
+                rounds.append((question, segments))
+            } else {
+                rounds.append((question, nil))
+            }
+        }
+        // Rounds that have no answer, but the last, would be read as answered by the next question.
+        if rounds.dropLast().contains(where: { $0.answer == nil }) {
+            throw ChatTrainingError(description: "a question stands where an answer must; questions and answers take turns")
+        }
+        if template.separator == nil, rounds.count > 1 { rounds.removeFirst(rounds.count - 1) }
+        let other: Float = training == .all ? 1 : 0
+        var pieces: [Piece] = []
+        func add(_ text: String, _ weight: Float) {
+            if !text.isEmpty { pieces.append(Piece(content: .text(text), weight: weight)) }
+        }
+        func add(_ parts: [NamedTemplate.Part], _ weight: Float, _ values: [(String, String?)] = []) throws {
+            for part in parts {
+                guard case .text(let pattern) = part else {
+                    pieces.append(Piece(content: .ids(try tokens.ids(of: part, template.name)), weight: weight))
+                    continue
+                }
+                // What is put in is not looked through for marks again.
+                add(Self.filled(dated(pattern), values), weight)
+            }
+        }
+        let (before, behind) = template.addsTokens ? (tokens.before, tokens.behind) : ([], [])
+        if !before.isEmpty { pieces.append(Piece(content: .ids(before), weight: other)) }
+        let hasSystem = template.systemPrompt == nil && !(system ?? "").isEmpty
+        try add(hasSystem ? template.systemPrefix ?? [] : template.prefix, other, [("{{SYSTEM}}", system)])
+        // Every round whose place is that of the last question or behind it counts as the last.
+        let lastQuestion = rounds.count * 2 - 2
+        for (index, round) in rounds.enumerated() {
+            let isLast = index == rounds.count - 1
+            let numbers = [("{{ROUND0}}", String(index)), ("{{ROUND1}}", String(index + 1))]
+            switch round.question {
+            case .results(let parts): try add(parts, other)
+            case .question(let text):
+                let prompt = isLast ? template.systemPrompt ?? template.prompt : template.prompt
+                try add(prompt, other, [("{{SYSTEM}}", system), ("{{QUERY}}", text)] + numbers)
+            case .answer: break
+            }
+            guard let answer = round.answer else {
+                add(answerStart ?? (enablesThinking ? template.thinkingPrefix : template.nonThinkingPrefix), other)
+                continue
+            }
+            let isCounted = training != .lastRound || 2 * index >= lastQuestion
+            for segment in answer {
+                let isTrained = segment.isTrained ?? (training != nil && isCounted)
+                add(segment.text, isTrained ? segment.weight ?? 1 : 0)
+            }
+            if !isLast {
+                if case .results = rounds[index + 1].question { continue }
+                try add(template.separator ?? [], other)
+            } else if training != nil, behind.isEmpty, !endsWithStopWord(answer.last?.text ?? "") {
+                // The end is learned whatever is said of the answer's training.
+                try add(template.suffix, 1)
+            }
+        }
+        if !behind.isEmpty { pieces.append(Piece(content: .ids(behind), weight: 1)) }
+        stripLines(&pieces)
+        return pieces
+    }
+
+    /// A text with values in the places of marks.
+    private static func filled(_ pattern: String, _ values: [(String, String?)]) -> String {
+        guard pattern.contains("{{") else { return pattern }
+        var (result, rest) = ("", pattern[...])
+        while let opening = rest.range(of: "{{") {
+            result += rest[..<opening.lowerBound]
+            rest = rest[opening.lowerBound...]
+            if let found = values.first(where: { rest.hasPrefix($0.0) }), let value = found.1 {
+                result += value
+                rest = rest.dropFirst(found.0.count)
+            } else {
+                result += "{{"
+                rest = rest.dropFirst(2)
+            }
+        }
+        return result + rest
+    }
+
+    private func endsWithStopWord(_ text: String) -> Bool {
+        let last = template.suffix.last?.text?.trimmingCharacters(in: .whitespacesAndNewlines)
+        return (template.stopWords + [last].compactMap { $0 }).contains { !$0.isEmpty && text.hasSuffix($0) }
+    }
+
+    /// GLM-4 has no line break before calls and before what it is to write.
+    private func stripLines(_ pieces: inout [Piece]) {
+        guard [.glm4, .glm45, .glm52, .glm53].contains(template.variant) else { return }
+        for index in pieces.indices {
+            guard let text = pieces[index].text,
+                text.hasSuffix("<|assistant|>\n") || text.hasSuffix("<think></think>\n")
+            else { continue }
+            let next = index + 1 < pieces.count ? pieces[index + 1].text : nil
+            if index + 1 == pieces.count || next?.contains("<|observation|>") == true {
+                pieces[index].content = .text(String(text.dropLast()))
+            }
+        }
+    }
+}
