@@ -108,7 +108,8 @@ extension LoRAStartSettings {
         "lora_ga_stable_gamma", .integer(AdapterOption.counts), default: 16, "The γ of --lora_ga_scale stable.",
         onlyWith: [takesGradients, AdapterOption.Condition("lora_ga_scale", "stable")])
     static let batchOption = AdapterOption(
-        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2, "Samples of a pass of --init_weights lora-ga.",
+        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2,
+        "Samples of a pass of --init_weights lora-ga.",
         onlyWith: [takesGradients])
     static let passesOption = AdapterOption(
         "lora_ga_iters", .integer(AdapterOption.counts), default: 2, "Passes of --init_weights lora-ga.",

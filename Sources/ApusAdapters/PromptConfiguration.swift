@@ -62,7 +62,8 @@ struct PromptSizes: Sendable, Equatable {
             guard stacks ?? wanted == wanted else {
                 throw AdapterError(
                     "the prompt was made for \(stacks ?? 0) stacks of layers (\"num_transformer_submodules\"), and this model "
-                        + "has \(wanted): it reads a text with an encoder or does not. Is it a prompt of another model?")
+                        + "has \(wanted): it reads a text with an encoder or does not. Is it a prompt of another model?"
+                )
             }
             let sizes = host.sizes
             if let layers, layers != host.configuredLayers {

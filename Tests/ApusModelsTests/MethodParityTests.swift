@@ -192,7 +192,8 @@ struct MethodParityTests {
             let start =
                 test.isTwoStacks
                 ? TokenBatch(
-                    sources: test.texts.map(\.source), answers: begun.map { (Array($0.dropFirst()) + [0], nil) }, start: 0)
+                    sources: test.texts.map(\.source), answers: begun.map { (Array($0.dropFirst()) + [0], nil) },
+                    start: 0)
                 : TokenBatch(continuing: begun.map { ($0, 0) })
             let context = try model.context(for: start, state: state)
             _ = try model.hiddenStates(start, context)
@@ -213,6 +214,15 @@ struct MethodParityTests {
             )
         }
         #expect(try without.equals(with))
+    }
+
+    /// Behind prompts in front of what is read, or keys and values of the decoder, the same answers follow as in PEFT.
+    @Test(arguments: cases.filter { $0.contains("t5/p") }) func answersToTextsArePEFTs(name: String) throws {
+        let test = try MethodCase(name)
+        let model = try #require(try test.loaded().model as? CausalLanguageModel)
+        let wanted = try #require(test.fixture.expected["greedy"]?.arrayValue)
+        let answers = try SequenceToSequenceTests.greedy(model).answers(to: test.texts.map(\.source), limit: 30)
+        #expect(answers == wanted.map { SequenceToSequenceTests.Case.numbers($0) })
     }
 
     /// Layers that run again in the backward pass ask for their prefix again; PEFT refuses that.

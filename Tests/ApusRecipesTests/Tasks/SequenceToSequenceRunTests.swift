@@ -125,7 +125,9 @@ struct SequenceToSequenceRunTests {
     @Test func whatDoesNotFitIsRefused() throws {
         let run = try Self.run()
         #expect(run.with { $0.model.taskType = .causalLM }.refusal().contains("--task_type seq2seq_lm"))
-        for (tuner, reason) in [("reft", "ms-swift knows"), ("longlora", "has an encoder"), ("llamapro", "models of the type t5")] {
+        for (tuner, reason) in [
+            ("reft", "ms-swift knows"), ("longlora", "has an encoder"), ("llamapro", "models of the type t5"),
+        ] {
             let type = try #require(TunerType(rawValue: tuner))
             #expect(run.with { $0.model.tunerType = type }.refusal().contains(reason), "\(tuner)")
         }
