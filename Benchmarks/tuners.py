@@ -1,6 +1,11 @@
 """What the methods of fine-tuning cost and what they bring: the same model, data and steps for each.
 
 usage: Benchmarks/tuners.py APUS MODEL DATA OUT [--steps 30] [--batch 8] [--rate-scale 1] [--only METHOD …] [--title TEXT]
+                                                  [--peer PYTHON] [--precision bf16] [--limit 600] [--turns 1]
+
+With --peer PYTHON (the interpreter that Scripts/parity/environment prints) PEFT trains each method right after Apus, on the
+same rows in the same order, by the adapter_config.json that Apus wrote; MODEL is a folder then, and DATA an Alpaca file
+(FILE.json#ROWS). Its column holds "> N s" where it had not ended within --limit seconds, and "–" where PEFT has no such method.
 
 Writes OUT.md, a table of method × {trained parameters, loss on held-out rows, seconds a step, peak memory, checkpoint},
 and OUT.svg, held-out loss against trained parameters. Let nothing else run.
@@ -37,6 +42,10 @@ METHODS = {
     "galore": (4e-5, "--tuner_type full --use_galore true --galore_update_proj_gap 10"),
 }
 
+# What PEFT does not have; LoRA+ and rsLoRA are LoRA but for numbers.
+WITHOUT_PEER = ["adapter", "lisa", "galore", "lora+"]
+HERE = Path(__file__).resolve().parent
+
 
 def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
@@ -49,6 +58,8 @@ def run(options, name, rate, words, folder):
                "--eval_steps", str(options.steps), "--save_steps", str(options.steps), "--save_only_model", "true",
                "--logging_steps", "1", "--learning_rate", str(rate), "--max_length", "512", "--output_dir", str(folder),
                "--add_version", "false", "--disable_tqdm", "true", "--device", "cpu", *words.split(), *options.more]
+    if options.peer:
+        command += ["--train_dataloader_shuffle", "false", "--dataset_shuffle", "false"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(f"{name}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}", file=sys.stderr)
@@ -63,6 +74,60 @@ def run(options, name, rate, words, folder):
     peak = re.search(r"memory peak: (\S+)", said)[1]
     return {"name": name, "trained": trained, "loss": losses[-1] if losses else math.nan, "first": log[0]["loss"],
             "seconds": times[-1] if times else math.nan, "peak": peak, "bytes": weights}
+
+
+def tokens_of(options):
+    """The tokens of the steps together, of the rows in their order, and the file of those rows."""
+    file, _, count = options.data.partition("#")
+    data = options.out.with_suffix(".rows.json")
+    subprocess.run([options.peer, HERE / "peers" / "make_data.py", "--tokenizer", options.model, "--alpaca", file, "--rows",
+                    count or "200", "--out", data], check=True, capture_output=True)
+    lengths = [len(row["ids"]) for row in json.loads(data.read_text())]
+    used = [lengths[i % len(lengths)] for i in range(options.steps * options.batch)]
+    return sum(used), data
+
+
+def run_peer(options, name, rate, data, configuration, scratch):
+    """The same for PEFT; None where it has no such method, a text where it did not end."""
+    if name in WITHOUT_PEER:
+        return None
+    command = [options.peer, HERE / "peers" / "hf_peft.py", "--model", options.model, "--data", data, "--steps",
+               str(options.steps), "--warmup", "0", "--batch", str(options.batch), "--precision", options.precision,
+               "--learning-rate", str(rate), "--save", scratch / "peer"]
+    command += ["--full"] if name == "full" else ["--method", configuration]
+    command += ["--quantize", "nf4"] if name == "qlora" else []
+    try:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=options.limit)
+    except subprocess.TimeoutExpired:
+        return f"> {options.limit:g} s"
+    if done.returncode:
+        print(f"{name}, PEFT: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return "failed"
+    said = json.loads(done.stdout)
+    weights = sum(f.stat().st_size for f in (scratch / "peer").rglob("*.safetensors"))
+    return {"trained": said["trainableParameters"], "seconds": sum(said["stepSeconds"]) / options.steps,
+            "peak": size(said["peakMemoryMiB"] * 1024 ** 2), "bytes": weights}
+
+
+def beside_peer(results, tokens, steps):
+    """The table of both, from the turn of each that was the fastest."""
+    lines = ["| method | trained parameters, PEFT's | tokens/s, PEFT's | ratio | peak memory, PEFT's | checkpoint, PEFT's |",
+             "|---|---|---|---|---|---|"]
+    for name in dict.fromkeys(r["name"] for r in results):
+        own = min((r for r in results if r["name"] == name), key=lambda r: r["seconds"])
+        peers = [r["peer"] for r in results if r["name"] == name]
+        ran = [p for p in peers if isinstance(p, dict)]
+        speed = tokens / steps / own["seconds"]
+        if ran:
+            peer = min(ran, key=lambda p: p["seconds"])
+            theirs = tokens / steps / peer["seconds"]
+            cells = [f"{own['trained']:,}, {peer['trained']:,}", f"{speed:.1f}, {theirs:.1f}", f"{speed / theirs:.2f}",
+                     f"{own['peak']}, {peer['peak']}", f"{size(own['bytes'])}, {size(peer['bytes'])}"]
+        else:
+            why = peers[0] or "–"
+            cells = [f"{own['trained']:,}, –", f"{speed:.1f}, {why}", "–", f"{own['peak']}, –", f"{size(own['bytes'])}, –"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def size(count):
@@ -124,13 +189,23 @@ def main():
     parser.add_argument("--split", type=float, default=0.06)
     parser.add_argument("--only", nargs="*", default=list(METHODS))
     parser.add_argument("--title", default="Held-out loss after equal steps")
+    parser.add_argument("--peer", help="the Python that has PEFT: it trains each method too")
+    parser.add_argument("--precision", choices=["bf16", "bf16-autocast", "fp32"], default="bf16", help="PEFT's")
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which PEFT's run of a method is ended")
+    parser.add_argument("--turns", type=int, default=1, help="how often each method is run by both, in turns")
     parser.add_argument("--more", nargs=argparse.REMAINDER, default=[], help="further words for apus sft")
     options = parser.parse_args()
+    if options.peer and options.split:
+        parser.error("--peer compares costs alone: give --split 0")
+    tokens, data = tokens_of(options) if options.peer else (0, None)
     results = []
-    for name in options.only:
+    for name in options.only * options.turns:
         rate, words = METHODS[name]
         scratch = Path(tempfile.mkdtemp())
         result = run(options, name, rate, words, scratch / "run")
+        if result and options.peer:
+            result["peer"] = run_peer(
+                options, name, rate, data, scratch / "run" / f"checkpoint-{options.steps}", scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         if result:
             results.append({**result, "rate": rate})
@@ -141,6 +216,9 @@ def main():
     for r in results:
         lines.append(f"| {r['name']} | {r['trained']:,} | {r['rate']:g} | {'–' if math.isnan(r['loss']) else format(r['loss'], '.3f')} | {r['seconds']:.2f} | "
                      f"{base / r['seconds']:.2f} | {r['peak']} | {size(r['bytes'])} |")
+    if options.peer:
+        data.unlink()
+        lines += ["", *beside_peer(results, tokens, options.steps)]
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
     shown = [r for r in results if not math.isnan(r["loss"])]
     if shown:

@@ -6,6 +6,8 @@ order and padded to the longest of their micro-batch.
 
     hf_peft.py --model FOLDER --data data.json --steps 25 [--precision bf16|bf16-autocast|fp32] > result.json
 
+With --method any other method of PEFT is trained in LoRA's place, as the adapter_config.json of a folder describes it.
+
 The precisions, of which the fastest is the fair peer on a given machine (a processor without bfloat16 instructions
 is tens of times slower in bfloat16 than in fp32):
   bf16            frozen weights and LoRA in bfloat16, no autocast
@@ -52,6 +54,7 @@ def parse():
     parser.add_argument("--checkpointing", action="store_true", help="recompute activations")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--method", type=Path, help="folder of an adapter_config.json: another method than LoRA, made anew")
     parser.add_argument("--adapter", type=Path, help="start from this adapter; made and saved where it is not there")
     parser.add_argument("--save", type=Path, help="write the trained adapter or model here")
     return parser.parse_args()
@@ -59,7 +62,7 @@ def parse():
 
 def make_model(options):
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM
 
     dtype = torch.float32 if options.precision == "fp32" else torch.bfloat16
@@ -78,6 +81,12 @@ def make_model(options):
     if options.adapter and (options.adapter / "adapter_config.json").exists():
         return PeftModel.from_pretrained(
             model, options.adapter, is_trainable=True, autocast_adapter_dtype=fp32_adapter)
+    if options.method:
+        config = PeftConfig.from_pretrained(options.method)
+        config.inference_mode = False
+        if config.peft_type == "ADALORA":
+            config.total_step = options.steps
+        return get_peft_model(model, config, autocast_adapter_dtype=fp32_adapter)
     config = LoraConfig(r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout,
                         target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(model, config, autocast_adapter_dtype=fp32_adapter)
@@ -108,6 +117,11 @@ def train(options, model, rows):
 
         def on_train_begin(self, *_, **__):
             self.ends.append(time.perf_counter())
+
+        def on_optimizer_step(self, _, state, *__, **___):
+            # AdaLoRA hands out its ranks between the update and the end of the gradients.
+            if hasattr(getattr(model, "base_model", None), "update_and_allocate"):
+                model.base_model.update_and_allocate(state.global_step + 1)
 
         def on_step_end(self, *_, **__):
             self.ends.append(time.perf_counter())

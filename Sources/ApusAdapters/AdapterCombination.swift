@@ -81,6 +81,11 @@ package struct AdapterCombination: Sendable {
                 let what = (adapter.method as? LoRAConfiguration) == nil ? type(of: adapter.method).tunerType : "DoRA"
                 throw AdapterError("only plain LoRA adapters can be combined, and one is of the method \(what)")
             }
+            guard adapter.parts.withoutStacks.count == adapter.parts.count else {
+                throw AdapterError(
+                    "only LoRA adapters on layers can be combined, and one adapts experts that lie in one tensor "
+                        + "(target_parameters)")
+            }
             return method
         }
         if kind.needsDensity {

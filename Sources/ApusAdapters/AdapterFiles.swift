@@ -86,7 +86,8 @@ extension AttachedAdapter {
         var trained = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
         // Older files say nothing of base layers.
         for one in all where one.name.contains(".base_layer.") {
-            trained[one.name.replacingOccurrences(of: ".base_layer.", with: ".")] = one
+            let plain = one.name.replacingOccurrences(of: ".base_layer.", with: ".")
+            if trained[plain] == nil { trained[plain] = one }
         }
         let needed = parts.filter(\.adapter.storesConstants).flatMap { part in
             part.adapter.constants().map { (name: part.prefix + $0.name, slot: $0.slot) }
@@ -172,7 +173,8 @@ extension AttachedAdapter {
             .replacingOccurrences(of: ".modules_to_save.", with: ".")
         guard plain.hasPrefix(prefix) else { return [stored, plain] }
         let rest = plain.dropFirst(prefix.count)
-        var names = [plain]
+        // Below an adapter of another weight of the same module there may be a second one.
+        var names = plain == stored ? [plain] : [stored, plain]
         if rest.hasPrefix(trunk) { names.append(prefix + rest.dropFirst(trunk.count)) }
         names.append(prefix + trunk + rest)
         // The head of GPT-NeoX: its name in files of models, and in the memory of transformers 5.

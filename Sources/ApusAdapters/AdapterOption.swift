@@ -23,10 +23,23 @@ package struct AdapterOption: Sendable, Equatable {
     package let help: String
     /// Whether it decides how many parameters are trained, or limits what does.
     package let decidesCount: Bool
+    /// What must hold for it to be read.
+    package let conditions: [Condition]
+
+    /// A choice of another option.
+    package struct Condition: Sendable, Equatable {
+        package let option: String
+        /// Its values, as a command line has them, in lower case.
+        package let words: [String]
+
+        init(_ option: String, _ words: String...) { (self.option, self.words) = (option, words) }
+    }
 
     package init(
-        _ name: String, _ kind: Kind, default defaultValue: JSONValue = nil, _ help: String, decidesCount: Bool = false
+        _ name: String, _ kind: Kind, default defaultValue: JSONValue = nil, _ help: String,
+        decidesCount: Bool = false, onlyWith conditions: [Condition] = []
     ) {
+        self.conditions = conditions
         self.name = name
         self.kind = kind
         self.defaultValue = defaultValue

@@ -103,6 +103,7 @@ extension AdapterMethod {
         let allBiases =
             base.biases == .none ? [] : model.parameters().filter { $0.name.hasSuffix("bias") && !$0.slot.isBuffer }
         let parts = try parts(on: model, named: name, heads: heads)
+        try TableCopies.check(parts, whole: base.storedModules, on: model)
         let hosts = Set(parts.filter { $0.host is Linear }.map { $0.path + ".bias" })
         let biases = base.biases == .adapted ? allBiases.filter { hosts.contains($0.name) } : allBiases
         // A head that is the table of words is copied when one of the two is trained: the other stays as it was.

@@ -75,7 +75,6 @@ package struct LayerSelection: Sendable, Equatable {
 
     /// `target_modules` of a file; a choice of whole models is written as the names it chose, as PEFT does.
     func json(_ paths: [String]) -> JSONValue {
-        if targets == .names([]) { return nil }
         guard case .allLinear = targets, !paths.isEmpty else { return targets.json }
         return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
     }

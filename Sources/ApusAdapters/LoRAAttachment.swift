@@ -3,10 +3,9 @@ import ApusTorch
 
 extension LoRAConfiguration {
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        let chosen =
-            try selection.targets == .names([])
-            ? [] : selection.hosts(on: model, leaving: base.storedModules, heads: heads)
-        let layers = try chosen + weightHosts(on: model, beside: chosen.map(\.path))
+        let stacks = ExpertStack.all(on: model) { path in parameters.contains { Self.ends(path, with: $0) } }
+        let chosen = try selection.targets == .names([]) ? [] : chosenHosts(on: model, beside: stacks, heads: heads)
+        let layers = try chosen + weightHosts(on: model, beside: chosen.map(\.path), and: stacks)
         try checkReplicated(on: model)
         let tokens = try tokenHosts(on: model, beside: layers.map(\.path))
         return try layers.compactMap { path, module in
@@ -38,25 +37,44 @@ extension LoRAConfiguration {
             default: return nil
             }
             return AdapterPart(path: path, host: module, adapter: adapter)
-        } + TokenParts(name: name, infix: "token_adapter.", storesTies: false).parts(on: model, tokens)
+        } + expertParts(on: model, stacks, named: name)
+            + TokenParts(name: name, infix: "token_adapter.", storesTies: false).parts(on: model, tokens)
+    }
+
+    private static func ends(_ name: String, with parameter: String) -> Bool {
+        name == parameter || name.hasSuffix("." + parameter)
+    }
+
+    /// The layers that are chosen by name; a choice of all leaves out those of experts whose tensors are adapted.
+    private func chosenHosts(
+        on model: Module, beside stacks: [ExpertStack], heads: [String]
+    ) throws -> [(path: String, module: Module)] {
+        let taken = Set(stacks.flatMap(\.layers).joined().map { ObjectIdentifier($0) })
+        let hosts = try selection.hosts(on: model, leaving: base.storedModules, heads: heads)
+        func isTaken(_ module: Module) -> Bool { taken.contains(ObjectIdentifier(module)) }
+        guard selection.targets != .allLinear else { return hosts.filter { !isTaken($0.module) } }
+        if let both = hosts.first(where: { isTaken($0.module) }) {
+            throw AdapterError(
+                "target_parameters: the matrix of \(both.path) is adapted with its layer already (target_modules); name it "
+                    + "in one of them")
+        }
+        return hosts
     }
 
     /// The layers whose matrices `target_parameters` names: on a matrix LoRA is what it is on its layer.
     private func weightHosts(
-        on model: Module, beside layers: [String]
+        on model: Module, beside layers: [String], and stacks: [ExpertStack]
     ) throws -> [(path: String, module: Module)] {
+        let parameters = parameters.filter { parameter in !stacks.contains { Self.ends($0.path, with: parameter) } }
         guard !parameters.isEmpty else { return [] }
-        func matches(_ name: String, _ parameter: String) -> Bool {
-            name == parameter || name.hasSuffix("." + parameter)
-        }
         let all = model.parameters()
-        for parameter in parameters where !all.contains(where: { matches($0.name, parameter) }) {
+        for parameter in parameters where !all.contains(where: { Self.ends($0.name, with: parameter) }) {
             throw AdapterError(
                 "target_parameters: the name of no weight ends with \"\(parameter)\"; names are such as "
                     + all.prefix(3).map(\.name).joined(separator: ", "))
         }
         let linear = model.modules().filter { $0.module is Linear }
-        return try all.filter { weight in parameters.contains { matches(weight.name, $0) } }.map { name, slot in
+        return try all.filter { weight in parameters.contains { Self.ends(weight.name, with: $0) } }.map { name, slot in
             guard let host = linear.first(where: { ($0.module as? Linear)?.$weight === slot }) else {
                 throw AdapterError(
                     "target_parameters: \(name) is not the matrix of a linear layer, and others are not adapted here; "

@@ -61,40 +61,59 @@ package struct LoRAStartSettings: Sendable, Equatable {
 }
 
 extension LoRAStartSettings {
+    private static let rounds = AdapterOption.Condition("init_weights", "loftq")
+    private static let componentsAreFound = AdapterOption.Condition("init_weights", "eva")
+    private static let correlates = AdapterOption.Condition("init_weights", "corda")
+    private static let takesGradients = AdapterOption.Condition("init_weights", "lora-ga", "lora_ga")
+
     static let bitsOption = AdapterOption(
-        "loftq_bits", .integer(4...8), default: 4, "Bits that --init_weights loftq leaves of the weights: 4 or 8.")
+        "loftq_bits", .integer(4...8), default: 4, "Bits that --init_weights loftq leaves of the weights: 4 or 8.",
+        onlyWith: [rounds])
     static let roundsOption = AdapterOption(
-        "loftq_iter", .integer(1...64), default: 1, "Rounds of rounding and decomposing in --init_weights loftq.")
+        "loftq_iter", .integer(1...64), default: 1, "Rounds of rounding and decomposing in --init_weights loftq.",
+        onlyWith: [rounds])
     static let growthOption = AdapterOption(
-        "eva_rho", .number(1..<1e6), default: 2, "Times a layer's rank can grow in --init_weights eva; 1 keeps ranks.")
+        "eva_rho", .number(1..<1e6), default: 2, "Times a layer's rank can grow in --init_weights eva; 1 keeps ranks.",
+        onlyWith: [componentsAreFound])
     static let thresholdOption = AdapterOption(
         "eva_tau", .number(0..<1), default: 0.99,
-        "Likeness of a component from pass to pass from which on --init_weights eva has found it.")
+        "Likeness of a component from pass to pass from which on --init_weights eva has found it.",
+        onlyWith: [componentsAreFound])
     static let learnedOption = AdapterOption(
-        "eva_use_label_mask", .boolean, default: true, "Look at learned tokens alone in --init_weights eva.")
+        "eva_use_label_mask", .boolean, default: true, "Look at learned tokens alone in --init_weights eva.",
+        onlyWith: [componentsAreFound])
     static let whitenOption = AdapterOption(
-        "eva_whiten", .boolean, default: false, "Bring components to one size in --init_weights eva.")
+        "eva_whiten", .boolean, default: false, "Bring components to one size in --init_weights eva.",
+        onlyWith: [componentsAreFound])
     static let adjustOption = AdapterOption(
-        "eva_adjust_scaling_factors", .boolean, default: true, "Let alpha follow the ranks of --init_weights eva.")
+        "eva_adjust_scaling_factors", .boolean, default: true, "Let alpha follow the ranks of --init_weights eva.",
+        onlyWith: [componentsAreFound])
     static let contextOption = AdapterOption(
         "corda_method", .choice(Context.allCases.map(\.rawValue)), default: "ipm",
-        "What --init_weights corda trains: what the data use most (ipm), or least (kpm).")
+        "What --init_weights corda trains: what the data use most (ipm), or least (kpm).",
+        onlyWith: [correlates])
     static let samplesOption = AdapterOption(
         "corda_samples", .integer(AdapterOption.counts), default: 256,
-        "Samples whose inputs --init_weights corda correlates.")
+        "Samples whose inputs --init_weights corda correlates.",
+        onlyWith: [correlates])
     static let directionOption = AdapterOption(
         "lora_ga_direction", .choice(Gradients.Direction.allCases.map(\.rawValue)), default: "ArB2r",
-        "Singular vectors of the gradient that --init_weights lora-ga takes for A and B.")
+        "Singular vectors of the gradient that --init_weights lora-ga takes for A and B.",
+        onlyWith: [takesGradients])
     static let scaleOption = AdapterOption(
         "lora_ga_scale", .choice(["stable", "unit", "weight_svd", "gd_scale", "weightS", "gd"]), default: "stable",
-        "Size of the start of --init_weights lora-ga.")
+        "Size of the start of --init_weights lora-ga.",
+        onlyWith: [takesGradients])
     static let gammaOption = AdapterOption(
-        "lora_ga_stable_gamma", .integer(AdapterOption.counts), default: 16, "The γ of --lora_ga_scale stable.")
+        "lora_ga_stable_gamma", .integer(AdapterOption.counts), default: 16, "The γ of --lora_ga_scale stable.",
+        onlyWith: [takesGradients, AdapterOption.Condition("lora_ga_scale", "stable")])
     static let batchOption = AdapterOption(
-        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2, "Samples of a pass of --init_weights lora-ga."
-    )
+        "lora_ga_batch_size", .integer(AdapterOption.counts), default: 2,
+        "Samples of a pass of --init_weights lora-ga.",
+        onlyWith: [takesGradients])
     static let passesOption = AdapterOption(
-        "lora_ga_iters", .integer(AdapterOption.counts), default: 2, "Passes of --init_weights lora-ga.")
+        "lora_ga_iters", .integer(AdapterOption.counts), default: 2, "Passes of --init_weights lora-ga.",
+        onlyWith: [takesGradients])
 
     package static let options = [
         bitsOption, roundsOption, growthOption, thresholdOption, learnedOption, whitenOption, adjustOption,

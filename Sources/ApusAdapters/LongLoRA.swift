@@ -46,10 +46,12 @@ package struct LongLoRAConfiguration: AdapterMethod {
     }
 
     package mutating func prepare(on model: Module) throws {
-        guard let host = model.modules().lazy.compactMap({ $0.module as? any LayerHost }).first, host.isCausal else {
+        guard let host = model.modules().lazy.compactMap({ $0.module as? any LayerHost }).first, host.isCausal,
+            !host.hasEncoder
+        else {
             throw AdapterError(
-                "--tuner_type longlora groups the tokens of models that continue text, and this one is an encoder; take lora"
-            )
+                "--tuner_type longlora groups the tokens of models that continue text, and this one has an encoder; take "
+                    + "lora")
         }
         host.attentionGroups = share
         guard trainsBeside else { return }

@@ -1,23 +1,25 @@
 package import ApusJSON
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
 /// A prompt of several tasks, scaled for one of them: `P ⊙ U V`, P [n, D], U [1, n, k], V [1, k, D].
 ///
+/// Where an encoder reads, n counts twice: one half lies in front of what is read, the other in front of the answer.
 /// Wang et al. 2023, <https://arxiv.org/abs/2303.02861>.
-package final class MultitaskPrompt: InputAdapter {
+package final class MultitaskPrompt: TablePrompt {
     @Parameter("prompt_embeddings") var table: Tensor  // [n, D]
     @Parameter("prefix_task_cols") var columns: Tensor  // [1, n, k]
     @Parameter("prefix_task_rows") var scaledRows: Tensor  // [1, k, D]
 
-    init(name: String, count: Int, width: Int, rank: Int) {
-        super.init(name: name, count: count)
-        $table.declare([count, width], .normal(deviation: 1))
-        $columns.declare([1, count, rank], .normal(deviation: 0.02))
+    init(name: String, places: Int, host: any PromptHost, rank: Int) {
+        let width = host.embedding.width
+        super.init(name: name, places: places, hasEncoder: host.hasEncoder, precedesAnswers: true)
+        $table.declare([rowCount, width], .normal(deviation: 1))
+        $columns.declare([1, rowCount, rank], .normal(deviation: 0.02))
         $scaledRows.declare([1, rank, width], .normal(deviation: 0.02))
     }
 
-    package override func rows(_ context: ForwardContext) throws -> Tensor {
+    override func vectors(_ context: ForwardContext) throws -> Tensor {
         try table * matmul(columns, scaledRows).selected(0, 0)  // [n, D]
     }
 }
@@ -67,7 +69,7 @@ package struct MultitaskPromptTuningConfiguration: AdapterMethod {
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
-        let adapter = MultitaskPrompt(name: name, count: sizes.count, width: host.embedding.width, rank: rank)
+        let adapter = MultitaskPrompt(name: name, places: sizes.count, host: host, rank: rank)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]
     }

@@ -109,19 +109,21 @@ package struct OFTConfiguration: MatrixMethod {
         decidesCount: true)
     static let countOption = AdapterOption(
         "oft_r", .integer(0...(1 << 20)), default: 0, "Count of the blocks, where oft_block_size is 0.",
-        decidesCount: true)
+        decidesCount: true, onlyWith: [AdapterOption.Condition("oft_block_size", "0")])
     static let dropoutOption = AdapterOption(
         "oft_module_dropout", .number(0..<1), default: 0, "Part of the blocks that is not turned.")
     static let constraintOption = AdapterOption(
         "oft_coft", .boolean, default: false, "Keep the rotations small (COFT).")
     static let epsilonOption = AdapterOption(
-        "oft_eps", .number(.leastNonzeroMagnitude..<1e30), default: 6e-5, "How small: the bound of COFT.")
+        "oft_eps", .number(.leastNonzeroMagnitude..<1e30), default: 6e-5, "How small: the bound of COFT.",
+        onlyWith: [AdapterOption.Condition("oft_coft", "true")])
     static let shareOption = AdapterOption(
         "oft_block_share", .boolean, default: false, "Turn all blocks of a layer alike.", decidesCount: true)
     static let seriesOption = AdapterOption(
         "oft_use_cayley_neumann", .boolean, default: true, "Compute rotations by a series, not exactly.")
     static let termsOption = AdapterOption(
-        "oft_num_cayley_neumann_terms", .integer(AdapterOption.counts), default: 5, "Terms of that series.")
+        "oft_num_cayley_neumann_terms", .integer(AdapterOption.counts), default: 5, "Terms of that series.",
+        onlyWith: [AdapterOption.Condition("oft_use_cayley_neumann", "true")])
     package static let options = [
         sizeOption, countOption, dropoutOption, constraintOption, epsilonOption, shareOption, seriesOption, termsOption,
     ]

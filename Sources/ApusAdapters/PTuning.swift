@@ -15,20 +15,21 @@ package enum PromptEncoder: String, Sendable {
 /// Vectors in front of those of the words, made by a network.
 ///
 /// Liu et al. 2021, <https://arxiv.org/abs/2103.10385>.
-package final class EncodedPrompt: InputAdapter {
-    @Parameter("embedding.weight") private var vectors: Tensor  // [n, D]
+package final class EncodedPrompt: TablePrompt {
+    @Parameter("embedding.weight") private var table: Tensor  // [n, D], or [2n, D] where an encoder reads
     @Child("lstm_head") private var recurrent: BidirectionalLSTM?
     @Child("mlp_head") private var head: PromptHead
 
     /// - Parameters:
     ///   - layers: How many LSTMs lie on each other.
     ///   - dropout: Between them.
-    package init(
-        name: String, count: Int, width: Int, encoder: PromptEncoder, hidden: Int, layers: Int, dropout: Double,
-        stream: UInt64
+    init(
+        name: String, places: Int, host: any PromptHost, encoder: PromptEncoder, hidden: Int, layers: Int,
+        dropout: Double, stream: UInt64
     ) {
-        super.init(name: name, count: count)
-        $vectors.declare([count, width], .normal(deviation: 1))
+        let width = host.embedding.width
+        super.init(name: name, places: places, hasEncoder: host.hasEncoder)
+        $table.declare([rowCount, width], .normal(deviation: 1))
         switch encoder {
         case .layers:
             recurrent = nil
@@ -40,16 +41,16 @@ package final class EncodedPrompt: InputAdapter {
         }
     }
 
-    package override func rows(_ context: ForwardContext) throws -> Tensor {
-        try rows(key: context.isTraining ? context.randomKey : nil)
+    override func vectors(_ context: ForwardContext) throws -> Tensor {
+        try encoded(key: context.isTraining ? context.randomKey : nil)
     }
 
-    private func rows(key: UInt64?) throws -> Tensor { try head(recurrent?(vectors, key: key) ?? vectors) }
+    private func encoded(key: UInt64?) throws -> Tensor { try head(recurrent?(table, key: key) ?? table) }
 
     package override var isStoredAsTrained: Bool { false }
 
     package override func stored() throws -> [(name: String, tensor: Tensor)] {
-        [("prompt_embeddings", try withoutGradients { try rows(key: nil) })]
+        [("prompt_embeddings", try withoutGradients { try encoded(key: nil) })]
     }
 }
 
@@ -156,9 +157,9 @@ package struct PTuningConfiguration: AdapterMethod {
         let width = host.embedding.width
         let adapter: InputAdapter =
             isFlat
-            ? PromptEmbedding(name: name, count: sizes.count, width: width)
+            ? PromptEmbedding(name: name, places: sizes.count, host: host)
             : EncodedPrompt(
-                name: name, count: sizes.count, width: width, encoder: encoder, hidden: hiddenWidth ?? width,
+                name: name, places: sizes.count, host: host, encoder: encoder, hidden: hiddenWidth ?? width,
                 layers: layers, dropout: dropout, stream: AdapterStream.key(name, path))
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]

@@ -18,16 +18,26 @@ package final class PrefixEmbedding: AttentionAdapter {
 
     private let heads: Int
     private let headSize: Int
+    private let layers: Int
+    /// The number of the first layer that asks.
+    private let first: Int
+    /// How many of the table's layers lie between those of two layers that follow one another.
+    private let step: Int
 
     /// - Parameters:
     ///   - projection: The width H of the layer between; nil trains the table itself.
     ///   - startsAtZero: Whether keys and values begin as zeros, and are not drawn.
-    package init(name: String, count: Int, sizes: TransformerSizes, projection: Int?, startsAtZero: Bool) {
-        heads = sizes.keyValueHeads
-        headSize = sizes.headSize
+    init(name: String, count: Int, host: any PromptHost, projection: Int?, startsAtZero: Bool) {
+        heads = host.sizes.keyValueHeads
+        headSize = host.sizes.headSize
+        layers = host.configuredLayers
+        first = host.sequenceLayers.lowerBound
+        // PEFT hands the table out twice over, two layers at a time: one for attention to the own sequence, and one for
+        // attention across, which takes none.
+        step = host.hasEncoder ? 2 : 1
         super.init(name: name, count: count)
         let width = heads * headSize
-        let all = sizes.layers * 2 * width
+        let all = layers * 2 * width
         guard let projection else {
             $table.declare([count, all], startsAtZero ? .zeros : .normal(deviation: 1))
             return
@@ -43,8 +53,9 @@ package final class PrefixEmbedding: AttentionAdapter {
         ofLayer layer: Int, _ context: ForwardContext
     ) throws -> (keys: Tensor, values: Tensor) {
         let width = heads * headSize
+        let own = (layer - first) * step % layers
         func part(_ place: Int) throws -> Tensor {
-            try rows(start: (2 * layer + place) * width, count: width).reshaped([count, heads, headSize])
+            try rows(start: (2 * own + place) * width, count: width).reshaped([count, heads, headSize])
         }
         return (try part(0), try part(1))
     }
@@ -141,9 +152,15 @@ package struct PrefixTuningConfiguration: AdapterMethod {
                 "prefix_tuning: several heads of this Falcon share a key, and PEFT makes one for each; take --tuner_type "
                     + "prompt_tuning, p_tuning or lora")
         }
+        guard host.sequenceLayers.count <= host.configuredLayers else {
+            throw AdapterError(
+                "prefix_tuning: the decoder of this model has \(host.sequenceLayers.count) layers and its encoder "
+                    + "\(host.configuredLayers), for which alone PEFT makes keys and values; take --tuner_type prompt_tuning, "
+                    + "p_tuning or lora")
+        }
         let width = host.sizes.keyValueHeads * host.sizes.headSize
         let adapter = PrefixEmbedding(
-            name: name, count: sizes.count, sizes: host.sizes, projection: isFlat ? nil : hiddenWidth ?? width,
+            name: name, count: sizes.count, host: host, projection: isFlat ? nil : hiddenWidth ?? width,
             startsAtZero: startsAtZero)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]

@@ -1,5 +1,6 @@
 import ApusJSON
-import ApusNN
+package import ApusNN
+package import ApusTorch
 
 /// What PEFT's `PromptLearningConfig` holds: how many places a prompt takes, and the sizes of the model it was made for.
 struct PromptSizes: Sendable, Equatable {
@@ -12,6 +13,8 @@ struct PromptSizes: Sendable, Equatable {
     var width: Int?
     var heads: Int?
     var layers: Int?
+    /// Twice the places are stored for models that read a text with an encoder and write another.
+    private var stacks: Int?
 
     init(_ settings: AdapterSettings) throws { count = try settings.integer(Self.countOption) }
 
@@ -23,11 +26,7 @@ struct PromptSizes: Sendable, Equatable {
         width = try count("token_dim")
         heads = try count("num_attention_heads")
         layers = try count("num_layers")
-        guard try count("num_transformer_submodules") ?? 1 == 1 else {
-            throw reader.refusal(
-                "\"num_transformer_submodules\" is for models that read a text and write another, whose prompts are not there yet"
-            )
-        }
+        stacks = try count("num_transformer_submodules")
     }
 
     /// The file's part of it, for a model whose keys and values are what the prompt consists of, or whose inputs are.
@@ -38,8 +37,8 @@ struct PromptSizes: Sendable, Equatable {
         let width = ofAttention ? sizes.map { $0.keyValueHeads * $0.headSize } : host?.embedding.width
         func number(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
         return [
-            "num_attention_heads": number(own ?? heads), "num_layers": number(sizes?.layers ?? layers),
-            "num_transformer_submodules": 1, "num_virtual_tokens": .int(count),
+            "num_attention_heads": number(own ?? heads), "num_layers": number(host?.configuredLayers ?? layers),
+            "num_transformer_submodules": .int(host?.hasEncoder == true ? 2 : 1), "num_virtual_tokens": .int(count),
             "token_dim": number(width ?? self.width),
         ]
     }
@@ -54,16 +53,23 @@ struct PromptSizes: Sendable, Equatable {
                 throw AdapterError(
                     "PEFT knows no prompts for models that fill in masked tokens; take --tuner_type lora or ia3")
             }
-            guard task != "SEQ_2_SEQ_LM" else {
+            guard !host.hasEncoder || task == "SEQ_2_SEQ_LM" else {
                 throw AdapterError(
-                    "prompts for models that read a text and write another are not there yet; take --tuner_type lora or ia3"
+                    "prompts lie in front of what the encoder of this model reads, and its classifier takes no vectors in "
+                        + "place of words in transformers; take --tuner_type lora or ia3")
+            }
+            let wanted = host.hasEncoder ? 2 : 1
+            guard stacks ?? wanted == wanted else {
+                throw AdapterError(
+                    "the prompt was made for \(stacks ?? 0) stacks of layers (\"num_transformer_submodules\"), and this model "
+                        + "has \(wanted): it reads a text with an encoder or does not. Is it a prompt of another model?"
                 )
             }
             let sizes = host.sizes
-            if let layers, layers != sizes.layers {
+            if let layers, layers != host.configuredLayers {
                 throw AdapterError(
-                    "the prompt was made for a model of \(layers) layers, this one has \(sizes.layers). Is it a prompt of "
-                        + "another model?")
+                    "the prompt was made for a model of \(layers) layers, this one has \(host.configuredLayers). Is it a "
+                        + "prompt of another model?")
             }
             let own = ofAttention ? sizes.keyValueHeads * sizes.headSize : host.embedding.width
             if let width, width != own {
@@ -79,6 +85,42 @@ struct PromptSizes: Sendable, Equatable {
             return (path, host)
         }
         throw AdapterError("the model has no trunk that a prompt could be put in front of")
+    }
+}
+
+/// Vectors of one table in front of each sequence.
+///
+/// Of a model that reads a text with an encoder the table has two halves, as in PEFT: the first lies in front of that
+/// text, the second is for the answer, where it is used at all.
+package class TablePrompt: InputAdapter {
+    /// The rows of the table.
+    let rowCount: Int
+
+    private let places: Int
+
+    /// - Parameters:
+    ///   - places: How many the prompt takes in front of a text.
+    ///   - hasEncoder: Whether an encoder reads a text first.
+    ///   - precedesAnswers: Whether the second half lies in front of answers then.
+    init(name: String, places: Int, hasEncoder: Bool, precedesAnswers: Bool = false) {
+        self.places = places
+        rowCount = hasEncoder ? 2 * places : places
+        super.init(
+            name: name, count: !hasEncoder || precedesAnswers ? places : 0, sourceCount: hasEncoder ? places : 0)
+    }
+
+    /// [rowCount, D].
+    func vectors(_ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it puts in front")
+    }
+
+    package override func rows(_ context: ForwardContext) throws -> Tensor {
+        let all = try vectors(context)
+        return try sourceCount == 0 ? all : all.narrowed(0, start: places, length: places)
+    }
+
+    package override func sourceRows(_ context: ForwardContext) throws -> Tensor {
+        try vectors(context).narrowed(0, start: 0, length: places)
     }
 }
 

@@ -1,19 +1,19 @@
 package import ApusJSON
 package import ApusNN
-package import ApusTorch
+import ApusTorch
 
-/// Trained vectors in front of those of the words: `prompt_embeddings` [n, D].
+/// Trained vectors in front of those of the words: `prompt_embeddings` [n, D], or [2n, D] where an encoder reads.
 ///
 /// Lester et al. 2021, <https://arxiv.org/abs/2104.08691>.
-package final class PromptEmbedding: InputAdapter {
-    @Parameter("prompt_embeddings") var table: Tensor  // [n, D]
+package final class PromptEmbedding: TablePrompt {
+    @Parameter("prompt_embeddings") var table: Tensor
 
-    package init(name: String, count: Int, width: Int) {
-        super.init(name: name, count: count)
-        $table.declare([count, width], .normal(deviation: 1))
+    init(name: String, places: Int, host: any PromptHost) {
+        super.init(name: name, places: places, hasEncoder: host.hasEncoder)
+        $table.declare([rowCount, host.embedding.width], .normal(deviation: 1))
     }
 
-    package override func rows(_ context: ForwardContext) -> Tensor { table }
+    override func vectors(_ context: ForwardContext) -> Tensor { table }
 }
 
 /// Prompt tuning, as PEFT's `PromptTuningConfig` describes it.
@@ -77,7 +77,7 @@ package struct PromptTuningConfiguration: AdapterMethod {
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
         let (path, host) = try sizes.host(in: model, for: base.taskType, ofAttention: false)
-        let adapter = PromptEmbedding(name: name, count: sizes.count, width: host.embedding.width)
+        let adapter = PromptEmbedding(name: name, places: sizes.count, host: host)
         host.prompts.append(adapter)
         return [AdapterPart(path: path, host: host, adapter: adapter, prefix: "")]
     }
@@ -94,10 +94,10 @@ package struct PromptTuningConfiguration: AdapterMethod {
                 throw AdapterError(
                     "--prompt_tuning_init_text \"\(text ?? "")\" has no tokens; give a text that has some")
             }
-            ids = (0..<sizes.count).map { ids[$0 % ids.count] }
+            ids = (0..<adapter.rowCount).map { ids[$0 % ids.count] }
         } else {
             let key = streamKey(seed, AdapterStream.key(adapter.name, "prompt_tuning_init"))
-            ids = (0..<sizes.count).map { Int32(streamKey(key, UInt64($0)) % UInt64(words.shape[0])) }
+            ids = (0..<adapter.rowCount).map { Int32(streamKey(key, UInt64($0)) % UInt64(words.shape[0])) }
         }
         let table = adapter.table
         try adapter.$table.fill(

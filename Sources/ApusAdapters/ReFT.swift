@@ -187,6 +187,11 @@ package struct ReFTConfiguration: AdapterMethod {
             throw AdapterError(
                 "--tuner_type reft hangs behind the layers of a trunk, and this model has none; take lora")
         }
+        guard !host.hasEncoder else {
+            throw AdapterError(
+                "--tuner_type reft: the layers of models that read a text with an encoder are of two stacks, and ms-swift knows "
+                    + "neither; take lora or ia3")
+        }
         let count = host.sizes.layers
         if let layer = layers?.first(where: { !(0..<count).contains($0) }) {
             throw AdapterError("--reft_layers: there is no layer \(layer); the model has \(count), counted from 0")

@@ -120,6 +120,9 @@ struct TokenParts {
             table.adapters.append(adapter)
             tables.append((table, adapter))
             add(path, table, adapter)
+            for copy in TableCopies.paths(of: table, on: model) {
+                add(copy, table, RepeatedTokens(name: name, adapter, isStored: storesTies))
+            }
         }
         for (path, module) in model.modules() {
             guard let linear = module as? Linear else { continue }
@@ -176,6 +179,33 @@ struct TokenParts {
 extension [AdapterPart] {
     /// Those that are not rows of tokens.
     var withoutTokens: [AdapterPart] {
-        filter { !($0.adapter is TrainableTokens || $0.adapter is TiedTokens || $0.adapter is TrainableOutputs) }
+        onLayers.filter {
+            !($0.adapter is TrainableTokens || $0.adapter is TiedTokens || $0.adapter is TrainableOutputs)
+        }
+    }
+}
+
+/// A table of words that `transformers` has under several names, one for each of two stacks.
+enum TableCopies {
+    /// The other paths of a table.
+    static func paths(of table: Embedding, on model: Module) -> [String] {
+        for (path, module) in model.modules() {
+            guard let host = module as? any PromptHost, host.embedding === table else { continue }
+            return host.embeddingCopies.map { Module.joined(path, $0) }
+        }
+        return []
+    }
+
+    /// Refuses what would hang on such a table, or train it whole: in PEFT it would hang on the name that nothing reads.
+    static func check(_ parts: [AdapterPart], whole: [String], on model: Module) throws {
+        for (path, module) in model.modules() {
+            guard let table = module as? Embedding, case let copies = paths(of: table, on: model), !copies.isEmpty,
+                ModulePaths.lies(path, in: whole) || parts.withoutTokens.contains(where: { $0.host === table })
+            else { continue }
+            throw AdapterError(
+                "\(path) cannot be adapted or trained whole beside an adapter: in transformers the stacks of this model read "
+                    + "words by \(copies.joined(separator: " and ")), so that PEFT's adapter would change nothing there. Leave "
+                    + "it out, name tokens (trainable_token_indices), or train all weights (--tuner_type full)")
+        }
     }
 }

@@ -68,6 +68,25 @@ package final class TiedTokens: LinearAdapter {
     }
 }
 
+/// The same rows under another name that a table has in `transformers`.
+final class RepeatedTokens: SharedAdapter {
+    private let table: Shared<TrainableTokens>
+    private let isStored: Bool
+
+    // Written out because the one that the compiler makes is taken for an endless recursion.
+    @available(*, unavailable) override init(name: String) { preconditionFailure("made of the table's adapter") }
+
+    init(name: String, _ table: TrainableTokens, isStored: Bool) {
+        self.table = Shared(table)
+        self.isStored = isStored
+        super.init(name: name)
+    }
+
+    override var repeatedNames: [String] { ["trainable_tokens_delta"] }
+
+    override func stored() throws -> [(name: String, tensor: Tensor)] { isStored ? try table.part.stored() : [] }
+}
+
 /// Rows of a linear layer's matrix in place of some of its own.
 package final class TrainableOutputs: LinearAdapter {
     @Parameter("trainable_tokens_delta") var rows: Tensor  // [n, in]

@@ -59,7 +59,8 @@ package struct WaveFTConfiguration: AdapterMethod {
     static let scaleOption = AdapterOption(
         "waveft_scaling", .number(-1e30..<1e30), default: 25.0, "The adapter is scaled by this.")
     static let familyOption = AdapterOption(
-        "wavelet_family", .text, default: "db1", "db1 to db10, sym2 to sym10 or coif1 to coif3.")
+        "wavelet_family", .text, default: "db1", "db1 to db10, sym2 to sym10 or coif1 to coif3.",
+        onlyWith: [AdapterOption.Condition("use_idwt", "true")])
     static let transformOption = AdapterOption(
         "use_idwt", .boolean, default: true, "Transform the coefficients; else they are elements.")
     static let proportionalOption = AdapterOption(

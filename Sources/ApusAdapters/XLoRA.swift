@@ -263,6 +263,11 @@ package struct XLoRAConfiguration: AdapterMethod {
         guard let host = model.modules().lazy.compactMap({ $0.module as? any LayerHost }).first else {
             throw AdapterError("X-LoRA looks at the hidden states of a trunk, and this model has none; take lora")
         }
+        guard !host.hasEncoder else {
+            throw AdapterError(
+                "X-LoRA looks at the last hidden states of a model that continues text, and PEFT finds none in one that reads "
+                    + "a text with an encoder; take lora")
+        }
         if let width, width != host.sizes.width {
             throw AdapterError(
                 "\(place ?? ""): \"hidden_size\" is \(width), and the model's hidden states have \(host.sizes.width) numbers"

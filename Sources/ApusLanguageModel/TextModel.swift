@@ -57,7 +57,10 @@ extension TextModel {
             try adapter.begin(hidden, context)
         }
         var rows = try words ?? trunk.words(batch, context)  // [T, D]
-        let fronts = try context.prompts.compactMap { try ($0 as? InputAdapter)?.rows(context) }
+        let fronts = try context.prompts.compactMap { prompt -> Tensor? in
+            guard let input = prompt as? InputAdapter, input.count > 0 else { return nil }
+            return try input.rows(context)
+        }
         if !fronts.isEmpty {
             rows = try inFront(
                 fronts.count == 1 ? fronts[0] : concatenated(fronts), of: rows, bounds: batch.boundaries,

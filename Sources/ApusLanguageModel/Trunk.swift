@@ -60,6 +60,18 @@ open class Trunk: Module, PromptHost, LayerHost {
     /// The token that every answer begins with, in models that read a text whole and write another; nil in all others.
     open var startToken: Int32? { nil }
 
+    package var hasEncoder: Bool { startToken != nil }
+
+    /// The numbers of the layers that see what prompts put in front of a sequence: where there are two stacks, those of the
+    /// second.
+    open var sequenceLayers: Range<Int> { 0..<sizes.layers }
+
+    /// Paths below the trunk by which `transformers` calls the table of words again: each of two stacks has it as its own.
+    open var embeddingCopies: [String] { [] }
+
+    /// How many layers `config.json` speaks of: where there are two stacks, those of the first.
+    open var configuredLayers: Int { sizes.layers }
+
     /// Ends of names of buffers that old files hold and no computation reads.
     open var ignoredNames: [String] {
         ["rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", ".attn.bias", ".attention.bias", ".masked_bias"]

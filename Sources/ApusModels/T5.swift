@@ -229,6 +229,11 @@ final class T5Trunk: Trunk {
     override var facts: TrunkFacts { T5.facts(config, name: title) }
     override var embedding: Embedding { table }
     override var startToken: Int32? { config.start }
+    override var sequenceLayers: Range<Int> {
+        config.encoderLayers..<config.encoderLayers + config.decoderLayers
+    }
+    override var configuredLayers: Int { config.encoderLayers }
+    override var embeddingCopies: [String] { ["encoder.embed_tokens", "decoder.embed_tokens"] }
     override var ignoredNames: [String] { T5.copies }
     /// The head of a model that writes, below a classifier.
     override var ignoredParts: [String] { title.isEmpty ? [] : ["lm_head."] }
@@ -254,9 +259,10 @@ final class T5Trunk: Trunk {
     private func memory(_ batch: TokenBatch, _ context: ForwardContext) throws -> EncoderMemory? {
         if batch.source == nil, context.state != nil { return nil }
         let source = batch.source ?? SourceTokens(of: batch)
-        let context = context.ofEncoder(bounds: source.boundaries)
-        let words = try table(Tensor(source.tokens, device: table.weight.device), context)  // [T', D]
-        return EncoderMemory(states: try encoder(words, context), spans: SequenceSpans(source.boundaries))
+        let own = try table(Tensor(source.tokens, device: table.weight.device), context)  // [T', D]
+        let (words, bounds) = try context.behindPrompts(own, bounds: source.boundaries)
+        let states = try encoder(words, context.ofEncoder(bounds: bounds))
+        return EncoderMemory(states: states, spans: SequenceSpans(bounds))
     }
 }
 

@@ -151,6 +151,23 @@ public final class ForwardContext {
         checkpointsLayers && isRecordingGradients ? try checkpointed(inputs, body) : try body(inputs)
     }
 
+    /// The vectors [T', D] of texts that an encoder reads, with what prompts put in front of each, and where the texts lie
+    /// then.
+    ///
+    /// - Parameter bounds: Offsets of the texts, one more than there are.
+    package func behindPrompts(_ words: Tensor, bounds: [Int32]) throws -> (words: Tensor, bounds: [Int32]) {
+        let fronts = try prompts.compactMap { prompt -> Tensor? in
+            guard let input = prompt as? InputAdapter, input.sourceCount > 0 else { return nil }
+            return try input.sourceRows(self)
+        }
+        guard let first = fronts.first else { return (words, bounds) }
+        let front = try fronts.count == 1 ? first : concatenated(fronts)
+        return (
+            try inFront(front, of: words, bounds: bounds),
+            bounds.enumerated().map { $1 + Int32($0 * front.shape[0]) }
+        )
+    }
+
     /// The same pass over other sequences, of which every token sees all: those of the encoder beside a decoder.
     package func ofEncoder(bounds: [Int32]) -> ForwardContext {
         ForwardContext(

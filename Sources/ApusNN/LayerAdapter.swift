@@ -32,6 +32,8 @@ package protocol LayerHost: Module {
     var passAdapters: [PassAdapter] { get set }
     var sizes: TransformerSizes { get }
     var isCausal: Bool { get }
+    /// Whether an encoder reads a text first.
+    var hasEncoder: Bool { get }
     /// While training, a sequence is attended to in groups of this share of its length; nil attends to it as a whole.
     var attentionGroups: Double? { get set }
 }

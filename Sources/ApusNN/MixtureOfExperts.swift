@@ -73,6 +73,20 @@ package final class MixtureOfExperts: Sublayer {
         _shared = Child(wrappedValue: shared, sharedName)
     }
 
+    /// What `transformers` calls the tensors that hold the matrices of all experts of a layer.
+    package static let stackedNames = ["gate_up_proj", "down_proj"]
+
+    /// Of each expert the layers whose matrices lie one above the other in such a tensor; nil where it has no such parts.
+    package func layers(stackedAs name: String) -> [[Linear]]? {
+        let gated = experts.compactMap { $0 as? SwiGLU }
+        guard gated.count == experts.count else { return nil }
+        switch name {
+        case "gate_up_proj": return gated.map { [$0.gate, $0.up] }
+        case "down_proj": return gated.map { [$0.down] }
+        default: return nil
+        }
+    }
+
     package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         let routing = try router.routing(router.scores(x, context))
         let order = try SlotsByExpert(routing.experts, count: experts.count)

@@ -4,14 +4,17 @@ public import ApusTorch
 open class PromptAdapter: Adapter {
     /// How many places it takes in front of each sequence; positions count on from there.
     package let count: Int
+    /// How many it takes in front of each text that an encoder reads beside a sequence.
+    package let sourceCount: Int
 
-    package init(name: String, count: Int) {
-        precondition(count > 0, "a prompt has at least one place")
+    package init(name: String, count: Int, sourceCount: Int = 0) {
+        precondition(count + sourceCount > 0, "a prompt has at least one place")
         self.count = count
+        self.sourceCount = sourceCount
         super.init(name: name)
     }
 
-    override open var summary: String { "\(type(of: self))(\(count))" }
+    override open var summary: String { "\(type(of: self))(\(max(count, sourceCount)))" }
 }
 
 /// Rows of input in front of each sequence: the vectors of words that do not exist.
@@ -19,6 +22,11 @@ open class InputAdapter: PromptAdapter {
     /// [count, D].
     open func rows(_ context: ForwardContext) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it puts in front")
+    }
+
+    /// [sourceCount, D].
+    open func sourceRows(_ context: ForwardContext) throws -> Tensor {
+        preconditionFailure("\(type(of: self)) does not say what it puts in front of what is read")
     }
 }
 
@@ -41,6 +49,14 @@ package protocol PromptHost: Module {
     var isCausal: Bool { get }
     /// The most places of a sequence.
     var maximumLength: Int { get }
+    /// Whether an encoder reads a text first.
+    var hasEncoder: Bool { get }
+    /// The numbers of the layers that see what lies in front of a sequence, as they tell attention.
+    var sequenceLayers: Range<Int> { get }
+    /// Paths below the trunk by which `transformers` calls the same table again: stacks that read words by their own name.
+    var embeddingCopies: [String] { get }
+    /// How many layers its configuration speaks of: where it has an encoder, that one's.
+    var configuredLayers: Int { get }
 }
 
 /// `front` [n, …] before the rows of each sequence that `begins`, in the type of the rows.

@@ -17,6 +17,8 @@ struct MethodCase {
     let fixture: Fixture
     let start: SafetensorsFile
     let isClassifier: Bool
+    /// Whether the model reads a text and writes another.
+    let isTwoStacks: Bool
     /// Heads of classifiers compute in float32.
     let dtype: DType
 
@@ -25,22 +27,29 @@ struct MethodCase {
         fixture = try Fixture("methods/\(name)")
         start = try SafetensorsFile(path: fixture.folder.appendingPathComponent("start.safetensors").path)
         isClassifier = name.contains("-single/")
+        isTwoStacks = name.contains("t5/")
         dtype = isClassifier ? .float32 : .float64
     }
 
     private var modelName: String { String(name.split(separator: "/")[0]) }
-
-    func config() throws -> JSONValue {
-        try Fixture.json("\(isClassifier ? "classifiers" : "models")/\(modelName)/config.json")
+    private var modelPath: String {
+        "\(isClassifier ? "classifiers" : isTwoStacks ? "seq2seq" : "models")/\(modelName)"
     }
 
-    func model() throws -> any TextModel {
-        guard isClassifier else {
-            let count = try LayerPlan.layerCount(of: config()) ?? 0
-            return try Fixture.model(modelName, dtype: dtype, plan: method().layerPlan(layers: count))
+    func config() throws -> JSONValue { try Fixture.json("\(modelPath)/config.json") }
+
+    func model() throws -> any TextModel { try plainModel(method().layerPlan) }
+
+    /// The model without its adapter.
+    ///
+    /// - Parameter plan: Which layers it has, of so many.
+    func plainModel(_ plan: (Int) throws -> LayerPlan? = { _ in nil }) throws -> any TextModel {
+        guard isClassifier || isTwoStacks else {
+            return try Fixture.model(modelName, dtype: dtype, plan: plan(LayerPlan.layerCount(of: config()) ?? 0))
         }
-        let model = try Models.registry.model(config(), for: .sequenceClassification(labels: 3))
-        let folder = Fixture.root.appendingPathComponent("classifiers/\(modelName)").path
+        let task = isTwoStacks ? ModelTask.sequenceToSequence : .sequenceClassification(labels: 3)
+        let model = try Models.registry.model(config(), for: task)
+        let folder = Fixture.root.appendingPathComponent(modelPath).path
         try model.loadWeights(ModelWeights(folder: folder), dtype: dtype, device: .cpu)
         return model
     }
@@ -57,7 +66,8 @@ struct MethodCase {
             if let value = fixture.expected["options"]?[option.name] { settings[option] = value }
         }
         var method = try type.init(settings)
-        method.base.baseModel = "Tests/Fixtures/\(isClassifier ? "classifiers" : "models")/\(modelName)"
+        method.base.baseModel = "Tests/Fixtures/\(modelPath)"
+        if isTwoStacks { method.base.taskType = "SEQ_2_SEQ_LM" }
         if isClassifier {
             method.base.taskType = "SEQ_CLS"
             method.base.modulesToSave = ["classifier", "score"]
@@ -88,7 +98,11 @@ struct MethodCase {
         return (model, attached)
     }
 
+    /// Texts with their answers.
+    var texts: [(source: [Int32], answer: [Int32])] { SequenceToSequenceTests.Case.rows(fixture.expected) }
+
     var batch: TokenBatch {
+        if isTwoStacks { return SequenceToSequenceTests.Case.batch(texts) }
         guard isClassifier else { return fixture.batch() }
         let ids = (fixture.expected["sequences"]?.arrayValue ?? []).map { row in
             (row.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }

@@ -20,11 +20,13 @@ struct MethodParityTests {
             }
         }
     }()
-    static let prompts = ["prompt", "prefix", "prefix-projection", "p-mlp", "p-lstm", "multitask"]
+    static let prompts = [
+        "prompt", "prefix", "prefix-projection", "prefix-wide", "p-mlp", "p-lstm", "multitask", "multitask-slow",
+    ]
     /// What no plain model stands for.
     static let unmergeable = prompts + ["adapter", "xlora", "xlora-deep", "xlora-most", "xlora-soft"]
 
-    @Test func thereAreCases() { #expect(Self.cases.count >= 73) }
+    @Test func thereAreCases() { #expect(Self.cases.count >= 171) }
 
     @Test(arguments: cases) func filesOfPEFTGiveItsAnswers(name: String) throws {
         let test = try MethodCase(name)
@@ -179,11 +181,20 @@ struct MethodParityTests {
     func promptsStandInTheCache(name: String) throws {
         let test = try MethodCase(name)
         let model = try #require(try test.loaded().model as? CausalLanguageModel)
-        let prompts = Fixture.sequences(test.fixture.expected).map(\.ids)
+        let batch = test.batch
+        let prompts = zip(batch.boundaries, batch.boundaries.dropFirst()).map {
+            Array(batch.tokens[Int($0)..<Int($1)])
+        }
         let whole = try withoutGradients { try test.outputs(model).answers }
         try withoutGradients {
             let state = ModelState(sequences: prompts.count)
-            let start = TokenBatch(continuing: prompts.map { (Array($0.dropLast(3)), 0) })
+            let begun = prompts.map { Array($0.dropLast(3)) }
+            let start =
+                test.isTwoStacks
+                ? TokenBatch(
+                    sources: test.texts.map(\.source), answers: begun.map { (Array($0.dropFirst()) + [0], nil) },
+                    start: 0)
+                : TokenBatch(continuing: begun.map { ($0, 0) })
             let context = try model.context(for: start, state: state)
             _ = try model.hiddenStates(start, context)
             let end = TokenBatch(continuing: zip(prompts, state.lengths).map { (Array($0.suffix(3)), $1) })
@@ -195,8 +206,7 @@ struct MethodParityTests {
             }
         }
         // Without the adapter there is nothing in front.
-        let batch = test.batch
-        let plain = try Fixture.model(String(name.split(separator: "/")[0]), dtype: .float64)
+        let plain = try #require(test.plainModel() as? CausalLanguageModel)
         let (without, with) = try withoutGradients {
             let context = try model.context(for: batch, adapters: .base)
             return (
@@ -204,6 +214,15 @@ struct MethodParityTests {
             )
         }
         #expect(try without.equals(with))
+    }
+
+    /// Behind prompts in front of what is read, or keys and values of the decoder, the same answers follow as in PEFT.
+    @Test(arguments: cases.filter { $0.contains("t5/p") }) func answersToTextsArePEFTs(name: String) throws {
+        let test = try MethodCase(name)
+        let model = try #require(try test.loaded().model as? CausalLanguageModel)
+        let wanted = try #require(test.fixture.expected["greedy"]?.arrayValue)
+        let answers = try SequenceToSequenceTests.greedy(model).answers(to: test.texts.map(\.source), limit: 30)
+        #expect(answers == wanted.map { SequenceToSequenceTests.Case.numbers($0) })
     }
 
     /// Layers that run again in the backward pass ask for their prefix again; PEFT refuses that.

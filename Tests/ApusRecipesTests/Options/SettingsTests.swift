@@ -248,6 +248,21 @@ struct SettingsTests {
             "--task_type embedding --infonce_temperature 1",
             "--infonce_temperature: without effect, because --loss_type is not infonce."
         ),
+        (
+            "--loftq_bits 8 --loftq_iter 2",
+            "--loftq_bits, --loftq_iter: without effect, because --init_weights is not loftq."
+        ),
+        ("--init_weights loftq --eva_rho 3", "--eva_rho: without effect, because --init_weights is not eva."),
+        ("--corda_samples 4", "--corda_samples: without effect, because --init_weights is not corda."),
+        (
+            "--init_weights pissa --lora_ga_iters 3 --lora_ga_stable_gamma 8",
+            "--lora_ga_stable_gamma, --lora_ga_iters: without effect, because --init_weights is not lora-ga."
+        ),
+        (
+            "--init_weights lora-ga --lora_ga_scale unit --lora_ga_stable_gamma 8",
+            "--lora_ga_stable_gamma: without effect, because --lora_ga_scale is not stable."
+        ),
+        ("--tuner_type oft --oft_eps 0.1", "--oft_eps: without effect, because --oft_coft is not true."),
     ])
     func idleFlagsAreNoted(words: String, notice: String) throws {
         var notices: [String] = []
@@ -276,6 +291,10 @@ struct SettingsTests {
             "--task_type mlm --mlm_probability 0.3",
             "--task_type embedding --loss_type infonce --infonce_temperature 1",
             "--task_type reranker --pair_format {text1}{text2}", "--loss_scale all --lora_rank 4",
+            "--init_weights loftq --loftq_bits 8", "--init_weights eva --eva_rho 3",
+            "--init_weights lora-ga --lora_ga_stable_gamma 8", "--init_weights corda --corda_method kpm",
+            "--tuner_type oft --oft_coft true --oft_eps 0.1 --oft_num_cayley_neumann_terms 3",
+            "--tuner_type oft --oft_block_size 0 --oft_r 4", "--tuner_type waveft --wavelet_family db2",
         ] {
             var notices: [String] = []
             let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)

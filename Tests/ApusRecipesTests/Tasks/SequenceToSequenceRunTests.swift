@@ -78,6 +78,30 @@ struct SequenceToSequenceRunTests {
         #expect(try run.losses() == log)
     }
 
+    /// Prompts of every kind: trained, resumed, measured by answers, and answering from their files.
+    @Test(arguments: ["prompt_tuning", "prefix_tuning", "p_tuning", "multitask_prompt_tuning"])
+    func promptsAreTrainedAndAnswer(tuner: String) throws {
+        let type = try #require(TunerType(rawValue: tuner))
+        let run = try Self.run {
+            $0.model.tunerType = type
+            $0.tuner.methodOptions["num_virtual_tokens"] = .integer(3)
+            if tuner == "prefix_tuning" { $0.tuner.methodOptions["prefix_projection"] = .boolean(true) }
+            $0.data.splitDatasetRatio = 0.4
+            $0.evaluation.predictWithGenerate = true
+        }
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "last" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+        let folder = "\(run.output)/checkpoint-6"
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(folder)/adapter_config.json")))
+        #expect(config["num_transformer_submodules"] == 2 && config["task_type"]?.stringValue == "SEQ_2_SEQ_LM")
+        #expect(try answers(folder, isAdapter: true, run).count == 6)
+    }
+
     @Test func answersAreMeasuredWhereAskedFor() throws {
         let run = try Self.run {
             $0.data.splitDatasetRatio = 0.5
@@ -100,9 +124,18 @@ struct SequenceToSequenceRunTests {
 
     @Test func whatDoesNotFitIsRefused() throws {
         let run = try Self.run()
-        let prompt = try #require(TunerType(rawValue: "prompt_tuning"))
         #expect(run.with { $0.model.taskType = .causalLM }.refusal().contains("--task_type seq2seq_lm"))
-        #expect(run.with { $0.model.tunerType = prompt }.refusal().contains("read a text and write another"))
+        for (tuner, reason) in [
+            ("reft", "ms-swift knows"), ("longlora", "has an encoder"), ("llamapro", "models of the type t5"),
+        ] {
+            let type = try #require(TunerType(rawValue: tuner))
+            #expect(run.with { $0.model.tunerType = type }.refusal().contains(reason), "\(tuner)")
+        }
+        for change in [{ $0.tuner.targetModules = ["shared"] }, { $0.tuner.modulesToSave = ["shared"] }]
+            as [(inout SFTSettings) -> Void]
+        {
+            #expect(run.with(change).refusal().contains("encoder.embed_tokens and decoder.embed_tokens"))
+        }
         let decoder = try TinyRun().with { $0.model.taskType = .sequenceToSequence }
         #expect(decoder.refusal().contains("--task_type causal_lm"))
     }

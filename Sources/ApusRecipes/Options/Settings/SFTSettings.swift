@@ -1,4 +1,6 @@
+import ApusAdapters
 import ApusDatasets
+import ApusJSON
 import ApusTorch
 
 /// The settings of a fine-tuning run.
@@ -169,6 +171,7 @@ extension SFTSettings: CommandSettings {
         note(
             "--tuner_type \(model.tunerType.rawValue) "
                 + (model.tunerType.isAdapter ? "does not read it" : "has no adapter"), idle)
+        if model.adapters.isEmpty { noteConditions(note) }
         if !galore.isOn {
             note("--use_galore is false", GaLoreSettings.fields.map(\.name).filter { $0 != "use_galore" })
         }
@@ -186,6 +189,26 @@ extension SFTSettings: CommandSettings {
         }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
+    }
+
+    /// Says which options of the method are read beside other choices than were made.
+    private func noteConditions(_ note: (_ reason: String, _ names: [String]) -> Void) {
+        let options = AdapterMethods.of(tunerType: model.tunerType.rawValue)?.options ?? []
+        var idle: [(reason: String, names: [String])] = []
+        for option in options {
+            let unmet = option.conditions.first { condition in
+                let chosen = Self.fields.first { $0.name == condition.option }?.read(self)?.plainJSON ?? .null
+                return !condition.words.contains((chosen.stringValue ?? chosen.serialized()).lowercased())
+            }
+            guard let unmet else { continue }
+            let reason = "--\(unmet.option) is not \(unmet.words[0])"
+            if let index = idle.firstIndex(where: { $0.reason == reason }) {
+                idle[index].names.append(option.name)
+            } else {
+                idle.append((reason, [option.name]))
+            }
+        }
+        for (reason, names) in idle { note(reason, names) }
     }
 
     /// Gradients that are followed in the backward pass are there once, and in part.
