@@ -1,3 +1,4 @@
+package import ApusJSON
 package import ApusText
 
 /// From a conversation to token ids and what is trained of them.
@@ -6,12 +7,18 @@ package struct ConversationEncoder: Sendable {
     private let chat: ChatEncoder?
     private let system: String?
     private let turns: TrainedTurns
+    private let variables: [String: JSONValue]
 
     /// - Parameters:
     ///   - chat: The chat template; `nil` for the bare texts one after the other.
     ///   - system: The system text of conversations that bring none.
     ///   - turns: What is trained where a message does not say so itself.
-    package init(tokenizer: Tokenizer, chat: ChatEncoder?, system: String? = nil, turns: TrainedTurns = .everyAnswer) {
+    ///   - variables: What the chat template is told beside the conversation.
+    package init(
+        tokenizer: Tokenizer, chat: ChatEncoder?, system: String? = nil, turns: TrainedTurns = .everyAnswer,
+        variables: [String: JSONValue] = [:]
+    ) {
+        self.variables = variables
         self.tokenizer = tokenizer
         self.chat = chat
         self.system = system
@@ -27,7 +34,7 @@ package struct ConversationEncoder: Sendable {
         }
         guard let chat else { return try plain(messages) }
         do {
-            return try chat.encoded(messages, tools: conversation.tools, training: turns)
+            return try chat.encoded(messages, tools: conversation.tools, variables: variables, training: turns)
         } catch let error as JinjaError where error.kind == .limit {
             // A template that runs away does so for every row; one is enough.
             throw RowFault(

@@ -30,6 +30,7 @@ struct Answering {
     init(_ settings: InferSettings, language: LanguageModel) throws {
         self.settings = settings
         self.language = language
+        try language.choose(settings.encoding)
         let defaults = try language.generation()
         reading =
             language.readsTexts ? SourceTargetEncoder(settings.encoding, tokenizer: language.tokenizer) : nil
@@ -43,7 +44,7 @@ struct Answering {
             ?? (reading == nil ? nil : SequenceToSequence.answerLimit)
         promptLimit = min(settings.encoding.maxLength ?? .max, language.model.maximumLength - 1)
         var notices = defaults.notices
-        if usesTemplate, !language.hasOwnTemplate {
+        if usesTemplate, language.text.fallsBack {
             notices.append(
                 "\(language.source.name) has no chat template: conversations are written as ChatML, as in training. "
                     + "Where it was not trained so, --use_chat_template false asks with the bare text.")
@@ -97,9 +98,9 @@ struct Answering {
         guard settings.encoding.useChatTemplate else {
             return language.tokenizer.encode(messages.compactMap(\.text).joined())
         }
-        var variables: [String: JSONValue] = [:]
-        if let thinks = settings.generation.enableThinking { variables["enable_thinking"] = .bool(thinks) }
-        let prompt = try language.encoder.generationPrompt(messages, tools: tools, variables: variables)
+        let prompt = try language.encoder.generationPrompt(
+            messages, tools: tools, variables: settings.encoding.templateVariables,
+            answerStart: settings.generation.responsePrefix.map { _ in "" })
         return prompt + language.tokenizer.encode(settings.generation.responsePrefix ?? "", addSpecialTokens: false)
     }
 

@@ -11,15 +11,15 @@ import Foundation
 /// A model with everything that came with it: tokenizer, chat template, settings for generation.
 public final class LanguageModel {
     public let model: CausalLanguageModel
-    public let tokenizer: Tokenizer
-    public let template: ChatTemplate
+    public var tokenizer: Tokenizer { text.tokenizer }
+    public var template: ChatTemplate { text.template }
 
     let source: ModelSource
     let config: JSONValue
-    /// Whether the template came with the model and is not the fallback.
-    let hasOwnTemplate: Bool
-    /// What a user should know of how the tokenizer was read.
-    let notices: [String]
+    /// The tokenizer, and what writes conversations.
+    private(set) var text: TextParts
+    /// What a user should know of how the tokenizer was read, and of the template.
+    var notices: [String] { text.notices }
 
     /// Loads a Hugging Face folder, a GGUF file, or a model of the local hub caches by its id.
     ///
@@ -40,11 +40,7 @@ public final class LanguageModel {
         model =
             try task == .sequenceToSequence
             ? Models.registry.sequenceToSequence(config) : Models.registry.model(config)
-        let text = try TextParts(source, of: model)
-        tokenizer = text.tokenizer
-        template = text.template
-        hasOwnTemplate = text.hasOwnTemplate
-        notices = text.notices
+        text = try TextParts(source, of: model)
         try device.prepare()
         let dtype = dtype ?? Self.storedDType(config) ?? .float32
         let weights = try WeightLoading(
@@ -66,10 +62,10 @@ public final class LanguageModel {
         try GenerationDefaults(source, config: config, tokenizer: tokenizer, vocabularySize: model.vocabularySize)
     }
 
-    var encoder: ChatEncoder {
-        let tokenizer = tokenizer
-        return ChatEncoder(template: template) { tokenizer.encode($0, addSpecialTokens: false) }
-    }
+    /// Writes conversations with the template that the settings name.
+    func choose(_ settings: EncodingSettings) throws { try text.choose(settings) }
+
+    var encoder: ChatEncoder { text.encoder }
 }
 
 // MARK: - For programs

@@ -8,18 +8,36 @@ import Foundation
 /// The folder may hold nothing else.
 struct TextParts {
     let tokenizer: Tokenizer
-    private(set) var template: ChatTemplate
-    /// Whether the template is the model's own, not the fallback.
+    let template: ChatTemplate
+    /// Text to ids with the special tokens that stand in it, and none added.
+    private(set) var encoder: ChatEncoder
+    /// Whether the model brings a template.
     let hasOwnTemplate: Bool
-    /// What a user should know about the files, a sentence each.
-    var notices: [String] { tokenizer.notices }
+    /// Whether one was chosen by its name.
+    private(set) var isNamed = false
+    /// What a user should know about the files and the choice, a sentence each.
+    var notices: [String]
+    /// Whether conversations are written as ChatML because nothing says how.
+    var fallsBack: Bool { !hasOwnTemplate && !isNamed }
 
     init(_ source: ModelSource) throws {
         tokenizer = try Self.tokenizer(of: source)
         hasOwnTemplate = !tokenizer.chatTemplates.isEmpty
-        template = try ChatTemplate(
+        let template = try ChatTemplate(
             sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
             specialTokens: tokenizer.namedTokens)
+        self.template = template
+        encoder = ChatEncoder(template: template) { [tokenizer] in tokenizer.encode($0, addSpecialTokens: false) }
+        notices = tokenizer.notices
+    }
+
+    /// The same parts with the template that a user chose.
+    ///
+    /// - Throws: `SettingsError` for a name that is not known, or for options that need one.
+    init(_ source: ModelSource, of model: (any TextModel)? = nil, _ settings: EncodingSettings) throws {
+        try self.init(source)
+        if let model { try checkFits(model, of: source) }
+        try choose(settings)
     }
 
     /// The tokenizer alone.
@@ -44,17 +62,16 @@ struct TextParts {
                 + "they do not belong together. Take both from the same model.")
     }
 
+    /// Writes with an encoder of the user's choice.
+    mutating func use(_ chosen: ChatEncoder) {
+        (encoder, isNamed) = (chosen, true)
+    }
+
     /// The same parts with the date of a run, for templates that show one.
     func with(_ clock: TemplateClock) -> TextParts {
         var copy = self
-        copy.template = template.with(clock)
+        copy.encoder = encoder.with(clock)
         return copy
-    }
-
-    /// Text to ids with the special tokens that stand in it, and none added.
-    var encoder: ChatEncoder {
-        let tokenizer = tokenizer
-        return ChatEncoder(template: template) { tokenizer.encode($0, addSpecialTokens: false) }
     }
 }
 

@@ -19,7 +19,8 @@ struct CausalLanguageModeling: TextTask {
     let peft: PEFTTask? = .causalLM
     let options: Set<String> = [
         "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
-        "response_prefix", "enable_thinking",
+        "response_prefix", "template", "template_backend", "agent_template", "enable_thinking", "preserve_thinking",
+        "add_non_thinking_prefix",
     ]
     let predictsTokens = true
 
@@ -31,7 +32,7 @@ struct CausalLanguageModeling: TextTask {
 
     func training(_ inputs: TrainingInputs) throws -> TrainingTask {
         let (settings, text, console) = (inputs.settings, inputs.text, inputs.console)
-        if !text.hasOwnTemplate, settings.encoding.useChatTemplate {
+        if text.fallsBack, settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
         let model = try Models.registry.model(inputs.config)
@@ -86,6 +87,6 @@ extension ConversationEncoder {
     init(_ settings: EncodingSettings, text: TextParts) {
         self.init(
             tokenizer: text.tokenizer, chat: settings.useChatTemplate ? text.encoder : nil, system: settings.system,
-            turns: settings.lossScale)
+            turns: settings.lossScale, variables: settings.templateVariables)
     }
 }

@@ -47,7 +47,10 @@ public struct TemplateTool {
 
     public init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
-        text = try TextParts(ModelSource(settings.model, surroundings: surroundings))
+        var encoding = EncodingSettings()
+        (encoding.template, encoding.templateBackend) = (settings.template, settings.templateBackend)
+        encoding.agentTemplate = settings.agentTemplate
+        text = try TextParts(ModelSource(settings.model, surroundings: surroundings), encoding)
     }
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.

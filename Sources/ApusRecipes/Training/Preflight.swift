@@ -73,8 +73,7 @@ struct Preflight {
         bits = settings.model.quantization.bits ?? packed?.bits
         let tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: bits)
         promptPlaces = model.promptPlaces
-        text = try TextParts(source)
-        try text.checkFits(model, of: source)
+        text = try TextParts(source, of: model, settings.encoding)
         for notice in text.notices { console.print("note: \(notice)") }
         // Opening weights compares what their headers say with the sizes of the files.
         weights = try WeightLoading(

@@ -49,6 +49,20 @@ package struct ChatEncoder: Sendable {
         self.tokenize = tokenize
     }
 
+    private init(_ writer: Writer, tokenize: @escaping @Sendable (String) throws -> [Int32]) {
+        (self.writer, self.tokenize) = (writer, tokenize)
+    }
+
+    /// The same encoder at another date.
+    package func with(_ clock: TemplateClock) -> ChatEncoder {
+        switch writer {
+        case .jinja(let template): return ChatEncoder(.jinja(template.with(clock)), tokenize: tokenize)
+        case .named(var writer):
+            writer.clock = clock
+            return ChatEncoder(.named(writer), tokenize: tokenize)
+        }
+    }
+
     /// The text that a model continues with its answer.
     package func prompt(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
@@ -67,13 +81,15 @@ package struct ChatEncoder: Sendable {
     }
 
     /// The ids of the text that a model continues with its answer.
+    ///
+    /// - Parameter answerStart: What the answer begins with instead of a named template's own mark; nil leaves it.
     package func generationPrompt(
-        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
+        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:], answerStart: String? = nil
     ) throws -> [Int32] {
         guard case .named(let writer) = writer else {
             return try tokenize(prompt(messages, tools: tools, variables: variables))
         }
-        return try joined(writer.prompt(messages, tools)).flatMap { try ids(of: $0) }
+        return try joined(writer.prompt(messages, tools, answerStart: answerStart)).flatMap { try ids(of: $0) }
     }
 
     /// The ids of a whole conversation, each marked as trained or not.

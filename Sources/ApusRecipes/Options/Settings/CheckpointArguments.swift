@@ -13,7 +13,8 @@ enum CheckpointArguments {
     /// Taken where the command line leaves them open.
     private static let whereOpen: Set<String> = [
         "model", "model_type", "torch_dtype", "system", "truncation_strategy", "use_chat_template", "response_prefix",
-        "num_labels", "problem_type", "pair_format", "quant_method", "quant_bits", "bnb_4bit_compute_dtype",
+        "num_labels", "problem_type", "pair_format", "template", "template_backend", "agent_template",
+        "enable_thinking", "preserve_thinking", "add_non_thinking_prefix", "quant_method", "quant_bits", "bnb_4bit_compute_dtype",
     ]
 
     /// What an export says of the weights that it writes, not of those that the checkpoint was trained on: merging is
@@ -22,7 +23,7 @@ enum CheckpointArguments {
 
     /// Keys of ms-swift that change what the model computes and that Apus does not have.
     private static let missed = [
-        "new_special_tokens", "rope_scaling", "agent_template",
+        "new_special_tokens", "rope_scaling",
     ]
 
     private static let largestFile = 16 << 20

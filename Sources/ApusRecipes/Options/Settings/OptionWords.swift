@@ -14,6 +14,7 @@ extension ProblemType: OptionChoice {}
 extension MultiLabelFormat: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
 extension TrainedTurns: OptionChoice {}
+extension TemplateBackend: OptionChoice {}
 extension ScheduleKind: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
 

@@ -76,6 +76,12 @@ public struct TemplateSettings: Sendable {
     public var showLabels = false
     /// The system prompt of a conversation that brings none; nil takes the template's.
     public var system: String?
+    /// One of ms-swift's templates, by its name; nil takes the model's own.
+    public var template: String?
+    /// Whether a named template writes the text, or the model's own.
+    public var templateBackend = TemplateBackend.swift
+    /// How a named template writes tools; nil takes its own way.
+    public var agentTemplate: String?
 
     /// Settings for one conversation.
     public init(model: String, messages: String) {
@@ -98,6 +104,9 @@ extension TemplateSettings: CommandSettings {
         SettingsField("add_generation_prompt", \.addGenerationPrompt),
         SettingsField("show_labels", \.showLabels),
         SettingsField("system", \.system),
+        SettingsField("template", \.template),
+        SettingsField("template_backend", \.templateBackend),
+        SettingsField("agent_template", \.agentTemplate),
     ]
 
     package mutating func settle(notices: inout [String]) throws {

@@ -9,7 +9,7 @@ enum NotYetOptions {
     /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
-            "template_backend": ["swift", "jinja"], "optimizer": ["default"],
+            "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
@@ -36,8 +36,6 @@ enum NotYetOptions {
             return "there is one implementation of adapters"
         case "device_map" where value != "cpu" && !value.contains("mps"):
             return "one process computes on one device; --device chooses it"
-        case "template" where Self.templates.contains(value):
-            return "the chat template in the model's folder is used"
         case "deepspeed" where DeepSpeedSetting(value: words.first ?? "").isWithoutEffect:
             return "one process computes on one device"
         default: return nil
@@ -64,15 +62,6 @@ enum NotYetOptions {
         }
     }
 
-    /// ms-swift's names for the templates of the families that Apus has, whose folders hold the same template.
-    private static let templates: Set<String> = [
-        "qwen", "qwen2_5", "qwen2_5_math", "qwen3", "qwen3_thinking", "qwen3_nothinking", "qwen3_mixed", "qwen3_emb",
-        "qwen3_reranker", "qwq", "qwq_preview", "llama", "llama3", "llama3_2", "mistral", "mistral_nemo",
-        "mistral_2501", "deepseek_r1", "chatml", "bert", "bge_reranker", "dummy", "gemma", "gemma3_text", "phi3",
-        "phi4", "internlm2",
-        "chatglm4", "glm4", "deepseek_v2_5", "deepseek_v3_1", "minicpm",
-    ]
-
     /// What to do instead, by command where that matters.
     static func advice(_ field: String, _ command: Command) -> String? {
         if command == .export || command == .mergeLoRA, let advice = exportAdvice[field] { return advice }
@@ -91,14 +80,7 @@ enum NotYetOptions {
         "safe_serialization": "Weights are always written as safetensors.",
     ]
     static let advice: [String: String] = [
-        "template":
-            "The chat template in the model's folder is used; to use another, write it into chat_template.jinja there. "
-            + "For bare text give --use_chat_template false.",
-        "agent_template": "Tools are written as the chat template in the model's folder does; leave the flag out.",
         "response_prefix": "Write it into the answers of the data.",
-        "enable_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
-        "add_non_thinking_prefix": "The chat template decides; leave the flag out, or change chat_template.jinja.",
-        "preserve_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
         "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
         "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
         "model_revision": "Download that revision first and give its folder.",
@@ -143,7 +125,6 @@ enum NotYetOptions {
         "eval_use_evalscope": "Leave it out, and evaluate the merged model with EvalScope.",
         "do_train": "Leave it out; sft trains.",
         "ignore_data_skip": "Leave it out; going on costs no time.",
-        "template_backend": "Leave it out; chat templates are rendered as transformers does.",
         "tuner_backend": "Leave it out; there is one implementation of adapters.",
         "top_logprobs": "Leave it out; answers have no probabilities.",
         "push_to_hub": "Train first, then `hf upload <id> <folder>`.",

@@ -43,7 +43,24 @@ extension OptionTable {
         CommandOption(
             "response_prefix", .escapedText, "Text that every answer starts with.", in: .template, for: [.infer]),
         CommandOption(
+            "template", .text, computed: "the model's",
+            "A chat template by ms-swift's name, such as qwen2_5, llama3, chatml.", in: .template,
+            for: encoding.union([.template])),
+        CommandOption(
+            "template_backend", .words(of: TemplateBackend.self), default: .text("swift"),
+            "jinja: the template in the model's folder, whatever --template says.", in: .template,
+            for: encoding.union([.template])),
+        CommandOption(
+            "agent_template", .text, computed: "the template's",
+            "How --template writes tools, such as hermes, react_en.", in: .template, for: encoding.union([.template])),
+        CommandOption(
             "enable_thinking", .boolean, computed: "the template's", "Let a model that can think do so.",
-            in: .template, for: [.infer]),
+            in: .template, for: encoding),
+        CommandOption(
+            "preserve_thinking", .boolean, computed: "the template's", "Keep the thoughts of earlier answers.",
+            in: .template, for: encoding),
+        CommandOption(
+            "add_non_thinking_prefix", .boolean, default: .boolean(true),
+            "Put --template's mark of no thoughts before answers that have none.", in: .template, for: encoding),
     ]
 }

@@ -1,6 +1,14 @@
 public import ApusDatasets
 public import ApusText
 
+/// Who writes the text of a conversation.
+public enum TemplateBackend: String, Sendable, CaseIterable {
+    /// The template of a name, where one is given.
+    case swift
+    /// The Jinja template in the model's folder.
+    case jinja
+}
+
 /// How rows become tokens, and which of them are learned: what ms-swift calls the template.
 public struct EncodingSettings: Sendable {
     /// The system prompt of rows that bring none; nil takes the template's.
@@ -11,6 +19,18 @@ public struct EncodingSettings: Sendable {
     public var truncationStrategy = TruncationStrategy.delete
     /// Whether to use the chat template, or the bare text.
     public var useChatTemplate = true
+    /// One of ms-swift's templates, by its name; nil takes the model's own.
+    public var template: String?
+    /// Whether a named template writes the text, or the model's own.
+    public var templateBackend = TemplateBackend.swift
+    /// How a named template writes tools; nil takes its own way.
+    public var agentTemplate: String?
+    /// Whether a model that can think is to; nil takes the template's default.
+    public var enableThinking: Bool?
+    /// Whether thoughts of earlier answers stay; nil takes the template's default.
+    public var preserveThinking: Bool?
+    /// Whether a named template marks answers without thoughts.
+    public var addNonThinkingPrefix = true
     /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
     public var pairFormat = PairFormat.standard
     /// The share of tokens that masked language modelling hides.
@@ -29,6 +49,12 @@ extension EncodingSettings: SettingsPart {
         SettingsField("max_length", \.maxLength),
         SettingsField("truncation_strategy", \.truncationStrategy),
         SettingsField("use_chat_template", \.useChatTemplate),
+        SettingsField("template", \.template),
+        SettingsField("template_backend", \.templateBackend),
+        SettingsField("agent_template", \.agentTemplate),
+        SettingsField("enable_thinking", \.enableThinking),
+        SettingsField("preserve_thinking", \.preserveThinking),
+        SettingsField("add_non_thinking_prefix", \.addNonThinkingPrefix),
         SettingsField("pair_format", \.pairFormat),
         SettingsField("mlm_probability", \.mlmProbability, affectsNumbers: true),
         SettingsField("loss_scale", \.lossScale),

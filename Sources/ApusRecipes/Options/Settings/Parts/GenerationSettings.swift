@@ -2,8 +2,6 @@
 public struct GenerationSettings: Sendable {
     /// A text that every answer starts with.
     public var responsePrefix: String?
-    /// Whether a model that can think does; nil takes the template's default.
-    public var enableThinking: Bool?
     /// The most tokens of one answer; nil goes on until the context is full.
     public var maxNewTokens: Int?
     /// 0 always takes the likeliest token.
@@ -23,7 +21,6 @@ public struct GenerationSettings: Sendable {
 extension GenerationSettings: SettingsPart {
     package static let fields: [SettingsField<GenerationSettings>] = [
         SettingsField("response_prefix", \.responsePrefix),
-        SettingsField("enable_thinking", \.enableThinking),
         SettingsField("max_new_tokens", \.maxNewTokens),
         SettingsField("temperature", \.temperature),
         SettingsField("top_k", \.topK),
