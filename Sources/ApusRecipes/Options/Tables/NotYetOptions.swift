@@ -67,6 +67,8 @@ enum NotYetOptions {
     /// ms-swift's names for the templates of the families that Apus has, whose folders hold the same template.
     private static let templates: Set<String> = [
         "qwen", "qwen2_5", "qwen2_5_math", "qwen3", "qwen3_thinking", "qwen3_nothinking", "qwen3_mixed", "qwen3_emb",
+        "qwen3_coder",
+        "qwen3_5",
         "qwen3_reranker", "qwq", "qwq_preview", "llama", "llama3", "llama3_2", "mistral", "mistral_nemo",
         "mistral_2501", "deepseek_r1", "chatml", "bert", "bge_reranker", "dummy", "gemma", "gemma3_text", "phi3",
         "phi4", "internlm2",
