@@ -68,6 +68,7 @@ package struct PlannedStore: TensorStore {
     }
 
     package var aliases: [String: String] { store.aliases }
+    package var notices: [String] { store.notices }
 
     private func name(_ name: String) -> String { stored[name] ?? name }
 

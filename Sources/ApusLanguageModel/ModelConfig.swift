@@ -127,7 +127,7 @@ package final class ModelConfig {
         "initializer_factor", "is_encoder_decoder", "label2id", "language", "length_penalty", "license", "max_length",
         "min_length", "model_type", "name_or_path", "no_repeat_ngram_size", "num_beam_groups", "num_beams",
         "num_labels", "num_return_sequences", "output_attentions", "output_hidden_states", "output_past",
-        "output_router_logits", "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
+        "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
         "quantization", "quantization_config", "remove_invalid_values", "repetition_penalty", "return_dict",
         "return_dict_in_generate", "sep_token_id", "suppress_tokens", "task_specific_params", "temperature",
         "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",

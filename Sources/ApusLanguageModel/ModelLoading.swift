@@ -6,16 +6,19 @@ package import ApusWeights
 ///
 /// A file may hold the trunk alone or with the head of another task, and may or may not write the trunk's name before
 /// its parts (`bert.encoder…`, `encoder…`); old files call the weight of a norm `gamma` and its bias `beta`; the head of
-/// GPT-NeoX is `embed_out` in published files and `lm_head` in the memory of transformers 5.
+/// GPT-NeoX is `embed_out` in published files and `lm_head` in the memory of transformers 5; models that see pictures too
+/// write a name of their own between the trunk's and its parts (`model.language_model.layers…`).
 struct WeightNames {
     private let trunk: String
     private let heads: [String]
+    private let outer: [String]
     private let isBareModel: Bool
     private let isBareFile: Bool
 
     init(_ model: any TextModel, file: [String]) {
         trunk = model.trunk.name + "."
         heads = model.headNames
+        outer = model.trunk.outerNames
         let prefix = trunk
         isBareModel = !model.parameters().contains { $0.name.hasPrefix(prefix) }
         isBareFile = !file.contains { $0.hasPrefix(prefix) }
@@ -31,6 +34,10 @@ struct WeightNames {
         var name = name
         if name.hasSuffix(".gamma") { name = name.dropLast(6) + ".weight" }
         if name.hasSuffix(".beta") { name = name.dropLast(5) + ".bias" }
+        for part in outer {
+            if name.hasPrefix(trunk + part) { name = trunk + name.dropFirst(trunk.count + part.count) }
+            if isBareFile, name.hasPrefix(part) { name = String(name.dropFirst(part.count)) }
+        }
         if heads == ["embed_out"], name == "lm_head.weight" { name = "embed_out.weight" }
         switch (isBareModel, isBareFile) {
         case (true, true), (false, false): return name
@@ -75,10 +82,12 @@ extension TextModel {
         let layers = matrices == nil ? [:] : layersByWeight()
         var sources: [String: String] = [:]
         var faults: [String] = []
+        var leftOut = LeftOut()
         for stored in store.tensorNames {
             let name = stored == tied.standIn ? tied.table : names.inModel(stored)
             guard let slot = wanted[name] else {
                 if !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
+                leftOut.note(stored, part: trunk.ignoredParts.first(where: names.belowTrunk(name).hasPrefix))
                 continue
             }
             let quantized = try layers[name].flatMap { layer in try matrices?.shape(stored).map { (layer, $0) } }
@@ -111,6 +120,7 @@ extension TextModel {
                     + faults.prefix(12).joined(separator: "\n  ") + more
                     + "\n" + MisfitHint(faults: faults, held: Set(store.tensorNames).union(sources.keys)).text)
         }
+        trunk.notices += leftOut.notices + store.notices
         let whole = Set(layers.keys).subtracting(layersToQuantize.map { Module.joined($0.path, "weight") })
         for (index, (name, slot)) in parameters.enumerated() {
             if let stored = sources[name] {
@@ -179,6 +189,30 @@ extension TextModel {
         if trunk.ignoredParts.contains(where: names.belowTrunk(name).hasPrefix) { return true }
         if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || names.isHead(name)
+    }
+}
+
+/// The parts of a file that the model does not compute with, such as the layers that predict further tokens.
+private struct LeftOut {
+    private var parts: [(first: String, part: String, count: Int)] = []
+
+    /// - Parameter part: The beginning of the name below the trunk's that says so; nil where another reason does.
+    mutating func note(_ stored: String, part: String?) {
+        guard let part else { return }
+        if let index = parts.firstIndex(where: { $0.part == part }) {
+            parts[index].count += 1
+        } else {
+            parts.append((stored, part, 1))
+        }
+    }
+
+    var notices: [String] {
+        parts.map { first, part, count in
+            let start = first.firstRange(of: part).map { first[..<$0.upperBound] } ?? first[...]
+            return
+                "the weights hold \(count) tensors under \(start)*, which this model does not compute with; they are "
+                + "left out, as transformers does, and are not in models that are saved"
+        }
     }
 }
 

@@ -88,7 +88,8 @@ extension TextModel {
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
             adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey,
-            groupShare: isTraining && adapters != .base ? trunk.attentionGroups : nil)
+            groupShare: isTraining && adapters != .base ? trunk.attentionGroups : nil,
+            balance: trunk.routerLossWeight == nil || state != nil ? nil : RouterBalance())
     }
 }
 

@@ -28,6 +28,8 @@ open class Trunk: Module, PromptHost, LayerHost {
     @Child("passes") package var passAdapters: [PassAdapter] = []
     /// While training, a sequence is attended to in groups of this share of its length; nil attends to it as a whole.
     package var attentionGroups: Double?
+    /// The weight of the loss that spreads tokens over experts, beside that of the next token; nil leaves it out.
+    package var routerLossWeight: Double?
     /// Called before each layer runs, and again where it runs in the backward pass: then the gradients of what lies
     /// above are complete.
     package var onLayer: (() throws -> Void)?
@@ -79,6 +81,9 @@ open class Trunk: Module, PromptHost, LayerHost {
 
     /// Beginnings of names, below the trunk's, of what files hold that this model does not compute with.
     open var ignoredParts: [String] { [] }
+
+    /// Names that files may write between the trunk's and those of its parts: of models of which this is one part.
+    open var outerNames: [String] { [] }
 
     /// What a `config.json` written for this model has to say, because readers differ about what its absence means.
     open var writtenConfiguration: [String: Bool] { [:] }
@@ -146,20 +151,23 @@ package final class Decoder: Trunk {
     private let dropout: Double
     private let sight: Sight
     private let ignored: [String]
+    private let outer: [String]
 
     /// - Parameters:
     ///   - dropout: The probability with which elements of the words' vectors are dropped while training.
     ///   - ignored: Beginnings of names of what files hold beside these parts.
+    ///   - outer: Names that files may write between the trunk's and those of its parts.
     package init(
         _ facts: TrunkFacts, names: Names = Names(), rotary: [RotaryEmbedding] = [], embedding: Embedding,
         scale: Scale? = nil, dropout: Double = 0, sight: Sight = .back, ignoring ignored: [String] = [],
-        layers: [TransformerLayer], norm: Norm
+        insideOf outer: [String] = [], layers: [TransformerLayer], norm: Norm
     ) {
         ownFacts = facts
         self.scale = scale
         self.dropout = dropout
         self.sight = sight
         self.ignored = ignored
+        self.outer = outer
         super.init()
         self.rotary = rotary
         _table = Child(wrappedValue: embedding, names.embedding)
@@ -171,6 +179,7 @@ package final class Decoder: Trunk {
     package override var embedding: Embedding { table }
     package override var isCausal: Bool { sight == .back }
     package override var ignoredParts: [String] { ignored }
+    package override var outerNames: [String] { outer }
 
     package override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let words = try super.words(batch, context)

@@ -9,6 +9,8 @@ struct DecoderDefaults {
     var length: Int
     /// `head_dim`; nil is the width over the heads.
     var headSize: Int?
+    /// `intermediate_size`; nil is an error.
+    var hidden: Int?
     var normEpsilon = 1e-6
     var ropeTheta = 10_000.0
     /// `partial_rotary_factor`; nil where heads are always rotated whole.
@@ -46,7 +48,9 @@ struct DecoderConfig {
             throw ModelError("config.json: hidden_size (\(width)) leaves nothing for each of \(heads) heads")
         }
         sizes = TransformerSizes(
-            vocabulary: try config.size("vocab_size"), width: width, hidden: try config.size("intermediate_size"),
+            vocabulary: try config.size("vocab_size"), width: width,
+            hidden: try defaults.hidden.map { try config.optionalSize("intermediate_size") ?? $0 }
+                ?? config.size("intermediate_size"),
             layers: try config.size("num_hidden_layers"), heads: heads, keyValueHeads: keyValueHeads, headSize: size)
         normEpsilon = try config.number("rms_norm_eps") ?? defaults.normEpsilon
         attentionDropout = try config.probability("attention_dropout") ?? 0
@@ -74,16 +78,17 @@ struct DecoderConfig {
     ///   - rotary: The tables that layers turn by; nil stands for the one of the configuration.
     ///   - norm: Behind the last layer; nil stands for an `RMSNorm`.
     ///   - ignored: Beginnings of names of what files hold beside the trunk's own.
+    ///   - outer: Names that files may write between the trunk's and those of its parts.
     func trunk(
         rotary tables: [RotaryEmbedding]? = nil, scale: Decoder.Scale? = nil, norm: Norm? = nil,
         names: Decoder.Names = Decoder.Names(), sight: Decoder.Sight = .back, ignoring ignored: [String] = [],
-        _ layer: (Int) throws -> TransformerLayer
+        insideOf outer: [String] = [], _ layer: (Int) throws -> TransformerLayer
     ) rethrows -> Decoder {
         Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: maximumLength), names: names,
             rotary: tables ?? [rotary],
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: initializer, padding: padding),
-            scale: scale, sight: sight, ignoring: ignored,
+            scale: scale, sight: sight, ignoring: ignored, insideOf: outer,
             layers: try (0..<sizes.layers).map(layer), norm: norm ?? RMSNorm(sizes.width, epsilon: normEpsilon))
     }
 

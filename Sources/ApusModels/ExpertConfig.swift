@@ -8,6 +8,8 @@ struct ExpertConfig {
     let chosen: Int
     /// The feed-forward width of one expert.
     let hidden: Int
+    /// What the loss that spreads tokens over experts counts; nil where it is left out.
+    let lossWeight: Double?
 
     /// - Parameters:
     ///   - countKeys: The spellings of how many experts there are.
@@ -32,11 +34,8 @@ struct ExpertConfig {
         guard chosen <= count else {
             throw ModelError("config.json: num_experts_per_tok (\(chosen)) exceeds the number of experts (\(count))")
         }
-        try config.require(
-            "output_router_logits", false,
-            otherwise: "which adds a loss of the routers that is not there yet; set it to false")
-        // The weight of that loss.
-        _ = config["router_aux_loss_coef"]
+        let weight = try config.number("router_aux_loss_coef") ?? 0.001
+        lossWeight = try config.flag("output_router_logits") ?? false ? weight : nil
     }
 
     /// The experts of a layer, by the names of their matrices.

@@ -31,6 +31,7 @@ package enum Mixtral {
                     experts: experts.experts(fields, names: .numbered)),
                 names: names)
         }
+        trunk.routerLossWeight = experts.lossWeight
         return try fields.model("Mixtral", trunk, task)
     }
 }

@@ -48,6 +48,7 @@ package enum Qwen2MoE {
                         shared: GatedSharedExpert(width: width, hidden: sharedHidden, initializer: initializer),
                         sharedName: ""))
         }
+        trunk.routerLossWeight = experts.lossWeight
         return try fields.model("Qwen2Moe", trunk, task)
     }
 }

@@ -29,6 +29,7 @@ package enum Qwen3MoE {
                             initializer: initializer),
                         experts: experts.experts(fields)))
         }
+        trunk.routerLossWeight = experts.lossWeight
         return try fields.model("Qwen3Moe", trunk, task)
     }
 }

@@ -24,6 +24,8 @@ public final class ForwardContext {
     package let checkpointsLayers: Bool
     /// Names this micro-batch among all of a run; dropout draws from it.
     package let randomKey: UInt64
+    /// Collects what routers choose; nil where nobody asks for it.
+    package let balance: RouterBalance?
     /// How tokens are grouped that see each other; nil where a sequence is one group.
     private let groups: GroupedAttention?
 
@@ -31,7 +33,8 @@ public final class ForwardContext {
     package init(
         bounds: [Int32], angles: [RotaryAngles] = [], isCausal: Bool = true, state: ModelState? = nil,
         isTraining: Bool = false, adapters: AdapterSelection = .all, prompts: [PromptAdapter] = [],
-        checkpointsLayers: Bool = false, randomKey: UInt64 = 0, groupShare: Double? = nil
+        checkpointsLayers: Bool = false, randomKey: UInt64 = 0, groupShare: Double? = nil,
+        balance: RouterBalance? = nil
     ) {
         self.bounds = bounds
         sequences = SequenceSpans(bounds)
@@ -43,6 +46,7 @@ public final class ForwardContext {
         self.prompts = prompts
         self.checkpointsLayers = checkpointsLayers
         self.randomKey = randomKey
+        self.balance = balance
         groups = groupShare.map { GroupedAttention(bounds, share: $0) }
     }
 
@@ -89,12 +93,7 @@ public final class ForwardContext {
         _ q: Tensor, latent: Tensor, layer: Int, _ options: AttentionOptions,
         expand: (Tensor) throws -> (keys: Tensor, values: Tensor)
     ) throws -> Tensor {
-        guard AttentionPrefix.count(of: prompts) == 0 else {
-            throw TorchError(
-                kind: .invalidOperation,
-                message: "this model's attention keeps latent rows, in front of which no keys and values can lie; give "
-                    + "prompt_tuning or lora instead of prefix_tuning")
-        }
+        try requireNoPrefix("this model's attention keeps latent rows")
         if let state {
             return try state.of(layer, make: LatentState.init).attend(
                 q, latent, expand: expand, queries: sequences, at: state.places(adding: bounds), undropped(options))
@@ -103,6 +102,19 @@ public final class ForwardContext {
         return try attention(
             q, keys, values, queries: sequences, keys: sequences, isCausal: isCausal, undropped(options),
             key: key(.attention, layer))
+    }
+
+    /// Refuses prompts that put keys and values in front, in layers that keep none.
+    ///
+    /// - Parameter reason: What such a layer keeps instead.
+    package func requireNoPrefix(_ reason: String) throws {
+        guard AttentionPrefix.count(of: prompts) == 0 else {
+            throw TorchError(
+                kind: .invalidOperation,
+                message: reason
+                    + ", in front of which no keys and values can lie; give prompt_tuning or lora instead of "
+                    + "prefix_tuning")
+        }
     }
 
     /// Attention of q [T, H, E] over k, v [T', K, E] of other sequences, all of which every query sees: [T, H, E].

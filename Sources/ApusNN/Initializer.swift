@@ -11,6 +11,8 @@ public enum Initializer: Sendable, Equatable {
     case kaimingUniform
     /// U(-bound, bound).
     case uniform(bound: Double)
+    /// ln U(low, high), for a parameter that is the logarithm of a rate.
+    case logarithm(low: Double, high: Double)
 
     /// A new tensor in float32 on the CPU.
     package func made(_ shape: [Int], generator: Generator) throws -> Tensor {
@@ -29,6 +31,10 @@ public enum Initializer: Sendable, Equatable {
             let tensor = try Tensor.zeros(shape)
             try tensor.fillUniform(-bound, bound, generator: generator)
             return tensor
+        case .logarithm(let low, let high):
+            let tensor = try Tensor.zeros(shape)
+            try tensor.fillUniform(low, high, generator: generator)
+            return try log(tensor)
         }
     }
 }

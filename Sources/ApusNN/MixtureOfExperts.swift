@@ -88,7 +88,8 @@ package final class MixtureOfExperts: Sublayer {
     }
 
     package override func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let routing = try router.routing(router.scores(x, context))
+        let scores = try router.scores(x, context)
+        let routing = try router.routing(scores)
         let order = try SlotsByExpert(routing.experts, count: experts.count)
         let sorted = try x.indexed(0, order.tokens)  // [T·k, D]
         var outputs: [Tensor] = []
@@ -100,7 +101,9 @@ package final class MixtureOfExperts: Sublayer {
         let weights = try routing.weights.to(x.dtype).unsqueezed(2)  // [T, k, 1]
         let slots = try concatenated(outputs).indexed(0, order.places)  // [T·k, D]
         let mixed = try (slots.reshaped([weights.shape[0], weights.shape[1], -1]) * weights).sum(1)  // [T, D]
-        return try shared.map { try mixed + $0(x, context) } ?? mixed
+        let all = try shared.map { try mixed + $0(x, context) } ?? mixed
+        guard let balance = context.balance else { return all }
+        return try balance.noting(router, scores: scores, counts: order.rows.map(\.count), output: all)
     }
 }
 

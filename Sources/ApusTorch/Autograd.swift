@@ -91,6 +91,13 @@ package func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) throws -> Tens
     try checkpointed([x]) { try body($0[0]) }
 }
 
+/// `x`, whose backward pass also gives a scalar the gradient 1, as if it had been added to the loss of the whole.
+///
+/// Inside a checkpointed part nothing else reaches the loss. The scalar is to be made of a gradient that is already there.
+package func carrying(_ loss: Tensor, along x: Tensor) throws -> Tensor {
+    try Tensor(owning: withHandles(x, loss) { ct_carry_loss($0, $1) })
+}
+
 /// Runs `body` with the composed form of every fused operation, for tests.
 ///
 /// Synchronous, since the mode belongs to the thread.

@@ -59,6 +59,8 @@ public func abs(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x
 public func tanh(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_tanh($0) }) }
 public func sigmoid(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_sigmoid($0) }) }
 public func silu(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_silu($0) }) }
+/// `ln(1 + exp(x))`.
+package func softplus(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_softplus($0) }) }
 public func relu(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_relu($0) }) }
 public func sin(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_sin($0) }) }
 public func cos(_ x: Tensor) throws -> Tensor { try Tensor(owning: withHandles(x) { ct_cos($0) }) }

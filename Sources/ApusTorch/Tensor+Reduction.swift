@@ -73,4 +73,10 @@ extension Tensor {
     package func divided(byMatrix a: Tensor) throws -> Tensor {
         try Tensor(owning: withHandles(a, self) { ct_solve($0, $1, false) })
     }
+
+    /// `(I + L)⁻¹ B` of this B [..., n, m], where L is what lies below the diagonal of a [..., n, n]; the rest of it is not
+    /// looked at.
+    package func divided(byUnitLower a: Tensor) throws -> Tensor {
+        try Tensor(owning: withHandles(a, self) { ct_solve_unit_lower($0, $1) })
+    }
 }

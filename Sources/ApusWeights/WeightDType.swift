@@ -51,13 +51,14 @@ package enum WeightDType: Int, Sendable, CaseIterable, Comparable {
         }
     }
 
-    /// Whether Apus computes with this type.
+    /// Whether Apus computes with this type, or brings it into one that it computes with.
     ///
     /// The others are recognised, so that a file holding one can be opened and its other tensors used, and refused by
     /// name when their bytes are asked for.
     package var isSupported: Bool {
         switch self {
         case .bool, .uint8, .int8, .int16, .int32, .int64, .float16, .bfloat16, .float32, .float64: true
+        case .float8E4M3, .float8E5M2, .float8E8M0: true
         default: false
         }
     }

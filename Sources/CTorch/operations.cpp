@@ -23,6 +23,7 @@ CT_UNARY(contiguous, x.contiguous())
 CT_UNARY(clone, x.clone())
 CT_UNARY(isfinite, at::isfinite(x))
 CT_UNARY(logical_not, at::logical_not(x))
+CT_UNARY(softplus, at::softplus(x))
 
 #define CT_BINARY(name, function) \
     ct_tensor ct_##name(ct_tensor a, ct_tensor b) { \
@@ -265,4 +266,7 @@ ct_tensor ct_conv_transpose2d(ct_tensor x, ct_tensor filters, int64_t stride) {
 // --- matrices of adapters
 ct_tensor ct_solve(ct_tensor a, ct_tensor b, bool left) {
     return guarded([&] { return own(at::linalg_solve(ref(a), ref(b), left)); });
+}
+ct_tensor ct_solve_unit_lower(ct_tensor a, ct_tensor b) {
+    return guarded([&] { return own(at::linalg_solve_triangular(ref(a), ref(b), false, true, true)); });
 }

@@ -145,6 +145,12 @@ struct FamilyFileTests {
         ("qwen2-moe", "qkv_bias", false),
         ("qwen3-moe", "norm_topk_prob", nil),
         ("qwen3-moe", "num_experts", nil),
+        ("falcon-7b-kind", "alibi", true),
+        ("falcon-40b-kind", "bias", true),
+        ("glm4", "rope_scaling", ["rope_type": "llama3", "factor": 2.0]),
+        ("gpt-neox", "hidden_act", "relu"),
+        ("gpt-neox", "attention_bias", false),
+        ("minicpm", "attention_bias", true),
         ("smollm3", "no_rope_layers", [1, 1, 0, 1]),
         ("smollm3", "no_rope_layer_interval", 2),
     ]
@@ -219,7 +225,12 @@ struct FamilyFileTests {
     }
 
     private static let refusals: [(name: String, key: String, value: JSONValue)] = [
-        ("qwen3-moe", "output_router_logits", true),
+        ("qwen3-next", "layer_types", ["full_attention", "sliding_attention"]),
+        ("qwen3-next", "linear_num_value_heads", 3),
+        ("qwen3-next", "use_sliding_window", true),
+        ("qwen3.5", "attn_output_gate", false),
+        ("qwen3.5", "mamba_ssm_dtype", "bfloat16"),
+        ("qwen3.5", "linear_key_head_dim", .int(1 << 30)),
         ("mixtral", "router_jitter_noise", 0.1),
         ("qwen2-moe", "num_experts_per_tok", 5),
         ("phi3", "resid_pdrop", 0.1),

@@ -70,7 +70,7 @@ struct ParityTests {
     @Test(
         arguments: [
             "qwen2-tied-gqa", "llama-rope-dynamic", "mistral-window", "gemma3", "phi3-longrope", "qwen3-moe",
-            "deepseek-v3",
+            "deepseek-v3", "qwen3-next", "qwen3.5-long",
         ],
         [(DType.float64, 1e-9), (.float32, 4e-6)])
     func aFlatBatchEqualsItsSequencesOneByOne(name: String, precision: (dtype: DType, bound: Double)) throws {
@@ -100,7 +100,7 @@ struct ParityTests {
         #expect(worst <= precision.bound)
     }
 
-    @Test(arguments: ["llama-tied-gqa", "qwen3-moe"])
+    @Test(arguments: ["llama-tied-gqa", "qwen3-moe", "qwen3.5-long"])
     func checkpointedLayersHaveTheSameGradients(name: String) throws {
         let fixture = try Fixture("models/\(name)")
         func gradients(checkpoints: Bool) throws -> [Tensor] {
@@ -114,7 +114,7 @@ struct ParityTests {
         }
     }
 
-    @Test(arguments: ["qwen2-tied-gqa", "gemma2", "gemma3", "phi3", "olmo2", "granite", "glm4", "chatglm"])
+    @Test(arguments: ["qwen2-tied-gqa", "gemma2", "gemma3", "phi3", "olmo2", "granite", "glm4", "chatglm", "qwen3.5"])
     func bfloat16FollowsTransformersLoosely(name: String) throws {
         let fixture = try Fixture("models/\(name)")
         let model = try Fixture.model(name, dtype: .bfloat16)

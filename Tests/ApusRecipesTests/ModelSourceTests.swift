@@ -52,7 +52,7 @@ struct ModelSourceTests {
     @Test(arguments: [
         (#"{"quantization_config": {"quant_method": "gptq", "bits": 4}}"#, "GPTQ, 4 bits"),
         (#"{"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}"#, "AWQ, 4 bits"),
-        (#"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}"#, "FP8"),
+        (#"{"quantization_config": {"quant_method": "fbgemm_fp8"}}"#, "FP8 (FBGEMM)"),
         (#"{"quantization_config": {"quant_method": "compressed-tensors"}}"#, "compressed-tensors"),
         (#"{"quantization_config": {"config_groups": {}}}"#, "compressed-tensors"),
         (#"{"compression_config": {"format": "pack-quantized"}}"#, "compressed-tensors"),
@@ -73,6 +73,7 @@ struct ModelSourceTests {
             #"{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": false, "load_in_8bit": false}}"#,
             #"{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}"#,
             #"{"quantization_config": {"load_in_8bit": true}}"#,
+            #"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}"#,
         ] {
             #expect(try message(["config.json": config]) == "")
         }

@@ -1,6 +1,7 @@
 import ApusHub
 import ApusJSON
 import ApusLanguageModel
+import ApusModels
 import ApusNN
 import ApusWeights
 import Foundation
@@ -124,7 +125,9 @@ struct ModelSource {
 
     private func ownConfig() throws -> JSONValue {
         if case .gguf(let model) = form { return model.config }
-        guard let config = try json("config.json") else { throw ModelError(missingConfig()) }
+        guard let whole = try json("config.json") else { throw ModelError(missingConfig()) }
+        let described = Models.registry.textConfiguration(whole)
+        let config = EightBitWeights(described) == nil ? described : described.without("quantization_config")
         if let quantisation = WeightQuantization(config, folder: path) {
             throw ModelError(quantisation.text(path: path, name: name))
         }
@@ -174,7 +177,7 @@ struct ModelSource {
         let store: any TensorStore =
             switch form {
             case .gguf(let model): model
-            case .folder: try WeightsFolder(path).open()
+            case .folder: try WeightsFolder(path).open(block: json("config.json").flatMap(EightBitWeights.init)?.block)
             }
         let whole = try SplitExperts(store) ?? store
         return plan.map { PlannedStore(whole, plan: $0) } ?? whole

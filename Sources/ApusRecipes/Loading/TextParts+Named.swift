@@ -4,7 +4,8 @@ import ApusText
 extension TextParts {
     /// ms-swift's words for texts that are encoded without turns, or as the model's own template has it.
     private static let own: Set<String> = [
-        "dummy", "bge_reranker", "bert", "qwen3_emb", "qwen3_reranker", "gemma_emb", "modern_bert",
+        "dummy", "bge_reranker", "bert", "qwen3_emb", "qwen3_reranker", "gemma_emb", "modern_bert", "qwen3_5",
+        "qwen3_mixed",
     ]
     /// Words of ms-swift that Apus has no template for, with the reason.
     private static let refused = [

@@ -8,12 +8,11 @@ struct WeightQuantization: Equatable {
     let method: String
 
     private static let names = [
-        "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8", "fbgemm_fp8": "FP8 (FBGEMM)",
+        "gptq": "GPTQ", "awq": "AWQ", "fbgemm_fp8": "FP8 (FBGEMM)",
         "compressed-tensors": "compressed-tensors", "mxfp4": "MXFP4", "bitnet": "BitNet", "torchao": "torchao",
         "quanto": "Quanto", "hqq": "HQQ", "eetq": "EETQ", "aqlm": "AQLM", "higgs": "HIGGS", "vptq": "VPTQ",
         "spqr": "SpQR",
         "quark": "Quark", "auto-round": "AutoRound", "intel/auto-round": "AutoRound", "modelopt": "ModelOpt",
-        "finegrained_fp8": "FP8",
     ]
 
     /// Nil for weights in full precision, or quantised by bitsandbytes.
@@ -68,5 +67,30 @@ struct WeightQuantization: Equatable {
             !name.hasPrefix("/"), !name.hasPrefix(".")
         else { return nil }
         return String(name[..<range.lowerBound])
+    }
+}
+
+/// A `config.json` that says its matrices are eight-bit floats with scales, which are brought into full precision while
+/// they are read.
+struct EightBitWeights: Equatable {
+    /// Rows and columns that share a scale; nil where a matrix has one, or the scales themselves show it.
+    let block: [Int]?
+
+    /// Nil for all other weights.
+    init?(_ config: JSONValue) {
+        guard let described = config["quantization_config"],
+            ["fp8", "finegrained_fp8"].contains(described["quant_method"]?.stringValue?.lowercased())
+        else { return nil }
+        let sizes = described["weight_block_size"]?.arrayValue?.compactMap(\.intValue)
+        block = sizes?.count == 2 ? sizes : nil
+    }
+}
+
+extension JSONValue {
+    /// An object without one of its keys.
+    func without(_ key: String) -> JSONValue {
+        guard var object = objectValue else { return self }
+        object[key] = nil
+        return .object(object)
     }
 }

@@ -3,6 +3,7 @@ import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusNN
 import ApusRunLog
 import ApusText
 import ApusTraining
@@ -20,7 +21,7 @@ struct CausalLanguageModeling: TextTask {
     let options: Set<String> = [
         "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
         "response_prefix", "template", "template_backend", "agent_template", "enable_thinking", "preserve_thinking",
-        "add_non_thinking_prefix",
+        "add_non_thinking_prefix", "router_aux_loss_coef",
     ]
     let predictsTokens = true
 
@@ -36,6 +37,7 @@ struct CausalLanguageModeling: TextTask {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
         let model = try Models.registry.model(inputs.config)
+        try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
         var recognition = ConversationRecognizer.Options()
         recognition.columns = settings.data.columns
         recognition.modelName = settings.data.modelName ?? []
@@ -79,6 +81,21 @@ struct LoadedLanguage: LoadedTask {
 
     func answer(_ request: AnswerRequest) throws {
         try Conversing(request, language: language)()
+    }
+}
+
+extension CausalLanguageModel {
+    /// Has the loss that spreads tokens over experts count as the settings of a run say.
+    ///
+    /// - Parameter weight: 0 leaves it out; nil leaves what `config.json` says.
+    fileprivate func setRouterLoss(_ weight: Double?) throws {
+        guard let weight else { return }
+        guard weight == 0 || modules().contains(where: { $0.module is SoftmaxRouter }) else {
+            throw SettingsError(
+                "--router_aux_loss_coef \(weight): \(architecture) has no routers that send tokens to experts by softmax, "
+                    + "and such a loss is not there for it. Leave the option out.")
+        }
+        trunk.routerLossWeight = weight == 0 ? nil : weight
     }
 }
 

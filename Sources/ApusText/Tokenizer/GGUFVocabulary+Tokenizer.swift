@@ -1,12 +1,16 @@
+package import Foundation
+
 extension GGUFVocabulary {
     /// What a GGUF file says of a tokenizer.
     ///
     /// - Parameters:
     ///   - size: The rows of the model's table of words; ids without a token get one that stands for nothing.
+    ///   - pieces: The file `tokenizer.model` beside it, of which SentencePiece's kinds of tokens and scores come.
     ///   - beginning: The id that the model's configuration gives, where the tokenizer names no such token.
     /// - Throws: `TokenizerError` naming what the file cannot say.
     package init(
-        _ tokenizer: Tokenizer, size: Int, beginning: Int32? = nil, end: Int32? = nil, padding: Int32? = nil
+        _ tokenizer: Tokenizer, size: Int, pieces: Data? = nil, beginning: Int32? = nil, end: Int32? = nil,
+        padding: Int32? = nil
     ) throws {
         let parts = tokenizer.parts
         func fault(_ problem: String) -> TokenizerError {
@@ -15,8 +19,32 @@ extension GGUFVocabulary {
                 "cannot be written to a GGUF file: \(problem). Export the model as safetensors, which keep the tokenizer's "
                     + "own files")
         }
-        guard let bytePairs = parts.model as? BytePairModel, bytePairs.options.spellsWhole, parts.spellsBytes else {
-            throw fault("it is no byte-level byte-pair encoding, the only kind that is written")
+        guard let bytePairs = parts.model as? BytePairModel, bytePairs.options.spellsWhole,
+            parts.spellsBytes != bytePairs.options.fallsBackToBytes
+        else {
+            throw fault(
+                "it is no byte-level byte-pair encoding and none of SentencePiece's kind, which are what is written")
+        }
+        let bound = max(Int(parts.model.vocabulary.idBound), Int(parts.added.tokens.keys.max() ?? -1) + 1)
+        guard bound <= size else {
+            throw fault("it has ids up to \(bound - 1), and the model has \(size) rows for them")
+        }
+        self.init(
+            model: "gpt2", preTokenizer: nil, tokens: [], tokenTypes: [], merges: [],
+            beginningOfSequenceID: tokenizer.bosTokenID ?? beginning,
+            endOfSequenceID: tokenizer.eosTokenID ?? end, unknownID: tokenizer.unkTokenID,
+            paddingID: tokenizer.padTokenID ?? padding, chatTemplate: tokenizer.chatTemplate)
+        tokens.reserveCapacity(size)
+        tokenTypes.reserveCapacity(size)
+        if bytePairs.options.fallsBackToBytes {
+            try setBoundaries(tokenizer, fault)
+            let file = try pieces.map { try SentencePieceModel($0, source: "tokenizer.model") }
+            guard file?.isUnigram != true else { throw fault("its pieces are those of a Unigram model") }
+            setPieces(tokenizer, bytePairs, size: size, file: file, takesScores: true)
+            if try firstOtherText(than: tokenizer) == nil { return }
+            setPieces(tokenizer, bytePairs, size: size, file: file, takesScores: false)
+            guard let text = try firstOtherText(than: tokenizer) else { return }
+            throw fault("a reader of the file would cut \(text.debugDescription) otherwise")
         }
         guard
             let splitting = GGUFSplitting(
@@ -26,24 +54,20 @@ extension GGUFVocabulary {
                 "its way of splitting text has no name in llama.cpp that is known here; known are "
                     + GGUFSplitting.known.map { $0.names[0] }.joined(separator: ", "))
         }
-        self.init(
-            model: "gpt2", preTokenizer: splitting.names[0], tokens: [], tokenTypes: [],
-            merges: bytePairs.merges.pairs.map { left, right in
-                "\(tokenizer.token(of: left) ?? "") \(tokenizer.token(of: right) ?? "")"
-            }, beginningOfSequenceID: tokenizer.bosTokenID ?? beginning,
-            endOfSequenceID: tokenizer.eosTokenID ?? end, unknownID: tokenizer.unkTokenID,
-            paddingID: tokenizer.padTokenID ?? padding, chatTemplate: tokenizer.chatTemplate)
-        let bound = max(Int(parts.model.vocabulary.idBound), Int(parts.added.tokens.keys.max() ?? -1) + 1)
-        guard bound <= size else {
-            throw fault("it has ids up to \(bound - 1), and the model has \(size) rows for them")
+        preTokenizer = splitting.names[0]
+        merges = bytePairs.merges.pairs.map { left, right in
+            "\(tokenizer.token(of: left) ?? "") \(tokenizer.token(of: right) ?? "")"
         }
-        tokens.reserveCapacity(size)
-        tokenTypes.reserveCapacity(size)
         for id in 0..<Int32(clamping: size) {
             let (token, kind) = Self.token(id, parts)
             tokens.append(token)
             tokenTypes.append(kind.rawValue)
         }
+        try setBoundaries(tokenizer, fault)
+    }
+
+    /// What stands around every text.
+    private mutating func setBoundaries(_ tokenizer: Tokenizer, _ fault: (String) -> TokenizerError) throws {
         let layout = tokenizer.layout(isPair: false, true)
         guard let text = layout.firstIndex(where: { if case .text = $0 { true } else { false } }) else {
             throw fault("its post-processor leaves out the text")
@@ -69,7 +93,7 @@ extension GGUFVocabulary {
     }
 
     /// Whether llama.cpp's converter takes a token for one of control, whatever the files say.
-    private static func looksSpecial(_ token: String) -> Bool {
+    static func looksSpecial(_ token: String) -> Bool {
         ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(token)
             || [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")].contains {
                 token.hasPrefix($0.0) && token.hasSuffix($0.1)
@@ -97,6 +121,6 @@ extension TokenizerParts {
 }
 
 extension BytePairModel.Options {
-    /// Whether symbols are spelled alike wherever they stand, and those that are unknown are not spelled otherwise.
-    fileprivate var spellsWhole: Bool { !fallsBackToBytes && continuingPrefix.isEmpty && endSuffix.isEmpty }
+    /// Whether symbols are spelled alike wherever they stand.
+    fileprivate var spellsWhole: Bool { continuingPrefix.isEmpty && endSuffix.isEmpty }
 }

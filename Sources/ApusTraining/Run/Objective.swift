@@ -78,7 +78,8 @@ struct NoEvaluation: Evaluation {
 
 /// Cross entropy of the next token on the rows that have a target; no other row's logits are ever made.
 ///
-/// `Σ wᵢ CEᵢ`, divided by the count of targets whatever their weights, as ms-swift does with `loss_scale`.
+/// `Σ wᵢ CEᵢ`, divided by the count of targets whatever their weights, as ms-swift does with `loss_scale`. Where the loss of
+/// routers counts, it is added times the count, so that of a step its mean over targets is.
 package struct NextToken: Objective {
     private let model: CausalLanguageModel
 
@@ -91,8 +92,14 @@ package struct NextToken: Objective {
         let labels = try Tensor(targets.labels, device: hidden.device)
         let weights = try targets.weights.map { try Tensor($0, device: hidden.device) }
         let (sum, correct) = try model.head.crossEntropy(rows, labels: labels, weights: weights, context)
+        let accuracy = Tally("token_acc", correct, count: targets.count)
+        guard let weight = model.trunk.routerLossWeight, let balance = try context.balance?.loss() else {
+            return MicroLoss(sum: sum, targets: targets.count, tallies: [accuracy])
+        }
+        let share = try balance.to(sum.dtype) * Double(targets.count)
         return MicroLoss(
-            sum: sum, targets: targets.count, tallies: [Tally("token_acc", correct, count: targets.count)])
+            sum: try sum + share * weight, targets: targets.count,
+            tallies: [accuracy, Tally("aux_loss", try share.detached(), count: targets.count)])
     }
 }
 

@@ -14,6 +14,10 @@ package struct GGUFArchitecture: Sendable {
     var tops = [
         Part("token_embd", "model.embed_tokens"), Part("output_norm", "model.norm"), Part("output", "lm_head"),
     ]
+    /// A tensor by which files of this kind are told from others that say the same name.
+    var sign: String?
+    /// By which a `config.json` is told from those of others that have the same type; nil takes every one.
+    var isMeant: (@Sendable (JSONValue) -> Bool)?
     /// What the layers lie below in the model.
     var layers = "model.layers"
     /// What each layer has.
@@ -31,10 +35,14 @@ package struct GGUFArchitecture: Sendable {
     var hyperparameters = Hyperparameters()
     /// Further numbers with keys in the file.
     var values: [Value] = []
+    /// Keys that every file of the family has, with a text that says nothing more.
+    var words: [(key: String, text: String)] = []
     /// Layers that differ from the others in turn.
     var pattern: Pattern?
     /// What files of the family mean of `config.json` without saying it, and what a missing key there means.
     var implied: [(key: String, value: JSONValue, missing: JSONValue)] = []
+    /// What a configuration says that is made of a file, beside what others are held to.
+    var stated: [(key: String, value: JSONValue)] = []
     /// Keys of files that have this architecture's name and compute what its model does not, but for one value.
     var foreign: [(key: String, harmless: GGUFValue?)] = []
     /// Keys of `config.json` that say whether a tensor of the first layer is there.
@@ -66,6 +74,9 @@ package struct GGUFArchitecture: Sendable {
         /// Its rows are reordered so that RoPE turns neighbouring elements, where Hugging Face turns element i with
         /// element i + half.
         case queries, keys
+        /// One matrix for queries, keys and values: in the file all of a kind lie together, in the model those of heads
+        /// that share a key.
+        case groups
         /// The model has it as [in, out], the file as [out, in].
         case transposed
         /// The file has w + 1 where the model has w and multiplies with 1 + w.
@@ -83,6 +94,10 @@ package struct GGUFArchitecture: Sendable {
         var feedForward = "intermediate_size"
         var layers = "num_hidden_layers"
         var heads = "num_attention_heads"
+        /// Nil where there are as many as of queries.
+        var keyValueHeads: String? = "num_key_value_heads"
+        /// Whether `config.json` has the width of a head.
+        var saysHeadSize = true
         var context = "max_position_embeddings"
         /// The key in the file, the one in `config.json`, and what a missing one means.
         var normEpsilon = (file: "attention.layer_norm_rms_epsilon", config: "rms_norm_eps", standard: 1e-6)
@@ -91,8 +106,11 @@ package struct GGUFArchitecture: Sendable {
         var isRotary = true
         /// Whether sizes are written that follow from others: of heads, of what is rotated, of the vocabulary.
         var saysAllSizes = false
-        /// What a missing `rope_theta` means.
+        /// What a missing `rope_theta` means, and what an older key for it is called.
         var rotaryBase = 10_000.0
+        var olderBase: String?
+        /// The key of the share of each head that turns, and what a missing one means; nil where that is all.
+        var rotatedShare: (config: String, standard: Double)?
         /// The key of the base of RoPE in layers with a window, and what a missing one means.
         var windowBase: (config: String, standard: Double)?
         /// What a missing `original_max_position_embeddings` means, in a family whose positions may turn a part of each
@@ -115,7 +133,11 @@ package struct GGUFArchitecture: Sendable {
         var isZeroForNull = false
 
         enum Kind: Sendable {
-            case number, count
+            case number, count, flag
+            /// A number that the file has divided by the root of how many layers there are.
+            case overRootOfLayers
+            /// A number by which the file has the width divided.
+            case widthOver
             /// A count that older files leave to the rows of a tensor, or to those of each matrix in it.
             case rows(of: String)
         }

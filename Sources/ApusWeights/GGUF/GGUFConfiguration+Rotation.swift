@@ -10,6 +10,10 @@ extension GGUFConfiguration {
             json[base.config] = .double(try value("rope.freq_base_swa", \.doubleValue) ?? base.standard)
         }
         try readScaling()
+        if let share = names.rotatedShare {
+            let rotated = try rotatedSize(headDim: headDim)
+            json[share.config] = .double(Double(rotated) / Double(headDim))
+        }
         if let length = names.firstLength { try readPartsAndLongTexts(headDim: headDim, firstLength: length) }
         if let scaling = try Llama3Scaling(file, theta: theta, headDim: headDim) {
             guard json["rope_scaling"] == nil else {
@@ -40,14 +44,20 @@ extension GGUFConfiguration {
         }
     }
 
-    /// The part of each head that turns, and the frequencies of long texts.
-    private mutating func readPartsAndLongTexts(headDim: Int, firstLength: Int) throws {
+    /// How many elements of each head turn.
+    private mutating func rotatedSize(headDim: Int) throws -> Int {
         let rotated = try value("rope.dimension_count", \.intValue) ?? headDim
         guard rotated > 0, rotated % 2 == 0, rotated <= headDim else {
             throw WeightsError(
                 file.path, item: prefix + "rope.dimension_count",
                 "\(rotated) of the \(headDim) elements of a head turn")
         }
+        return rotated
+    }
+
+    /// The part of each head that turns, and the frequencies of long texts.
+    private mutating func readPartsAndLongTexts(headDim: Int, firstLength: Int) throws {
+        let rotated = try rotatedSize(headDim: headDim)
         if rotated != headDim { json["partial_rotary_factor"] = .double(Double(rotated) / Double(headDim)) }
         let original = try optionalCount("rope.scaling.original_context_length") ?? firstLength
         json["original_max_position_embeddings"] = .int(original)

@@ -23,6 +23,8 @@ struct GGUFConfiguration {
         json["model_type"] = .string(architecture.modelTypes[0])
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
+        for (key, value) in architecture.stated { json[key] = value }
+        for (key, _) in architecture.words { _ = try value(key, \.stringValue) }
         for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
@@ -58,11 +60,11 @@ struct GGUFConfiguration {
             try value("attention.head_count_kv", \.intValue) == nil
             ? headCount : try count("attention.head_count_kv")
         let rotated = try value("rope.dimension_count", \.intValue)
+        let turnsWhole = names.firstLength == nil && names.rotatedShare == nil
         let headDim =
-            try value("attention.key_length", \.intValue)
-            ?? (names.firstLength == nil ? rotated : nil) ?? hiddenSize / headCount
+            try value("attention.key_length", \.intValue) ?? (turnsWhole ? rotated : nil) ?? hiddenSize / headCount
         guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
-            rotated ?? headDim == headDim || names.firstLength != nil,
+            rotated ?? headDim == headDim || !turnsWhole,
             try value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
@@ -94,8 +96,8 @@ struct GGUFConfiguration {
         json[names.layers] = .int(layers)
         json[names.heads] = .int(headCount)
         if names.isRotary {
-            json["num_key_value_heads"] = .int(keyValueHeadCount)
-            json["head_dim"] = .int(headDim)
+            if let key = names.keyValueHeads { json[key] = .int(keyValueHeadCount) }
+            if names.saysHeadSize { json["head_dim"] = .int(headDim) }
         }
         json["vocab_size"] = .int(embedding.shape[0])
         json[names.context] = .int(try count("context_length"))
@@ -112,6 +114,10 @@ struct GGUFConfiguration {
         case .number:
             found = try value(number.file, \.doubleValue).map(JSONValue.double)
             guard found?.doubleValue?.isFinite != false else { throw failure("is not a finite number") }
+        case .flag: found = try value(number.file, \.boolValue).map(JSONValue.bool)
+        case .overRootOfLayers, .widthOver:
+            found = try value(number.file, \.doubleValue).map { .double(undivided($0, number.kind)) }
+            guard found?.doubleValue.map({ $0.isFinite && $0 > 0 }) != false else { throw failure("is not positive") }
         case .count: found = try optionalCount(number.file, atLeast: number.isZeroForNull ? 0 : 1).map(JSONValue.int)
         case .rows(let name):
             let said = try optionalCount(number.file)
@@ -123,6 +129,12 @@ struct GGUFConfiguration {
         if number.isZeroForNull, found == 0 { found = .null }
         guard let result = found ?? number.missing.file else { throw failure("this metadata key is missing") }
         json[number.config] = result
+    }
+
+    /// The number of `config.json` of which a file has a quotient.
+    private func undivided(_ quotient: Double, _ kind: GGUFArchitecture.Value.Kind) -> Double {
+        if case .widthOver = kind { return Double(json[names.width]?.intValue ?? 0) / quotient }
+        return quotient * Double(json[names.layers]?.intValue ?? 0).squareRoot()
     }
 
     /// What differs between layers, and what follows from how many there are.

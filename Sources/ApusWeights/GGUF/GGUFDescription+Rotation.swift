@@ -8,7 +8,9 @@ extension GGUFDescription {
         let names = architecture.hyperparameters
         let kind = names.windowBase == nil ? nil : whole["full_attention"]
         let scaling = kind ?? whole
-        let base = scaling["rope_theta"]?.doubleValue ?? config["rope_theta"]?.doubleValue ?? names.rotaryBase
+        let base =
+            scaling["rope_theta"]?.doubleValue ?? config["rope_theta"]?.doubleValue
+            ?? names.olderBase.flatMap { config[$0]?.doubleValue } ?? names.rotaryBase
         let said =
             config["original_max_position_embeddings"]?.intValue
             ?? scaling["original_max_position_embeddings"]?.intValue
@@ -19,6 +21,7 @@ extension GGUFDescription {
             add("rope.scaling.original_context_length", .uint32(UInt32(clamping: original)))
             add("rope.dimension_count", .uint32(UInt32(clamping: rotated)))
         }
+        if names.rotatedShare != nil { add("rope.dimension_count", .uint32(UInt32(clamping: rotated))) }
         add("rope.freq_base", .float32(Float(base)))
         if let window = names.windowBase {
             let own = config["rope_parameters"]?["sliding_attention"] ?? .null
@@ -31,10 +34,12 @@ extension GGUFDescription {
     }
 
     private func rotatedSize(_ scaling: JSONValue) throws -> Int {
+        let names = architecture.hyperparameters
         guard
             let share = scaling["partial_rotary_factor"]?.doubleValue ?? config["partial_rotary_factor"]?.doubleValue
+                ?? names.rotatedShare.map({ config[$0.config]?.doubleValue ?? $0.standard })
         else { return sizes.headSize }
-        guard share == 1 || architecture.hyperparameters.firstLength != nil, share > 0, share <= 1 else {
+        guard share == 1 || names.firstLength != nil || names.rotatedShare != nil, share > 0, share <= 1 else {
             throw unsayable("partial_rotary_factor", .double(share))
         }
         return Int(Double(sizes.headSize) * share)
@@ -90,7 +95,7 @@ extension GGUFDescription {
             for key in ["beta_fast", "beta_slow"] where scaling[key]?.isNull == false {
                 add("rope.scaling.yarn_\(key)", .float32(Float(try number(key))))
             }
-        case "llama3" where !hasOwnFactors:
+        case "llama3" where !hasOwnFactors && rotated == sizes.headSize:
             let scaling = Llama3Scaling(
                 factor: try number("factor"), lowFrequencyFactor: try number("low_freq_factor"),
                 highFrequencyFactor: try number("high_freq_factor"), originalContext: original ?? context)

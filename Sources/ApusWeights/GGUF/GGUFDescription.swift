@@ -40,7 +40,7 @@ package struct GGUFDescription {
     /// - Throws: `WeightsError` naming what the format cannot say.
     package init(_ config: JSONValue, sizes: Sizes, type: GGUFFileType, path: String) throws {
         let family = config["model_type"]?.stringValue ?? ""
-        guard let architecture = GGUFArchitecture.all.first(where: { $0.modelTypes.contains(family) }) else {
+        guard let architecture = GGUFArchitecture.of(config) else {
             let known = GGUFArchitecture.all.flatMap(\.modelTypes).joined(separator: ", ")
             throw WeightsError(
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
@@ -58,6 +58,7 @@ package struct GGUFDescription {
             let said = config[key].flatMap { $0.isNull ? nil : $0 } ?? missing
             guard said == value else { throw unsayable(key, said) }
         }
+        for (key, text) in architecture.words { add(key, .string(text)) }
         addSizes()
         if architecture.hyperparameters.isRotary { try addRotation() }
         let norm = architecture.hyperparameters.normEpsilon
@@ -119,10 +120,20 @@ package struct GGUFDescription {
             if number.isZeroForNull { add(number.file, .uint32(0)) }
             return
         }
-        if case .number = number.kind {
+        switch number.kind {
+        case .number, .overRootOfLayers, .widthOver:
             guard let value = said.doubleValue, value.isFinite else { throw unsayable(number.config, said) }
-            add(number.file, .float32(Float(value)))
-        } else {
+            let written: Double =
+                switch number.kind {
+                case .overRootOfLayers: value / Double(sizes.layers).squareRoot()
+                case .widthOver: Double(sizes.width) / value
+                default: value
+                }
+            add(number.file, .float32(Float(written)))
+        case .flag:
+            guard let flag = said.boolValue else { throw unsayable(number.config, said) }
+            add(number.file, .bool(flag))
+        case .count, .rows:
             guard let count = said.intValue.flatMap(UInt32.init(exactly:)) else { throw unsayable(number.config, said) }
             add(number.file, .uint32(count))
         }

@@ -57,9 +57,13 @@ public enum GGUFFileType: String, Sendable, CaseIterable {
         package let isTied: Bool
         /// Whether several queries share a key.
         package let sharesKeys: Bool
+        /// How many experts a layer has.
+        package let experts: Int
+        package let isFalcon: Bool
 
-        package init(layers: Int, isTied: Bool, sharesKeys: Bool) {
+        package init(layers: Int, isTied: Bool, sharesKeys: Bool, experts: Int = 0, isFalcon: Bool = false) {
             (self.layers, self.isTied, self.sharesKeys) = (layers, isTied, sharesKeys)
+            (self.experts, self.isFalcon) = (experts, isFalcon)
         }
     }
 
@@ -81,14 +85,20 @@ public enum GGUFFileType: String, Sendable, CaseIterable {
     private func mixed(_ name: String, columns: Int, _ facts: Facts) -> GGUFTensorType {
         let fields = name.split(separator: ".")
         if name == "output.weight" || facts.isTied && name == "token_embd.weight" {
-            return self == .q8_0 || columns % matrix.block.elements != 0 ? .q8_0 : .q6_K
+            return self == .q8_0 || facts.isFalcon || columns % matrix.block.elements != 0 ? .q8_0 : .q6_K
         }
         guard self == .q4_K_M || self == .q5_K_M, fields.count == 4, let layer = Int(fields[1]) else { return matrix }
+        // Beside eight experts, attention is small.
+        if facts.experts == 8, fields[2] == "attn_v" || fields[2] == "attn_k" { return .q8_0 }
         switch fields[2] {
+        case "attn_output": return facts.experts == 8 ? .q5_K : matrix
         case "attn_v", "attn_qkv":
             if Self.takesMoreBits(layer, of: facts.layers) { return .q6_K }
             // Models of 70B have values so small that more bits cost nothing; they are known by their depth.
             return matrix == .q4_K && facts.layers == 80 && facts.sharesKeys ? .q5_K : matrix
+        case "ffn_down" where facts.isFalcon && matrix == .q4_K:
+            if layer < facts.layers / 16 { return .q6_K }
+            return Self.takesMoreBits(layer, of: facts.layers) ? .q5_K : matrix
         case "ffn_down", "ffn_down_exps", "ffn_down_shexp":
             return Self.takesMoreBits(layer, of: facts.layers) ? .q6_K : matrix
         default: return matrix

@@ -10,7 +10,7 @@ package final class GGUFModel: Sendable {
             switch layout {
             case .transposed: source.shape.reversed()
             case .row where source.shape.count == 1: [1] + source.shape
-            case .plain, .permuted, .raised, .row: source.shape
+            case .plain, .permuted, .grouped, .raised, .row: source.shape
             }
         }
         package let source: GGUFTensor
@@ -22,6 +22,8 @@ package final class GGUFModel: Sendable {
         case plain
         /// The rows of each head are permuted.
         case permuted(heads: Int)
+        /// Heads lie by their kind, not by their group.
+        case grouped(HeadGroups)
         /// Rows are the model's columns.
         case transposed
         /// Every element is one more than the model's.
@@ -47,8 +49,8 @@ package final class GGUFModel: Sendable {
     package init(_ file: GGUFFile) throws {
         self.file = file
         let name = try file.requiredValue("general.architecture", \.stringValue)
-        guard let architecture = GGUFArchitecture.all.first(where: { $0.name == name }) else {
-            let known = GGUFArchitecture.all.map(\.name).joined(separator: ", ")
+        guard let architecture = GGUFArchitecture.of(file, named: name) else {
+            let known = Set(GGUFArchitecture.all.map(\.name)).sorted().joined(separator: ", ")
             throw WeightsError(
                 file.path, "the architecture \(WeightsError.printable(name)) is not supported as GGUF (\(known) are)",
                 advice: "use the model's safetensors files")
@@ -90,6 +92,13 @@ package final class GGUFModel: Sendable {
                     advice: WeightsError.downloadAgain)
             }
             return .plain
+        case .groups:
+            let (all, shared) = (configuration.headCount, configuration.keyValueHeadCount)
+            guard let rows = tensor.shape.first, rows % (all + 2 * shared) == 0 else {
+                throw WeightsError(
+                    path, item: tensor.name, "shape \(tensor.shape) does not divide into \(all + 2 * shared) heads")
+            }
+            return .grouped(HeadGroups(heads: all, groups: shared, width: rows / (all + 2 * shared)))
         case .queries: heads = configuration.headCount
         case .keys: heads = configuration.keyValueHeadCount
         }
@@ -156,9 +165,14 @@ package final class GGUFModel: Sendable {
 extension GGUFModel.Entry {
     /// For each row of the model the row of the file, where they differ.
     fileprivate var sourceRow: (@Sendable (Int) -> Int)? {
-        guard case .permuted(let heads) = layout, let rows = source.shape.first else { return nil }
-        let permutation = HeadPermutation(width: rows / heads)
-        return { permutation.rowInFile($0) }
+        switch layout {
+        case .permuted(let heads):
+            guard let rows = source.shape.first else { return nil }
+            let permutation = HeadPermutation(width: rows / heads)
+            return { permutation.rowInFile($0) }
+        case .grouped(let groups): return { groups.rowInFile($0) }
+        case .plain, .transposed, .raised, .row: return nil
+        }
     }
 }
 
@@ -178,5 +192,41 @@ struct HeadPermutation {
         let (head, place) = row.quotientAndRemainder(dividingBy: width)
         let (i, half) = place.quotientAndRemainder(dividingBy: 2)
         return head * width + half * (width / 2) + i
+    }
+}
+
+/// The heads of one matrix for queries, keys and values: in the model each group has its queries, its key and its value; in
+/// the file all queries come first, then all keys, then all values.
+struct HeadGroups: Sendable, Equatable {
+    /// Of queries.
+    let heads: Int
+    /// Of keys, and of values.
+    let groups: Int
+    /// Of a head.
+    let width: Int
+
+    func rowInFile(_ row: Int) -> Int {
+        let (head, i) = row.quotientAndRemainder(dividingBy: width)
+        let own = heads / groups
+        let (group, place) = head.quotientAndRemainder(dividingBy: own + 2)
+        let inFile =
+            switch place {
+            case own: heads + group
+            case own + 1: heads + groups + group
+            default: group * own + place
+            }
+        return inFile * width + i
+    }
+
+    func rowInModel(_ row: Int) -> Int {
+        let (head, i) = row.quotientAndRemainder(dividingBy: width)
+        let own = heads / groups
+        let inModel =
+            switch head {
+            case ..<heads: head / own * (own + 2) + head % own
+            case ..<(heads + groups): (head - heads) * (own + 2) + own
+            default: (head - heads - groups) * (own + 2) + own + 1
+            }
+        return inModel * width + i
     }
 }

@@ -24,15 +24,15 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
     package let chatTemplate: String?
 
     package init(
-        model: String, pre: String?, tokens: [String], tokenTypes: [Int], merges: [String], bosID: Int?, eosID: Int?,
-        unknownID: Int?, paddingID: Int?, addsBOS: Bool?, addsEOS: Bool?, chatTemplate: String?
+        model: String, pre: String?, tokens: [String], scores: [Double] = [], tokenTypes: [Int], merges: [String],
+        bosID: Int?, eosID: Int?, unknownID: Int?, paddingID: Int?, addsBOS: Bool?, addsEOS: Bool?,
+        addsSpacePrefix: Bool? = nil, chatTemplate: String?
     ) {
         (self.model, self.pre, self.tokens, self.tokenTypes, self.merges) = (model, pre, tokens, tokenTypes, merges)
         (self.bosID, self.eosID, self.unknownID, self.paddingID) = (bosID, eosID, unknownID, paddingID)
         (self.addsBOS, self.addsEOS, self.chatTemplate) = (addsBOS, addsEOS, chatTemplate)
-        scores = []
+        (self.scores, self.addsSpacePrefix) = (scores, addsSpacePrefix)
         eotID = nil
-        addsSpacePrefix = nil
     }
 
     /// Reads the metadata of `file`.

@@ -20,11 +20,13 @@ package struct WeightsFolder {
     /// As in transformers, `model.safetensors` comes before its index, and both before `pytorch_model.bin`. Where none of
     /// these is there, weights under another name are taken if no others are beside them.
     ///
+    /// - Parameter block: The rows and columns of a block of eight-bit floats, as `config.json` says them; nil where it does
+    ///   not.
     /// - Throws: `WeightsError` that says what was found instead.
-    package func open() throws -> any TensorStore {
+    package func open(block: [Int]? = nil) throws -> any TensorStore {
         let store = try known() ?? other(.safetensors) ?? other(.pickle)
         guard let store else { throw nothing() }
-        return try checked(UnwrappedStore.unwrapping(store))
+        return try checked(ScaledStore.scaling(UnwrappedStore.unwrapping(store), block: block, path: folder))
     }
 
     /// The GGUF files, each a whole model; of one in parts the first, or what is there of it.
@@ -180,7 +182,10 @@ package struct WeightsFolder {
             "give this folder to --adapters, and its base model to --model"
         ),
         (".qweight", "the weights are quantised (GPTQ or AWQ), which is not read", unquantised),
-        (".weight_scale_inv", "the weights are quantised (FP8), which is not read", unquantised),
+        (
+            ".weight_scale_inv", "a scale of eight-bit floats (FP8) without the matrix beside it",
+            WeightsError.downloadAgain
+        ),
         (".weight_packed", "the weights are quantised (compressed-tensors), which is not read", unquantised),
     ]
     package static let unquantised = "give the model in its original precision (bfloat16, float16 or float32)"

@@ -32,7 +32,9 @@ package struct GGUFConversion {
         let places = try Self.places(of: tensors, description.architecture, path: path)
         let facts = GGUFFileType.Facts(
             layers: description.sizes.layers, isTied: !places.contains { $0.name == "output.weight" },
-            sharesKeys: description.sizes.keyValueHeads < description.sizes.heads)
+            sharesKeys: description.sizes.keyValueHeads < description.sizes.heads,
+            experts: places.first { $0.form == .stacked }?.tensors.count ?? 0,
+            isFalcon: description.architecture.name == "falcon")
         self.tensors = places.map { place in
             let own = place.tensors[0].shape
             let isTransposed = place.form == .transposed && own.count == 2
@@ -130,6 +132,13 @@ package struct GGUFConversion {
                 try tensor.narrowed(0, start: $0, length: min(length, rows - $0))
             }
         case .transposed: return [try tensor.transposed(0, 1)]
+        case .groups:
+            let (heads, groups) = (description.sizes.heads, description.sizes.keyValueHeads)
+            guard let rows = tensor.shape.first, rows % (heads + 2 * groups) == 0 else {
+                throw WeightsError(path, item: item.name, "shape \(tensor.shape) does not divide into heads")
+            }
+            let order = HeadGroups(heads: heads, groups: groups, width: rows / (heads + 2 * groups))
+            return [try reordered(tensor) { order.rowInModel($0) }]
         case .queries: return [try permuted(tensor, item, heads: description.sizes.heads)]
         case .keys: return [try permuted(tensor, item, heads: description.sizes.keyValueHeads)]
         }
@@ -140,7 +149,11 @@ package struct GGUFConversion {
             throw WeightsError(path, item: item.name, "shape \(tensor.shape) does not divide into \(heads) heads")
         }
         let permutation = HeadPermutation(width: rows / heads)
-        let order = (0..<rows).map { Int64(permutation.rowInModel($0)) }
+        return try reordered(tensor) { permutation.rowInModel($0) }
+    }
+
+    private func reordered(_ tensor: Tensor, by rowInModel: (Int) -> Int) throws -> Tensor {
+        let order = (0..<tensor.shape[0]).map { Int64(rowInModel($0)) }
         return try tensor.indexed(0, Tensor(order, device: tensor.device))
     }
 

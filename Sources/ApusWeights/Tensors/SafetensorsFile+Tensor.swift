@@ -7,6 +7,7 @@ extension SafetensorsFile: TensorStore {
 
     package func dtype(of name: String) throws -> DType {
         let entry = try entry(named: name)
+        if EightBitFloats.values(of: entry.dtype) != nil { return .float32 }
         guard let dtype = DType(entry.dtype) else {
             throw WeightsError(
                 path, item: name, "dtype \(entry.dtype.name) is not supported",
@@ -21,6 +22,15 @@ extension SafetensorsFile: TensorStore {
         let stored = try self.dtype(of: name)
         guard !entry.byteRange.isEmpty, let address = try bytes(of: entry).baseAddress else {
             return (try Tensor.zeros(entry.shape, dtype: dtype, device: device), false)
+        }
+        if let values = EightBitFloats.values(of: entry.dtype) {
+            let numbers = try Tensor.empty(entry.shape, dtype: .float32)
+            try withUnsafeBytes(of: entry) { bytes in
+                try numbers.withUnsafeMutableBytes {
+                    EightBitFloats.decode(bytes, by: values, into: $0.bindMemory(to: Float.self))
+                }
+            }
+            return (try numbers.to(dtype).to(device), false)
         }
         let mapped = try Tensor.borrowing(address, shape: entry.shape, dtype: stored, owner: mapping)
         if stored == dtype && device == .cpu { return (mapped, true) }

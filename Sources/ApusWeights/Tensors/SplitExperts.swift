@@ -26,7 +26,7 @@ package final class SplitExperts: TensorStore {
         for name in store.tensorNames {
             let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
             guard
-                let kind = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].first(where: {
+                let kind = ["gate_up_proj", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"].first(where: {
                     stem.hasSuffix(".experts." + $0)
                 }), case let shape = try store.shape(of: name), shape.count == 3
             else {
@@ -59,6 +59,7 @@ package final class SplitExperts: TensorStore {
     }
 
     package var aliases: [String: String] { store.aliases }
+    package var notices: [String] { store.notices }
 
     package func shape(of name: String) throws -> [Int] {
         guard let part = parts[name] else { return try store.shape(of: name) }

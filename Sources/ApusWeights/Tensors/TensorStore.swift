@@ -10,6 +10,9 @@ package protocol TensorStore {
     /// the functions below know these names.
     var aliases: [String: String] { get }
 
+    /// What a user should know of how tensors are read.
+    var notices: [String] { get }
+
     func shape(of name: String) throws -> [Int]
 
     /// The element type on disk, or the one it is best computed in when the storage is quantised.
@@ -27,6 +30,7 @@ package protocol TensorStore {
 extension TensorStore {
     package func forget(_ name: String) {}
     package var aliases: [String: String] { [:] }
+    package var notices: [String] { [] }
 }
 
 extension DType {

@@ -87,7 +87,7 @@ ct_tensor ct_randperm(int64_t count, ct_generator g);
 #define CT_UNARY(name) ct_tensor ct_##name(ct_tensor x)
 CT_UNARY(neg); CT_UNARY(exp); CT_UNARY(log); CT_UNARY(sqrt); CT_UNARY(rsqrt); CT_UNARY(abs); CT_UNARY(tanh);
 CT_UNARY(sigmoid); CT_UNARY(silu); CT_UNARY(relu); CT_UNARY(sin); CT_UNARY(cos); CT_UNARY(contiguous);
-CT_UNARY(clone); CT_UNARY(isfinite); CT_UNARY(logical_not);
+CT_UNARY(clone); CT_UNARY(isfinite); CT_UNARY(logical_not); CT_UNARY(softplus);
 #undef CT_UNARY
 #define CT_BINARY(name) ct_tensor ct_##name(ct_tensor a, ct_tensor b)
 CT_BINARY(add); CT_BINARY(sub); CT_BINARY(mul); CT_BINARY(div); CT_BINARY(matmul); CT_BINARY(eq); CT_BINARY(lt);
@@ -143,6 +143,8 @@ ct_tensor ct_qr(ct_tensor x, ct_tensor *r);
 // --- matrices of adapters
 /// X of A X = B, or of X A = B.
 ct_tensor ct_solve(ct_tensor a, ct_tensor b, bool left);
+// X of (I + L) X = B, where L is what lies below the diagonal of a; the rest of a is not looked at.
+ct_tensor ct_solve_unit_lower(ct_tensor a, ct_tensor b);
 
 // --- sparse and spectral adapters -----------------------------------------------------------------------------------
 /// The standard deviation of all elements, with one less than their count below the sum of squares.
@@ -251,6 +253,8 @@ ct_tensor ct_quantized_lora_linear(
 ct_tensor ct_checkpoint(
     const ct_tensor *inputs, int count, void *context,
     ct_tensor (*body)(void *context, const ct_tensor *inputs, int count), void (*release)(void *context));
+// x, whose backward pass also gives the scalar loss the gradient 1.
+ct_tensor ct_carry_loss(ct_tensor x, ct_tensor loss);
 
 #ifdef __cplusplus
 }

@@ -129,6 +129,59 @@ import Testing
         #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary) }
     }
 
+    /// A vocabulary of pieces goes into a file and comes back: with the scores of its model, and with those that merges say.
+    @Test(arguments: ["Llama", "Llama, no prefix", "Gemma"])
+    func writesSentencePieceModelsToGGUF(_ name: String) throws {
+        let testCase = try #require(Self.folderCases.first { $0.name == name })
+        let tokenizer = try load(testCase)
+        let place = try #require(testCase.content["files"]?["tokenizer.model"]?.stringValue)
+        let file = try #require(Self.folders?["models"]?[String(place.dropFirst())]?.stringValue)
+        let pieces = try #require(Data(base64Encoded: file))
+        let model = try SentencePieceModel(pieces, source: "tokenizer.model")
+        let size = tokenizer.vocabularySize + 3
+        let written = try GGUFVocabulary(tokenizer, size: size, pieces: pieces)
+        #expect(written.model == "llama" && written.preTokenizer == "default" && written.merges == [])
+        #expect(written.tokens.count == size && written.scores.count == size && written.tokenTypes.count == size)
+        #expect(written.tokens.last == "[PAD\(size - 1)]" && written.tokenTypes.last == 5)
+        for (id, piece) in model.pieces.enumerated() where tokenizer.parts.added.tokens[Int32(id)] == nil {
+            #expect(written.tokens[id] == piece.text && written.scores[id] == piece.score)
+            #expect(written.tokenTypes[id] == piece.kind.rawValue)
+        }
+        // Without the file, kinds are the same and scores fall as tokens are made.
+        let other = try GGUFVocabulary(tokenizer, size: size)
+        #expect(other.tokens == written.tokens && other.addsPrefixSpace == written.addsPrefixSpace)
+        #expect(zip(other.tokenTypes, written.tokenTypes).allSatisfy { $0 == $1 || $1 == 5 })
+        for vocabulary in [written, other] {
+            let read = try Tokenizer(gguf: vocabulary)
+            for row in testCase.rows {
+                let text = try #require(row[0]?.stringValue)
+                guard !tokenizer.specialTokens.contains(where: text.contains) else { continue }
+                let ids = tokenizer.encode(text, addSpecialTokens: false)
+                #expect(read.encode(text, addSpecialTokens: false) == ids, "\(text.debugDescription)")
+            }
+            #expect(read.encode("the") == tokenizer.encode("the"))
+        }
+    }
+
+    /// A published vocabulary of pieces, on thousands of texts.
+    @Test func aPublishedVocabularyOfPiecesComesBack() throws {
+        guard let folder = sharedFixtures("tokenizers/yuan2") else { return }
+        let tokenizer = try Tokenizer.load(folder: folder)
+        let pieces = try Data(contentsOf: folder.appending(path: "tokenizer.model"))
+        let written = try GGUFVocabulary(tokenizer, size: 135_040, pieces: pieces)
+        let read = try Tokenizer(gguf: written)
+        var generator = SeededGenerator(seed: 9)
+        let ids = 300..<Int32(tokenizer.vocabularySize)
+        for _ in 0..<4000 {
+            let drawn = (0..<Int.random(in: 1...12, using: &generator)).map { _ in
+                Int32.random(in: ids, using: &generator)
+            }
+            let text = tokenizer.decode(drawn, skipSpecialTokens: true)
+            let wanted = tokenizer.encode(text, addSpecialTokens: false)
+            #expect(read.encode(text, addSpecialTokens: false) == wanted, "\(text.debugDescription)")
+        }
+    }
+
     // MARK: - Damage
 
     private static let modelFiles = ["spiece.model", "tokenizer.model", "tekken.json", "tokenizer.json"]

@@ -67,7 +67,9 @@ struct GGUFExport {
         }
         return GGUFTokenizerMetadata(
             try GGUFVocabulary(
-                tokenizer, size: size, beginning: id("bos_token_id"), end: id("eos_token_id"),
+                tokenizer, size: size,
+                pieces: FileManager.default.contents(atPath: "\(adapted.source.path)/tokenizer.model"),
+                beginning: id("bos_token_id"), end: id("eos_token_id"),
                 padding: id("pad_token_id")))
     }
 
@@ -99,11 +101,11 @@ extension GGUFTokenizerMetadata {
     init(_ vocabulary: GGUFVocabulary) {
         self.init(
             model: vocabulary.model, pre: vocabulary.preTokenizer, tokens: vocabulary.tokens,
-            tokenTypes: vocabulary.tokenTypes.map(Int.init), merges: vocabulary.merges,
+            scores: vocabulary.scores, tokenTypes: vocabulary.tokenTypes.map(Int.init), merges: vocabulary.merges,
             bosID: vocabulary.beginningOfSequenceID.map(Int.init), eosID: vocabulary.endOfSequenceID.map(Int.init),
             unknownID: vocabulary.unknownID.map(Int.init), paddingID: vocabulary.paddingID.map(Int.init),
             addsBOS: vocabulary.addsBeginningOfSequence, addsEOS: vocabulary.addsEndOfSequence,
-            chatTemplate: vocabulary.chatTemplate)
+            addsSpacePrefix: vocabulary.addsPrefixSpace, chatTemplate: vocabulary.chatTemplate)
     }
 
     /// The token that a reader of the file puts before every text.

@@ -179,6 +179,7 @@ struct Rename: Sendable {
         "yi": "llama", "mistral_nemo": "mistral", "mistral_2501": "mistral", "zephyr": "mistral",
         "polylm": "gpt2", "seggpt": "bloom", "yuan2": "yuan", "bge_reranker": "xlm-roberta",
         "gemma_emb": "gemma3_text", "gemma_reward": "gemma2", "phi4": "phi3", "qwen3_moe_thinking": "qwen3_moe",
+        "qwen3_next_thinking": "qwen3_next", "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text",
         "qwen3_coder": "qwen3_moe", "wizardlm2_moe": "mixtral", "openbuddy_mixtral": "mixtral",
         "baichuan2": "baichuan", "chatglm2": "chatglm", "chatglm3": "chatglm", "chatglm4": "chatglm",
         "codegeex4": "chatglm", "glm_edge": "glm", "minicpm_chatml": "minicpm", "deepseek_v2_5": "deepseek_v2",

@@ -57,8 +57,7 @@ extension OptionTable {
                 "vit_lr": .number(.any), "aligner_lr": .number(.any),
             ]),
         noEffect("the models of Apus have no vision part", everywhere, ["max_pixels": .integer, "norm_bbox": .text]),
-        noEffect("the models of Apus have no experts", everywhere, ["experts_impl": .text]),
-        noEffect("the models of Apus have no experts", [.sft], ["router_aux_loss_coef": .number(.any)]),
+        noEffect("experts are computed one way", everywhere, ["experts_impl": .text]),
         noEffect("gradient checkpointing has no variants", [.sft], ["gradient_checkpointing_kwargs": .json]),
         noEffect("there is one implementation of adapters", everywhere, ["use_swift_lora": .boolean]),
         noEffect(

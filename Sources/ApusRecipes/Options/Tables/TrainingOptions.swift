@@ -78,6 +78,9 @@ extension OptionTable {
             "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
             in: .training, for: [.sft]),
         CommandOption(
+            "router_aux_loss_coef", .number(.from(0)), computed: "what config.json says; none, as a rule",
+            "Weight of the loss that spreads tokens over experts.", in: .training, for: [.sft]),
+        CommandOption(
             "gradient_checkpointing", .boolean, computed: "only when memory would run out",
             "Compute activations again instead of keeping them.", in: .training, for: [.sft]),
         CommandOption(

@@ -39,6 +39,8 @@ public struct OptimizationSettings: Sendable {
     public var adamEpsilon = 1e-8
     /// The norm to which gradients are clipped; 0 leaves them.
     public var maxGradNorm = 1.0
+    /// The weight of the loss that spreads tokens over experts, 0 without it; nil is what `config.json` says.
+    public var routerAuxLossCoef: Double?
     /// Whether to compute activations again instead of keeping them; nil does so when memory would run out.
     public var gradientCheckpointing: Bool?
     /// Whether to compute in bfloat16; nil follows the type of the weights.
@@ -82,6 +84,7 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("adam_beta2", \.adamBeta2, affectsNumbers: true),
         SettingsField("adam_epsilon", \.adamEpsilon, affectsNumbers: true),
         SettingsField("max_grad_norm", \.maxGradNorm, affectsNumbers: true),
+        SettingsField("router_aux_loss_coef", \.routerAuxLossCoef, affectsNumbers: true),
         SettingsField("gradient_checkpointing", \.gradientCheckpointing),
         SettingsField("bf16", \.bf16),
         SettingsField("fp16", \.fp16),
