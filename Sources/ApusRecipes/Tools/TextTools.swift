@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusText
@@ -11,7 +12,7 @@ public struct TokenizeTool {
 
     /// The folder may hold a tokenizer only.
     public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
-        tokenizer = try TextParts.tokenizer(of: ModelSource(settings.model, surroundings: surroundings))
+        tokenizer = try TextParts.tokenizer(of: ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
         addsSpecialTokens = settings.addSpecialTokens
     }
 
@@ -47,7 +48,8 @@ public struct TemplateTool {
 
     public init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
-        text = try TextParts(ModelSource(settings.model, surroundings: surroundings))
+        text = try TextParts(
+            ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
     }
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.

@@ -1,6 +1,7 @@
 import ApusAdapters
 import ApusDatasets
 import ApusFiles
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
@@ -35,6 +36,12 @@ public struct FineTuning {
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
         var settings = settings
+        let surroundings = surroundings.reaching(
+            settings.hub, showsProgress: settings.output.disableTQDM != true)
+        // What cannot be fetched is said here, and not taken for a choice of tasks.
+        if let name = settings.model.name, !FileManager.default.fileExists(atPath: name) {
+            _ = try surroundings.modelFolder(name, need: .weights)
+        }
         settings.chooseOnlyTask(surroundings)
         self.settings = settings
         self.surroundings = surroundings

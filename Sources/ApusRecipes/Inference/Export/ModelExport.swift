@@ -17,7 +17,7 @@ public struct ModelExport {
 
     public init(_ settings: ExportSettings, surroundings: Surroundings = Surroundings()) {
         self.settings = settings
-        self.surroundings = surroundings
+        self.surroundings = surroundings.reaching(settings.hub)
     }
 
     /// - Returns: The folder that was written.

@@ -7,6 +7,7 @@ public struct ExportSettings: Sendable {
     /// Without a name the base that the adapter names; its `adapters` are merged in order.
     public var model: ModelSettings
     public var hardware = DeviceSettings()
+    public var hub = HubSettings()
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     public var combination = CombinationSettings()
@@ -79,7 +80,7 @@ extension ExportSettings: CommandSettings {
     }
 
     package static let fields: [SettingsField<ExportSettings>] =
-        fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + [
+        fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + fields(of: \.hub) + [
             SettingsField("merge_lora", \.mergeLoRA),
             SettingsField("convert_to_lora", \.convertsToLoRA),
             SettingsField("output_dir", \.outputDirectory),

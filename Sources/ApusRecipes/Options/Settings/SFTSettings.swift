@@ -17,6 +17,7 @@ public struct SFTSettings: Sendable {
     public var evaluation = EvaluationSettings()
     public var output = OutputSettings()
     public var hardware = DeviceSettings()
+    public var hub = HubSettings()
 
     /// The settings that ms-swift would use for this model and data.
     public init(model: String, dataset: [String]) {
@@ -91,7 +92,7 @@ extension SFTSettings: CommandSettings {
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
         + fields(of: \.full) + fields(of: \.optimization) + fields(of: \.galore) + fields(of: \.evaluation)
         + fields(of: \.output)
-        + fields(of: \.hardware))
+        + fields(of: \.hardware) + fields(of: \.hub))
         .resolving("task_type", \.taskType)
         .resolving("loss_type", \.lossType)
         .resolving("learning_rate", \.learningRate)

@@ -3,6 +3,7 @@ public struct ParamsSettings: Sendable {
     public var model: ModelSettings
     public var tuner = TunerSettings()
     public var full = FullTuningSettings()
+    public var hub = HubSettings()
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {
@@ -18,7 +19,7 @@ extension ParamsSettings: CommandSettings {
     }
 
     package static let fields: [SettingsField<ParamsSettings>] =
-        fields(of: \.model) + fields(of: \.tuner) + fields(of: \.full)
+        fields(of: \.model) + fields(of: \.tuner) + fields(of: \.full) + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model.name, .params)
@@ -36,6 +37,7 @@ public struct TokenizeSettings: Sendable {
     public var decode = false
     /// Whether to add what the tokenizer puts around a text.
     public var addSpecialTokens = true
+    public var hub = HubSettings()
 
     /// Settings for a tokenizer.
     public init(model: String) {
@@ -55,7 +57,7 @@ extension TokenizeSettings: CommandSettings {
         SettingsField("text", \.text),
         SettingsField("decode", \.decode),
         SettingsField("add_special_tokens", \.addSpecialTokens),
-    ]
+    ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .tokenize)
@@ -76,6 +78,7 @@ public struct TemplateSettings: Sendable {
     public var showLabels = false
     /// The system prompt of a conversation that brings none; nil takes the template's.
     public var system: String?
+    public var hub = HubSettings()
 
     /// Settings for one conversation.
     public init(model: String, messages: String) {
@@ -98,7 +101,7 @@ extension TemplateSettings: CommandSettings {
         SettingsField("add_generation_prompt", \.addGenerationPrompt),
         SettingsField("show_labels", \.showLabels),
         SettingsField("system", \.system),
-    ]
+    ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .template)

@@ -14,14 +14,14 @@ enum NotYetOptions {
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
-            "do_train": ["true"], "model_revision": ["master", "main"], "quant_bits": ["0"], "model_kwargs": ["{}"],
+            "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
             packing streaming freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss group_by_length
-            eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
+            eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
@@ -87,7 +87,6 @@ enum NotYetOptions {
         "to_ollama":
             "`--to_gguf true` writes a GGUF file and the Modelfile that `ollama create` takes, also with --adapters … "
             + "--merge_lora true.",
-        "push_to_hub": "Export first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
     ]
     static let advice: [String: String] = [
@@ -101,7 +100,6 @@ enum NotYetOptions {
         "preserve_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
         "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
         "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
-        "model_revision": "Download that revision first and give its folder.",
         "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
             + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
         "device_map": "Give --device cpu, cuda or mps.",
@@ -146,7 +144,6 @@ enum NotYetOptions {
         "template_backend": "Leave it out; chat templates are rendered as transformers does.",
         "tuner_backend": "Leave it out; there is one implementation of adapters.",
         "top_logprobs": "Leave it out; answers have no probabilities.",
-        "push_to_hub": "Train first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
         "max_shard_size": "Checkpoints have files of at most 5GB; `apus export --max_shard_size` writes others.",
         "metric": "Leave it out, and compare \"response\" with \"labels\" in the result file.",
