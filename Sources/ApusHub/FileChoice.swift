@@ -108,8 +108,8 @@ struct ModelFiles {
 
 /// Patterns of paths as `--include` has them: `*` stands for anything, `/` too, `?` for one character, `[ab]` for a set; one
 /// that ends in `/` for all below.
-enum Glob {
-    static func fits(_ pattern: String, _ path: String) -> Bool {
+package enum Glob {
+    package static func fits(_ pattern: String, _ path: String) -> Bool {
         let whole = pattern.hasSuffix("/") ? pattern + "*" : pattern
         return matches(Array(whole.unicodeScalars)[...], Array(path.unicodeScalars)[...])
     }

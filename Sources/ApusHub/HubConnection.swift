@@ -286,6 +286,10 @@ struct PassingTrouble: Error {
                 reason: isUnknown ? "the name \(error.host) cannot be looked up" : "\(host) cannot be reached\(cause)",
                 kind: .unreachable)
             isSilence = true
+        case let error as IOError where [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode):
+            self.init(
+                reason: "\(host) cannot be reached (\(String(cString: strerror(error.errnoCode))))", kind: .unreachable)
+            isSilence = true
         case is HubError, is FileError, is JSONError, is CancellationError: return nil
         default:
             let isTLS = String(reflecting: type(of: error)).contains("SSL")

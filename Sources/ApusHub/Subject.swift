@@ -75,29 +75,29 @@ struct Subject: Sendable {
         case 416: return PassingTrouble(reason: "the part that is missing cannot be had (416)", kind: .damaged)
         default: break
         }
-        let quoted = said.isEmpty ? "" : " The hub says: \(said)"
+        let quoted = said.isEmpty ? "" : " The hub says: \(said)\(said.hasSuffix(".") ? "" : ".")"
         if code == "GatedRepo" || (status == 403 || status == 401) && said.lowercased().contains("gated") {
             return HubError(
                 .gated,
                 "\(self.place): this \(repository.kind.words) is gated: its owner wants conditions accepted first. Open \(page), "
-                    + "accept them, "
+                    + "accept them"
                     + (hasToken
-                        ? "with the account whose token you use (\(hub?.tokenOrigin ?? tokenName)), and run this again; a token "
+                        ? " with the account whose token you use (\(hub?.tokenOrigin ?? tokenName)), and run this again; a token "
                             + "of limited rights also needs the right to read gated repositories."
-                        : "make a token (\(tokenPage)), set it as \(tokenName)=… or with --hub_token, and run this again."))
+                        : ", make a token (\(tokenPage)), set it as \(tokenName)=… or with --hub_token, and run this again."))
         }
         switch status {
         case 401 where hasToken && (said.lowercased().contains("credential") || said.lowercased().contains("token")):
             return HubError(
                 .unauthorized,
-                "\(self.place): the hub does not know the token of \(hub?.tokenOrigin ?? tokenName) (401).\(quoted) Make another "
+                "\(self.place): the hub does not know the token from \(hub?.tokenOrigin ?? tokenName) (401).\(quoted) Make another "
                     + "(\(tokenPage)), or remove it: what is public needs none.")
         case 403:
             return HubError(
                 .forbidden,
                 "\(self.place): not allowed (403).\(quoted) "
                     + (hasToken
-                        ? "The token of \(hub?.tokenOrigin ?? tokenName) lacks the right to \(writes ? "write" : "read") there; "
+                        ? "The token from \(hub?.tokenOrigin ?? tokenName) lacks the right to \(writes ? "write" : "read") there; "
                             + "change its rights or make another (\(tokenPage))."
                         : "Set a token that may \(writes ? "write" : "read") it as \(tokenName)=… (\(tokenPage)) or with --hub_token."))
         case 401 where writes:

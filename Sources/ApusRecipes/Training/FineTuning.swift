@@ -61,7 +61,7 @@ public struct FineTuning {
         let task = try settings.taskType.task.training(
             TrainingInputs(
                 settings: settings, source: source, config: config, text: text, console: console,
-                promptPlaces: preflight.promptPlaces))
+                promptPlaces: preflight.promptPlaces, surroundings: surroundings))
         let (model, data) = (task.model, task.samples)
         if model.isEncoder,
             let note = settings.withoutEffect(["system", "pair_format"], because: "an encoder sees texts as segments")

@@ -109,7 +109,6 @@ enum NotYetOptions {
         "interleave_prob": "Give each dataset a count instead: --dataset a.jsonl#500 b.jsonl#1500.",
         "cached_dataset": "Give the files it was made from with --dataset; preparing them takes seconds.",
         "cached_val_dataset": "Give the files it was made from with --val_dataset; preparing them takes seconds.",
-        "custom_dataset_info": "Give the paths of the files with --dataset and their columns with --columns.",
         "disable_auto_column_mapping": "Rename the columns that should not be read.",
         "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
         "train_sampling_strategy":

@@ -8,6 +8,8 @@ public struct DataSettings: Sendable {
     public var splitDatasetRatio = 0.0
     /// New names of columns, by their old names.
     public var columns: [String: String] = [:]
+    /// JSON files that name data sets.
+    public var customDatasetInfo: [String] = []
     /// Whether to stop at a bad row instead of leaving it out.
     public var strict = false
     /// The seed of the order of the data.
@@ -46,6 +48,7 @@ extension DataSettings: SettingsPart {
         SettingsField("val_dataset", \.valDataset),
         SettingsField("split_dataset_ratio", \.splitDatasetRatio),
         SettingsField("columns", \.columns),
+        SettingsField("custom_dataset_info", \.customDatasetInfo),
         SettingsField("strict", \.strict),
         SettingsField("data_seed", \.dataSeed, affectsNumbers: true),
         SettingsField("dataset_shuffle", \.datasetShuffle),
