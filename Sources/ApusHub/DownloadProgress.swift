@@ -8,6 +8,8 @@ package struct DownloadProgress: Sendable, Equatable {
     package var totalBytes: Int64
     package var files: Int
     package var totalFiles: Int
+    /// Whether the bytes go to the hub.
+    package var isUpload = false
 }
 
 /// What a download tells while it goes on; from any thread.

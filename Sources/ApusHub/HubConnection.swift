@@ -85,6 +85,10 @@ final class HubConnection: Sendable {
         /// Where the token of the hub may be sent to; nil sends none.
         var hub: Hub?
         var subject: Subject
+        /// The seconds until an answer begins; nil takes those of small questions.
+        var patience: Double?
+        /// Statuses beside 2xx that are no refusals.
+        var accepted: [Int] = []
 
         enum Body: Sendable {
             case bytes([UInt8])
@@ -156,7 +160,8 @@ final class HubConnection: Sendable {
             var url = request.url
             for _ in 0...Self.redirects {
                 let response = try await client.execute(
-                    prepared(request, url), timeout: .milliseconds(Int64(max(1, configuration.answerTimeout) * 1000)))
+                    prepared(request, url),
+                    timeout: .milliseconds(Int64(max(1, request.patience ?? configuration.answerTimeout) * 1000)))
                 let status = Int(response.status.code)
                 if (301...308).contains(status), status != 304, let location = response.headers.first(name: "Location") {
                     guard let next = Self.resolved(location, against: url) else {
@@ -168,7 +173,7 @@ final class HubConnection: Sendable {
                     url = next
                     continue
                 }
-                if (200..<300).contains(status) { return try await body(response) }
+                if (200..<300).contains(status) || request.accepted.contains(status) { return try await body(response) }
                 let text = try await Self.start(of: response)
                 let isElsewhere = !Self.isSameHost(url, request.url)
                 throw request.subject.refusal(

@@ -140,7 +140,7 @@ final class DownloadView: Sendable {
         bar.withLock { bar in
             if bar == nil {
                 bar = console.startProgress(
-                    "Downloading \(progress.repository.id)", total: Int(progress.totalBytes), initial: Int(progress.bytes),
+                    "\(progress.isUpload ? "Publishing" : "Downloading") \(progress.repository.id)", total: Int(progress.totalBytes), initial: Int(progress.bytes),
                     unit: .bytes)
             }
             let files = progress.totalFiles > 1 ? [("files", "\(progress.files)/\(progress.totalFiles)")] : []

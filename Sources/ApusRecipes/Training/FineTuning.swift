@@ -54,6 +54,10 @@ public struct FineTuning {
     public func callAsFunction() throws -> Outcome {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
+        let publisher =
+            try settings.hub.push
+            ? HubPublisher(
+                settings.hub, name: FilePath.lastComponent(of: settings.outputDirectory), surroundings: surroundings) : nil
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
         let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)
@@ -146,7 +150,11 @@ public struct FineTuning {
             throw error
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))
-        return report(ending, run, device: device, folder: folder)
+        let outcome = report(ending, run, device: device, folder: folder)
+        if let publisher, let checkpoint = outcome.lastCheckpoint, outcome.signal == nil {
+            try publisher.publish(checkpoint, base: source.name, what: "End of training")
+        }
+        return outcome
     }
 
     // MARK: - Parts

@@ -20,8 +20,27 @@ public struct ModelExport {
         self.surroundings = surroundings.reaching(settings.hub)
     }
 
-    /// - Returns: The folder that was written.
+    /// - Returns: The folder that was written, or published as it is.
     public func callAsFunction() throws -> String {
+        guard settings.hub.push else { return try exported() }
+        let existing = settings.writesNothing ? try publishedAsItIs() : nil
+        let publisher = try HubPublisher(
+            settings.hub, name: FilePath.lastComponent(of: existing ?? settings.outputDirectory), surroundings: surroundings)
+        let folder = try existing ?? exported()
+        try publisher.publish(folder, base: settings.model.name, what: "Upload by apus export")
+        return folder
+    }
+
+    /// The folder of the adapter or model that is published as it is.
+    private func publishedAsItIs() throws -> String {
+        let name = settings.model.adapters.first ?? settings.model.name ?? ""
+        guard FileManager.default.fileExists(atPath: name) else {
+            throw ModelError("--push_to_hub true: \(name) is no folder of this machine. Give the folder to publish.")
+        }
+        return name
+    }
+
+    private func exported() throws -> String {
         guard !settings.mergeLoRA || !settings.model.adapters.isEmpty else {
             throw ModelError("--adapters: not given. Give the checkpoint whose adapter is to be merged.")
         }

@@ -59,6 +59,11 @@ extension ExportSettings {
         return model.adapters.isEmpty && name.lowercased().hasSuffix(".gguf") ? String(name.dropLast(5)) : name
     }
 
+    /// Whether nothing is to be made of the model or adapter, so that it can only be published as it is.
+    var writesNothing: Bool {
+        !mergeLoRA && combination.kind == nil && !convertsToLoRA && model.quantization.method == nil && !converts && !toGGUF
+    }
+
     /// The name of the GGUF file.
     var ggufName: String { "\(ModelName.short(shortName))-\(ggufType.rawValue).gguf" }
 
@@ -109,7 +114,7 @@ extension ExportSettings: CommandSettings {
         }
         guard
             mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil || !model.adapters.isEmpty
-                || converts
+                || converts || hub.push
         else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
@@ -125,7 +130,7 @@ extension ExportSettings: CommandSettings {
         guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter.")
         }
-        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty else {
+        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty || hub.push && !toGGUF else {
             throw UsageError(
                 "--adapters: an adapter is converted or quantised by being merged first. Add --merge_lora true.")
         }
