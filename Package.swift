@@ -148,6 +148,10 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        .target(
+            name: "ApusHubTesting", dependencies: ["ApusFilesTesting", "ApusJSON"], path: "Tests/ApusHubTesting",
+            swiftSettings: settings),
+        tests("ApusHubTests", ["ApusHub", "ApusHubTesting", "ApusFiles", "ApusFilesTesting", "ApusJSON", nioHTTP]),
         tests("ApusMetricsTests", ["ApusMetrics"]),
         tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests(
@@ -164,7 +168,7 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
+                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
                 "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),

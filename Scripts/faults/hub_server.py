@@ -593,8 +593,16 @@ def main():
     options = parser.parse_args()
     hub, address, cdn = start(options.root, options.port, options.page)
     print(json.dumps({"hub": address, "cdn": cdn}), flush=True)
-    # Whoever started the server has gone when its input ends.
-    sys.stdin.read()
+    # Lines of input do what __control does, and are answered by what __log answers. When the input ends, whoever started the
+    # server has gone.
+    for line in sys.stdin:
+        with hub.lock:
+            log = [dict(entry) for entry in hub.log]
+            control = json.loads(line)
+            if "rules" in control:
+                hub.rules, hub.log = control["rules"], []
+            hub.__dict__.update({name: control[name] for name in ("rate", "chunk") if name in control})
+        print(json.dumps(log), flush=True)
 
 
 if __name__ == "__main__":
