@@ -38,6 +38,7 @@ package struct FileChoice: Sendable, Equatable {
         }
         if !include.isEmpty { chosen = chosen.filter { file in include.contains { Glob.fits($0, file.path) } } }
         return chosen.filter { file in !exclude.contains { Glob.fits($0, file.path) } }
+            .sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
     }
 }
 

@@ -51,7 +51,7 @@ final class HubConnection: Sendable {
     private static func isExempt(_ configuration: HubConfiguration, _ exceptions: [String]) -> Bool {
         let hosts = Hub.allCases.compactMap { URLComponents(string: configuration[$0].endpoint)?.host }
         return hosts.allSatisfy { host in
-            exceptions.contains { exception in
+            host == "localhost" || host.hasPrefix("127.") || exceptions.contains { exception in
                 let name = exception.hasPrefix(".") ? String(exception.dropFirst()) : exception
                 return exception == "*" || host == name || host.hasSuffix(".\(name)")
             }

@@ -129,7 +129,8 @@ struct Subject: Sendable {
                 + (hasToken ? " and the token may not see it" : " and no token was sent")
                 + ".\(quoted) Check the spelling; if it is one of \(repository.hub.other.name), add \(flag)"
                 + (hasToken ? "." : "; if it is private, set a token as \(tokenName)=… (\(tokenPage)).")
-                + " A folder of this machine is given by its path, such as ./\(repository.id.split(separator: "/").last ?? "").")
+                + " A \(repository.kind == .model ? "folder" : "file or folder") of this machine is given by its path, such as "
+                + "./\(repository.id.split(separator: "/").last ?? "").")
     }
 
     /// The message in an answer of JSON.

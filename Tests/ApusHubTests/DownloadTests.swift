@@ -41,8 +41,10 @@ import Testing
         try hub.server.rules(["match": "GET cdn", "times": 3, "drop_after": 700_000])
         let snapshot = try await hub.client().download(hub.model, FileChoice(.model))
         #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
-        let ranges = try hub.parts().map { $0["range"]?.stringValue ?? "" }
-        #expect(ranges == ["", "bytes=700000-", "bytes=1400000-", "bytes=2100000-"])
+        let starts = try hub.starts()
+        #expect(starts.count == 4 && starts[0] == 0)
+        // What was in the buffers when the connection broke off comes again.
+        for (before, start) in zip(starts, starts.dropFirst()) { #expect((before + 1...before + 700_000).contains(start)) }
     }
 
     @Test(arguments: ["ignore_range", "wrong_range"])
@@ -160,7 +162,8 @@ import Testing
         let snapshot = try await hub.client().download(model, revision: "main", FileChoice(.model))
         #expect(snapshot.folder == "\(hub.configuration.modelScope.cache)/models/owner--tiny-model.v1/snapshots/master")
         #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
-        #expect(try hub.parts().map { $0["range"] } == [.null, "bytes=700000-"])
+        let starts = try hub.starts()
+        #expect(starts.count == 2 && starts[0] == 0 && (1...700_000).contains(starts[1]))
         #expect(HubFixture.names(below: snapshot.folder).count == 6, "five files and a folder")
     }
 

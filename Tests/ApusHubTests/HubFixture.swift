@@ -49,6 +49,13 @@ struct HubFixture {
     /// The requests for the bytes of large files.
     func parts() throws -> [JSONValue] { try server.log().filter { $0["host"] == "cdn" } }
 
+    /// Where the parts began that were asked for.
+    func starts() throws -> [Int] {
+        try parts().map { part in
+            part["range"]?.stringValue.flatMap { Int($0.dropFirst("bytes=".count).dropLast()) } ?? 0
+        }
+    }
+
     /// Names of all files below a folder, links among them.
     static func names(below folder: String) -> [String] {
         (FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []).sorted()

@@ -43,6 +43,11 @@ final class DatasetFetcher: Sendable {
                     : FetchedDataset(parts: [FetchedDataset.Part(files: [path], change: entry?.change ?? RowChange())])
             }
             guard let repository = repository(reference, entry) else { return nil }
+            guard entry?.isRewritten != true else {
+                throw DatasetChoiceError(
+                    "is one whose rows ms-swift rewrites by a program of its own, which is not there here. Write them as "
+                        + "{\"messages\": […]} or {\"query\": …, \"response\": …} into a .jsonl file, and give that")
+            }
             return try dataset(reference, entry, repository)
         } catch let error as DatasetChoiceError {
             throw DatasetError("--dataset \(location): \(error)")
@@ -90,11 +95,6 @@ final class DatasetFetcher: Sendable {
                 return Wanted(
                     configuration: isMeaning ? nil : subset, change: RowChange(), meaning: isMeaning ? subset : nil)
             }
-        }
-        guard !entry.isRewritten else {
-            throw DatasetChoiceError(
-                "is one whose rows ms-swift rewrites by a program of its own, which is not there here. Write them as "
-                    + "{\"messages\": […]} or {\"query\": …, \"response\": …} into a .jsonl file, and give that")
         }
         if entry.subsets.isEmpty {
             let names = reference.subsets.isEmpty ? [nil] : reference.subsets.map(Optional.some)
@@ -161,7 +161,7 @@ final class DatasetFetcher: Sendable {
         let (client, view) = hub.client(for: repository)
         defer { view.finish() }
         do {
-            return try fetched(reference, entry, repository, revision, client)
+            return try fetched(reference, entry, repository, revision, client, quiet: hub.quietClient)
         } catch let error as HubError {
             if let cached, [.unreachable, .busy].contains(error.kind) {
                 hub.print("note: \(error.description) The files in \(cached) are taken as they are.")
@@ -173,12 +173,12 @@ final class DatasetFetcher: Sendable {
 
     private func fetched(
         _ reference: DatasetReference, _ entry: KnownDataset?, _ repository: Repository, _ revision: String?,
-        _ client: HubClient
+        _ client: HubClient, quiet: HubClient
     ) throws -> FetchedDataset {
         let listing = try HubClient.waiting { try await client.listing(of: repository, revision: revision) }
         var text = ""
         if listing.files.contains(where: { $0.path == "README.md" }) {
-            let folder = try HubClient.waiting { try await client.download(listing, FileChoice(.card)).folder }
+            let folder = try HubClient.waiting { try await quiet.download(listing, FileChoice(.card)).folder }
             text = try String(contentsOfFile: "\(folder)/README.md", encoding: .utf8)
         }
         let card = DatasetCard(text)

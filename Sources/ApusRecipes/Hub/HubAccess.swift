@@ -124,34 +124,45 @@ final class HubAccess: Sendable {
         return (HubClient(configuration, events: events), view)
     }
 
+    /// A client for what is too small to be shown.
+    var quietClient: HubClient {
+        HubClient(configuration, events: HubEvents(onNote: { [console] in console.print("note: \($0)") }))
+    }
+
     func print(_ line: String) { console.print(line) }
 }
 
 /// The bar of a download.
 final class DownloadView: Sendable {
     private let console: Console
-    private let bar = Mutex<ProgressBar?>(nil)
+    private let bar = Mutex<(bar: ProgressBar, total: Int64)?>(nil)
 
     init(_ console: Console) {
         self.console = console
     }
 
     func show(_ progress: DownloadProgress) {
-        bar.withLock { bar in
-            if bar == nil {
-                bar = console.startProgress(
-                    "\(progress.isUpload ? "Publishing" : "Downloading") \(progress.repository.id)", total: Int(progress.totalBytes), initial: Int(progress.bytes),
-                    unit: .bytes)
+        bar.withLock { shown in
+            // One view serves downloads that follow each other.
+            if let bar = shown, bar.total != progress.totalBytes {
+                bar.bar.finish()
+                shown = nil
             }
+            let bar =
+                shown?.bar
+                ?? console.startProgress(
+                    "\(progress.isUpload ? "Publishing" : "Downloading") \(progress.repository.id)",
+                    total: Int(progress.totalBytes), initial: Int(progress.bytes), unit: .bytes)
+            shown = (bar, progress.totalBytes)
             let files = progress.totalFiles > 1 ? [("files", "\(progress.files)/\(progress.totalFiles)")] : []
-            bar?.update(to: Int(progress.bytes), postfix: files)
+            bar.update(to: Int(progress.bytes), postfix: files)
         }
     }
 
     func finish() {
-        bar.withLock { bar in
-            bar?.finish()
-            bar = nil
+        bar.withLock { shown in
+            shown?.bar.finish()
+            shown = nil
         }
     }
 }

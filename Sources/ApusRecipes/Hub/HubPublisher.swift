@@ -42,7 +42,7 @@ struct HubPublisher {
     /// The state of a run and the records of this machine, which serve nobody else.
     private static let left: Set<String> = [
         "MANIFEST.json", "optimizer.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin",
-        "scaler.pt", "trainer_state.json", ".lock",
+        "scaler.pt", "trainer_state.json", "apus_state.json", ".lock",
     ]
 
     /// Publishes a folder with its card.
