@@ -37,6 +37,7 @@ let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "as
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -52,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -70,7 +72,7 @@ let package = Package(
         target("ApusNN", ["ApusTorch"]),
         target("ApusWeights", ["ApusTorch", "ApusJSON"]),
         target("ApusText", ["ApusJSON", "COniguruma", protobuf]),
-        target("ApusHub", ["ApusJSON", "ApusFiles", httpClient, nioCore, nioHTTP, nioPosix, crypto]),
+        target("ApusHub", ["ApusJSON", "ApusFiles", httpClient, nioCore, nioHTTP, nioPosix, nioSSL, crypto]),
         target("ApusFiles", ["ApusJSON", crypto]),
         target("ApusMetrics"),
         // Floor 2
@@ -168,7 +170,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
+                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration",
+                "ApusLanguageModel",
                 "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),

@@ -65,9 +65,11 @@ struct CacheLayout: Sendable {
                 path: path, partial: "\(path).incomplete",
                 lock: "\(cache)/.lock/file_\(Self.sha256(key.joined(separator: "\0"))).lock", link: nil)
         case .folder:
-            let state = "\(folder)/.cache/\(repository.hub == .huggingFace ? "huggingface" : "modelscope")/download/\(file.path)"
+            let state =
+                "\(folder)/.cache/\(repository.hub == .huggingFace ? "huggingface" : "modelscope")/download/\(file.path)"
             return Place(
-                path: path, partial: "\(state).\(file.digest.name ?? "unnamed").incomplete", lock: "\(state).lock", link: nil)
+                path: path, partial: "\(state).\(file.digest.name ?? "unnamed").incomplete", lock: "\(state).lock",
+                link: nil)
         }
     }
 
@@ -96,7 +98,8 @@ struct CacheLayout: Sendable {
         if try files.status(tag) == nil {
             // The format of https://bford.info/cachedir/, by which backup programs know a cache.
             try files.writeAtomically(
-                Data("Signature: 8a477f597d28d172789f06886806bc55\n# Downloads of models and data sets.\n".utf8), to: tag)
+                Data("Signature: 8a477f597d28d172789f06886806bc55\n# Downloads of models and data sets.\n".utf8),
+                to: tag)
         }
         guard listing.revision != listing.commit, FilePath.isInside(listing.revision) else { return }
         let path = "\(root)/refs/\(listing.revision)"

@@ -52,12 +52,16 @@ struct ModelFiles {
 
     /// Other programs' forms of weights, and pictures, recordings and code, which are not read.
     private static let foreign: Set<String> = [
-        "onnx", "onnx_data", "h5", "msgpack", "tflite", "mlmodel", "mlpackage", "ot", "ckpt", "pdparams", "engine", "nemo",
-        "mar", "pb", "caffemodel", "xml", "png", "jpg", "jpeg", "gif", "webp", "svg", "mp4", "mp3", "wav", "webm", "pdf", "py",
-        "ipynb", "zip", "tar", "gz", "tgz", "7z", "rar", "so", "dll", "exe", "sh", "npz", "tfevents", "parquet", "arrow",
+        "onnx", "onnx_data", "h5", "msgpack", "tflite", "mlmodel", "mlpackage", "ot", "ckpt", "pdparams", "engine",
+        "nemo",
+        "mar", "pb", "caffemodel", "xml", "png", "jpg", "jpeg", "gif", "webp", "svg", "mp4", "mp3", "wav", "webm",
+        "pdf", "py",
+        "ipynb", "zip", "tar", "gz", "tgz", "7z", "rar", "so", "dll", "exe", "sh", "npz", "tfevents", "parquet",
+        "arrow",
     ]
     private static let foreignFolders: Set<String> = [
-        "onnx", "openvino", "coreml", "tensorflow", "tf", "flax", "original", "metal", "figures", "assets", "images", "runs",
+        "onnx", "openvino", "coreml", "tensorflow", "tf", "flax", "original", "metal", "figures", "assets", "images",
+        "runs",
         "examples",
     ]
     private static let weights: Set<String> = ["safetensors", "bin", "pt", "pth", "gguf"]
@@ -74,7 +78,8 @@ struct ModelFiles {
 
     private func isForeign(_ file: RemoteFile) -> Bool {
         let parts = file.path.split(separator: "/")
-        return Self.foreign.contains(ending(file)) || parts.dropLast().contains { Self.foreignFolders.contains($0.lowercased()) }
+        return Self.foreign.contains(ending(file))
+            || parts.dropLast().contains { Self.foreignFolders.contains($0.lowercased()) }
             || parts.contains { $0.hasPrefix(".") } || parts.dropLast().contains { $0.hasPrefix("checkpoint-") }
             || (parts.last.map { Self.ofTraining.contains(String($0)) || $0.hasPrefix("rng_state_") } ?? false)
     }
@@ -82,11 +87,14 @@ struct ModelFiles {
     /// Everything but weights.
     var texts: [RemoteFile] { files.filter { !isForeign($0) && !Self.weights.contains(ending($0)) } }
 
-    /// The texts and, of the weights of each folder, one form: safetensors before `.bin`, and GGUF where nothing else is.
+    /// The texts and, of the weights of each folder, one form: safetensors before `.bin`, and GGUF where nothing else
+    /// is.
     var needed: [RemoteFile] {
         let weights = files.filter { !isForeign($0) && Self.weights.contains(ending($0)) }
         var chosen: [RemoteFile] = []
-        for (_, here) in Dictionary(grouping: weights, by: { $0.path.split(separator: "/").dropLast().joined(separator: "/") }) {
+        for (_, here) in Dictionary(
+            grouping: weights, by: { $0.path.split(separator: "/").dropLast().joined(separator: "/") })
+        {
             func of(_ endings: String...) -> [RemoteFile] { here.filter { endings.contains(ending($0)) } }
             let safe = Self.withoutDoubles(of("safetensors"))
             let old = of("bin", "pt", "pth").filter { !$0.path.hasSuffix("consolidated.00.pth") }
@@ -96,19 +104,20 @@ struct ModelFiles {
         return texts + chosen
     }
 
-    /// Mistral's `consolidated.safetensors` holds what the shards beside it hold, and variants such as `model.fp16.safetensors`
-    /// what the plain one holds.
+    /// Mistral's `consolidated.safetensors` holds what the shards beside it hold, and variants such as
+    /// `model.fp16.safetensors` what the plain one holds.
     private static func withoutDoubles(_ files: [RemoteFile]) -> [RemoteFile] {
         func name(_ file: RemoteFile) -> Substring { file.path.split(separator: "/").last ?? "" }
         let plain = files.filter { !name($0).hasPrefix("consolidated") }
         let kept = plain.isEmpty ? files : plain
         let hasPlain = kept.contains { name($0) == "model.safetensors" }
-        return hasPlain ? kept.filter { name($0).wholeMatch(of: /model\.(fp16|bf16|fp32|int8)\.safetensors/) == nil } : kept
+        return hasPlain
+            ? kept.filter { name($0).wholeMatch(of: /model\.(fp16|bf16|fp32|int8)\.safetensors/) == nil } : kept
     }
 }
 
-/// Patterns of paths as `--include` has them: `*` stands for anything, `/` too, `?` for one character, `[ab]` for a set; one
-/// that ends in `/` for all below.
+/// Patterns of paths as `--include` has them: `*` stands for anything, `/` too, `?` for one character, `[ab]` for a
+/// set; one that ends in `/` for all below.
 package enum Glob {
     package static func fits(_ pattern: String, _ path: String) -> Bool {
         let whole = pattern.hasSuffix("/") ? pattern + "*" : pattern

@@ -36,9 +36,9 @@ struct FileDownload: Sendable {
         subject.file = file.path
         let partial = try PartialFile(file, path: place.partial, files: files, meter: meter)
         for isLast in [false, true] {
-            try await connection.persistently(subject, gained: { partial.count }) {
-                if !partial.isWhole { try await request(file, subject, into: partial) }
-            }
+            try await connection.persistently(
+                subject, gained: { partial.count },
+                { if !partial.isWhole { try await request(file, subject, into: partial) } })
             guard let digest = try partial.finish() else { break }
             guard isLast else { continue }
             try partial.remove()
@@ -116,7 +116,8 @@ struct FileDownload: Sendable {
                 return nil
             }
             if !hasSaid {
-                events.onNote("\(file.path) of \(listing.repository.id) is being fetched by another process; waiting for it")
+                events.onNote(
+                    "\(file.path) of \(listing.repository.id) is being fetched by another process; waiting for it")
                 hasSaid = true
             }
             try await Task.sleep(for: .seconds(Self.lockPause))

@@ -66,7 +66,8 @@ package struct HubCache: Sendable {
         return folders
     }
 
-    /// The snapshot in a folder of Hugging Face's cache such as `models--Qwen--Qwen2.5-0.5B`, or nil for any other folder.
+    /// The snapshot in a folder of Hugging Face's cache such as `models--Qwen--Qwen2.5-0.5B`, or nil for any other
+    /// folder.
     package static func snapshot(in folder: String) -> String? {
         let snapshots = "\(folder)/snapshots"
         guard let present = try? FileManager.default.contentsOfDirectory(atPath: snapshots) else { return nil }
@@ -84,7 +85,8 @@ package struct HubCache: Sendable {
     private static func holds(_ folder: String, _ need: Need) -> Bool {
         let manager = FileManager.default
         // A link whose file is gone is no file.
-        let names = (try? manager.contentsOfDirectory(atPath: folder))?
+        let names =
+            (try? manager.contentsOfDirectory(atPath: folder))?
             .filter { manager.fileExists(atPath: "\(folder)/\($0)") } ?? []
         guard !names.isEmpty else { return false }
         if need == .anything { return true }

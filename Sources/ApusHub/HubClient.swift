@@ -59,11 +59,6 @@ package struct HubClient: Sendable {
         try await open(listing.repository) { try await download(listing, choice, to: localFolder, $0) }
     }
 
-    /// Where the files of a listing lie in the cache.
-    package func folder(of listing: RepositoryListing) -> String {
-        CacheLayout(listing, cache: configuration[listing.repository.hub].cache, localFolder: nil).folder
-    }
-
     func open<Value: Sendable>(
         _ repository: Repository, _ body: (HubConnection) async throws -> Value
     ) async throws -> Value {
@@ -156,7 +151,8 @@ package struct HubClient: Sendable {
         let variable = repository.hub == .huggingFace ? "HF_HOME" : "MODELSCOPE_CACHE"
         let advice =
             switch error.code {
-            case ENOSPC, EDQUOT: "What has come is kept, and the same command goes on from there. \(roomAdvice(repository))"
+            case ENOSPC, EDQUOT:
+                "What has come is kept, and the same command goes on from there. \(roomAdvice(repository))"
             case EACCES, EPERM, EROFS: "Set \(variable) to a folder that you may write to."
             default: "Check the disk, or set \(variable) to a folder on another."
             }

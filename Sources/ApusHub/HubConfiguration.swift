@@ -25,6 +25,8 @@ package struct HubConfiguration: Sendable {
     package var idleTimeout: Double = 30
     /// The proxy for HTTPS, and the hosts that it is not for.
     package var proxy: (address: String, exceptions: [String])?
+    /// A file of certificates to trust in place of the system's; nil trusts those.
+    package var certificates: String?
     /// Files that are fetched at the same time.
     package var parallelFiles = 8
     /// How often what may pass by itself is tried, and the seconds before the second time.
@@ -33,8 +35,9 @@ package struct HubConfiguration: Sendable {
 
     /// - Parameters:
     ///   - environment: `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`,
-    ///     `TRANSFORMERS_OFFLINE`, `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`, `MODELSCOPE_ENDPOINT`, `MODELSCOPE_DOMAIN`,
-    ///     `MODELSCOPE_CACHE`, `MODELSCOPE_API_TOKEN`, `USE_HF`, `XDG_CACHE_HOME`, `HTTPS_PROXY` and `NO_PROXY`.
+    ///     `TRANSFORMERS_OFFLINE`, `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`, `MODELSCOPE_ENDPOINT`,
+    ///     `MODELSCOPE_DOMAIN`, `MODELSCOPE_CACHE`, `MODELSCOPE_API_TOKEN`, `USE_HF`, `XDG_CACHE_HOME`,
+    ///     `SSL_CERT_FILE`, `HTTPS_PROXY` and `NO_PROXY`.
     ///   - home: The folder of the user.
     package init(environment: [String: String], home: String = NSHomeDirectory()) {
         func value(_ names: String...) -> String? {
@@ -64,6 +67,7 @@ package struct HubConfiguration: Sendable {
         prefersHuggingFace = Self.isTrue(value("USE_HF"))
         if let seconds = value("HF_HUB_ETAG_TIMEOUT").flatMap(Double.init), seconds > 0 { answerTimeout = seconds }
         if let seconds = value("HF_HUB_DOWNLOAD_TIMEOUT").flatMap(Double.init), seconds > 0 { idleTimeout = seconds }
+        certificates = value("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE").map(expanded)
         proxy = value("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy").map { address in
             let exceptions = value("NO_PROXY", "no_proxy") ?? ""
             return (address, exceptions.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })

@@ -5,9 +5,10 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
-/// HTTP as the hubs need it: redirects to other hosts without the token, patience with what passes by itself, and none where
-/// nobody answers.
+/// HTTP as the hubs need it: redirects to other hosts without the token, patience with what passes by itself, and none
+/// where nobody answers.
 final class HubConnection: Sendable {
     let configuration: HubConfiguration
     /// Is told of each pause before something is tried again.
@@ -32,6 +33,11 @@ final class HubConnection: Sendable {
         options.httpVersion = .http1Only
         options.connectionPool.retryConnectionEstablishment = false
         options.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.parallelFiles + 2
+        if let file = configuration.certificates {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .file(file)
+            options.tlsConfiguration = tls
+        }
         if let proxy = configuration.proxy, !Self.isExempt(configuration, proxy.exceptions),
             let url = URLComponents(string: proxy.address.contains("://") ? proxy.address : "http://\(proxy.address)"),
             let host = url.host
@@ -51,10 +57,11 @@ final class HubConnection: Sendable {
     private static func isExempt(_ configuration: HubConfiguration, _ exceptions: [String]) -> Bool {
         let hosts = Hub.allCases.compactMap { URLComponents(string: configuration[$0].endpoint)?.host }
         return hosts.allSatisfy { host in
-            host == "localhost" || host.hasPrefix("127.") || exceptions.contains { exception in
-                let name = exception.hasPrefix(".") ? String(exception.dropFirst()) : exception
-                return exception == "*" || host == name || host.hasSuffix(".\(name)")
-            }
+            host == "localhost" || host.hasPrefix("127.")
+                || exceptions.contains { exception in
+                    let name = exception.hasPrefix(".") ? String(exception.dropFirst()) : exception
+                    return exception == "*" || host == name || host.hasSuffix(".\(name)")
+                }
         }
     }
 
@@ -163,12 +170,15 @@ final class HubConnection: Sendable {
                     prepared(request, url),
                     timeout: .milliseconds(Int64(max(1, request.patience ?? configuration.answerTimeout) * 1000)))
                 let status = Int(response.status.code)
-                if (301...308).contains(status), status != 304, let location = response.headers.first(name: "Location") {
+                if (301...308).contains(status), status != 304, let location = response.headers.first(name: "Location")
+                {
                     guard let next = Self.resolved(location, against: url) else {
-                        throw HubError(.invalid, "\(request.subject.place): redirects to \"\(location)\", which is no address")
+                        throw HubError(
+                            .invalid, "\(request.subject.place): redirects to \"\(location)\", which is no address")
                     }
                     if url.hasPrefix("https://"), !next.hasPrefix("https://") {
-                        throw HubError(.invalid, "\(request.subject.place): redirects from https to \(next); not followed")
+                        throw HubError(
+                            .invalid, "\(request.subject.place): redirects from https to \(next); not followed")
                     }
                     url = next
                     continue
@@ -177,7 +187,8 @@ final class HubConnection: Sendable {
                 let text = try await Self.start(of: response)
                 let isElsewhere = !Self.isSameHost(url, request.url)
                 throw request.subject.refusal(
-                    status, response.headers, text, place: request.hub.map { configuration[$0] }, isElsewhere: isElsewhere)
+                    status, response.headers, text, place: request.hub.map { configuration[$0] },
+                    isElsewhere: isElsewhere)
             }
             throw HubError(.invalid, "\(request.subject.place): redirects more than \(Self.redirects) times")
         } catch let error as HubError {
@@ -207,7 +218,8 @@ final class HubConnection: Sendable {
         switch request.body {
         case .bytes(let bytes): prepared.body = .bytes(ByteBuffer(bytes: bytes))
         case .file(let path, let range):
-            prepared.body = .stream(FilePart(path: path, range: range), length: .known(range.upperBound - range.lowerBound))
+            prepared.body = .stream(
+                FilePart(path: path, range: range), length: .known(range.upperBound - range.lowerBound))
         case nil: break
         }
         return prepared
@@ -254,7 +266,8 @@ final class HubConnection: Sendable {
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
         for byte in text.utf8 {
-            bytes += plain.contains(byte) ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            bytes +=
+                plain.contains(byte) ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
         }
         return String(decoding: bytes, as: UTF8.self)
     }
@@ -299,7 +312,8 @@ struct PassingTrouble: Error {
         default:
             let isTLS = String(reflecting: type(of: error)).contains("SSL")
             self.init(
-                reason: isTLS ? "no safe connection to \(host) (\(error))" : "the connection to \(host) broke off (\(error))",
+                reason: isTLS
+                    ? "no safe connection to \(host) (\(error))" : "the connection to \(host) broke off (\(error))",
                 kind: .unreachable)
             isSilence = isTLS
         }
@@ -311,7 +325,8 @@ struct PassingTrouble: Error {
             switch kind {
             case .unreachable: Subject.unreachableAdvice(subject.repository)
             case .busy:
-                "Try again later" + (subject.hasToken ? "." : "; with a token (\(subject.tokenName)) a hub allows more requests.")
+                "Try again later"
+                    + (subject.hasToken ? "." : "; with a token (\(subject.tokenName)) a hub allows more requests.")
             default: "Try again later; what is there already is kept."
             }
         return HubError(kind, "\(subject.place): \(reason)\(times). \(advice)")

@@ -23,7 +23,8 @@ extension HubConnection {
             return "\(endpoint)/\(folder)\(repository.id)/resolve/\(listing.commit)/"
                 + HubConnection.escaped(file.path, keeping: "/")
         case .modelScope:
-            return "\(endpoint)/api/v1/\(repository.kind.plural)/\(HubConnection.escaped(repository.id, keeping: "/"))/repo"
+            return
+                "\(endpoint)/api/v1/\(repository.kind.plural)/\(HubConnection.escaped(repository.id, keeping: "/"))/repo"
                 + "?Revision=\(HubConnection.escaped(listing.commit))&FilePath=\(HubConnection.escaped(file.path))"
         }
     }
@@ -79,7 +80,8 @@ extension HubConnection {
             guard let first = parts.first, first.hasPrefix("<"), first.hasSuffix(">"),
                 parts.dropFirst().contains(where: { $0.replacing("\"", with: "") == "rel=next" })
             else { continue }
-            guard let next = resolved(String(first.dropFirst().dropLast()), against: page), isSameHost(next, page) else {
+            guard let next = resolved(String(first.dropFirst().dropLast()), against: page), isSameHost(next, page)
+            else {
                 throw HubError(.invalid, "the list of files goes on at another host (\(first)); not followed")
             }
             return next
@@ -100,7 +102,8 @@ extension HubConnection {
             case .dataset: try await modelScopePages(of: repository, revision: revision)
             }
         let files = entries.compactMap { entry -> RemoteFile? in
-            guard entry["Type"]?.stringValue != "tree", let path = entry["Path"]?.stringValue ?? entry["Name"]?.stringValue
+            guard entry["Type"]?.stringValue != "tree",
+                let path = entry["Path"]?.stringValue ?? entry["Name"]?.stringValue
             else { return nil }
             let digest = entry["Sha256"]?.stringValue.flatMap { Self.isHexadecimal($0, 64) ? $0 : nil }
             return RemoteFile(
@@ -110,7 +113,8 @@ extension HubConnection {
         return try RepositoryListing(repository: repository, revision: revision, commit: revision, files: files)
     }
 
-    /// The entries of a folder, or of all below it: a list that is as long as answers get is asked for folder by folder.
+    /// The entries of a folder, or of all below it: a list that is as long as answers get is asked for folder by
+    /// folder.
     private func modelScopeFolder(
         _ root: String?, of repository: Repository, revision: String, isRecursive: Bool
     ) async throws -> [JSONValue] {
@@ -156,7 +160,8 @@ extension HubConnection {
         if answer["Success"]?.boolValue == false {
             let said = answer["Message"]?.stringValue ?? ""
             let status = answer["Code"]?.intValue ?? 400
-            let isMissing = status == 404 || said.lowercased().contains("not found") || said.lowercased().contains("not exist")
+            let isMissing =
+                status == 404 || said.lowercased().contains("not found") || said.lowercased().contains("not exist")
             throw subject.refusal(
                 isMissing ? 404 : status == 401 || status == 403 ? status : 400, [:], said,
                 place: configuration[.modelScope], isElsewhere: false)

@@ -72,7 +72,8 @@ extension HubClient {
         }
     }
 
-    /// Publishes files in one commit on the main branch: large ones first, to the store, then the commit that names all.
+    /// Publishes files in one commit on the main branch: large ones first, to the store, then the commit that names
+    /// all.
     ///
     /// Follows what `huggingface_hub` sends: `preupload`, the batches of git-lfs, and a commit of JSON lines.
     ///
@@ -107,7 +108,8 @@ extension HubClient {
     private var api: String { "\(configuration.huggingFace.endpoint)/api" }
 
     private func post(
-        _ url: String, _ body: [UInt8], type: String = "application/json", accept: String? = nil, _ repository: Repository,
+        _ url: String, _ body: [UInt8], type: String = "application/json", accept: String? = nil,
+        _ repository: Repository,
         _ connection: HubConnection
     ) async throws -> JSONValue {
         let headers = [("Content-Type", type)] + (accept.map { [("Accept", $0)] } ?? [])
@@ -130,7 +132,8 @@ extension HubClient {
             }
             let body = JSONValue.object(["files": .array(entries)]).serialized()
             let answer = try await post(
-                "\(api)/\(repository.kind.plural)/\(repository.id)/preupload/main", Array(body.utf8), repository, connection)
+                "\(api)/\(repository.kind.plural)/\(repository.id)/preupload/main", Array(body.utf8), repository,
+                connection)
             for entry in answer["files"]?.arrayValue ?? [] where entry["shouldIgnore"]?.boolValue != true {
                 guard let path = entry["path"]?.stringValue else { continue }
                 modes[path] = entry["uploadMode"]?.stringValue == "lfs"
@@ -156,14 +159,16 @@ extension HubClient {
             throw HubError(.invalid, "\(upload.path): the hub does not say where to put it")
         }
         if let error = object["error"] {
-            throw HubError(.invalid, "\(upload.path): the hub refuses it: \(error["message"]?.stringValue ?? "no reason given")")
+            throw HubError(
+                .invalid, "\(upload.path): the hub refuses it: \(error["message"]?.stringValue ?? "no reason given")")
         }
         guard let action = object["actions"]?["upload"], let address = action["href"]?.stringValue else { return }
         let header = action["header"]?.objectValue ?? [:]
         if let chunk = header["chunk_size"]?.stringValue.flatMap({ Int64($0) }), chunk > 0 {
             let parts = header.filter { Int($0.0) != nil }.sorted { (Int($0.0) ?? 0) < (Int($1.0) ?? 0) }
             guard Int64(parts.count) == (upload.size + chunk - 1) / chunk else {
-                throw HubError(.invalid, "\(upload.path): the hub wants \(parts.count) parts, which are not those of its size")
+                throw HubError(
+                    .invalid, "\(upload.path): the hub wants \(parts.count) parts, which are not those of its size")
             }
             var done: [JSONValue] = []
             for (index, part) in parts.enumerated() {
@@ -233,7 +238,8 @@ extension HubClient {
         }
         let body = lines.map { $0.serialized() + "\n" }.joined()
         let answer = try await post(
-            "\(api)/\(repository.kind.plural)/\(repository.id)/commit/main", Array(body.utf8), type: "application/x-ndjson",
+            "\(api)/\(repository.kind.plural)/\(repository.id)/commit/main", Array(body.utf8),
+            type: "application/x-ndjson",
             repository, connection)
         let folder = repository.kind == .dataset ? "datasets/" : ""
         return Publication(

@@ -42,7 +42,8 @@ struct Subject: Sendable {
 
     static func unreachableAdvice(_ repository: Repository) -> String {
         let mirror = repository.hub == .huggingFace ? "HF_ENDPOINT" : "MODELSCOPE_ENDPOINT"
-        return "Check the network and the proxy (HTTPS_PROXY), name a mirror with \(mirror), or give a folder of this machine: "
+        return
+            "Check the network, the proxy (HTTPS_PROXY) and its certificates (SSL_CERT_FILE), name a mirror with \(mirror), or give a folder of this machine: "
             + "on a machine with a network, `apus download \(repository.kind == .dataset ? "--repo_type dataset " : "")"
             + "\(repository.id) --local_dir FOLDER` fetches one to carry over."
     }
@@ -84,7 +85,8 @@ struct Subject: Sendable {
                     + (hasToken
                         ? " with the account whose token you use (\(hub?.tokenOrigin ?? tokenName)), and run this again; a token "
                             + "of limited rights also needs the right to read gated repositories."
-                        : ", make a token (\(tokenPage)), set it as \(tokenName)=… or with --hub_token, and run this again."))
+                        : ", make a token (\(tokenPage)), set it as \(tokenName)=… or with --hub_token, and run this again.")
+            )
         }
         switch status {
         case 401 where hasToken && (said.lowercased().contains("credential") || said.lowercased().contains("token")):
@@ -99,7 +101,8 @@ struct Subject: Sendable {
                     + (hasToken
                         ? "The token from \(hub?.tokenOrigin ?? tokenName) lacks the right to \(writes ? "write" : "read") there; "
                             + "change its rights or make another (\(tokenPage))."
-                        : "Set a token that may \(writes ? "write" : "read") it as \(tokenName)=… (\(tokenPage)) or with --hub_token."))
+                        : "Set a token that may \(writes ? "write" : "read") it as \(tokenName)=… (\(tokenPage)) or with --hub_token.")
+            )
         case 401 where writes:
             return HubError(
                 .unauthorized,
@@ -108,7 +111,8 @@ struct Subject: Sendable {
         case 401, 404, 410: return missing(code, quoted)
         default:
             return HubError(
-                .invalid, "\(self.place): the hub refused the request (\(status)).\(quoted) Check the id and the revision.")
+                .invalid,
+                "\(self.place): the hub refused the request (\(status)).\(quoted) Check the id and the revision.")
         }
     }
 

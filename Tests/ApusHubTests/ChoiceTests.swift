@@ -11,9 +11,14 @@ import Testing
 
     @Test func oneFormOfTheWeightsIsEnough() {
         let texts = ["config.json", "tokenizer.model", "vocab.txt", "chat_template.jinja"]
-        let foreign = ["tf_model.h5", "flax_model.msgpack", "onnx/model.onnx", "model.onnx_data", "modeling_x.py", ".gitattributes"]
+        let foreign = [
+            "tf_model.h5", "flax_model.msgpack", "onnx/model.onnx", "model.onnx_data", "modeling_x.py",
+            ".gitattributes",
+        ]
         let training = ["optimizer.pt", "training_args.bin", "rng_state_0.pth", "runs/events.out.tfevents.1"]
-        #expect(chosen(texts + foreign + training + ["model.safetensors", "pytorch_model.bin"]) == (texts + ["model.safetensors"]).sorted())
+        #expect(
+            chosen(texts + foreign + training + ["model.safetensors", "pytorch_model.bin"])
+                == (texts + ["model.safetensors"]).sorted())
         #expect(chosen(["config.json", "pytorch_model.bin"]) == ["config.json", "pytorch_model.bin"])
         #expect(chosen(["a.gguf", "model.safetensors"]) == ["model.safetensors"])
         #expect(chosen(["a.gguf"]) == ["a.gguf"])
@@ -26,7 +31,9 @@ import Testing
                 == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])
         #expect(chosen(["model.fp16.safetensors", "model.safetensors"]) == ["model.safetensors"])
         #expect(chosen(texts + ["model.safetensors"], FileChoice(.texts)) == texts.sorted())
-        #expect(chosen(["adapter_model.safetensors", "adapter_config.json", "checkpoint-5/adapter_model.safetensors"]).count == 2)
+        #expect(
+            chosen(["adapter_model.safetensors", "adapter_config.json", "checkpoint-5/adapter_model.safetensors"]).count
+                == 2)
     }
 
     @Test(arguments: [
@@ -61,7 +68,8 @@ import Testing
         #expect(configuration.defaultHub == .modelScope && configuration.offlineReason == nil)
         configuration = HubConfiguration(
             environment: [
-                "HF_HOME": "~/h", "HF_ENDPOINT": "mirror.example/", "HF_TOKEN": " t ", "MODELSCOPE_DOMAIN": "ms.example",
+                "HF_HOME": "~/h", "HF_ENDPOINT": "mirror.example/", "HF_TOKEN": " t ",
+                "MODELSCOPE_DOMAIN": "ms.example",
                 "MODELSCOPE_CACHE": "/c", "USE_HF": "1", "HF_HUB_OFFLINE": "true", "MODELSCOPE_API_TOKEN": "m",
             ], home: "/home/u")
         #expect(configuration.huggingFace.cache == "/home/u/h/hub")

@@ -12,7 +12,9 @@ import Testing
         try hub.server.rules()
         let snapshot = try await hub.client(token: "hf_good").download(hub.model, FileChoice(.model))
         #expect(
-            snapshot.paths == ["1_Pooling/config.json", "README.md", "config.json", "model.safetensors", "tokenizer.json"])
+            snapshot.paths == [
+                "1_Pooling/config.json", "README.md", "config.json", "model.safetensors", "tokenizer.json",
+            ])
         #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
         let root = "\(hub.configuration.huggingFace.cache)/models--owner--tiny-model.v1"
         #expect(snapshot.folder == "\(root)/snapshots/\(snapshot.commit)")
@@ -44,7 +46,9 @@ import Testing
         let starts = try hub.starts()
         #expect(starts.count == 4 && starts[0] == 0)
         // What was in the buffers when the connection broke off comes again.
-        for (before, start) in zip(starts, starts.dropFirst()) { #expect((before + 1...before + 700_000).contains(start)) }
+        for (before, start) in zip(starts, starts.dropFirst()) {
+            #expect((before + 1...before + 700_000).contains(start))
+        }
     }
 
     @Test(arguments: ["ignore_range", "wrong_range"])
@@ -72,10 +76,11 @@ import Testing
         #expect(!names.contains { $0.hasSuffix("refs/main") }, "what is not whole has no name")
     }
 
-    @Test(arguments: [
-        ["status": 429, "headers": ["Retry-After": "0"]], ["status": 503], ["status": 500], ["status": 504],
-        ["hang_up": true],
-    ] as [JSONValue])
+    @Test(
+        arguments: [
+            ["status": 429, "headers": ["Retry-After": "0"]], ["status": 503], ["status": 500], ["status": 504],
+            ["hang_up": true],
+        ] as [JSONValue])
     func troublesThatPassAreWaitedFor(trouble: JSONValue) async throws {
         let hub = try HubFixture()
         var object = try #require(trouble.objectValue)
@@ -87,10 +92,13 @@ import Testing
 
     @Test func theStoresAddressIsAskedForAgainWhenItHasExpired() async throws {
         let hub = try HubFixture()
-        try hub.server.rules(["match": "GET cdn", "times": 1, "status": 403, "text": "<Error><Code>Expired</Code></Error>"])
+        try hub.server.rules([
+            "match": "GET cdn", "times": 1, "status": 403, "text": "<Error><Code>Expired</Code></Error>",
+        ])
         let snapshot = try await hub.client().download(hub.model, FileChoice(.model))
         #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
-        #expect(try hub.server.log().filter { $0["path"]?.stringValue?.contains("/model.safetensors") == true }.count == 2)
+        #expect(
+            try hub.server.log().filter { $0["path"]?.stringValue?.contains("/model.safetensors") == true }.count == 2)
     }
 
     @Test func aTrickleIsWaitedForAndSilenceIsNot() async throws {

@@ -73,11 +73,14 @@ import Testing
 
     @Test func aPageInTheHubsPlaceIsNoAnswer() async throws {
         let hub = try HubFixture()
-        try hub.server.rules(["match": "/revision/", "times": 1, "status": 200, "text": "<html>Log in to the guest network"])
+        try hub.server.rules([
+            "match": "/revision/", "times": 1, "status": 200, "text": "<html>Log in to the guest network",
+        ])
         let error = await hubError { try await hub.client().listing(of: hub.model) }
         #expect(error?.kind == .invalid && error?.description.contains("no JSON") == true)
         try hub.server.rules([
-            "match": "/revision/", "times": 99, "status": 302, "headers": ["Location": "/api/models/owner/x/revision/main"],
+            "match": "/revision/", "times": 99, "status": 302,
+            "headers": ["Location": "/api/models/owner/x/revision/main"],
         ])
         let loop = await hubError { try await hub.client().listing(of: hub.model) }
         #expect(loop?.kind == .invalid && loop?.description.contains("redirects") == true)
@@ -85,7 +88,8 @@ import Testing
 
     @Test func pathsThatLeaveTheFolderAreRefused() async throws {
         let hub = try HubFixture()
-        let entry = #"[{"type": "file", "path": "../../../evil", "size": 1, "oid": "0000000000000000000000000000000000000000"}]"#
+        let entry =
+            #"[{"type": "file", "path": "../../../evil", "size": 1, "oid": "0000000000000000000000000000000000000000"}]"#
         try hub.server.rules(.object(["match": "/tree/", "times": 1, "status": 200, "text": .string(entry)]))
         let error = await hubError { try await hub.client().download(hub.model, FileChoice(.all)) }
         #expect(error?.kind == .invalid && error?.description.contains("outside") == true)

@@ -51,7 +51,9 @@ struct FilePool<Recognizer: RowRecognizer> {
         return try reference.paths().flatMap { try usableRows(ofFile: $0, subset: reference.subsets.first) }
     }
 
-    private mutating func usableRows(ofFile path: String, subset: String?, change: RowChange = RowChange()) throws -> [RowID] {
+    private mutating func usableRows(ofFile path: String, subset: String?, change: RowChange = RowChange()) throws
+        -> [RowID]
+    {
         let file = try RowFile(path: path, columns: recognizer.mapping.names, change: change)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)

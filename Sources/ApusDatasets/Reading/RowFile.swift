@@ -29,8 +29,8 @@ struct RowFile: Sendable {
 
     /// Opens a file and finds its rows.
     ///
-    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them holds
-    ///   the names of the columns.
+    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them
+    ///   holds the names of the columns.
     ///   - change: What becomes of a row before it is handed out.
     /// - Throws: `DatasetError` naming the file, and the line where one is at fault.
     init(path: String, columns: Set<String> = [], change: RowChange = RowChange()) throws {
@@ -86,8 +86,8 @@ struct RowFile: Sendable {
 
     /// The row as JSON; every value of a table's row is a text.
     ///
-    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON; `RowRejection` for a row of a
-    ///   table with too few fields.
+    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON; `RowRejection` for a row of
+    ///   a table with too few fields.
     func value(at row: Int) throws -> JSONValue {
         try bytes.withUnsafeBytes { bytes in
             let bytes = UnsafeRawBufferPointer(rebasing: bytes[ranges[row]])

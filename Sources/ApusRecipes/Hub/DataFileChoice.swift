@@ -3,8 +3,8 @@ import Foundation
 
 /// Which files of a data set hold the rows of a split.
 ///
-/// The rules are those of Hugging Face's `datasets`: what the card says; else names with the word of a split in them; else all
-/// files are of `train`.
+/// The rules are those of Hugging Face's `datasets`: what the card says; else names with the word of a split in them;
+/// else all files are of `train`.
 struct DataFileChoice {
     /// The paths of all files.
     let paths: [String]
@@ -70,7 +70,9 @@ struct DataFileChoice {
         data = data.filter { Self.format($0) == format }
         let bySplit = Dictionary(grouping: data, by: Self.split)
         if bySplit.keys.allSatisfy({ $0 == nil }) {
-            guard split == "train" else { throw DatasetChoiceError("has no split \"\(split)\"; all its files are of train") }
+            guard split == "train" else {
+                throw DatasetChoiceError("has no split \"\(split)\"; all its files are of train")
+            }
             return data
         }
         guard let found = bySplit[split] else {
@@ -105,7 +107,9 @@ struct DataFileChoice {
     private static func split(_ path: String) -> String? {
         for part in path.lowercased().split(separator: "/").reversed() {
             let pieces = Set(part.split { !$0.isLetter }.map(String.init))
-            for split in ["train", "validation", "test"] where !pieces.isDisjoint(with: words[split] ?? []) { return split }
+            for split in ["train", "validation", "test"] where !pieces.isDisjoint(with: words[split] ?? []) {
+                return split
+            }
         }
         return nil
     }

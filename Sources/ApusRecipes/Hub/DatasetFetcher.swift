@@ -31,7 +31,9 @@ final class DatasetFetcher: Sendable {
             if isThere, reference.hub == nil {
                 return try isFolder.boolValue
                     ? dataset(reference, entry, in: location)
-                    : FetchedDataset(parts: [FetchedDataset.Part(files: [location], change: entry?.change ?? RowChange())])
+                    : FetchedDataset(parts: [
+                        FetchedDataset.Part(files: [location], change: entry?.change ?? RowChange())
+                    ])
             }
             if let path = entry?.path {
                 var isFolder: ObjCBool = false
@@ -68,7 +70,9 @@ final class DatasetFetcher: Sendable {
             let hub = entry.ids[wanted] != nil || asked != nil ? wanted : wanted.other
             return Repository(entry.ids[hub] ?? reference.location, kind: .dataset, on: hub)
         }
-        guard asked != nil || reference.location.contains("/"), !HubAccess.isPath(reference.location) else { return nil }
+        guard asked != nil || reference.location.contains("/"), !HubAccess.isPath(reference.location) else {
+            return nil
+        }
         return Repository(reference.location, kind: .dataset, on: wanted)
     }
 
@@ -156,7 +160,8 @@ final class DatasetFetcher: Sendable {
             }
             throw DatasetChoiceError(
                 "there is no such file, and no data set of that id in the cache (\(configuration[repository.hub].cache)). "
-                    + "`apus download --dataset \(repository.hub.rawValue)::\(repository.id)` fetches it from \(repository.hub.name)")
+                    + "`apus download --dataset \(repository.hub.rawValue)::\(repository.id)` fetches it from \(repository.hub.name)"
+            )
         }
         let (client, view) = hub.client(for: repository)
         defer { view.finish() }
@@ -167,7 +172,8 @@ final class DatasetFetcher: Sendable {
                 hub.print("note: \(error.description) The files in \(cached) are taken as they are.")
                 return try dataset(reference, entry, in: cached)
             }
-            throw HubError(error.kind, "--dataset \(reference.location): there is no such file here. \(error.description)")
+            throw HubError(
+                error.kind, "--dataset \(reference.location): there is no such file here. \(error.description)")
         }
     }
 
@@ -204,7 +210,9 @@ final class DatasetFetcher: Sendable {
             for name in names {
                 let path = FilePath.join(below, name)
                 var isFolder: ObjCBool = false
-                guard FileManager.default.fileExists(atPath: "\(folder)/\(path)", isDirectory: &isFolder) else { continue }
+                guard FileManager.default.fileExists(atPath: "\(folder)/\(path)", isDirectory: &isFolder) else {
+                    continue
+                }
                 if isFolder.boolValue {
                     if depth < 8, !name.hasPrefix(".") { try visit(path, depth: depth + 1) }
                 } else {

@@ -17,7 +17,8 @@ public struct Download {
     public func callAsFunction() throws -> [String] {
         let own = settings.kind == .model ? Repository.Kind.model : .dataset
         let wanted =
-            settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) } + settings.datasets.map { ($0, .dataset) }
+            settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) }
+            + settings.datasets.map { ($0, .dataset) }
         return try wanted.map { try fetched($0.0, $0.1) }
     }
 
@@ -35,6 +36,8 @@ public struct Download {
             kind == .dataset || settings.allFiles || !settings.include.isEmpty ? .all : .model
         let choice = FileChoice(scope, include: settings.include, exclude: settings.exclude)
         let (revision, folder) = (settings.revision, settings.localDirectory)
-        return try HubClient.waiting { try await client.download(repository, revision: revision, choice, to: folder).folder }
+        return try HubClient.waiting {
+            try await client.download(repository, revision: revision, choice, to: folder).folder
+        }
     }
 }

@@ -49,7 +49,8 @@ final class HubAccess: Sendable {
     ///   - need: How much of it has to be there.
     ///   - flag: The option that names it, for messages.
     /// - Throws: `HubError` when it cannot be had, `ModelError` for what is no id.
-    func model(_ name: String, need: HubCache.Need, flag: String = "--model", revision: String? = nil) throws -> String {
+    func model(_ name: String, need: HubCache.Need, flag: String = "--model", revision: String? = nil) throws -> String
+    {
         let key = "\(need) \(name)"
         if let folder = found.withLock({ $0[key] }) { return folder }
         let (hub, id) = Hub.split(name)
@@ -111,7 +112,8 @@ final class HubAccess: Sendable {
     /// What to say of a name that is neither on this machine nor an id.
     static func isNowhere(_ name: String, _ flag: String, on hub: Hub) -> String {
         let owner = !name.contains("/") ? " (An id of \(hub.name) has an owner: owner/\(name).)" : ""
-        return "\(flag) \(name): there is no such file or folder. Give the folder of a Hugging Face model, a .gguf file, or the id "
+        return
+            "\(flag) \(name): there is no such file or folder. Give the folder of a Hugging Face model, a .gguf file, or the id "
             + "of a model on a hub, such as Qwen/Qwen2.5-0.5B.\(owner)"
     }
 

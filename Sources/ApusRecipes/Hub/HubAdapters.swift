@@ -25,7 +25,8 @@ package enum HubAdapters {
 
     private static func isID(_ name: String) -> Bool {
         let (hub, id) = Hub.split(name)
-        return !FileManager.default.fileExists(atPath: name) && (hub != nil || id.contains("/")) && !HubAccess.isPath(id)
+        return !FileManager.default.fileExists(atPath: name) && (hub != nil || id.contains("/"))
+            && !HubAccess.isPath(id)
             && Repository(id, kind: .model, on: .huggingFace) != nil
     }
 }

@@ -32,7 +32,8 @@ struct HubPublisher {
         let id = given.contains("/") ? given : "\(user)/\(given)"
         guard let repository = Repository(id, kind: .model, on: .huggingFace) else {
             throw SettingsError(
-                "--hub_model_id \(id): is no id. Give one of letters, digits, \".\", \"_\" and \"-\", such as \(user)/my-model.")
+                "--hub_model_id \(id): is no id. Give one of letters, digits, \".\", \"_\" and \"-\", such as \(user)/my-model."
+            )
         }
         self.repository = repository
         let isPrivate = settings.isPrivate

@@ -32,7 +32,8 @@ struct KnownDataset: Sendable, Equatable {
 struct KnownDatasets: Sendable {
     private var entries: [String: KnownDataset] = [:]
 
-    /// - Parameter files: JSON files in the format of ms-swift's `dataset_info.json`; what they name goes before all else.
+    /// - Parameter files: JSON files in the format of ms-swift's `dataset_info.json`; what they name goes before all
+    ///   else.
     /// - Throws: `DatasetError` naming the file and the entry at fault.
     init(files: [String] = []) throws {
         for line in Self.table.split(separator: "\n") { add(Self.entry(line)) }
@@ -43,14 +44,18 @@ struct KnownDatasets: Sendable {
     subscript(name: String) -> KnownDataset? { entries[name.lowercased()] }
 
     private mutating func add(_ entry: KnownDataset) {
-        for name in entry.ids.values + [entry.name, entry.path].compactMap(\.self) { entries[name.lowercased()] = entry }
+        for name in entry.ids.values + [entry.name, entry.path].compactMap(\.self) {
+            entries[name.lowercased()] = entry
+        }
     }
 
     // MARK: - The table
 
     private static func entry(_ line: Substring) -> KnownDataset {
         let words = line.split(separator: " ").map { $0 == "-" ? "" : String($0) }
-        func list(_ word: String, _ separator: Character) -> [String] { word.split(separator: separator).map(String.init) }
+        func list(_ word: String, _ separator: Character) -> [String] {
+            word.split(separator: separator).map(String.init)
+        }
         func renames(_ word: String, _ separator: Character) -> [String: String] {
             Dictionary(
                 list(word, separator).compactMap { pair in
@@ -81,7 +86,8 @@ struct KnownDatasets: Sendable {
     // MARK: - Files of the user
 
     private static let keys: Set<String> = [
-        "ms_dataset_id", "hf_dataset_id", "dataset_path", "dataset_name", "ms_revision", "hf_revision", "subsets", "split",
+        "ms_dataset_id", "hf_dataset_id", "dataset_path", "dataset_name", "ms_revision", "hf_revision", "subsets",
+        "split",
         "columns", "messages", "tags", "help", "huge_dataset",
     ]
 
@@ -90,7 +96,9 @@ struct KnownDatasets: Sendable {
             throw DatasetError("--custom_dataset_info \(file): no such file")
         }
         let json: JSONValue
-        do { json = try JSONValue(parsing: data) } catch { throw DatasetError("--custom_dataset_info \(file): \(error)") }
+        do { json = try JSONValue(parsing: data) } catch {
+            throw DatasetError("--custom_dataset_info \(file): \(error)")
+        }
         guard let list = json.arrayValue else {
             throw DatasetError(
                 "--custom_dataset_info \(file): wanted a list of data sets, as [{\"dataset_path\": \"my.jsonl\", \"dataset_name\": "
@@ -155,7 +163,9 @@ struct KnownDatasets: Sendable {
         guard let object = json.objectValue else { throw DatasetChoiceError("has \"columns\" that are no object") }
         return try Dictionary(
             object.map { key, value in
-                guard let name = value.stringValue else { throw DatasetChoiceError("has a column \(key) without a name") }
+                guard let name = value.stringValue else {
+                    throw DatasetChoiceError("has a column \(key) without a name")
+                }
                 return (key, name)
             }, uniquingKeysWith: { first, _ in first })
     }

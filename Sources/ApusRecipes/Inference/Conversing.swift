@@ -68,7 +68,8 @@ struct Conversing {
         options.columns = settings.data.columns
         options.requiresAnswer = false
         let rows = try AnsweredRows(
-            settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console, surroundings: surroundings)
+            settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         try rows(
             prepare: { try answering.prompt(asked($0), tools: $0.tools) },
             answer: { group in

@@ -39,7 +39,8 @@ struct Embedding {
         options.requiresPositive = false
         options.label = .scoreIfGiven
         let rows = try AnsweredRows(
-            settings, as: EmbeddingRecognizer(options), columns: \.otherColumns, console: console, surroundings: surroundings)
+            settings, as: EmbeddingRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = SentenceEvaluation()
         try rows(
             prepare: { row in try texts(row).map(ids) },

@@ -57,7 +57,8 @@ struct MaskFilling {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console, surroundings: surroundings)
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
         try rows(
             prepare: { try read(text($0)) },

@@ -34,7 +34,8 @@ struct Reranking {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console, surroundings: surroundings)
+            settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = RerankerEvaluation()
         var questions: [String: Int32] = [:]
         try rows(

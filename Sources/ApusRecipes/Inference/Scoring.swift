@@ -38,7 +38,8 @@ struct Scoring {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console, surroundings: surroundings)
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
         try rows(
             prepare: sample,

@@ -12,7 +12,8 @@ public struct TokenizeTool {
 
     /// The folder may hold a tokenizer only.
     public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
-        tokenizer = try TextParts.tokenizer(of: ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
+        tokenizer = try TextParts.tokenizer(
+            of: ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
         addsSpecialTokens = settings.addSpecialTokens
     }
 

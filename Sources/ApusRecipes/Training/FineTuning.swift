@@ -57,7 +57,8 @@ public struct FineTuning {
         let publisher =
             try settings.hub.push
             ? HubPublisher(
-                settings.hub, name: FilePath.lastComponent(of: settings.outputDirectory), surroundings: surroundings) : nil
+                settings.hub, name: FilePath.lastComponent(of: settings.outputDirectory), surroundings: surroundings)
+            : nil
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
         let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)

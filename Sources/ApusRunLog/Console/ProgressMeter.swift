@@ -49,7 +49,8 @@ struct ProgressMeter: Sendable {
         let fraction = total > 0 ? min(max(Double(position) / Double(total), 0), 1) : 1
         let percent = String(Int((fraction * 100).rounded()))
         let head = "\(label): " + String(repeating: " ", count: max(0, 3 - percent.count)) + percent + "%"
-        let tail = "\(amount(position))/\(amount(total)) [\(times(now: now))\(postfix.map { ", \($0.name)=\($0.value)" }.joined())]"
+        let tail =
+            "\(amount(position))/\(amount(total)) [\(times(now: now))\(postfix.map { ", \($0.name)=\($0.value)" }.joined())]"
         guard let columns else { return "\(head) \(tail)" }
         let room = columns - head.count - tail.count - 3
         guard room > 0 else { return String("\(head) \(tail)".prefix(columns)) }

@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusHub
 import ApusJSON
+import ApusText
 import Foundation
 import Testing
 
@@ -42,7 +43,9 @@ import Testing
             let error = #expect(throws: DatasetChoiceError.self) { try files(paths, card: card, subset: subset) }
             #expect(error?.description.contains(words) == true)
         }
-        let error = #expect(throws: DatasetChoiceError.self) { try files(paths, card: card, split: "test", subset: "en") }
+        let error = #expect(throws: DatasetChoiceError.self) {
+            try files(paths, card: card, split: "test", subset: "en")
+        }
         #expect(error?.description.contains("no split \"test\"") == true)
     }
 
@@ -89,7 +92,8 @@ import Testing
         #expect(try rows.conversation(at: 0).messages.map(\.role) == ["user", "assistant"])
         #expect(try rows.row(at: 0) == ["query": "2+2", "response": "4"])
         for (text, words) in [
-            ("{}", "wanted a list"), ("[{}]", "entry 1 names no data set"), ("[{\"dataset_name\": \"a\", \"colums\": {}}]", "\"colums\""),
+            ("{}", "wanted a list"), ("[{}]", "entry 1 names no data set"),
+            ("[{\"dataset_name\": \"a\", \"colums\": {}}]", "\"colums\""),
             ("[", "info.json"),
         ] {
             try folder.write(text, to: "info.json")
@@ -121,9 +125,13 @@ import Testing
             let data = try loader.load(["x"], as: AnyRow()).train
             return try (0..<data.count).map { try data.row(at: $0) }
         }
-        let question = "Task: Based on the given two sentences, provide a similarity score between 0.0 and 1.0.\n"
+        let question =
+            "Task: Based on the given two sentences, provide a similarity score between 0.0 and 1.0.\n"
             + "Sentence 1: A.\nSentence 2: B.\nSimilarity score: "
-        #expect(try rows(.scoreAsText) == [["query": .string(question), "response": "0.7"], ["query": .string(question), "response": "0.8"]])
+        #expect(
+            try rows(.scoreAsText) == [
+                ["query": .string(question), "response": "0.7"], ["query": .string(question), "response": "0.8"],
+            ])
         #expect(try rows(.scoredQuestion)[0] == ["query": .string(question), "label": 0.74])
         #expect(try rows(.nearPair).count == 1)
         #expect(try rows(.positivePair)[0]["positive_messages"]?[0]?[0]?["content"] == "B.")

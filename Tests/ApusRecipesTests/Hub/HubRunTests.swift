@@ -58,7 +58,8 @@ import Testing
         #expect(!fetched.contains { $0.contains("pytorch_model.bin") || $0.contains("test-00000") })
         let checkpoint = try #require(outcome.lastCheckpoint)
         let adapter = try String(contentsOfFile: "\(checkpoint)/adapter_config.json", encoding: .utf8)
-        #expect(adapter.contains(#""base_model_name_or_path": "Qwen/Qwen2.5-0.5B""#), "the id, not a path of this machine")
+        #expect(
+            adapter.contains(#""base_model_name_or_path": "Qwen/Qwen2.5-0.5B""#), "the id, not a path of this machine")
         let arguments = try String(contentsOfFile: "\(checkpoint)/args.json", encoding: .utf8)
         #expect(!arguments.contains("hf_good"))
         // With what is there now, nobody is asked for the model.
@@ -86,12 +87,16 @@ import Testing
         settings.hub.modelID = "my-adapter"
         _ = try FineTuning(settings, surroundings: surroundings)()
         let published = try FileManager.default.contentsOfDirectory(atPath: "\(server.root)/models/tester/my-adapter")
-        #expect(Set(published).isSuperset(of: ["README.md", "adapter_config.json", "adapter_model.safetensors", "args.json"]))
+        #expect(
+            Set(published).isSuperset(of: [
+                "README.md", "adapter_config.json", "adapter_model.safetensors", "args.json",
+            ]))
         #expect(!published.contains { $0.hasPrefix("optimizer") || $0 == "MANIFEST.json" || $0 == "apus_state.json" })
 
         let line = try ArgumentLine(["--adapters", "hf::tester/my-adapter"], for: .infer)
         let fetched = try HubAdapters.fetched(line, environment: server.environment)
-        guard case .list(let folders)? = fetched["adapters"] else { throw HubServer.Failure(description: "no list") }
+        var folders: [String] = []
+        if case .list(let list)? = fetched["adapters"] { folders = list }
         #expect(folders.count == 1 && FileManager.default.fileExists(atPath: "\(folders[0])/adapter_model.safetensors"))
         var notices: [String] = []
         let infer = try InferSettings(fetched, notices: &notices)

@@ -9,8 +9,8 @@ import ApusTorch
 import ApusWeights
 import Foundation
 
-/// Folds adapters into their model, brings the model into another type or fewer bits, and writes a Hugging Face folder or a
-/// GGUF file; or makes one adapter of several.
+/// Folds adapters into their model, brings the model into another type or fewer bits, and writes a Hugging Face folder
+/// or a GGUF file; or makes one adapter of several.
 public struct ModelExport {
     private let settings: ExportSettings
     private let surroundings: Surroundings
@@ -25,7 +25,8 @@ public struct ModelExport {
         guard settings.hub.push else { return try exported() }
         let existing = settings.writesNothing ? try publishedAsItIs() : nil
         let publisher = try HubPublisher(
-            settings.hub, name: FilePath.lastComponent(of: existing ?? settings.outputDirectory), surroundings: surroundings)
+            settings.hub, name: FilePath.lastComponent(of: existing ?? settings.outputDirectory),
+            surroundings: surroundings)
         let folder = try existing ?? exported()
         try publisher.publish(folder, base: settings.model.name, what: "Upload by apus export")
         return folder

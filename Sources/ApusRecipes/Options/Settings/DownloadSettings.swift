@@ -62,7 +62,8 @@ extension DownloadSettings: CommandSettings {
             throw UsageError("download: nothing to fetch. Give an id, as in `apus download Qwen/Qwen2.5-0.5B`.")
         }
         guard localDirectory == nil || count == 1 else {
-            throw UsageError("--local_dir: is one folder for \(count) ids, whose files would mix. Fetch them one by one.")
+            throw UsageError(
+                "--local_dir: is one folder for \(count) ids, whose files would mix. Fetch them one by one.")
         }
     }
 }

@@ -11,7 +11,8 @@ public struct ExportSettings: Sendable {
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     public var combination = CombinationSettings()
-    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA adapter.
+    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA
+    /// adapter.
     public var convertsToLoRA = false
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
@@ -33,8 +34,8 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`, `-combined`,
-    /// `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
+    /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`,
+    /// `-combined`, `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
@@ -61,7 +62,8 @@ extension ExportSettings {
 
     /// Whether nothing is to be made of the model or adapter, so that it can only be published as it is.
     var writesNothing: Bool {
-        !mergeLoRA && combination.kind == nil && !convertsToLoRA && model.quantization.method == nil && !converts && !toGGUF
+        !mergeLoRA && combination.kind == nil && !convertsToLoRA && model.quantization.method == nil && !converts
+            && !toGGUF
     }
 
     /// The name of the GGUF file.

@@ -52,12 +52,13 @@ extension TokenizeSettings: CommandSettings {
         self.init(model: "")
     }
 
-    package static let fields: [SettingsField<TokenizeSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("text", \.text),
-        SettingsField("decode", \.decode),
-        SettingsField("add_special_tokens", \.addSpecialTokens),
-    ] + fields(of: \.hub)
+    package static let fields: [SettingsField<TokenizeSettings>] =
+        [
+            SettingsField("model", \.model),
+            SettingsField("text", \.text),
+            SettingsField("decode", \.decode),
+            SettingsField("add_special_tokens", \.addSpecialTokens),
+        ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .tokenize)
@@ -94,14 +95,15 @@ extension TemplateSettings: CommandSettings {
         model = ""
     }
 
-    package static let fields: [SettingsField<TemplateSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("messages", \.messages),
-        SettingsField("tools", \.tools),
-        SettingsField("add_generation_prompt", \.addGenerationPrompt),
-        SettingsField("show_labels", \.showLabels),
-        SettingsField("system", \.system),
-    ] + fields(of: \.hub)
+    package static let fields: [SettingsField<TemplateSettings>] =
+        [
+            SettingsField("model", \.model),
+            SettingsField("messages", \.messages),
+            SettingsField("tools", \.tools),
+            SettingsField("add_generation_prompt", \.addGenerationPrompt),
+            SettingsField("show_labels", \.showLabels),
+            SettingsField("system", \.system),
+        ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .template)

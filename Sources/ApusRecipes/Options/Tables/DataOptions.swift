@@ -3,7 +3,8 @@ extension OptionTable {
 
     static let dataOptions: [CommandOption] = [
         CommandOption(
-            "dataset", .list, default: .list([]), "Data: [hf::|ms::]path or id of a hub[:subset][#count]; files of JSON lines, JSON, CSV or TSV.",
+            "dataset", .list, default: .list([]),
+            "Data: [hf::|ms::]path or id of a hub[:subset][#count]; files of JSON lines, JSON, CSV or TSV.",
             in: .data, for: reading),
         CommandOption("val_dataset", .list, default: .list([]), "Validation data.", in: .data, for: reading),
         CommandOption(
