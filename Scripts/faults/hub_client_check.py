@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Proves the hub of hub_server.py right: Python's own huggingface_hub (and modelscope_hub where it is installed) work with it.
 
-    $(Scripts/parity/environment) Scripts/faults/hub_client_check.py
+    $(Scripts/parity/environment) Scripts/faults/hub_client_check.py [--apus PATH]
+
+With --apus also that they and Apus share their caches: what one has downloaded the other finds without a network.
 
 Downloads with redirects, paging, revisions, gated and private repositories, and publishes, each with the real client.
 """
 
+import argparse
 import hashlib
 import json
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 
@@ -42,6 +46,10 @@ def write_repositories(root):
     write("models/owner/private/config.json", "{}")
     write("models/owner/private/.hub.json", '{"private": true}')
     write("models/owner/old-name/.hub.json", '{"moved_to": "owner/tiny-model.v1"}')
+    write("models/owner/words/config.json", '{"model_type": "llama"}')
+    write("models/owner/words/tokenizer.json", json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+        "post_processor": None, "decoder": None, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}))
     write("datasets/owner/pairs/train.jsonl", '{"query": "a", "response": "b"}\n' * 40)
     write("datasets/owner/pairs/README.md", "---\nconfigs: []\n---\n")
 
@@ -56,6 +64,9 @@ def tree_of(folder):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--apus")
+    apus = parser.parse_args().apus
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch, "hub")
         write_repositories(root)
@@ -68,14 +79,52 @@ def main():
         for name in ("HF_TOKEN", "MODELSCOPE_API_TOKEN"):
             os.environ.pop(name, None)
         done = []
+        if apus:
+            shared_hugging_face(root, apus, done)
         hugging_face(root, scratch, hub, done)
         try:
             import modelscope_hub
         except ImportError:
             print("modelscope_hub is not installed; its half was left out", file=sys.stderr)
         else:
+            if apus:
+                shared_model_scope(apus, done)
             model_scope(root, done, modelscope_hub.__version__)
         print(json.dumps(done, indent=2))
+
+
+def run_apus(apus, *words, **environment):
+    run = subprocess.run([apus, *words], env=os.environ | environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def shared_hugging_face(root, apus, done):
+    import huggingface_hub as client
+    folder = run_apus(apus, "download", "hf::owner/tiny-model.v1")
+    assert client.snapshot_download("owner/tiny-model.v1", local_files_only=True) == folder
+    assert client.hf_hub_download("owner/tiny-model.v1", "model.safetensors", local_files_only=True)
+    # Python fetches what Apus has left out, and nothing else.
+    whole = client.snapshot_download("owner/tiny-model.v1")
+    assert whole == folder and tree_of(whole) == tree_of(root / "models/owner/tiny-model.v1")
+    done.append("huggingface_hub finds what Apus has downloaded")
+    other = client.snapshot_download("owner/tiny-model.v1", revision="v2")
+    assert run_apus(apus, "download", "hf::owner/tiny-model.v1", "--revision", "v2") == other
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+    client.snapshot_download("owner/words")
+    assert run_apus(apus, "tokenize", "--model", "hf::owner/words", "--text", "ab", **away) == "[0, 1]"
+    local = pathlib.Path(whole).parents[3] / "mine"
+    run_apus(apus, "download", "hf::owner/pairs", "--repo_type", "dataset", "--local_dir", str(local))
+    client.snapshot_download("owner/pairs", repo_type="dataset", local_dir=local)
+    assert tree_of(local) == tree_of(root / "datasets/owner/pairs")
+    done.append("Apus finds what huggingface_hub has downloaded")
+
+
+def shared_model_scope(apus, done):
+    from modelscope_hub.compat.snapshot_download import snapshot_download
+    folder = run_apus(apus, "download", "ms::owner/tiny-model.v1")
+    assert snapshot_download("owner/tiny-model.v1", local_files_only=True) == folder
+    done.append("modelscope_hub finds what Apus has downloaded")
 
 
 def hugging_face(root, scratch, hub, done):

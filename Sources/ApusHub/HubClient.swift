@@ -167,7 +167,8 @@ extension HubClient {
     ) throws -> Value {
         let outcome = Outcome<Value>()
         let done = DispatchSemaphore(value: 0)
-        Task.detached {
+        // Threads of its own: whoever waits may hold the only one that tasks usually run on.
+        Task.detached(executorPreference: OwnThreads.shared) {
             let result: Result<Value, any Error>
             do { result = .success(try await work()) } catch { result = .failure(error) }
             outcome.set(result)

@@ -71,8 +71,10 @@ import Testing
         try other.server.rules(["match": "GET cdn", "times": 99, "corrupt": true])
         let error = await hubError { try await other.client().download(other.model, FileChoice(.model)) }
         #expect(error?.kind == .damaged && error?.description.contains("its digest is") == true)
-        let names = HubFixture.names(below: other.configuration.huggingFace.cache)
-        #expect(!names.contains { $0.hasSuffix("model.safetensors") || $0.hasSuffix(".incomplete") })
+        let cache = other.configuration.huggingFace.cache
+        let names = HubFixture.names(below: cache)
+        #expect(!names.contains { $0.hasSuffix("model.safetensors") })
+        #expect(!names.contains { FileManager.default.contents(atPath: "\(cache)/\($0)")?.count == 3 << 20 })
         #expect(!names.contains { $0.hasSuffix("refs/main") }, "what is not whole has no name")
     }
 

@@ -104,6 +104,8 @@ import Testing
 
     @Test func aFolderIsReadAsADataSet() throws {
         let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/data", withIntermediateDirectories: true)
         try folder.write(#"{"query": "a", "response": "b"}"#, to: "data/train.jsonl")
         try folder.write(#"{"query": "c", "response": "d"}"#, to: "data/test.jsonl")
         let fetcher = try DatasetFetcher(Surroundings(), files: [])

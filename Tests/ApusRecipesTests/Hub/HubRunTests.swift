@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusHub
 import ApusHubTesting
 import ApusJSON
@@ -52,6 +53,7 @@ import Testing
         settings.hub.token = "hf_good"
         settings.optimization.maxSteps = 2
         settings.encoding.useChatTemplate = false
+        settings.encoding.truncationStrategy = .right
         try server.rules()
         let outcome = try FineTuning(settings, surroundings: surroundings)()
         let fetched = try server.log().compactMap { $0["path"]?.stringValue }
@@ -105,7 +107,9 @@ import Testing
 
     @Test func whatCannotBeHadIsSaidBeforeAnythingIsWritten() throws {
         let run = try TinyRun()
-        let (_, surroundings) = try Self.hub(run)
+        let (server, surroundings) = try Self.hub(run)
+        // It ends with the value.
+        defer { withExtendedLifetime(server) {} }
         func message(_ change: (inout SFTSettings) -> Void) -> String {
             var settings = run.settings
             change(&settings)

@@ -161,7 +161,8 @@ extension OptionTable {
         "sglang_speculative_eagle_topk": .integer, "sglang_speculative_num_draft_tokens": .integer,
     ]
     private static let unread: KeyValuePairs<String, OptionKind> = [
-        "dataset": .list, "val_dataset": .list, "split_dataset_ratio": .number(.any), "columns": .text,
+        "dataset": .list, "val_dataset": .list, "custom_dataset_info": .list, "split_dataset_ratio": .number(.any),
+        "columns": .text,
         "data_seed": .integer, "dataset_num_proc": .integer, "dataset_shuffle": .boolean,
         "val_dataset_shuffle": .boolean, "load_data_args": .boolean, "load_from_cache_file": .boolean,
         "lazy_tokenize": .boolean, "remove_unused_columns": .boolean, "download_mode": .text, "strict": .boolean,

@@ -131,6 +131,7 @@ enum NotYetOptions {
         "optim_target_modules": "--target_modules chooses layers for an adapter.",
         "lr_scheduler_kwargs": "Leave it out; --warmup_steps and --warmup_ratio set the warmup.",
         "callbacks": "Leave it out; Ctrl-C saves and leaves, and --save_total_limit keeps the best checkpoint.",
+        "hub_revision": "Leave it out; what is published goes to the main branch.",
         "early_stop_interval": "Leave it out; --save_total_limit keeps the best checkpoint.",
         "logging_strategy": "--logging_steps gives the steps between lines.",
         "acc_strategy": "Leave it out; the accuracy is that of tokens.",

@@ -48,7 +48,6 @@ extension DataSettings: SettingsPart {
         SettingsField("val_dataset", \.valDataset),
         SettingsField("split_dataset_ratio", \.splitDatasetRatio),
         SettingsField("columns", \.columns),
-        SettingsField("custom_dataset_info", \.customDatasetInfo),
         SettingsField("strict", \.strict),
         SettingsField("data_seed", \.dataSeed, affectsNumbers: true),
         SettingsField("dataset_shuffle", \.datasetShuffle),
@@ -59,6 +58,7 @@ extension DataSettings: SettingsPart {
         SettingsField("dataloader_drop_last", \.dataloaderDropLast, affectsNumbers: true),
         SettingsField("model_name", \.modelName),
         SettingsField("model_author", \.modelAuthor),
+        SettingsField("custom_dataset_info", \.customDatasetInfo),
     ]
 
     /// Splits nothing off where that is not wanted after all.
