@@ -33,6 +33,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -47,8 +52,11 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         // Floor 0
@@ -64,7 +72,7 @@ let package = Package(
         target("ApusNN", ["ApusTorch"]),
         target("ApusWeights", ["ApusTorch", "ApusJSON"]),
         target("ApusText", ["ApusJSON", "COniguruma", protobuf]),
-        target("ApusHub"),
+        target("ApusHub", ["ApusJSON", "ApusFiles", httpClient, nioCore, nioHTTP, nioPosix, nioSSL, crypto]),
         target("ApusFiles", ["ApusJSON", crypto]),
         target("ApusMetrics"),
         // Floor 2
@@ -142,6 +150,10 @@ let package = Package(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",
             swiftSettings: settings),
         tests("ApusFilesTests", ["ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        .target(
+            name: "ApusHubTesting", dependencies: ["ApusFilesTesting", "ApusJSON"], path: "Tests/ApusHubTesting",
+            swiftSettings: settings),
+        tests("ApusHubTests", ["ApusHub", "ApusHubTesting", "ApusFiles", "ApusFilesTesting", "ApusJSON", nioHTTP]),
         tests("ApusMetricsTests", ["ApusMetrics"]),
         tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests(
@@ -158,7 +170,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration", "ApusLanguageModel",
+                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration",
+                "ApusLanguageModel",
                 "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",
             ]),

@@ -19,6 +19,7 @@ struct Apus: ParsableCommand {
         version: version,
         subcommands: [
             SFT.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self, Template.self,
+            DownloadCommand.self,
         ])
 
     static func main() {

@@ -27,7 +27,7 @@ extension PassthroughCommand {
             print(help, terminator: "")
             return
         }
-        let line = try ArgumentLine(words, for: Self.command)
+        let line = try HubAdapters.fetched(ArgumentLine(words, for: Self.command), environment: process)
         var notices: [String] = []
         let settings = try settings(line, notices: &notices)
         let asked = process.merging(line.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
@@ -103,5 +103,14 @@ struct Template: PassthroughCommand {
 
     func run(_ settings: TemplateSettings, _ line: ArgumentLine) throws {
         try runTemplate(settings)
+    }
+}
+
+struct DownloadCommand: PassthroughCommand {
+    static let command = Command.download
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    func run(_ settings: DownloadSettings, _ line: ArgumentLine) throws {
+        try runDownload(settings)
     }
 }

@@ -1,8 +1,12 @@
 import ApusRecipes
 import Foundation
 
-private let surroundings = Surroundings(
-    environment: ProcessInfo.processInfo.environment, commandLine: CommandLine.arguments)
+private let surroundings = {
+    var surroundings = Surroundings(
+        environment: ProcessInfo.processInfo.environment, commandLine: CommandLine.arguments)
+    surroundings.reachesHubs = true
+    return surroundings
+}()
 
 func runSFT(_ settings: SFTSettings, configFile: String?) throws {
     let outcome = try FineTuning(settings, surroundings: surroundings)()
@@ -26,6 +30,10 @@ func runExport(_ settings: ExportSettings) throws {
 
 func runParams(_ settings: ParamsSettings) throws {
     print(try ParameterCount(settings, surroundings: surroundings).text)
+}
+
+func runDownload(_ settings: DownloadSettings) throws {
+    for folder in try Download(settings, surroundings: surroundings)() { print(folder) }
 }
 
 func runTokenize(_ settings: TokenizeSettings) throws {

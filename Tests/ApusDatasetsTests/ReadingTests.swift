@@ -153,7 +153,7 @@ struct ReadingTests {
         let utf16 = try folder.write(Data([0xFF, 0xFE, 0x7B, 0]), to: "x.jsonl")
         #expect(throws: DatasetError("\(utf16): is UTF-16; save it as UTF-8")) { try RowFile(path: utf16) }
         let hub = #expect(throws: DatasetError.self) { try RowFile(path: "org/name") }
-        #expect(hub?.description.contains("`hf download --repo-type dataset org/name") == true)
+        #expect(hub?.description.contains("`apus download --dataset org/name`") == true)
         let missing = #expect(throws: DatasetError.self) { try RowFile(path: "data/missing.jsonl") }
         #expect(missing?.description.contains("no such file") == true)
     }

@@ -22,6 +22,9 @@ package struct DatasetLoader: Sendable {
     /// `dataset_num_proc`.
     package var threads = 1
 
+    /// Finds the files of a data set that is no file: one of a hub, or of a registry; nil for what it does not know.
+    package var fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)?
+
     package init() {}
 
     package typealias Loaded = LoadedRows<ConversationRecognizer>
@@ -56,7 +59,8 @@ package struct DatasetLoader: Sendable {
                     + "give a smaller share such as 0.01")
         }
         var pool = FilePool(
-            recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads)
+            recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads,
+            fetching: fetching)
         var (train, heldOut) = try select(dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining)
         if !validation.isEmpty {
             heldOut = try select(validation, from: &pool, ratio: 1, isShuffled: shufflesValidation).validation

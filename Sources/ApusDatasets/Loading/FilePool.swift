@@ -6,11 +6,16 @@ struct FilePool<Recognizer: RowRecognizer> {
     let isStrict: Bool
     let keepsUnusable: Bool
     let threads: Int
+    private let fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)?
     private(set) var reports: [DatasetReport.File] = []
     private var files: [RowFile] = []
     private var missingColumns: Set<String>
 
-    init(recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int) {
+    init(
+        recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int,
+        fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)? = nil
+    ) {
+        self.fetching = fetching
         self.recognizer = recognizer
         self.isStrict = isStrict
         self.keepsUnusable = keepsUnusable
@@ -32,16 +37,24 @@ struct FilePool<Recognizer: RowRecognizer> {
 
     /// Opens the files of a data set and recognises their rows; adds their reports.
     mutating func usableRows(of reference: DatasetReference) throws -> [RowID] {
+        if let data = try fetching?(reference) {
+            return try data.parts.flatMap { part in
+                try check(part.subset.map { [$0] } ?? [], of: reference.location)
+                return try part.files.flatMap { try usableRows(ofFile: $0, subset: part.subset, change: part.change) }
+            }
+        }
         if let hub = reference.hub {
             throw DatasetError(
                 "\(hub.rawValue)::\(reference.location): \(DatasetReference.fetching(reference.location, from: hub))")
         }
-        try check(reference)
+        try check(reference.subsets, of: reference.location)
         return try reference.paths().flatMap { try usableRows(ofFile: $0, subset: reference.subsets.first) }
     }
 
-    private mutating func usableRows(ofFile path: String, subset: String?) throws -> [RowID] {
-        let file = try RowFile(path: path, columns: recognizer.mapping.names)
+    private mutating func usableRows(ofFile path: String, subset: String?, change: RowChange = RowChange()) throws
+        -> [RowID]
+    {
+        let file = try RowFile(path: path, columns: recognizer.mapping.names, change: change)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
         let keepsUnusable = keepsUnusable
@@ -92,17 +105,17 @@ struct FilePool<Recognizer: RowRecognizer> {
     }
 
     /// A file has no subsets, but commands written for a data set on a hub may name those of its kind.
-    private func check(_ reference: DatasetReference) throws {
-        let word = "\(reference.location):\(reference.subsets.joined(separator: "/"))"
-        for subset in reference.subsets where !Recognizer.subsets.contains(subset) {
+    private func check(_ subsets: [String], of location: String) throws {
+        let word = "\(location):\(subsets.joined(separator: "/"))"
+        for subset in subsets where !Recognizer.subsets.contains(subset) {
             throw DatasetError(
                 subset == "generate" && !Recognizer.subsets.isEmpty
                     ? "\(word): \"generate\" writes the score as a text to generate, which this task does not; "
                         + "use :reg"
                     : "\(word): a file has no subsets; leave out what follows the colon")
         }
-        guard reference.subsets.count <= 1 else {
-            throw DatasetError("\(word): would read the file \(reference.subsets.count) times; name one subset")
+        guard subsets.count <= 1 else {
+            throw DatasetError("\(word): would read the file \(subsets.count) times; name one subset")
         }
     }
 

@@ -11,6 +11,7 @@ struct RowFile: Sendable {
     private let bytes: Data
     private let ranges: [Range<Int>]
     private let knownLine = KnownLine()
+    private let change: RowChange
     /// `nil` for JSON.
     private let table: Table?
 
@@ -28,11 +29,13 @@ struct RowFile: Sendable {
 
     /// Opens a file and finds its rows.
     ///
-    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them holds
-    ///   the names of the columns.
+    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them
+    ///   holds the names of the columns.
+    ///   - change: What becomes of a row before it is handed out.
     /// - Throws: `DatasetError` naming the file, and the line where one is at fault.
-    init(path: String, columns: Set<String> = []) throws {
+    init(path: String, columns: Set<String> = [], change: RowChange = RowChange()) throws {
         self.path = path
+        self.change = change
         let format = try DataFileFormat(path: path)
         do {
             bytes = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
@@ -83,14 +86,14 @@ struct RowFile: Sendable {
 
     /// The row as JSON; every value of a table's row is a text.
     ///
-    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON; `RowRejection` for a row of a
-    ///   table with too few fields.
+    /// - Throws: `DatasetError` with file, line and column when the row is not valid JSON; `RowRejection` for a row of
+    ///   a table with too few fields.
     func value(at row: Int) throws -> JSONValue {
         try bytes.withUnsafeBytes { bytes in
             let bytes = UnsafeRawBufferPointer(rebasing: bytes[ranges[row]])
             do {
-                guard let table else { return try JSONValue(parsing: bytes) }
-                return .object(try table.layout.object(table.scanner.fields(of: bytes)))
+                guard let table else { return try change.applied(to: JSONValue(parsing: bytes)) }
+                return try change.applied(to: .object(table.layout.object(table.scanner.fields(of: bytes))))
             } catch let error as DatasetError {
                 throw DatasetError("\(place(of: row)): \(error)")
             } catch let error as JSONError {

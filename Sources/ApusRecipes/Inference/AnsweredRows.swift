@@ -26,11 +26,11 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     /// - Parameter columns: What a row has beside what is answered.
     convenience init(
         _ settings: InferSettings, as recognizer: Recognizer, columns: @escaping (Recognizer.Row) -> JSONObject,
-        console: Console
+        console: Console, surroundings: Surroundings
     ) throws {
         // With the data settings of a training run, the rows that it had split off are meant.
         let data = settings.data
-        var loader = DatasetLoader(data)
+        var loader = try DatasetLoader(data, surroundings: surroundings)
         // Training left such rows out before it split; whole data keeps them, to say of each why it has no answer.
         loader.keepsUnusable = !data.strict && !data.isSplit
         let loaded = try loader.load(

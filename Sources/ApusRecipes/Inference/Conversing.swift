@@ -10,6 +10,7 @@ struct Conversing {
     private let language: LanguageModel
     private let answering: Answering
     private let console: Console
+    private let surroundings: Surroundings
     /// Where a person types; nil where standard input is a file or a pipe, whose whole text then is one question.
     private let terminal: (any LineInput)?
     /// The name of the model, and of the adapter on it.
@@ -21,6 +22,7 @@ struct Conversing {
         self.language = language
         answering = try Answering(settings, language: language)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
+        surroundings = request.surroundings
         name = ([language.source.name] + settings.model.adapters).joined(separator: " with ")
         for notice in answering.notices { console.print("note: \(notice)") }
     }
@@ -66,7 +68,8 @@ struct Conversing {
         options.columns = settings.data.columns
         options.requiresAnswer = false
         let rows = try AnsweredRows(
-            settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console)
+            settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         try rows(
             prepare: { try answering.prompt(asked($0), tools: $0.tools) },
             answer: { group in

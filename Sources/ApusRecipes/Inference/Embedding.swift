@@ -15,6 +15,7 @@ struct Embedding {
     private let files: SentenceFiles
     private let encoder: SequenceEncoder
     private let console: Console
+    private let surroundings: Surroundings
 
     init(_ request: AnswerRequest, embedder: SentenceEmbedder, files: SentenceFiles) throws {
         settings = request.settings
@@ -24,6 +25,7 @@ struct Embedding {
         encoder = SequenceEncoder(
             settings.encoding, text: text, model: embedder.model, files: files, usesPrompt: true)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
+        surroundings = request.surroundings
     }
 
     func callAsFunction() throws {
@@ -37,7 +39,8 @@ struct Embedding {
         options.requiresPositive = false
         options.label = .scoreIfGiven
         let rows = try AnsweredRows(
-            settings, as: EmbeddingRecognizer(options), columns: \.otherColumns, console: console)
+            settings, as: EmbeddingRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = SentenceEvaluation()
         try rows(
             prepare: { row in try texts(row).map(ids) },

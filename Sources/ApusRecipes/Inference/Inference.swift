@@ -13,6 +13,7 @@ public struct Inference {
     /// Loads the model and its adapter.
     public init(_ settings: InferSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
+        let surroundings = surroundings.reaching(settings.hub)
         self.surroundings = surroundings
         if settings.hasData, let path = settings.resultPath {
             try ResultFile.check(path, existing: settings.existingResult)

@@ -12,11 +12,13 @@ struct MaskFilling {
     private let settings: InferSettings
     private let reader: MaskReader
     private let console: Console
+    private let surroundings: Surroundings
 
     init(_ request: AnswerRequest, model: MaskedLanguageModel) throws {
         settings = request.settings
         reader = try MaskReader(model, of: request.source)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
+        surroundings = request.surroundings
     }
 
     func callAsFunction() throws {
@@ -55,7 +57,8 @@ struct MaskFilling {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         func text(_ row: LabelledRow) -> String { row.texts.joined(separator: "\n") }
         try rows(
             prepare: { try read(text($0)) },

@@ -13,6 +13,7 @@ struct Reranking {
     private let model: SequenceClassifier
     private let encoder: SequenceEncoder
     private let console: Console
+    private let surroundings: Surroundings
 
     init(_ request: AnswerRequest, model: SequenceClassifier) throws {
         settings = request.settings
@@ -20,6 +21,7 @@ struct Reranking {
         let text = try TextParts(request.source, of: model)
         encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
+        surroundings = request.surroundings
     }
 
     func callAsFunction() throws {
@@ -32,7 +34,8 @@ struct Reranking {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console)
+            settings, as: RerankerRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = RerankerEvaluation()
         var questions: [String: Int32] = [:]
         try rows(

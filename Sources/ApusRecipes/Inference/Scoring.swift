@@ -14,6 +14,7 @@ struct Scoring {
     private let labels: LabelScheme
     private let encoder: SequenceEncoder
     private let console: Console
+    private let surroundings: Surroundings
 
     init(_ request: AnswerRequest, model: SequenceClassifier, labels: LabelScheme) throws {
         settings = request.settings
@@ -22,6 +23,7 @@ struct Scoring {
         let text = try TextParts(request.source, of: model)
         encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
+        surroundings = request.surroundings
     }
 
     func callAsFunction() throws {
@@ -36,7 +38,8 @@ struct Scoring {
         options.columns = settings.data.columns
         options.requiresLabel = false
         let rows = try AnsweredRows(
-            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console)
+            settings, as: LabelledRecognizer(options), columns: \.otherColumns, console: console,
+            surroundings: surroundings)
         var evaluation = ScoreEvaluation(labels.problemType, classNames: labels.map?.names ?? [])
         try rows(
             prepare: sample,

@@ -25,27 +25,17 @@ struct ModelSource {
     /// The layers that a method has added to the model's.
     var plan: LayerPlan?
 
-    /// Finds a model by path, or by hub id in the local caches.
+    /// Finds a model by path, or by hub id in the local caches; one that is in neither is fetched.
     ///
-    /// - Throws: `ModelError` saying where was looked, or what lies there instead of a model.
-    init(_ name: String, surroundings: Surroundings) throws {
+    /// - Parameter need: How much of a model of a hub has to be there.
+    /// - Throws: `ModelError` saying where was looked, or what lies there instead of a model; `HubError`.
+    init(_ name: String, surroundings: Surroundings, need: HubCache.Need = .weights) throws {
         self.name = name
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) {
             root = isFolder.boolValue ? HubCache.snapshot(in: name) ?? name : name
         } else {
-            let cache = HubCache(environment: surroundings.environment)
-            guard let folder = cache.folder(of: name) else {
-                let isHubID = name.split(separator: "/").count == 2 && !name.hasPrefix("/") && !name.hasPrefix(".")
-                throw ModelError(
-                    "--model \(name): there is no such file or folder"
-                        + (isHubID
-                            ? ", and no model of that id in the local caches (\(cache.searched.joined(separator: ", "))). "
-                                + "Downloading from a hub is not there yet: download it with `hf download \(name)` and run this again, or give a folder."
-                            : ". Give the folder of a Hugging Face model, a .gguf file, or the id of a model in the local cache.")
-                )
-            }
-            root = folder
+            root = try surroundings.modelFolder(name, need: need)
             isFolder = true
         }
         guard isFolder.boolValue else {

@@ -7,6 +7,7 @@ package enum Command: String, CaseIterable, Sendable {
     case params
     case tokenize
     case template
+    case download
     case pt
     case rlhf
     case deploy
@@ -24,7 +25,7 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {
         switch self {
-        case .sft, .infer, .export, .mergeLoRA, .params, .tokenize, .template: true
+        case .sft, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
         case .pt, .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
         }
     }
@@ -32,7 +33,7 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether the command multiplies matrices; the others only read files and count.
     package var computes: Bool {
         switch self {
-        case .params, .tokenize, .template: false
+        case .params, .tokenize, .template, .download: false
         default: isSupported
         }
     }
@@ -47,6 +48,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .params: "Count parameters, total and trainable, without loading weights."
         case .tokenize: "Show the tokens of a text, or the text of tokens."
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
+        case .download: "Fetch models, adapters and data sets from a hub."
         case .pt: "Continue pretraining on plain text."
         case .rlhf: "Learn from preferences or rewards (dpo, kto, grpo, …)."
         case .deploy: "Serve a model over HTTP."
@@ -62,6 +64,7 @@ package enum Command: String, CaseIterable, Sendable {
     var usage: String {
         switch self {
         case .tokenize, .template, .params: "apus \(rawValue) --option value …"
+        case .download: "apus download ID … [--option value …]"
         default: "apus \(rawValue) [config.yaml] [--option value …]"
         }
     }
@@ -105,6 +108,11 @@ package enum Command: String, CaseIterable, Sendable {
             [
                 #"apus template --model Qwen2.5-0.5B-Instruct --messages '[{"role": "user", "content": "Hi"}]'"#,
                 "apus template --model Qwen2.5-0.5B-Instruct --messages conversation.json --show_labels true",
+            ]
+        case .download:
+            [
+                "apus download Qwen/Qwen2.5-0.5B-Instruct",
+                "apus download hf::sentence-transformers/stsb --repo_type dataset --local_dir stsb",
             ]
         default: []
         }

@@ -55,5 +55,6 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case generation = "Generation"
     case output = "Output"
     case device = "Device"
+    case hub = "Hub"
     case noEffect = "Accepted without effect"
 }

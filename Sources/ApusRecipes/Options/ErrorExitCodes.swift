@@ -1,5 +1,6 @@
 import ApusAdapters
 import ApusDatasets
+import ApusHub
 import ApusLanguageModel
 import ApusText
 import ApusTorch
@@ -8,6 +9,7 @@ import ApusWeights
 
 // With which code the program ends for the errors of the rooms below.
 
+extension HubError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.data } }
 extension DatasetError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.data } }
 extension ModelError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.configuration } }
 extension AdapterError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.configuration } }

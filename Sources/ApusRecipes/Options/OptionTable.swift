@@ -10,7 +10,7 @@ package struct OptionTable: Sendable {
     private static let allOptions: [CommandOption] =
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
-        + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + deviceOptions
+        + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
         + noEffectOptions
 
     private static let tables: [Command: OptionTable] = Dictionary(

@@ -24,10 +24,11 @@ struct TrainingInputs {
     let console: Console
     /// What the prompt that will be put in front of each text takes.
     let promptPlaces: Int
+    let surroundings: Surroundings
 
     /// Reads the rows of the data, and says what became of them.
     func rows<Recognizer: RowRecognizer>(as recognizer: Recognizer) throws -> LoadedRows<Recognizer> {
-        var loader = DatasetLoader(settings.data)
+        var loader = try DatasetLoader(settings.data, surroundings: surroundings)
         loader.requiresTraining = true
         let rows = try loader.load(settings.data.dataset, validation: settings.data.valDataset, as: recognizer)
         console.print(rows.report.text)

@@ -1,5 +1,6 @@
 import ApusAdapters
 import ApusDatasets
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
@@ -18,7 +19,8 @@ public struct ParameterCount: Sendable {
 
     /// No weights are read and none are allocated.
     public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
-        var source = try ModelSource(settings.model.name ?? "", surroundings: surroundings)
+        var source = try ModelSource(
+            settings.model.name ?? "", surroundings: surroundings.reaching(settings.hub), need: .texts)
         if settings.model.tunerType.isAdapter {
             let type = try source.config()["model_type"]?.stringValue
             let method = try Tuner.method(

@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusText
@@ -11,7 +12,8 @@ public struct TokenizeTool {
 
     /// The folder may hold a tokenizer only.
     public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
-        tokenizer = try TextParts.tokenizer(of: ModelSource(settings.model, surroundings: surroundings))
+        tokenizer = try TextParts.tokenizer(
+            of: ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
         addsSpecialTokens = settings.addSpecialTokens
     }
 
@@ -50,7 +52,8 @@ public struct TemplateTool {
         var encoding = EncodingSettings()
         (encoding.template, encoding.templateBackend) = (settings.template, settings.templateBackend)
         encoding.agentTemplate = settings.agentTemplate
-        text = try TextParts(ModelSource(settings.model, surroundings: surroundings), encoding)
+        text = try TextParts(
+            ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts), encoding)
     }
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.

@@ -1,6 +1,7 @@
 import ApusAdapters
 import ApusDatasets
 import ApusFiles
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
@@ -35,6 +36,12 @@ public struct FineTuning {
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
     public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
         var settings = settings
+        let surroundings = surroundings.reaching(
+            settings.hub, showsProgress: settings.output.disableTQDM != true)
+        // What cannot be fetched is said here, and not taken for a choice of tasks.
+        if let name = settings.model.name, !FileManager.default.fileExists(atPath: name) {
+            _ = try surroundings.modelFolder(name, need: .weights)
+        }
         settings.chooseOnlyTask(surroundings)
         self.settings = settings
         self.surroundings = surroundings
@@ -47,6 +54,11 @@ public struct FineTuning {
     public func callAsFunction() throws -> Outcome {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
+        let publisher =
+            try settings.hub.push
+            ? HubPublisher(
+                settings.hub, name: FilePath.lastComponent(of: settings.outputDirectory), surroundings: surroundings)
+            : nil
         let (source, config, dtype, device) = (preflight.source, preflight.config, preflight.dtype, preflight.device)
         let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)
@@ -54,7 +66,7 @@ public struct FineTuning {
         let task = try settings.taskType.task.training(
             TrainingInputs(
                 settings: settings, source: source, config: config, text: text, console: console,
-                promptPlaces: preflight.promptPlaces))
+                promptPlaces: preflight.promptPlaces, surroundings: surroundings))
         let (model, data) = (task.model, task.samples)
         if model.isEncoder,
             let note = settings.withoutEffect(["system", "pair_format"], because: "an encoder sees texts as segments")
@@ -139,7 +151,11 @@ public struct FineTuning {
             throw error
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))
-        return report(ending, run, device: device, folder: folder)
+        let outcome = report(ending, run, device: device, folder: folder)
+        if let publisher, let checkpoint = outcome.lastCheckpoint, outcome.signal == nil {
+            try publisher.publish(checkpoint, base: source.name, what: "End of training")
+        }
+        return outcome
     }
 
     // MARK: - Parts

@@ -54,8 +54,12 @@ struct TrainingSamples {
 
 extension DatasetLoader {
     /// The loader that the settings ask for.
-    init(_ settings: DataSettings) {
+    ///
+    /// - Throws: `DatasetError` for a file of `--custom_dataset_info` that makes no sense.
+    init(_ settings: DataSettings, surroundings: Surroundings) throws {
         self.init()
+        let fetcher = try DatasetFetcher(surroundings, files: settings.customDatasetInfo)
+        fetching = { try fetcher($0) }
         isStrict = settings.strict
         threads = settings.datasetNumProc
         seed = UInt32(truncatingIfNeeded: settings.dataSeed)

@@ -80,9 +80,13 @@ package final class Console: Sendable {
     /// Shows a bar.
     ///
     /// One that is shown already waits until this one is finished.
-    package func startProgress(_ label: String, total: Int, initial: Int = 0) -> ProgressBar {
+    ///
+    /// - Parameter unit: What is counted.
+    package func startProgress(
+        _ label: String, total: Int, initial: Int = 0, unit: ProgressUnit = .items
+    ) -> ProgressBar {
         state.withLock { state in
-            var meter = ProgressMeter(label, total: total, initial: initial, now: now())
+            var meter = ProgressMeter(label, total: total, initial: initial, unit: unit, now: now())
             meter.style = style
             state.nextID += 1
             guard style.showsProgress else { return ProgressBar(console: self, id: state.nextID) }

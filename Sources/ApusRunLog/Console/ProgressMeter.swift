@@ -1,3 +1,12 @@
+import ApusFiles
+
+/// What a progress bar counts.
+package enum ProgressUnit: Sendable {
+    case items
+    /// Shown in binary units, with a speed per second.
+    case bytes
+}
+
 /// The text of a progress bar, as tqdm prints it:
 /// `Train:  35%|███▌      | 70/200 [01:10<02:11,  1.01s/it, loss=1.234, tok/s=270, mem=1.9GiB]`.
 struct ProgressMeter: Sendable {
@@ -5,6 +14,7 @@ struct ProgressMeter: Sendable {
     let total: Int
     /// Where this process started counting: a resumed run does not count the steps of the earlier one as its speed.
     let initial: Int
+    let unit: ProgressUnit
     var position: Int
     var postfix: [(name: String, value: String)] = []
     var style = ConsoleStyle()
@@ -13,8 +23,9 @@ struct ProgressMeter: Sendable {
     private var last: (time: Double, position: Int)
     private var speed = MovingAverage(decay: 0.7)
 
-    init(_ label: String, total: Int, initial: Int = 0, now: Double) {
+    init(_ label: String, total: Int, initial: Int = 0, unit: ProgressUnit = .items, now: Double) {
         self.label = label
+        self.unit = unit
         self.total = total
         self.initial = initial
         position = initial
@@ -38,11 +49,16 @@ struct ProgressMeter: Sendable {
         let fraction = total > 0 ? min(max(Double(position) / Double(total), 0), 1) : 1
         let percent = String(Int((fraction * 100).rounded()))
         let head = "\(label): " + String(repeating: " ", count: max(0, 3 - percent.count)) + percent + "%"
-        let tail = "\(position)/\(total) [\(times(now: now))\(postfix.map { ", \($0.name)=\($0.value)" }.joined())]"
+        let tail =
+            "\(amount(position))/\(amount(total)) [\(times(now: now))\(postfix.map { ", \($0.name)=\($0.value)" }.joined())]"
         guard let columns else { return "\(head) \(tail)" }
         let room = columns - head.count - tail.count - 3
         guard room > 0 else { return String("\(head) \(tail)".prefix(columns)) }
         return "\(head)|\(style.colored(bar(fraction, width: room)))| \(tail)"
+    }
+
+    private func amount(_ count: Int) -> String {
+        unit == .bytes ? ByteCount.format(Int64(count)) : String(count)
     }
 
     private func times(now: Double) -> String {
@@ -50,8 +66,11 @@ struct ProgressMeter: Sendable {
         // tqdm shows the mean at the end and the moving average before.
         let done = position - initial
         let mean = done > 0 ? (now - start) / Double(done) : nil
-        guard let pace = position >= total ? mean : speed.value ?? mean, pace > 0 else { return "\(elapsed)<?, ?it/s" }
+        guard let pace = position >= total ? mean : speed.value ?? mean, pace > 0 else {
+            return unit == .bytes ? "\(elapsed)<?" : "\(elapsed)<?, ?it/s"
+        }
         let remaining = DurationFormat.clock(pace * Double(max(0, total - position)))
+        if unit == .bytes { return "\(elapsed)<\(remaining), \(ByteCount.format(Int64(min(1 / pace, 1e15))))/s" }
         let rate = pace > 1 ? Self.fixed(pace) + "s/it" : Self.fixed(1 / pace) + "it/s"
         return "\(elapsed)<\(remaining), \(rate)"
     }

@@ -80,7 +80,7 @@ struct PublicCommandsTests {
     @Test(arguments: [
         "--report_to wandb", "--optim adamw_hf", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
         "--device_map auto", "--template qwen2_5", "--tuner_backend unsloth", "--lazy_tokenize true",
-        "--label_names labels", "--use_hf true",
+        "--label_names labels",
     ])
     func areSaid(words: String) throws {
         let line = try ArgumentLine(words.split(separator: " ").map(String.init), for: .sft)

@@ -94,7 +94,7 @@ struct RenameTests {
         arguments: [
             ("check_model_is_latest", "true", "check_model"), ("streaming_buffer_size", "9", "shuffle_buffer_size"),
             ("deepspeed_config_path", "x.json", "deepspeed"), ("device_max_memory", "20GB", "max_memory"),
-            ("rescale_image", "9", "max_pixels"), ("push_to_hub_token", "x", "hub_token"),
+            ("rescale_image", "9", "max_pixels"),
             ("template_type", "qwen", "template"),
         ] as [(String, String, String)])
     func notedUnderTheNameOfToday(old: String, value: String, name: String) throws {

@@ -27,6 +27,8 @@ struct SettingsTests {
         "val_dataset": [], "split_dataset_ratio": 0, "columns": nil, "strict": false, "data_seed": 42,
         "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
+        "custom_dataset_info": [], "use_hf": nil, "model_revision": nil, "push_to_hub": false, "hub_model_id": nil,
+        "hub_private_repo": false,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
         "loss_scale": "default", "max_target_length": nil, "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
@@ -105,7 +107,7 @@ struct SettingsTests {
             bnb_4bit_use_double_quant bnb_4bit_quant_storage
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
-            model_author
+            model_author custom_dataset_info
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length
             lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
             \(methods.joined(separator: " "))
@@ -123,6 +125,7 @@ struct SettingsTests {
             output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \
             logging_dir report_to disable_tqdm
             device use_cpu
+            use_hf model_revision push_to_hub hub_model_id hub_private_repo
             swift_version
             """
         #expect(try sft("").argsJSON().keys == keys.split(whereSeparator: \.isWhitespace).map(String.init))
@@ -148,6 +151,7 @@ struct SettingsTests {
         check(EvaluationSettings.self)
         check(OutputSettings.self)
         check(DeviceSettings.self)
+        check(HubSettings.self)
         check(GenerationSettings.self)
     }
 
@@ -450,6 +454,11 @@ struct RoundTripTests {
             let settings = try Settings(line, notices: &notices)
             #expect(field.read(settings) == line[field.name], "\(field.name)")
 
+            // A token goes into no file.
+            if field.name == "hub_token" {
+                #expect(settings.argsJSON()["hub_token"] == nil)
+                continue
+            }
             let text = JSONValue.object(settings.argsJSON()).serialized()
             let json = try #require(try JSONValue(parsing: text, duplicateKeys: .refuse).objectValue)
             let copy = try Settings(argsJSON: json)

@@ -47,7 +47,7 @@ struct TunerRefusalTests {
         #expect(preflight.promptPlaces == 20)
         let inputs = TrainingInputs(
             settings: run.settings, source: preflight.source, config: preflight.config, text: preflight.text,
-            console: console, promptPlaces: preflight.promptPlaces)
+            console: console, promptPlaces: preflight.promptPlaces, surroundings: Surroundings())
         let samples = try CausalLanguageModeling().training(inputs).samples.train
         #expect((0..<samples.count).map { samples.length(of: $0) }.max() == 20)
     }

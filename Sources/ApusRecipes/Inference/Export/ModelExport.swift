@@ -9,19 +9,39 @@ import ApusTorch
 import ApusWeights
 import Foundation
 
-/// Folds adapters into their model, brings the model into another type or fewer bits, and writes a Hugging Face folder or a
-/// GGUF file; or makes one adapter of several.
+/// Folds adapters into their model, brings the model into another type or fewer bits, and writes a Hugging Face folder
+/// or a GGUF file; or makes one adapter of several.
 public struct ModelExport {
     private let settings: ExportSettings
     private let surroundings: Surroundings
 
     public init(_ settings: ExportSettings, surroundings: Surroundings = Surroundings()) {
         self.settings = settings
-        self.surroundings = surroundings
+        self.surroundings = surroundings.reaching(settings.hub)
     }
 
-    /// - Returns: The folder that was written.
+    /// - Returns: The folder that was written, or published as it is.
     public func callAsFunction() throws -> String {
+        guard settings.hub.push else { return try exported() }
+        let existing = settings.writesNothing ? try publishedAsItIs() : nil
+        let publisher = try HubPublisher(
+            settings.hub, name: FilePath.lastComponent(of: existing ?? settings.outputDirectory),
+            surroundings: surroundings)
+        let folder = try existing ?? exported()
+        try publisher.publish(folder, base: settings.model.name, what: "Upload by apus export")
+        return folder
+    }
+
+    /// The folder of the adapter or model that is published as it is.
+    private func publishedAsItIs() throws -> String {
+        let name = settings.model.adapters.first ?? settings.model.name ?? ""
+        guard FileManager.default.fileExists(atPath: name) else {
+            throw ModelError("--push_to_hub true: \(name) is no folder of this machine. Give the folder to publish.")
+        }
+        return name
+    }
+
+    private func exported() throws -> String {
         guard !settings.mergeLoRA || !settings.model.adapters.isEmpty else {
             throw ModelError("--adapters: not given. Give the checkpoint whose adapter is to be merged.")
         }

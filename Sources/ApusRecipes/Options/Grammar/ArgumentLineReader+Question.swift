@@ -1,7 +1,24 @@
 import Foundation
 
-// The question of `apus infer` may stand by itself, first or behind the values of an option.
+// The question of `apus infer` and the ids of `apus download` may stand by themselves, first or behind the values of an
+// option.
 extension ArgumentLineReader {
+    /// Takes a word that stands alone as an id, where the command has such.
+    mutating func takeID(_ word: String) -> Bool {
+        guard table["ids"] != nil else { return false }
+        additions.append(("ids", word, .commandLine))
+        return true
+    }
+
+    /// The values of an option that takes one, without the ids behind it.
+    mutating func takingIDs(from values: [String], of option: String) -> [String] {
+        guard table["ids"] != nil, values.count > 1, option.hasPrefix("--"), !option.contains("="),
+            case .option(let known) = resolve(String(option.dropFirst(2)).replacing("-", with: "_")), !known.kind.isList
+        else { return values }
+        for value in values.dropFirst() { _ = takeID(value) }
+        return Array(values.prefix(1))
+    }
+
     private var canTakeQuestion: Bool { table["question"] != nil && arguments["question"] == nil }
 
     /// Takes a word that stands alone as the question, where the command has one and it is not there yet.

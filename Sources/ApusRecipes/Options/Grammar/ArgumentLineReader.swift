@@ -3,7 +3,8 @@ struct ArgumentLineReader {
     let table: OptionTable
     private(set) var notices: [String] = []
     var arguments: [String: ArgumentLine.Argument] = [:]
-    private var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
+    /// Values that are put behind those of an option of several.
+    var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     private var problems: [String] = []
     /// Problems that `--ignore_args_error true` turns into warnings.
     private var unknown: [String] = []
@@ -22,13 +23,14 @@ struct ArgumentLineReader {
         }
         while let word = rest.popFirst() {
             guard Self.isOption(word) else {
-                if takeQuestion(word) { continue }
+                if takeQuestion(word) || takeID(word) { continue }
                 unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
                 continue
             }
             var values = Array(rest.prefix { !Self.isOption($0) })
             rest = rest.dropFirst(values.count)
             values = takingQuestion(from: values, of: word, isAtEnd: rest.isEmpty)
+            values = takingIDs(from: values, of: word)
             guard word.hasPrefix("--"), word != "--" else {
                 let name = String(word.drop { $0 == "-" })
                 unknown.append(

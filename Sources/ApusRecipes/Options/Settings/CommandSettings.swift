@@ -60,7 +60,9 @@ extension CommandSettings {
     /// All settings, computed ones included, under their names in ms-swift's `args.json`.
     package func argsJSON() -> JSONObject {
         var json = JSONObject()
-        for field in Self.fields { json[field.name] = field.read(self)?.json ?? .null }
+        for field in Self.fields where !HubSettings.secrets.contains(field.name) {
+            json[field.name] = field.read(self)?.json ?? .null
+        }
         // Readers of the file, ms-swift among them, judge by the version which keys mean what.
         json["swift_version"] = "4.6.0"
         return json

@@ -7,10 +7,12 @@ public struct ExportSettings: Sendable {
     /// Without a name the base that the adapter names; its `adapters` are merged in order.
     public var model: ModelSettings
     public var hardware = DeviceSettings()
+    public var hub = HubSettings()
     /// Whether to merge the adapter into the model.
     public var mergeLoRA = false
     public var combination = CombinationSettings()
-    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA adapter.
+    /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA
+    /// adapter.
     public var convertsToLoRA = false
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
@@ -32,8 +34,8 @@ public struct ExportSettings: Sendable {
         self.mergeLoRA = mergeLoRA
     }
 
-    /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`, `-combined`,
-    /// `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
+    /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`,
+    /// `-combined`, `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
     public var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
@@ -58,6 +60,12 @@ extension ExportSettings {
         return model.adapters.isEmpty && name.lowercased().hasSuffix(".gguf") ? String(name.dropLast(5)) : name
     }
 
+    /// Whether nothing is to be made of the model or adapter, so that it can only be published as it is.
+    var writesNothing: Bool {
+        !mergeLoRA && combination.kind == nil && !convertsToLoRA && model.quantization.method == nil && !converts
+            && !toGGUF
+    }
+
     /// The name of the GGUF file.
     var ggufName: String { "\(ModelName.short(shortName))-\(ggufType.rawValue).gguf" }
 
@@ -79,7 +87,7 @@ extension ExportSettings: CommandSettings {
     }
 
     package static let fields: [SettingsField<ExportSettings>] =
-        fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + [
+        fields(of: \.model) + fields(of: \.hardware) + fields(of: \.combination) + fields(of: \.hub) + [
             SettingsField("merge_lora", \.mergeLoRA),
             SettingsField("convert_to_lora", \.convertsToLoRA),
             SettingsField("output_dir", \.outputDirectory),
@@ -108,7 +116,7 @@ extension ExportSettings: CommandSettings {
         }
         guard
             mergeLoRA || combines || convertsToLoRA || model.quantization.method != nil || !model.adapters.isEmpty
-                || converts
+                || converts || hub.push
         else {
             throw UsageError(
                 "--merge_lora: not given. Export merges an adapter (`apus export --adapters checkpoint-100 --merge_lora "
@@ -124,7 +132,7 @@ extension ExportSettings: CommandSettings {
         guard !mergeLoRA && !combines || !model.adapters.isEmpty else {
             throw UsageError("--adapters: not given. Give the folder of the adapter.")
         }
-        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty else {
+        guard mergeLoRA || combines || convertsToLoRA || model.adapters.isEmpty || hub.push && !toGGUF else {
             throw UsageError(
                 "--adapters: an adapter is converted or quantised by being merged first. Add --merge_lora true.")
         }

@@ -16,6 +16,7 @@ public struct InferSettings: Sendable {
     public var encoding = EncodingSettings()
     public var generation = GenerationSettings()
     public var hardware = DeviceSettings()
+    public var hub = HubSettings()
     /// What to answer, and nothing else; nil takes the data, or what a person types.
     public var question: String?
     /// `fill-mask`, followed by texts with masks; empty goes by the task.
@@ -62,7 +63,7 @@ extension InferSettings: CommandSettings {
 
     package static let fields: [SettingsField<InferSettings>] =
         fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.generation)
-        + fields(of: \.hardware) + [
+        + fields(of: \.hardware) + fields(of: \.hub) + [
             SettingsField("question", \.question),
             SettingsField("task", \.task),
             SettingsField("val_dataset_sample", \.valDatasetSample),

@@ -5,9 +5,9 @@ import ApusTorch
 
 /// The settings of a fine-tuning run.
 ///
-/// The names are those of ms-swift's flags, spelled out and grouped by what they concern; so are the defaults of version
-/// 4.6. Where ms-swift computes a default from other settings, so does the property of that name: `learningRate` is
-/// `optimization.learningRate` where that is set.
+/// The names are those of ms-swift's flags, spelled out and grouped by what they concern; so are the defaults of
+/// version 4.6. Where ms-swift computes a default from other settings, so does the property of that name:
+/// `learningRate` is `optimization.learningRate` where that is set.
 public struct SFTSettings: Sendable {
     public var model: ModelSettings
     public var data: DataSettings
@@ -19,6 +19,7 @@ public struct SFTSettings: Sendable {
     public var evaluation = EvaluationSettings()
     public var output = OutputSettings()
     public var hardware = DeviceSettings()
+    public var hub = HubSettings()
 
     /// The settings that ms-swift would use for this model and data.
     public init(model: String, dataset: [String]) {
@@ -93,7 +94,7 @@ extension SFTSettings: CommandSettings {
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
         + fields(of: \.full) + fields(of: \.optimization) + fields(of: \.galore) + fields(of: \.evaluation)
         + fields(of: \.output)
-        + fields(of: \.hardware))
+        + fields(of: \.hardware) + fields(of: \.hub))
         .resolving("task_type", \.taskType)
         .resolving("loss_type", \.lossType)
         .resolving("learning_rate", \.learningRate)
@@ -141,7 +142,8 @@ extension SFTSettings: CommandSettings {
 
     /// Takes the task that the model's files leave no choice about.
     ///
-    /// What is wrong with the files is said where they are read; a GGUF file, which takes long to read, leaves a choice.
+    /// What is wrong with the files is said where they are read; a GGUF file, which takes long to read, leaves a
+    /// choice.
     mutating func chooseOnlyTask(_ surroundings: Surroundings = Surroundings()) {
         guard model.taskType == nil, model.numLabels == nil, model.name?.lowercased().hasSuffix(".gguf") != true,
             let source = try? ModelSource(model.name ?? "", surroundings: surroundings),

@@ -3,6 +3,7 @@ public struct ParamsSettings: Sendable {
     public var model: ModelSettings
     public var tuner = TunerSettings()
     public var full = FullTuningSettings()
+    public var hub = HubSettings()
 
     /// Settings for a model, with ms-swift's defaults.
     public init(model: String) {
@@ -18,7 +19,7 @@ extension ParamsSettings: CommandSettings {
     }
 
     package static let fields: [SettingsField<ParamsSettings>] =
-        fields(of: \.model) + fields(of: \.tuner) + fields(of: \.full)
+        fields(of: \.model) + fields(of: \.tuner) + fields(of: \.full) + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model.name, .params)
@@ -36,6 +37,7 @@ public struct TokenizeSettings: Sendable {
     public var decode = false
     /// Whether to add what the tokenizer puts around a text.
     public var addSpecialTokens = true
+    public var hub = HubSettings()
 
     /// Settings for a tokenizer.
     public init(model: String) {
@@ -50,12 +52,13 @@ extension TokenizeSettings: CommandSettings {
         self.init(model: "")
     }
 
-    package static let fields: [SettingsField<TokenizeSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("text", \.text),
-        SettingsField("decode", \.decode),
-        SettingsField("add_special_tokens", \.addSpecialTokens),
-    ]
+    package static let fields: [SettingsField<TokenizeSettings>] =
+        [
+            SettingsField("model", \.model),
+            SettingsField("text", \.text),
+            SettingsField("decode", \.decode),
+            SettingsField("add_special_tokens", \.addSpecialTokens),
+        ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .tokenize)
@@ -82,6 +85,7 @@ public struct TemplateSettings: Sendable {
     public var templateBackend = TemplateBackend.swift
     /// How a named template writes tools; nil takes its own way.
     public var agentTemplate: String?
+    public var hub = HubSettings()
 
     /// Settings for one conversation.
     public init(model: String, messages: String) {
@@ -97,17 +101,18 @@ extension TemplateSettings: CommandSettings {
         model = ""
     }
 
-    package static let fields: [SettingsField<TemplateSettings>] = [
-        SettingsField("model", \.model),
-        SettingsField("messages", \.messages),
-        SettingsField("tools", \.tools),
-        SettingsField("add_generation_prompt", \.addGenerationPrompt),
-        SettingsField("show_labels", \.showLabels),
-        SettingsField("system", \.system),
-        SettingsField("template", \.template),
-        SettingsField("template_backend", \.templateBackend),
-        SettingsField("agent_template", \.agentTemplate),
-    ]
+    package static let fields: [SettingsField<TemplateSettings>] =
+        [
+            SettingsField("model", \.model),
+            SettingsField("messages", \.messages),
+            SettingsField("tools", \.tools),
+            SettingsField("add_generation_prompt", \.addGenerationPrompt),
+            SettingsField("show_labels", \.showLabels),
+            SettingsField("system", \.system),
+            SettingsField("template", \.template),
+            SettingsField("template_backend", \.templateBackend),
+            SettingsField("agent_template", \.agentTemplate),
+        ] + fields(of: \.hub)
 
     package mutating func settle(notices: inout [String]) throws {
         try SettingChecks.model(model, .template)

@@ -3,7 +3,8 @@ extension OptionTable {
 
     static let dataOptions: [CommandOption] = [
         CommandOption(
-            "dataset", .list, default: .list([]), "Data: path[#count] of .jsonl, .json, .csv or .tsv files.",
+            "dataset", .list, default: .list([]),
+            "Data: [hf::|ms::]path or id of a hub[:subset][#count]; files of JSON lines, JSON, CSV or TSV.",
             in: .data, for: reading),
         CommandOption("val_dataset", .list, default: .list([]), "Validation data.", in: .data, for: reading),
         CommandOption(
@@ -12,6 +13,9 @@ extension OptionTable {
         CommandOption(
             "columns", .mapping, "New names of columns: '{\"text1\": \"query\"}', or a JSON file.", in: .data,
             for: reading),
+        CommandOption(
+            "custom_dataset_info", .list, default: .list([]),
+            "JSON files that name data sets, in the format of ms-swift's dataset_info.json.", in: .data, for: reading),
         CommandOption(
             "strict", .boolean, default: .boolean(false), "Stop at a bad row instead of leaving it out.", in: .data,
             for: reading),

@@ -60,9 +60,6 @@ extension OptionTable {
         noEffect("experts are computed one way", everywhere, ["experts_impl": .text]),
         noEffect("gradient checkpointing has no variants", [.sft], ["gradient_checkpointing_kwargs": .json]),
         noEffect("there is one implementation of adapters", everywhere, ["use_swift_lora": .boolean]),
-        noEffect(
-            "models and data are files of this machine or of its hub caches, of either hub", everywhere,
-            ["use_hf": .boolean, "hub_token": .text]),
         noEffect("the files of a model are always checked", [.sft], ["check_model": .boolean]),
         noEffect(
             "no code comes with a model", everywhere, ["local_repo_path": .text, "enable_npu_model_patch": .boolean]),
@@ -86,10 +83,9 @@ extension OptionTable {
         noEffect("there is one log", [.sft], logging),
         noEffect("it names a run for services that Apus does not report to", [.sft], services),
         noEffect("training writes no answers", [.sft], answers),
-        noEffect("it is read only beside --push_to_hub true", [.sft, .export, .mergeLoRA], publishing),
         noEffect(
-            "it is read only beside --push_to_hub true", [.sft],
-            ["hub_strategy": .text, "hub_always_push": .boolean, "hub_revision": .text]),
+            "what was written is published once, at the end", [.sft],
+            ["hub_strategy": .text, "hub_always_push": .boolean]),
         noEffect("it is read only beside --packing true", everywhere, packing),
         noEffect(
             "it is read only beside --streaming true or --interleave_prob", everywhere,
@@ -135,9 +131,6 @@ extension OptionTable {
         "generation_num_beams": .integer, "generation_config": .text,
         "do_predict": .boolean,
     ]
-    private static let publishing: KeyValuePairs<String, OptionKind> = [
-        "hub_model_id": .text, "hub_private_repo": .boolean, "commit_message": .text,
-    ]
     private static let packing: KeyValuePairs<String, OptionKind> = [
         "packing_length": .integer, "packing_num_proc": .integer, "packing_strategy": .text,
     ]
@@ -167,7 +160,8 @@ extension OptionTable {
         "sglang_speculative_eagle_topk": .integer, "sglang_speculative_num_draft_tokens": .integer,
     ]
     private static let unread: KeyValuePairs<String, OptionKind> = [
-        "dataset": .list, "val_dataset": .list, "split_dataset_ratio": .number(.any), "columns": .text,
+        "dataset": .list, "val_dataset": .list, "custom_dataset_info": .list, "split_dataset_ratio": .number(.any),
+        "columns": .text,
         "data_seed": .integer, "dataset_num_proc": .integer, "dataset_shuffle": .boolean,
         "val_dataset_shuffle": .boolean, "load_data_args": .boolean, "load_from_cache_file": .boolean,
         "lazy_tokenize": .boolean, "remove_unused_columns": .boolean, "download_mode": .text, "strict": .boolean,

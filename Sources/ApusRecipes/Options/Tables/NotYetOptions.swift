@@ -14,14 +14,14 @@ enum NotYetOptions {
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
-            "do_train": ["true"], "model_revision": ["master", "main"], "quant_bits": ["0"], "model_kwargs": ["{}"],
+            "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
             packing streaming freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss group_by_length
-            eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
+            eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler logprobs
             to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
@@ -76,14 +76,12 @@ enum NotYetOptions {
         "to_ollama":
             "`--to_gguf true` writes a GGUF file and the Modelfile that `ollama create` takes, also with --adapters … "
             + "--merge_lora true.",
-        "push_to_hub": "Export first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
     ]
     static let advice: [String: String] = [
         "response_prefix": "Write it into the answers of the data.",
         "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
         "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
-        "model_revision": "Download that revision first and give its folder.",
         "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
             + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
         "device_map": "Give --device cpu, cuda or mps.",
@@ -93,7 +91,6 @@ enum NotYetOptions {
         "interleave_prob": "Give each dataset a count instead: --dataset a.jsonl#500 b.jsonl#1500.",
         "cached_dataset": "Give the files it was made from with --dataset; preparing them takes seconds.",
         "cached_val_dataset": "Give the files it was made from with --val_dataset; preparing them takes seconds.",
-        "custom_dataset_info": "Give the paths of the files with --dataset and their columns with --columns.",
         "disable_auto_column_mapping": "Rename the columns that should not be read.",
         "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
         "train_sampling_strategy":
@@ -116,6 +113,7 @@ enum NotYetOptions {
         "optim_target_modules": "--target_modules chooses layers for an adapter.",
         "lr_scheduler_kwargs": "Leave it out; --warmup_steps and --warmup_ratio set the warmup.",
         "callbacks": "Leave it out; Ctrl-C saves and leaves, and --save_total_limit keeps the best checkpoint.",
+        "hub_revision": "Leave it out; what is published goes to the main branch.",
         "early_stop_interval": "Leave it out; --save_total_limit keeps the best checkpoint.",
         "logging_strategy": "--logging_steps gives the steps between lines.",
         "acc_strategy": "Leave it out; the accuracy is that of tokens.",
@@ -127,7 +125,6 @@ enum NotYetOptions {
         "ignore_data_skip": "Leave it out; going on costs no time.",
         "tuner_backend": "Leave it out; there is one implementation of adapters.",
         "top_logprobs": "Leave it out; answers have no probabilities.",
-        "push_to_hub": "Train first, then `hf upload <id> <folder>`.",
         "safe_serialization": "Weights are always written as safetensors.",
         "max_shard_size": "Checkpoints have files of at most 5GB; `apus export --max_shard_size` writes others.",
         "metric": "Leave it out, and compare \"response\" with \"labels\" in the result file.",

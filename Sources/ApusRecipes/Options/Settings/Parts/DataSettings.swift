@@ -8,6 +8,8 @@ public struct DataSettings: Sendable {
     public var splitDatasetRatio = 0.0
     /// New names of columns, by their old names.
     public var columns: [String: String] = [:]
+    /// JSON files that name data sets.
+    public var customDatasetInfo: [String] = []
     /// Whether to stop at a bad row instead of leaving it out.
     public var strict = false
     /// The seed of the order of the data.
@@ -56,6 +58,7 @@ extension DataSettings: SettingsPart {
         SettingsField("dataloader_drop_last", \.dataloaderDropLast, affectsNumbers: true),
         SettingsField("model_name", \.modelName),
         SettingsField("model_author", \.modelAuthor),
+        SettingsField("custom_dataset_info", \.customDatasetInfo),
     ]
 
     /// Splits nothing off where that is not wanted after all.

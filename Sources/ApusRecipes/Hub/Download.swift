@@ -1,0 +1,43 @@
+import ApusFiles
+import ApusHub
+import Foundation
+
+/// Fetches models, adapters and data sets, as `apus download` does it.
+public struct Download {
+    private let settings: DownloadSettings
+    private let hub: HubAccess
+
+    public init(_ settings: DownloadSettings, surroundings: Surroundings = Surroundings()) throws {
+        self.settings = settings
+        hub = HubAccess(settings.hub, surroundings, showsProgress: !settings.disableTQDM)
+    }
+
+    /// - Returns: The folders of what was asked for, in the order it was asked for.
+    /// - Throws: `HubError` for the first that cannot be had.
+    public func callAsFunction() throws -> [String] {
+        let own = settings.kind == .model ? Repository.Kind.model : .dataset
+        let wanted =
+            settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) }
+            + settings.datasets.map { ($0, .dataset) }
+        return try wanted.map { try fetched($0.0, $0.1) }
+    }
+
+    private func fetched(_ name: String, _ kind: Repository.Kind) throws -> String {
+        let (hub, id) = Hub.split(name)
+        guard let repository = Repository(id, kind: kind, on: hub ?? self.hub.preferred) else {
+            throw UsageError(
+                "\(name): is no id of \((hub ?? self.hub.preferred).name); give one such as "
+                    + "\(kind == .model ? "Qwen/Qwen2.5-0.5B" : "sentence-transformers/stsb").")
+        }
+        let (client, view) = self.hub.client(for: repository)
+        defer { view.finish() }
+        // Who names files wants those.
+        let scope: FileChoice.Scope =
+            kind == .dataset || settings.allFiles || !settings.include.isEmpty ? .all : .model
+        let choice = FileChoice(scope, include: settings.include, exclude: settings.exclude)
+        let (revision, folder) = (settings.revision, settings.localDirectory)
+        return try HubClient.waiting {
+            try await client.download(repository, revision: revision, choice, to: folder).folder
+        }
+    }
+}

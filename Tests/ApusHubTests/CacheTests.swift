@@ -1,0 +1,79 @@
+import ApusHub
+import ApusHubTesting
+import ApusJSON
+import Foundation
+import Testing
+
+@Suite(.serialized) struct CacheTests {
+    @Test func whatLiesInACacheIsFoundWhenItIsWhole() async throws {
+        let hub = try HubFixture()
+        let cache = HubCache(hub.configuration)
+        func found(_ need: HubCache.Need, revision: String? = nil) -> String? {
+            cache.folder(of: "owner/tiny-model.v1", hubs: [.huggingFace], revision: revision, need: need)
+        }
+        #expect(found(.texts) == nil)
+        let texts = try await hub.client().download(hub.model, FileChoice(.texts))
+        #expect(found(.texts) == texts.folder && found(.weights) == nil)
+        _ = try await hub.client().download(hub.model, FileChoice(.model))
+        #expect(found(.weights) == texts.folder && found(.weights, revision: texts.commit) == texts.folder)
+        #expect(found(.weights, revision: "v2") == nil)
+        // A shard that is missing makes a model that is not there.
+        let index = #"{"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}"#
+        try Data(index.utf8).write(to: URL(fileURLWithPath: "\(texts.folder)/model.safetensors.index.json"))
+        #expect(found(.weights) == nil && found(.texts) == texts.folder)
+    }
+
+    @Test(arguments: ["models/owner/tiny-model___v1", "hub/models/owner/tiny-model___v1", "hub/owner/tiny-model___v1"])
+    func earlierLayoutsOfModelScopeAreFound(place: String) throws {
+        let server = try HubServer()
+        let configuration = HubConfiguration(environment: server.environment, home: server.scratch("home"))
+        let folder = "\(configuration.modelScope.cache)/\(place)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for name in ["config.json", "model.safetensors"] {
+            try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+        }
+        #expect(HubCache(configuration).folder(of: "owner/tiny-model.v1", hubs: [.modelScope, .huggingFace]) == folder)
+    }
+
+    @Test func whatIsPublishedIsWhatWasThere() async throws {
+        let hub = try HubFixture()
+        try hub.server.set("chunk", 1 << 20)
+        let client = hub.client(token: "hf_good")
+        #expect(try await client.user() == "tester")
+        let repository = try hub.repository("tester/published")
+        try await client.create(repository, owner: "tester", isPrivate: true)
+        try await client.create(repository, owner: "tester", isPrivate: true)
+        let large = hub.server.scratch("large")
+        try hub.weights.write(to: URL(fileURLWithPath: large))
+        let publication = try await client.publish(
+            [
+                UploadFile(path: "README.md", content: .bytes(Data("# A model\n".utf8))),
+                UploadFile(path: "model.safetensors", content: .file(large)),
+                UploadFile(path: "small.safetensors", content: .bytes(HubServer.bytes(900))),
+                UploadFile(path: "empty.bin", content: .bytes(Data())),
+            ], to: repository, message: "First")
+        #expect(publication.address == "\(hub.server.address)/tester/published")
+        let snapshot = try await client.download(repository, FileChoice(.all))
+        #expect(snapshot.commit == publication.commit)
+        #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
+        #expect(hub.contents(snapshot, "README.md") == Data("# A model\n".utf8))
+        #expect(hub.contents(snapshot, "empty.bin") == Data())
+        let log = try hub.server.log()
+        #expect(log.filter { $0["method"] == "PUT" }.count == 4, "three parts and a small one")
+        #expect(log.allSatisfy { $0["host"] != "cdn" || $0["authorization"] == .null })
+        // Seen by its owner alone.
+        let error = await hubError { try await hub.client().listing(of: repository) }
+        #expect(error?.kind == .notFound)
+    }
+
+    @Test func publishingWithoutTheRightIsRefused() async throws {
+        let hub = try HubFixture()
+        let error = await hubError { try await hub.client().user() }
+        #expect(error?.kind == .unauthorized && error?.description.contains("HF_TOKEN") == true)
+        let repository = try hub.repository("other/model")
+        let forbidden = await hubError {
+            try await hub.client(token: "hf_limited").create(repository, owner: "guest", isPrivate: false)
+        }
+        #expect(forbidden?.kind == .forbidden && forbidden?.description.contains("write") == true)
+    }
+}

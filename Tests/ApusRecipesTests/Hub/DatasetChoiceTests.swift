@@ -1,0 +1,155 @@
+import ApusDatasets
+import ApusHub
+import ApusJSON
+import ApusText
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// Which files a data set's name, subset and split stand for.
+@Suite struct DatasetChoiceTests {
+    private func files(
+        _ paths: [String], card: String = "", split: String = "train", subset: String? = nil
+    ) throws -> [String] {
+        try DataFileChoice(paths: paths, card: DatasetCard(card)).files(split: split, subset: subset)
+    }
+
+    @Test func theCardSaysWhichFiles() throws {
+        let card = """
+            ---
+            license: mit
+            configs:
+            - config_name: en
+              data_files:
+              - split: train
+                path: [en/train-*, en/more.jsonl]
+              - split: dev
+                path: "en/dev*"
+            - config_name: zh
+              data_dir: zh
+              data_files: "*.csv"
+            - config_name: all
+              data_files: "**/*.jsonl"
+            ---
+            # A data set
+            """
+        let paths = ["README.md", "en/train-0.jsonl", "en/more.jsonl", "en/dev.jsonl", "zh/a.csv", "zh/b.csv"]
+        #expect(try files(paths, card: card, subset: "en") == ["en/train-0.jsonl", "en/more.jsonl"])
+        #expect(try files(paths, card: card, split: "validation", subset: "en") == ["en/dev.jsonl"])
+        #expect(try files(paths, card: card, subset: "zh") == ["zh/a.csv", "zh/b.csv"])
+        #expect(try files(paths, card: card, subset: "all").count == 3)
+        for (subset, words) in [(nil, "one has to be named behind a colon: en, zh, all"), ("fr", "no subset \"fr\"")] {
+            let error = #expect(throws: DatasetChoiceError.self) { try files(paths, card: card, subset: subset) }
+            #expect(error?.description.contains(words) == true)
+        }
+        let error = #expect(throws: DatasetChoiceError.self) {
+            try files(paths, card: card, split: "test", subset: "en")
+        }
+        #expect(error?.description.contains("no split \"test\"") == true)
+    }
+
+    @Test func withoutACardNamesSay() throws {
+        #expect(try files(["data/train-0.parquet", "data/test-0.parquet"]) == ["data/train-0.parquet"])
+        #expect(try files(["my_dev.csv", "my_train.csv"], split: "validation") == ["my_dev.csv"])
+        #expect(try files(["a.jsonl", "b.jsonl", "dataset_infos.json", ".x.jsonl"]) == ["a.jsonl", "b.jsonl"])
+        #expect(try files(["restrained.jsonl"]) == ["restrained.jsonl"], "a word inside another is none")
+        #expect(try files(["x/a.jsonl", "y/a.jsonl"], subset: "y") == ["y/a.jsonl"])
+        #expect(try files(["a.parquet", "b.parquet", "a.json"]) == ["a.parquet", "b.parquet"])
+        let error = #expect(throws: DatasetChoiceError.self) { try files(["set.py", "README.md"]) }
+        #expect(error?.description.contains("runs no code") == true)
+    }
+
+    @Test func aCardThatIsNoneNamesNothing() {
+        for text in ["", "# Only words", "---\n: : :\n---\n", "---\nconfigs: 3\n---", "---\nnever ends"] {
+            #expect(DatasetCard(text).subsets.isEmpty)
+        }
+    }
+
+    @Test func registeredNamesBringTheirColumns() throws {
+        let known = try KnownDatasets()
+        let stsb = try #require(known["sentence-transformers/stsb"])
+        #expect(stsb.subsets.map(\.name) == ["default", "positive", "generate", "reg"])
+        #expect(stsb.subsets.map(\.change.rule) == [.positivePair, .nearPair, .scoreAsText, .scoredQuestion])
+        #expect(known["self-cognition"]?.ids[.huggingFace] == "modelscope/self-cognition")
+        #expect(known["TIGER-Lab/MathInstruct"]?.ids[.modelScope] == "AI-ModelScope/MathInstruct")
+        #expect(known["AI-ModelScope/MathInstruct"]?.change.columns == ["instruction": "query", "output": "response"])
+        #expect(known["swift/medical_zh"]?.splits == ["train", "val", "test"])
+        #expect(known["swift/medical_zh"]?.subsets.first?.change.columns == ["input": "query", "output": "response"])
+        #expect(known["nobody/nothing"] == nil)
+    }
+
+    @Test func aFileOfTheUsersNamesDataSets() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"ask": "2+2", "say": "4", "note": "x"}"#, to: "mine.jsonl")
+        try folder.write(
+            #"[{"dataset_path": "mine.jsonl", "dataset_name": "mine", "columns": {"ask": "query", "say": "response", "note": "_"}}]"#,
+            to: "info.json")
+        let fetcher = try DatasetFetcher(Surroundings(), files: ["\(folder.path)/info.json"])
+        var loader = DatasetLoader()
+        loader.fetching = { try fetcher($0) }
+        let rows = try loader.load(["mine"]).train
+        #expect(try rows.conversation(at: 0).messages.map(\.role) == ["user", "assistant"])
+        #expect(try rows.row(at: 0) == ["query": "2+2", "response": "4"])
+        for (text, words) in [
+            ("{}", "wanted a list"), ("[{}]", "entry 1 names no data set"),
+            ("[{\"dataset_name\": \"a\", \"colums\": {}}]", "\"colums\""),
+            ("[", "info.json"),
+        ] {
+            try folder.write(text, to: "info.json")
+            let error = #expect(throws: DatasetError.self) { try KnownDatasets(files: ["\(folder.path)/info.json"]) }
+            #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+        }
+    }
+
+    @Test func aFolderIsReadAsADataSet() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/data", withIntermediateDirectories: true)
+        try folder.write(#"{"query": "a", "response": "b"}"#, to: "data/train.jsonl")
+        try folder.write(#"{"query": "c", "response": "d"}"#, to: "data/test.jsonl")
+        let fetcher = try DatasetFetcher(Surroundings(), files: [])
+        var loader = DatasetLoader()
+        loader.fetching = { try fetcher($0) }
+        let rows = try loader.load(["\(folder.path)#3"]).train
+        #expect(try (rows.count, rows.row(at: 0)) == (3, ["query": "a", "response": "b"]))
+    }
+
+    @Test func rulesRewriteRowsAsTheRegistryDoes() throws {
+        let folder = try TemporaryFolder()
+        let row = #"{"sentence1": "A.", "sentence2": "B.", "score": 0.74}"#
+        try folder.write(row + "\n" + row.replacing("0.74", with: "0.85"), to: "pairs.jsonl")
+        func rows(_ rule: RowChange.Rule) throws -> [JSONValue] {
+            var loader = DatasetLoader()
+            loader.shufflesTraining = false
+            let path = "\(folder.path)/pairs.jsonl"
+            loader.fetching = { _ in FetchedDataset(parts: [.init(files: [path], change: RowChange(rule: rule))]) }
+            let data = try loader.load(["x"], as: AnyRow()).train
+            return try (0..<data.count).map { try data.row(at: $0) }
+        }
+        let question =
+            "Task: Based on the given two sentences, provide a similarity score between 0.0 and 1.0.\n"
+            + "Sentence 1: A.\nSentence 2: B.\nSimilarity score: "
+        #expect(
+            try rows(.scoreAsText) == [
+                ["query": .string(question), "response": "0.7"], ["query": .string(question), "response": "0.8"],
+            ])
+        #expect(try rows(.scoredQuestion)[0] == ["query": .string(question), "label": 0.74])
+        #expect(try rows(.nearPair).count == 1)
+        #expect(try rows(.positivePair)[0]["positive_messages"]?[0]?[0]?["content"] == "B.")
+    }
+
+    @Test func aCardIsPublishedWithoutPathsOfThisMachine() {
+        let card = "---\nbase_model: /home/me/model\nlibrary_name: peft\n---\n# x\n"
+        #expect(HubPublisher.publishable(card) == "---\nlibrary_name: peft\n---\n# x\n")
+        #expect(HubPublisher.publishable(card.replacing("/home/me/model", with: "a/b")).contains("base_model: a/b"))
+    }
+}
+
+/// Takes every row as it is.
+private struct AnyRow: RowRecognizer {
+    typealias Row = JSONValue
+    static let advice = ""
+    let mapping = ColumnMapping([:])
+    func recognize(_ value: JSONValue) throws -> RecognizedRow<JSONValue> { RecognizedRow(value) }
+}

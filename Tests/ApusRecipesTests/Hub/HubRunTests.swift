@@ -1,0 +1,180 @@
+import ApusDatasets
+import ApusHub
+import ApusHubTesting
+import ApusJSON
+import ApusLanguageModel
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// Runs whose model, data and adapters are ids of a hub.
+@Suite(.serialized) struct HubRunTests {
+    private static let pairs = (0..<24).map {
+        #"{"sentence1": "a man \#($0)", "sentence2": "a person \#($0)", "score": 0.\#($0 % 10)}"#
+    }.joined(separator: "\n")
+    private static let card = """
+        ---
+        configs:
+        - config_name: default
+          data_files:
+          - split: train
+            path: data/train-*
+          - split: test
+            path: data/test-*
+        ---
+        """
+
+    /// A hub with a tiny model and the sentence pairs, and how a program reaches it.
+    private static func hub(_ run: TinyRun) throws -> (server: HubServer, surroundings: Surroundings) {
+        let server = try HubServer()
+        for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(run.folder.path)/model/\(name)"))
+            try server.write(data, to: "models/Qwen/Qwen2.5-0.5B/\(name)")
+        }
+        try server.write("not weights", to: "models/Qwen/Qwen2.5-0.5B/pytorch_model.bin")
+        try server.write(pairs, to: "datasets/sentence-transformers/stsb/data/train-00000-of-00001.jsonl")
+        try server.write("{}", to: "datasets/sentence-transformers/stsb/data/test-00000-of-00001.jsonl")
+        try server.write(card, to: "datasets/sentence-transformers/stsb/README.md")
+        var surroundings = Surroundings(environment: server.environment)
+        surroundings.reachesHubs = true
+        return (server, surroundings)
+    }
+
+    @Test(arguments: [false, true])
+    func theTutorialsRegressionRunsWithItsIds(usesHuggingFace: Bool) throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        var settings = run.settings
+        settings.model.name = "Qwen/Qwen2.5-0.5B"
+        settings.model.numLabels = 1
+        settings.data.dataset = ["sentence-transformers/stsb:reg#20"]
+        settings.hub.useHuggingFace = usesHuggingFace
+        settings.hub.token = "hf_good"
+        settings.optimization.maxSteps = 2
+        settings.encoding.useChatTemplate = false
+        settings.encoding.truncationStrategy = .right
+        try server.rules()
+        let outcome = try FineTuning(settings, surroundings: surroundings)()
+        let fetched = try server.log().compactMap { $0["path"]?.stringValue }
+        #expect(!fetched.contains { $0.contains("pytorch_model.bin") || $0.contains("test-00000") })
+        let checkpoint = try #require(outcome.lastCheckpoint)
+        let adapter = try String(contentsOfFile: "\(checkpoint)/adapter_config.json", encoding: .utf8)
+        #expect(
+            adapter.contains(#""base_model_name_or_path": "Qwen/Qwen2.5-0.5B""#), "the id, not a path of this machine")
+        let arguments = try String(contentsOfFile: "\(checkpoint)/args.json", encoding: .utf8)
+        #expect(!arguments.contains("hf_good"))
+        // With what is there now, nobody is asked for the model.
+        try server.rules()
+        let folder = try surroundings.reaching(settings.hub).modelFolder("Qwen/Qwen2.5-0.5B", need: .weights)
+        #expect(try folder.contains(usesHuggingFace ? "/hf/hub/models--" : "/ms/models/") && server.log().isEmpty)
+        // Data sets serve from the cache where nobody answers.
+        var alone = settings
+        alone.output.outputDirectory = "\(run.folder.path)/alone"
+        var away = surroundings
+        away.environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
+        away.environment["MODELSCOPE_ENDPOINT"] = "http://127.0.0.1:9"
+        #expect(try FineTuning(alone, surroundings: away)().lastCheckpoint != nil)
+    }
+
+    @Test func anAdapterIsPublishedAndUsedByItsId() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        var settings = run.settings
+        settings.model.name = "hf::Qwen/Qwen2.5-0.5B"
+        settings.optimization.maxSteps = 1
+        settings.hub.useHuggingFace = true
+        settings.hub.token = "hf_good"
+        settings.hub.push = true
+        settings.hub.modelID = "my-adapter"
+        _ = try FineTuning(settings, surroundings: surroundings)()
+        let published = try FileManager.default.contentsOfDirectory(atPath: "\(server.root)/models/tester/my-adapter")
+        #expect(
+            Set(published).isSuperset(of: [
+                "README.md", "adapter_config.json", "adapter_model.safetensors", "args.json",
+            ]))
+        #expect(!published.contains { $0.hasPrefix("optimizer") || $0 == "MANIFEST.json" || $0 == "apus_state.json" })
+
+        let line = try ArgumentLine(["--adapters", "hf::tester/my-adapter"], for: .infer)
+        let fetched = try HubAdapters.fetched(line, environment: server.environment)
+        var folders: [String] = []
+        if case .list(let list)? = fetched["adapters"] { folders = list }
+        #expect(folders.count == 1 && FileManager.default.fileExists(atPath: "\(folders[0])/adapter_model.safetensors"))
+        var notices: [String] = []
+        let infer = try InferSettings(fetched, notices: &notices)
+        #expect(throws: Never.self) { try Inference(infer, surroundings: surroundings) }
+    }
+
+    @Test func whatCannotBeHadIsSaidBeforeAnythingIsWritten() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        // It ends with the value.
+        defer { withExtendedLifetime(server) {} }
+        func message(_ change: (inout SFTSettings) -> Void) -> String {
+            var settings = run.settings
+            change(&settings)
+            do {
+                _ = try FineTuning(settings, surroundings: surroundings)()
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        var text = message { $0.model.name = "Qwen/Qwen9" }
+        #expect(text.contains("--model Qwen/Qwen9: there is no such folder") && text.contains("--use_hf true"))
+        text = message { $0.model.name = "Qwen9" }
+        #expect(text.contains("no such file or folder") && text.contains("has an owner"))
+        text = message { $0.data.dataset = ["owner/nothing"] }
+        #expect(text.contains("--dataset owner/nothing") && text.contains("no such data set"))
+        text = message { $0.data.dataset = ["sentence-transformers/stsb:nope"] }
+        #expect(text.contains("no subset \"nope\""))
+        text = message { $0.data.dataset = ["AI-ModelScope/firefly-train-1.1M"] }
+        #expect(text.contains("rewrites by a program"))
+        text = message { $0.hub.push = true }
+        #expect(text.contains("--use_hf true"))
+        text = message {
+            $0.hub.push = true
+            $0.hub.useHuggingFace = true
+        }
+        #expect(text.contains("HF_TOKEN"))
+        #expect(!FileManager.default.fileExists(atPath: run.output))
+    }
+
+    @Test func ofAModelWhoseWeightsAreNotNeededTheTextsCome() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        var settings = TokenizeSettings(model: "Qwen/Qwen2.5-0.5B")
+        settings.hub.useHuggingFace = true
+        try server.rules()
+        #expect(try TokenizeTool(settings, surroundings: surroundings).encoded("a").hasPrefix("["))
+        #expect(try !server.log().contains { $0["path"]?.stringValue?.contains("safetensors") == true })
+    }
+
+    @Test func theCommandFetchesWhatItIsTold() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        var notices: [String] = []
+        let line = try ArgumentLine(
+            ["hf::Qwen/Qwen2.5-0.5B", "--include", "*.json", "--local_dir", server.scratch("mine")], for: .download)
+        let settings = try DownloadSettings(line, notices: &notices)
+        #expect(settings.ids == ["hf::Qwen/Qwen2.5-0.5B"])
+        let folders = try Download(settings, surroundings: surroundings)()
+        #expect(folders == [server.scratch("mine")])
+        let names = try FileManager.default.contentsOfDirectory(atPath: server.scratch("mine")).sorted()
+        #expect(names == [".cache", "config.json", "tokenizer.json", "tokenizer_config.json"])
+        #expect(throws: UsageError.self) { try DownloadSettings(ArgumentLine([], for: .download), notices: &notices) }
+        let behind = try DownloadSettings(
+            ArgumentLine(["--use_hf", "true", "a/b", "--repo_type", "dataset"], for: .download), notices: &notices)
+        #expect(behind.ids == ["a/b"] && behind.hub.useHuggingFace == true && behind.kind == .dataset)
+    }
+
+    @Test func ofAModelInSeveralGGUFFilesOneHasToBeChosen() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        for name in ["a-Q4_K_M.gguf", "a-Q8_0.gguf"] { try server.write("GGUF", to: "models/owner/a-GGUF/\(name)") }
+        var settings = run.settings
+        settings.model.name = "owner/a-GGUF"
+        let error = #expect(throws: HubError.self) { try FineTuning(settings, surroundings: surroundings) }
+        #expect(error?.description.contains("--include 'a-Q4_K_M.gguf'") == true)
+    }
+}
