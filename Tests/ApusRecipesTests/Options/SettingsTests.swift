@@ -31,7 +31,9 @@ struct SettingsTests {
         "hub_private_repo": false,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
-        "loss_scale": "default", "max_target_length": nil, "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
+        "loss_scale": "default", "max_target_length": nil, "template": nil, "template_backend": "swift",
+        "agent_template": nil, "enable_thinking": nil, "preserve_thinking": nil, "add_non_thinking_prefix": true,
+        "lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05,
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.1, "learning_rate": 1e-4,
@@ -108,7 +110,8 @@ struct SettingsTests {
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
             model_author custom_dataset_info
-            system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length
+            system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length \
+            template template_backend agent_template enable_thinking preserve_thinking add_non_thinking_prefix
             lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
             \(methods.joined(separator: " "))
             freeze_parameters freeze_parameters_regex freeze_parameters_ratio trainable_parameters \

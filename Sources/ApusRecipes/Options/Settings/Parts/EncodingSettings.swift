@@ -49,16 +49,16 @@ extension EncodingSettings: SettingsPart {
         SettingsField("max_length", \.maxLength),
         SettingsField("truncation_strategy", \.truncationStrategy),
         SettingsField("use_chat_template", \.useChatTemplate),
+        SettingsField("pair_format", \.pairFormat),
+        SettingsField("mlm_probability", \.mlmProbability, affectsNumbers: true),
+        SettingsField("loss_scale", \.lossScale),
+        SettingsField("max_target_length", \.maxTargetLength),
         SettingsField("template", \.template),
         SettingsField("template_backend", \.templateBackend),
         SettingsField("agent_template", \.agentTemplate),
         SettingsField("enable_thinking", \.enableThinking),
         SettingsField("preserve_thinking", \.preserveThinking),
         SettingsField("add_non_thinking_prefix", \.addNonThinkingPrefix),
-        SettingsField("pair_format", \.pairFormat),
-        SettingsField("mlm_probability", \.mlmProbability, affectsNumbers: true),
-        SettingsField("loss_scale", \.lossScale),
-        SettingsField("max_target_length", \.maxTargetLength),
     ]
 
     /// - Throws: `SettingsError` for a format of pairs in which a text has no place.

@@ -1,0 +1,63 @@
+import ApusJSON
+import ApusText
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// `--template` and the options beside it.
+struct NamedTemplateChoiceTests {
+    /// The parts of a model with a tokenizer, and settings changed by `change`.
+    private func parts(_ change: (inout EncodingSettings) -> Void) throws -> TextParts {
+        let folder = try #require(sharedFixtures("tokenizers/qwen2.5"))
+        var settings = EncodingSettings()
+        change(&settings)
+        return try TextParts(ModelSource(folder.path, surroundings: Surroundings()), settings)
+    }
+
+    private let turns = [Message(role: "user", content: "Hello"), Message(role: "assistant", content: "Hi")]
+
+    @Test func aNameChoosesTheTemplateOfTrainingAndAnswers() throws {
+        let parts = try parts { $0.template = "llama3" }
+        let start = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
+            + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+        #expect(try parts.encoder.pieces(turns).map(\.text) == [start, "Hi<|eot_id|>"])
+        #expect(try parts.encoder.prompt(Array(turns.prefix(1))) == start)
+        #expect(!parts.fallsBack)
+    }
+
+    @Test func theFoldersTemplateStaysWithoutANameAndWithJinja() throws {
+        let own = try parts { _ in }.encoder.pieces(turns)
+        #expect(try parts { ($0.template, $0.templateBackend) = ("llama3", .jinja) }.encoder.pieces(turns) == own)
+        let encoder = try parts { $0.template = "bert" }
+        #expect(try encoder.encoder.pieces(turns) == own)
+        #expect(encoder.notices.contains { $0.hasPrefix("--template bert: the chat template") })
+    }
+
+    @Test(arguments: [
+        ("llama33", nil, "did you mean llama3?"), ("seed_oss", nil, "counts tokens of thoughts"),
+        ("qwen3", "hermez", "known are chatglm4"), (nil, "hermes", "Give a --template by name"),
+    ])
+    func wrongNamesAreNamed(template: String?, agent: String?, words: String) throws {
+        let error = #expect(throws: SettingsError.self) {
+            try parts { ($0.template, $0.agentTemplate) = (template, agent) }
+        }
+        #expect(error?.description.contains(words) == true)
+    }
+
+    @Test func thoughtsAreMarkedAsTheOptionsSay() throws {
+        func texts(_ change: (inout EncodingSettings) -> Void) throws -> [String] {
+            try parts { settings in
+                settings.template = "qwen3"
+                change(&settings)
+            }.encoder.pieces(turns).map(\.text)
+        }
+        #expect(try texts { _ in }.last == "<think>\n\n</think>\n\nHi<|im_end|>\n")
+        #expect(try texts { $0.addNonThinkingPrefix = false }.last == "Hi<|im_end|>\n")
+        let question = Array(turns.prefix(1))
+        let prompts = try [nil, false, true].map { thinks in
+            try parts { ($0.template, $0.enableThinking) = ("qwen3", thinks) }.encoder.prompt(question)
+        }
+        #expect(prompts.map { $0.hasSuffix("</think>\n\n") } == [true, true, false])
+    }
+}
