@@ -94,7 +94,7 @@ package struct HubClient: Sendable {
         for file in chosen where !missing.contains(file) { try FileDownload.link(layout.place(of: file), files) }
         let present = try missing.map { try files.status(layout.place(of: $0).partial)?.size ?? 0 }
         let (total, there) = (missing.reduce(0) { $0 + max(0, $1.size) }, present.reduce(0, +))
-        try checkSpace(for: total - there, in: layout.folder, repository)
+        try checkSpace(for: total - there, in: layout.folder, repository, isOwnFolder: localFolder != nil)
         if !missing.isEmpty {
             let meter = DownloadMeter(
                 DownloadProgress(
@@ -127,7 +127,9 @@ package struct HubClient: Sendable {
     }
 
     /// - Throws: `HubError` when the disk has no room for so many bytes more.
-    private func checkSpace(for bytes: Int64, in folder: String, _ repository: Repository) throws {
+    private func checkSpace(
+        for bytes: Int64, in folder: String, _ repository: Repository, isOwnFolder: Bool
+    ) throws {
         var existing = folder
         while try files.status(existing) == nil, existing != "/", existing != "." {
             existing = FilePath.parent(of: existing)
@@ -137,7 +139,9 @@ package struct HubClient: Sendable {
         throw HubError(
             .disk,
             "\(repository.id): \(ByteCount.format(bytes)) are still to be downloaded, and the disk of \(existing) has "
-                + "\(ByteCount.format(free)) free. Nothing was fetched. \(Self.roomAdvice(repository))")
+                + "\(ByteCount.format(free)) free. Nothing was fetched. "
+                + (isOwnFolder
+                    ? "Free some space, or give a --local_dir on a larger disk." : Self.roomAdvice(repository)))
     }
 
     private static func roomAdvice(_ repository: Repository) -> String {

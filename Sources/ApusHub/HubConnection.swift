@@ -70,6 +70,10 @@ final class HubConnection: Sendable {
         _ configuration: HubConfiguration, onPause: @escaping @Sendable (String) -> Void,
         _ body: (HubConnection) async throws -> Value
     ) async throws -> Value {
+        if let file = configuration.certificates, !FileManager.default.fileExists(atPath: file) {
+            throw HubError(
+                .invalid, "SSL_CERT_FILE (or REQUESTS_CA_BUNDLE) names \(file), where no file is. Correct or unset it.")
+        }
         let connection = HubConnection(configuration, onPause: onPause)
         do {
             let value = try await body(connection)
@@ -198,7 +202,8 @@ final class HubConnection: Sendable {
         } catch let error as CancellationError {
             throw error
         } catch {
-            guard let trouble = PassingTrouble(error, host: Self.host(of: request.url)) else { throw error }
+            let through = configuration.proxy.map { " through the proxy \(Self.host(of: $0.address))" } ?? ""
+            guard let trouble = PassingTrouble(error, host: Self.host(of: request.url) + through) else { throw error }
             throw trouble
         }
     }
@@ -299,24 +304,33 @@ struct PassingTrouble: Error {
             isSilence = error == .deadlineExceeded
         case let error as NIOConnectionError:
             let isUnknown = error.dnsAError != nil && error.connectionErrors.isEmpty
-            let cause = error.connectionErrors.first.map { " (\($0.error))" } ?? ""
+            let cause = error.connectionErrors.first.map { " (\(Self.words($0.error)))" } ?? ""
             self.init(
                 reason: isUnknown ? "the name \(error.host) cannot be looked up" : "\(host) cannot be reached\(cause)",
                 kind: .unreachable)
             isSilence = true
         case let error as IOError where [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode):
             self.init(
-                reason: "\(host) cannot be reached (\(String(cString: strerror(error.errnoCode))))", kind: .unreachable)
+                reason: "\(host) cannot be reached (\(Self.words(error)))", kind: .unreachable)
             isSilence = true
         case is HubError, is FileError, is JSONError, is CancellationError: return nil
         default:
-            let isTLS = String(reflecting: type(of: error)).contains("SSL")
+            let isTLS = error is NIOSSLError
             self.init(
                 reason: isTLS
-                    ? "no safe connection to \(host) (\(error))" : "the connection to \(host) broke off (\(error))",
+                    ? "there is no safe connection to \(host) (\(Self.words(error)))"
+                    : "the connection to \(host) broke off (\(error))",
                 kind: .unreachable)
             isSilence = isTLS
         }
+    }
+
+    /// What an error says to people.
+    private static func words(_ error: any Error) -> String {
+        if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+        let text = "\(error)"
+        let isUntrusted = text.contains("CERTIFICATE_VERIFY_FAILED")
+        return isUntrusted ? "nobody whom this machine trusts has signed its certificate" : text
     }
 
     func final(_ subject: Subject, attempts: Int) -> HubError {
