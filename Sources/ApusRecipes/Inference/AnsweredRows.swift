@@ -30,7 +30,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     ) throws {
         // With the data settings of a training run, the rows that it had split off are meant.
         let data = settings.data
-        var loader = DatasetLoader(data)
+        var loader = try DatasetLoader(data)
         // Training left such rows out before it split; whole data keeps them, to say of each why it has no answer.
         loader.keepsUnusable = !data.strict && !data.isSplit
         let loaded = try loader.load(

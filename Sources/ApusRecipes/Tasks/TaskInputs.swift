@@ -27,10 +27,13 @@ struct TrainingInputs {
 
     /// Reads the rows of the data, and says what became of them.
     func rows<Recognizer: RowRecognizer>(as recognizer: Recognizer) throws -> LoadedRows<Recognizer> {
-        var loader = DatasetLoader(settings.data)
+        var loader = try DatasetLoader(settings.data)
         loader.requiresTraining = true
         let rows = try loader.load(settings.data.dataset, validation: settings.data.valDataset, as: recognizer)
         console.print(rows.report.text)
+        try DroppedShare.check(
+            rows.report.droppedShare, limit: settings.data.maxDroppedRatio,
+            rows: rows.report.files.flatMap(\.droppedRows))
         return rows
     }
 

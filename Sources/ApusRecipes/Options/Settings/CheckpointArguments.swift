@@ -13,7 +13,8 @@ enum CheckpointArguments {
     /// Taken where the command line leaves them open.
     private static let whereOpen: Set<String> = [
         "model", "model_type", "torch_dtype", "system", "truncation_strategy", "use_chat_template", "response_prefix",
-        "num_labels", "problem_type", "pair_format", "quant_method", "quant_bits", "bnb_4bit_compute_dtype",
+        "num_labels", "problem_type", "pair_format", "prompt_format", "quant_method", "quant_bits",
+        "bnb_4bit_compute_dtype",
     ]
 
     /// What an export says of the weights that it writes, not of those that the checkpoint was trained on: merging is
@@ -76,7 +77,11 @@ enum CheckpointArguments {
     }
 
     private static func emptyList(_ kind: OptionKind) -> OptionValue {
-        kind == .integers ? .integers([]) : .list([])
+        switch kind {
+        case .integers: .integers([])
+        case .numbers: .numbers([])
+        default: .list([])
+        }
     }
 
     private static func word(_ value: JSONValue) -> String {

@@ -20,9 +20,9 @@ enum NotYetOptions {
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss group_by_length
+            freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss
             eval_use_evalscope eval_on_start push_to_hub ignore_data_skip sortish_sampler logprobs
-            to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
+            to_cached_dataset to_ollama to_mcore to_hf
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
         return values
@@ -99,23 +99,19 @@ enum NotYetOptions {
         "enable_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
         "add_non_thinking_prefix": "The chat template decides; leave the flag out, or change chat_template.jinja.",
         "preserve_thinking": "The chat template decides; leave the flag out, or change chat_template.jinja.",
-        "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
-        "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
+        "disable_ignore_empty_think":
+            "Nothing is added to --loss_scale; leave the flag out. --loss_scale default+ignore_empty_think asks for it.",
         "model_revision": "Download that revision first and give its folder.",
         "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
             + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
         "device_map": "Give --device cpu, cuda or mps.",
         "sequence_parallel_size": "Apus computes on one device; leave it out. Long samples need no padding here.",
-        "packing": "Short samples already share a batch without padding: raise --per_device_train_batch_size.",
-        "streaming": "Files are mapped and read row by row, whatever their size: leave it out.",
-        "interleave_prob": "Give each dataset a count instead: --dataset a.jsonl#500 b.jsonl#1500.",
         "cached_dataset": "Give the files it was made from with --dataset; preparing them takes seconds.",
         "cached_val_dataset": "Give the files it was made from with --val_dataset; preparing them takes seconds.",
         "custom_dataset_info": "Give the paths of the files with --dataset and their columns with --columns.",
-        "disable_auto_column_mapping": "Rename the columns that should not be read.",
-        "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
         "train_sampling_strategy":
-            "For the order of the file: --train_dataloader_shuffle false --dataset_shuffle false.",
+            "For the order of the file: --train_dataloader_shuffle false --dataset_shuffle false; for group_by_length: "
+            + "--group_by_length true.",
         "sortish_sampler": "Batches have no padding, so sorting by length would save nothing.",
         "external_plugins": "Apus runs no code that is given as a file.",
         "custom_register_path": "Apus runs no code that is given as a file.",
