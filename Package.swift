@@ -6,7 +6,8 @@ let home = Context.environment["HOME"] ?? "/root"
 let cache = Context.environment["APUS_CACHE"] ?? "\(Context.environment["XDG_CACHE_HOME"] ?? "\(home)/.cache")/apus"
 let libtorch = "\(cache)/libtorch-2.11.0"
 func search(_ folder: String) -> LinkerSetting { .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", folder]) }
-let rpath = [search("\(libtorch)/torch/lib")]
+// Arrow is found there too, when a data set needs it; without it the program starts and works.
+let rpath = [search("\(libtorch)/torch/lib"), search("\(cache)/arrow-26.0.1/lib")]
 // The program looks first for what stands in for libtorch until something is computed (Scripts/light-engine).
 let light = [search("\(libtorch)/light")]
 

@@ -222,7 +222,7 @@ def cases_of_arguments(m):
         Case("unknown command", ["stf"], ["stf", "sft"]),
         Case("unsupported command", ["rlhf", "--model", m.model], ["rlhf"]),
         Case("unknown flag", m.sft("--learning_ratte", "1e-4"), ["--learning_ratte", "--learning_rate"]),
-        Case("unsupported flag of ms-swift", m.sft("--packing", "true"), ["--packing"]),
+        Case("unsupported flag of ms-swift", m.sft("--enable_dft_loss", "true"), ["--enable_dft_loss"]),
         Case("unsupported value of ms-swift", m.sft("--tuner_type", "boft"), ["--tuner_type", "boft", "lora"]),
         Case("value outside the choices", m.sft("--lr_scheduler_type", "cosin"), ["--lr_scheduler_type", "cosine"]),
         Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),

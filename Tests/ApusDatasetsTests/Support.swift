@@ -20,7 +20,7 @@ func digest(_ values: some Sequence<Int>) -> Int {
     return Int(
         values.reduce(UInt64(0)) { total, value in
             let product = total.multipliedFullWidth(by: 1_000_003)
-            return modulus.dividingFullWidth(product).remainder &+ UInt64(value) &+ 1 & (modulus - 1)
+            return modulus.dividingFullWidth(product).remainder &+ UInt64(bitPattern: Int64(value)) &+ 1 & (modulus - 1)
         })
 }
 

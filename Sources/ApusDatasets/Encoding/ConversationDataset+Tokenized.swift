@@ -31,13 +31,16 @@ extension RowDataset where Recognizer == ConversationRecognizer {
                     "cannot be encoded", "\(encoded.ids.count) ids but \(encoded.weights.count) weights")
             }
             guard !encoded.ids.isEmpty else { throw RowRejection("no tokens") }
-            let (range, notes) = try truncation.part(ofLength: encoded.ids.count)
-            guard !requiresTargets || encoded.weights[range].dropFirst().contains(where: { $0 != 0 }) else {
-                throw RowRejection("nothing to train on")
+            let (ranges, notes) = try truncation.parts(ofLength: encoded.ids.count)
+            let trained = ranges.filter { range in
+                !requiresTargets || encoded.weights[range].dropFirst().contains { $0 != 0 }
             }
-            var weights = encoded.weights[range]
-            weights[range.lowerBound] = 0
-            _ = dataset.appendSequence(encoded.ids[range], weights: weights)
+            guard !trained.isEmpty else { throw RowRejection("nothing to train on") }
+            for range in trained {
+                var weights = encoded.weights[range]
+                weights[range.lowerBound] = 0
+                _ = dataset.appendSequence(encoded.ids[range], weights: weights)
+            }
             return encoded.notes + notes
         }
         return (dataset, EncodingReport(dataset: dataset, tallies))

@@ -1,10 +1,12 @@
 /// Encoded samples, made in parts on several threads and joined.
 ///
-/// A stored sequence is what was encoded of one row; samples that are the same row share it.
+/// A stored sequence is what was encoded of a row, or a part of that; samples that are the same row share it.
 protocol SampleStore: Sendable {
     var isEmpty: Bool { get }
     /// The tokens of all stored sequences.
     var tokenCount: Int { get }
+    /// How many sequences are stored.
+    var sequenceCount: Int { get }
 
     /// Makes room for the sequences of some parts.
     mutating func reserveCapacity(for parts: [Self])
@@ -19,6 +21,10 @@ protocol SampleStore: Sendable {
 /// What became of rows when they were encoded.
 struct EncodingTallies: Sendable {
     var dropped = RowTally()
+    /// The dropped rows one by one.
+    var droppedRows: [DroppedRow] = []
+    /// The distinct rows.
+    var rowCount = 0
     /// Samples that are used although something about them is worth knowing.
     var notes = RowTally()
 }
@@ -31,7 +37,8 @@ extension RowDataset {
     /// - Parameters:
     ///   - store: An empty store.
     ///   - advice: What to try when nothing is left.
-    ///   - append: Adds one sequence to a store and returns what is worth knowing of it, or throws.
+    ///   - append: Adds the sequences of a row to a store and returns what is worth knowing of them, or adds none and
+    ///     throws.
     /// - Throws: `DatasetError` naming file and line for a `RowFault`, and when strict for any row that cannot be
     ///   encoded; and when no sample is left.
     func encoded<Store: SampleStore>(
@@ -41,10 +48,12 @@ extension RowDataset {
         let distinct = DistinctRows(rows)
         var parts = try inParallelChunks(of: distinct.first.count, threads: threads, progress: progress) { range in
             var part = store
-            var outcomes: [Result<[String], RowRejection>] = []
+            var outcomes: [Result<(count: Int, notes: [String]), RowRejection>] = []
             for sample in distinct.first[range] {
                 do {
-                    outcomes.append(.success(try append(recognized(at: sample), &part)))
+                    let before = part.sequenceCount
+                    let notes = try append(recognized(at: sample), &part)
+                    outcomes.append(.success((part.sequenceCount - before, notes)))
                 } catch let error as DatasetError {
                     throw error
                 } catch let fault as RowFault {
@@ -59,7 +68,7 @@ extension RowDataset {
         }
         var whole = store
         whole.reserveCapacity(for: parts.map(\.store))
-        var outcomes: [Result<(sequence: Int32, notes: [String]), RowRejection>] = []
+        var outcomes: [Result<(sequences: Range<Int32>, notes: [String]), RowRejection>] = []
         outcomes.reserveCapacity(distinct.first.count)
         for index in parts.indices {
             let part = parts[index]
@@ -68,17 +77,25 @@ extension RowDataset {
             var next = 0
             for outcome in part.outcomes {
                 outcomes.append(
-                    outcome.map { notes in
-                        defer { next += 1 }
-                        return (whole.appendSequence(next, of: part.store), notes)
+                    outcome.map { count, notes in
+                        let first = Int32(whole.sequenceCount)
+                        for _ in 0..<count {
+                            _ = whole.appendSequence(next, of: part.store)
+                            next += 1
+                        }
+                        return (first..<first + Int32(count), notes)
                     })
             }
         }
         var tallies = EncodingTallies()
+        tallies.rowCount = distinct.first.count
+        for (outcome, sample) in zip(outcomes, distinct.first) {
+            if case .failure(let rejection) = outcome { tallies.droppedRows.append(dropped(sample, rejection)) }
+        }
         for sample in rows.indices {
             switch outcomes[distinct.number(of: sample)] {
-            case .success(let (sequence, notes)):
-                whole.appendSample(sequence: sequence, row: sample)
+            case .success(let (sequences, notes)):
+                for sequence in sequences { whole.appendSample(sequence: sequence, row: sample) }
                 for note in notes { tallies.notes.add(note, example: place(of: sample)) }
             case .failure(let rejection): tallies.dropped.add(rejection, place: place(of: sample))
             }

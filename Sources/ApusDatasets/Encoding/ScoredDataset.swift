@@ -109,6 +109,7 @@ package struct ScoredDataset: Sendable {
 
 extension ScoredDataset: SampleStore {
     var tokenCount: Int { ids.count }
+    var sequenceCount: Int { offsets.count - 1 }
 
     mutating func reserveCapacity(for parts: [ScoredDataset]) {
         let count = parts.reduce(0) { $0 + $1.tokenCount }

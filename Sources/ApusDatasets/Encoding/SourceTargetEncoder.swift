@@ -9,24 +9,25 @@ package struct SourceTargetEncoder: Sendable {
     private let tokenizer: Tokenizer
     private let sourceLimit: Int?
     private let answerLimit: Int?
-    private let keepsEnds: Bool
+    private let strategy: TruncationStrategy
     private let system: String?
     /// The end token, where the tokenizer does not put it behind a text itself.
     private let missingEnd: Int32?
 
     /// - Parameters:
-    ///   - sourceLimit: The most tokens of what is read; the rest is cut off, and the end token stays.
+    ///   - sourceLimit: The most tokens of what is read.
     ///   - answerLimit: The most tokens of what is written.
-    ///   - keepsEnds: Whether the beginning of what is read is cut off, not its end.
+    ///   - strategy: What happens to longer texts: with `left` the beginning of what is read is cut off, with `right` its
+    ///     end, and of what is written its end in both cases; the end token stays. Else they are refused.
     ///   - system: What stands in front where a conversation does not say so.
     package init(
-        tokenizer: Tokenizer, sourceLimit: Int? = nil, answerLimit: Int? = nil, keepsEnds: Bool = false,
-        system: String? = nil
+        tokenizer: Tokenizer, sourceLimit: Int? = nil, answerLimit: Int? = nil,
+        strategy: TruncationStrategy = .delete, system: String? = nil
     ) {
         self.tokenizer = tokenizer
         self.sourceLimit = sourceLimit
         self.answerLimit = answerLimit
-        self.keepsEnds = keepsEnds
+        self.strategy = strategy
         self.system = system
         missingEnd = tokenizer.eosTokenID.flatMap { tokenizer.encode("").last == $0 ? nil : $0 }
     }
@@ -52,7 +53,8 @@ package struct SourceTargetEncoder: Sendable {
 
     /// The ids of what is read.
     ///
-    /// - Throws: `RowRejection` for calls of tools, which only chat templates have a form for, and for nothing to read.
+    /// - Throws: `RowRejection` for calls of tools, which only chat templates have a form for, for nothing to read, and for
+    ///   more than is to be read where that is not cut.
     package func source(_ messages: [Message]) throws -> (ids: [Int32], isCut: Bool) {
         var system = system ?? ""
         var lines: [String] = []
@@ -62,18 +64,25 @@ package struct SourceTargetEncoder: Sendable {
         }
         let text = system + lines.joined(separator: "\n")
         guard !text.isEmpty else { throw RowRejection("nothing to read") }
-        return encoded(text, limit: sourceLimit, keepsEnds: keepsEnds)
+        return try encoded(text, limit: sourceLimit, option: "max_length", keepsEnds: strategy == .left)
     }
 
     private func encoded(_ answer: Message, limit: Int?) throws -> (ids: [Int32], isCut: Bool) {
         guard answer.toolCalls.isEmpty else { throw Self.toolsRejection }
-        return encoded(answer.text ?? "", limit: limit, keepsEnds: false)
+        return try encoded(answer.text ?? "", limit: limit, option: "max_target_length", keepsEnds: false)
     }
 
-    private func encoded(_ text: String, limit: Int?, keepsEnds: Bool) -> (ids: [Int32], isCut: Bool) {
+    private func encoded(
+        _ text: String, limit: Int?, option: String, keepsEnds: Bool
+    ) throws -> (ids: [Int32], isCut: Bool) {
         let room = limit.map { max(1, $0) - (missingEnd == nil ? 0 : 1) }
         let whole = tokenizer.encode(text)
         let isCut = room.map { whole.count > $0 } ?? false
+        if isCut, strategy == .delete || strategy == .split {
+            let count = whole.count + (missingEnd == nil ? 0 : 1)
+            throw RowRejection(
+                "longer than \(option) \(limit ?? 0)", "\(count) tokens; --truncation_strategy right cuts them")
+        }
         let ids =
             isCut ? tokenizer.encode(text, pair: nil, maximumLength: room, keepsEnds: keepsEnds).ids : whole
         return (ids + (missingEnd.map { [$0] } ?? []), isCut)

@@ -97,6 +97,7 @@ package struct TokenizedDataset: Sendable {
 
 extension TokenizedDataset: SampleStore {
     var tokenCount: Int { ids.count }
+    var sequenceCount: Int { offsets.count - 1 }
 
     mutating func reserveCapacity(for parts: [TokenizedDataset]) {
         let count = parts.reduce(0) { $0 + $1.tokenCount }

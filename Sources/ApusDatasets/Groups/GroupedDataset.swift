@@ -147,6 +147,7 @@ package struct GroupedDataset: Sendable {
 
 extension GroupedDataset: SampleStore {
     var tokenCount: Int { ids.count }
+    var sequenceCount: Int { shapes.count }
 
     mutating func reserveCapacity(for parts: [GroupedDataset]) {
         ids.reserveCapacity(parts.reduce(0) { $0 + $1.tokenCount })

@@ -11,6 +11,8 @@ package struct DatasetLoader: Sendable {
     package var splitRatio = 0.0
     /// `dataset_shuffle`.
     package var shufflesTraining = true
+    /// `interleave_prob` and `stopping_strategy`; `nil` lays data sets one behind the other.
+    package var interleaving: Interleaving?
     /// `val_dataset_shuffle`; a validation set split off from the training set follows `shufflesTraining`.
     package var shufflesValidation = false
     /// Whether there have to be rows to train on.
@@ -61,9 +63,12 @@ package struct DatasetLoader: Sendable {
         var pool = FilePool(
             recognizer: recognizer, isStrict: isStrict, keepsUnusable: keepsUnusable, threads: threads,
             fetching: fetching)
-        var (train, heldOut) = try select(dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining)
+        var (train, heldOut) = try select(
+            dataset, from: &pool, ratio: splitRatio, isShuffled: shufflesTraining, interleaving: interleaving)
         if !validation.isEmpty {
-            heldOut = try select(validation, from: &pool, ratio: 1, isShuffled: shufflesValidation).validation
+            heldOut = try select(
+                validation, from: &pool, ratio: 1, isShuffled: shufflesValidation, interleaving: nil
+            ).validation
         }
         try pool.checkColumns()
         return LoadedRows(
@@ -71,25 +76,41 @@ package struct DatasetLoader: Sendable {
     }
 
     private func select<Recognizer: RowRecognizer>(
-        _ references: [String], from pool: inout FilePool<Recognizer>, ratio: Double, isShuffled: Bool
+        _ references: [String], from pool: inout FilePool<Recognizer>, ratio: Double, isShuffled: Bool,
+        interleaving: Interleaving?
     ) throws -> (train: [RowID], validation: [RowID]) {
         var state = NumPyRandomState(seed: seed)
-        var (train, validation): ([RowID], [RowID]) = ([], [])
-        for reference in try references.flatMap({ try DatasetReference.list(parsing: $0) }) {
+        var (trains, validations): ([[RowID]], [[RowID]]) = ([], [])
+        let references = try references.flatMap { try DatasetReference.list(parsing: $0) }
+        try interleaving?.check(datasetCount: references.count)
+        for reference in references {
             let rows = try pool.usableRows(of: reference)
             let selection = try RowSelection(
                 rowCount: rows.count, sampleCount: reference.sampleCount, splitRatio: ratio, isShuffled: isShuffled,
                 state: &state)
-            let chosen = (train: selection.train.map { rows[$0] }, validation: selection.validation.map { rows[$0] })
-            pool.note(train: chosen.train, validation: chosen.validation)
-            train += chosen.train
-            validation += chosen.validation
+            trains.append(selection.train.map { rows[$0] })
+            validations.append(selection.validation.map { rows[$0] })
         }
+        var train = try joined(trains, interleaving, &state)
+        var validation = try joined(validations, interleaving, &state)
+        pool.note(train: train, validation: validation)
         if isShuffled {
             if !train.isEmpty { train = shuffled(train, &state) }
             if !validation.isEmpty { validation = shuffled(validation, &state) }
         }
         return (train, validation)
+    }
+
+    /// The rows of all data sets.
+    ///
+    /// Where they are interleaved a seed is drawn, whether or not there are any.
+    private func joined(
+        _ parts: [[RowID]], _ interleaving: Interleaving?, _ state: inout NumPyRandomState
+    ) throws -> [RowID] {
+        guard let interleaving else { return Array(parts.joined()) }
+        let seed = state.derivedSeed()
+        guard parts.count > 1, parts.contains(where: { !$0.isEmpty }) else { return Array(parts.joined()) }
+        return try interleaving.order(of: parts.map(\.count), seed: seed).map { parts[$0.dataset][$0.row] }
     }
 
     private func shuffled(_ rows: [RowID], _ state: inout NumPyRandomState) -> [RowID] {

@@ -33,6 +33,8 @@ struct FilePool<Recognizer: RowRecognizer> {
         var dropped: [(row: Int, rejection: RowRejection)] = []
         var notes: [(row: Int, text: String)] = []
         var columns: Set<String> = []
+        /// The lists of columns that were not used, each once.
+        var unused: [[String]] = []
     }
 
     /// Opens the files of a data set and recognises their rows; adds their reports.
@@ -75,6 +77,7 @@ struct FilePool<Recognizer: RowRecognizer> {
                     }
                     findings.usable.append(UInt32(row))
                     findings.notes += result.notes.map { (row, $0) }
+                    if !findings.unused.contains(result.unusedColumns) { findings.unused.append(result.unusedColumns) }
                 } catch _ where keepsUnusable {
                     findings.usable.append(UInt32(row))
                 } catch let fault as RowFault {
@@ -91,7 +94,13 @@ struct FilePool<Recognizer: RowRecognizer> {
         var usable: [RowID] = []
         for chunk in chunks {
             usable += chunk.usable.map { RowID(file: UInt32(files.count), row: $0) }
-            for (row, rejection) in chunk.dropped { report.dropped.add(rejection, place: file.place(of: row)) }
+            for (row, rejection) in chunk.dropped {
+                report.dropped.add(rejection, place: file.place(of: row))
+                report.droppedRows.append(DroppedRow(file: file.path, line: file.lineNumber(of: row), rejection))
+            }
+            for column in chunk.unused.joined() where !report.unusedColumns.contains(column) {
+                report.unusedColumns.append(column)
+            }
             for (row, text) in chunk.notes { report.notes.add(text, example: file.place(of: row)) }
             missingColumns.subtract(chunk.columns)
         }

@@ -56,6 +56,12 @@ package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
         )
     }
 
+    /// What is said of a row that is left out.
+    func dropped(_ index: Int, _ rejection: RowRejection) -> DroppedRow {
+        let file = files[Int(rows[index].file)]
+        return DroppedRow(file: file.path, line: file.lineNumber(of: Int(rows[index].row)), rejection)
+    }
+
     /// `file:line` of a row.
     package func place(of index: Int) -> String {
         files[Int(rows[index].file)].place(of: Int(rows[index].row))

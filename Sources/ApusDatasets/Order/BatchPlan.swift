@@ -4,8 +4,12 @@
 /// An epoch of M micro-batches has S = ⌈M/A⌉ steps with accumulation A. Its last step accumulates what is left and never
 /// reaches into the next epoch. In all there are ⌈epochs · S⌉ steps, or `maximumSteps` when that is given. Where batches
 /// are cut by tokens, M and S depend on the order of the epoch, and the steps of the epochs are added up.
+///
+/// With packs, a pack is what is counted and ordered, and a batch has the samples of its packs.
 package struct BatchPlan: Sendable {
     package let sampleCount: Int
+    /// The samples of each pack; `nil` where each sample stands for itself.
+    package let packs: [[Int32]]?
     package let accumulation: Int
     package let cut: BatchCut
     package let order: EpochOrder
@@ -15,6 +19,8 @@ package struct BatchPlan: Sendable {
     /// Of the first epoch.
     package var stepsPerEpoch: Int { stepEnds[0] }
 
+    /// Whether the samples are those of a stream, in their order.
+    private let isStreamed: Bool
     /// The batches of each epoch; of one where all have as many.
     private let batchCounts: [Int]
     /// The steps up to the end of each epoch.
@@ -22,13 +28,17 @@ package struct BatchPlan: Sendable {
     private var cached: (epoch: Int, samples: [Int32], bounds: [Int])?
 
     /// - Parameters:
+    ///   - sampleCount: Of samples, or of packs where there are any.
     ///   - epochs: May be fractional; ignored when `maximumSteps` is given.
     ///   - maximumSteps: `max_steps`; `nil` or a number below 1 means that the epochs decide.
     /// - Throws: `DatasetError` when there is no batch or no step, naming the option to change.
     package init(
         sampleCount: Int, cut: BatchCut, accumulation: Int = 1, epochs: Double = 3, maximumSteps: Int? = nil,
-        order: EpochOrder
+        order: EpochOrder, packs: [[Int32]]? = nil
     ) throws {
+        precondition(packs.map { $0.count == sampleCount } ?? true, "packs are counted, not their samples")
+        self.packs = packs
+        isStreamed = false
         guard accumulation > 0 else {
             throw DatasetError("--gradient_accumulation_steps must be at least 1, not \(accumulation)")
         }
@@ -75,14 +85,30 @@ package struct BatchPlan: Sendable {
         self.order = order
     }
 
+    /// A plan of so many steps over a stream, whose samples come in their order and have no end.
+    ///
+    /// As in the Trainer the steps of the run are one epoch.
+    package init(streamedBatchSize size: Int, accumulation: Int, steps: Int) throws {
+        guard accumulation > 0, size > 0, steps > 0 else {
+            throw DatasetError("--streaming true: batches, accumulation and --max_steps must be at least 1")
+        }
+        let (samples, overflows) = (size * accumulation).multipliedReportingOverflow(by: steps)
+        guard !overflows else { throw DatasetError("--max_steps \(steps): more samples than can be counted") }
+        (sampleCount, packs, isStreamed) = (samples, nil, true)
+        cut = .samples(size)
+        (self.accumulation, totalSteps) = (accumulation, steps)
+        order = EpochOrder(method: .sequential, seed: 0)
+        (batchCounts, stepEnds) = ([steps * accumulation], [steps])
+    }
+
     /// The same with so many samples a batch.
     package init(
         sampleCount: Int, batchSize: Int, accumulation: Int = 1, dropLast: Bool = false, epochs: Double = 3,
-        maximumSteps: Int? = nil, order: EpochOrder
+        maximumSteps: Int? = nil, order: EpochOrder, packs: [[Int32]]? = nil
     ) throws {
         try self.init(
             sampleCount: sampleCount, cut: .samples(batchSize, dropsRest: dropLast), accumulation: accumulation,
-            epochs: epochs, maximumSteps: maximumSteps, order: order)
+            epochs: epochs, maximumSteps: maximumSteps, order: order, packs: packs)
     }
 
     /// The epoch, counted from 0, that a step, counted from 0, belongs to.
@@ -107,11 +133,18 @@ package struct BatchPlan: Sendable {
     /// - Precondition: `step` is not negative.
     package mutating func batches(ofStep step: Int) -> [[Int]] {
         precondition(step >= 0, "steps are counted from 0")
+        if isStreamed, case .samples(let size, _) = cut {
+            return (0..<accumulation).map { batch in
+                let first = (step * accumulation + batch) * size
+                return Array(first..<first + size)
+            }
+        }
         let (epoch, stepOfEpoch) = place(ofStep: step)
         let (samples, bounds) = self.samples(ofEpoch: epoch)
         let first = stepOfEpoch * accumulation
         return (first..<min(first + accumulation, bounds.count - 1)).map { batch in
-            samples[bounds[batch]..<bounds[batch + 1]].map { Int($0) }
+            let units = samples[bounds[batch]..<bounds[batch + 1]]
+            return packs.map { packs in units.flatMap { packs[Int($0)].map { Int($0) } } } ?? units.map { Int($0) }
         }
     }
 

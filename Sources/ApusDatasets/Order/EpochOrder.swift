@@ -13,14 +13,24 @@ package struct EpochOrder: Sendable, Equatable {
 
     package let method: Method
     package let seed: UInt64
+    /// `nil` leaves the order as it is drawn.
+    package let grouping: LengthGrouping?
 
-    package init(method: Method, seed: UInt64) {
+    package init(method: Method, seed: UInt64, grouping: LengthGrouping? = nil) {
         self.method = method
         self.seed = seed
+        self.grouping = grouping
     }
 
     /// The samples of one epoch in their order.
+    ///
+    /// - Precondition: There are as many lengths to group by.
     package func permutation(epoch: Int, count: Int) -> [Int32] {
+        let drawn = drawn(epoch: epoch, count: count)
+        return grouping?.grouped(drawn) ?? drawn
+    }
+
+    private func drawn(epoch: Int, count: Int) -> [Int32] {
         switch method {
         case .sequential:
             return Array(0..<Int32(count))

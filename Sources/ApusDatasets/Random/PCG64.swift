@@ -39,6 +39,9 @@ struct PCG64 {
         return indices
     }
 
+    /// `random()`: a number from 0 below 1.
+    mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
+
     private mutating func next() -> UInt64 {
         state = state * Self.multiplier + increment
         let rotation = state.high >> 58

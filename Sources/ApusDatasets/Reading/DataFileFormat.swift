@@ -8,41 +8,22 @@ enum DataFileFormat: Equatable {
     case commaSeparated
     /// Fields between tabs.
     case tabSeparated
-    /// Text, of which only fields between tabs can be read.
+    /// Lines of text; or, where the first of them is one, rows of a table.
     case text
 
-    /// - Throws: `DatasetError` for what is not a file, and for other formats by name.
-    init(path: String) throws {
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            let looksLikeFile =
-                path.hasPrefix("/") || path.hasPrefix(".") || path.hasPrefix("~")
-                || ["jsonl", "json", "csv", "tsv", "txt", "data", "parquet", "arrow"]
-                    .contains(URL(filePath: path).pathExtension.lowercased())
-            throw DatasetError(
-                looksLikeFile
-                    ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath)"
-                        + (path.contains("\\") ? "; folders are divided by / here, not \\)" : ")")
-                    : "\(path): no such file; \(DatasetReference.fetching(path, from: nil))")
-        }
-        if isDirectory.boolValue {
-            throw DatasetError("\(path): is a folder, not a file; give the path of a .jsonl or .json file in it")
-        }
-        let type = URL(filePath: path).pathExtension.lowercased()
+    /// - Parameter type: What follows the last point of a file's name, in lower case.
+    init?(extension type: String) {
         switch type {
         case "jsonl", "ndjson": self = .jsonLines
         case "json": self = .json
         case "csv": self = .commaSeparated
         case "tsv": self = .tabSeparated
-        case "txt", "data": self = .text
-        default:
-            throw DatasetError(
-                "\(path): \(type.isEmpty ? "a file without an extension" : ".\(type) files") cannot be read yet; "
-                    + "convert it to .jsonl (one JSON object per line), .json (an array of objects) or .csv")
+        case "txt", "text", "raw", "data": self = .text
+        default: return nil
         }
     }
 
-    /// What stands between the fields of a table; `nil` for JSON.
+    /// What stands between the fields of a table; `nil` for JSON and for lines of text.
     ///
     /// Data sets with tabs are often called `.csv` or `.txt`, and tables of many countries have semicolons; the first
     /// lines tell.
@@ -52,18 +33,70 @@ enum DataFileFormat: Equatable {
         of bytes: UnsafeRawBufferPointer, columns: Set<String>, path: String
     ) throws -> TableScanner.Separator? {
         switch self {
-        case .jsonLines, .json: return nil
-        case .tabSeparated: return .tab
+        case .jsonLines, .json: nil
+        case .tabSeparated: .tab
         case .commaSeparated:
-            return TableScanner.firstLineHasTab(bytes)
-                ? .tab : try TableScanner.separator(of: bytes, columns: columns, path: path)
-        case .text:
-            guard TableScanner.firstLineHasTab(bytes) else {
-                throw DatasetError(
-                    "\(path): plain text cannot be read yet, only text with tabs between its fields; "
-                        + "convert it to .jsonl (one JSON object per line), .json (an array of objects) or .csv")
+            if TableScanner.firstLineHasTab(bytes) {
+                .tab
+            } else {
+                try TableScanner.separator(of: bytes, columns: columns, path: path)
             }
-            return .tab
+        case .text:
+            if TableScanner.firstLineHasTab(bytes) {
+                .tab
+            } else {
+                TableScanner.hasDoubleBars(bytes) ? .doubleBar : nil
+            }
+        }
+    }
+}
+
+/// What a file's name says of it: the format of its rows, and what they are wrapped in.
+struct DataFileType: Equatable {
+    let format: DataFileFormat
+    /// What turns the file into text of that format; `nil` where it is text.
+    let wrapping: ArrowLibrary.Kind?
+
+    private static let advice =
+        "give .jsonl (one JSON object per line), .json (an array of objects), .csv, .tsv, .txt, .parquet, .arrow or "
+        + ".feather; text may be compressed, as in train.jsonl.gz"
+
+    /// - Throws: `DatasetError` for what is not a file, and for other formats by name.
+    init(path: String) throws {
+        try Self.checkFile(path)
+        let url = URL(filePath: path)
+        let type = url.pathExtension.lowercased()
+        if let format = DataFileFormat(extension: type) {
+            (self.format, wrapping) = (format, nil)
+        } else if let kind = ArrowLibrary.Kind(extension: type) {
+            let inner = url.deletingPathExtension().pathExtension.lowercased()
+            guard let format = kind.holdsRows ? .jsonLines : DataFileFormat(extension: inner) else {
+                throw DatasetError(
+                    "\(path): is a compressed file whose name does not say of what; rename it, as in "
+                        + "\(url.deletingPathExtension().lastPathComponent).jsonl.\(type)")
+            }
+            (self.format, wrapping) = (format, kind)
+        } else {
+            let name = type.isEmpty ? "a file without an extension" : ".\(type) files"
+            throw DatasetError("\(path): \(name) cannot be read; \(Self.advice)")
+        }
+    }
+
+    private static func checkFile(_ path: String) throws {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            let type = URL(filePath: path).pathExtension.lowercased()
+            let looksLikeFile =
+                path.hasPrefix("/") || path.hasPrefix(".") || path.hasPrefix("~")
+                || DataFileFormat(extension: type) != nil || ArrowLibrary.Kind(extension: type) != nil
+            throw DatasetError(
+                looksLikeFile
+                    ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath)"
+                        + (path.contains("\\") ? "; folders are divided by / here, not \\)" : ")")
+                    : "\(path): no such file; \(DatasetReference.fetching(path, from: nil))")
+        }
+        if isDirectory.boolValue {
+            throw DatasetError("\(path): is a folder, not a file; give the path of a .jsonl or .json file in it")
         }
     }
 }

@@ -41,16 +41,18 @@ struct JSONRowScanner {
     /// The rows of a `.json` file: the elements of its array; or its objects, when several follow each other; or, when
     /// it is a single object, the elements of the one member that is an array of objects.
     ///
-    /// A single object with columns of a conversation is one row.
+    /// An array of messages is one row, and so is a single object with columns of a conversation.
     mutating func rows() throws -> [Range<Int>] {
         skipWhitespace()
         guard position < bytes.count else { return [] }
         switch bytes[position] {
         case UInt8(ascii: "["):
+            let start = position
             let ranges = try elements()
+            let end = position
             skipWhitespace()
             if position < bytes.count { throw Fault(offset: position, message: "text after the end of the array") }
-            return ranges
+            return isMessage(ranges.first) ? [start..<end] : ranges
         case UInt8(ascii: "{"):
             var ranges: [Range<Int>] = []
             while position < bytes.count {
@@ -79,6 +81,14 @@ struct JSONRowScanner {
         }
         position = arrays[0].value.lowerBound
         return try elements()
+    }
+
+    /// Whether an element is a message and not a row, so that the array around it is one conversation.
+    private func isMessage(_ range: Range<Int>?) -> Bool {
+        guard let range, bytes[range.lowerBound] == UInt8(ascii: "{") else { return false }
+        var scanner = self
+        scanner.position = range.lowerBound
+        return (try? scanner.members()).map { MessageList.isMessage($0.map(\.name)) } ?? false
     }
 
     private func isArrayOfObjects(_ range: Range<Int>) -> Bool {

@@ -12,19 +12,16 @@ struct RowFile: Sendable {
     private let ranges: [Range<Int>]
     private let knownLine = KnownLine()
     private let change: RowChange
-    /// `nil` for JSON.
-    private let table: Table?
-
+    private let rows: Rows
     /// What the user should hear of how the file is read.
-    var note: String? {
-        guard let separator = table?.scanner.separator, separator == .semicolon || separator == .bar else { return nil }
-        return "a table with \(separator.name) between its fields"
-    }
+    let note: String?
 
-    /// How the rows of a table are read.
-    private struct Table {
-        let scanner: TableScanner
-        let layout: TableLayout
+    /// What a row is.
+    private enum Rows {
+        case json
+        case table(TableScanner, TableLayout)
+        /// The value of the one column `text`.
+        case line
     }
 
     /// Opens a file and finds its rows.
@@ -36,11 +33,18 @@ struct RowFile: Sendable {
     init(path: String, columns: Set<String> = [], change: RowChange = RowChange()) throws {
         self.path = path
         self.change = change
-        let format = try DataFileFormat(path: path)
-        do {
-            bytes = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
-        } catch {
-            throw DatasetError("\(path): cannot be read: \(error.localizedDescription)")
+        let type = try DataFileType(path: path)
+        var notes: [String] = []
+        if let kind = type.wrapping {
+            let (scratch, note) = try ArrowLibrary.text(of: path, kind: kind)
+            bytes = try scratch.contents()
+            if let note { notes.append(note) }
+        } else {
+            do {
+                bytes = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
+            } catch {
+                throw DatasetError("\(path): cannot be read: \(error.localizedDescription)")
+            }
         }
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
             throw DatasetError("\(path): is UTF-16; save it as UTF-8")
@@ -49,25 +53,30 @@ struct RowFile: Sendable {
             throw DatasetError("\(path): is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
         }
         do {
-            (ranges, table) = try bytes.withUnsafeBytes { bytes in
-                if let separator = try format.separator(of: bytes, columns: columns, path: path) {
+            (ranges, rows) = try bytes.withUnsafeBytes { bytes in
+                if let separator = try type.format.separator(of: bytes, columns: columns, path: path) {
+                    if separator == .semicolon || separator == .bar || separator == .doubleBar {
+                        notes.append("a table with \(separator.name) between its fields")
+                    }
                     return try Self.table(bytes, TableScanner(separator: separator), columns: columns, path: path)
                 }
+                if type.format == .text { return (try TableScanner(separator: .tab).rows(of: bytes), .line) }
                 var scanner = JSONRowScanner(bytes: bytes)
-                return (try format == .jsonLines ? scanner.lines() : scanner.rows(), nil)
+                return (try type.format == .jsonLines ? scanner.lines() : scanner.rows(), .json)
             }
         } catch let fault as JSONRowScanner.Fault {
             throw DatasetError("\(path):\(Self.line(of: fault.offset, in: bytes)): \(fault.message)")
         }
+        note = notes.isEmpty ? nil : notes.joined(separator: "; ")
         if ranges.isEmpty {
-            throw DatasetError(
-                "\(path): has no rows" + (table == nil ? "; give one JSON object per row" : ""))
+            let advice = if case .json = rows { "; give one JSON object per row" } else { "" }
+            throw DatasetError("\(path): has no rows\(advice)")
         }
     }
 
     private static func table(
         _ bytes: UnsafeRawBufferPointer, _ scanner: TableScanner, columns: Set<String>, path: String
-    ) throws -> ([Range<Int>], Table?) {
+    ) throws -> ([Range<Int>], Rows) {
         var ranges = try scanner.rows(of: bytes)
         // A faulty row says so when it is read; what the table is, the others tell.
         let sample = ranges.prefix(TableLayout.sampleCount).compactMap {
@@ -76,13 +85,15 @@ struct RowFile: Sendable {
         do {
             let layout = try TableLayout(sample: sample, columns: columns)
             if layout.hasHeader, !ranges.isEmpty { ranges.removeFirst() }
-            return (ranges, Table(scanner: scanner, layout: layout))
+            return (ranges, .table(scanner, layout))
         } catch let error as DatasetError {
             throw DatasetError("\(path):1: \(error)")
         }
     }
 
     var count: Int { ranges.count }
+
+    var isTable: Bool { if case .table = rows { true } else { false } }
 
     /// The row as JSON; every value of a table's row is a text.
     ///
@@ -92,8 +103,12 @@ struct RowFile: Sendable {
         try bytes.withUnsafeBytes { bytes in
             let bytes = UnsafeRawBufferPointer(rebasing: bytes[ranges[row]])
             do {
-                guard let table else { return try change.applied(to: JSONValue(parsing: bytes)) }
-                return try change.applied(to: .object(table.layout.object(table.scanner.fields(of: bytes))))
+                switch rows {
+                case .json: return try change.applied(to: JSONValue(parsing: bytes))
+                case .table(let scanner, let layout):
+                    return try change.applied(to: .object(layout.object(scanner.fields(of: bytes))))
+                case .line: return try change.applied(to: ["text": .string(TableScanner.text(bytes))])
+                }
             } catch let error as DatasetError {
                 throw DatasetError("\(place(of: row)): \(error)")
             } catch let error as JSONError {
@@ -106,7 +121,8 @@ struct RowFile: Sendable {
     /// `path:line`, the line on which a row begins.
     func place(of row: Int) -> String { "\(path):\(lineNumber(of: row))" }
 
-    private func lineNumber(of row: Int) -> Int {
+    /// The line on which a row begins; of a file of Arrow's the number of the row.
+    func lineNumber(of row: Int) -> Int {
         knownLine.number(of: row) { known in
             let start = known.map { ranges[$0].lowerBound } ?? 0
             let rest = bytes[(bytes.startIndex + start)...]

@@ -85,7 +85,7 @@ struct TableLayout: Sendable, Equatable {
         text.utf8.count <= 40 && text.count { $0 == " " } <= 2 && !(text.last.map { ".?!。？！".contains($0) } ?? false)
     }
 
-    /// The shapes of the STS benchmark, CoLA, pairs with a label, and texts with a label.
+    /// The shapes of the STS benchmark, CoLA, pairs with a score behind an id, pairs with a label, and texts with a label.
     static func shape(of sample: [[String]]) -> (names: [String], width: Width)? {
         func all(_ count: ClosedRange<Int>, _ test: ([String]) -> Bool) -> Bool {
             !sample.isEmpty && sample.allSatisfy { count.contains($0.count) && test($0) }
@@ -96,6 +96,9 @@ struct TableLayout: Sendable, Equatable {
         }
         if all(4...4, { ["0", "1"].contains($0[1]) && $0[2].count <= 2 && !$0[3].isEmpty }) {
             return (["source", "label", "mark", "sentence"], .exactly)
+        }
+        if all(4...4, { (Double($0[3]).map { (0...5).contains($0) } ?? false) && !$0[1].isEmpty && !$0[2].isEmpty }) {
+            return (["id", "sentence1", "sentence2", "score"], .exactly)
         }
         if all(3...3, { !$0[0].isEmpty && !$0[1].isEmpty && isLabel($0[2]) }) {
             return (["sentence1", "sentence2", "label"], .exactly)

@@ -3,20 +3,30 @@ import ApusJSON
 /// Finds the rows of a table of text, and the fields of a row.
 ///
 /// Fields between commas, semicolons or bars follow RFC 4180: a field may stand in quotes, and then holds separators,
-/// line ends and doubled quotes. Fields between tabs end at the next tab or line end whatever they hold; quotes there
-/// are plain text. What the first line ends with, a line feed or a carriage return alone, ends every line.
+/// line ends and doubled quotes. Fields between tabs or double bars end at the next of them or at the line's end
+/// whatever they hold; quotes there are plain text. What the first line ends with, a line feed or a carriage return alone, ends every line.
 struct TableScanner {
     enum Separator: UInt8, Sendable, Equatable, CaseIterable {
         case comma = 0x2C
         case tab = 0x09
         case semicolon = 0x3B
         case bar = 0x7C
+        /// `||`.
+        case doubleBar = 0
 
-        var byte: UInt8 { rawValue }
+        var byte: UInt8 { self == .doubleBar ? Self.bar.rawValue : rawValue }
+        /// How many bytes it is.
+        var width: Int { self == .doubleBar ? 2 : 1 }
         /// Whether fields may stand in quotes.
-        var hasQuotes: Bool { self != .tab }
+        var hasQuotes: Bool { self != .tab && self != .doubleBar }
         /// For messages.
-        var name: String { self == .tab ? "tabs" : "'\(Character(Unicode.Scalar(rawValue)))'" }
+        var name: String {
+            switch self {
+            case .tab: "tabs"
+            case .doubleBar: "'||'"
+            default: "'\(Character(Unicode.Scalar(byte)))'"
+            }
+        }
     }
 
     private static let quote = UInt8(ascii: "\"")
@@ -28,6 +38,15 @@ struct TableScanner {
     /// Whether the first line has a tab.
     static func firstLineHasTab(_ bytes: UnsafeRawBufferPointer) -> Bool {
         bytes.first { $0 == newline || $0 == carriageReturn || $0 == Separator.tab.byte } == Separator.tab.byte
+    }
+
+    /// Whether the first lines, ten at most, have as many double bars each, two or more.
+    static func hasDoubleBars(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let counts = bytes.prefix(1 << 16).split(separator: newline).prefix(10).map { line in
+            zip(line, line.dropFirst()).count { $0 == Separator.bar.rawValue && $1 == Separator.bar.rawValue }
+        }
+        guard let first = counts.first, first > 1 else { return false }
+        return counts.allSatisfy { $0 == first }
     }
 
     /// The rows that are not blank, without their line ends.
@@ -112,12 +131,22 @@ struct TableScanner {
                 fields.append(try Self.text(Self.unquoted(row[position + 1..<close - 1])))
                 end = close
             } else {
-                end = row[position...].firstIndex(of: separator.byte) ?? row.count
+                end = nextSeparator(in: row, from: position)
                 fields.append(try Self.text(row[position..<end]))
             }
             guard end < row.count else { return fields }
-            position = end + 1
+            position = end + separator.width
         }
+    }
+
+    private func nextSeparator(in row: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var position = start
+        while let found = row[position...].firstIndex(of: separator.byte) {
+            guard separator.width == 2 else { return found }
+            if found + 1 < row.count, row[found + 1] == separator.byte { return found }
+            position = found + 1
+        }
+        return row.count
     }
 
     private static func unquoted(_ bytes: Slice<UnsafeRawBufferPointer>) -> [UInt8] {
@@ -135,7 +164,8 @@ struct TableScanner {
         return result
     }
 
-    private static func text(_ bytes: some Sequence<UInt8>) throws -> String {
+    /// - Throws: `DatasetError` without a place when the bytes are not UTF-8.
+    static func text(_ bytes: some Sequence<UInt8>) throws -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw DatasetError("is not UTF-8; save the file as UTF-8")
         }

@@ -8,6 +8,10 @@ package struct DatasetReport: Sendable, Equatable {
         /// The rows read.
         package let rowCount: Int
         package internal(set) var dropped = RowTally()
+        /// The dropped rows one by one.
+        package internal(set) var droppedRows: [DroppedRow] = []
+        /// The columns that nothing is made of, in the order in which they first came.
+        package internal(set) var unusedColumns: [String] = []
         /// Rows that are used although something about them is worth knowing.
         package internal(set) var notes = RowTally()
         /// The samples chosen from the usable rows; more than those when `#count` repeats them.
@@ -30,13 +34,32 @@ package struct DatasetReport: Sendable, Equatable {
         let notes = files.reduce(into: RowTally()) { $0.add($1.notes) }
         if !dropped.isEmpty { lines += ["rows dropped:", dropped.lines(indent: 2)] }
         if !notes.isEmpty { lines += ["worth knowing:", notes.lines(indent: 2)] }
+        for file in files where !file.unusedColumns.isEmpty {
+            lines.append("\(file.path): columns that are not used: \(Self.list(file.unusedColumns))")
+        }
         return lines.joined(separator: "\n")
+    }
+
+    /// The first names, and how many there are beside them.
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(12).joined(separator: ", ")
+        return names.count > 12 ? "\(shown) and \(names.count - 12) more" : shown
+    }
+
+    /// The share of the rows that cannot be used.
+    package var droppedShare: Double {
+        let (dropped, rows) = files.reduce((0, 0)) { ($0.0 + $1.dropped.total, $0.1 + $1.rowCount) }
+        return rows == 0 ? 0 : Double(dropped) / Double(rows)
     }
 }
 
 /// What became of the rows of one data set when they were encoded.
 package struct EncodingReport: Sendable, Equatable {
     package let dropped: RowTally
+    /// The dropped rows one by one; a row that comes several times once.
+    package let droppedRows: [DroppedRow]
+    /// The distinct rows that there were.
+    package let rowCount: Int
     /// Samples that are used although something about them is worth knowing, such as that they were cut.
     package let notes: RowTally
     /// `nil` when nothing is left.
@@ -54,10 +77,14 @@ package struct EncodingReport: Sendable, Equatable {
     /// - Parameter lengths: The tokens of each sample.
     init(lengths: [Int], trainedTokenCount: Int? = nil, _ tallies: EncodingTallies) {
         (dropped, notes) = (tallies.dropped, tallies.notes)
+        (droppedRows, rowCount) = (tallies.droppedRows, tallies.rowCount)
         self.lengths = LengthStatistics(lengths)
         tokenCount = lengths.reduce(0, +)
         self.trainedTokenCount = trainedTokenCount
     }
+
+    /// The share of the rows that could not be encoded.
+    package var droppedShare: Double { rowCount == 0 ? 0 : Double(droppedRows.count) / Double(rowCount) }
 
     /// Between 0 and 1; `nil` where no tokens are learned.
     package var trainedShare: Double? {

@@ -13,6 +13,9 @@ package struct ConversationRecognizer: RowRecognizer {
         package var columns: [String: String] = [:]
         /// Whether columns are recognised under names other than the canonical one.
         package var mapsColumns = true
+        /// `--prompt_format`: makes the prompt of columns, instead of taking one that is called like one; rows with
+        /// messages have theirs.
+        package var promptFormat: PromptFormat?
         /// Whether a row without an assistant's message is a fault.
         ///
         /// Off for prompts and for classification.
@@ -44,18 +47,15 @@ package struct ConversationRecognizer: RowRecognizer {
 
     /// - Throws: `RowRejection` when the row cannot be used.
     package func recognize(_ value: JSONValue) throws -> Result {
-        guard let object = value.objectValue else {
-            let isConversation = value.arrayValue?.first?.objectValue != nil
-            throw RowRejection(
-                "a row is not a JSON object",
-                "it is \(value.kind)" + (isConversation ? "; write {\"messages\": [ … ]} around it" : ""))
-        }
+        let object = try Self.row(of: value)
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         try reader.refuseMedia()
         var notes: [String] = []
         var messages: [Message]
         if let list = try reader.take(.messages) {
             messages = try MessageList(value: list, system: try reader.takeText(.system), notes: &notes).messages
+        } else if let format = options.promptFormat {
+            messages = try turns(&reader, query: format.prompt(of: &reader.row, original: object))
         } else if let list = try Self.promptTurns(&reader, notes: &notes) {
             messages = list
         } else {
@@ -69,7 +69,24 @@ package struct ConversationRecognizer: RowRecognizer {
         let isChinese = (reader.row["tag"]?.stringValue).map { $0 == "zh" }
         notes += placeholders.fill(&messages, isChinese: isChinese)
         if messages.contains(where: { $0.role == "assistant" && $0.hasNothing }) { notes.append("an empty answer") }
-        return Result(Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes)
+        return Result(
+            Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes,
+            unusedColumns: reader.row.keys.filter { !RowColumns.ofObjectives.contains($0.trimmed.lowercased()) })
+    }
+
+    /// The object of a row; a list of messages is a row of that alone.
+    private static func row(of value: JSONValue) throws -> JSONObject {
+        if let first = value.arrayValue?.first?.objectValue, MessageList.isMessage(first.keys) {
+            return ["messages": value]
+        }
+        guard let object = value.objectValue else {
+            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
+        }
+        if MessageList.isMessage(object.keys), !object.keys.contains(where: RowColumns.messages.names.contains) {
+            throw RowRejection(
+                "a row is a single message", "write the messages of a conversation into one row: {\"messages\": [ … ]}")
+        }
+        return object
     }
 
     /// The messages of a prompt that is a list of them, and of its completion; nil for other rows.
@@ -95,10 +112,14 @@ package struct ConversationRecognizer: RowRecognizer {
     }
 
     /// The messages of query, response, history and system columns, and of alpaca's.
-    private func turns(_ reader: inout RowReader) throws -> [Message] {
-        let isAlpaca = reader.isAlpaca
+    ///
+    /// - Parameter prompt: The query where it is known already.
+    private func turns(_ reader: inout RowReader, query prompt: String? = nil) throws -> [Message] {
+        let isAlpaca = prompt == nil && reader.isAlpaca
         let query: String?
-        if isAlpaca {
+        if let prompt {
+            query = prompt
+        } else if isAlpaca {
             let parts = try ["instruction", "input"].map { try reader.takeText(RowColumns(names: [$0])) ?? "" }
             query = parts.filter { !$0.isEmpty }.joined(separator: "\n")
         } else {

@@ -40,6 +40,12 @@ struct MessageList {
         }
     }
 
+    /// Whether an object with these keys is a message.
+    static func isMessage(_ keys: some Collection<String>) -> Bool {
+        (keys.contains("role") || keys.contains("from"))
+            && ["content", "value", "tool_calls"].contains { keys.contains($0) }
+    }
+
     private enum Role {
         case system, user, assistant, toolCall, tool
 

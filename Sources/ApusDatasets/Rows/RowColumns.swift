@@ -18,6 +18,12 @@ struct RowColumns: Sendable {
     static let tools = RowColumns(names: ["tools"])
     /// The names that show an object to be a row.
     static let conversational = Set(messages.names + query.names + response.names)
+    /// What objectives, rewards and reports ask for beside the conversation.
+    static let ofObjectives: Set<String> = [
+        "label", "channel", "margin", "solution", "rejected_response", "rejected_messages", "rejected_images",
+        "positive_messages", "negative_messages", "teacher_prompt", "chat_template_kwargs", "objects", "dataset", "tag",
+        "images", "image", "videos", "video", "audios", "audio", "chosen", "rejected", "kto_tag",
+    ]
     // Of rows with labels.
     static let firstText = RowColumns(names: [
         "sentence1", "text1", "sentence_1", "text_1", "question1", "premise", "anchor", "sentence_a", "text_a",

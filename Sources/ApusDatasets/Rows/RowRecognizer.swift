@@ -32,10 +32,13 @@ package struct RecognizedRow<Row: Sendable>: Sendable {
     package var row: Row
     /// The same words for every row.
     package var notes: [String]
+    /// The columns that no part of the row was made of.
+    package var unusedColumns: [String]
 
-    package init(_ row: Row, notes: [String] = []) {
+    package init(_ row: Row, notes: [String] = [], unusedColumns: [String] = []) {
         self.row = row
         self.notes = notes
+        self.unusedColumns = unusedColumns
     }
 }
 

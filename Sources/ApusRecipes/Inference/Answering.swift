@@ -86,7 +86,7 @@ struct Answering {
         switch settings.encoding.truncationStrategy {
         case .left: return Array(prompt.suffix(promptLimit))
         case .right: return Array(prompt.prefix(promptLimit))
-        case .delete:
+        case .delete, .split:
             throw ModelError(
                 "the prompt has \(prompt.count) tokens, the limit is \(promptLimit). Shorten it, raise --max_length "
                     + "where the model allows more, or cut with --truncation_strategy left.")

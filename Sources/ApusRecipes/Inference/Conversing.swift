@@ -64,8 +64,7 @@ struct Conversing {
     }
 
     private func answerRows() throws {
-        var options = ConversationRecognizer.Options()
-        options.columns = settings.data.columns
+        var options = try ConversationRecognizer.Options(settings.data)
         options.requiresAnswer = false
         let rows = try AnsweredRows(
             settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console,

@@ -55,9 +55,10 @@ package struct Completion: Sendable, Equatable {
     private mutating func complete(_ typed: String, valueOf option: CommandOption?) {
         switch option?.kind {
         case .boolean: words += ["true", "false"].filter { $0.hasPrefix(typed) }
-        case .choice(let known, _), .choices(let known, _): words += known.filter { $0.hasPrefix(typed) }
+        case .choice(let known, _), .choices(let known, _), .chain(let known, _):
+            words += known.filter { $0.hasPrefix(typed) }
         case .text, .escapedText, .prompt, .list, .mapping, .json, nil: offersFiles = true
-        case .integer, .number, .integers: break
+        case .integer, .number, .integers, .numbers: break
         }
     }
 }

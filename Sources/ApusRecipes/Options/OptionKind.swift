@@ -12,8 +12,11 @@ package enum OptionKind: Sendable, Equatable {
     case choice([String], later: [String] = [])
     /// Several of the named words.
     case choices([String], later: [String] = [])
+    /// A word of the first list, of the second, or several of the second behind one of the first, with `+` between.
+    case chain([String], [String])
     case list
     case integers
+    case numbers(NumberRange)
     /// A JSON object of strings, or the path of a file that holds one.
     case mapping
     /// A JSON text, or the path of a file that holds one; kept as text.
@@ -30,7 +33,7 @@ package enum OptionKind: Sendable, Equatable {
     /// Whether several words may follow the option.
     package var isList: Bool {
         switch self {
-        case .list, .integers, .choices: true
+        case .list, .integers, .numbers, .choices: true
         default: false
         }
     }
@@ -45,7 +48,9 @@ package enum OptionKind: Sendable, Equatable {
         case .choice(let words, _): words.joined(separator: "|")
         case .choices(let words, _): "\(words.joined(separator: "|")) …"
         case .list: "TEXT …"
+        case .chain(let first, _): "\(first.joined(separator: "|"))[+…]"
         case .integers: "INT …"
+        case .numbers: "NUMBER …"
         case .mapping, .json: "JSON"
         }
     }

@@ -6,6 +6,7 @@ package enum OptionValue: Sendable, Equatable {
     case boolean(Bool)
     case list([String])
     case integers([Int])
+    case numbers([Double])
     case mapping([String: String])
 }
 
@@ -93,6 +94,14 @@ extension Int: OptionListElement {
         return integers
     }
     package static func optionValue(of elements: [Int]) -> OptionValue { .integers(elements) }
+}
+
+extension Double: OptionListElement {
+    package static func elements(of value: OptionValue) -> [Double]? {
+        guard case .numbers(let numbers) = value else { return nil }
+        return numbers
+    }
+    package static func optionValue(of elements: [Double]) -> OptionValue { .numbers(elements) }
 }
 
 /// An enumeration whose raw values are the words that ms-swift accepts.

@@ -21,7 +21,8 @@ struct CausalLanguageModeling: TextTask {
     let options: Set<String> = [
         "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
         "response_prefix", "template", "template_backend", "agent_template", "enable_thinking", "preserve_thinking",
-        "add_non_thinking_prefix", "router_aux_loss_coef",
+        "add_non_thinking_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
+        "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
     ]
     let predictsTokens = true
 
@@ -38,15 +39,17 @@ struct CausalLanguageModeling: TextTask {
         }
         let model = try Models.registry.model(inputs.config)
         try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
-        var recognition = ConversationRecognizer.Options()
-        recognition.columns = settings.data.columns
-        recognition.modelName = settings.data.modelName ?? []
-        recognition.modelAuthor = settings.data.modelAuthor ?? []
-        let rows = try inputs.rows(as: ConversationRecognizer(recognition))
+        let recognizer = try ConversationRecognizer(ConversationRecognizer.Options(settings.data))
         let truncation = try Truncation(
             maximumLength: model.limit(settings.encoding.maxLength, leaving: inputs.promptPlaces),
             strategy: settings.encoding.truncationStrategy)
         let encoding = ConversationEncoder(settings.encoding, text: text)
+        if settings.batches.streaming {
+            let samples = try TrainingSamples(
+                streaming: inputs, as: recognizer, truncation: truncation, encode: encoding.encode)
+            return TrainingTask(model: model, samples: samples, objective: NextToken(model))
+        }
+        let rows = try inputs.rows(as: recognizer)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
@@ -54,12 +57,11 @@ struct CausalLanguageModeling: TextTask {
             return (result.dataset, result.report)
         }
         let data = train.0
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: train, validation: validation, empty: TokenizedDataset(),
-            row: { data.conversations[$0] }, bytes: data.withBytes)
-        let preview = SamplePreview(data.sample(0)) { [tokenizer = text.tokenizer] in tokenizer.decode($0) }
-        console.print("first sample, what is trained between « »:\n\(preview.marked(usesColor: false))")
-        console.print(preview.labels)
+            row: { data.conversations[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
+        console.preview(data.sample(0), text.tokenizer)
         return TrainingTask(model: model, samples: samples, objective: NextToken(model))
     }
 
@@ -104,6 +106,28 @@ extension ConversationEncoder {
     init(_ settings: EncodingSettings, text: TextParts) {
         self.init(
             tokenizer: text.tokenizer, chat: settings.useChatTemplate ? text.encoder : nil, system: settings.system,
-            turns: settings.lossScale, variables: settings.templateVariables)
+            lossScale: settings.lossScale, isBinary: settings.isBinaryLossScale == true,
+            variables: settings.templateVariables)
+    }
+}
+
+extension ConversationRecognizer.Options {
+    /// What the settings say of columns.
+    init(_ settings: DataSettings) throws {
+        self.init()
+        columns = settings.columns
+        mapsColumns = !settings.disableAutoColumnMapping
+        promptFormat = try settings.promptFormat.map { try PromptFormat($0) }
+        modelName = settings.modelName ?? []
+        modelAuthor = settings.modelAuthor ?? []
+    }
+}
+
+extension Console {
+    /// Shows a sample and what is trained of it.
+    func preview(_ sample: TokenizedDataset.Sample, _ tokenizer: Tokenizer) {
+        let preview = SamplePreview(sample) { tokenizer.decode($0) }
+        print("first sample, what is trained between « »:\n\(preview.marked(usesColor: false))")
+        print(preview.labels)
     }
 }

@@ -47,12 +47,13 @@ struct DocumentRanking: TextTask {
                 "--loss_type listwise_reranker: no row has a positive and a negative document to tell apart. "
                     + "Give rows with both, or --loss_type pointwise_reranker.")
         }
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1),
             validation: try validation.map { data, report in
                 let questions = try rows.validation.questions(of: data)
                 return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)
-            }, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes)
+            }, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
         console.print(data.sample(0).shown(by: inputs.text.tokenizer))
         return TrainingTask(
             model: model, samples: samples, objective: DocumentScores(model, isListwise: isListwise),

@@ -62,10 +62,11 @@ struct MaskedLanguageModeling: TextTask {
             return (result.dataset, result.report)
         }
         let data = train.0
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (masked(data), train.1),
             validation: validation.map { (masked($0.0), $0.1) }, empty: masked(ScoredDataset()),
-            row: { data.rows[$0] }, bytes: data.withBytes)
+            row: { data.rows[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
         let first = masked(data).batch([0], draw: 0)
         console.print(
             "first sample:\n[INPUT] \(tokenizer.decode(first.tokens))\n"

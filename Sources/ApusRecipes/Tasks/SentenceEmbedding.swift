@@ -54,10 +54,11 @@ struct SentenceEmbedding: TextTask {
         }
         let data = train.0
         try Self.check(data, settings, console: console)
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (SentenceGroups(data), train.1),
             validation: validation.map { (SentenceGroups($0.0), $0.1) }, empty: SentenceGroups(),
-            row: { data.rows[$0] }, bytes: data.withBytes)
+            row: { data.rows[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
         console.print(data.sample(0).shown(by: inputs.text.tokenizer))
         return TrainingTask(
             model: model, samples: samples, objective: SentencePairs(files.embedder(model), loss),

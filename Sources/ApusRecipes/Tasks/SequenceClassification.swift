@@ -63,9 +63,10 @@ struct SequenceClassification: TextTask {
             return (result.dataset, result.report)
         }
         let data = train.0
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: train, validation: validation, empty: ScoredDataset(),
-            row: { data.rows[$0] }, bytes: data.withBytes)
+            row: { data.rows[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
         let first = data.sample(0)
         console.print(
             "first sample:\n[INPUT_IDS] \(first.ids)\n[INPUT] \(inputs.text.tokenizer.decode(first.ids))\n"

@@ -20,7 +20,7 @@ struct SequenceToSequence: TextTask {
     let peft: PEFTTask? = .sequenceToSequence
     let options: Set<String> = [
         "max_target_length", "predict_with_generate", "generation_max_length", "max_new_tokens", "temperature", "top_k",
-        "top_p", "repetition_penalty", "stop_words",
+        "top_p", "repetition_penalty", "stop_words", "prompt_format", "disable_auto_column_mapping",
     ]
     let predictsTokens = true
     let generatedMetrics = AnswerMetrics.names
@@ -42,11 +42,7 @@ struct SequenceToSequence: TextTask {
         let (settings, tokenizer, console) = (inputs.settings, inputs.text.tokenizer, inputs.console)
         let model = try Models.registry.sequenceToSequence(inputs.config)
         let start = model.trunk.startToken ?? 0
-        var recognition = ConversationRecognizer.Options()
-        recognition.columns = settings.data.columns
-        recognition.modelName = settings.data.modelName ?? []
-        recognition.modelAuthor = settings.data.modelAuthor ?? []
-        let rows = try inputs.rows(as: ConversationRecognizer(recognition))
+        let rows = try inputs.rows(as: ConversationRecognizer(ConversationRecognizer.Options(settings.data)))
         let encoding = SourceTargetEncoder(settings.encoding, tokenizer: tokenizer)
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
@@ -55,10 +51,11 @@ struct SequenceToSequence: TextTask {
             return (result.dataset, result.report)
         }
         let data = train.0
-        let samples = TrainingSamples(
+        let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (SourceTargetSamples(data, start: start), train.1),
             validation: validation.map { (SourceTargetSamples($0.0, start: start), $0.1) },
-            empty: SourceTargetSamples(start: start), row: { data.conversations[$0] }, bytes: data.withBytes)
+            empty: SourceTargetSamples(start: start), row: { data.conversations[$0] }, bytes: data.withBytes,
+            maximumDroppedShare: settings.data.maxDroppedRatio)
         let first = SourceTargetSamples(data, start: start).batch([0], draw: nil)
         let (source, answer) = (first.source?.tokens ?? [], first.targets.labels)
         console.print(
@@ -93,6 +90,6 @@ extension SourceTargetEncoder {
     init(_ settings: EncodingSettings, tokenizer: Tokenizer) {
         self.init(
             tokenizer: tokenizer, sourceLimit: settings.maxLength, answerLimit: settings.maxTargetLength,
-            keepsEnds: settings.truncationStrategy == .left, system: settings.system)
+            strategy: settings.truncationStrategy, system: settings.system)
     }
 }

@@ -32,6 +32,9 @@ struct TrainingInputs {
         loader.requiresTraining = true
         let rows = try loader.load(settings.data.dataset, validation: settings.data.valDataset, as: recognizer)
         console.print(rows.report.text)
+        try DroppedShare.check(
+            rows.report.droppedShare, limit: settings.data.maxDroppedRatio,
+            rows: rows.report.files.flatMap(\.droppedRows))
         return rows
     }
 

@@ -77,7 +77,8 @@ public struct FineTuning {
         if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount.text)
-        let plan = try TrainingPlan(settings, data: data, console: console)
+        let limit = model.limit(settings.encoding.maxLength, leaving: preflight.promptPlaces)
+        let plan = try TrainingPlan(settings, data: data, limit: limit, console: console)
         let identity = RunIdentity(
             settings, config: config, dtype: dtype, data: data, totalSteps: plan.batches.totalSteps)
         try checkResumed(resume, identity: identity, plan: plan)
@@ -118,6 +119,7 @@ public struct FineTuning {
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
+        if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
         let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
             try plan.saving == .never
@@ -200,6 +202,7 @@ public struct FineTuning {
                 order += batches.batches(ofStep: step).joined()
                 step += 1
             }
+            try data.train.prepare(places.map { order[$0] })
             let batch = data.train.batch(places.map { order[$0] }, draw: plan.seed)
             let part = try task.objective.loss(batch, task.model.context(for: batch))
             let rows = batch.targets.rows
@@ -236,7 +239,8 @@ public struct FineTuning {
         var plan = plan
         let followsInPass = settings.optimization.optim.followsInPass
         func forecast(checkpoints: Bool) -> MemoryForecast {
-            let largest = data.largestBatch(size: settings.optimization.perDeviceTrainBatchSize)
+            let largest = data.largestBatch(
+                size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
             return MemoryForecast(
                 shape: model.sizes, weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype),
                 largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,

@@ -130,6 +130,8 @@ struct RunIdentity {
                 "a step must keep its \(there.size * there.count) samples; any micro-batch that divides them will do"
             } else if settings.lossType == .infoNCE {
                 "infonce learns from all samples of a micro-batch together"
+            } else if settings.batches.groupByLength {
+                "--group_by_length makes groups of the size of the micro-batch"
             } else if settings.data.dataloaderDropLast {
                 "--dataloader_drop_last leaves out samples by the size of the micro-batch"
             } else {

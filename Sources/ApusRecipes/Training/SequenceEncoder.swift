@@ -46,7 +46,7 @@ extension SequenceEncoder {
         switch strategy {
         case .left: return cut { $0.suffix(limit) }
         case .right: return cut { $0.prefix(limit) }
-        case .delete:
+        case .delete, .split:
             throw ModelError(
                 "a text has \(count) tokens, the limit is \(limit). Raise --max_length where the model allows more, or "
                     + "cut with --truncation_strategy right.")

@@ -2,18 +2,14 @@ import ApusDatasets
 import ApusOptimizers
 import ApusRunLog
 import ApusTraining
+import Foundation
 
 extension TrainingPlan {
     /// The plan that the settings and the data make.
-    init(_ settings: SFTSettings, data: TrainingSamples, console: Console) throws {
-        let batches = try BatchPlan(
-            sampleCount: data.train.count, batchSize: settings.optimization.perDeviceTrainBatchSize,
-            accumulation: settings.optimization.gradientAccumulationSteps, dropLast: settings.data.dataloaderDropLast,
-            epochs: settings.optimization.epochs,
-            maximumSteps: settings.optimization.maxSteps > 0 ? settings.optimization.maxSteps : nil,
-            order: EpochOrder(
-                method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
-                seed: UInt64(bitPattern: Int64(settings.data.dataSeed))))
+    ///
+    /// - Parameter limit: The most tokens of a sample.
+    init(_ settings: SFTSettings, data: TrainingSamples, limit: Int, console: Console) throws {
+        let batches = try BatchPlan(settings, data: data, limit: limit, console: console)
         let total = batches.totalSteps
         /// Below 1 a number of steps is a share of all.
         func steps(_ value: Double) -> Int { value < 1 ? Int((value * Double(total)).rounded(.up)) : Int(value) }
@@ -34,10 +30,55 @@ extension TrainingPlan {
             evaluationBatchSize: settings.evaluation.perDeviceEvalBatchSize,
             nanPolicy: settings.optimization.nanPolicy, seed: UInt64(bitPattern: Int64(settings.model.seed)))
         bestMetric = BestMetric.name(settings.evaluation.metricForBestModel)
-        console.print(
-            "\(total) steps: \(data.train.count) samples, \(batches.stepsPerEpoch) steps an epoch, "
-                + "\(settings.optimization.perDeviceTrainBatchSize) × \(settings.optimization.gradientAccumulationSteps) samples a step"
+        let (size, accumulation) = (
+            settings.optimization.perDeviceTrainBatchSize, settings.optimization.gradientAccumulationSteps
         )
+        let units = settings.batches.packing ? "packs" : "samples"
+        console.print(
+            settings.batches.streaming
+                ? "\(total) steps of \(size) × \(accumulation) \(units)"
+                : "\(total) steps: \(batches.sampleCount) \(units), \(batches.stepsPerEpoch) steps an epoch, "
+                    + "\(size) × \(accumulation) \(units) a step")
+    }
+}
+
+extension BatchPlan {
+    /// The batches that the settings and the data make.
+    fileprivate init(_ settings: SFTSettings, data: TrainingSamples, limit: Int, console: Console) throws {
+        let (optimization, batches) = (settings.optimization, settings.batches)
+        let size = optimization.perDeviceTrainBatchSize
+        if batches.streaming {
+            try self.init(
+                streamedBatchSize: size, accumulation: optimization.gradientAccumulationSteps,
+                steps: optimization.maxSteps)
+            return
+        }
+        var lengths: [Int32] = []
+        if batches.packing || batches.groupByLength {
+            lengths = (0..<data.train.count).map { Int32(data.train.length(of: $0)) }
+        }
+        var packs: [[Int32]]?
+        if batches.packing {
+            let capacity = batches.packingLength ?? limit
+            let made = SamplePacking.packs(lengths: lengths, capacity: capacity, strategy: batches.packingStrategy)
+            packs = made
+            let tokens = lengths.reduce(0) { $0 + Int($1) }
+            console.print(
+                String(
+                    format: "packing: %d samples in %d packs of at most %d tokens, %.1f %% full", lengths.count,
+                    made.count,
+                    capacity, 100 * Double(tokens) / Double(max(1, made.count * capacity))))
+            lengths = made.map { pack in pack.reduce(0) { $0 + lengths[Int($1)] } }
+        }
+        try self.init(
+            sampleCount: packs?.count ?? data.train.count, batchSize: size,
+            accumulation: optimization.gradientAccumulationSteps, dropLast: settings.data.dataloaderDropLast,
+            epochs: optimization.epochs, maximumSteps: optimization.maxSteps > 0 ? optimization.maxSteps : nil,
+            order: EpochOrder(
+                method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
+                seed: UInt64(bitPattern: Int64(settings.data.dataSeed)),
+                grouping: batches.groupByLength ? LengthGrouping(lengths: lengths, batchSize: size) : nil),
+            packs: packs)
     }
 }
 

@@ -98,7 +98,7 @@ package struct ChatEncoder: Sendable {
     ///   `ChatTrainingError` for what the template cannot write.
     package func encoded(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
-        training: TrainedTurns = .everyAnswer
+        training: LossScale = .everyAnswer
     ) throws -> EncodedConversation {
         var result = EncodedConversation(ids: [], weights: [])
         if case .named(let writer) = writer { return try encoded(messages, tools, training, writer) }
@@ -120,7 +120,7 @@ package struct ChatEncoder: Sendable {
     /// The pieces joined are the rendered text.
     package func pieces(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
-        training: TrainedTurns = .everyAnswer
+        training: LossScale = .everyAnswer
     ) throws -> [Piece] {
         let template: ChatTemplate
         switch writer {
@@ -131,17 +131,20 @@ package struct ChatEncoder: Sendable {
             }
         }
         let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
-        let otherText: Float = training == .all ? 1 : 0
-        let weights = try weights(of: prepared.messages, training: training)
+        let otherText: Float = training.base == .all ? 1 : 0
+        let weights = try weights(of: prepared.messages, training: training.base)
+        // Where parts of answers have weights of their own, every answer is looked for.
+        let outside = training.modifiers.isEmpty ? otherText : -1
         let (bytes, spans) = try prepared.naming {
             let finder = try ChatBoundaryFinder(template: template, context: prepared.context, tokenize: tokenize)
-            return (finder.text, try finder.spans(of: weights, otherText: otherText))
+            return (finder.text, try finder.spans(of: weights, otherText: outside))
         }
         try checkCalls(of: messages, areIn: bytes)
         var pieces: [Piece] = []
-        func add(_ range: Range<Int>, _ weight: Float) {
-            if range.isEmpty { return }
-            var text = String(decoding: bytes[range], as: UTF8.self)
+        func add(_ range: Range<Int>, _ weight: Float) { add(String(decoding: bytes[range], as: UTF8.self), weight) }
+        func add(_ text: String, _ weight: Float) {
+            if text.isEmpty { return }
+            var text = text
             if let last = pieces.last, last.weight == weight {
                 text = last.text + text
                 pieces.removeLast()
@@ -149,10 +152,23 @@ package struct ChatEncoder: Sendable {
             pieces.append(Piece(text: text, weight: weight))
         }
         var position = 0
-        for (span, weight) in spans {
+        let turns = weights.keys.sorted()
+        for (number, (span, weight)) in spans.enumerated() {
             add(position..<span.lowerBound, otherText)
-            add(span, weight)
             position = span.upperBound
+            // With a template that marks several places in a turn it is not known whose they are.
+            let turn = spans.count == turns.count ? turns[number] : nil
+            let message = turn.map { prepared.messages[$0] }
+            // A message that says its own weight has it everywhere.
+            guard weight != 0, message?.weight ?? 1 == 1, !training.modifiers.isEmpty else {
+                add(span, weight)
+                continue
+            }
+            let query = turn.flatMap { $0 > 0 ? prepared.messages[$0 - 1].text : nil }
+            let text = String(decoding: bytes[span], as: UTF8.self)
+            for part in training.modifiers.parts(of: text, content: message?.text, query: query) {
+                add(part.text, part.weight * weight)
+            }
         }
         add(position..<bytes.count, otherText)
         return pieces

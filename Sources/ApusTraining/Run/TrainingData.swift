@@ -11,6 +11,11 @@ package protocol TrainingSource {
     /// What the loss of a step over these samples is divided by.
     func targetCount(_ samples: [Int]) -> Int
 
+    /// Makes samples ready, before anything else is asked of them.
+    ///
+    /// - Throws: Where they are read only now, and cannot be.
+    func prepare(_ samples: [Int]) throws
+
     /// Some samples end to end, as one micro-batch.
     ///
     /// - Parameter draw: Names the micro-batch among all of a run, for sources that draw by chance; nil in evaluation.
@@ -19,6 +24,7 @@ package protocol TrainingSource {
 
 extension TrainingSource {
     package var isEmpty: Bool { count == 0 }
+    package func prepare(_ samples: [Int]) throws {}
 }
 
 extension TokenizedDataset: TrainingSource {
@@ -32,6 +38,21 @@ extension TokenizedDataset: TrainingSource {
 
     /// How many tokens of these samples are predicted; the first of a sample never is.
     package func targetCount(_ samples: [Int]) -> Int { samples.reduce(0) { $0 + trainedCount(of: $1) } }
+}
+
+extension StreamedDataset: TrainingSource {
+    /// A stream has no end.
+    package var count: Int { Int(Int32.max) }
+
+    package func length(of index: Int) -> Int { samples(index).reduce(0) { $0 + $1.ids.count } }
+
+    package func batch(_ indices: [Int], draw: UInt64?) -> TokenBatch {
+        TokenBatch(weighted: indices.flatMap { samples($0).map { ($0.ids, $0.isTrained, $0.weights) } })
+    }
+
+    package func targetCount(_ indices: [Int]) -> Int {
+        indices.reduce(0) { $0 + samples($1).reduce(0) { $0 + $1.isTrained.dropFirst().count { $0 } } }
+    }
 }
 
 extension ScoredDataset: TrainingSource {

@@ -84,7 +84,7 @@ struct ConfigFileTests {
     }
 
     @Test func refusedFlagsAreRefusedInFilesToo() throws {
-        let file = try folder.write("packing: true\nlora_rnk: 4\n", to: "run.yaml")
+        let file = try folder.write("do_train: false\nlora_rnk: 4\n", to: "run.yaml")
         #expect(refusal([file]).count == 2)
     }
 

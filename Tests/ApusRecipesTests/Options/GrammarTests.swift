@@ -114,7 +114,7 @@ struct GrammarTests {
     }
 
     @Test func everyProblemIsReported() {
-        let problems = refusal(["stray", "--lora_rank", "0", "--packing", "true", "-model", "m", "--nope"])
+        let problems = refusal(["stray", "--lora_rank", "0", "--enable_dft_loss", "true", "-model", "m", "--nope"])
         #expect(problems.count == 5)
     }
 
@@ -141,12 +141,14 @@ struct GrammarTests {
             ("--model a b", "--model: takes one value and got \"a\", then \"b\"."),
             ("--save_strategy step", "Did you mean \"steps\"?"),
             ("--save_strategy sometimes", "wanted one of no, steps, epoch."),
-            ("--truncation_strategy split", "ms-swift has \"split\", Apus does not yet. Apus has delete, left, right."),
+            ("--truncation_strategy middle", "wanted one of delete, left, right, split."),
             ("--task_type decision", "ms-swift has \"decision\", Apus does not yet."),
             ("--loss_type online_contrastive", "ms-swift has \"online_contrastive\", Apus does not yet."),
             ("--tuner_type lora_llm", "ms-swift has \"lora_llm\", Apus does not yet."),
             ("--init_weights pissa_niter_7", "ms-swift has \"pissa_niter_7\", Apus does not yet."),
-            ("--loss_scale default+react", "ms-swift has \"default+react\", Apus does not yet."),
+            ("--loss_scale default+reakt", "Did you mean \"react\"?"),
+            ("--loss_scale react+all", "wanted one of default, last_round, all, and behind it"),
+            ("--interleave_prob 0.5 2", "--interleave_prob: got \"2\", wanted one or more numbers."),
             ("--report_to tensorboard azure_ml", "ms-swift has \"azure_ml\", Apus does not yet."),
             ("--columns notjson", "In a shell, put JSON in single quotes."),
             ("--columns [1]", "wanted a JSON object of texts"),

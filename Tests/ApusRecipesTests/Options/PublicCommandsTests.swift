@@ -91,10 +91,8 @@ struct PublicCommandsTests {
     @Test(
         arguments: [
             (.sft, "--neftune_noise_alpha 5", "--lora_dropout"),
-            (.sft, "--packing true", "--per_device_train_batch_size"),
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
             (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
-            (.sft, "--streaming true", "leave it out"),
             (.sft, "--galore_optim_per_parameter true", "Leave it out"),
             (.sft, "--sequence_parallel_size 2", "one device"), (.sft, "--template my_template", "chat_template.jinja"),
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),

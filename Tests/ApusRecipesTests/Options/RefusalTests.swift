@@ -39,7 +39,7 @@ struct RefusalTests {
     /// A command that spells out what Apus does anyway runs.
     @Test func valuesThatAskForNothing() {
         #expect(refusal(["--packing", "false", "--use-dora", "False", "--tuner_backend", "peft"]).isEmpty)
-        #expect(refusal(["--packing", "--label_smoothing_factor", "0.1", "--streaming", "yes"]).count == 3)
+        #expect(refusal(["--enable_dft_loss", "--label_smoothing_factor", "0.1", "--eval_on_start", "yes"]).count == 3)
         for (name, values) in NotYetOptions.valuesAlreadyTrue {
             let command = Command.allCases.first {
                 $0.isSupported && OptionTable.table(for: $0).isNotYetSupported(name)

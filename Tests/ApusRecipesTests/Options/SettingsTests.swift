@@ -29,6 +29,10 @@ struct SettingsTests {
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
         "custom_dataset_info": [], "use_hf": nil, "model_revision": nil, "push_to_hub": false, "hub_model_id": nil,
         "hub_private_repo": false,
+        "prompt_format": nil, "disable_auto_column_mapping": false, "interleave_prob": [],
+        "stopping_strategy": "first_exhausted", "max_dropped_ratio": 0.5, "packing": false, "packing_length": nil,
+        "packing_strategy": "binpack", "group_by_length": false, "streaming": false, "shuffle_buffer_size": 1000,
+        "is_binary_loss_scale": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
         "loss_scale": "default", "max_target_length": nil, "template": nil, "template_backend": "swift",
@@ -109,13 +113,16 @@ struct SettingsTests {
             bnb_4bit_use_double_quant bnb_4bit_quant_storage
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \
-            model_author custom_dataset_info
+            model_author custom_dataset_info prompt_format disable_auto_column_mapping interleave_prob stopping_strategy \
+            max_dropped_ratio
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length \
-            template template_backend agent_template enable_thinking preserve_thinking add_non_thinking_prefix
+            template template_backend agent_template enable_thinking preserve_thinking add_non_thinking_prefix \
+            is_binary_loss_scale
             lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
             \(methods.joined(separator: " "))
             freeze_parameters freeze_parameters_regex freeze_parameters_ratio trainable_parameters \
             trainable_parameters_regex lisa_activated_layers lisa_step_interval
+            packing packing_length packing_strategy group_by_length streaming shuffle_buffer_size
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
             weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
@@ -407,7 +414,8 @@ struct RoundTripTests {
     /// A value that is not the default, for any kind of option.
     private func sample(_ option: CommandOption) -> [String] {
         switch option.name {
-        case "pair_format": return ["{text2} {text1}"]
+        case "pair_format", "prompt_format": return ["{text2} {text1}"]
+        case "truncation_strategy": return ["left"]
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
         case "max_shard_size", "paged_memory": return ["7GB"]
@@ -426,6 +434,8 @@ struct RoundTripTests {
         case .choices(let words, _): [words.last ?? ""]
         case .list: ["one", "two"]
         case .integers: ["1", "2"]
+        case .numbers: ["0.25", "0.75"]
+        case .chain(let first, let others): ["\(first.last ?? "")+\(others.last ?? "")"]
         case .mapping: [#"{"a": "b"}"#]
         case .json: [#"[{"role": "user", "content": "Hi"}]"#]
         }
@@ -445,6 +455,7 @@ struct RoundTripTests {
             var words = required
             if field.name == "decode" { words = ["--model", "m"] }
             if ["eval_strategy", "eval_steps"].contains(field.name) { words += ["--val_dataset", "v"] }
+            if field.name == "streaming" { words += ["--max_steps", "3"] }
             if field.name == "use_galore" { words += ["--tuner_type", "full"] }
             if ["combination_type", "convert_to_lora"].contains(field.name) { words = ["--adapters", "a"] }
             if field.name == "quant_method" { words += ["--quant_bits", "4"] }
@@ -535,8 +546,8 @@ struct RoundTripTests {
                     + "NodireftIntervention"
             ),
             ("galore_proj_type", "std reverse_std right left full"),
-            ("truncation_strategy", "delete left right"),
-            ("loss_scale", "default last_round all"),
+            ("truncation_strategy", "delete left right split"),
+            ("stopping_strategy", "first_exhausted all_exhausted"), ("packing_strategy", "binpack sequential"),
             (
                 "init_weights",
                 "true false gaussian pissa pissa_niter_4 pissa_niter_16 olora loftq eva corda lora-ga"
@@ -570,7 +581,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 40, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 41, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [

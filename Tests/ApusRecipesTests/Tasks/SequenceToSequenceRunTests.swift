@@ -152,9 +152,16 @@ struct SequenceToSequenceRunTests {
         let whole = try SourceTargetEncoder(tokenizer: tokenizer).encode(conversation)
         #expect(whole.ids == tokenizer.encode("a b") + tokenizer.encode("c d"))
         #expect(whole.weights == tokenizer.encode("a b").map { _ in 0 } + tokenizer.encode("c d").map { _ in 1 })
-        let cut = try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3, answerLimit: 3).encode(conversation)
+        let cut = try SourceTargetEncoder(
+            tokenizer: tokenizer, sourceLimit: 3, answerLimit: 3, strategy: .right
+        ).encode(conversation)
         #expect(cut.ids == tokenizer.encode("a") + tokenizer.encode("c") && cut.notes.count == 2)
-        let left = try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3, keepsEnds: true).encode(conversation)
+        #expect {
+            try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3).encode(conversation)
+        } throws: { error in
+            "\(error)".contains("longer than max_length 3: 4 tokens")
+        }
+        let left = try SourceTargetEncoder(tokenizer: tokenizer, sourceLimit: 3, strategy: .left).encode(conversation)
         #expect(left.ids == tokenizer.encode("b") + tokenizer.encode("c d"))
         #expect(throws: RowRejection.self) {
             try SourceTargetEncoder(tokenizer: tokenizer).encode(
@@ -163,7 +170,7 @@ struct SequenceToSequenceRunTests {
         // A tokenizer that ends no text has its end token put behind it.
         let tiny = try TinyModelFolder.chat()
         let bytes = try withExtendedLifetime(tiny) { try Tokenizer.load(folder: URL(fileURLWithPath: tiny.path)) }
-        let ended = try SourceTargetEncoder(tokenizer: bytes, sourceLimit: 2).source([
+        let ended = try SourceTargetEncoder(tokenizer: bytes, sourceLimit: 2, strategy: .right).source([
             Message(role: "user", content: "ab")
         ])
         #expect(ended.ids == [97, 256] && ended.isCut)

@@ -30,7 +30,7 @@ struct ChatEncoderTests {
     /// The trained texts of a conversation.
     private func trained(
         _ template: ChatTemplate, _ messages: [Message], tools: [JSONValue]? = nil,
-        variables: [String: JSONValue] = [:], training: TrainedTurns = .everyAnswer
+        variables: [String: JSONValue] = [:], training: LossScale = .everyAnswer
     ) throws -> [String] {
         let encoder = ChatEncoder(template: template, tokenize: tokenize)
         let pieces = try encoder.pieces(messages, tools: tools, variables: variables, training: training)

@@ -19,7 +19,7 @@ struct ChatPreparationTests {
     /// The text with its trained parts between « and ».
     private func marked(
         _ template: ChatTemplate, _ messages: [Message], tools: [JSONValue]? = nil,
-        training: TrainedTurns = .everyAnswer
+        training: LossScale = .everyAnswer
     ) throws -> String {
         try ChatEncoder(template: template, tokenize: tokenize)
             .pieces(messages, tools: tools, training: training)

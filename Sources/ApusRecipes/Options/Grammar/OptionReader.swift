@@ -16,11 +16,13 @@ struct OptionReader {
             return .list(try several(words).map { try choice($0, among: known, later: later) })
         case .integers:
             return .integers(try several(words).map { try integer($0, in: Int.min...Int.max) })
+        case .numbers(let range):
+            return .numbers(try several(words).map { try number($0, in: range) })
         case .boolean:
             guard let word = words.first else { return .boolean(true) }
             try refuseStray(words)
             return .boolean(try boolean(word))
-        case .text, .escapedText, .prompt, .integer, .number, .choice, .mapping, .json:
+        case .text, .escapedText, .prompt, .integer, .number, .choice, .chain, .mapping, .json:
             guard let word = words.first else {
                 throw UsageError("\(spelling): no value follows it, wanted \(wanted).\(advice)")
             }
@@ -42,11 +44,12 @@ struct OptionReader {
         case .number(let range): return .number(try number(word, in: range))
         case .choice(let known, let later):
             return .text(try choice(word, among: known, later: later))
+        case .chain(let first, let others): return .text(try chain(word, first, others))
         case .mapping: return try mapping(word)
         case .json: return .text(try json(word).serialized())
         case .escapedText: return .text(Self.unescaped(word))
         case .prompt: return .text(try prompt(word))
-        case .text, .boolean, .choices, .list, .integers: return .text(word)
+        case .text, .boolean, .choices, .list, .integers, .numbers: return .text(word)
         }
     }
 
@@ -96,6 +99,15 @@ struct OptionReader {
                 "\(spelling): ms-swift has \"\(word)\", Apus does not yet. Apus has \(known.joined(separator: ", ")).")
         }
         throw wrong(word, near: NearestNames.find(word, among: known))
+    }
+
+    private func chain(_ word: String, _ first: [String], _ others: [String]) throws -> String {
+        for (place, part) in word.split(separator: "+", omittingEmptySubsequences: false).enumerated() {
+            let known = place == 0 ? first + others : others
+            guard !known.contains(String(part)) else { continue }
+            throw wrong(word, near: NearestNames.find(String(part), among: known))
+        }
+        return word
     }
 
     /// Names with a number at their end, such as `pissa_niter_16`, are listed with one number.
@@ -162,7 +174,11 @@ struct OptionReader {
         case .boolean: "true or false (or yes, no, t, f, y, n, 1, 0)"
         case .choice(let known, _): "one of \(known.joined(separator: ", "))"
         case .choices(let known, _): "one or more of \(known.joined(separator: ", "))"
+        case .chain(let first, let others):
+            "one of \(first.joined(separator: ", ")), and behind it, with + between, any of "
+                + others.joined(separator: ", ")
         case .list: "one or more texts"
+        case .numbers: "one or more numbers"
         case .integers: "one or more whole numbers"
         case .mapping: "a JSON object of texts such as '{\"old\": \"new\"}'"
         case .json: "JSON"
@@ -187,6 +203,7 @@ extension OptionValue {
         case .boolean(let boolean): String(boolean)
         case .list(let list): list.isEmpty ? nil : list.joined(separator: " ")
         case .integers(let integers): integers.isEmpty ? nil : integers.map(String.init).joined(separator: " ")
+        case .numbers(let numbers): numbers.isEmpty ? nil : numbers.map(readable).joined(separator: " ")
         case .mapping: nil
         }
     }

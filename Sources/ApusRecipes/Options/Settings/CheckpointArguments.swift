@@ -13,8 +13,9 @@ enum CheckpointArguments {
     /// Taken where the command line leaves them open.
     private static let whereOpen: Set<String> = [
         "model", "model_type", "torch_dtype", "system", "truncation_strategy", "use_chat_template", "response_prefix",
-        "num_labels", "problem_type", "pair_format", "template", "template_backend", "agent_template",
-        "enable_thinking", "preserve_thinking", "add_non_thinking_prefix", "quant_method", "quant_bits", "bnb_4bit_compute_dtype",
+        "num_labels", "problem_type", "pair_format", "prompt_format", "template", "template_backend", "agent_template",
+        "enable_thinking", "preserve_thinking", "add_non_thinking_prefix", "quant_method", "quant_bits",
+        "bnb_4bit_compute_dtype",
     ]
 
     /// What an export says of the weights that it writes, not of those that the checkpoint was trained on: merging is
@@ -77,7 +78,11 @@ enum CheckpointArguments {
     }
 
     private static func emptyList(_ kind: OptionKind) -> OptionValue {
-        kind == .integers ? .integers([]) : .list([])
+        switch kind {
+        case .integers: .integers([])
+        case .numbers: .numbers([])
+        default: .list([])
+        }
     }
 
     private static func word(_ value: JSONValue) -> String {

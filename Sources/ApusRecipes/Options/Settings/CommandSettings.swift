@@ -94,6 +94,7 @@ extension OptionValue {
         case .boolean(let boolean): .bool(boolean)
         case .list(let list): .array(list.map(JSONValue.string))
         case .integers(let integers): .array(integers.map(JSONValue.int))
+        case .numbers(let numbers): .array(numbers.map { OptionValue.number($0).plainJSON })
         case .mapping(let mapping):
             .object(
                 mapping.sorted { $0.key < $1.key }.reduce(into: JSONObject()) { $0[$1.key] = .string($1.value) })

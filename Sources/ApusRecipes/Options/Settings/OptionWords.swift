@@ -13,10 +13,20 @@ extension DType: OptionChoice {
 extension ProblemType: OptionChoice {}
 extension MultiLabelFormat: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}
-extension TrainedTurns: OptionChoice {}
 extension TemplateBackend: OptionChoice {}
+extension StoppingStrategy: OptionChoice {}
+extension PackingStrategy: OptionChoice {}
 extension ScheduleKind: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
+
+extension LossScale: OptionConvertible {
+    package init?(_ value: OptionValue) {
+        guard case .text(let text) = value else { return nil }
+        self.init(rawValue: text)
+    }
+
+    package var optionValue: OptionValue? { .text(rawValue) }
+}
 
 extension Device: OptionConvertible {
     /// The words of `--device`; `cuda` is the first one.

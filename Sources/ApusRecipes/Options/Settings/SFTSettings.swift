@@ -11,6 +11,7 @@ import ApusTorch
 public struct SFTSettings: Sendable {
     public var model: ModelSettings
     public var data: DataSettings
+    public var batches = PackingSettings()
     public var encoding = EncodingSettings()
     public var tuner = TunerSettings()
     public var full = FullTuningSettings()
@@ -92,7 +93,8 @@ extension SFTSettings: CommandSettings {
 
     package static let fields: [SettingsField<SFTSettings>] =
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
-        + fields(of: \.full) + fields(of: \.optimization) + fields(of: \.galore) + fields(of: \.evaluation)
+        + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.galore)
+        + fields(of: \.evaluation)
         + fields(of: \.output)
         + fields(of: \.hardware) + fields(of: \.hub))
         .resolving("task_type", \.taskType)
@@ -128,6 +130,15 @@ extension SFTSettings: CommandSettings {
                 + (evaluation.predictWithGenerate ? generated : []),
             of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try encoding.check()
+        try encoding.checkSplitting(taskType)
+        try batches.check(data, maximumSteps: optimization.maxSteps)
+        if batches.streaming, taskType != .causalLM {
+            throw SettingsError(
+                "--streaming true: --task_type \(taskType.rawValue) reads its data whole before it starts. Leave it out."
+            )
+        }
+        _ = try data.interleaving()
+        _ = try data.promptFormat.map { try PromptFormat($0) }
         try evaluation.settle()
         try output.check()
         try hardware.settle()
@@ -189,6 +200,9 @@ extension SFTSettings: CommandSettings {
         if !taskType.task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
             note("--predict_with_generate is false", ["generation_max_length"])
         }
+        if !batches.packing { note("--packing is false", ["packing_length", "packing_strategy"]) }
+        if !batches.streaming { note("--streaming is false", ["shuffle_buffer_size"]) }
+        if data.interleaveProb.isEmpty { note("--interleave_prob is not given", ["stopping_strategy"]) }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }
     }

@@ -1,10 +1,12 @@
+import ApusDatasets
+
 extension OptionTable {
     private static let reading: Set<Command> = [.sft, .infer]
 
     static let dataOptions: [CommandOption] = [
         CommandOption(
             "dataset", .list, default: .list([]),
-            "Data: [hf::|ms::]path or id of a hub[:subset][#count]; files of JSON lines, JSON, CSV or TSV.",
+            "Data: [hf::|ms::]path or id of a hub[:subset][#count]; .jsonl, .json, .csv, .txt, .parquet, .arrow files.",
             in: .data, for: reading),
         CommandOption("val_dataset", .list, default: .list([]), "Validation data.", in: .data, for: reading),
         CommandOption(
@@ -16,6 +18,40 @@ extension OptionTable {
         CommandOption(
             "custom_dataset_info", .list, default: .list([]),
             "JSON files that name data sets, in the format of ms-swift's dataset_info.json.", in: .data, for: reading),
+        CommandOption(
+            "prompt_format", .escapedText, computed: "the column of the prompt",
+            "Makes the prompt of columns: '{context}\\n{question}'.", in: .data, for: reading),
+        CommandOption(
+            "disable_auto_column_mapping", .boolean, default: .boolean(false),
+            "Read columns only under their own names and those of --columns.", in: .data, for: reading),
+        CommandOption(
+            "interleave_prob", .numbers(.from(0, upTo: 1)), default: .numbers([]),
+            "Mix the data sets row by row, each with its share: 0.7 0.3.", in: .data, for: [.sft]),
+        CommandOption(
+            "stopping_strategy", .words(of: StoppingStrategy.self), default: .text("first_exhausted"),
+            "Whether a mix ends with the first data set that does, or with the last.", in: .data, for: [.sft]),
+        CommandOption(
+            "max_dropped_ratio", .number(.from(0, upTo: 1)), default: .number(0.5),
+            "Share of rows that may be left out; more ends the run.", in: .data, for: [.sft]),
+        CommandOption(
+            "packing", .boolean, default: .boolean(false), "Lay samples together, so that a batch holds full packs.",
+            in: .data, for: [.sft]),
+        CommandOption(
+            "packing_length", .integer(from: 2), computed: "max_length", "Most tokens of a pack.", in: .data,
+            for: [.sft]),
+        CommandOption(
+            "packing_strategy", .words(of: PackingStrategy.self), default: .text("binpack"),
+            "Fill packs, or keep the order of samples.", in: .data, for: [.sft]),
+        CommandOption(
+            "group_by_length", .boolean, default: .boolean(false),
+            "Draw samples of like length into one batch.", in: .data, for: [.sft]),
+        CommandOption(
+            "streaming", .boolean, default: .boolean(false),
+            "Read and encode rows while the run goes on, in constant memory; needs --max_steps.", in: .data,
+            for: [.sft]),
+        CommandOption(
+            "shuffle_buffer_size", .integer(1...10_000_000), default: .integer(1000),
+            "Rows of a stream among which the next is drawn.", in: .data, for: [.sft]),
         CommandOption(
             "strict", .boolean, default: .boolean(false), "Stop at a bad row instead of leaving it out.", in: .data,
             for: reading),

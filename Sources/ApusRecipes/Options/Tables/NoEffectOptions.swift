@@ -86,10 +86,20 @@ extension OptionTable {
         noEffect(
             "what was written is published once, at the end", [.sft],
             ["hub_strategy": .text, "hub_always_push": .boolean]),
-        noEffect("it is read only beside --packing true", everywhere, packing),
+        noEffect("packs are made in one go", [.sft], ["packing_num_proc": .integer]),
         noEffect(
-            "it is read only beside --streaming true or --interleave_prob", everywhere,
-            ["shuffle_buffer_size": .integer, "stopping_strategy": .text]),
+            "only training mixes and packs samples", [.infer, .export, .mergeLoRA],
+            ["packing": .boolean, "packing_length": .integer, "packing_num_proc": .integer, "packing_strategy": .text]),
+        noEffect(
+            "only training mixes and packs samples", [.infer, .export, .mergeLoRA],
+            [
+                "interleave_prob": .list, "shuffle_buffer_size": .integer, "stopping_strategy": .text,
+                "streaming": .boolean,
+            ]),
+        noEffect("answering has no loss", [.infer, .export, .mergeLoRA], ["is_binary_loss_scale": .boolean]),
+        noEffect(
+            "an export reads no data and writes no answers", [.export, .mergeLoRA],
+            ["disable_auto_column_mapping": .boolean]),
         noEffect("it is read only beside --rope_scaling", everywhere, ["max_model_len": .integer]),
         noEffect("it is read only by methods of quantisation that are refused", everywhere, quantizing),
         noEffect("merging writes weights in full; `apus export --quant_method bnb` quantises", [.mergeLoRA], fourBits),
@@ -131,8 +141,6 @@ extension OptionTable {
         "generation_num_beams": .integer, "generation_config": .text,
         "do_predict": .boolean,
     ]
-    private static let packing: KeyValuePairs<String, OptionKind> = [
-        "packing_length": .integer, "packing_num_proc": .integer, "packing_strategy": .text,
     ]
     private static let quantizing: KeyValuePairs<String, OptionKind> = [
         "hqq_axis": .integer, "quant_n_samples": .integer, "quant_batch_size": .integer, "group_size": .integer,

@@ -20,9 +20,9 @@ enum NotYetOptions {
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            packing streaming freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss group_by_length
+            freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss
             eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler logprobs
-            to_cached_dataset to_ollama to_mcore to_hf disable_auto_column_mapping
+            to_cached_dataset to_ollama to_mcore to_hf
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
         return values
@@ -80,21 +80,17 @@ enum NotYetOptions {
     ]
     static let advice: [String: String] = [
         "response_prefix": "Write it into the answers of the data.",
-        "disable_ignore_empty_think": "Every token of an answer is trained alike; leave the flag out.",
-        "is_binary_loss_scale": "Leave it out; --loss_scale says which tokens train.",
+        "disable_ignore_empty_think":
+            "Nothing is added to --loss_scale; leave the flag out. --loss_scale default+ignore_empty_think asks for it.",
         "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
             + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
         "device_map": "Give --device cpu, cuda or mps.",
         "sequence_parallel_size": "Apus computes on one device; leave it out. Long samples need no padding here.",
-        "packing": "Short samples already share a batch without padding: raise --per_device_train_batch_size.",
-        "streaming": "Files are mapped and read row by row, whatever their size: leave it out.",
-        "interleave_prob": "Give each dataset a count instead: --dataset a.jsonl#500 b.jsonl#1500.",
         "cached_dataset": "Give the files it was made from with --dataset; preparing them takes seconds.",
         "cached_val_dataset": "Give the files it was made from with --val_dataset; preparing them takes seconds.",
-        "disable_auto_column_mapping": "Rename the columns that should not be read.",
-        "group_by_length": "Batches have no padding, so grouping by length would save nothing.",
         "train_sampling_strategy":
-            "For the order of the file: --train_dataloader_shuffle false --dataset_shuffle false.",
+            "For the order of the file: --train_dataloader_shuffle false --dataset_shuffle false; for group_by_length: "
+            + "--group_by_length true.",
         "sortish_sampler": "Batches have no padding, so sorting by length would save nothing.",
         "external_plugins": "Apus runs no code that is given as a file.",
         "custom_register_path": "Apus runs no code that is given as a file.",

@@ -12,7 +12,7 @@ extension OptionTable {
             "max_length", .integer(from: 1), computed: "the model's", "Most tokens of one sample.", in: .template,
             for: encoding),
         CommandOption(
-            "truncation_strategy", .words(of: TruncationStrategy.self, later: ["split"]),
+            "truncation_strategy", .words(of: TruncationStrategy.self),
             default: .text("delete"), "What happens to a longer sample.", in: .template, for: encoding),
         CommandOption(
             "mlm_probability", .number(.above(0, upTo: 0.9)), default: .number(0.15),
@@ -29,13 +29,13 @@ extension OptionTable {
             "Use the chat template; false: the bare text.", in: .template, for: encoding),
         CommandOption(
             "loss_scale",
-            .words(
-                of: TrainedTurns.self,
-                later: [
-                    "react", "hermes", "qwen", "agentflan", "alpha_umi", "ignore_empty_think", "ignore_think_prefix",
-                ]),
-            default: .text("default"), "Which tokens train: every answer, the last, or all tokens.", in: .template,
-            for: [.sft]),
+            .chain(TrainedTurns.allCases.map(\.rawValue), LossModifier.allCases.map(\.rawValue)),
+            default: .text("default"),
+            "Which tokens train: every answer, the last, or all tokens; +hermes and others weigh parts of answers.",
+            in: .template, for: [.sft]),
+        CommandOption(
+            "is_binary_loss_scale", .boolean, computed: "false",
+            "Let every token that --loss_scale trains count once.", in: .template, for: [.sft]),
         CommandOption(
             "max_target_length", .integer(from: 2), computed: "any",
             "Most tokens of an answer with --task_type seq2seq_lm; --max_length cuts the text.", in: .template,

@@ -105,7 +105,7 @@ struct NamedTemplateWriter: Sendable {
     ///   - training: Which text is learned; nil for a prompt, which ends where an answer begins.
     ///   - answerStart: What the answer of a prompt begins with, instead of the template's own.
     func pieces(
-        _ messages: [Message], tools: [JSONValue], training: TrainedTurns?, answerStart: String? = nil
+        _ messages: [Message], tools: [JSONValue], training: LossScale?, answerStart: String? = nil
     ) throws -> [Piece] {
         if !tools.isEmpty, agent == nil {
             let known = NamedTemplate.agentNames.joined(separator: ", ")
@@ -143,10 +143,10 @@ struct NamedTemplateWriter: Sendable {
         return tool
     }
 
-    private func preservesThinking(_ training: TrainedTurns?) -> Bool {
+    private func preservesThinking(_ training: LossScale?) -> Bool {
         if let given = options.preservesThinking ?? template.preservesThinking { return given }
         guard template.isThinking || enablesThinking else { return true }
-        return training != nil && training != .lastRound
+        return training != nil && training?.base != .lastRound
     }
 
     // MARK: Before the layout
@@ -206,7 +206,7 @@ struct NamedTemplateWriter: Sendable {
         return ["%d %b %Y", "%Y-%m-%d"].reduce(text) { $0.replacing("{{DATE \($1)}}", with: date($1)) }
     }
 
-    private func addNonThinkingPrefix(_ turns: inout NamedTemplateTurns, _ training: TrainedTurns?) {
+    private func addNonThinkingPrefix(_ turns: inout NamedTemplateTurns, _ training: LossScale?) {
         let mark = template.nonThinkingPrefix
         guard !mark.isEmpty else { return }
         if template.variant == .youtu {
@@ -216,7 +216,7 @@ struct NamedTemplateWriter: Sendable {
             }
             return
         }
-        let isLastOnly = training == nil || training == .lastRound
+        let isLastOnly = training == nil || training?.base == .lastRound
         let start = isLastOnly && template.preservesThinking != true ? turns.lastQuestion : -1
         let isAfterUserOnly = [.deepSeek31, .deepSeek4, .deepSeek4Flash].contains(template.variant)
         let all = turns.turns
@@ -300,7 +300,7 @@ struct NamedTemplateWriter: Sendable {
     // MARK: The layout
 
     private func layOut(
-        _ conversation: NamedTemplateTurns, system: String?, training: TrainedTurns?, answerStart: String?
+        _ conversation: NamedTemplateTurns, system: String?, training: LossScale?, answerStart: String?
     ) throws -> [Piece] {
         var turns = conversation.turns
         if turns.isEmpty { throw ChatTrainingError(description: "there is no question and no answer") }
@@ -319,7 +319,7 @@ struct NamedTemplateWriter: Sendable {
             throw ChatTrainingError(description: "a question stands where an answer must; questions and answers take turns")
         }
         if template.separator == nil, rounds.count > 1 { rounds.removeFirst(rounds.count - 1) }
-        let other: Float = training == .all ? 1 : 0
+        let other: Float = training?.base == .all ? 1 : 0
         var pieces: [Piece] = []
         func add(_ text: String, _ weight: Float) {
             if !text.isEmpty { pieces.append(Piece(content: .text(text), weight: weight)) }
@@ -354,10 +354,16 @@ struct NamedTemplateWriter: Sendable {
                 add(answerStart ?? (enablesThinking ? template.thinkingPrefix : template.nonThinkingPrefix), other)
                 continue
             }
-            let isCounted = training != .lastRound || 2 * index >= lastQuestion
+            let isCounted = training?.base != .lastRound || 2 * index >= lastQuestion
             for segment in answer {
                 let isTrained = segment.isTrained ?? (training != nil && isCounted)
-                add(segment.text, isTrained ? segment.weight ?? 1 : 0)
+                guard isTrained, segment.weight == nil, let modifiers = training?.modifiers, !modifiers.isEmpty else {
+                    add(segment.text, isTrained ? segment.weight ?? 1 : 0)
+                    continue
+                }
+                for part in modifiers.parts(of: segment.text, content: segment.text, query: round.question.text) {
+                    add(part.text, part.weight)
+                }
             }
             if !isLast {
                 if case .results = rounds[index + 1].question { continue }

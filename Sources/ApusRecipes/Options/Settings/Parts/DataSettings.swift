@@ -1,3 +1,5 @@
+public import ApusDatasets
+
 /// Which rows there are, and in which order.
 public struct DataSettings: Sendable {
     /// Training data, each `path[#count]`.
@@ -26,6 +28,16 @@ public struct DataSettings: Sendable {
     public var dataloaderNumWorkers = 1
     /// Whether to leave out a last batch that is not full.
     public var dataloaderDropLast = false
+    /// The prompt of a row, with names of columns in braces; nil takes the column of the prompt.
+    public var promptFormat: String?
+    /// Whether columns are only read under their own names.
+    public var disableAutoColumnMapping = false
+    /// The share of each training data set where rows are mixed; empty lays them one behind the other.
+    public var interleaveProb: [Double] = []
+    /// When data sets that are mixed end.
+    public var stoppingStrategy = StoppingStrategy.firstExhausted
+    /// The share of rows that may be left out.
+    public var maxDroppedRatio = 0.5
     /// The name that self-cognition data gives the model, in Chinese and in English.
     public var modelName: [String]?
     /// The name that self-cognition data gives its author, in Chinese and in English.
@@ -59,7 +71,20 @@ extension DataSettings: SettingsPart {
         SettingsField("model_name", \.modelName),
         SettingsField("model_author", \.modelAuthor),
         SettingsField("custom_dataset_info", \.customDatasetInfo),
+        SettingsField("prompt_format", \.promptFormat),
+        SettingsField("disable_auto_column_mapping", \.disableAutoColumnMapping),
+        SettingsField("interleave_prob", \.interleaveProb),
+        SettingsField("stopping_strategy", \.stoppingStrategy),
+        SettingsField("max_dropped_ratio", \.maxDroppedRatio),
     ]
+
+    /// How data sets are mixed; nil where they are not.
+    ///
+    /// - Throws: `DatasetError` for what are no probabilities.
+    func interleaving() throws -> Interleaving? {
+        interleaveProb.isEmpty
+            ? nil : try Interleaving(probabilities: interleaveProb, stopping: stoppingStrategy)
+    }
 
     /// Splits nothing off where that is not wanted after all.
     ///

@@ -36,7 +36,9 @@ public struct EncodingSettings: Sendable {
     /// The share of tokens that masked language modelling hides.
     public var mlmProbability = 0.15
     /// Which tokens train.
-    public var lossScale = TrainedTurns.everyAnswer
+    public var lossScale = LossScale.everyAnswer
+    /// Whether every token that trains counts once, whatever `lossScale` says; nil and false leave it to that.
+    public var isBinaryLossScale: Bool?
     /// The most tokens of an answer that a model learns to write to a text; nil cuts none.
     public var maxTargetLength: Int?
 
@@ -59,7 +61,19 @@ extension EncodingSettings: SettingsPart {
         SettingsField("enable_thinking", \.enableThinking),
         SettingsField("preserve_thinking", \.preserveThinking),
         SettingsField("add_non_thinking_prefix", \.addNonThinkingPrefix),
+        SettingsField("is_binary_loss_scale", \.isBinaryLossScale),
     ]
+
+    /// - Throws: `SettingsError` where samples cannot be split.
+    func checkSplitting(_ task: TaskType) throws {
+        guard truncationStrategy == .split else { return }
+        guard task == .causalLM, !useChatTemplate else {
+            throw SettingsError(
+                "--truncation_strategy split makes samples of parts of a text, which have no question. It is for text that "
+                    + "is learned whole: --task_type causal_lm --use_chat_template false --loss_scale all. Else give "
+                    + "delete, left or right.")
+        }
+    }
 
     /// - Throws: `SettingsError` for a format of pairs in which a text has no place.
     func check() throws {
