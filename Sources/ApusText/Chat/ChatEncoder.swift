@@ -231,7 +231,7 @@ extension ChatEncoder {
     }
 
     private func encoded(
-        _ messages: [Message], _ tools: [JSONValue]?, _ training: TrainedTurns, _ writer: NamedTemplateWriter
+        _ messages: [Message], _ tools: [JSONValue]?, _ training: LossScale, _ writer: NamedTemplateWriter
     ) throws -> EncodedConversation {
         var result = EncodedConversation(ids: [], weights: [])
         for piece in joined(try writer.pieces(messages, tools: tools ?? [], training: training)) {

@@ -37,7 +37,7 @@ struct NamedTemplateChoiceTests {
     @Test(arguments: [
         ("llama33", nil, "did you mean llama3?"), ("seed_oss", nil, "counts tokens of thoughts"),
         ("qwen3", "hermez", "known are chatglm4"), (nil, "hermes", "Give a --template by name"),
-    ])
+    ] as [(String?, String?, String)])
     func wrongNamesAreNamed(template: String?, agent: String?, words: String) throws {
         let error = #expect(throws: SettingsError.self) {
             try parts { ($0.template, $0.agentTemplate) = (template, agent) }

@@ -141,7 +141,6 @@ extension OptionTable {
         "generation_num_beams": .integer, "generation_config": .text,
         "do_predict": .boolean,
     ]
-    ]
     private static let quantizing: KeyValuePairs<String, OptionKind> = [
         "hqq_axis": .integer, "quant_n_samples": .integer, "quant_batch_size": .integer, "group_size": .integer,
     ]

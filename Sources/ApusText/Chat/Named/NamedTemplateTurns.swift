@@ -15,6 +15,11 @@ struct NamedTemplateTurns {
         case answer([Segment])
         /// What tools gave, with all that stands around it.
         case results([NamedTemplate.Part])
+
+        /// What is asked; nil for what is no question.
+        var text: String? {
+            if case .question(let text) = self { text } else { nil }
+        }
     }
 
     var system: String?
