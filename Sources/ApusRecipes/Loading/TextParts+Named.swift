@@ -26,13 +26,15 @@ extension TextParts {
                         + "--template by name with it, or leave it out.")
             }
             if !settings.addNonThinkingPrefix {
-                notices.append("--add_non_thinking_prefix is without effect: the template in the model's folder decides")
+                notices.append(
+                    "--add_non_thinking_prefix is without effect: the template in the model's folder decides")
             }
             return
         }
         if let reason = Self.refused[name] {
             throw SettingsError(
-                "--template \(name): not supported, because \(reason). Leave it out for the template in the model's folder.")
+                "--template \(name): not supported, because \(reason). Leave it out for the template in the model's folder."
+            )
         }
         guard let template = NamedTemplate.named(name) else {
             let near = NearestNames.find(name, among: NamedTemplate.names).first

@@ -42,7 +42,8 @@ package struct ChatEncoder: Sendable {
     ///
     /// - Throws: `ChatTrainingError` for an agent template that is not known.
     package init(
-        named template: NamedTemplate, options: NamedTemplateOptions = NamedTemplateOptions(), tokens: NamedTemplateTokens,
+        named template: NamedTemplate, options: NamedTemplateOptions = NamedTemplateOptions(),
+        tokens: NamedTemplateTokens,
         clock: TemplateClock = .system, tokenize: @escaping @Sendable (String) throws -> [Int32]
     ) throws {
         writer = .named(try NamedTemplateWriter(template, options, tokens: tokens, clock: clock))
@@ -84,7 +85,8 @@ package struct ChatEncoder: Sendable {
     ///
     /// - Parameter answerStart: What the answer begins with instead of a named template's own mark; nil leaves it.
     package func generationPrompt(
-        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:], answerStart: String? = nil
+        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
+        answerStart: String? = nil
     ) throws -> [Int32] {
         guard case .named(let writer) = writer else {
             return try tokenize(prompt(messages, tools: tools, variables: variables))

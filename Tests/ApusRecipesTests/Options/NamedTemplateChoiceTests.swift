@@ -19,7 +19,8 @@ struct NamedTemplateChoiceTests {
 
     @Test func aNameChoosesTheTemplateOfTrainingAndAnswers() throws {
         let parts = try parts { $0.template = "llama3" }
-        let start = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
+        let start =
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
             + "<|start_header_id|>assistant<|end_header_id|>\n\n"
         #expect(try parts.encoder.pieces(turns).map(\.text) == [start, "Hi<|eot_id|>"])
         #expect(try parts.encoder.prompt(Array(turns.prefix(1))) == start)
@@ -34,10 +35,11 @@ struct NamedTemplateChoiceTests {
         #expect(encoder.notices.contains { $0.hasPrefix("--template bert: the chat template") })
     }
 
-    @Test(arguments: [
-        ("llama33", nil, "did you mean llama3?"), ("seed_oss", nil, "counts tokens of thoughts"),
-        ("qwen3", "hermez", "known are chatglm4"), (nil, "hermes", "Give a --template by name"),
-    ] as [(String?, String?, String)])
+    @Test(
+        arguments: [
+            ("llama33", nil, "did you mean llama3?"), ("seed_oss", nil, "counts tokens of thoughts"),
+            ("qwen3", "hermez", "known are chatglm4"), (nil, "hermes", "Give a --template by name"),
+        ] as [(String?, String?, String)])
     func wrongNamesAreNamed(template: String?, agent: String?, words: String) throws {
         let error = #expect(throws: SettingsError.self) {
             try parts { ($0.template, $0.agentTemplate) = (template, agent) }

@@ -51,7 +51,9 @@ struct NamedTemplateTests {
         let date = try #require(ISO8601DateFormatter().date(from: "2026-03-05T12:00:00Z"))
         let conversations = try JSONValue(parsing: Data(contentsOf: fixture("templates/conversations.json")))
         let texts = ProcessInfo.processInfo.environment["APUS_TEMPLATE_TEXTS"].flatMap {
-            try? String(contentsOfFile: $0, encoding: .utf8).split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+            try? String(contentsOfFile: $0, encoding: .utf8).split(separator: "\n").map {
+                try JSONValue(parsing: String($0))
+            }
         }
         var (equal, compared, refused) = (0, 0, 0)
         for (index, row) in try Self.lines("templates/expected.jsonl").enumerated() {
@@ -85,7 +87,8 @@ struct NamedTemplateTests {
                     if isEqual { equal += 1 }
                     #expect(
                         isEqual != Self.different.contains("\(name), \(title), \(number)"),
-                        "\(name), \(agent), \(title), \(number): \(written)\n\(texts?[index][title]?[number]?.stringValue ?? "")")
+                        "\(name), \(agent), \(title), \(number): \(written)\n\(texts?[index][title]?[number]?.stringValue ?? "")"
+                    )
                 }
             }
         }

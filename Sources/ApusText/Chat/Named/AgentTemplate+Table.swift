@@ -13,7 +13,8 @@ extension AgentTemplate {
         "glm4_5": glmTags(breaksLines: true, wraps: true), "glm4_7": glmTags(breaksLines: false, wraps: true),
         "glm5_1": glmTags(breaksLines: false, wraps: false),
         "qwen3_coder": qwenCoder, "qwen3_5": qwen35, "deepseek_v3_1": deepSeek, "mistral": mistral,
-        "minimax_m2": miniMax, "minicpm5": miniCPM, "hy_v3_preview": hunyuanTags(""), "hy_v3": hunyuanTags(":opensource"),
+        "minimax_m2": miniMax, "minicpm5": miniCPM, "hy_v3_preview": hunyuanTags(""),
+        "hy_v3": hunyuanTags(":opensource"),
         "ling3": ling, "spark2_5": spark,
     ]
 

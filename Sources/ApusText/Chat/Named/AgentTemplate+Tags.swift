@@ -69,7 +69,8 @@ extension AgentTemplate {
                 <|end_of_tool_description|>
                 """,
             calls: "{% for call in calls %}<tool_call>{{ call | tojson }}</tool_call>{% endfor %}",
-            results: "{% for result in results %}{{ '\\n' if not loop.first }}<tool_response>{{ result }}</tool_response>"
+            results:
+                "{% for result in results %}{{ '\\n' if not loop.first }}<tool_response>{{ result }}</tool_response>"
                 + "{% endfor %}",
             place: .question())
     }
@@ -122,8 +123,10 @@ extension AgentTemplate {
     static func glmTags(breaksLines: Bool, wraps: Bool) -> AgentTemplate {
         let line = breaksLines ? "\n" : ""
         let example =
-            ["<tool_call>{function-name}", "<arg_key>{arg-key-1}</arg_key>", "<arg_value>{arg-value-1}</arg_value>",
-            "<arg_key>{arg-key-2}</arg_key>", "<arg_value>{arg-value-2}</arg_value>", "...", "</tool_call>"]
+            [
+                "<tool_call>{function-name}", "<arg_key>{arg-key-1}</arg_key>", "<arg_value>{arg-value-1}</arg_value>",
+                "<arg_key>{arg-key-2}</arg_key>", "<arg_value>{arg-value-2}</arg_value>", "...", "</tool_call>",
+            ]
             .joined(separator: line)
         let head = breaksLines ? "" : "{{ '\\n' if not (system or '') | trim }}"
         var template = AgentTemplate(
@@ -134,7 +137,8 @@ extension AgentTemplate {
                 For each function call, output the function name and arguments within the following XML format:
                 \(example){{ '<|system|>\\n' ~ system | trim if system and system | trim }}
                 """,
-            calls: "{% for call in calls %}{{ '\(breaksLines ? "\\n" : "")' if not loop.first }}<tool_call>{{ call.name }}"
+            calls:
+                "{% for call in calls %}{{ '\(breaksLines ? "\\n" : "")' if not loop.first }}<tool_call>{{ call.name }}"
                 + "{% for key, value in call.arguments.items() +%}\(line)<arg_key>{{ key }}</arg_key>\(line)<arg_value>"
                 + "{{ value if value is string else value | tojson }}</arg_value>{% endfor +%}\(line)</tool_call>{% endfor %}"
                 + "<|observation|>",
@@ -288,7 +292,8 @@ extension AgentTemplate {
         AgentTemplate(
             tools: "{{ system or '' }}[AVAILABLE_TOOLS]{{ tools | map('tojson') | join(' ') }}[/AVAILABLE_TOOLS]",
             calls: "[TOOL_CALLS][\n{{ calls | map('tojson') | join('\\n') }}\n]</s>",
-            results: "{% for result in results %}{{ '\\n' if not loop.first }}[TOOL_RESULTS]{{ {'content': result} | tojson }}"
+            results:
+                "{% for result in results %}{{ '\\n' if not loop.first }}[TOOL_RESULTS]{{ {'content': result} | tojson }}"
                 + "[/TOOL_RESULTS]{% endfor %}",
             place: .question())
     }
@@ -324,7 +329,8 @@ extension AgentTemplate {
                 </invoke>
                 {% endfor %}</minimax:tool_call>
                 """,
-            results: "{% for result in results %}{{ '\\n' if not loop.first }}<response>{{ result }}</response>{% endfor %}",
+            results:
+                "{% for result in results %}{{ '\\n' if not loop.first }}<response>{{ result }}</response>{% endfor %}",
             place: .question(as: "tool"))
     }
 
@@ -391,7 +397,8 @@ extension AgentTemplate {
     }
 
     static var ling: AgentTemplate {
-        let results = "<|role_end|><role>OBSERVATION</role>{% for result in results +%}\n<tool_response>\n{{ result }}\n"
+        let results =
+            "<|role_end|><role>OBSERVATION</role>{% for result in results +%}\n<tool_response>\n{{ result }}\n"
             + "</tool_response>{% endfor %}"
         return AgentTemplate(
             tools: """
@@ -410,7 +417,8 @@ extension AgentTemplate {
                 ...
                 </tool_call>{{ '\\n' }}
                 """,
-            calls: callsOneALine + "<tool_call>{{ call.name }}{% for key, value in call.arguments.items() %}<arg_key>{{ key }}"
+            calls: callsOneALine
+                + "<tool_call>{{ call.name }}{% for key, value in call.arguments.items() %}<arg_key>{{ key }}"
                 + "</arg_key>\n<arg_value>{{ value if value is string else value | tojson }}</arg_value>{% endfor +%}\n"
                 + "</tool_call>{% endfor %}",
             results: results + "<|role_end|><role>ASSISTANT</role>{{ '\\n' }}",
@@ -419,7 +427,8 @@ extension AgentTemplate {
 
     static var spark: AgentTemplate {
         let (begin, end) = ("<｜start▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
-        let results = "\(end)\(begin)<|Tool|>{% for result in results %}<tool_response>{{ result }}</tool_response>{% endfor %}"
+        let results =
+            "\(end)\(begin)<|Tool|>{% for result in results %}<tool_response>{{ result }}</tool_response>{% endfor %}"
         return AgentTemplate(
             tools: """
                 ## Tools

@@ -29,7 +29,9 @@ struct AgentTemplate: Sendable {
     var standalone: String?
     var words = ReActWords()
 
-    /// The marks of a text that calls in the way of ReAct, Yao et al. 2022, https://arxiv.org/abs/2210.03629.
+    /// The marks of a text that calls in the way of ReAct.
+    ///
+    /// Yao et al. 2022, https://arxiv.org/abs/2210.03629.
     struct ReActWords: Sendable {
         var action = "Action:"
         var input = "Action Input:"

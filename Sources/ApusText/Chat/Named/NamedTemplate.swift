@@ -19,10 +19,23 @@ package struct NamedTemplate: Sendable {
 
     /// What a template does beyond its pieces.
     enum Variant: String, Sendable {
-        case glm4 = "GLM4", glm45 = "GLM4_5", glm52 = "GLM5_2", glm53 = "GLM5_3"
-        case deepSeek31 = "DeepseekV3_1", deepSeek4 = "DeepseekV4", deepSeek4Flash = "DeepseekV4Flash"
-        case gemma3 = "Gemma3", gpt = "Gpt", hunyuan = "Hunyuan", hunyuan3Preview = "HyV3Preview", hunyuan3 = "HyV3"
-        case ling3 = "Ling3", youtu = "YoutuLLM", ernie = "ErnieThinking", spark = "Spark2_5", xing = "Xing4_0"
+        case glm4 = "GLM4"
+        case glm45 = "GLM4_5"
+        case glm52 = "GLM5_2"
+        case glm53 = "GLM5_3"
+        case deepSeek31 = "DeepseekV3_1"
+        case deepSeek4 = "DeepseekV4"
+        case deepSeek4Flash = "DeepseekV4Flash"
+        case gemma3 = "Gemma3"
+        case gpt = "Gpt"
+        case hunyuan = "Hunyuan"
+        case hunyuan3Preview = "HyV3Preview"
+        case hunyuan3 = "HyV3"
+        case ling3 = "Ling3"
+        case youtu = "YoutuLLM"
+        case ernie = "ErnieThinking"
+        case spark = "Spark2_5"
+        case xing = "Xing4_0"
         case qwen3Embedding = "Qwen3Emb"
     }
 

@@ -1,7 +1,9 @@
 // Made by Scripts/fixtures/make_templates.py from the registrations of ms-swift 4.6.0.
 
 extension NamedTemplate {
-    /// ms-swift's templates of texts, a line of JSON each. Lists inside a part are tokens: ids, or names of ids.
+    /// ms-swift's templates of texts, a line of JSON each.
+    ///
+    /// Lists inside a part are tokens: ids, or names of ids.
     static let table = #"""
         {"name": "chatml", "prefix": [], "system_prefix": ["<|im_start|>system\n{{SYSTEM}}<|im_end|>\n"], "prompt": \#
         ["<|im_start|>user\n{{QUERY}}<|im_end|>\n<|im_start|>assistant\n"], "chat_sep": ["<|im_end|>\n"], "suffix": \#

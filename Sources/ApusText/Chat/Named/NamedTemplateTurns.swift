@@ -55,7 +55,8 @@ struct NamedTemplateTurns {
             case .question(let text)?:
                 guard let added = try needed().standalone(waiting, template) else {
                     throw ChatTrainingError(
-                        description: "a tool's result stands behind a question, and the agent template writes none without "
+                        description:
+                            "a tool's result stands behind a question, and the agent template writes none without "
                             + "a call before it")
                 }
                 turns[turns.count - 1] = .question(text + added)
@@ -99,7 +100,8 @@ struct NamedTemplateTurns {
             case "assistant":
                 if let reasoning = message.reasoning, !reasoning.isEmpty {
                     throw ChatTrainingError(
-                        description: "named templates have no place for \"\(Message.reasoningKeys[0])\" beside the answer; "
+                        description:
+                            "named templates have no place for \"\(Message.reasoningKeys[0])\" beside the answer; "
                             + "write it into the answer as <think>…</think>, or leave --template out")
                 }
                 let text = try Self.text(of: message)
@@ -131,11 +133,14 @@ struct NamedTemplateTurns {
         case .string(let text)?: return text
         case .array(let parts)? where message.role != "tool" && message.role != "tool_response":
             return try parts.map { part in
-                if let text = part.stringValue ?? (part["type"]?.stringValue == "text" ? part["text"]?.stringValue : nil) {
+                if let text = part.stringValue
+                    ?? (part["type"]?.stringValue == "text" ? part["text"]?.stringValue : nil)
+                {
                     return text
                 }
                 throw ChatTrainingError(
-                    description: "a message holds a part of type \(part["type"]?.serialized() ?? "?"), and only text can be "
+                    description:
+                        "a message holds a part of type \(part["type"]?.serialized() ?? "?"), and only text can be "
                         + "written")
             }.joined()
         case let value?: return value.serialized()

@@ -43,7 +43,8 @@ package struct NamedTemplateTokens: Sendable {
         let isBeginning = part == .beginning
         guard let id = isBeginning ? beginning : end else {
             throw ChatTrainingError(
-                description: "the template \(template) writes the token that \(isBeginning ? "begins" : "ends") a sequence, and the tokenizer has none; "
+                description:
+                    "the template \(template) writes the token that \(isBeginning ? "begins" : "ends") a sequence, and the tokenizer has none; "
                     + "take the template of the model's family")
         }
         return [id]
@@ -111,7 +112,8 @@ struct NamedTemplateWriter: Sendable {
             let known = NamedTemplate.agentNames.joined(separator: ", ")
             throw ChatTrainingError(
                 description: "the template \(template.name) "
-                    + (template.agent.map { "writes tools as \($0), which is not supported" } ?? "has no way to write tools")
+                    + (template.agent.map { "writes tools as \($0), which is not supported" }
+                        ?? "has no way to write tools")
                     + "; give --agent_template (\(known))")
         }
         var turns = try NamedTemplateTurns(messages, tools: tools, agent: agent, template: template)
@@ -266,7 +268,8 @@ struct NamedTemplateWriter: Sendable {
     private func system(_ turns: inout NamedTemplateTurns, tools: [JSONValue]) throws -> String? {
         if turns.system != nil, !template.takesSystem {
             throw ChatTrainingError(
-                description: "the template \(template.name) has no place for a system text; leave it out, or take another "
+                description:
+                    "the template \(template.name) has no place for a system text; leave it out, or take another "
                     + "--template")
         }
         var system = turns.system ?? template.defaultSystem.map(dated)
@@ -316,7 +319,8 @@ struct NamedTemplateWriter: Sendable {
         }
         // Rounds that have no answer, but the last, would be read as answered by the next question.
         if rounds.dropLast().contains(where: { $0.answer == nil }) {
-            throw ChatTrainingError(description: "a question stands where an answer must; questions and answers take turns")
+            throw ChatTrainingError(
+                description: "a question stands where an answer must; questions and answers take turns")
         }
         if template.separator == nil, rounds.count > 1 { rounds.removeFirst(rounds.count - 1) }
         let other: Float = training?.base == .all ? 1 : 0
