@@ -277,6 +277,16 @@ struct LoadingTests {
                 [LABELS_IDS] [-100, 65, -100]
                 [LABELS] [-100 * 1]A[-100 * 1]
                 """)
+        let long = TokenizedDataset.Sample(
+            ids: (0..<60).map { 60 + $0 }, isTrained: (0..<60).map { $0 >= 30 })
+        let lines = SamplePreview(long, decode: byteDecoding).labels.split(separator: "\n")
+        #expect(
+            lines[0]
+                == "[INPUT_IDS] [\((60..<72).map(String.init).joined(separator: ", ")), … 44 more …, 116, 117, 118, 119]"
+        )
+        #expect(
+            lines[2].hasPrefix("[LABELS_IDS] [-100 * 30, 90, 91,")
+                && lines[2].hasSuffix("… 14 more …, 116, 117, 118, 119]"))
         #expect(preview.marked(usesColor: false) == "Q«A»Z")
         #expect(preview.marked(usesColor: true) == "\u{1B}[2mQ\u{1B}[0m\u{1B}[32mA\u{1B}[0m\u{1B}[2mZ\u{1B}[0m")
     }

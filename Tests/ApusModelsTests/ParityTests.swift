@@ -5,6 +5,7 @@ import Testing
 @testable import ApusLanguageModel
 @testable import ApusNN
 @testable import ApusTorch
+@testable import ApusWeights
 
 /// Logits, loss and all gradients against `transformers`, whole tensors.
 struct ParityTests {

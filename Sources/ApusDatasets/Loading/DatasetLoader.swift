@@ -25,7 +25,7 @@ package struct DatasetLoader: Sendable {
     package var threads = 1
 
     /// Finds the files of a data set that is no file: one of a hub, or of a registry; nil for what it does not know.
-    package var fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)?
+    package var fetching: DatasetFetching?
 
     package init() {}
 

@@ -126,3 +126,6 @@ package struct RowChange: Sendable, Equatable {
         return (first, second, score)
     }
 }
+
+/// Finds the files of a data set of a hub; nil for what is a path.
+package typealias DatasetFetching = @Sendable (DatasetReference) throws -> FetchedDataset?

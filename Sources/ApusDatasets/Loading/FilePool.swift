@@ -6,14 +6,14 @@ struct FilePool<Recognizer: RowRecognizer> {
     let isStrict: Bool
     let keepsUnusable: Bool
     let threads: Int
-    private let fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)?
+    private let fetching: DatasetFetching?
     private(set) var reports: [DatasetReport.File] = []
     private var files: [RowFile] = []
     private var missingColumns: Set<String>
 
     init(
         recognizer: Recognizer, isStrict: Bool, keepsUnusable: Bool = false, threads: Int,
-        fetching: (@Sendable (DatasetReference) throws -> FetchedDataset?)? = nil
+        fetching: DatasetFetching? = nil
     ) {
         self.fetching = fetching
         self.recognizer = recognizer

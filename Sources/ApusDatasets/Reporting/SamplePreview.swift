@@ -10,16 +10,25 @@ package struct SamplePreview: Sendable {
     }
 
     /// `[INPUT_IDS]`, `[INPUT]`, `[LABELS_IDS]` and `[LABELS]` as ms-swift prints them: a label of −100 is not learned,
-    /// and a run of n of them is written `[-100 * n]`.
+    /// and a run of n of them is written `-100 * n`; so is the middle of many ids, by their number.
     package var labels: String {
-        let labels = zip(sample.ids, sample.isTrained).map { id, isTrained in isTrained ? id : -100 }
         let text = runs.map { $0.isTrained ? decode($0.ids) : "[-100 * \($0.ids.count)]" }.joined()
         return """
-            [INPUT_IDS] \(sample.ids)
+            [INPUT_IDS] [\(Self.shortened(sample.ids))]
             [INPUT] \(decode(sample.ids))
-            [LABELS_IDS] \(labels)
+            [LABELS_IDS] [\(runs.map { $0.isTrained ? Self.shortened($0.ids) : Self.ignored($0.ids.count) }
+                .joined(separator: ", "))]
             [LABELS] \(text)
             """
+    }
+
+    private static func ignored(_ count: Int) -> String { count == 1 ? "-100" : "-100 * \(count)" }
+
+    /// The first and the last of many ids.
+    private static func shortened(_ ids: [Int32]) -> String {
+        func text(_ part: ArraySlice<Int32>) -> String { part.map(String.init).joined(separator: ", ") }
+        guard ids.count > 24 else { return text(ids[...]) }
+        return "\(text(ids.prefix(12))), … \(ids.count - 16) more …, \(text(ids.suffix(4)))"
     }
 
     /// The text with its learned parts marked: between `«` and `»`, or in green among dimmed text.

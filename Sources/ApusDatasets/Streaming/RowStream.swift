@@ -34,19 +34,31 @@ final class RowStream<Recognizer: RowRecognizer> {
 
     private let recognizer: Recognizer
     private let isStrict: Bool
-    private var paths: ArraySlice<String>
+    private var files: ArraySlice<(path: String, change: RowChange)>
     private var rest: Int
     private var path = ""
+    private var change = RowChange()
     private var source: Source?
 
-    init(_ reference: DatasetReference, recognizer: Recognizer, isStrict: Bool) throws {
+    /// - Parameter fetching: Finds the files of data sets of hubs; nil for what is none.
+    /// - Throws: `DatasetError` for what is not there, and for subsets that only pairs of texts have.
+    init(
+        _ reference: DatasetReference, recognizer: Recognizer, isStrict: Bool, fetching: DatasetFetching? = nil
+    ) throws {
         self.recognizer = recognizer
         self.isStrict = isStrict
+        rest = reference.sampleCount ?? .max
+        if let data = try fetching?(reference) {
+            if let subset = data.parts.lazy.compactMap(\.subset).first {
+                throw DatasetError("\(reference.location):\(subset): --streaming true reads no pairs with a score")
+            }
+            files = data.parts.flatMap { part in part.files.map { ($0, part.change) } }[...]
+            return
+        }
         guard reference.hub == nil, reference.subsets.isEmpty else {
             throw DatasetError("\(reference.location): --streaming true reads files; give the path of one")
         }
-        paths = try reference.paths()[...]
-        rest = reference.sampleCount ?? .max
+        files = try reference.paths().map { ($0, RowChange()) }[...]
     }
 
     /// The next row that can be used; `nil` behind the last.
@@ -56,9 +68,9 @@ final class RowStream<Recognizer: RowRecognizer> {
         guard rest > 0 else { return nil }
         while true {
             if source == nil {
-                guard let path = paths.popFirst() else { return nil }
-                self.path = path
-                source = try Self.source(of: path, columns: recognizer.mapping.names)
+                guard let file = files.popFirst() else { return nil }
+                (path, change) = file
+                source = try Self.source(of: path, columns: recognizer.mapping.names, change: change)
             }
             guard let (value, line) = try nextValue() else {
                 source = nil
@@ -78,14 +90,16 @@ final class RowStream<Recognizer: RowRecognizer> {
         }
     }
 
-    private static func source(of path: String, columns: Set<String>) throws -> Source {
+    private static func source(of path: String, columns: Set<String>, change: RowChange) throws -> Source {
         let type = try DataFileType(path: path)
         guard type.format == .jsonLines || type.format == .text else {
-            return .indexed(try RowFile(path: path, columns: columns), next: 0)
+            return .indexed(try RowFile(path: path, columns: columns, change: change), next: 0)
         }
         let scratch = try type.wrapping.map { try ArrowLibrary.text(of: path, kind: $0).file }
         // A table that is called text is found by its first lines.
-        if type.format == .text, let file = try? RowFile(path: path, columns: columns), file.isTable {
+        if type.format == .text, let file = try? RowFile(path: path, columns: columns, change: change),
+            file.isTable
+        {
             return .indexed(file, next: 0)
         }
         return .lines(try LineReader(path: path, scratch: scratch), isJSON: type.format == .jsonLines)
@@ -102,7 +116,7 @@ final class RowStream<Recognizer: RowRecognizer> {
                     } else {
                         ["text": .string(try TableScanner.text(bytes))]
                     }
-                return (.success(value), reader.line)
+                return (Result { try change.applied(to: value) }, reader.line)
             } catch let error as JSONError {
                 throw DatasetError(
                     "\(path):\(reader.line): not valid JSON at column \(error.column): \(error.message)")
@@ -132,10 +146,10 @@ final class RowStreams<Recognizer: RowRecognizer> {
 
     init(
         _ references: [DatasetReference], interleaving: Interleaving?, seed: UInt32, recognizer: Recognizer,
-        isStrict: Bool
+        isStrict: Bool, fetching: DatasetFetching? = nil
     ) throws {
         try interleaving?.check(datasetCount: references.count)
-        make = { try RowStream(references[$0], recognizer: recognizer, isStrict: isStrict) }
+        make = { try RowStream(references[$0], recognizer: recognizer, isStrict: isStrict, fetching: fetching) }
         streams = try references.indices.map(make)
         self.interleaving = references.count > 1 ? interleaving : nil
         generator = PCG64(seed: seed)

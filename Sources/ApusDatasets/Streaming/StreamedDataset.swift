@@ -13,6 +13,8 @@ package final class StreamedDataset {
         /// The rows among which the next is drawn; 1 keeps their order.
         package var bufferSize = 1000
         package var interleaving: Interleaving?
+        /// Finds the files of data sets of hubs.
+        package var fetching: DatasetFetching?
         package var truncation: Truncation
         /// Most tokens of samples that are laid together, and how; `nil` leaves each by itself.
         package var packing: (capacity: Int, strategy: PackingStrategy)?
@@ -149,7 +151,7 @@ package final class StreamedDataset {
         if options.interleaving != nil { seeds = [state.derivedSeed(), state.derivedSeed()] }
         let rows = try RowStreams(
             references, interleaving: options.interleaving, seed: seeds.first ?? 0, recognizer: recognizer,
-            isStrict: options.isStrict)
+            isStrict: options.isStrict, fetching: options.fetching)
         return (rows, ShuffleBuffer(size: options.bufferSize, seed: state.derivedSeed()))
     }
 

@@ -16,6 +16,8 @@ extension TrainingSamples {
         options.seed = UInt32(truncatingIfNeeded: settings.data.dataSeed)
         options.bufferSize = settings.data.datasetShuffle ? settings.batches.shuffleBufferSize : 1
         options.interleaving = try settings.data.interleaving()
+        let fetcher = try DatasetFetcher(inputs.surroundings, files: settings.data.customDatasetInfo)
+        options.fetching = { try fetcher($0) }
         options.isStrict = settings.data.strict
         options.maximumDroppedShare = settings.data.maxDroppedRatio
         options.threads = settings.data.datasetNumProc

@@ -77,6 +77,23 @@ import Testing
         #expect(try FineTuning(alone, surroundings: away)().lastCheckpoint != nil)
     }
 
+    @Test func aDataSetOfAHubIsStreamed() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        defer { withExtendedLifetime(server) {} }
+        var settings = run.settings
+        settings.model.name = "hf::Qwen/Qwen2.5-0.5B"
+        let rows = (0..<12).map { #"{"query": "a \#($0)", "response": "b"}"# }.joined(separator: "\n")
+        try server.write(rows, to: "datasets/tester/short/data/train-00000-of-00001.jsonl")
+        settings.data.dataset = ["hf::tester/short#10"]
+        settings.batches.streaming = true
+        settings.optimization.maxSteps = 2
+        #expect(try FineTuning(settings, surroundings: surroundings)().lastCheckpoint != nil)
+        // What only pairs are is no conversation.
+        settings.data.dataset = ["hf::sentence-transformers/stsb:reg"]
+        #expect(throws: (any Error).self) { try FineTuning(settings, surroundings: surroundings)() }
+    }
+
     @Test func anAdapterIsPublishedAndUsedByItsId() throws {
         let run = try TinyRun()
         let (server, surroundings) = try Self.hub(run)

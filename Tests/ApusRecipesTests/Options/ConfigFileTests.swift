@@ -1,3 +1,4 @@
+import ApusJSON
 import Testing
 
 @testable import ApusRecipes
@@ -7,6 +8,26 @@ struct ConfigFileTests {
 
     init() throws {
         folder = try TemporaryFolder()
+    }
+
+    /// A run's own `args.json` as the settings of the next run.
+    @Test func theRecordOfARunIsItsSettings() throws {
+        var notices: [String] = []
+        let words = ["--model", "m", "--dataset", "d.jsonl", "--lora_rank", "16", "--columns", #"{"a": "query"}"#]
+        let given = try SFTSettings(ArgumentLine(words, for: .sft), notices: &notices)
+        var record = given.argsJSON()
+        record["model_dir"] = "/some/where/m"
+        record["template_date"] = "2026-03-05T08:07:06"
+        record["output_dir"] = "output/m/v0-20260305-080706"
+        record["packing_num_proc"] = 1
+        record["a_key_of_another_program"] = "x"
+        let file = try folder.write(JSONValue.object(record).serialized(indent: 2), to: "args.json")
+        let line = try ArgumentLine([file], for: .sft)
+        #expect(line["lora_rank"] == .integer(16) && line["lora_alpha"] == nil, "defaults are left alone")
+        #expect(line.notices.count == 1 && line.notices[0].hasSuffix(": a_key_of_another_program"))
+        var again = given
+        again.output.outputDirectory = "output/m"
+        #expect(try SFTSettings(line, notices: &notices).argsJSON() == again.argsJSON())
     }
 
     @Test func yaml() throws {

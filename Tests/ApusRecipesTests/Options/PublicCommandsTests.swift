@@ -79,7 +79,7 @@ struct PublicCommandsTests {
     /// Another name for the same numbers is read as that, and said.
     @Test(arguments: [
         "--report_to wandb", "--optim adamw_hf", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
-        "--device_map auto", "--template qwen2_5", "--tuner_backend unsloth", "--lazy_tokenize true",
+        "--device_map auto", "--tuner_backend unsloth", "--lazy_tokenize true",
         "--label_names labels",
     ])
     func areSaid(words: String) throws {
@@ -94,7 +94,7 @@ struct PublicCommandsTests {
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
             (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
             (.sft, "--galore_optim_per_parameter true", "Leave it out"),
-            (.sft, "--sequence_parallel_size 2", "one device"), (.sft, "--template my_template", "chat_template.jinja"),
+            (.sft, "--sequence_parallel_size 2", "one device"),
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),
             (.sft, #"--deepspeed {"optimizer":{"type":"Lion"}}"#, "--optim"),
             (.sft, "--train_sampling_strategy sequential", "--train_dataloader_shuffle false"),

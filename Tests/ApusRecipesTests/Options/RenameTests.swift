@@ -42,6 +42,9 @@ struct RenameTests {
             ("--use_liger true", "use_liger_kernel", .boolean(true)),
             ("--vit_use_gc true", "vit_gradient_checkpointing", .boolean(true)),
             ("--no_cuda true", "use_cpu", .boolean(true)),
+            ("--template_type qwen", "template", .text("qwen")),
+            ("--tools_prompt react_en", "agent_template", .text("react_en")),
+            ("--streaming_buffer_size 9", "shuffle_buffer_size", .integer(9)),
             ("--self_cognition_sample 500 --dataset a", "dataset", .list(["a", "swift/self-cognition#500"])),
         ] as [(String, String, OptionValue)])
     func olderSpellingsForTraining(words: String, name: String, value: OptionValue) throws {
@@ -78,9 +81,7 @@ struct RenameTests {
     /// Older spellings of what Apus does not have are refused under the name of today.
     @Test(
         arguments: [
-            ("template_type", "mine", "template"),
             ("save_safetensors", "false", "safe_serialization"),
-            ("tools_prompt", "react_en", "agent_template"),
             ("neftune_alpha", "5", "neftune_noise_alpha"),
             ("device_map_config", "cpu", "device_map"), ("metric", "acc", "eval_metric"),
         ] as [(String, String, String)])
@@ -92,10 +93,9 @@ struct RenameTests {
     /// Older spellings of what can have no effect here are noted under the name of today.
     @Test(
         arguments: [
-            ("check_model_is_latest", "true", "check_model"), ("streaming_buffer_size", "9", "shuffle_buffer_size"),
+            ("check_model_is_latest", "true", "check_model"),
             ("deepspeed_config_path", "x.json", "deepspeed"), ("device_max_memory", "20GB", "max_memory"),
             ("rescale_image", "9", "max_pixels"),
-            ("template_type", "qwen", "template"),
         ] as [(String, String, String)])
     func notedUnderTheNameOfToday(old: String, value: String, name: String) throws {
         let notices = try ArgumentLine(["--\(old)", value], for: .sft).notices

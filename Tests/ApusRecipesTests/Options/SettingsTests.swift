@@ -32,7 +32,7 @@ struct SettingsTests {
         "prompt_format": nil, "disable_auto_column_mapping": false, "interleave_prob": [],
         "stopping_strategy": "first_exhausted", "max_dropped_ratio": 0.5, "packing": false, "packing_length": nil,
         "packing_strategy": "binpack", "group_by_length": false, "streaming": false, "shuffle_buffer_size": 1000,
-        "is_binary_loss_scale": nil,
+        "is_binary_loss_scale": nil, "router_aux_loss_coef": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
         "loss_scale": "default", "max_target_length": nil, "template": nil, "template_backend": "swift",
@@ -125,7 +125,8 @@ struct SettingsTests {
             packing packing_length packing_strategy group_by_length streaming shuffle_buffer_size
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
-            weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy
+            weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy \
+            router_aux_loss_coef
             use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
             galore_with_embedding galore_quantization galore_proj_quant galore_proj_bits galore_proj_group_size \
             galore_cos_threshold galore_gamma_proj galore_queue_size
@@ -519,7 +520,7 @@ struct RoundTripTests {
                 "RefinedWeb RefinedWebModel albert baichuan bert bloom chatglm deberta-v2 deepseek_v2 "
                     + "deepseek_v3 distilbert electra falcon gemma gemma2 gemma3_text glm glm4 gpt2 gpt_neo "
                     + "gpt_neox gptj granite internlm2 llama minicpm minicpm3 mistral mixtral modernbert mpt mt5 olmo2 "
-                    + "opt phi3 qwen2 qwen2_moe qwen3 qwen3_moe roberta smollm3 stablelm starcoder2 t5 "
+                    + "opt phi3 qwen2 qwen2_moe qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next roberta smollm3 stablelm starcoder2 t5 "
                     + "xlm-roberta yuan"
             ),
             ("task_type", "causal_lm seq2seq_lm seq_cls embedding reranker mlm"),
@@ -556,7 +557,8 @@ struct RoundTripTests {
             ("lr_scheduler_type", "linear cosine constant constant_with_warmup"),
             ("eval_strategy", "no steps epoch"), ("save_strategy", "no steps epoch"),
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
-            ("existing_result", "refuse append overwrite"), ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
+            ("existing_result", "refuse append overwrite"), ("template_backend", "swift jinja"),
+            ("prompt_tuning_init", "RANDOM SAMPLE_VOCAB TEXT"),
             ("prefix_init_weights", "random zero"), ("encoder_reparameterization_type", "MLP LSTM"),
             ("adapter_act", "gelu gelu_new relu silu"), ("randlora_sparsity", "none sparse very_sparse"),
             ("c3a_init_weights", "xavier_uniform kaiming_uniform gaussian true"),
@@ -581,7 +583,7 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 41, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 42, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [

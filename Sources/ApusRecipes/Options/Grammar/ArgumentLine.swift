@@ -29,16 +29,23 @@ package struct ArgumentLine: Sendable {
         self.command = command
         var reader = ArgumentLineReader(table: .table(for: command))
         var words = words[...]
+        var record: [String] = []
         if let first = words.first, ConfigFile.isNamed(by: first) {
             words = words.dropFirst()
             let file = try ConfigFile(path: first)
             configFile = first
             environment = file.environment
-            for (name, words) in file.options { reader.read(name: name, words: words, origin: .configFile) }
+            let (options, passedOver) = file.isRecord ? file.asked(of: .table(for: command)) : (file.options, [])
+            for (name, words) in options { reader.read(name: name, words: words, origin: .configFile) }
+            if !passedOver.isEmpty {
+                record.append(
+                    "\(first) is the record of a run; passed over, being no options of \(command.rawValue): "
+                        + passedOver.joined(separator: ", "))
+            }
         }
         reader.read(words)
         arguments = try reader.finished()
-        notices = reader.notices
+        notices = record + reader.notices
     }
 
     package subscript(name: String) -> OptionValue? {

@@ -7,6 +7,8 @@ struct ConfigFile {
     /// Options in the order of the file, each with its words.
     private(set) var options: [(name: String, words: [String])] = []
     private(set) var environment: [(name: String, value: String)] = []
+    /// Whether a run wrote the file, and not a person.
+    private(set) var isRecord = false
 
     private static let largestFile = 256 << 10
     private static let mostNodes = 100_000
@@ -29,6 +31,7 @@ struct ConfigFile {
         guard let object = root.objectValue else {
             throw SettingsError("\(path): wanted a mapping of options, such as `model: path`, at the top of the file.")
         }
+        isRecord = object["swift_version"] != nil
         for (key, value) in object {
             if key == "ENV" {
                 guard let variables = value.objectValue else {

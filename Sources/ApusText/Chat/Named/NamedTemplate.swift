@@ -1,4 +1,4 @@
-package import ApusJSON
+import ApusJSON
 
 /// A chat template as ms-swift defines them: pieces of text around questions and answers, known by a name.
 package struct NamedTemplate: Sendable {

@@ -84,11 +84,11 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("adam_beta2", \.adamBeta2, affectsNumbers: true),
         SettingsField("adam_epsilon", \.adamEpsilon, affectsNumbers: true),
         SettingsField("max_grad_norm", \.maxGradNorm, affectsNumbers: true),
-        SettingsField("router_aux_loss_coef", \.routerAuxLossCoef, affectsNumbers: true),
         SettingsField("gradient_checkpointing", \.gradientCheckpointing),
         SettingsField("bf16", \.bf16),
         SettingsField("fp16", \.fp16),
         SettingsField("nan_policy", \.nanPolicy),
+        SettingsField("router_aux_loss_coef", \.routerAuxLossCoef, affectsNumbers: true),
     ]
 
     /// `pagedMemory` in bytes.
