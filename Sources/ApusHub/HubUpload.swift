@@ -39,7 +39,7 @@ extension HubClient {
                     + "set it as HF_TOKEN=… or with --hub_token.")
         }
         guard let nobody = Repository("whoami", kind: .model, on: .huggingFace) else {
-            preconditionFailure("the id of no repository is none")
+            throw HubError(.invalid, "whoami: is no id of a repository")
         }
         return try await open(nobody) { connection in
             var subject = Subject(nobody, revision: nil, in: configuration)

@@ -1,3 +1,4 @@
+package import ApusJSON
 package import ApusText
 
 /// From a text, a pair of texts or a conversation to the token ids of one sequence that is judged as a whole.
@@ -17,6 +18,7 @@ package struct SequenceEncoder: Sendable {
     private let lowercases: Bool
     /// What stands before a text that becomes a vector.
     private let prompt: String?
+    private let variables: [String: JSONValue]
 
     /// - Parameters:
     ///   - chat: The chat template; `nil` for the bare text.
@@ -27,11 +29,13 @@ package struct SequenceEncoder: Sendable {
     ///   - pairFormat: How two texts become one; see `PairFormat`.
     ///   - lowercases: Whether texts are brought to lower case first.
     ///   - prompt: What stands before a text that becomes a vector.
+    ///   - variables: What the chat template is told beside the conversation.
     package init(
         tokenizer: Tokenizer, chat: ChatEncoder?, isEncoder: Bool, limit: Int, strategy: TruncationStrategy,
         system: String? = nil, pairFormat: String = PairFormat.standard, lowercases: Bool = false,
-        prompt: String? = nil
+        prompt: String? = nil, variables: [String: JSONValue] = [:]
     ) {
+        self.variables = variables
         self.tokenizer = tokenizer
         self.chat = chat
         self.isEncoder = isEncoder
@@ -102,7 +106,9 @@ package struct SequenceEncoder: Sendable {
         guard let chat else {
             return tokenizer.encode(messages.compactMap(\.text).joined())
         }
-        guard messages.last?.role == "assistant" else { return try chat.generationPrompt(messages) }
-        return try chat.encoded(messages).ids
+        guard messages.last?.role == "assistant" else {
+            return try chat.generationPrompt(messages, variables: variables)
+        }
+        return try chat.encoded(messages, variables: variables).ids
     }
 }

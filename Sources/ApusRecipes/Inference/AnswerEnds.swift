@@ -30,7 +30,13 @@ struct AnswerEnds {
     ///
     /// Found by rendering a conversation: the trained text behind its last answer, or, where there is none, behind one in
     /// the middle.
+    ///
+    /// The words of a named template that are special tokens of the model end answers too.
     mutating func addSuffix(of encoder: ChatEncoder) {
+        for word in encoder.stopWords {
+            let ids = tokenizer.encode(word, addSpecialTokens: false)
+            if ids.count == 1, tokenizer.addedTokens[ids[0]] != nil { tokens.insert(ids[0]) }
+        }
         let answer = "Wv4Tn8Rb2K"
         let turns = [Message(role: "user", content: "Hm7Pd3Lc5F"), Message(role: "assistant", content: answer)]
         for messages in [turns, turns + turns] {

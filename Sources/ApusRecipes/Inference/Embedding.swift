@@ -20,7 +20,7 @@ struct Embedding {
     init(_ request: AnswerRequest, embedder: SentenceEmbedder, files: SentenceFiles) throws {
         settings = request.settings
         self.files = files
-        let text = try TextParts(request.source, of: embedder.model)
+        let text = try TextParts(request.source, of: embedder.model, request.settings.encoding)
         self.embedder = files.embedder(embedder.model, promptOf: text.tokenizer)
         encoder = SequenceEncoder(
             settings.encoding, text: text, model: embedder.model, files: files, usesPrompt: true)

@@ -18,7 +18,7 @@ struct Reranking {
     init(_ request: AnswerRequest, model: SequenceClassifier) throws {
         settings = request.settings
         self.model = model
-        let text = try TextParts(request.source, of: model)
+        let text = try TextParts(request.source, of: model, request.settings.encoding)
         encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
         surroundings = request.surroundings

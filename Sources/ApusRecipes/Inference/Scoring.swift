@@ -20,7 +20,7 @@ struct Scoring {
         settings = request.settings
         self.model = model
         self.labels = labels
-        let text = try TextParts(request.source, of: model)
+        let text = try TextParts(request.source, of: model, request.settings.encoding)
         encoder = SequenceEncoder(settings.encoding, text: text, model: model)
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
         surroundings = request.surroundings

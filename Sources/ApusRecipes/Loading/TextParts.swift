@@ -37,7 +37,11 @@ struct TextParts {
     init(_ source: ModelSource, of model: (any TextModel)? = nil, _ settings: EncodingSettings) throws {
         try self.init(source)
         if let model { try checkFits(model, of: source) }
-        try choose(settings)
+        if let name = settings.template, model?.isEncoder == true {
+            notices.append("--template \(name) is without effect: an encoder reads texts between tokens of its own")
+        } else {
+            try choose(settings)
+        }
     }
 
     /// The tokenizer alone.

@@ -18,12 +18,11 @@ struct CausalLanguageModeling: TextTask {
     let word = "causal_lm"
     let activity = "continues text"
     let peft: PEFTTask? = .causalLM
-    let options: Set<String> = [
+    let options = EncodingSettings.templateOptions.union([
         "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
-        "response_prefix", "template", "template_backend", "agent_template", "enable_thinking", "preserve_thinking",
-        "add_non_thinking_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
+        "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
-    ]
+    ])
     let predictsTokens = true
 
     func isNamed(by files: TaskFiles) -> Bool { true }

@@ -19,7 +19,7 @@ struct DocumentRanking: TextTask {
     let peft: PEFTTask? = .sequenceClassification
     let losses: [LossType] = [.pointwiseReranker, .listwiseReranker]
     let standardLoss: LossType? = .pointwiseReranker
-    let options: Set<String> = ["pair_format", "reranker_use_activation"]
+    let options = EncodingSettings.templateOptions.union(["pair_format", "reranker_use_activation"])
     let drawsSamples = true
 
     func head(labelCount: Int?, config: JSONValue) -> ModelTask { .sequenceClassification(labels: 1) }

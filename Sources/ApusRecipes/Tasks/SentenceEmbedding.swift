@@ -20,6 +20,7 @@ struct SentenceEmbedding: TextTask {
     let peft: PEFTTask? = .featureExtraction
     let losses: [LossType] = [.cosineSimilarity, .contrastive, .infoNCE]
     let standardLoss: LossType? = .cosineSimilarity
+    let options = EncodingSettings.templateOptions
     /// The vectors do not pass through a pooler.
     let usesHeads = false
 

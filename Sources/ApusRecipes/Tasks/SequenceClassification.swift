@@ -18,7 +18,9 @@ struct SequenceClassification: TextTask {
     let word = "seq_cls"
     let activity = "scores texts"
     let peft: PEFTTask? = .sequenceClassification
-    let options: Set<String> = ["num_labels", "problem_type", "multi_label_format", "pair_format"]
+    let options = EncodingSettings.templateOptions.union([
+        "num_labels", "problem_type", "multi_label_format", "pair_format",
+    ])
 
     func isNamed(by files: TaskFiles) -> Bool {
         files.adapterTask == PEFTTask.sequenceClassification.word || LabelScheme.isDescribed(by: files.config)

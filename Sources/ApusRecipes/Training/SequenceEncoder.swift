@@ -29,7 +29,8 @@ extension SequenceEncoder {
             limit: model.limit(settings.maxLength ?? files?.maximumLength, leaving: places),
             strategy: settings.truncationStrategy, system: settings.system,
             pairFormat: settings.pairFormat, lowercases: files?.lowercases ?? false,
-            prompt: usesPrompt ? files?.prompt : nil)
+            prompt: usesPrompt ? files?.prompt : nil,
+            variables: settings.templateVariables)
     }
 
     /// A sequence within the limit.

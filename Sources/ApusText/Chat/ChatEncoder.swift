@@ -54,6 +54,11 @@ package struct ChatEncoder: Sendable {
         (self.writer, self.tokenize) = (writer, tokenize)
     }
 
+    /// What ends an answer beside what stands behind it; of the model's own template nothing is known.
+    package var stopWords: [String] {
+        if case .named(let writer) = writer { writer.template.stopWords } else { [] }
+    }
+
     /// The same encoder at another date.
     package func with(_ clock: TemplateClock) -> ChatEncoder {
         switch writer {

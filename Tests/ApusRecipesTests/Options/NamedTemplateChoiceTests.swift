@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusJSON
 import ApusText
 import Foundation
@@ -45,6 +46,33 @@ struct NamedTemplateChoiceTests {
             try parts { ($0.template, $0.agentTemplate) = (template, agent) }
         }
         #expect(error?.description.contains(words) == true)
+    }
+
+    /// Of the tasks that write no conversations the options are said to be without effect.
+    @Test func tasksThatWriteConversationsTakeATemplate() {
+        for task in [TaskType.causalLM, .sequenceClassification, .embedding, .reranker] {
+            #expect(task.idleOptions.isDisjoint(with: EncodingSettings.templateOptions), "\(task.rawValue)")
+        }
+        for task in [TaskType.maskedLanguageModel, .sequenceToSequence] {
+            #expect(task.idleOptions.isSuperset(of: EncodingSettings.templateOptions), "\(task.rawValue)")
+        }
+    }
+
+    @Test func sequencesAreWrittenAsTheTemplateSays() throws {
+        let parts = try parts { $0.template = "llama3" }
+        let encoder = SequenceEncoder(
+            tokenizer: parts.tokenizer, chat: parts.encoder, isEncoder: false, limit: 100, strategy: .delete)
+        let text = parts.tokenizer.decode(try encoder.encode(.text("Hello")).ids)
+        #expect(text.hasPrefix("<|begin_of_text|><|start_header_id|>user<|end_header_id|>") && text.contains("Hello"))
+    }
+
+    /// A stop word that is a token of the model ends answers; one that is none does not become text to look for.
+    @Test func stopWordsOfTheTemplateEndAnswers() throws {
+        let parts = try parts { $0.template = "qwen2_5" }
+        let end = try #require(parts.tokenizer.encode("<|endoftext|>", addSpecialTokens: false).first)
+        var ends = AnswerEnds(tokens: [], tokenizer: parts.tokenizer)
+        ends.addSuffix(of: parts.encoder)
+        #expect(ends.tokens.contains(end) && ends.tokens.count == 2 && ends.stops.isEmpty)
     }
 
     @Test func thoughtsAreMarkedAsTheOptionsSay() throws {

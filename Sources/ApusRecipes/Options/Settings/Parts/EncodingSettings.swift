@@ -46,6 +46,12 @@ public struct EncodingSettings: Sendable {
 }
 
 extension EncodingSettings: SettingsPart {
+    /// The options of tasks that write conversations.
+    static let templateOptions: Set<String> = [
+        "template", "template_backend", "agent_template", "enable_thinking", "preserve_thinking",
+        "add_non_thinking_prefix",
+    ]
+
     package static let fields: [SettingsField<EncodingSettings>] = [
         SettingsField("system", \.system),
         SettingsField("max_length", \.maxLength),
