@@ -85,7 +85,7 @@ let package = Package(
         target("ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf], exclude: ["TensorBoard/Proto"]),
         // Floor 3
         target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),
-        target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusTorch"]),
+        target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusText", "ApusTorch"]),
         target(
             "ApusTraining",
             [
@@ -163,7 +163,8 @@ let package = Package(
         tests(
             "ApusGenerationTests",
             [
-                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusGeneration", "ApusModels", "ApusLanguageModel", "ApusNN", "ApusText", "ApusTorch", "ApusWeights",
+                "ApusJSON",
             ]),
         .testTarget(
             name: "ApusTextTests", dependencies: ["ApusText", "ApusJSON"], exclude: ["Fixtures"],

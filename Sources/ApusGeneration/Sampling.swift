@@ -39,15 +39,27 @@ package struct Sampling: Sendable, Equatable {
     ///   - logits: [V].
     ///   - place: What stands before the token.
     ///   - draw: Names this draw among all; the same seed and name give the same token.
-    package func token(_ logits: Tensor, at place: SamplingPlace, draw: UInt64) throws -> Int32 {
-        var scores = try logits.to(.float32).to(.cpu)
-        if !processors.areIdle {
-            var values: [Float] = try scores.values()
-            processors.process(&values, at: place)
-            scores = try Tensor(values)
-        }
+    ///   - allowed: The only tokens to choose from; nil allows all.
+    package func token(
+        _ logits: Tensor, at place: SamplingPlace, draw: UInt64, among allowed: [Int32]? = nil
+    ) throws -> Int32 {
+        let scores = try processed(logits, at: place, among: allowed)
         if isGreedy { return Int32(try scores.argmax(-1).item()) }
         return try candidates(scores).chosen(uniform(draw))
+    }
+
+    /// The scores of all tokens [V] behind the processors, on the CPU; of those that are not allowed −∞.
+    func processed(_ logits: Tensor, at place: SamplingPlace, among allowed: [Int32]? = nil) throws -> Tensor {
+        let scores = try logits.to(.float32).to(.cpu)
+        guard !processors.areIdle || allowed != nil else { return scores }
+        var values: [Float] = try scores.values()
+        processors.process(&values, at: place)
+        if let allowed {
+            var kept = [Float](repeating: -.infinity, count: values.count)
+            for id in allowed where kept.indices.contains(Int(id)) { kept[Int(id)] = values[Int(id)] }
+            values = kept
+        }
+        return try Tensor(values)
     }
 
     /// What is left of [V] scores to draw from.
@@ -75,7 +87,10 @@ package struct Sampling: Sendable, Equatable {
         while true {
             let (values, indices) = try scores.top(wanted)
             var candidates = Candidates(ids: try indices.values(), scores: try values.values())
-            guard candidates.scores.last == candidates.scores[topK - 1], wanted < count else {
+            // Fewer than were asked for: the others cannot come next.
+            guard candidates.scores.count == wanted, candidates.scores.last == candidates.scores[topK - 1],
+                wanted < count
+            else {
                 candidates.keepTopK(topK)
                 return candidates
             }

@@ -21,12 +21,27 @@ private final class CrossAttentionState: LayerState {
 
     init(sequences: Int) {}
 
-    /// Rows of dropped sequences are left where they are.
-    func keep(_ sequences: [Int]) {
+    /// Rows of dropped sequences are left where they are, unless the others change their order.
+    func keep(_ sequences: [Int]) throws {
         guard let made else { return }
-        let spans = SequenceSpans(
-            starts: sequences.map { made.spans.starts[$0] }, lengths: sequences.map { made.spans.lengths[$0] })
-        self.made = (made.keys, made.values, spans)
+        let lengths = sequences.map { made.spans.lengths[$0] }
+        if zip(sequences, sequences.dropFirst()).allSatisfy({ $0 < $1 }) {
+            let spans = SequenceSpans(starts: sequences.map { made.spans.starts[$0] }, lengths: lengths)
+            self.made = (made.keys, made.values, spans)
+            return
+        }
+        func ordered(_ x: Tensor) throws -> Tensor {
+            try concatenated(
+                sequences.map {
+                    try x.narrowed(0, start: Int(made.spans.starts[$0]), length: Int(made.spans.lengths[$0]))
+                })
+        }
+        var start: Int32 = 0
+        let starts = lengths.map { length in
+            defer { start += length }
+            return start
+        }
+        self.made = (try ordered(made.keys), try ordered(made.values), SequenceSpans(starts: starts, lengths: lengths))
     }
 }
 

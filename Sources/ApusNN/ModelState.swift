@@ -4,7 +4,7 @@ import ApusTorch
 package protocol LayerState: AnyObject {
     init(sequences: Int)
 
-    /// Drops sequences; the others keep their order.
+    /// Goes on with some sequences, in a new order; one may be named several times.
     func keep(_ sequences: [Int]) throws
 }
 
@@ -51,11 +51,13 @@ package final class ModelState {
         return state
     }
 
-    /// Drops sequences; the others keep their order.
+    /// Goes on with some sequences, in a new order; one that is named several times goes on in several ways.
     package func keep(_ sequences: [Int]) throws {
         try second?.keep(sequences)
         lengths = sequences.map { lengths[$0] }
-        rooms = sequences.map { rooms[$0] }
+        // Rooms follow each other in the order of the sequences, and each has one sequence.
+        let isInOrder = zip(sequences, sequences.dropFirst()).allSatisfy { $0 < $1 }
+        rooms = sequences.map { isInOrder ? rooms[$0] : 0..<0 }
         places = nil
         for state in layers.values { try state.keep(sequences) }
     }

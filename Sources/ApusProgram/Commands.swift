@@ -27,7 +27,8 @@ extension PassthroughCommand {
             print(help, terminator: "")
             return
         }
-        let line = try HubAdapters.fetched(ArgumentLine(words, for: Self.command), environment: process)
+        let line = try HubAdapters.fetched(
+            AdapterWords.split(ArgumentLine(words, for: Self.command)), environment: process)
         var notices: [String] = []
         let settings = try settings(line, notices: &notices)
         let asked = process.merging(line.environment.map { ($0.name, $0.value) }) { existing, _ in existing }

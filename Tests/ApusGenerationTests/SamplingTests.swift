@@ -20,6 +20,19 @@ struct SamplingTests {
         return sampling
     }
 
+    /// Fewer tokens that can come than `top_k` asks for.
+    @Test func fewAllowedTokens() throws {
+        var sampling = Sampling()
+        sampling.topK = 50
+        let scores = try Tensor((0..<400).map { Float($0 % 7) })
+        for draw in 0..<20 as Range<UInt64> {
+            let token = try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: draw, among: [3, 300, 77])
+            #expect([3, 300, 77].contains(token))
+        }
+        sampling.processors.suppressed = (0..<390).map(Int32.init)
+        #expect(try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: 1) >= 390)
+    }
+
     @Test func chainsLeaveTheTokensOfTransformers() throws {
         let chains = file?["chains"]?.arrayValue ?? []
         let ids = (file?["ids"]?.arrayValue ?? []).map { row in

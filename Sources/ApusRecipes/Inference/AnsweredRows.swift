@@ -12,7 +12,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     /// A row that can be answered.
     typealias Ready<Prepared> = (index: Int, row: Recognizer.Row, prepared: Prepared)
 
-    private let count: Int
+    let count: Int
     private let rows: RowDataset<Recognizer>
     private let columns: (Recognizer.Row) -> JSONObject
     private let groupSize: Int

@@ -2,7 +2,9 @@ import ApusDatasets
 import ApusGeneration
 import ApusJSON
 import ApusLanguageModel
+import ApusNN
 import ApusText
+import ApusTorch
 
 /// Prompts and answers of a model that continues text, as the settings want them.
 struct Answering {
@@ -11,6 +13,10 @@ struct Answering {
         let text: String
         /// Whether it ended because the context was full.
         let filledContext: Bool
+        /// What else was answered, where several answers are wanted.
+        var others: [String] = []
+        /// How probable its tokens were, where that is wanted.
+        var logProbabilities: [TokenProbability] = []
     }
 
     /// What the settings and the model's files ask for and do not get.
@@ -23,10 +29,15 @@ struct Answering {
     /// Makes ids of what is read, in models that read a text whole; nil in those that continue it.
     private let reading: SourceTargetEncoder?
     private let generator: TokenGenerator
+    /// Follows several beginnings at once; nil where one is enough.
+    private let beams: BeamSearch?
     private let ends: AnswerEnds
     private let newTokens: Int?
+    /// Answers to each prompt.
+    private let answerCount: Int
 
-    /// - Throws: `ModelError` for a `generation_config.json` that makes no sense.
+    /// - Throws: `ModelError` for a `generation_config.json` that makes no sense; `SettingsError` for answers that are held to
+    ///   what the model cannot write.
     init(_ settings: InferSettings, language: LanguageModel) throws {
         self.settings = settings
         self.language = language
@@ -38,7 +49,26 @@ struct Answering {
         ends = language.answerEnds(
             defaults, words: settings.generation.stopWords + defaults.stopStrings, usesTemplate: usesTemplate)
         let sampling = Self.sampling(settings, defaults)
-        generator = TokenGenerator(language.model, sampling: sampling, endTokens: ends.tokens)
+        let wanted = settings.generation
+        answerCount = settings.hasData ? wanted.numReturnSequences : 1
+        guard sampling.temperature > 0 || wanted.numBeams > 1 || answerCount == 1 else {
+            throw SettingsError(
+                "--num_return_sequences \(wanted.numReturnSequences): greedy answers are all the same. Add --temperature 1, or "
+                    + "--num_beams \(wanted.numReturnSequences).")
+        }
+        do {
+            let constraint = try wanted.grammar().map { try TokenConstraint($0, tokenizer: language.tokenizer) }
+            generator = TokenGenerator(
+                language.model, sampling: sampling, endTokens: ends.tokens, constraint: constraint)
+        } catch let error as GrammarError {
+            throw SettingsError("--structured_outputs_…: \(error).")
+        }
+        beams =
+            wanted.numBeams > 1
+            ? BeamSearch(
+                language.model, sampling: sampling, endTokens: ends.tokens, count: wanted.numBeams,
+                lengthPenalty: wanted.lengthPenalty ?? defaults.lengthPenalty,
+                stop: wanted.earlyStopping.map(Self.stop) ?? defaults.beamStop) : nil
         newTokens =
             settings.generation.maxNewTokens ?? defaults.maximumNewTokens
             ?? (reading == nil ? nil : SequenceToSequence.answerLimit)
@@ -51,8 +81,15 @@ struct Answering {
         }
         if sampling.temperature == 0 {
             let idle = settings.withoutEffect(
-                ["top_k", "top_p"], because: "answers are greedy; --temperature 0.7 draws them")
+                ["top_k", "top_p", "min_p", "typical_p"],
+                because: beams == nil
+                    ? "answers are greedy; --temperature 0.7 draws them" : "a beam search draws nothing")
             if let idle { notices.append(idle) }
+        }
+        if beams == nil,
+            let idle = settings.withoutEffect(["length_penalty", "early_stopping"], because: "--num_beams is 1")
+        {
+            notices.append(idle)
         }
         self.notices = notices
     }
@@ -62,13 +99,25 @@ struct Answering {
     /// As in ms-swift a temperature above 0 draws, whatever `do_sample` says.
     static func sampling(_ settings: InferSettings, _ defaults: GenerationDefaults) -> Sampling {
         var sampling = defaults.sampling
-        let samples = settings.generation.temperature.map { $0 > 0 } ?? defaults.samples
+        let samples =
+            settings.generation.temperature.map { $0 > 0 } ?? (defaults.samples && settings.generation.numBeams == 1)
         sampling.temperature = samples ? settings.generation.temperature ?? sampling.temperature : 0
+        sampling.minP = settings.generation.minP ?? sampling.minP
+        sampling.typicalP = settings.generation.typicalP ?? sampling.typicalP
+        if let size = settings.generation.noRepeatNgramSize { sampling.processors.noRepeatSize = size }
         if let topK = settings.generation.topK { sampling.topK = topK > 0 ? topK : nil }
         sampling.topP = settings.generation.topP ?? sampling.topP
         if let penalty = settings.generation.repetitionPenalty { sampling.processors.repetitionPenalty = penalty }
         sampling.seed = UInt64(bitPattern: Int64(settings.model.seed))
         return sampling
+    }
+
+    private static func stop(_ word: String) -> BeamSearch.Stop {
+        switch word {
+        case "true": .whenFull
+        case "never": .whenHopeless
+        default: .whenWorse
+        }
     }
 
     /// The ids that the model continues.
@@ -108,21 +157,55 @@ struct Answering {
     ///
     /// - Parameters:
     ///   - draws: Names the random stream of each.
-    ///   - onText: Sees the text of an answer as it comes; false ends the answer.
+    ///   - onText: Sees the text of an answer as it comes, of several to a prompt the first; false ends the answer.
     func answers(
         to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) -> Bool = { _, _ in true }
     ) throws -> [Answer] {
-        var texts = prompts.map { _ in AnswerText(language.tokenizer, ends: ends) }
-        let ids = try generator.answers(to: prompts, limit: newTokens, draws: draws) { prompt, token in
-            let goesOn = onText(prompt, texts[prompt].append(token))
-            return goesOn && !texts[prompt].isStopped
+        if let beams { return try prompts.map { try answer(to: $0, by: beams) } }
+        let count = answerCount
+        let names = draws.flatMap { draw in (0..<count).map { $0 == 0 ? draw : streamKey(draw, UInt64($0)) } }
+        let asked = prompts.flatMap { Array(repeating: $0, count: count) }
+        var texts = asked.map { _ in AnswerText(language.tokenizer, ends: ends) }
+        var probabilities = asked.map { _ in [TokenProbability]() }
+        let ids = try generator.answers(
+            to: asked, limit: newTokens, draws: names,
+            onToken: { index, token in
+                let text = texts[index].append(token)
+                let goesOn = index % count > 0 || onText(index / count, text)
+                return goesOn && !texts[index].isStopped
+            },
+            onScores: settings.generation.logprobs && settings.hasData
+                ? { index, token, scores in
+                    probabilities[index].append(
+                        try TokenProbability(
+                            token, among: scores, naming: settings.generation.topLogprobs, language.tokenizer))
+                } : nil)
+        for index in texts.indices {
+            let text = texts[index].finish()
+            if index % count == 0 { _ = onText(index / count, text) }
         }
-        return texts.indices.map { index in
-            _ = onText(index, texts[index].finish())
+        return prompts.indices.map { prompt in
+            let first = prompt * count
             return Answer(
-                text: texts[index].text,
-                filledContext: prompts[index].count + ids[index].count >= language.model.maximumLength)
+                text: texts[first].text,
+                filledContext: prompts[prompt].count + ids[first].count >= language.model.maximumLength,
+                others: texts[first + 1..<first + count].map(\.text), logProbabilities: probabilities[first])
         }
+    }
+
+    /// The best answers of a beam search.
+    private func answer(to prompt: [Int32], by beams: BeamSearch) throws -> Answer {
+        let found = try beams.answers(to: prompt, limit: newTokens).prefix(answerCount)
+        let texts = found.map { found in
+            var text = AnswerText(language.tokenizer, ends: ends)
+            for token in found.ids where !text.isStopped { text.append(token) }
+            _ = text.finish()
+            return text.text
+        }
+        return Answer(
+            text: texts.first ?? "",
+            filledContext: prompt.count + (found.first?.ids.count ?? 0) >= language.model.maximumLength,
+            others: Array(texts.dropFirst()))
     }
 }
 

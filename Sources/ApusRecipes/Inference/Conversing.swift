@@ -1,5 +1,7 @@
 import ApusDatasets
 import ApusJSON
+import ApusLanguageModel
+import ApusMetrics
 import ApusRunLog
 import ApusText
 import Foundation
@@ -15,6 +17,8 @@ struct Conversing {
     private let terminal: (any LineInput)?
     /// The name of the model, and of the adapter on it.
     private let name: String
+    /// The base model and each adapter, where all of them answer.
+    private let comparison: AdapterComparison?
 
     init(_ request: AnswerRequest, language: LanguageModel) throws {
         settings = request.settings
@@ -24,6 +28,7 @@ struct Conversing {
         console = Console(style: ConsoleStyle(environment: request.surroundings.environment))
         surroundings = request.surroundings
         name = ([language.source.name] + settings.model.adapters).joined(separator: " with ")
+        comparison = settings.compare ? AdapterComparison(settings, trunk: language.model.trunk) : nil
         for notice in answering.notices { console.print("note: \(notice)") }
     }
 
@@ -35,7 +40,9 @@ struct Conversing {
                 settings, hint: "Give a text a line; each has an answer of its own.", console: console)(answer(to:))
         }
         if let terminal {
-            var chat = Chat(answering, input: terminal, system: settings.encoding.system, streams: settings.stream)
+            let model: any ChatAnswering =
+                comparison.map { ComparedAnswering(answering, $0, say: { console.print($0) }) } ?? answering
+            var chat = Chat(model, input: terminal, system: settings.encoding.system, streams: settings.stream)
             console.print("Chat with \(name).\n\(ChatCommand.summary)")
             return try chat.run { console.print($0) }
         }
@@ -51,6 +58,12 @@ struct Conversing {
 
     private func answer(_ question: String) throws {
         let prompt = try answering.prompt([Message(role: "user", content: question)])
+        if let comparison {
+            for (name, answers) in try comparison({ try answering.answers(to: [prompt], draws: [0]) }) {
+                StandardOutput.write("[\(name)] \(answers[0].text)\n")
+            }
+            return
+        }
         let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
             if settings.stream { StandardOutput.write(text) }
             return true
@@ -69,25 +82,56 @@ struct Conversing {
         let rows = try AnsweredRows(
             settings, as: ConversationRecognizer(options), columns: \.otherColumns, console: console,
             surroundings: surroundings)
+        var measured: [(answer: String, wanted: String)] = []
         try rows(
             prepare: { try answering.prompt(asked($0), tools: $0.tools) },
             answer: { group in
-                let answers = try answering.answers(
-                    to: group.map(\.prepared), draws: group.map { UInt64($0.index) })
-                return zip(group, answers).map { part, answer in
+                let answer = {
+                    try answering.answers(to: group.map(\.prepared), draws: group.map { UInt64($0.index) })
+                }
+                let compared = try comparison.map { try $0(answer) }
+                let answers = try compared?[1].answers ?? answer()
+                return zip(group, answers).enumerated().map { place, pair in
+                    let (part, answer) = pair
                     if settings.stream { console.print("[RESPONSE] \(answer.text)") }
                     let reference = part.row.messages.last
                     var row: JSONObject = ["response": .string(answer.text)]
                     row["labels"] =
                         reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
-                    row["logprobs"] = .null
+                    row["logprobs"] =
+                        settings.generation.logprobs
+                        ? ["content": .array(answer.logProbabilities.map(\.json))] : .null
+                    if let compared {
+                        var byName = JSONObject()
+                        for (name, answers) in compared { byName[name] = .string(answers[place].text) }
+                        row["responses"] = .object(byName)
+                    } else if !answer.others.isEmpty {
+                        row["responses"] = .array(([answer.text] + answer.others).map(JSONValue.string))
+                    }
+                    if settings.metric != nil, let wanted = row["labels"]?.stringValue {
+                        measured.append((answer.text, wanted))
+                    }
                     let answered = asked(part.row) + [Message(role: "assistant", content: answer.text)]
                     row["messages"] = .array(answered.map(\.json))
                     if let tools = part.row.tools { row["tools"] = .array(tools) }
                     return [row]
                 }
             })
+        if let metric = settings.metric { try report(metric, of: measured, rows: rows.count) }
         try rows.finish()
+    }
+
+    private func report(_ metric: AnswerMetric, of rows: [(answer: String, wanted: String)], rows count: Int) throws {
+        guard !rows.isEmpty else {
+            return console.print("note: --metric \(metric.rawValue): no row brings an answer to compare with")
+        }
+        let values: [MetricValue] =
+            switch metric {
+            case .acc: [("acc", Double(rows.count { $0.answer == $0.wanted }) / Double(rows.count))]
+            case .rouge: try AnswerMetrics(rows).values.filter { $0.name.hasPrefix("rouge") }
+            }
+        let shown = values.map { "\($0.name): \(String(format: "%.6f", $0.value))" }
+        console.print("metrics of \(rows.count) of \(count) rows: \(shown.joined(separator: ", "))")
     }
 
     /// The messages before the answer that a row may bring.

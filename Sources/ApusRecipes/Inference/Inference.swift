@@ -38,7 +38,8 @@ public struct Inference {
             settings.hasData
             ? nil
             : settings.withoutEffect(
-                ["result_path", "existing_result"], because: "only answers to a dataset are written to a file")
+                ["result_path", "existing_result", "num_return_sequences", "logprobs", "top_logprobs", "metric"],
+                because: "only answers to a dataset are written to a file and measured")
         return [settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile]
             .compactMap(\.self)
     }

@@ -46,7 +46,7 @@ struct AdaptedModel {
         let (model, new) = (form.model, form.newWeights)
         attached = try methods.enumerated().map { index, adapter in
             let attached = try adapter.method.attach(
-                to: model, named: index == 0 ? "default" : adapter.folder, heads: model.headNames,
+                to: model, named: Self.name(ofAdapter: index, adapter.folder), heads: model.headNames,
                 trunk: model.trunk.name)
             if index == 0 { try attached.checkStored(new: new, of: name) }
             try attached.load(from: adapter.folder, device: device)
@@ -56,6 +56,9 @@ struct AdaptedModel {
 }
 
 extension AdaptedModel {
+    /// What an adapter is attached as.
+    static func name(ofAdapter index: Int, _ folder: String) -> String { index == 0 ? "default" : folder }
+
     /// The layers that adapters add to the model's.
     ///
     /// - Throws: `AdapterError` for adapters of models of different layers.

@@ -15,6 +15,10 @@ struct GenerationDefaults {
     /// How they are drawn, and what is done to scores in any case.
     let sampling: Sampling
     let maximumNewTokens: Int?
+    /// The power of the length by which a beam search divides.
+    let lengthPenalty: Double
+    /// When a beam search ends.
+    let beamStop: BeamSearch.Stop
     /// What the file asks for and does not get.
     let notices: [String]
 
@@ -41,6 +45,8 @@ struct GenerationDefaults {
         samples = other.samples
         sampling = other.sampling
         maximumNewTokens = other.maximumNewTokens
+        lengthPenalty = other.lengthPenalty
+        beamStop = other.beamStop
         notices = other.notices
     }
 
@@ -58,6 +64,9 @@ struct GenerationDefaults {
         stopStrings = try read.texts("stop_strings")
         samples = try read.flag("do_sample") ?? false
         maximumNewTokens = try read.integer("max_new_tokens", from: 1)
+        lengthPenalty =
+            try read.number("length_penalty", -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude) ?? 1
+        beamStop = try read.beamStop("early_stopping")
 
         var sampling = Sampling()
         sampling.temperature = try read.number("temperature", 0...Double.infinity) ?? 1

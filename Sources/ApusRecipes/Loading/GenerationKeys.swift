@@ -33,10 +33,21 @@ struct GenerationKeys {
         guard let value = value(key) else { return nil }
         guard let number = value.doubleValue, range.contains(number) else {
             let isOpen = range.upperBound >= Double.greatestFiniteMagnitude
-            let from = range.lowerBound == Double.leastNonzeroMagnitude ? "above 0" : "from 0"
-            throw wrong(key, "a number \(from)" + (isOpen ? "" : " to \(Int(range.upperBound))"))
+            let from =
+                range.lowerBound == Double.leastNonzeroMagnitude ? " above 0" : range.lowerBound < 0 ? "" : " from 0"
+            throw wrong(key, "a number\(from)" + (isOpen ? "" : " to \(Int(range.upperBound))"))
         }
         return number
+    }
+
+    /// When a beam search ends.
+    func beamStop(_ key: String) throws -> BeamSearch.Stop {
+        switch value(key) {
+        case nil, .bool(false)?: .whenWorse
+        case .bool(true)?: .whenFull
+        case .string("never")?: .whenHopeless
+        default: throw wrong(key, "true, false or \"never\"")
+        }
     }
 
     /// A bound for probabilities; outside of 0 to 1 it bounds nothing.
@@ -121,6 +132,11 @@ struct GenerationKeys {
                 lines.append(
                     "\(place): max_length \(value.serialized()) does not bound the answers, as in ms-swift; "
                         + "--max_new_tokens does.")
+            } else if let option = Self.given[key] {
+                if value != 1 {
+                    lines.append(
+                        "\(place): \(key) \(value.serialized()) does not count, as in ms-swift; --\(option) does.")
+                }
             } else if let idle = Self.unsupported[key] {
                 if !idle.contains(value) {
                     lines.append(
@@ -143,13 +159,12 @@ struct GenerationKeys {
         "typical_p", "epsilon_cutoff", "eta_cutoff", "sequence_bias", "encoder_repetition_penalty",
         "repetition_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "min_length",
         "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
-        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens",
+        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "early_stopping",
+        "length_penalty",
     ]
 
     /// Keys of `transformers` that change no token of a decoder's one answer.
     private static let harmless: Set<String> = [
-        // Beam search alone reads these.
-        "early_stopping", "length_penalty",
         // How, not what is computed.
         "use_cache", "cache_implementation", "cache_config", "max_cache_len", "compile_config", "disable_compile",
         "continuous_batching_config", "low_memory", "prefill_chunk_size", "renormalize_logits",
@@ -163,10 +178,13 @@ struct GenerationKeys {
         "transformers_version", "_from_model_config", "_commit_hash", "auto_map",
     ]
 
+    /// Keys for which an option stands.
+    private static let given = ["num_beams": "num_beams", "num_return_sequences": "num_return_sequences"]
+
     /// Keys that change answers, with the values that ask for nothing.
     private static let unsupported: [String: [JSONValue]] = [
-        "num_beams": [1], "num_beam_groups": [1], "diversity_penalty": [0, 0.0], "penalty_alpha": [0, 0.0],
+        "num_beam_groups": [1], "diversity_penalty": [0, 0.0], "penalty_alpha": [0, 0.0],
         "dola_layers": [], "constraints": [[]], "force_words_ids": [[]], "guidance_scale": [1, 1.0],
-        "watermarking_config": [], "token_healing": [false], "max_time": [], "num_return_sequences": [1],
+        "watermarking_config": [], "token_healing": [false], "max_time": [],
     ]
 }

@@ -18,9 +18,8 @@ struct CausalLanguageModeling: TextTask {
     let word = "causal_lm"
     let activity = "continues text"
     let peft: PEFTTask? = .causalLM
-    let options = EncodingSettings.templateOptions.union([
-        "loss_scale", "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop_words",
-        "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
+    let options = EncodingSettings.templateOptions.union(GenerationSettings.options).union([
+        "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
     ])
     let predictsTokens = true

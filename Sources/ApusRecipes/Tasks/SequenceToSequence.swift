@@ -18,10 +18,10 @@ struct SequenceToSequence: TextTask {
     let word = "seq2seq_lm"
     let activity = "answers texts one by one, without a chat template"
     let peft: PEFTTask? = .sequenceToSequence
-    let options: Set<String> = [
-        "max_target_length", "predict_with_generate", "generation_max_length", "max_new_tokens", "temperature", "top_k",
-        "top_p", "repetition_penalty", "stop_words", "prompt_format", "disable_auto_column_mapping",
-    ]
+    let options = GenerationSettings.options.union([
+        "max_target_length", "predict_with_generate", "generation_max_length", "prompt_format",
+        "disable_auto_column_mapping",
+    ])
     let predictsTokens = true
     let generatedMetrics = AnswerMetrics.names
 

@@ -208,7 +208,7 @@ struct DecoderPipeline {
         return Array(rest)
     }
 
-    private static func fallbackByte(_ token: [UInt8]) -> UInt8? {
+    static func fallbackByte(_ token: [UInt8]) -> UInt8? {
         guard token.count == 6, token.starts(with: Array("<0x".utf8)), token[5] == UInt8(ascii: ">") else { return nil }
         // Rust's parser takes a plus sign as well.
         return UInt8(String(decoding: token[3..<5], as: UTF8.self), radix: 16)

@@ -7,9 +7,9 @@ public final class Tokenizer: Sendable {
     let parts: TokenizerParts
     let configuration: TokenizerConfiguration
     private let pool = ScratchPool()
-    private let firstPipeline: DecoderPipeline
+    let firstPipeline: DecoderPipeline
     /// Per id, whether decoding may skip it.
-    private let specialIDs: Set<Int32>
+    let specialIDs: Set<Int32>
 
     /// What a user should know about the files that the tokenizer was read from, a sentence each.
     package let notices: [String]

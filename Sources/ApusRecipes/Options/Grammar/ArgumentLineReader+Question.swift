@@ -44,6 +44,7 @@ extension ArgumentLineReader {
             // What is no folder would be no adapter.
             isQuestion =
                 values.count > 1 && !FileManager.default.fileExists(atPath: last) && (isSentence || !last.contains("/"))
+                && AdapterWords.parts(last) == nil
         case .option(let option): isQuestion = isLikely && !option.kind.isList && values.count == 2
         case .rename: isQuestion = isLikely && values.count == 2
         case .negation: isQuestion = isLikely && values.count == 1

@@ -7,6 +7,14 @@ public enum ExistingResult: String, Sendable, CaseIterable {
     case overwrite
 }
 
+/// What `--metric` measures of answers.
+public enum AnswerMetric: String, Sendable, CaseIterable {
+    /// The share of answers that are the wanted text.
+    case acc
+    /// The overlap of words, of pairs of words, and of the longest common subsequence.
+    case rouge
+}
+
 /// The settings of `infer`: a chat, an answer to one question, or answers to the rows of a dataset.
 public struct InferSettings: Sendable {
     /// Without a name the base that the adapter names.
@@ -23,6 +31,12 @@ public struct InferSettings: Sendable {
     public var task: [String] = []
     /// The rows to answer; nil answers all.
     public var valDatasetSample: Int?
+    /// What is measured of the answers to rows that bring one.
+    public var metric: AnswerMetric?
+    /// Whether the base model and each adapter answer side by side.
+    public var compare = false
+    /// The names of the adapters; empty takes their folders'.
+    public var adapterNames: [String] = []
     /// Whether to merge the adapter before answering.
     public var mergeLoRA = false
     /// Whether the scores of a reranker are brought between 0 and 1 by a sigmoid.
@@ -44,9 +58,9 @@ public struct InferSettings: Sendable {
         self.model.loadArgs = true
     }
 
-    /// Whether to print an answer while it is made; by default where rows are not answered.
+    /// Whether to print an answer while it is made; by default where rows are not answered, and beams are not followed.
     public var stream: Bool {
-        get { givenStream ?? !hasData }
+        get { givenStream ?? (!hasData && generation.numBeams == 1) }
         set { givenStream = newValue }
     }
 
@@ -67,6 +81,9 @@ extension InferSettings: CommandSettings {
             SettingsField("question", \.question),
             SettingsField("task", \.task),
             SettingsField("val_dataset_sample", \.valDatasetSample),
+            SettingsField("metric", \.metric),
+            SettingsField("compare", \.compare),
+            SettingsField("adapter_names", \.adapterNames),
             SettingsField("merge_lora", \.mergeLoRA),
             SettingsField("reranker_use_activation", \.rerankerUseActivation),
             SettingsField("stream", \.stream),
@@ -91,6 +108,13 @@ extension InferSettings: CommandSettings {
             throw SettingsError("--question: is empty. Leave it out to chat.")
         }
         try encoding.check()
+        try generation.check()
+        if generation.numBeams > 1, givenStream == true {
+            throw SettingsError(
+                "--stream true and --num_beams \(generation.numBeams): which answer it is, a beam search knows at the end."
+            )
+        }
+        try checkComparison()
         try model.quantization.settle()
         if model.quantization.method != nil, mergeLoRA {
             throw SettingsError(
@@ -108,4 +132,29 @@ extension InferSettings: CommandSettings {
         if model.taskType == nil, model.numLabels != nil { model.taskType = .sequenceClassification }
         try hardware.settle()
     }
+}
+
+extension InferSettings {
+    private func checkComparison() throws {
+        if !adapterNames.isEmpty {
+            guard adapterNames.count == model.adapters.count, Set(adapterNames).count == adapterNames.count,
+                !adapterNames.contains(Self.baseName)
+            else {
+                throw SettingsError(
+                    "--adapter_names: got \(adapterNames.joined(separator: " ")); wanted a name of its own for each of "
+                        + "\(model.adapters.count) adapters, none of them \"\(Self.baseName)\".")
+            }
+        }
+        guard compare else { return }
+        guard !model.adapters.isEmpty else {
+            throw SettingsError("--compare true: holds adapters against their base; give --adapters.")
+        }
+        guard !mergeLoRA else {
+            throw SettingsError(
+                "--compare true and --merge_lora true: a merged model has no base any more. Leave one out.")
+        }
+    }
+
+    /// What the model without adapters is called beside them.
+    static let baseName = "base"
 }

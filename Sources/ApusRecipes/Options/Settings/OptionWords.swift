@@ -18,6 +18,7 @@ extension StoppingStrategy: OptionChoice {}
 extension PackingStrategy: OptionChoice {}
 extension ScheduleKind: OptionChoice {}
 extension NaNPolicy: OptionChoice {}
+extension AnswerMetric: OptionChoice {}
 
 extension LossScale: OptionConvertible {
     package init?(_ value: OptionValue) {

@@ -20,6 +20,17 @@ extension OptionTable {
             "existing_result", .words(of: ExistingResult.self), default: .text("refuse"),
             "What becomes of a --result_path that holds results already.", in: .command, for: [.infer]),
         CommandOption(
+            "metric", .words(of: AnswerMetric.self),
+            "Measure the answers to rows that bring one: acc, the share of equal texts; rouge.", in: .command,
+            for: [.infer]),
+        CommandOption(
+            "compare", .boolean, default: .boolean(false),
+            "Answer with the base model and with each adapter, side by side.", in: .command, for: [.infer]),
+        CommandOption(
+            "adapter_names", .list, computed: "their folders",
+            "Names of the adapters in what --compare writes; --adapters name=folder gives both.", in: .command,
+            for: [.infer]),
+        CommandOption(
             "question", .text, "Text to answer, also without the flag: apus infer 'question' --model …", in: .command,
             for: [.infer]),
         CommandOption(

@@ -11,7 +11,7 @@ enum NotYetOptions {
         var values: [String: Set<String>] = [
             "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
-            "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
+            "train_sampling_strategy": ["random"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
             "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
@@ -21,7 +21,7 @@ enum NotYetOptions {
         ]
         let offByDefault = """
             freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss
-            eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler logprobs
+            eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler
             to_cached_dataset to_ollama to_mcore to_hf
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
@@ -120,13 +120,8 @@ enum NotYetOptions {
         "do_train": "Leave it out; sft trains.",
         "ignore_data_skip": "Leave it out; going on costs no time.",
         "tuner_backend": "Leave it out; there is one implementation of adapters.",
-        "top_logprobs": "Leave it out; answers have no probabilities.",
         "safe_serialization": "Weights are always written as safetensors.",
         "max_shard_size": "Checkpoints have files of at most 5GB; `apus export --max_shard_size` writes others.",
-        "metric": "Leave it out, and compare \"response\" with \"labels\" in the result file.",
-        "num_beams": "Leave it out, or give 1.",
-        "logprobs": "Leave it out; answers have no probabilities.",
-        "structured_outputs_regex": "Leave it out; answers are free.",
         "vllm_tensor_parallel_size": "Apus computes on one device; leave it out.",
         "vllm_pipeline_parallel_size": "Apus computes on one device; leave it out.",
         "vllm_data_parallel_size": "Apus computes on one device; leave it out.",

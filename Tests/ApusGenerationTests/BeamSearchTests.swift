@@ -1,0 +1,41 @@
+import ApusJSON
+import Testing
+
+@testable import ApusGeneration
+
+/// All answers of beam searches with their scores, against `generate` of transformers (Scripts/fixtures/make_generation.py).
+struct BeamSearchTests {
+    @Test(arguments: GreedyTests.models)
+    func answersOfTransformers(model: String) throws {
+        let file = try GenerationFixture.json("beams.json")
+        let expected = try #require(file[model])
+        let loaded = try GenerationFixture.model(model)
+        let ends = Set((expected["ends"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) })
+        let rows = expected["rows"]?.arrayValue ?? []
+        #expect(rows.count == 30 && ends.count == 3)
+        func ids(_ value: JSONValue?) -> [Int32] {
+            (value?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        }
+        for row in rows {
+            let config = try #require(row["config"])
+            var sampling = Sampling()
+            sampling.processors.repetitionPenalty = config["repetition_penalty"]?.doubleValue ?? 1
+            sampling.processors.noRepeatSize = config["no_repeat_ngram_size"]?.intValue ?? 0
+            sampling.processors.minimumNewTokens = config["min_new_tokens"]?.intValue ?? 0
+            let stop: BeamSearch.Stop =
+                switch config["early_stopping"] {
+                case .bool(true)?: .whenFull
+                case .string("never")?: .whenHopeless
+                default: .whenWorse
+                }
+            let search = BeamSearch(
+                loaded, sampling: sampling, endTokens: ends, count: config["num_beams"]?.intValue ?? 1,
+                lengthPenalty: config["length_penalty"]?.doubleValue ?? 1, stop: stop)
+            let found = try search.answers(to: ids(row["prompt"]), limit: 10)
+            let what = Comment(rawValue: "\(config.serialized()) behind \(ids(row["prompt"]))")
+            #expect(found.map(\.ids) == (row["answers"]?.arrayValue ?? []).map(ids), what)
+            let scores = (row["scores"]?.arrayValue ?? []).compactMap(\.doubleValue)
+            #expect(zip(found, scores).allSatisfy { abs(Double($0.score) - $1) <= 1e-5 * max(1, abs($1)) }, what)
+        }
+    }
+}

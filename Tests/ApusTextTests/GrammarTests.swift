@@ -1,0 +1,105 @@
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusText
+
+/// Texts that grammars take, against Python's `re` and `jsonschema` (Scripts/fixtures/make_grammars.py).
+struct GrammarTests {
+    static let file: JSONValue = {
+        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Fixtures/grammars/grammars.json")
+        return (try? JSONValue(parsing: Data(contentsOf: path))) ?? .null
+    }()
+
+    static func takes(_ grammar: ByteGrammar, _ text: String) -> Bool {
+        let automaton = ByteAutomaton(grammar)
+        return automaton.isEnd(text.utf8.reduce(automaton.start) { automaton.next($0, $1) })
+    }
+
+    @Test func regularExpressionsMatchWhatPythonMatches() throws {
+        let cases = Self.file["regexes"]?.arrayValue ?? []
+        #expect(cases.count == 44)
+        for entry in cases {
+            let regex = try #require(entry["regex"]?.stringValue)
+            let grammar = try ByteGrammar(regex: regex)
+            for (key, wanted) in [("yes", true), ("no", false)] {
+                for text in (entry[key]?.arrayValue ?? []).compactMap(\.stringValue) {
+                    #expect(Self.takes(grammar, text) == wanted, "\(regex): \(text.debugDescription)")
+                }
+            }
+        }
+    }
+
+    @Test func schemasTakeWhatTheyAllow() throws {
+        let cases = Self.file["schemas"]?.arrayValue ?? []
+        #expect(cases.count == 33)
+        for entry in cases {
+            let schema = try #require(entry["schema"])
+            let grammar = try ByteGrammar(jsonSchema: schema)
+            for (key, wanted) in [("yes", true), ("no", false)] {
+                for text in (entry[key]?.arrayValue ?? []).compactMap(\.stringValue) {
+                    #expect(Self.takes(grammar, text) == wanted, "\(schema.serialized()): \(text.debugDescription)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("a(b", "character 4: there is no \")\""), ("a)", "character 2: there is no \"(\""), ("[z-a]", "a range goes"),
+        ("a{3,1}", "the smaller number"), (#"\bword"#, #"character 2: \b is not read"#), ("(?=a)", "look-ahead"),
+        (#"(a)\1"#, #"\1 is not read"#), ("*a", "nothing before it"), ("a$b", "can never match"),
+        ("a^", "can never match"),
+        ("(a$)b", "can never match"), ("[", "there is no \"]\""), (#"\x4"#, "hexadecimal"),
+        ("a{100000}{100}", "unfolds"),
+        ("a++", "possessive"),
+    ])
+    func regularExpressionsThatCannotBeRead(regex: String, message: String) {
+        let error = #expect(throws: GrammarError.self, "\(regex)") { try ByteGrammar(regex: regex) }
+        #expect(error?.description.contains(message) == true, "\(regex): \(error?.description ?? "")")
+    }
+
+    @Test(arguments: [
+        (#"{"type": "text"}"#, "#/type: got \"text\""), (#"{"type": "number", "maximum": 3}"#, "limits of numbers"),
+        (#"{"type": "integer", "multipleOf": 3}"#, "#: \"multipleOf\""), (#"{"not": {"type": "string"}}"#, "\"not\""),
+        (#"{"allOf": [{"type": "string"}, {"minLength": 2}]}"#, "#/allOf"), (##"{"$ref": "other.json"}"##, "#/$ref"),
+        (##"{"$ref": "#/$defs/none"}"##, "there is no #/$defs/none"), (#"[1]"#, "wanted a schema"),
+        ("false", "wanted a schema"),
+        (#"{"type": "object", "properties": {"a": {"format": "nine"}}}"#, "#/properties/a/format"),
+        (#"{"type": "object", "required": ["a"]}"#, "there is no property \"a\""),
+        (#"{"type": "string", "pattern": "(?!a)"}"#, "#/pattern: character"), (#"{"enum": []}"#, "#/enum"),
+        (#"{"type": "integer", "minimum": 4, "maximum": 3}"#, "no number is from 4 to 3"),
+        (#"{"type": "array", "minItems": 4, "maxItems": 3}"#, "maxItems is less"),
+    ])
+    func schemasThatCannotBeFollowed(schema: String, message: String) throws {
+        let value = try JSONValue(parsing: schema)
+        let error = #expect(throws: GrammarError.self, "\(schema)") { try ByteGrammar(jsonSchema: value) }
+        #expect(error?.description.contains(message) == true, "\(schema): \(error?.description ?? "")")
+    }
+
+    @Test func aSchemaThatRefersToNothingButItselfEnds() throws {
+        let grammar = try ByteGrammar(jsonSchema: JSONValue(parsing: ##"{"$ref": "#"}"##))
+        #expect(!Self.takes(grammar, "1"))
+    }
+
+    /// At each step exactly the tokens may come whose bytes may.
+    @Test(arguments: ["qwen2.5", "yuan2", "t5"])
+    func tokensMayComeWhereTheirBytesMay(name: String) throws {
+        let tokenizer = try Tokenizer.load(folder: try #require(sharedFixtures("tokenizers/\(name)")))
+        let constraint = try TokenConstraint(ByteGrammar(regex: #"(yes|no), \d{2}é?"#), tokenizer: tokenizer)
+        var (state, written) = (constraint.start, "")
+        let automaton = ByteAutomaton(try ByteGrammar(regex: #"(yes|no), \d{2}é?"#))
+        let bytes = tokenizer.tokenBytes()
+        for step in 0..<12 where !constraint.mayEnd(state) {
+            let tokens = constraint.tokens(after: state)
+            let place = written.utf8.reduce(automaton.start) { automaton.next($0, $1) }
+            let wanted = bytes.filter { $0.bytes.reduce(place) { automaton.next($0, $1) } >= 0 }
+            #expect(Set(tokens) == Set(wanted.map(\.id)), "step \(step)")
+            let token = try #require(tokens.min(by: { constraint.next(state, $0) > constraint.next(state, $1) }))
+            written += String(decoding: try #require(bytes.first { $0.id == token }?.bytes), as: UTF8.self)
+            state = constraint.next(state, token)
+        }
+        #expect(constraint.mayEnd(state))
+        #expect(written.wholeMatch(of: /(yes|no), \d{2}é?/) != nil, "\(written)")
+    }
+}
