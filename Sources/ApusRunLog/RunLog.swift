@@ -56,6 +56,9 @@ package final class RunLog {
     private var step: Int
     private var curves = Curves()
     private var memory: Double?
+    /// Rows that a full or broken disk did not take yet.
+    private var unwritten: [JSONObject] = []
+    private var hasFailed = false
     private var resident: (bytes: Int64?, read: Double) = (nil, -.infinity)
 
     /// Opens the files of `folder` and shows the bar.
@@ -113,7 +116,7 @@ package final class RunLog {
     ///   - memory: The most device memory held so far, in GiB; nil on the CPU.
     package func record(
         step: Int, epoch: Double, metrics: [(name: String, value: Double)], memory: Double? = nil
-    ) throws {
+    ) {
         self.step = step
         if let memory { self.memory = max(self.memory ?? 0, memory) }
         let elapsed = clock.now() - startTime
@@ -132,14 +135,38 @@ package final class RunLog {
         history.append(Self.withStep(row, step))
         console.print(LogValue.consoleLine(row))
         options.onRecord?(step, options.maxSteps, Dictionary(metrics) { first, _ in first })
-        try rows.append(row)
+        unwritten.append(row)
+        trying { try writeRows() }
         var points = metrics + [("epoch", epoch), (Self.speedKey, secondsPerStep)]
         if let memory = self.memory { points.append((Self.memoryKey, memory)) }
         curves.add(points, step: step)
         if let tensorBoard {
             let date = clock.date()
-            for (name, value) in points { try tensorBoard.scalar(Curves.tag(of: name), value, step: step, date: date) }
-            try tensorBoard.flush()
+            trying {
+                for (name, value) in points {
+                    try tensorBoard.scalar(Curves.tag(of: name), value, step: step, date: date)
+                }
+                try tensorBoard.flush()
+            }
+        }
+    }
+
+    private func writeRows() throws {
+        while let row = unwritten.first {
+            try rows.append(row)
+            unwritten.removeFirst()
+        }
+    }
+
+    /// Does something for the log; that it fails is said once, and is no reason to end a run.
+    ///
+    /// Rows that could not be written follow with the next that can.
+    private func trying(_ write: () throws -> Void) {
+        do {
+            try write()
+        } catch {
+            if !hasFailed { console.print("the log cannot be written: \(error). The run goes on.") }
+            hasFailed = true
         }
     }
 
@@ -153,7 +180,8 @@ package final class RunLog {
         row["global_step"] = .int(step)
         row["log_history"] = .array(history.map { .object($0) })
         if let memory { row["memory"] = .double(LogValue.rounded(memory, digits: 2)) }
-        try rows.append(row)
+        unwritten.append(row)
+        try writeRows()
         try rows.synchronize()
         try tensorBoard?.flush()
         if options.drawsCurves { try drawCurves() }

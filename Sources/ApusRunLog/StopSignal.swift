@@ -1,8 +1,10 @@
 import Foundation
 import Synchronization
 
-/// SIGTERM and SIGINT as a wish to stop: the first sets a flag that the training loop reads between steps, so that it
-/// can save and leave; the second ends the process at once with status 128 + signal.
+/// Signals that the training loop answers between steps.
+///
+/// SIGTERM and SIGINT are a wish to stop: the first sets a flag, so that the run can save and leave; the second ends the process
+/// at once with status 128 + signal. SIGUSR1 is a wish for a checkpoint, after which the run goes on.
 package enum StopSignal {
     /// Starts to listen.
     ///
@@ -10,11 +12,12 @@ package enum StopSignal {
     package static func install() {
         // The atomic exists before a handler can run: the first use of a global is not safe inside one.
         _ = received.load(ordering: .relaxed)
+        _ = isSaveWanted.load(ordering: .relaxed)
         previous.withLock { previous in
             guard previous.isEmpty else { return }
-            for signal in [SIGTERM, SIGINT] {
+            for signal in [SIGTERM, SIGINT, SIGUSR1] {
                 var action = sigaction()
-                setHandler(of: &action, to: handleStopSignal)
+                setHandler(of: &action, to: signal == SIGUSR1 ? handleSaveSignal : handleStopSignal)
                 sigemptyset(&action.sa_mask)
                 // Reads and writes that are under way go on.
                 action.sa_flags = Int32(SA_RESTART)
@@ -29,6 +32,9 @@ package enum StopSignal {
         let signal = received.load(ordering: .relaxed)
         return signal == 0 ? nil : signal
     }
+
+    /// Whether a checkpoint was asked for since the last call.
+    package static func takeSaveRequest() -> Bool { isSaveWanted.exchange(false, ordering: .relaxed) }
 
     /// The name of a signal for messages.
     package static func name(of signal: Int32) -> String {
@@ -49,6 +55,7 @@ package enum StopSignal {
             previous = []
         }
         received.store(0, ordering: .relaxed)
+        isSaveWanted.store(false, ordering: .relaxed)
     }
 
     private static let previous = Mutex<[(Int32, SavedAction)]>([])
@@ -72,6 +79,10 @@ private struct SavedAction: @unchecked Sendable {
 }
 
 private let received = Atomic<Int32>(0)
+private let isSaveWanted = Atomic<Bool>(false)
+
+/// Runs inside the signal: an atomic store is all it does.
+private func handleSaveSignal(_: Int32) { isSaveWanted.store(true, ordering: .relaxed) }
 
 /// Runs inside the signal: an atomic exchange and `_exit` are all it may use.
 private func handleStopSignal(_ signal: Int32) {

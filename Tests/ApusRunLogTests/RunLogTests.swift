@@ -14,11 +14,14 @@ import Testing
         folder = try TemporaryFolder()
     }
 
-    private func open(_ options: RunLog.Options) throws -> RunLog {
+    private func open(
+        _ options: RunLog.Options, fileSystem: any FileSystem = LocalFileSystem()
+    ) throws -> RunLog {
         try RunLog(
             try RunFolder(outputDirectory: folder.path, addVersion: false), options,
             console: Console(output: terminal, style: ConsoleStyle(lineInterval: 1e9), now: terminal.now),
-            clock: RunLog.Clock(now: terminal.now, date: { Date(timeIntervalSince1970: 1.75e9) }))
+            clock: RunLog.Clock(now: terminal.now, date: { Date(timeIntervalSince1970: 1.75e9) }),
+            fileSystem: fileSystem)
     }
 
     private func rows() throws -> [String] {
@@ -32,7 +35,7 @@ import Testing
         let metrics = [
             ("loss", 1.435022164), ("grad_norm", 3.483622551), ("learning_rate", 9.6e-5), ("token_acc", 0.6400209),
         ]
-        try log.record(step: 5, epoch: 0.748856789, metrics: metrics, memory: 18.584)
+        log.record(step: 5, epoch: 0.748856789, metrics: metrics, memory: 18.584)
         let expected =
             #"{"loss": 1.43502216, "grad_norm": 3.48362255, "learning_rate": 9.6e-05, "token_acc": 0.6400209, "#
             + #""epoch": 0.74885679, "global_step/max_steps": "5/100", "elapsed_time": "14s", "#
@@ -41,7 +44,7 @@ import Testing
         #expect(terminal.written == expected.replacing("\"", with: "'") + "\n")
 
         terminal.wait(1)
-        try log.record(step: 5, epoch: 0.75, metrics: [("eval_loss", 1), ("eval_token_acc", .nan)])
+        log.record(step: 5, epoch: 0.75, metrics: [("eval_loss", 1), ("eval_token_acc", .nan)])
         #expect(try rows()[1].hasPrefix(#"{"eval_loss": 1.0, "eval_token_acc": NaN, "epoch": 0.75, "global"#))
     }
 
@@ -49,9 +52,9 @@ import Testing
         let log = try open(RunLog.Options(maxSteps: 2))
         for step in 1...2 {
             log.advance(to: step, loss: 1, tokensPerSecond: 10)
-            try log.record(step: step, epoch: Double(step) / 2, metrics: [("loss", 2 / Double(step))])
+            log.record(step: step, epoch: Double(step) / 2, metrics: [("loss", 2 / Double(step))])
         }
-        try log.record(step: 2, epoch: 1, metrics: [("eval_loss", 0.5)])
+        log.record(step: 2, epoch: 1, metrics: [("eval_loss", 0.5)])
         let row = try log.finish(summary: ["model_parameter_info": "M", "best_metric": 0.5])
         #expect(row.keys == ["model_parameter_info", "best_metric", "global_step", "log_history"])
         #expect(row["global_step"] == 2)
@@ -70,12 +73,12 @@ import Testing
     @Test func aResumedRunForgetsWhatCameAfterItsCheckpoint() throws {
         do {
             let log = try open(RunLog.Options(maxSteps: 4))
-            for step in 1...4 { try log.record(step: step, epoch: 0, metrics: [("loss", Double(step))]) }
+            for step in 1...4 { log.record(step: step, epoch: 0, metrics: [("loss", Double(step))]) }
             try log.finish(summary: [:])
         }
         let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
         #expect(log.history.map { $0["step"] } == [1, 2])
-        for step in 3...4 { try log.record(step: step, epoch: 0, metrics: [("loss", 10)]) }
+        for step in 3...4 { log.record(step: step, epoch: 0, metrics: [("loss", 10)]) }
         try log.finish(summary: [:])
         let parsed = try rows().map { try JSONValue(parsing: $0) }
         #expect(parsed.map { $0["loss"]?.doubleValue } == [1, 2, 10, 10, nil])
@@ -88,20 +91,35 @@ import Testing
     func ofTwoRunsTheLastGoesOn(isSummarized: Bool) throws {
         for (steps, loss) in [(4, 1.0), (3, 2.0)] {
             let log = try open(RunLog.Options(maxSteps: 4))
-            for step in 1...steps { try log.record(step: step, epoch: 0, metrics: [("loss", loss)]) }
+            for step in 1...steps { log.record(step: step, epoch: 0, metrics: [("loss", loss)]) }
             if isSummarized { try log.finish(summary: [:]) }
         }
         let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
         #expect(log.history.map { $0["loss"]?.doubleValue } == [2, 2])
-        try log.record(step: 3, epoch: 0, metrics: [("loss", 9)])
+        log.record(step: 3, epoch: 0, metrics: [("loss", 9)])
         let losses = try rows().compactMap { try JSONValue(parsing: $0)["loss"]?.doubleValue }
         #expect(losses == [1, 1, 1, 1, 2, 2, 9])
+    }
+
+    /// A disk that is full for a while costs no row, and a run goes on.
+    @Test func rowsWaitForAFullDisk() throws {
+        var options = RunLog.Options(maxSteps: 5)
+        options.writesTensorBoard = false
+        _ = try open(options)
+        let calls = FaultyFileSystem(LocalFileSystem(), failing: .once(ENOSPC), atCall: .max)
+        _ = try open(options, fileSystem: calls)
+        // The first write behind those of opening.
+        let disk = FaultyFileSystem(LocalFileSystem(), failing: .once(ENOSPC), atCall: calls.callCount + 1)
+        let log = try open(options, fileSystem: disk)
+        for step in 1...3 { log.record(step: step, epoch: 0, metrics: [("loss", Double(step))]) }
+        let losses = try rows().compactMap { try JSONValue(parsing: $0)["loss"]?.doubleValue }
+        #expect(losses == [1, 2, 3])
     }
 
     @Test func aRunThatDidNotResumeAppends() throws {
         do { try open(RunLog.Options(maxSteps: 4)).record(step: 4, epoch: 0, metrics: [("loss", 1)]) }
         let log = try open(RunLog.Options(maxSteps: 4))
-        try log.record(step: 1, epoch: 0, metrics: [("loss", 2)])
+        log.record(step: 1, epoch: 0, metrics: [("loss", 2)])
         #expect(try rows().count == 2)
         #expect(log.history.count == 1)
     }

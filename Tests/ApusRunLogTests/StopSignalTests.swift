@@ -27,6 +27,21 @@ import Testing
         }
     }
 
+    /// SIGUSR1 asks for a checkpoint, each time once, and ends nothing.
+    @Test func aCheckpointCanBeAskedFor() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            StopSignal.install()
+            for _ in 0..<2 {
+                kill(getpid(), SIGUSR1)
+                let end = Date() + 20
+                var isAsked = false
+                while !isAsked, Date() < end { isAsked = StopSignal.takeSaveRequest() }
+                guard isAsked, !StopSignal.takeSaveRequest(), StopSignal.pending == nil else { exit(1) }
+            }
+            exit(0)
+        }
+    }
+
     @Test func resetBringsBackTheOldBehaviour() async {
         await #expect(processExitsWith: .signal(SIGTERM)) {
             StopSignal.install()

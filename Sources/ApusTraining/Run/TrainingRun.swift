@@ -26,6 +26,8 @@ package final class TrainingRun {
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
+    /// Whether the last checkpoint that was due is missing.
+    private var hasFailedToSave = false
 
     package init(
         model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
@@ -102,16 +104,17 @@ package final class TrainingRun {
             log.advance(to: progress.step, loss: outcome.loss, tokensPerSecond: window.tokensPerSecond)
 
             if plan.isTimeToLog(after: progress.step) {
-                try log.record(
+                log.record(
                     step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-                    metrics: metrics(of: window, rate: rate),
+                    metrics: try metrics(of: window, rate: rate),
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
             if plan.isTime(for: plan.evaluation, after: progress.step) { try evaluate() }
             let signal = StopSignal.pending
-            if plan.isTime(for: plan.saving, after: progress.step) || (signal != nil && checkpoints != nil) {
-                try save()
+            let isAsked = StopSignal.takeSaveRequest()
+            if plan.isTime(for: plan.saving, after: progress.step) || signal != nil || isAsked {
+                try save(isLast: signal != nil || progress.step == plan.batches.totalSteps)
             }
             if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
         }
@@ -146,7 +149,7 @@ package final class TrainingRun {
         metrics += try evaluation.metrics()
         try progress.noteEvaluation(metrics, best: plan.bestMetric)
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
-        try log.record(
+        log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
             metrics: metrics.map { ("eval_" + $0.0, $0.1) } + [
                 ("eval_runtime", seconds), ("eval_samples_per_second", Double(validation.count) / seconds),
@@ -156,13 +159,24 @@ package final class TrainingRun {
         try evaluation.draw(to: log.imagesPath)
     }
 
-    private func save() throws {
+    /// Saves; where that fails, as on a full disk, the checkpoints before stay as they were, and the run goes on to the next.
+    ///
+    /// - Throws: What stands in the way twice in a row, or at the end of the run.
+    private func save(isLast: Bool) throws {
         guard let checkpoints else { return }
-        let path = try checkpoints.save(
-            progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
-            history: log.history)
-        progress.noteSaved(path)
-        log.console.print("Saving model checkpoint to \(path)")
+        do {
+            let path = try checkpoints.save(
+                progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
+                history: log.history)
+            progress.noteSaved(path)
+            hasFailedToSave = false
+            log.console.print("Saving model checkpoint to \(path)")
+        } catch  where !isLast && !hasFailedToSave {
+            hasFailedToSave = true
+            log.console.print(
+                "step \(progress.step) was not saved: \(error). Earlier checkpoints are whole, and the run goes on; it ends "
+                    + "if the next checkpoint cannot be saved either.")
+        }
     }
 
     /// What is logged of the steps since the last line.
