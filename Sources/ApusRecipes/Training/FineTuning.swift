@@ -100,10 +100,15 @@ public struct FineTuning {
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
-        let participants = try tuner.participants(totalSteps: plan.batches.totalSteps)
         let trained = tuner.trained(rate: settings.learningRate)
         let optimizer = try settings.optimization.optimizer(
-            trained, galore: settings.galore, heads: model.headNames, pagesNear: settings.outputDirectory)
+            trained, galore: settings.galore, heads: model.headNames, warmup: plan.schedule.warmupSteps,
+            pagesNear: settings.outputDirectory)
+        let plateau =
+            plan.schedule.kind == .reduceOnPlateau
+            ? try Plateau(peak: plan.schedule.peak, options: plan.schedule.options.plateau) : nil
+        let participants =
+            try tuner.participants(totalSteps: plan.batches.totalSteps) + (plateau.map { [$0] } ?? [])
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
@@ -111,6 +116,8 @@ public struct FineTuning {
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(checkpoint, states: states)
+            // The checkpoint has the weights that were found.
+            try (optimizer as? any AveragingOptimizer)?.useTraining()
         }
 
         progress.greaterIsBetter = settings.evaluation.greaterIsBetter
@@ -142,7 +149,7 @@ public struct FineTuning {
         let run = TrainingRun(
             model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
             objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory,
-            progress: progress,
+            progress: progress, plateau: plateau,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
         do {
@@ -166,8 +173,8 @@ public struct FineTuning {
     private func checkResumed(_ resume: ResumePoint, identity: RunIdentity, plan: TrainingPlan) throws {
         guard let saved = resume.saved else { return }
         try resume.check(identity)
-        let changes = identity.changes(from: saved.identity, step: saved.step) {
-            Schedule(settings.optimization, peak: settings.learningRate, totalSteps: $0).rate(at: saved.step)
+        let changes = try identity.changes(from: saved.identity, step: saved.step) {
+            try Schedule(settings.optimization, peak: settings.learningRate, totalSteps: $0).rate(at: saved.step)
         }
         for line in changes { console.print("resuming: \(line)") }
         let total = plan.batches.totalSteps
@@ -238,6 +245,7 @@ public struct FineTuning {
     ) throws -> TrainingPlan {
         var plan = plan
         let followsInPass = settings.optimization.optim.followsInPass
+        let momentBytes = try settings.optimization.momentBytes(settings.galore, width: model.sizes.width)
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(
                 size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
@@ -250,7 +258,7 @@ public struct FineTuning {
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
-                momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width),
+                momentBytes: momentBytes,
                 heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,
                 keepsMasters: !followsInPass)
         }

@@ -20,7 +20,7 @@ extension TrainingPlan {
             case .steps: .every(max(1, steps(every ?? 500)))
             }
         }
-        self.init(
+        try self.init(
             batches: batches, schedule: Schedule(settings.optimization, peak: settings.learningRate, totalSteps: total),
             maximumGradientNorm: settings.optimization.maxGradNorm,
             evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
@@ -84,9 +84,13 @@ extension BatchPlan {
 
 extension Schedule {
     /// The course of the learning rate over a run of so many steps.
-    init(_ settings: OptimizationSettings, peak: Double, totalSteps total: Int) {
+    ///
+    /// - Throws: `SettingsError` for what `--lr_scheduler_kwargs` says wrong.
+    init(_ settings: OptimizationSettings, peak: Double, totalSteps total: Int) throws {
         let share = settings.warmupRatio > 0 ? settings.warmupRatio : settings.warmupSteps
         let warmup = share < 1 ? Int((share * Double(total)).rounded(.up)) : Int(share)
-        self.init(settings.lrSchedulerType, peak: peak, warmupSteps: warmup, totalSteps: total)
+        self.init(
+            settings.lrSchedulerType, peak: peak, warmupSteps: warmup, totalSteps: total,
+            options: try settings.scheduleOptions(peak: peak))
     }
 }

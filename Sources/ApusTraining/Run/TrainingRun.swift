@@ -23,6 +23,8 @@ package final class TrainingRun {
     private let checkpoints: CheckpointStore?
     private let log: RunLog
     private var plan: TrainingPlan
+    /// Has the learning rate where that follows the evaluations.
+    private let plateau: Plateau?
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
@@ -31,7 +33,8 @@ package final class TrainingRun {
         model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
         participants: [any StepParticipant] = [],
         objective: any Objective, data: any TrainingSource, validation: any TrainingSource,
-        plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), checkpoints: CheckpointStore?, log: RunLog,
+        plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), plateau: Plateau? = nil,
+        checkpoints: CheckpointStore?, log: RunLog,
         placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
     ) {
         self.model = model
@@ -43,6 +46,7 @@ package final class TrainingRun {
         self.validation = validation
         self.plan = plan
         self.progress = progress
+        self.plateau = plateau
         self.checkpoints = checkpoints
         self.log = log
         self.placeOfSample = placeOfSample
@@ -65,7 +69,7 @@ package final class TrainingRun {
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
-            let rate = try plan.schedule.rate(at: step - update.skippedSteps())
+            let rate = try plateau?.rate() ?? plan.schedule.rate(at: step - update.skippedSteps())
             for (index, samples) in batches.enumerated() {
                 let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
                 let batch = data.batch(samples, draw: draw)
@@ -108,10 +112,12 @@ package final class TrainingRun {
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
-            if plan.isTime(for: plan.evaluation, after: progress.step) { try evaluate() }
+            if plan.isTime(for: plan.evaluation, after: progress.step) {
+                try update.withFoundWeights { try evaluate() }
+            }
             let signal = StopSignal.pending
             if plan.isTime(for: plan.saving, after: progress.step) || (signal != nil && checkpoints != nil) {
-                try save()
+                try update.withFoundWeights { try save() }
             }
             if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
         }
@@ -145,6 +151,7 @@ package final class TrainingRun {
         metrics += try tallies.means()
         metrics += try evaluation.metrics()
         try progress.noteEvaluation(metrics, best: plan.bestMetric)
+        if let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         try log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),

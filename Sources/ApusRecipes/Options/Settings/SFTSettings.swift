@@ -1,6 +1,8 @@
 import ApusAdapters
 import ApusDatasets
 import ApusJSON
+import ApusOptimizers
+import ApusText
 import ApusTorch
 
 /// The settings of a fine-tuning run.
@@ -9,6 +11,8 @@ import ApusTorch
 /// version 4.6. Where ms-swift computes a default from other settings, so does the property of that name:
 /// `learningRate` is `optimization.learningRate` where that is set.
 public struct SFTSettings: Sendable {
+    /// `sft`, or `pt`, whose defaults are others.
+    package private(set) var command = Command.sft
     public var model: ModelSettings
     public var data: DataSettings
     public var batches = PackingSettings()
@@ -26,6 +30,19 @@ public struct SFTSettings: Sendable {
     public init(model: String, dataset: [String]) {
         self.model = ModelSettings(model)
         data = DataSettings(dataset)
+    }
+
+    /// The settings of `apus pt`: text without a conversation around it, of which every token is learned.
+    public static func pretraining(model: String, dataset: [String]) -> SFTSettings {
+        var settings = SFTSettings(model: model, dataset: dataset)
+        settings.becomePretraining()
+        return settings
+    }
+
+    private mutating func becomePretraining() {
+        command = .pt
+        encoding.useChatTemplate = false
+        encoding.lossScale = .all
     }
 
     /// The settings after the checks that the command line makes.
@@ -91,6 +108,13 @@ extension SFTSettings: CommandSettings {
         data = DataSettings()
     }
 
+    /// The settings that the words of `sft` or of `pt` ask for.
+    package init(_ line: ArgumentLine, of command: Command, notices: inout [String]) throws {
+        self.init()
+        if command == .pt { becomePretraining() }
+        try take(line, notices: &notices)
+    }
+
     package static let fields: [SettingsField<SFTSettings>] =
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
         + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.galore)
@@ -105,7 +129,7 @@ extension SFTSettings: CommandSettings {
         .resolving("output_dir", \.outputDirectory)
 
     package mutating func settle(notices: inout [String]) throws {
-        try SettingChecks.model(model.name, .sft)
+        try SettingChecks.model(model.name, command)
         guard !data.dataset.isEmpty else {
             throw UsageError("--dataset: not given. Give the training data, as in --dataset train.jsonl.")
         }
@@ -113,6 +137,7 @@ extension SFTSettings: CommandSettings {
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
+        try checkOptimizer()
         try galore.check(model.tunerType, optimization.optim)
         try checkFollowing(&notices)
         try checkPrecision()
@@ -191,6 +216,10 @@ extension SFTSettings: CommandSettings {
         if galore.isOn, !galore.isQuantized {
             note("--galore_quantization is false", GaLoreSettings.ofQuantization)
         }
+        if [.constant, .reduceOnPlateau].contains(optimization.lrSchedulerType) {
+            note("--lr_scheduler_type is \(optimization.lrSchedulerType.rawValue)", ["warmup_ratio", "warmup_steps"])
+        }
+        if optimization.optimizer == .muon { note("--optimizer is muon", ["optim"]) }
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
@@ -225,6 +254,34 @@ extension SFTSettings: CommandSettings {
             }
         }
         for (reason, names) in idle { note(reason, names) }
+    }
+
+    /// The optimizer of ms-swift's own, and the course of the learning rate, beside the other settings.
+    private mutating func checkOptimizer() throws {
+        switch optimization.optimizer {
+        case .galore: galore.isOn = true
+        case .lorap where tuner.methodOptions["lorap_lr_ratio"] == nil:
+            throw SettingsError("--optimizer lorap needs the ratio of its learning rates: give --lorap_lr_ratio 16.")
+        case .muon where galore.isOn:
+            throw SettingsError("--optimizer muon and --use_galore true are two optimizers. Give one of them.")
+        case .muon where optimization.optim.followsInPass:
+            throw SettingsError(
+                "--optimizer muon and --optim \(optimization.optim.rawValue) are two optimizers. Leave --optim out.")
+        default: break
+        }
+        _ = try optimization.scheduleOptions(peak: learningRate)
+        guard optimization.lrSchedulerType == .reduceOnPlateau else { return }
+        guard evalStrategy != .no else {
+            throw SettingsError(
+                "--lr_scheduler_type reduce_lr_on_plateau follows evaluations, and there are none. Give --val_dataset or "
+                    + "--split_dataset_ratio, and no --eval_strategy no.")
+        }
+        guard !evaluation.greaterIsBetter || optimization.lrSchedulerKwargs?.contains("\"mode\"") == true else {
+            throw SettingsError(
+                "--lr_scheduler_type reduce_lr_on_plateau lowers the learning rate where "
+                    + "\(evaluation.metricForBestModel) does not fall, and more of it is better. Give "
+                    + "--lr_scheduler_kwargs '{\"mode\": \"max\"}'.")
+        }
     }
 
     /// Gradients that are followed in the backward pass are there once, and in part.

@@ -9,11 +9,10 @@ enum NotYetOptions {
     /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
-            "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
-            "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
+            "safe_serialization": ["true"], "max_shard_size": ["5gb"],
             "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
@@ -104,10 +103,7 @@ enum NotYetOptions {
         "label_smoothing_factor": "Leave it out, or give 0.",
         "enable_dft_loss": "Leave it out; the loss is cross entropy.",
         "mrl_dims": "Leave it out; vectors are trained in full length.",
-        "optimizer": "--optim chooses the optimizer.",
-        "optim_args": "--optim, --adam_beta1, --adam_beta2, --adam_epsilon and --weight_decay set the optimizer.",
         "optim_target_modules": "--target_modules chooses layers for an adapter.",
-        "lr_scheduler_kwargs": "Leave it out; --warmup_steps and --warmup_ratio set the warmup.",
         "callbacks": "Leave it out; Ctrl-C saves and leaves, and --save_total_limit keeps the best checkpoint.",
         "hub_revision": "Leave it out; what is published goes to the main branch.",
         "early_stop_interval": "Leave it out; --save_total_limit keeps the best checkpoint.",

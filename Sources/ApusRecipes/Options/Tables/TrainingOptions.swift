@@ -30,53 +30,60 @@ extension OptionTable {
             for: [.sft]),
         CommandOption(
             "learning_rate", .number(.above(0)), computed: "1e-4; 1e-5 for --tuner_type full",
-            "Highest learning rate.", in: .training, for: [.sft]),
+            "Highest learning rate.", in: .optimizer, for: [.sft]),
         CommandOption(
             "lr_scheduler_type",
             .words(
-                of: ScheduleKind.self,
-                later: [
-                    "cosine_with_restarts", "polynomial", "inverse_sqrt", "reduce_lr_on_plateau",
-                    "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
-                ]),
-            default: .text("cosine"), "Course of the learning rate.", in: .training, for: [.sft]),
+                of: ScheduleKind.self, later: ["greedy"]),
+            default: .text("cosine"), "Course of the learning rate.", in: .optimizer, for: [.sft]),
+        CommandOption(
+            "lr_scheduler_kwargs", .json, "What else the course has, as '{\"min_lr\": 1e-6}'.", in: .optimizer,
+            for: [.sft]),
         CommandOption(
             "warmup_ratio", .number(.from(0, below: 1)), default: .number(0), "Share of the steps that warm up.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "warmup_steps", .number(.from(0, upTo: Double(OptionKind.largestCount))), default: .number(0),
             "Steps that warm up; below 1 a share of all.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "optim",
             .words(
                 of: OptimizerName.self,
                 later: [
-                    "adafactor", "adagrad", "ademamix", "paged_lion_8bit",
-                    "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "grokadamw",
-                    "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
+                    "ademamix", "ademamix_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "rmsprop_bnb",
+                    "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "galore_adamw", "galore_adamw_8bit", "galore_adafactor",
+                    "grokadamw", "schedule_free_radam", "apollo_adamw", "adamw_torch_4bit", "adamw_torch_8bit",
+                    "adamw_anyprecision", "adamw_torch_xla",
                 ]),
             default: .text("adamw_torch_fused"),
             "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
+        CommandOption(
+            "optimizer", .words(of: OptimizerPlugin.self, later: ["muonclip", "multimodal"]),
+            computed: "default: what --optim says", "ms-swift's own optimizers; muon wins over --optim.",
+            in: .optimizer, for: [.sft]),
+        CommandOption(
+            "optim_args", .text, "What else the optimizer has, as momentum=0.9,nesterov=true.", in: .optimizer,
+            for: [.sft]),
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",
-            "How much of paged moments stays in memory: 500MB, 2GiB.", in: .training, for: [.sft]),
+            "How much of paged moments stays in memory: 500MB, 2GiB.", in: .optimizer, for: [.sft]),
         CommandOption(
             "weight_decay", .number(.from(0)), default: .number(0.1), "Decay of all weights but biases and norms.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "adam_beta1", .number(.from(0, below: 1)), default: .number(0.9), "Decay of the first moment.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "adam_beta2", .number(.from(0, below: 1)), default: .number(0.95), "Decay of the second moment.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
-            "adam_epsilon", .number(.above(0)), default: .number(1e-8), "Keeps the division finite.", in: .training,
+            "adam_epsilon", .number(.above(0)), default: .number(1e-8), "Keeps the division finite.", in: .optimizer,
             for: [.sft]),
         CommandOption(
             "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "router_aux_loss_coef", .number(.from(0)), computed: "what config.json says; none, as a rule",
             "Weight of the loss that spreads tokens over experts.", in: .training, for: [.sft]),
