@@ -21,7 +21,7 @@ package enum ScheduleRamp: String, Sendable, CaseIterable {
 
 /// What a course has beside its peak, its warmup and its length (`--lr_scheduler_kwargs`); the names of `transformers`.
 package struct ScheduleOptions: Sendable, Equatable {
-    /// Half turns of the cosine are twice this (`num_cycles`); restarts are this. Nil is half a turn, or one restart.
+    /// Turns of the cosine, or its restarts (`num_cycles`); nil is half a turn, or one restart.
     package var cycles: Double?
     /// Where a polynomial ends (`lr_end`).
     package var endRate = 1e-7

@@ -21,6 +21,8 @@ public struct FineTuning {
         public let folder: String
         public let lastCheckpoint: String?
         public let bestCheckpoint: String?
+        /// The last checkpoint, or with `loadBestModelAtEnd` the best.
+        public let finalCheckpoint: String?
         /// The signal that ended the run early.
         public let signal: Int32?
     }
@@ -74,6 +76,14 @@ public struct FineTuning {
             console.print("note: \(note)")
         }
         var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: preflight.bits)
+        if let alpha = settings.objective.neftuneNoiseAlpha, alpha > 0 {
+            guard !model.trunk.hasEncoder else {
+                throw SettingsError(
+                    "--neftune_noise_alpha \(readable(alpha)): noise on the words of a model that reads one text and writes "
+                        + "another is not there yet. Leave it out.")
+            }
+            model.trunk.noiseStrength = alpha
+        }
         if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount.text)
@@ -161,7 +171,7 @@ public struct FineTuning {
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))
         let outcome = report(ending, run, device: device, folder: folder)
-        if let publisher, let checkpoint = outcome.lastCheckpoint, outcome.signal == nil {
+        if let publisher, let checkpoint = outcome.finalCheckpoint, outcome.signal == nil {
             try publisher.publish(checkpoint, base: source.name, what: "End of training")
         }
         return outcome
@@ -313,6 +323,9 @@ public struct FineTuning {
         }
         return Outcome(
             folder: folder.path, lastCheckpoint: run.progress.lastCheckpoint,
-            bestCheckpoint: run.progress.best?.path, signal: signal)
+            bestCheckpoint: run.progress.best?.path,
+            finalCheckpoint: (settings.evaluation.loadBestModelAtEnd ? run.progress.best?.path : nil)
+                ?? run.progress.lastCheckpoint,
+            signal: signal)
     }
 }

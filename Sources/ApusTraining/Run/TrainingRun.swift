@@ -61,7 +61,14 @@ package final class TrainingRun {
     package func callAsFunction() throws -> Ending {
         var window = Window()
         try update.start(at: progress.step)
+        if plan.evaluatesFirst, progress.step == 0 { try update.withFoundWeights { try evaluate(isNoted: false) } }
         while progress.step < plan.batches.totalSteps {
+            if let patience = plan.patience, progress.checkpointsWithoutProgress >= patience {
+                log.console.print(
+                    "the run ends early after step \(progress.step): \(plan.bestMetric) did not get better in the last "
+                        + "\(progress.checkpointsWithoutProgress) checkpoints")
+                break
+            }
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime
             let batches = plan.batches.batches(ofStep: step)
@@ -112,7 +119,7 @@ package final class TrainingRun {
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
-            if plan.isTime(for: plan.evaluation, after: progress.step) {
+            if plan.isTimeToEvaluate(after: progress.step) {
                 try update.withFoundWeights { try evaluate() }
             }
             let signal = StopSignal.pending
@@ -125,7 +132,9 @@ package final class TrainingRun {
     }
 
     /// The mean loss over the validation data, and what the objective measures beside it.
-    private func evaluate() throws {
+    ///
+    /// - Parameter isNoted: Whether it counts for the best checkpoint and for what follows evaluations.
+    private func evaluate(isNoted: Bool = true) throws {
         guard !validation.isEmpty else { return }
         let started = ProcessInfo.processInfo.systemUptime
         var (sum, targets) = (0.0, 0)
@@ -150,8 +159,8 @@ package final class TrainingRun {
         var metrics = [("loss", loss)]
         metrics += try tallies.means()
         metrics += try evaluation.metrics()
-        try progress.noteEvaluation(metrics, best: plan.bestMetric)
-        if let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
+        if isNoted { try progress.noteEvaluation(metrics, best: plan.bestMetric) }
+        if isNoted, let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         try log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
@@ -165,6 +174,7 @@ package final class TrainingRun {
 
     private func save() throws {
         guard let checkpoints else { return }
+        progress.noteSaving()
         let path = try checkpoints.save(
             progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
             history: log.history)

@@ -20,6 +20,7 @@ public struct SFTSettings: Sendable {
     public var tuner = TunerSettings()
     public var full = FullTuningSettings()
     public var optimization = OptimizationSettings()
+    public var objective = ObjectiveSettings()
     public var galore = GaLoreSettings()
     public var evaluation = EvaluationSettings()
     public var output = OutputSettings()
@@ -117,7 +118,8 @@ extension SFTSettings: CommandSettings {
 
     package static let fields: [SettingsField<SFTSettings>] =
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
-        + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.galore)
+        + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.objective)
+        + fields(of: \.galore)
         + fields(of: \.evaluation)
         + fields(of: \.output)
         + fields(of: \.hardware) + fields(of: \.hub))
@@ -137,6 +139,7 @@ extension SFTSettings: CommandSettings {
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
+        try objective.check()
         try checkOptimizer()
         try galore.check(model.tunerType, optimization.optim)
         try checkFollowing(&notices)
@@ -144,6 +147,11 @@ extension SFTSettings: CommandSettings {
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
         let generated = taskType.task.generatedMetrics
+        guard !evaluation.predictWithGenerate || taskType != .causalLM || encoding.tellsAnswers else {
+            throw SettingsError(
+                "--predict_with_generate true answers questions, and with --loss_scale \(encoding.lossScale.rawValue) it is "
+                    + "not seen where an answer begins. Give --loss_scale default or last_round.")
+        }
         guard !evaluation.predictWithGenerate || !generated.isEmpty else {
             throw SettingsError(
                 "--predict_with_generate true: with --task_type \(taskType.rawValue) no answers are made while training. "
@@ -151,8 +159,7 @@ extension SFTSettings: CommandSettings {
         }
         try BestMetric.check(
             evaluation.metricForBestModel,
-            among: taskType.task.metrics(loss: lossType, problem: model.problemType)
-                + (evaluation.predictWithGenerate ? generated : []),
+            among: reportedMetrics + (evaluation.predictWithGenerate ? generated : []),
             of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try encoding.check()
         try encoding.checkSplitting(taskType)
@@ -165,6 +172,7 @@ extension SFTSettings: CommandSettings {
         _ = try data.interleaving()
         _ = try data.promptFormat.map { try PromptFormat($0) }
         try evaluation.settle()
+        if evalStrategy == .no { try evaluation.checkEvaluated() }
         try output.check()
         try hardware.settle()
         noteNoEvaluation(&notices)
@@ -174,6 +182,14 @@ extension SFTSettings: CommandSettings {
                     + "workers.")
         }
         noteIdle(&notices)
+    }
+
+    /// What the evaluation reports of the task; the names of channels are in the data.
+    private var reportedMetrics: [String] {
+        let names = taskType.task.metrics(loss: lossType, problem: model.problemType)
+            .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
+        let chosen = BestMetric.name(evaluation.metricForBestModel)
+        return names + (objective.enableChannelLoss && chosen.hasPrefix("loss_") ? [chosen] : [])
     }
 
     /// Takes the task that the model's files leave no choice about.
@@ -227,8 +243,14 @@ extension SFTSettings: CommandSettings {
         }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if !taskType.task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
-            note("--predict_with_generate is false", ["generation_max_length"])
+            note("--predict_with_generate is false", ["generation_max_length", "max_new_tokens"])
         }
+        if taskType == .sequenceToSequence {
+            note("--generation_max_length says it with --task_type seq2seq_lm", ["max_new_tokens"])
+        }
+        if evalStrategy != .epoch { note("--eval_strategy is not epoch", ["eval_epochs"]) }
+        if evaluation.saveStrategy != .epoch { note("--save_strategy is not epoch", ["save_epochs"]) }
+        if output.loggingStrategy != .steps { note("--logging_strategy is not steps", ["logging_steps"]) }
         if !batches.packing { note("--packing is false", ["packing_length", "packing_strategy"]) }
         if !batches.streaming { note("--streaming is false", ["shuffle_buffer_size"]) }
         if data.interleaveProb.isEmpty { note("--interleave_prob is not given", ["stopping_strategy"]) }

@@ -85,6 +85,21 @@ extension OptionTable {
             "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
             in: .optimizer, for: [.sft]),
         CommandOption(
+            "label_smoothing_factor", .number(.from(0, below: 1)), default: .number(0),
+            "Share of a label that is spread over all labels.", in: .training, for: [.sft]),
+        CommandOption(
+            "neftune_noise_alpha", .number(.from(0)), computed: "no noise",
+            "Strength of noise on the vectors of words in training (NEFTune).", in: .training, for: [.sft]),
+        CommandOption(
+            "enable_dft_loss", .boolean, default: .boolean(false),
+            "Multiply each token's loss by its probability.", in: .training, for: [.sft]),
+        CommandOption(
+            "enable_channel_loss", .boolean, default: .boolean(false),
+            "Log the loss of each value of the column channel.", in: .training, for: [.sft]),
+        CommandOption(
+            "acc_strategy", .words(of: AccuracyStrategy.self), default: .text("token"),
+            "Accuracy of tokens, or of whole answers.", in: .training, for: [.sft]),
+        CommandOption(
             "router_aux_loss_coef", .number(.from(0)), computed: "what config.json says; none, as a rule",
             "Weight of the loss that spreads tokens over experts.", in: .training, for: [.sft]),
         CommandOption(
@@ -130,7 +145,7 @@ extension OptionTable {
             "save_only_model", .boolean, default: .boolean(false), "Leave out what resuming needs.", in: .evaluation,
             for: [.sft]),
         CommandOption(
-            "metric_for_best_model", .text, default: .text("loss"),
+            "metric_for_best_model", .text, computed: "loss; rouge-l with --predict_with_generate",
             "What makes a checkpoint the best: loss, or a metric of the evaluation such as spearman.",
             in: .evaluation, for: [.sft]),
         CommandOption(
@@ -138,11 +153,42 @@ extension OptionTable {
             in: .evaluation, for: [.sft]),
         CommandOption(
             "predict_with_generate", .boolean, default: .boolean(false),
-            "With --task_type seq2seq_lm: answer the validation data, and measure exact_match, f1 and rouge.",
+            "Answer the validation data too, and measure exact_match, f1, rouge and bleu of that.",
             in: .evaluation, for: [.sft]),
         CommandOption(
+            "max_new_tokens", .integer(from: 1), default: .integer(64),
+            "Most tokens of such an answer, of models that continue text.", in: .evaluation, for: [.sft]),
+        CommandOption(
             "generation_max_length", .integer(from: 2), computed: "--max_target_length + 1, else 513",
-            "Most tokens of such an answer, with the one that it begins with.", in: .evaluation, for: [.sft]),
+            "Most tokens of such an answer of --task_type seq2seq_lm, with the one that it begins with.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "eval_epochs", .integer(from: 1), default: .integer(1),
+            "With --eval_strategy epoch: epochs between evaluations.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_epochs", .integer(from: 1), default: .integer(1),
+            "With --save_strategy epoch: epochs between checkpoints.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "eval_on_start", .boolean, default: .boolean(false), "Evaluate before the first step too.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "eval_delay", .number(.from(0)), default: .number(0),
+            "Steps, with --eval_strategy epoch epochs, before the first evaluation.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "early_stop_interval", .integer(from: 1), computed: "never",
+            "End the run after so many checkpoints in a row without a better evaluation.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "callbacks",
+            .choices(
+                RunCallback.allCases.map(\.rawValue),
+                later: ["activation_cpu_offload", "deepspeed_elastic", "perf_log"]),
+            default: .list([]), "early_stop needs --early_stop_interval; the others happen anyway.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "load_best_model_at_end", .boolean, default: .boolean(false),
+            "Publish and return the best checkpoint, and not the last.", in: .evaluation, for: [.sft]),
     ]
 
     static let outputOptions: [CommandOption] = [
@@ -157,6 +203,9 @@ extension OptionTable {
         CommandOption(
             "create_checkpoint_symlink", .boolean, default: .boolean(false),
             "Keep the links best and last to checkpoints.", in: .output, for: [.sft]),
+        CommandOption(
+            "logging_strategy", .words(of: IntervalStrategy.self), default: .text("steps"),
+            "When to write a line of the log.", in: .output, for: [.sft]),
         CommandOption(
             "logging_steps", .integer(from: 1), default: .integer(5), "Steps between lines of the log.", in: .output,
             for: [.sft]),
