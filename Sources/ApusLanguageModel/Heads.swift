@@ -38,21 +38,24 @@ open class VocabularyHead: Linear {
 
     private func scaled(_ rows: Tensor) throws -> Tensor { inputScale == 1 ? rows : try rows * inputScale }
 
-    /// `Σᵢ weightᵢ · CE(logitsᵢ, labelᵢ)` and how many labels are the argmax, for rows [N, D] that have a target.
+    /// `Σᵢ weightᵢ · CE(logitsᵢ, labelᵢ)` for rows [N, D] that have a target.
     ///
     /// A bare head never holds all logits. With an adapter, a bias or a cap, logits are made for some rows at a time, and again
     /// in the backward pass.
     ///
-    /// - Parameter weights: One for each row, [N]; 1 when absent.
+    /// - Parameters:
+    ///   - weights: One for each row, [N]; 1 when absent.
+    ///   - form: What stands in the place of CE.
     package func crossEntropy(
-        _ rows: Tensor, labels: Tensor, weights: Tensor? = nil, _ context: ForwardContext
-    ) throws -> (loss: Tensor, correct: Tensor) {
+        _ rows: Tensor, labels: Tensor, weights: Tensor? = nil, form: TokenLossForm = .crossEntropy,
+        _ context: ForwardContext
+    ) throws -> TokenLosses {
         if !adapters.contains(where: { context.adapters.contains($0.name) }), !$bias.isDeclared, softCap == nil {
-            return try linearCrossEntropy(scaled(rows), table, labels: labels, rowWeights: weights)
+            return try linearCrossEntropy(scaled(rows), table, labels: labels, rowWeights: weights, form: form)
         }
         let part = 256
         var sums: [Tensor] = []
-        var hits: [Tensor] = []
+        var parts: [TokenLosses] = []
         for start in stride(from: 0, to: rows.shape[0], by: part) {
             func own(_ x: Tensor) throws -> Tensor {
                 try x.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
@@ -61,17 +64,16 @@ open class VocabularyHead: Linear {
             let shares = try weights.map(own)
             func loss(_ x: Tensor) throws -> Tensor {
                 let logits = try self.logits(x, context).to(.float32)  // [n, V]
-                if hits.count == sums.count {
-                    hits.append(
-                        try withoutGradients { try logits.argmax(-1).isEqual(to: wanted).to(.float32).sum() })
-                }
-                guard let shares else { return try crossEntropySum(logits, wanted) }
-                let losses = try -logSoftmax(logits).gathered(1, wanted.unsqueezed(1)).squeezed(1)  // [n]
-                return try (losses * shares).sum()
+                let part = try ApusTorch.crossEntropy(logits, labels: wanted, rowWeights: shares, form: form)
+                // Not when it is made again in the backward pass.
+                if parts.count == sums.count { parts.append(part) }
+                return part.sum
             }
             sums.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))
         }
-        return (try stacked(sums).sum(), try stacked(hits).sum())
+        return TokenLosses(
+            sum: try stacked(sums).sum(), rows: try concatenated(parts.map(\.rows)),
+            hits: try concatenated(parts.map(\.hits)))
     }
 }
 

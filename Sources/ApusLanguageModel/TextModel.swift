@@ -57,6 +57,9 @@ extension TextModel {
             try adapter.begin(hidden, context)
         }
         var rows = try words ?? trunk.words(batch, context)  // [T, D]
+        if words == nil, context.isTraining, let alpha = trunk.noiseStrength {
+            rows = try rows.noised(by: alpha, bounds: batch.boundaries, key: context.noiseKey)
+        }
         let fronts = try context.prompts.compactMap { prompt -> Tensor? in
             guard let input = prompt as? InputAdapter, input.count > 0 else { return nil }
             return try input.rows(context)

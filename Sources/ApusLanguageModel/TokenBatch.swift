@@ -16,6 +16,8 @@ public struct TokenBatch: Sendable {
     package let tokenRows: [Int32]?
     /// What an encoder reads beside each sequence; nil in models without one, and where it was read before.
     package let source: SourceTokens?
+    /// What kind of data each sequence belongs to, S; nil where that is not asked for.
+    package var channels: [String?]?
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {

@@ -28,6 +28,8 @@ open class Trunk: Module, PromptHost, LayerHost {
     @Child("passes") package var passAdapters: [PassAdapter] = []
     /// While training, a sequence is attended to in groups of this share of its length; nil attends to it as a whole.
     package var attentionGroups: Double?
+    /// The strength of the noise on the vectors of words while training (NEFTune); nil puts none on them.
+    package var noiseStrength: Double?
     /// The weight of the loss that spreads tokens over experts, beside that of the next token; nil leaves it out.
     package var routerLossWeight: Double?
     /// Called before each layer runs, and again where it runs in the backward pass: then the gradients of what lies

@@ -139,7 +139,7 @@ public final class ForwardContext {
     /// Where a model's own dropout draws; each place in each layer has its own stream.
     package enum DropoutPlace: UInt64 {
         case attention, attentionOutput, feedForwardOutput, embedding, head, crossAttention
-        case crossAttentionOutput, feedForward, output, shiftedAttention
+        case crossAttentionOutput, feedForward, output, shiftedAttention, words
     }
 
     /// `x` with elements dropped by chance while training.
@@ -147,6 +147,9 @@ public final class ForwardContext {
         guard isTraining, probability > 0 else { return x }
         return try dropout(x, probability: probability, key: key(place, layer))
     }
+
+    /// Names the draw of the noise on the vectors of words.
+    package var noiseKey: UInt64 { key(.words, 0) }
 
     // Adapters count their streams from 0; the model's own begin far above.
     private func key(_ place: DropoutPlace, _ layer: Int) -> UInt64 {

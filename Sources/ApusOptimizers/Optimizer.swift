@@ -19,14 +19,21 @@ package struct ParameterGroup {
             let parts = name.lowercased().split(separator: ".")
             return parts.contains { $0.contains("bias") } || parts.dropLast().contains { $0.contains("norm") }
         }
+        return alike(parameters, decay).flatMap { group in
+            [
+                group.with(group.parameters.filter { !isExempt($0.name) }),
+                ParameterGroup(
+                    group.parameters.filter { isExempt($0.name) }, decay: 0, rateFactor: group.rateFactor),
+            ].filter { !$0.parameters.isEmpty }
+        }
+    }
+
+    /// One group of each multiple of the learning rate, all with the same decay.
+    package static func alike(_ parameters: [TrainedParameter], _ decay: Double) -> [ParameterGroup] {
         var factors: [Double] = []
         for factor in parameters.map(\.rateFactor) where !factors.contains(factor) { factors.append(factor) }
-        return factors.flatMap { factor in
-            let alike = parameters.filter { $0.rateFactor == factor }
-            return [
-                ParameterGroup(alike.filter { !isExempt($0.name) }, decay: decay, rateFactor: factor),
-                ParameterGroup(alike.filter { isExempt($0.name) }, decay: 0, rateFactor: factor),
-            ].filter { !$0.parameters.isEmpty }
+        return factors.map { factor in
+            ParameterGroup(parameters.filter { $0.rateFactor == factor }, decay: decay, rateFactor: factor)
         }
     }
 
@@ -44,29 +51,15 @@ package protocol Optimizer: ResumableState {
     func step(rate: Double) throws
 }
 
-/// `w ← w - η (g + λ w)`.
-package final class SGD: Optimizer {
-    private let groups: [(weights: [MasterWeight], group: ParameterGroup)]
+/// An optimizer whose weights in training are not the ones that it has found.
+///
+/// While the model answers or is saved, it has the found ones.
+package protocol AveragingOptimizer: Optimizer {
+    /// Puts the weights that were found into the model.
+    func useAverage() throws
 
-    package init(_ groups: [ParameterGroup]) throws {
-        self.groups = try groups.map { (try $0.parameters.map(MasterWeight.init), $0) }
-    }
-
-    package func step(rate: Double) throws {
-        try withoutGradients {
-            for (weights, group) in groups {
-                let rate = rate * group.rateFactor
-                for weight in weights {
-                    guard let gradient = try weight.gradient() else { continue }
-                    if group.decay > 0 { try weight.values.multiply(by: 1 - rate * group.decay) }
-                    try weight.values.add(gradient, scale: -rate)
-                    try weight.publish()
-                }
-            }
-        }
-    }
-
-    package var state: [(name: String, tensor: Tensor)] { groups.flatMap { $0.weights.flatMap(\.state) } }
+    /// Puts those back that training goes on with, to the bit.
+    func useTraining() throws
 }
 
 /// Scales all gradients so that their common 2-norm is at most `maximum`, and returns the norm before.

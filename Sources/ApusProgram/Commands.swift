@@ -49,6 +49,19 @@ struct SFT: PassthroughCommand {
     }
 }
 
+struct Pretrain: PassthroughCommand {
+    static let command = Command.pt
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    func settings(_ line: ArgumentLine, notices: inout [String]) throws -> SFTSettings {
+        try SFTSettings(line, of: .pt, notices: &notices)
+    }
+
+    func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
+        try runSFT(settings, configFile: line.configFile)
+    }
+}
+
 struct Infer: PassthroughCommand {
     static let command = Command.infer
     @Argument(parsing: .captureForPassthrough) var words: [String] = []

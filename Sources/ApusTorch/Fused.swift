@@ -62,7 +62,33 @@ package func embedding(_ ids: Tensor, _ weight: Tensor) throws -> Tensor {
     try Tensor(owning: withHandles(weight, ids) { ct_embedding($0, $1) })
 }
 
-/// `Σᵢ weightᵢ · CE(xᵢ Wᵀ, labelᵢ)` and how many labels are the argmax, without ever holding all logits.
+/// What a row's part in a loss over tokens is made of.
+package enum TokenLossForm: Sendable, Equatable {
+    /// `-log p(label)`.
+    case crossEntropy
+    /// `-(1-ε) log p(label) - ε meanⱼ log p(j)`: Szegedy et al. 2015, <https://arxiv.org/abs/1512.00567>.
+    case smoothed(Double)
+    /// `-p(label) log p(label)`, of which p alone has no gradient: Wu et al. 2025, <https://arxiv.org/abs/2508.05629>.
+    case dynamic
+}
+
+/// A loss over N rows that have a label.
+package struct TokenLosses {
+    /// A scalar; its gradient is taken.
+    package let sum: Tensor
+    /// What each row adds to the sum, without gradients, [N].
+    package let rows: Tensor
+    /// 1 where the label is the argmax, else 0, [N].
+    package let hits: Tensor
+
+    package init(sum: Tensor, rows: Tensor, hits: Tensor) {
+        self.sum = sum
+        self.rows = rows
+        self.hits = hits
+    }
+}
+
+/// `Σᵢ weightᵢ · CE(xᵢ Wᵀ, labelᵢ)`, without ever holding all logits.
 ///
 /// - Parameters:
 ///   - x: The hidden states of the rows that have a target, [N, D].
@@ -70,17 +96,38 @@ package func embedding(_ ids: Tensor, _ weight: Tensor) throws -> Tensor {
 ///   - labels: One id a row, [N].
 ///   - rowWeights: The weight of each row's loss; 1 when absent.
 ///   - chunk: Rows whose logits exist at a time.
+///   - form: What stands in the place of CE.
 package func linearCrossEntropy(
-    _ x: Tensor, _ weight: Tensor, labels: Tensor, rowWeights: Tensor? = nil, chunk: Int = 256
-) throws -> (loss: Tensor, correct: Tensor) {
-    var correct: ct_tensor?
-    let loss = try Tensor(
+    _ x: Tensor, _ weight: Tensor, labels: Tensor, rowWeights: Tensor? = nil, chunk: Int = 256,
+    form: TokenLossForm = .crossEntropy
+) throws -> TokenLosses {
+    var (rows, hits): (ct_tensor?, ct_tensor?)
+    let smoothing = if case .smoothed(let share) = form { share } else { 0.0 }
+    let sum = try Tensor(
         owning: withHandles(x, weight, labels) { x, weight, labels in
             withHandle(ifPresent: rowWeights) {
-                ct_linear_cross_entropy(x, weight, labels, $0, Int64(chunk), &correct)
+                ct_linear_cross_entropy(
+                    x, weight, labels, $0, Int64(chunk), smoothing, form == .dynamic, &rows, &hits)
             }
         })
-    return (loss, try Tensor(owning: correct))
+    return TokenLosses(sum: sum, rows: try Tensor(owning: rows), hits: try Tensor(owning: hits))
+}
+
+/// The same from logits [N, V], which are there whole.
+package func crossEntropy(
+    _ logits: Tensor, labels: Tensor, rowWeights: Tensor? = nil, form: TokenLossForm
+) throws -> TokenLosses {
+    let wide = logits.dtype.isShortFloat ? try logits.to(.float32) : logits
+    let chances = try logSoftmax(wide)  // [N, V]
+    var rows = try -chances.gathered(1, labels.to(.int64).unsqueezed(1)).squeezed(1)  // [N]
+    switch form {
+    case .crossEntropy: break
+    case .smoothed(let share): rows = try rows * (1 - share) - chances.mean(1) * share
+    case .dynamic: rows = try rows * exp(-rows).detached()
+    }
+    if let rowWeights { rows = try rows * rowWeights }
+    let hits = try withoutGradients { try wide.argmax(1).isEqual(to: labels.to(.int64)).to(wide.dtype) }
+    return TokenLosses(sum: try rows.sum(), rows: try rows.detached(), hits: hits)
 }
 
 /// `Σᵢ CE(logitsᵢ, labelᵢ)`: cross entropy from logits [N, V] and labels [N], summed.

@@ -61,7 +61,7 @@ struct ArchitectureTests {
             try steps.map { step in
                 let context = try model.context(for: batch)
                 let rows = try model.hiddenStates(batch, context).indexed(0, Tensor(batch.targets.rows))
-                let sum = try model.head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).loss
+                let sum = try model.head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).sum
                 try update.accumulate(sum, targets: batch.targets.count)
                 return try update(rate: rate, step: step + 1).loss
             }

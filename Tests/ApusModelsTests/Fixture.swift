@@ -78,7 +78,7 @@ extension CausalLanguageModel {
         let context = try context(for: batch, checkpointsLayers: checkpoints)
         let hidden = try hiddenStates(batch, context)
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows))
-        let loss = try head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).loss
+        let loss = try head.crossEntropy(rows, labels: Tensor(batch.targets.labels), context).sum
         return (try logits(hidden, context), try loss / Double(batch.targets.count))
     }
 }

@@ -130,7 +130,7 @@ struct MethodCase {
         let logits = try causal.logits(hidden, context)
         let sum = try causal.head.crossEntropy(
             hidden.indexed(0, Tensor(batch.targets.rows)), labels: Tensor(batch.targets.labels), context
-        ).loss
+        ).sum
         let rows = try (0..<batch.sequenceCount).map { index in
             let start = Int(batch.boundaries[index])
             return try logits.narrowed(0, start: start, length: Int(batch.boundaries[index + 1]) - start)

@@ -176,11 +176,22 @@ struct FusedOperation: Sendable {
             let weights = try Tensor(rowWeights, device: $0[0].device)
             return try linearCrossEntropy(
                 $0[0], $0[1], labels: labels(on: $0[0].device), rowWeights: weights, chunk: 4
-            ).loss
+            ).sum
         } formula: {
             let all = try logSoftmax(matmul($0[0], $0[1].transposed(0, 1)))
             let weights = try Tensor(rowWeights, device: $0[0].device).to($0[0].dtype)
             return try -(all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1) * weights).sum()
+        },
+        FusedOperation("linearCrossEntropy, smoothed", [[9, 12], [31, 12]]) {
+            try linearCrossEntropy(
+                $0[0], $0[1], labels: labels(on: $0[0].device), rowWeights: Tensor(rowWeights, device: $0[0].device),
+                chunk: 4, form: .smoothed(0.2)
+            ).sum
+        } formula: {
+            let all = try logSoftmax(matmul($0[0], $0[1].transposed(0, 1)))
+            let weights = try Tensor(rowWeights, device: $0[0].device).to($0[0].dtype)
+            let own = try all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1)
+            return try -((own * 0.8 + all.mean(1) * 0.2) * weights).sum()
         },
         FusedOperation("crossEntropySum", [[9, 31]]) {
             try crossEntropySum($0[0], labels(on: $0[0].device))

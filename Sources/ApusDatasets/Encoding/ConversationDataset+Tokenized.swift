@@ -39,7 +39,7 @@ extension RowDataset where Recognizer == ConversationRecognizer {
             for range in trained {
                 var weights = encoded.weights[range]
                 weights[range.lowerBound] = 0
-                _ = dataset.appendSequence(encoded.ids[range], weights: weights)
+                _ = dataset.appendSequence(encoded.ids[range], weights: weights, channel: encoded.channel)
             }
             return encoded.notes + notes
         }

@@ -32,6 +32,7 @@ package struct ConversationEncoder: Sendable {
     ///   `RowRejection` for a row that needs a template.
     @Sendable package func encode(_ conversation: Conversation) throws -> EncodedConversation {
         var encoded = try weighted(conversation)
+        encoded.channel = conversation.channel
         if isBinary { encoded.weights = encoded.weights.map { $0 > 0 ? 1 : 0 } }
         return encoded
     }

@@ -11,14 +11,17 @@ package struct TokenizedDataset: Sendable {
         package let isTrained: [Bool]
         /// What the loss of each target is multiplied by; `nil` where that is 1 for all.
         package let weights: [Float]?
+        /// The kind of data that its row belongs to, where that says so.
+        package let channel: String?
 
         /// - Precondition: All have the same length.
-        package init(ids: [Int32], isTrained: [Bool], weights: [Float]? = nil) {
+        package init(ids: [Int32], isTrained: [Bool], weights: [Float]? = nil, channel: String? = nil) {
             precondition(ids.count == isTrained.count, "one mark per token")
             precondition(weights.map { $0.count == ids.count } ?? true, "one weight per token")
             self.ids = ids
             self.isTrained = isTrained
             self.weights = weights
+            self.channel = channel
         }
     }
 
@@ -28,6 +31,8 @@ package struct TokenizedDataset: Sendable {
     private var offsets = [0]
     /// The weights of the stored sequences that have some other than 0 and 1.
     private var weights: [Int: [Float]] = [:]
+    /// The channels of the stored sequences that have one.
+    private var channels: [Int: String] = [:]
     /// The stored sequence of each sample.
     private var sequences: [Int32] = []
     /// For each sample its number in the `ConversationDataset` it came from, to name its file and line.
@@ -42,7 +47,8 @@ package struct TokenizedDataset: Sendable {
             for (position, isTrained) in sample.isTrained.enumerated() where !isTrained || position == 0 {
                 weights[position] = 0
             }
-            appendSample(sequence: appendSequence(sample.ids[...], weights: weights[...]), row: number)
+            appendSample(
+                sequence: appendSequence(sample.ids[...], weights: weights[...], channel: sample.channel), row: number)
         }
     }
 
@@ -54,7 +60,8 @@ package struct TokenizedDataset: Sendable {
     package func sample(_ index: Int) -> Sample {
         let range = range(of: index)
         return Sample(
-            ids: Array(ids[range]), isTrained: range.map(isTrained), weights: weights[Int(sequences[index])])
+            ids: Array(ids[range]), isTrained: range.map(isTrained), weights: weights[Int(sequences[index])],
+            channel: channels[Int(sequences[index])])
     }
 
     /// The number of tokens of a sample, without reading them.
@@ -83,7 +90,10 @@ package struct TokenizedDataset: Sendable {
     }
 
     /// Stores a sequence and returns its number, for `appendSample`.
-    mutating func appendSequence(_ newIDs: ArraySlice<Int32>, weights newWeights: ArraySlice<Float>) -> Int32 {
+    mutating func appendSequence(
+        _ newIDs: ArraySlice<Int32>, weights newWeights: ArraySlice<Float>, channel: String? = nil
+    ) -> Int32 {
+        channels[offsets.count - 1] = channel
         for (position, weight) in zip(ids.count..., newWeights) {
             if position & 63 == 0 { trainedBits.append(0) }
             if weight != 0 { trainedBits[position >> 6] |= 1 << UInt64(position & 63) }
@@ -108,7 +118,7 @@ extension TokenizedDataset: SampleStore {
     mutating func appendSequence(_ number: Int, of part: TokenizedDataset) -> Int32 {
         let range = part.offsets[number]..<part.offsets[number + 1]
         let weights = part.weights[number] ?? range.map { part.isTrained($0) ? 1 : 0 }
-        return appendSequence(part.ids[range], weights: weights[...])
+        return appendSequence(part.ids[range], weights: weights[...], channel: part.channels[number])
     }
 
     mutating func appendSample(sequence: Int32, row: Int) {

@@ -15,4 +15,10 @@ package struct Conversation: Sendable, Equatable {
         self.tools = tools
         self.otherColumns = otherColumns
     }
+
+    /// The kind of data that the row belongs to: its column `channel`.
+    package var channel: String? {
+        guard let value = otherColumns["channel"], value != .null else { return nil }
+        return value.stringValue ?? value.serialized()
+    }
 }

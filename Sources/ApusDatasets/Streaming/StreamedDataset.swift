@@ -252,7 +252,7 @@ extension Truncation {
             guard weights.contains(where: { $0 != 0 }) else { return nil }
             return TokenizedDataset.Sample(
                 ids: Array(encoded.ids[range]), isTrained: weights.map { $0 != 0 },
-                weights: weights.contains { $0 != 0 && $0 != 1 } ? weights : nil)
+                weights: weights.contains { $0 != 0 && $0 != 1 } ? weights : nil, channel: encoded.channel)
         }
         guard !samples.isEmpty else { throw RowRejection("nothing to train on") }
         return samples

@@ -4,7 +4,7 @@ import ApusRunLog
 /// A training run that prints nothing and tells a program how it goes.
 package enum SilentTraining {
     /// - Parameter onRecord: Sees the step, the steps in all and the metrics of each row of the log.
-    /// - Returns: The last checkpoint.
+    /// - Returns: The last checkpoint, or the best where the settings ask for that.
     package static func run(
         _ settings: SFTSettings, onRecord: @escaping (Int, Int, [String: Double]) -> Void
     ) throws -> String {
@@ -13,7 +13,7 @@ package enum SilentTraining {
         run.onRecord = onRecord
         run.takesSignals = false
         let outcome = try run()
-        guard let checkpoint = outcome.lastCheckpoint else {
+        guard let checkpoint = outcome.finalCheckpoint else {
             throw ModelError("\(outcome.folder): the run saved no checkpoint")
         }
         return checkpoint

@@ -25,8 +25,8 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {
         switch self {
-        case .sft, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
-        case .pt, .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
+        case .sft, .pt, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
+        case .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
         }
     }
 
@@ -49,7 +49,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .tokenize: "Show the tokens of a text, or the text of tokens."
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
         case .download: "Fetch models, adapters and data sets from a hub."
-        case .pt: "Continue pretraining on plain text."
+        case .pt: "Continue pretraining on plain text: sft that learns every token and uses no chat template."
         case .rlhf: "Learn from preferences or rewards (dpo, kto, grpo, …)."
         case .deploy: "Serve a model over HTTP."
         case .eval: "Run benchmarks."
@@ -77,6 +77,11 @@ package enum Command: String, CaseIterable, Sendable {
                 "apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl --output_dir output",
                 "apus sft --model bert-base --task_type seq_cls --num_labels 2 --dataset train.csv --val_dataset dev.csv "
                     + "--tuner_type full --learning_rate 2e-5",
+            ]
+        case .pt:
+            [
+                "apus pt --model Qwen2.5-0.5B --dataset corpus.jsonl --tuner_type full --packing true --max_length 4096",
+                "apus pt --model Qwen2.5-0.5B --dataset books.txt --truncation_strategy split --max_length 2048",
             ]
         case .infer:
             [
@@ -122,10 +127,6 @@ package enum Command: String, CaseIterable, Sendable {
     package var refusal: UsageError? {
         guard !isSupported else { return nil }
         let commands = Self.allCases.filter(\.isSupported).map(\.rawValue).joined(separator: ", ")
-        let instead =
-            self == .pt
-            ? " Plain text trains with `apus sft --use_chat_template false --loss_scale all`, which is what pt sets."
-            : ""
-        return UsageError("\(rawValue): ms-swift has this command, Apus does not yet. Apus has \(commands).\(instead)")
+        return UsageError("\(rawValue): ms-swift has this command, Apus does not yet. Apus has \(commands).")
     }
 }

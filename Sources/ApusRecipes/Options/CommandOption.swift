@@ -1,3 +1,5 @@
+import ApusText
+
 /// One option of the command line: everything that parsing, help and checks need to know of it.
 package struct CommandOption: Sendable {
     /// In snake case and without dashes: `lora_rank`.
@@ -33,6 +35,18 @@ package struct CommandOption: Sendable {
         self.hint = hint
         self.section = section
     }
+
+    /// The option with the default that it has in a command.
+    func of(_ command: Command) -> CommandOption {
+        guard command == .pt, let value = Self.pretrainingDefaults[name] else { return self }
+        return CommandOption(
+            name, kind, default: value, help, in: group, for: [command], status: status, hint: hint, section: section)
+    }
+
+    /// What `pt` sets otherwise than `sft`.
+    private static let pretrainingDefaults: [String: OptionValue] = [
+        "use_chat_template": .boolean(false), "loss_scale": .text(LossScale.all.rawValue),
+    ]
 }
 
 /// What Apus does with an option.
@@ -51,6 +65,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case tuner = "Tuner"
     case method = "Adapters"
     case training = "Training"
+    case optimizer = "Optimizer and learning rate"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"
     case output = "Output"

@@ -22,7 +22,9 @@ package struct OptionTable: Sendable {
 
     private init(command: Command) {
         self.command = command
-        options = Self.allOptions.filter { $0.commands.contains(command) }
+        // What trains has the options of `sft`.
+        let relative = command == .pt ? Command.sft : command
+        options = Self.allOptions.filter { $0.commands.contains(relative) }.map { $0.of(command) }
         fieldNames = MSSwiftFields.names(of: command)
         positions = Dictionary(
             options.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })

@@ -2,6 +2,7 @@ import ApusAdapters
 import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
+import ApusMetrics
 import ApusModels
 import ApusNN
 import ApusRunLog
@@ -21,8 +22,10 @@ struct CausalLanguageModeling: TextTask {
     let options = EncodingSettings.templateOptions.union(GenerationSettings.options).union([
         "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
+        "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss", "acc_strategy", "predict_with_generate",
     ])
     let predictsTokens = true
+    let generatedMetrics = AnswerMetrics.names
 
     func isNamed(by files: TaskFiles) -> Bool { true }
 
@@ -37,6 +40,7 @@ struct CausalLanguageModeling: TextTask {
         }
         let model = try Models.registry.model(inputs.config)
         try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
+        let objective = try objective(inputs, model)
         let recognizer = try ConversationRecognizer(ConversationRecognizer.Options(settings.data))
         let truncation = try Truncation(
             maximumLength: model.limit(settings.encoding.maxLength, leaving: inputs.promptPlaces),
@@ -45,7 +49,7 @@ struct CausalLanguageModeling: TextTask {
         if settings.batches.streaming {
             let samples = try TrainingSamples(
                 streaming: inputs, as: recognizer, truncation: truncation, encode: encoding.encode)
-            return TrainingTask(model: model, samples: samples, objective: NextToken(model))
+            return TrainingTask(model: model, samples: samples, objective: objective)
         }
         let rows = try inputs.rows(as: recognizer)
         let (train, validation) = try console.encoded(rows) { part, progress in
@@ -60,7 +64,19 @@ struct CausalLanguageModeling: TextTask {
             row: { data.conversations[$0] }, bytes: data.withBytes,
             maximumDroppedShare: settings.data.maxDroppedRatio)
         console.preview(data.sample(0), text.tokenizer)
-        return TrainingTask(model: model, samples: samples, objective: NextToken(model))
+        return TrainingTask(model: model, samples: samples, objective: objective)
+    }
+
+    private func objective(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> any Objective {
+        let (settings, text) = (inputs.settings, inputs.text)
+        guard settings.evaluation.predictWithGenerate else { return NextToken(model, settings.objective.tokens) }
+        let defaults = try GenerationDefaults(
+            inputs.source, config: inputs.config, tokenizer: text.tokenizer, vocabularySize: model.vocabularySize)
+        var ends = AnswerEnds(tokens: defaults.endTokens, words: defaults.stopStrings, tokenizer: text.tokenizer)
+        if settings.encoding.useChatTemplate { ends.addSuffix(of: text.encoder) }
+        return AnsweredTargets(
+            model: model, tokenizer: text.tokenizer, limit: settings.evaluation.maxNewTokens, ends: ends,
+            options: settings.objective.tokens)
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {

@@ -16,7 +16,7 @@ struct MaskedLanguageModeling: TextTask {
     let word = "mlm"
     let activity = "fills in masks"
     let peft: PEFTTask? = nil
-    let options: Set<String> = ["mlm_probability", "top_k"]
+    let options: Set<String> = ["mlm_probability", "top_k", "label_smoothing_factor"]
     let predictsTokens = true
     let drawsSamples = true
 
@@ -71,7 +71,7 @@ struct MaskedLanguageModeling: TextTask {
         console.print(
             "first sample:\n[INPUT] \(tokenizer.decode(first.tokens))\n"
                 + "[LABELS] \(first.targets.labels.map { tokenizer.decode([$0]) })")
-        return TrainingTask(model: model, samples: samples, objective: MaskedToken(model))
+        return TrainingTask(model: model, samples: samples, objective: MaskedToken(model, settings.objective.ofLabels))
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {

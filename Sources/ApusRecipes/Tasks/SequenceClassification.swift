@@ -6,6 +6,7 @@ import ApusMetrics
 import ApusModels
 import ApusRunLog
 import ApusText
+import ApusTorch
 import ApusTraining
 
 extension TaskType {
@@ -19,6 +20,7 @@ struct SequenceClassification: TextTask {
     let activity = "scores texts"
     let peft: PEFTTask? = .sequenceClassification
     let options = EncodingSettings.templateOptions.union([
+        "label_smoothing_factor",
         "num_labels", "problem_type", "multi_label_format", "pair_format",
     ])
 
@@ -55,6 +57,11 @@ struct SequenceClassification: TextTask {
         try BestMetric.check(
             settings.evaluation.metricForBestModel, among: metrics(loss: nil, problem: scheme.problemType),
             of: scheme.problemType.rawValue)
+        if settings.objective.ofLabels != .crossEntropy, scheme.problemType != .singleLabel {
+            throw SettingsError(
+                "--label_smoothing_factor \(readable(settings.objective.labelSmoothingFactor)) spreads a label over classes, "
+                    + "and the labels are \(scheme.problemType.rawValue). Leave it out.")
+        }
         let model = try Models.registry.classifier(inputs.config, labels: scheme.labelCount)
         let encoder = inputs.encoder(for: model)
         let (train, validation) = try console.encoded(rows) { part, progress in
@@ -75,7 +82,9 @@ struct SequenceClassification: TextTask {
                 + "[LABEL] \(first.target.map(scheme.shown) ?? "none")")
         return TrainingTask(
             model: model, samples: samples,
-            objective: SequenceScores(model, scheme.problemType, classNames: scheme.map?.names ?? []), labels: scheme)
+            objective: SequenceScores(
+                model, scheme.problemType, classNames: scheme.map?.names ?? [], form: settings.objective.ofLabels),
+            labels: scheme)
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {

@@ -20,7 +20,8 @@ struct SequenceToSequence: TextTask {
     let peft: PEFTTask? = .sequenceToSequence
     let options = GenerationSettings.options.union([
         "max_target_length", "predict_with_generate", "generation_max_length", "prompt_format",
-        "disable_auto_column_mapping",
+        "disable_auto_column_mapping", "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss",
+        "acc_strategy",
     ])
     let predictsTokens = true
     let generatedMetrics = AnswerMetrics.names
@@ -66,14 +67,16 @@ struct SequenceToSequence: TextTask {
 
     private func objective(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> any Objective {
         let (evaluation, encoding) = (inputs.settings.evaluation, inputs.settings.encoding)
-        guard evaluation.predictWithGenerate else { return NextToken(model) }
+        guard evaluation.predictWithGenerate else { return NextToken(model, inputs.settings.objective.tokens) }
         let defaults = try GenerationDefaults(
             inputs.source, config: inputs.config, tokenizer: inputs.text.tokenizer,
             vocabularySize: model.vocabularySize)
         // As in transformers the length counts the token that an answer begins with.
         let limit = evaluation.generationMaxLength.map { $0 - 1 } ?? encoding.maxTargetLength ?? Self.answerLimit
         return AnsweredTargets(
-            model: model, tokenizer: inputs.text.tokenizer, limit: limit, endTokens: defaults.endTokens)
+            model: model, tokenizer: inputs.text.tokenizer, limit: limit,
+            ends: AnswerEnds(tokens: defaults.endTokens, tokenizer: inputs.text.tokenizer),
+            options: inputs.settings.objective.tokens)
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {

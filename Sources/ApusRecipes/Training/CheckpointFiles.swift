@@ -47,7 +47,7 @@ struct AdapterContents: CheckpointContents {
             pipeline_tag: \(task.pipeline)
             tags:
             - \(type(of: attached.method).tunerType)
-            - sft
+            - \(settings.command.rawValue)
             - apus
             ---
 

@@ -21,6 +21,8 @@ public struct FineTuning {
         public let folder: String
         public let lastCheckpoint: String?
         public let bestCheckpoint: String?
+        /// The last checkpoint, or with `loadBestModelAtEnd` the best.
+        public let finalCheckpoint: String?
         /// The signal that ended the run early.
         public let signal: Int32?
     }
@@ -74,6 +76,14 @@ public struct FineTuning {
             console.print("note: \(note)")
         }
         var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: preflight.bits)
+        if let alpha = settings.objective.neftuneNoiseAlpha, alpha > 0 {
+            guard !model.trunk.hasEncoder else {
+                throw SettingsError(
+                    "--neftune_noise_alpha \(readable(alpha)): noise on the words of a model that reads one text and writes "
+                        + "another is not there yet. Leave it out.")
+            }
+            model.trunk.noiseStrength = alpha
+        }
         if settings.model.printModel { console.print(ModelTree.text(model)) }
         console.print("model_parameter_info: \(tuner.parameterInfo(model))")
         console.print(tuner.parameterCount.text)
@@ -100,10 +110,15 @@ public struct FineTuning {
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
-        let participants = try tuner.participants(totalSteps: plan.batches.totalSteps)
         let trained = tuner.trained(rate: settings.learningRate)
         let optimizer = try settings.optimization.optimizer(
-            trained, galore: settings.galore, heads: model.headNames, pagesNear: settings.outputDirectory)
+            trained, galore: settings.galore, heads: model.headNames, warmup: plan.schedule.warmupSteps,
+            pagesNear: settings.outputDirectory)
+        let plateau =
+            plan.schedule.kind == .reduceOnPlateau
+            ? try Plateau(peak: plan.schedule.peak, options: plan.schedule.options.plateau) : nil
+        let participants =
+            try tuner.participants(totalSteps: plan.batches.totalSteps) + (plateau.map { [$0] } ?? [])
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
@@ -111,6 +126,8 @@ public struct FineTuning {
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(checkpoint, states: states)
+            // The checkpoint has the weights that were found.
+            try (optimizer as? any AveragingOptimizer)?.useTraining()
         }
 
         progress.greaterIsBetter = settings.evaluation.greaterIsBetter
@@ -142,7 +159,7 @@ public struct FineTuning {
         let run = TrainingRun(
             model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
             objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory,
-            progress: progress,
+            progress: progress, plateau: plateau,
             checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
         let ending: TrainingRun.Ending
         do {
@@ -154,7 +171,7 @@ public struct FineTuning {
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))
         let outcome = report(ending, run, device: device, folder: folder)
-        if let publisher, let checkpoint = outcome.lastCheckpoint, outcome.signal == nil {
+        if let publisher, let checkpoint = outcome.finalCheckpoint, outcome.signal == nil {
             try publisher.publish(checkpoint, base: source.name, what: "End of training")
         }
         return outcome
@@ -166,8 +183,8 @@ public struct FineTuning {
     private func checkResumed(_ resume: ResumePoint, identity: RunIdentity, plan: TrainingPlan) throws {
         guard let saved = resume.saved else { return }
         try resume.check(identity)
-        let changes = identity.changes(from: saved.identity, step: saved.step) {
-            Schedule(settings.optimization, peak: settings.learningRate, totalSteps: $0).rate(at: saved.step)
+        let changes = try identity.changes(from: saved.identity, step: saved.step) {
+            try Schedule(settings.optimization, peak: settings.learningRate, totalSteps: $0).rate(at: saved.step)
         }
         for line in changes { console.print("resuming: \(line)") }
         let total = plan.batches.totalSteps
@@ -238,6 +255,7 @@ public struct FineTuning {
     ) throws -> TrainingPlan {
         var plan = plan
         let followsInPass = settings.optimization.optim.followsInPass
+        let momentBytes = try settings.optimization.momentBytes(settings.galore, width: model.sizes.width)
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(
                 size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
@@ -250,7 +268,7 @@ public struct FineTuning {
                 targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
-                momentBytes: settings.optimization.optim.momentBytes(settings.galore, width: model.sizes.width),
+                momentBytes: momentBytes,
                 heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,
                 keepsMasters: !followsInPass)
         }
@@ -305,6 +323,9 @@ public struct FineTuning {
         }
         return Outcome(
             folder: folder.path, lastCheckpoint: run.progress.lastCheckpoint,
-            bestCheckpoint: run.progress.best?.path, signal: signal)
+            bestCheckpoint: run.progress.best?.path,
+            finalCheckpoint: (settings.evaluation.loadBestModelAtEnd ? run.progress.best?.path : nil)
+                ?? run.progress.lastCheckpoint,
+            signal: signal)
     }
 }

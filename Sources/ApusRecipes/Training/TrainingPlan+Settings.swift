@@ -13,22 +13,29 @@ extension TrainingPlan {
         let total = batches.totalSteps
         /// Below 1 a number of steps is a share of all.
         func steps(_ value: Double) -> Int { value < 1 ? Int((value * Double(total)).rounded(.up)) : Int(value) }
-        func recurrence(_ strategy: IntervalStrategy, _ every: Double?) -> Recurrence {
+        func recurrence(_ strategy: IntervalStrategy, _ every: Double?, epochs: Int = 1) -> Recurrence {
             switch strategy {
             case .no: .never
-            case .epoch: .everyEpoch
+            case .epoch: .everyEpochs(epochs)
             case .steps: .every(max(1, steps(every ?? 500)))
             }
         }
-        self.init(
+        try self.init(
             batches: batches, schedule: Schedule(settings.optimization, peak: settings.learningRate, totalSteps: total),
             maximumGradientNorm: settings.optimization.maxGradNorm,
-            evaluation: recurrence(settings.evalStrategy, settings.evalSteps),
-            saving: recurrence(settings.evaluation.saveStrategy, settings.evaluation.saveSteps),
+            evaluation: recurrence(
+                settings.evalStrategy, settings.evalSteps, epochs: settings.evaluation.evalEpochs),
+            saving: recurrence(
+                settings.evaluation.saveStrategy, settings.evaluation.saveSteps,
+                epochs: settings.evaluation.saveEpochs),
             loggingSteps: settings.output.loggingSteps,
             logsFirstStep: settings.output.loggingFirstStep,
             evaluationBatchSize: settings.evaluation.perDeviceEvalBatchSize,
             nanPolicy: settings.optimization.nanPolicy, seed: UInt64(bitPattern: Int64(settings.model.seed)))
+        logging = recurrence(settings.output.loggingStrategy, Double(settings.output.loggingSteps))
+        evaluationDelay = settings.evaluation.evalDelay
+        evaluatesFirst = settings.evaluation.evalOnStart
+        patience = settings.evaluation.earlyStopInterval
         bestMetric = BestMetric.name(settings.evaluation.metricForBestModel)
         let (size, accumulation) = (
             settings.optimization.perDeviceTrainBatchSize, settings.optimization.gradientAccumulationSteps
@@ -84,9 +91,13 @@ extension BatchPlan {
 
 extension Schedule {
     /// The course of the learning rate over a run of so many steps.
-    init(_ settings: OptimizationSettings, peak: Double, totalSteps total: Int) {
+    ///
+    /// - Throws: `SettingsError` for what `--lr_scheduler_kwargs` says wrong.
+    init(_ settings: OptimizationSettings, peak: Double, totalSteps total: Int) throws {
         let share = settings.warmupRatio > 0 ? settings.warmupRatio : settings.warmupSteps
         let warmup = share < 1 ? Int((share * Double(total)).rounded(.up)) : Int(share)
-        self.init(settings.lrSchedulerType, peak: peak, warmupSteps: warmup, totalSteps: total)
+        self.init(
+            settings.lrSchedulerType, peak: peak, warmupSteps: warmup, totalSteps: total,
+            options: try settings.scheduleOptions(peak: peak))
     }
 }

@@ -7,6 +7,8 @@ package struct EncodedConversation: Sendable, Equatable {
     package var weights: [Float]
     /// What the user should hear of although the conversation is used, the same words for every one.
     package var notes: [String] = []
+    /// What kind of data it belongs to, where its row says so.
+    package var channel: String?
 
     package init(ids: [Int32], weights: [Float], notes: [String] = []) {
         self.ids = ids

@@ -76,14 +76,29 @@ struct NoEvaluation: Evaluation {
     func draw(to folder: String) {}
 }
 
+/// What a loss over tokens is made of, and what is told of it.
+package struct TokenLossOptions: Sendable, Equatable {
+    package var form = TokenLossForm.crossEntropy
+    /// Whether accuracy is the share of answers of which every token is right, and not that of tokens.
+    package var countsAnswers = false
+    /// Whether the loss of each channel of the data is told.
+    package var tellsChannels = false
+
+    package init() {}
+}
+
 /// Cross entropy of the next token on the rows that have a target; no other row's logits are ever made.
 ///
 /// `Σ wᵢ CEᵢ`, divided by the count of targets whatever their weights, as ms-swift does with `loss_scale`. Where the loss of
 /// routers counts, it is added times the count, so that of a step its mean over targets is.
 package struct NextToken: Objective {
     private let model: CausalLanguageModel
+    private let options: TokenLossOptions
 
-    package init(_ model: CausalLanguageModel) { self.model = model }
+    package init(_ model: CausalLanguageModel, _ options: TokenLossOptions = TokenLossOptions()) {
+        self.model = model
+        self.options = options
+    }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
@@ -91,23 +106,67 @@ package struct NextToken: Objective {
         let rows = try hidden.indexed(0, Tensor(targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(targets.labels, device: hidden.device)
         let weights = try targets.weights.map { try Tensor($0, device: hidden.device) }
-        let (sum, correct) = try model.head.crossEntropy(rows, labels: labels, weights: weights, context)
-        let accuracy = Tally("token_acc", correct, count: targets.count)
+        let losses = try model.head.crossEntropy(
+            rows, labels: labels, weights: weights, form: options.form, context)
+        let sum = losses.sum
+        var tallies = [
+            try options.countsAnswers
+                ? answerAccuracy(losses.hits, batch) : Tally("token_acc", losses.hits.sum(), count: targets.count)
+        ]
+        if options.tellsChannels { tallies += try channels(losses.rows, batch) }
         guard let weight = model.trunk.routerLossWeight, let balance = try context.balance?.loss() else {
-            return MicroLoss(sum: sum, targets: targets.count, tallies: [accuracy])
+            return MicroLoss(sum: sum, targets: targets.count, tallies: tallies)
         }
         let share = try balance.to(sum.dtype) * Double(targets.count)
         return MicroLoss(
             sum: try sum + share * weight, targets: targets.count,
-            tallies: [accuracy, Tally("aux_loss", try share.detached(), count: targets.count)])
+            tallies: tallies + [Tally("aux_loss", try share.detached(), count: targets.count)])
+    }
+
+    /// The rows of targets of each sequence.
+    private func targetRanges(_ batch: TokenBatch) -> [Range<Int>] {
+        var next = 0
+        return batch.boundaries.dropFirst().map { end in
+            let first = next
+            while next < batch.targets.count, batch.targets.rows[next] < end { next += 1 }
+            return first..<next
+        }
+    }
+
+    /// The sequences of which every target is hit.
+    private func answerAccuracy(_ hits: Tensor, _ batch: TokenBatch) throws -> Tally {
+        let hits: [Float] = try hits.to(.float32).values()
+        let right = targetRanges(batch).count { range in hits[range].allSatisfy { $0 == 1 } }
+        return Tally("seq_acc", try Tensor.full([], Double(right)), count: batch.sequenceCount)
+    }
+
+    /// The losses of each channel, under ms-swift's names.
+    private func channels(_ rows: Tensor, _ batch: TokenBatch) throws -> [Tally] {
+        let losses: [Float] = try rows.to(.float32).values()
+        var sums: [(name: String, sum: Double, count: Int)] = []
+        for (sequence, range) in targetRanges(batch).enumerated() {
+            let name = "loss_" + (batch.channels?[sequence] ?? "None")
+            let sum = losses[range].reduce(0) { $0 + Double($1) }
+            if let index = sums.firstIndex(where: { $0.name == name }) {
+                sums[index].sum += sum
+                sums[index].count += range.count
+            } else {
+                sums.append((name, sum, range.count))
+            }
+        }
+        return try sums.map { Tally($0.name, try Tensor.full([], $0.sum, dtype: .float64), count: $0.count) }
     }
 }
 
 /// Cross entropy of the tokens behind the masks.
 package struct MaskedToken: Objective {
     private let model: MaskedLanguageModel
+    private let form: TokenLossForm
 
-    package init(_ model: MaskedLanguageModel) { self.model = model }
+    package init(_ model: MaskedLanguageModel, _ form: TokenLossForm = .crossEntropy) {
+        self.model = model
+        self.form = form
+    }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
@@ -115,7 +174,9 @@ package struct MaskedToken: Objective {
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
         let logits = try model.logits(rows, context).to(.float32)
         return MicroLoss(
-            sum: try crossEntropySum(logits, labels), targets: batch.targets.count,
+            sum: try form == .crossEntropy
+                ? crossEntropySum(logits, labels) : crossEntropy(logits, labels: labels, form: form).sum,
+            targets: batch.targets.count,
             tallies: [Tally("token_acc", try hits(logits, labels), count: batch.targets.count)])
     }
 }

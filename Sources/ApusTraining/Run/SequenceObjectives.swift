@@ -1,7 +1,7 @@
 package import ApusDatasets
 package import ApusLanguageModel
 package import ApusNN
-import ApusTorch
+package import ApusTorch
 
 /// The losses of models that score whole sequences, as `transformers` has them; S sequences, L scores each.
 ///
@@ -11,8 +11,14 @@ package struct SequenceScores: Objective {
     private let model: SequenceClassifier
     private let problem: ProblemType
     private let classNames: [String]
+    private let form: TokenLossForm
 
-    package init(_ model: SequenceClassifier, _ problem: ProblemType, classNames: [String] = []) {
+    /// - Parameter form: The loss of one class.
+    package init(
+        _ model: SequenceClassifier, _ problem: ProblemType, classNames: [String] = [],
+        form: TokenLossForm = .crossEntropy
+    ) {
+        self.form = form
         self.model = model
         self.problem = problem
         self.classNames = classNames
@@ -26,7 +32,9 @@ package struct SequenceScores: Objective {
         case .classes(let classes):
             let labels = try Tensor(classes, device: scores.device)
             return MicroLoss(
-                sum: try crossEntropySum(scores, labels), targets: classes.count,
+                sum: try form == .crossEntropy
+                    ? crossEntropySum(scores, labels) : crossEntropy(scores, labels: labels, form: form).sum,
+                targets: classes.count,
                 tallies: [Tally("acc", try hits(scores, labels), count: classes.count)], outputs: scores)
         case .values(let values, let width):
             let wanted = try Tensor(values, device: scores.device).reshaped([-1, width])  // [S, L]

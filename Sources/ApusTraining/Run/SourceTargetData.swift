@@ -22,10 +22,12 @@ package struct SourceTargetSamples: TrainingSource {
             let cut = sample.isTrained.firstIndex(of: true) ?? sample.ids.count
             return (
                 source: Array(sample.ids[..<cut]), ids: Array(sample.ids[cut...]),
-                weights: sample.weights.map { Array($0[cut...]) }
+                weights: sample.weights.map { Array($0[cut...]) }, channel: sample.channel
             )
         }
-        return TokenBatch(
+        var batch = TokenBatch(
             sources: parts.map(\.source), answers: parts.map { ($0.ids, $0.weights) }, start: start)
+        batch.channels = parts.map(\.channel)
+        return batch
     }
 }

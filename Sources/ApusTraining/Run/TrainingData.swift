@@ -29,11 +29,7 @@ extension TrainingSource {
 
 extension TokenizedDataset: TrainingSource {
     package func batch(_ samples: [Int], draw: UInt64?) -> TokenBatch {
-        TokenBatch(
-            weighted: samples.map { index in
-                let sample = sample(index)
-                return (sample.ids, sample.isTrained, sample.weights)
-            })
+        TokenBatch(samples.map { sample($0) })
     }
 
     /// How many tokens of these samples are predicted; the first of a sample never is.
@@ -47,11 +43,19 @@ extension StreamedDataset: TrainingSource {
     package func length(of index: Int) -> Int { samples(index).reduce(0) { $0 + $1.ids.count } }
 
     package func batch(_ indices: [Int], draw: UInt64?) -> TokenBatch {
-        TokenBatch(weighted: indices.flatMap { samples($0).map { ($0.ids, $0.isTrained, $0.weights) } })
+        TokenBatch(indices.flatMap { samples($0) })
     }
 
     package func targetCount(_ indices: [Int]) -> Int {
         indices.reduce(0) { $0 + samples($1).reduce(0) { $0 + $1.isTrained.dropFirst().count { $0 } } }
+    }
+}
+
+extension TokenBatch {
+    /// Some samples end to end.
+    fileprivate init(_ samples: [TokenizedDataset.Sample]) {
+        self.init(weighted: samples.map { ($0.ids, $0.isTrained, $0.weights) })
+        channels = samples.map(\.channel)
     }
 }
 

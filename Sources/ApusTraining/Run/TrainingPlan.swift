@@ -14,7 +14,7 @@ package struct TrainingPlan: Sendable {
     package enum Recurrence: Sendable, Equatable {
         case never
         case every(Int)
-        case everyEpoch
+        case everyEpochs(Int)
     }
 
     package var batches: BatchPlan
@@ -22,12 +22,18 @@ package struct TrainingPlan: Sendable {
     package var maximumGradientNorm: Double
     package var evaluation: Recurrence
     package var saving: Recurrence
-    package var loggingSteps: Int
+    package var logging: Recurrence
     package var logsFirstStep: Bool
     package var evaluationBatchSize: Int
     package var checkpointsLayers: Bool
     package var nanPolicy: NaNPolicy
     package var seed: UInt64
+    /// Before so many steps, or epochs where epochs decide, nothing is evaluated.
+    package var evaluationDelay = 0.0
+    /// Whether a new run is evaluated before its first step.
+    package var evaluatesFirst = false
+    /// After so many checkpoints in a row without a better evaluation the run ends; nil goes on.
+    package var patience: Int?
     /// What the best checkpoint is chosen by, a metric of the evaluation without `eval_`.
     package var bestMetric = "loss"
 
@@ -41,7 +47,7 @@ package struct TrainingPlan: Sendable {
         self.maximumGradientNorm = maximumGradientNorm
         self.evaluation = evaluation
         self.saving = saving
-        self.loggingSteps = loggingSteps
+        logging = .every(loggingSteps)
         self.logsFirstStep = logsFirstStep
         self.evaluationBatchSize = evaluationBatchSize
         self.checkpointsLayers = checkpointsLayers
@@ -56,11 +62,19 @@ package struct TrainingPlan: Sendable {
         switch recurrence {
         case .never: false
         case .every(let steps): step % max(1, steps) == 0 || step == batches.totalSteps
-        case .everyEpoch: batches.endsEpoch(afterSteps: step) || step == batches.totalSteps
+        case .everyEpochs(let count):
+            batches.endsEpoch(afterSteps: step)
+                && Int(batches.epochsDone(afterSteps: step).rounded()) % max(1, count) == 0
+                || step == batches.totalSteps
         }
     }
 
+    func isTimeToEvaluate(after step: Int) -> Bool {
+        let done = if case .everyEpochs = evaluation { batches.epochsDone(afterSteps: step) } else { Double(step) }
+        return done >= evaluationDelay && isTime(for: evaluation, after: step)
+    }
+
     func isTimeToLog(after step: Int) -> Bool {
-        step % max(1, loggingSteps) == 0 || (step == 1 && logsFirstStep) || step == batches.totalSteps
+        isTime(for: logging, after: step) || (step == 1 && logsFirstStep)
     }
 }

@@ -12,6 +12,12 @@ package struct TrainingProgress: Sendable, Equatable {
     /// The best checkpoint that was saved at an evaluation, and its metric.
     package private(set) var best: (path: String, step: Int, metric: Double)?
     package private(set) var lastCheckpoint: String?
+    /// What the best checkpoint is chosen by, at its best so far, saved or not.
+    private var bestMetric: Double?
+    /// The same when a checkpoint last brought progress.
+    private var bestSavedMetric: Double?
+    /// Checkpoints in a row that came without a better evaluation.
+    package private(set) var checkpointsWithoutProgress = 0
     /// Which way the best checkpoint is sought; `greater_is_better`.
     package var greaterIsBetter = false
 
@@ -26,13 +32,28 @@ package struct TrainingProgress: Sendable, Equatable {
                     + metrics.map(\.0).joined(separator: ", ") + ".")
         }
         lastEvaluation = (step, value)
+        if value.isFinite, bestMetric.map({ isBetter(value, than: $0) }) ?? true { bestMetric = value }
+    }
+
+    private func isBetter(_ metric: Double, than other: Double) -> Bool {
+        greaterIsBetter ? metric > other : metric < other
+    }
+
+    /// Before a checkpoint is saved.
+    mutating func noteSaving() {
+        guard let bestMetric else { return }
+        if bestSavedMetric.map({ isBetter(bestMetric, than: $0) }) ?? true {
+            bestSavedMetric = bestMetric
+            checkpointsWithoutProgress = 0
+        } else {
+            checkpointsWithoutProgress += 1
+        }
     }
 
     mutating func noteSaved(_ path: String) {
         lastCheckpoint = path
         if let lastEvaluation, lastEvaluation.step == step, lastEvaluation.metric.isFinite,
-            best.map({ greaterIsBetter ? lastEvaluation.metric > $0.metric : lastEvaluation.metric < $0.metric })
-                ?? true
+            best.map({ isBetter(lastEvaluation.metric, than: $0.metric) }) ?? true
         {
             best = (path, step, lastEvaluation.metric)
         }
@@ -57,6 +78,12 @@ extension TrainingProgress {
                 "checkpoint": .string(best.path), "step": .int(best.step), "metric": .double(best.metric),
             ]
         }
+        if let bestMetric, let bestSavedMetric {
+            object["progress"] = [
+                "metric": .double(bestMetric), "saved_metric": .double(bestSavedMetric),
+                "checkpoints_without": .int(checkpointsWithoutProgress),
+            ]
+        }
         return .object(object)
     }
 
@@ -72,5 +99,8 @@ extension TrainingProgress {
         {
             best = (path, step, metric)
         }
+        bestMetric = json["progress"]?["metric"]?.doubleValue
+        bestSavedMetric = json["progress"]?["saved_metric"]?.doubleValue
+        checkpointsWithoutProgress = json["progress"]?["checkpoints_without"]?.intValue ?? 0
     }
 }

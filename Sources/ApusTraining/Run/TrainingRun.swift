@@ -23,6 +23,8 @@ package final class TrainingRun {
     private let checkpoints: CheckpointStore?
     private let log: RunLog
     private var plan: TrainingPlan
+    /// Has the learning rate where that follows the evaluations.
+    private let plateau: Plateau?
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
@@ -33,7 +35,8 @@ package final class TrainingRun {
         model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
         participants: [any StepParticipant] = [],
         objective: any Objective, data: any TrainingSource, validation: any TrainingSource,
-        plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), checkpoints: CheckpointStore?, log: RunLog,
+        plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), plateau: Plateau? = nil,
+        checkpoints: CheckpointStore?, log: RunLog,
         placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
     ) {
         self.model = model
@@ -45,6 +48,7 @@ package final class TrainingRun {
         self.validation = validation
         self.plan = plan
         self.progress = progress
+        self.plateau = plateau
         self.checkpoints = checkpoints
         self.log = log
         self.placeOfSample = placeOfSample
@@ -59,7 +63,14 @@ package final class TrainingRun {
     package func callAsFunction() throws -> Ending {
         var window = Window()
         try update.start(at: progress.step)
+        if plan.evaluatesFirst, progress.step == 0 { try update.withFoundWeights { try evaluate(isNoted: false) } }
         while progress.step < plan.batches.totalSteps {
+            if let patience = plan.patience, progress.checkpointsWithoutProgress >= patience {
+                log.console.print(
+                    "the run ends early after step \(progress.step): \(plan.bestMetric) did not get better in the last "
+                        + "\(progress.checkpointsWithoutProgress) checkpoints")
+                break
+            }
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime
             let batches = plan.batches.batches(ofStep: step)
@@ -67,7 +78,7 @@ package final class TrainingRun {
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
-            let rate = try plan.schedule.rate(at: step - update.skippedSteps())
+            let rate = try plateau?.rate() ?? plan.schedule.rate(at: step - update.skippedSteps())
             for (index, samples) in batches.enumerated() {
                 let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
                 let batch = data.batch(samples, draw: draw)
@@ -110,11 +121,14 @@ package final class TrainingRun {
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
                 window = Window(speedOf: window)
             }
-            if plan.isTime(for: plan.evaluation, after: progress.step) { try evaluate() }
+            if plan.isTimeToEvaluate(after: progress.step) {
+                try update.withFoundWeights { try evaluate() }
+            }
             let signal = StopSignal.pending
             let isAsked = StopSignal.takeSaveRequest()
             if plan.isTime(for: plan.saving, after: progress.step) || signal != nil || isAsked {
-                try save(isLast: signal != nil || progress.step == plan.batches.totalSteps)
+                let isLast = signal != nil || progress.step == plan.batches.totalSteps
+                try update.withFoundWeights { try save(isLast: isLast) }
             }
             if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
         }
@@ -122,7 +136,9 @@ package final class TrainingRun {
     }
 
     /// The mean loss over the validation data, and what the objective measures beside it.
-    private func evaluate() throws {
+    ///
+    /// - Parameter isNoted: Whether it counts for the best checkpoint and for what follows evaluations.
+    private func evaluate(isNoted: Bool = true) throws {
         guard !validation.isEmpty else { return }
         let started = ProcessInfo.processInfo.systemUptime
         var (sum, targets) = (0.0, 0)
@@ -147,7 +163,8 @@ package final class TrainingRun {
         var metrics = [("loss", loss)]
         metrics += try tallies.means()
         metrics += try evaluation.metrics()
-        try progress.noteEvaluation(metrics, best: plan.bestMetric)
+        if isNoted { try progress.noteEvaluation(metrics, best: plan.bestMetric) }
+        if isNoted, let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
@@ -164,6 +181,7 @@ package final class TrainingRun {
     /// - Throws: What stands in the way twice in a row, or at the end of the run.
     private func save(isLast: Bool) throws {
         guard let checkpoints else { return }
+        progress.noteSaving()
         do {
             let path = try checkpoints.save(
                 progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
@@ -171,7 +189,7 @@ package final class TrainingRun {
             progress.noteSaved(path)
             hasFailedToSave = false
             log.console.print("Saving model checkpoint to \(path)")
-        } catch  where !isLast && !hasFailedToSave {
+        } catch where !isLast && !hasFailedToSave {
             hasFailedToSave = true
             log.console.print(
                 "step \(progress.step) was not saved: \(error). Earlier checkpoints are whole, and the run goes on; it ends "

@@ -149,6 +149,14 @@ package final class UpdateStep {
         try withoutGradients { try participants.reduce(0) { $0 + (try $1.penalty()?.item() ?? 0) } }
     }
 
+    /// Does something with the weights that were found, where the optimizer trains others.
+    package func withFoundWeights(_ body: () throws -> Void) throws {
+        guard let optimizer = optimizer as? any AveragingOptimizer else { return try body() }
+        try optimizer.useAverage()
+        try body()
+        try optimizer.useTraining()
+    }
+
     /// Clips, judges and follows what was accumulated, and forgets it.
     ///
     /// - Parameter step: Steps of the run that are done with this one.

@@ -222,9 +222,11 @@ ct_tensor ct_rope(ct_tensor x, ct_tensor cosines, ct_tensor sines);
 /// x · mask / (1 - p) with the mask of `key`.
 ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
 /// Σ_i weight_i · CE(x_i Wᵀ, label_i) over N rows, logits made in chunks of `chunk` rows and never kept.
-/// `correct` receives how many rows have their label as the argmax, `losses` (may be null) each row's CE.
+/// With `smoothing` ε each is (1-ε) CE + ε times its mean over all labels; `is_dynamic` multiplies it by the label's
+/// probability. `losses` receives each row's part of the sum, `hits` 1 where the label is the argmax, else 0.
 ct_tensor ct_linear_cross_entropy(
-    ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, ct_tensor *correct);
+    ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, double smoothing,
+    bool is_dynamic, ct_tensor *losses, ct_tensor *hits);
 /// A matrix [rows, columns] in four or eight bits: numbers are `code[index] · absmax` of their block of `block` numbers,
 /// or `number / 127 · absmax` of their row.
 typedef struct {

@@ -13,6 +13,7 @@ struct PublicCommandsTests {
         "--model m --task_type seq_cls --num_labels 1 --problem_type regression --use_chat_template false --tuner_type lora --dataset sentence-transformers/stsb:reg#20000 --val_dataset v.csv --eval_strategy steps --eval_steps 100 --label_names labels --dataloader_drop_last false",
         "--model m --task_type embedding --loss_type infonce --tuner_type full --dataset d.jsonl --split_dataset_ratio 0.05 --eval_strategy steps --output_dir output --eval_steps 20 --num_train_epochs 5 --save_steps 70 --per_device_train_batch_size 4 --per_device_eval_batch_size 4 --gradient_accumulation_steps 4 --learning_rate 6e-6 --dataloader_drop_last true --label_names labels",
         "--model m --task_type reranker --loss_type listwise_reranker --dataset MTEB/scidocs-reranking --split_dataset_ratio 0.05 --tuner_type full --learning_rate 6e-6 --label_names labels --dataloader_drop_last true",
+        "--model m --dataset d.jsonl --neftune_noise_alpha 5 --label_smoothing_factor 0.1 --callbacks early_stop --early_stop_interval 3 --eval_on_start true --split_dataset_ratio 0.1 --lr_scheduler_type cosine_with_min_lr --lr_scheduler_kwargs {\"min_lr\":1e-6} --optim adafactor",
         // 3.x
         "--model Qwen/Qwen2.5-7B-Instruct --train_type lora --dataset d.jsonl --torch_dtype bfloat16 --num_train_epochs 1 --per_device_train_batch_size 1 --per_device_eval_batch_size 1 --learning_rate 1e-4 --lora_rank 8 --lora_alpha 32 --target_modules all-linear --gradient_accumulation_steps 16 --eval_steps 50 --save_steps 50 --save_total_limit 5 --logging_steps 5 --max_length 2048 --output_dir output --warmup_ratio 0.05 --dataloader_num_workers 4",
         "--model m --train_type lora --dataset d.jsonl --lazy_tokenize true --tuner_backend peft --template qwen2_5 --model_type qwen2_5 --deepspeed zero2 --ddp_backend nccl",
@@ -90,7 +91,6 @@ struct PublicCommandsTests {
     /// What would change numbers and is not there is refused by name, with a way out.
     @Test(
         arguments: [
-            (.sft, "--neftune_noise_alpha 5", "--lora_dropout"),
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
             (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
             (.sft, "--galore_optim_per_parameter true", "Leave it out"),

@@ -39,7 +39,7 @@ struct RefusalTests {
     /// A command that spells out what Apus does anyway runs.
     @Test func valuesThatAskForNothing() {
         #expect(refusal(["--packing", "false", "--use-dora", "False", "--tuner_backend", "peft"]).isEmpty)
-        #expect(refusal(["--enable_dft_loss", "--label_smoothing_factor", "0.1", "--eval_on_start", "yes"]).count == 3)
+        #expect(refusal(["--ignore_data_skip", "--eval_metric", "acc", "--freeze_llm", "yes"]).count == 3)
         for (name, values) in NotYetOptions.valuesAlreadyTrue {
             let command = Command.allCases.first {
                 $0.isSupported && OptionTable.table(for: $0).isNotYetSupported(name)
@@ -68,8 +68,9 @@ struct RefusalTests {
 
     @Test func abbreviationsOfRefusedFieldsAreSpelledOut() {
         #expect(
-            refusal(["--label-smooth", "0.5"]) == [
-                "--label-smooth (--label_smoothing_factor): ms-swift has it, Apus does not yet. Leave it out, or give 0."
+            refusal(["--sequence-par", "2"]) == [
+                "--sequence-par (--sequence_parallel_size): ms-swift has it, Apus does not yet. Apus computes on one device; "
+                    + "leave it out. Long samples need no padding here."
             ])
     }
 

@@ -41,13 +41,18 @@ struct SettingsTests {
         "target_modules": ["all-linear"], "target_regex": nil, "use_rslora": false, "init_weights": true,
         "lora_dtype": nil, "num_train_epochs": 3, "max_epochs": nil, "max_steps": -1, "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 16, "loss_type": nil, "infonce_temperature": 0.1, "learning_rate": 1e-4,
-        "lr_scheduler_type": "cosine", "warmup_ratio": 0,
-        "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95,
+        "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": nil, "optimizer": nil, "optim_args": nil,
+        "warmup_ratio": 0, "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9,
+        "adam_beta2": 0.95,
         "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "bf16": nil, "fp16": nil,
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
         "greater_is_better": false, "predict_with_generate": false, "generation_max_length": nil,
+        "max_new_tokens": 64, "eval_epochs": 1, "save_epochs": 1, "eval_on_start": false, "eval_delay": 0,
+        "early_stop_interval": nil, "callbacks": [], "load_best_model_at_end": false, "logging_strategy": "steps",
+        "label_smoothing_factor": 0, "neftune_noise_alpha": nil, "enable_dft_loss": false,
+        "enable_channel_loss": false, "acc_strategy": "token",
         "output_dir": "output/m", "add_version": true, "overwrite_output_dir": false,
         "create_checkpoint_symlink": false,
         "logging_steps": 5, "logging_first_step": true, "logging_dir": nil, "report_to": ["tensorboard"],
@@ -126,15 +131,17 @@ struct SettingsTests {
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
             weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy \
-            router_aux_loss_coef
+            router_aux_loss_coef lr_scheduler_kwargs optimizer optim_args \
+            label_smoothing_factor neftune_noise_alpha enable_dft_loss enable_channel_loss acc_strategy
             use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
             galore_with_embedding galore_quantization galore_proj_quant galore_proj_bits galore_proj_group_size \
             galore_cos_threshold galore_gamma_proj galore_queue_size
             resume_from_checkpoint resume_only_model per_device_eval_batch_size eval_strategy eval_steps save_strategy \
             save_steps save_total_limit save_only_model metric_for_best_model greater_is_better predict_with_generate \
-            generation_max_length
+            generation_max_length max_new_tokens eval_epochs save_epochs eval_on_start eval_delay early_stop_interval \
+            callbacks load_best_model_at_end
             output_dir add_version overwrite_output_dir create_checkpoint_symlink logging_steps logging_first_step \
-            logging_dir report_to disable_tqdm
+            logging_dir report_to disable_tqdm logging_strategy
             device use_cpu
             use_hf model_revision push_to_hub hub_model_id hub_private_repo
             swift_version
@@ -188,6 +195,8 @@ struct SettingsTests {
         #expect(try sft("--split_dataset_ratio 0.1 --val_dataset v").data.splitDatasetRatio == 0)
         #expect(try sft("--save_total_limit 0").evaluation.saveTotalLimit == nil)
         #expect(try sft("--max_epochs 2").optimization.epochs == 2)
+        #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.metricForBestModel == "rouge-l")
+        #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.greaterIsBetter)
         #expect(try sft("--use_cpu").hardware.device == .cpu)
         #expect(try sft("--task_type embedding").lossType == .cosineSimilarity)
         #expect(try sft("--task_type reranker").lossType == .pointwiseReranker)
@@ -213,6 +222,26 @@ struct SettingsTests {
         "--tuner_type full --optim adalomo --gradient_accumulation_steps 1 --gradient_checkpointing false",
         "--tuner_type full --optim adalomo --gradient_accumulation_steps 1 --torch_dtype float16",
         "--tuner_type full --optim lomo --use_galore true",
+        "--enable_dft_loss true --label_smoothing_factor 0.1", "--early_stop_interval 3", "--callbacks early_stop",
+        "--load_best_model_at_end true", "--predict_with_generate true --loss_scale all",
+        "--predict_with_generate true --loss_scale hermes", "--val_dataset v --metric_for_best_model seq_acc",
+        "--val_dataset v --metric_for_best_model loss_math", "--val_dataset v --metric_for_best_model rouge-1",
+        "--lr_scheduler_kwargs [1]", #"--lr_scheduler_kwargs {"num_cycle":0.5}"#,
+        #"--lr_scheduler_kwargs {"min_lr":0}"#,
+        #"--lr_scheduler_type linear --lr_scheduler_kwargs {"last_epoch":1}"#,
+        #"--lr_scheduler_type polynomial --lr_scheduler_kwargs {"lr_end":1}"#, "--lr_scheduler_type cosine_with_min_lr",
+        #"--lr_scheduler_type cosine_with_min_lr --lr_scheduler_kwargs {"min_lr":1e-6,"min_lr_rate":0.1}"#,
+        "--lr_scheduler_type warmup_stable_decay",
+        #"--lr_scheduler_type warmup_stable_decay --lr_scheduler_kwargs {"num_decay_steps":1.5}"#,
+        #"--lr_scheduler_type warmup_stable_decay --lr_scheduler_kwargs {"num_decay_steps":5,"decay_type":"sqrt"}"#,
+        "--lr_scheduler_type reduce_lr_on_plateau",
+        "--lr_scheduler_type reduce_lr_on_plateau --val_dataset v --metric_for_best_model token_acc",
+        #"--lr_scheduler_type reduce_lr_on_plateau --val_dataset v --lr_scheduler_kwargs {"factor":1}"#,
+        "--optim_args momentum=0.9", "--optim sgd --optim_args momentum", "--optim sgd --optim_args nesterov=true",
+        "--optim sgd --optim_args momentum=x", "--optim rmsprop --optim_args weight_decay=0.1",
+        "--optimizer muon --optim_args ns_steps=0", "--optimizer lorap",
+        "--tuner_type full --optimizer muon --use_galore true", "--optimizer galore",
+        "--optim schedule_free_adamw --adam_beta1 0",
     ])
     func contradictions(words: String) {
         #expect(throws: SettingsError.self) { try sft(words) }
@@ -277,6 +306,17 @@ struct SettingsTests {
             "--init_weights lora-ga --lora_ga_scale unit --lora_ga_stable_gamma 8",
             "--lora_ga_stable_gamma: without effect, because --lora_ga_scale is not stable."
         ),
+        ("--save_epochs 5", "--save_epochs: without effect, because --save_strategy is not epoch."),
+        ("--max_new_tokens 9", "--max_new_tokens: without effect, because --predict_with_generate is false."),
+        (
+            "--num_labels 2 --enable_dft_loss true",
+            "--enable_dft_loss: without effect, because --task_type is seq_cls."
+        ),
+        ("--optimizer muon --optim sgd", "--optim: without effect, because --optimizer is muon."),
+        (
+            "--lr_scheduler_type constant --warmup_steps 3",
+            "--warmup_steps: without effect, because --lr_scheduler_type is constant."
+        ),
         ("--tuner_type oft --oft_eps 0.1", "--oft_eps: without effect, because --oft_coft is not true."),
     ])
     func idleFlagsAreNoted(words: String, notice: String) throws {
@@ -309,6 +349,14 @@ struct SettingsTests {
             "--init_weights loftq --loftq_bits 8", "--init_weights eva --eva_rho 3",
             "--init_weights lora-ga --lora_ga_stable_gamma 8", "--init_weights corda --corda_method kpm",
             "--tuner_type oft --oft_coft true --oft_eps 0.1 --oft_num_cayley_neumann_terms 3",
+            #"--lr_scheduler_type warmup_stable_decay --warmup_ratio 0.1 --lr_scheduler_kwargs {"num_decay_steps":5}"#,
+            "--val_dataset v --predict_with_generate true --metric_for_best_model f1 --max_new_tokens 9",
+            "--val_dataset v --acc_strategy seq --metric_for_best_model seq_acc --label_smoothing_factor 0.1",
+            "--val_dataset v --enable_channel_loss true --metric_for_best_model loss_math",
+            "--val_dataset v --save_strategy epoch --save_epochs 5 --eval_epochs 5 --early_stop_interval 2",
+            "--num_labels 2 --label_smoothing_factor 0.1",
+            "--optim sgd --optim_args momentum=0.9,nesterov=true", "--optimizer muon --optim_args ns_steps=6",
+            "--optimizer lorap --lorap_lr_ratio 16", "--optimizer default --optim adafactor",
             "--tuner_type oft --oft_block_size 0 --oft_r 4", "--tuner_type waveft --wavelet_family db2",
         ] {
             var notices: [String] = []
@@ -424,6 +472,9 @@ struct RoundTripTests {
         case "quant_bits": return ["8"]
         case "eva_rho": return ["3.5"]
         case "lora_bias": return ["all"]
+        case "lr_scheduler_type": return ["linear"]
+        case "lr_scheduler_kwargs": return [#"{"num_cycles":0.75}"#]
+        case "optim_args": return ["momentum=0.9"]
         default: break
         }
         return switch option.kind {
@@ -465,6 +516,10 @@ struct RoundTripTests {
             if field.name == "quant_bits" { words += ["--quant_method", "bnb"] }
             if field.name == "loss_type" { words += ["--task_type", "reranker"] }
             if field.name == "predict_with_generate" { words += ["--task_type", "seq2seq_lm"] }
+            if ["early_stop_interval", "load_best_model_at_end"].contains(field.name) {
+                words += ["--val_dataset", "v"]
+            }
+            if field.name == "optim_args" { words += ["--optim", "sgd"] }
             words += ["--\(field.name)"] + (field.name == "structured_outputs_json" ? ["true"] : sample(option))
             var notices: [String] = []
             let line = try ArgumentLine(words, for: Settings.command)
@@ -555,8 +610,19 @@ struct RoundTripTests {
                 "init_weights",
                 "true false gaussian pissa pissa_niter_4 pissa_niter_16 olora loftq eva corda lora-ga"
             ),
-            ("optim", "adamw_torch_fused adamw_torch adamw_8bit paged_adamw_32bit paged_adamw_8bit lomo adalomo sgd"),
-            ("lr_scheduler_type", "linear cosine constant constant_with_warmup"),
+            (
+                "optim",
+                "adamw_torch_fused adamw_torch adamw_8bit paged_adamw_32bit paged_adamw_8bit lomo adalomo sgd adafactor "
+                    + "lion_32bit lion_8bit paged_lion_32bit paged_lion_8bit adagrad rmsprop schedule_free_adamw "
+                    + "schedule_free_sgd stable_adamw"
+            ),
+            ("optimizer", "default galore lorap muon"), ("acc_strategy", "token seq"),
+            ("callbacks", "early_stop adalora lisa graceful_exit"), ("logging_strategy", "no steps epoch"),
+            (
+                "lr_scheduler_type",
+                "linear cosine cosine_with_restarts polynomial constant constant_with_warmup inverse_sqrt "
+                    + "reduce_lr_on_plateau cosine_with_min_lr cosine_warmup_with_min_lr warmup_stable_decay"
+            ),
             ("eval_strategy", "no steps epoch"), ("save_strategy", "no steps epoch"),
             ("report_to", "tensorboard none"), ("nan_policy", "stop skip"), ("infer_backend", "transformers"),
             ("existing_result", "refuse append overwrite"), ("template_backend", "swift jinja"),
@@ -585,12 +651,12 @@ struct RoundTripTests {
             default: false
             }
         }
-        #expect(Set(choosing.map(\.name)).count == 44, "\(Set(choosing.map(\.name)))")
+        #expect(Set(choosing.map(\.name)).count == 48, "\(Set(choosing.map(\.name)))")
     }
 
     @Test(arguments: [
         #"{"model": 3, "dataset": ["d"], "lora_rank": "x"}"#, #"{"model": "m", "dataset": ["d"], "lora_rank": 0}"#,
-        #"{"model": "m", "dataset": ["d"], "optim": "lion_8bit"}"#,
+        #"{"model": "m", "dataset": ["d"], "optim": "ademamix"}"#,
         #"{"model": "m", "dataset": ["d"], "strict": [1, 2]}"#,
         #"{"model": "m", "dataset": ["d"], "learning_rate": 1e999}"#,
     ])

@@ -117,7 +117,7 @@ struct SequenceToSequenceRunTests {
             .compactMap { try JSONValue(parsing: String($0)).objectValue }.last { $0["eval_loss"] != nil }
         for name in AnswerMetrics.names { #expect(last?["eval_\(name)"]?.doubleValue != nil, "\(name)") }
         let error = #expect(throws: SettingsError.self) {
-            try run.with { $0.model.taskType = .causalLM }.settings.validated()
+            try run.with { $0.model.taskType = .maskedLanguageModel }.settings.validated()
         }
         #expect(error?.description.contains("--predict_with_generate") == true)
     }

@@ -3,6 +3,8 @@ package import ApusJSON
 /// The typed settings of a command, made from a command line, from an `args.json`, or in Swift.
 package protocol CommandSettings: Sendable {
     static var command: Command { get }
+    /// The command that these were made for, where several have settings of this type.
+    var command: Command { get }
     /// One field for each option, in the order of `args.json`.
     static var fields: [SettingsField<Self>] { get }
     /// The settings with every default.
@@ -14,16 +16,23 @@ package protocol CommandSettings: Sendable {
 }
 
 extension CommandSettings {
+    package var command: Command { Self.command }
+
     /// The settings that a command line asks for, with what `load_args` takes from a checkpoint.
     ///
     /// - Parameter notices: Receives a line for each setting that was changed or passed over.
     /// - Throws: `UsageError`, or `SettingsError` for an unreadable checkpoint.
     package init(_ line: ArgumentLine, notices: inout [String]) throws {
+        self.init()
+        try take(line, notices: &notices)
+    }
+
+    /// Sets what a command line says, and settles the rest.
+    mutating func take(_ line: ArgumentLine, notices: inout [String]) throws {
         var line = line
         if Self.fields.contains(where: { $0.name == "load_args" }) {
             try CheckpointArguments.load(into: &line, notices: &notices)
         }
-        self.init()
         for field in Self.fields {
             if let value = line[field.name] { try set(field, value) }
         }
@@ -51,7 +60,7 @@ extension CommandSettings {
 
     /// Says which of some settings were chosen although they have no effect; nil where none was.
     package func withoutEffect(_ names: some Collection<String>, because reason: String) -> String? {
-        let table = OptionTable.table(for: Self.command)
+        let table = OptionTable.table(for: command)
         let chosen = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
         guard !chosen.isEmpty else { return nil }
         return "\(chosen.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason)."

@@ -1,6 +1,8 @@
 import ApusAdapters
 import ApusDatasets
 import ApusJSON
+import ApusOptimizers
+import ApusText
 import ApusTorch
 
 /// The settings of a fine-tuning run.
@@ -9,6 +11,8 @@ import ApusTorch
 /// version 4.6. Where ms-swift computes a default from other settings, so does the property of that name:
 /// `learningRate` is `optimization.learningRate` where that is set.
 public struct SFTSettings: Sendable {
+    /// `sft`, or `pt`, whose defaults are others.
+    package private(set) var command = Command.sft
     public var model: ModelSettings
     public var data: DataSettings
     public var batches = PackingSettings()
@@ -16,6 +20,7 @@ public struct SFTSettings: Sendable {
     public var tuner = TunerSettings()
     public var full = FullTuningSettings()
     public var optimization = OptimizationSettings()
+    public var objective = ObjectiveSettings()
     public var galore = GaLoreSettings()
     public var evaluation = EvaluationSettings()
     public var output = OutputSettings()
@@ -26,6 +31,19 @@ public struct SFTSettings: Sendable {
     public init(model: String, dataset: [String]) {
         self.model = ModelSettings(model)
         data = DataSettings(dataset)
+    }
+
+    /// The settings of `apus pt`: text without a conversation around it, of which every token is learned.
+    public static func pretraining(model: String, dataset: [String]) -> SFTSettings {
+        var settings = SFTSettings(model: model, dataset: dataset)
+        settings.becomePretraining()
+        return settings
+    }
+
+    private mutating func becomePretraining() {
+        command = .pt
+        encoding.useChatTemplate = false
+        encoding.lossScale = .all
     }
 
     /// The settings after the checks that the command line makes.
@@ -91,9 +109,17 @@ extension SFTSettings: CommandSettings {
         data = DataSettings()
     }
 
+    /// The settings that the words of `sft` or of `pt` ask for.
+    package init(_ line: ArgumentLine, of command: Command, notices: inout [String]) throws {
+        self.init()
+        if command == .pt { becomePretraining() }
+        try take(line, notices: &notices)
+    }
+
     package static let fields: [SettingsField<SFTSettings>] =
         (fields(of: \.model) + fields(of: \.data) + fields(of: \.encoding) + fields(of: \.tuner)
-        + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.galore)
+        + fields(of: \.full) + fields(of: \.batches) + fields(of: \.optimization) + fields(of: \.objective)
+        + fields(of: \.galore)
         + fields(of: \.evaluation)
         + fields(of: \.output)
         + fields(of: \.hardware) + fields(of: \.hub))
@@ -105,7 +131,7 @@ extension SFTSettings: CommandSettings {
         .resolving("output_dir", \.outputDirectory)
 
     package mutating func settle(notices: inout [String]) throws {
-        try SettingChecks.model(model.name, .sft)
+        try SettingChecks.model(model.name, command)
         guard !data.dataset.isEmpty else {
             throw UsageError("--dataset: not given. Give the training data, as in --dataset train.jsonl.")
         }
@@ -113,12 +139,19 @@ extension SFTSettings: CommandSettings {
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
+        try objective.check()
+        try checkOptimizer()
         try galore.check(model.tunerType, optimization.optim)
         try checkFollowing(&notices)
         try checkPrecision()
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
         let generated = taskType.task.generatedMetrics
+        guard !evaluation.predictWithGenerate || taskType != .causalLM || encoding.tellsAnswers else {
+            throw SettingsError(
+                "--predict_with_generate true answers questions, and with --loss_scale \(encoding.lossScale.rawValue) it is "
+                    + "not seen where an answer begins. Give --loss_scale default or last_round.")
+        }
         guard !evaluation.predictWithGenerate || !generated.isEmpty else {
             throw SettingsError(
                 "--predict_with_generate true: with --task_type \(taskType.rawValue) no answers are made while training. "
@@ -126,8 +159,7 @@ extension SFTSettings: CommandSettings {
         }
         try BestMetric.check(
             evaluation.metricForBestModel,
-            among: taskType.task.metrics(loss: lossType, problem: model.problemType)
-                + (evaluation.predictWithGenerate ? generated : []),
+            among: reportedMetrics + (evaluation.predictWithGenerate ? generated : []),
             of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try encoding.check()
         try encoding.checkSplitting(taskType)
@@ -140,6 +172,7 @@ extension SFTSettings: CommandSettings {
         _ = try data.interleaving()
         _ = try data.promptFormat.map { try PromptFormat($0) }
         try evaluation.settle()
+        if evalStrategy == .no { try evaluation.checkEvaluated() }
         try output.check()
         try hardware.settle()
         noteNoEvaluation(&notices)
@@ -149,6 +182,14 @@ extension SFTSettings: CommandSettings {
                     + "workers.")
         }
         noteIdle(&notices)
+    }
+
+    /// What the evaluation reports of the task; the names of channels are in the data.
+    private var reportedMetrics: [String] {
+        let names = taskType.task.metrics(loss: lossType, problem: model.problemType)
+            .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
+        let chosen = BestMetric.name(evaluation.metricForBestModel)
+        return names + (objective.enableChannelLoss && chosen.hasPrefix("loss_") ? [chosen] : [])
     }
 
     /// Takes the task that the model's files leave no choice about.
@@ -191,6 +232,10 @@ extension SFTSettings: CommandSettings {
         if galore.isOn, !galore.isQuantized {
             note("--galore_quantization is false", GaLoreSettings.ofQuantization)
         }
+        if [.constant, .reduceOnPlateau].contains(optimization.lrSchedulerType) {
+            note("--lr_scheduler_type is \(optimization.lrSchedulerType.rawValue)", ["warmup_ratio", "warmup_steps"])
+        }
+        if optimization.optimizer == .muon { note("--optimizer is muon", ["optim"]) }
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
@@ -198,8 +243,14 @@ extension SFTSettings: CommandSettings {
         }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
         if !taskType.task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
-            note("--predict_with_generate is false", ["generation_max_length"])
+            note("--predict_with_generate is false", ["generation_max_length", "max_new_tokens"])
         }
+        if taskType == .sequenceToSequence {
+            note("--generation_max_length says it with --task_type seq2seq_lm", ["max_new_tokens"])
+        }
+        if evalStrategy != .epoch { note("--eval_strategy is not epoch", ["eval_epochs"]) }
+        if evaluation.saveStrategy != .epoch { note("--save_strategy is not epoch", ["save_epochs"]) }
+        if output.loggingStrategy != .steps { note("--logging_strategy is not steps", ["logging_steps"]) }
         if !batches.packing { note("--packing is false", ["packing_length", "packing_strategy"]) }
         if !batches.streaming { note("--streaming is false", ["shuffle_buffer_size"]) }
         if data.interleaveProb.isEmpty { note("--interleave_prob is not given", ["stopping_strategy"]) }
@@ -225,6 +276,34 @@ extension SFTSettings: CommandSettings {
             }
         }
         for (reason, names) in idle { note(reason, names) }
+    }
+
+    /// The optimizer of ms-swift's own, and the course of the learning rate, beside the other settings.
+    private mutating func checkOptimizer() throws {
+        switch optimization.optimizer {
+        case .galore: galore.isOn = true
+        case .lorap where tuner.methodOptions["lorap_lr_ratio"] == nil:
+            throw SettingsError("--optimizer lorap needs the ratio of its learning rates: give --lorap_lr_ratio 16.")
+        case .muon where galore.isOn:
+            throw SettingsError("--optimizer muon and --use_galore true are two optimizers. Give one of them.")
+        case .muon where optimization.optim.followsInPass:
+            throw SettingsError(
+                "--optimizer muon and --optim \(optimization.optim.rawValue) are two optimizers. Leave --optim out.")
+        default: break
+        }
+        _ = try optimization.scheduleOptions(peak: learningRate)
+        guard optimization.lrSchedulerType == .reduceOnPlateau else { return }
+        guard evalStrategy != .no else {
+            throw SettingsError(
+                "--lr_scheduler_type reduce_lr_on_plateau follows evaluations, and there are none. Give --val_dataset or "
+                    + "--split_dataset_ratio, and no --eval_strategy no.")
+        }
+        guard !evaluation.greaterIsBetter || optimization.lrSchedulerKwargs?.contains("\"mode\"") == true else {
+            throw SettingsError(
+                "--lr_scheduler_type reduce_lr_on_plateau lowers the learning rate where "
+                    + "\(evaluation.metricForBestModel) does not fall, and more of it is better. Give "
+                    + "--lr_scheduler_kwargs '{\"mode\": \"max\"}'.")
+        }
     }
 
     /// Gradients that are followed in the backward pass are there once, and in part.

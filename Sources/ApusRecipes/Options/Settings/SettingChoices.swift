@@ -53,9 +53,34 @@ public enum OptimizerName: String, Sendable, CaseIterable {
     /// Steps of adapted sizes, in the same way.
     case adaLOMO = "adalomo"
     case sgd
+    /// A second moment of rows and columns.
+    case adafactor
+    /// Steps of one size along the sign of a momentum.
+    case lion = "lion_32bit"
+    case lion8Bit = "lion_8bit"
+    case pagedLion = "paged_lion_32bit"
+    case pagedLion8Bit = "paged_lion_8bit"
+    case adagrad, rmsprop
+    /// AdamW whose weights are averaged instead of a falling learning rate.
+    case scheduleFreeAdamW = "schedule_free_adamw"
+    case scheduleFreeSGD = "schedule_free_sgd"
+    /// AdamW with shorter steps at large gradients.
+    case stableAdamW = "stable_adamw"
 
-    var isPaged: Bool { self == .pagedAdamW || self == .pagedAdamW8Bit }
+    var isPaged: Bool { rawValue.hasPrefix("paged_") }
     var followsInPass: Bool { self == .lomo || self == .adaLOMO }
+}
+
+/// One of ms-swift's optimizers beside those of `--optim`.
+public enum OptimizerPlugin: String, Sendable, CaseIterable {
+    /// What `--optim` says.
+    case standard = "default"
+    /// AdamW in gradients of a low rank: the same as `--use_galore true`.
+    case galore
+    /// LoRA+: `--lorap_lr_ratio` says how.
+    case lorap
+    /// Momentum whose matrices are made nearly orthogonal.
+    case muon
 }
 
 /// When something happens that recurs.
@@ -81,6 +106,7 @@ extension LossType: OptionChoice {}
 extension ExistingResult: OptionChoice {}
 extension AdapterInitialization: OptionChoice {}
 extension OptimizerName: OptionChoice {}
+extension OptimizerPlugin: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}
 extension ReportTarget: OptionChoice {}
 extension InferenceBackend: OptionChoice {}

@@ -76,13 +76,10 @@ extension OptionTable {
         noEffect(
             "a signal always saves before it ends the run, and files appear whole", [.sft],
             ["enable_jit_checkpoint": .boolean, "use_flash_ckpt": .boolean]),
-        noEffect(
-            "nothing follows the training that would use the best model; --create_checkpoint_symlink true keeps a "
-                + "link to it", [.sft], ["load_best_model_at_end": .boolean]),
         noEffect("a loss that is not a number stops the run", [.sft], ["logging_nan_inf_filter": .boolean]),
         noEffect("there is one log", [.sft], logging),
         noEffect("it names a run for services that Apus does not report to", [.sft], services),
-        noEffect("training writes no answers", [.sft], answers),
+        noEffect("the answers of an evaluation are the likeliest tokens", [.sft], answers),
         noEffect(
             "what was written is published once, at the end", [.sft],
             ["hub_strategy": .text, "hub_always_push": .boolean]),
@@ -124,7 +121,7 @@ extension OptionTable {
     ]
     private static let logging: KeyValuePairs<String, OptionKind> = [
         "log_level": .text, "log_level_replica": .text, "include_num_input_tokens_seen": .text,
-        "restore_callback_states_from_checkpoint": .boolean, "enable_channel_loss": .boolean,
+        "restore_callback_states_from_checkpoint": .boolean,
     ]
     private static let services: KeyValuePairs<String, OptionKind> = [
         "run_name": .text, "project": .text, "trackio_space_id": .text, "trackio_bucket_id": .text,
@@ -135,7 +132,7 @@ extension OptionTable {
         "swanlab_mode": .text,
     ]
     private static let answers: KeyValuePairs<String, OptionKind> = [
-        "max_new_tokens": .integer, "temperature": .number(.any), "top_k": .integer, "top_p": .number(.any),
+        "temperature": .number(.any), "top_k": .integer, "top_p": .number(.any),
         "repetition_penalty": .number(.any), "num_beams": .integer, "stream": .boolean, "stop_words": .list,
         "logprobs": .boolean, "top_logprobs": .integer, "structured_outputs_regex": .text,
         "generation_num_beams": .integer, "generation_config": .text,

@@ -9,19 +9,16 @@ enum NotYetOptions {
     /// defaults runs.
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
-            "optimizer": ["default"],
-            "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "sequence_parallel_size": ["1"],
-            "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
-            "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
+            "safe_serialization": ["true"], "max_shard_size": ["5gb"],
             "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
         let offByDefault = """
-            freeze_llm galore_optim_per_parameter use_vllm enable_dft_loss
-            eval_use_evalscope eval_on_start ignore_data_skip sortish_sampler
+            freeze_llm galore_optim_per_parameter use_vllm
+            eval_use_evalscope ignore_data_skip sortish_sampler
             to_cached_dataset to_ollama to_mcore to_hf
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
@@ -100,22 +97,10 @@ enum NotYetOptions {
         "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "galore_optim_per_parameter": "Leave it out; one optimizer moves all weights.",
-        "neftune_noise_alpha": "Leave it out, or give 0; --lora_dropout is noise of another kind.",
-        "label_smoothing_factor": "Leave it out, or give 0.",
-        "enable_dft_loss": "Leave it out; the loss is cross entropy.",
         "mrl_dims": "Leave it out; vectors are trained in full length.",
-        "optimizer": "--optim chooses the optimizer.",
-        "optim_args": "--optim, --adam_beta1, --adam_beta2, --adam_epsilon and --weight_decay set the optimizer.",
         "optim_target_modules": "--target_modules chooses layers for an adapter.",
-        "lr_scheduler_kwargs": "Leave it out; --warmup_steps and --warmup_ratio set the warmup.",
-        "callbacks": "Leave it out; Ctrl-C saves and leaves, and --save_total_limit keeps the best checkpoint.",
         "hub_revision": "Leave it out; what is published goes to the main branch.",
-        "early_stop_interval": "Leave it out; --save_total_limit keeps the best checkpoint.",
-        "logging_strategy": "--logging_steps gives the steps between lines.",
-        "acc_strategy": "Leave it out; the accuracy is that of tokens.",
         "eval_metric": "Leave it out; each task measures what fits it.",
-        "eval_delay": "Leave it out; --eval_steps gives the steps between evaluations.",
-        "eval_on_start": "Leave it out; `apus infer` answers with the model as it is.",
         "eval_use_evalscope": "Leave it out, and evaluate the merged model with EvalScope.",
         "do_train": "Leave it out; sft trains.",
         "ignore_data_skip": "Leave it out; going on costs no time.",

@@ -30,53 +30,75 @@ extension OptionTable {
             for: [.sft]),
         CommandOption(
             "learning_rate", .number(.above(0)), computed: "1e-4; 1e-5 for --tuner_type full",
-            "Highest learning rate.", in: .training, for: [.sft]),
+            "Highest learning rate.", in: .optimizer, for: [.sft]),
         CommandOption(
             "lr_scheduler_type",
             .words(
-                of: ScheduleKind.self,
-                later: [
-                    "cosine_with_restarts", "polynomial", "inverse_sqrt", "reduce_lr_on_plateau",
-                    "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
-                ]),
-            default: .text("cosine"), "Course of the learning rate.", in: .training, for: [.sft]),
+                of: ScheduleKind.self, later: ["greedy"]),
+            default: .text("cosine"), "Course of the learning rate.", in: .optimizer, for: [.sft]),
+        CommandOption(
+            "lr_scheduler_kwargs", .json, "What else the course has, as '{\"min_lr\": 1e-6}'.", in: .optimizer,
+            for: [.sft]),
         CommandOption(
             "warmup_ratio", .number(.from(0, below: 1)), default: .number(0), "Share of the steps that warm up.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "warmup_steps", .number(.from(0, upTo: Double(OptionKind.largestCount))), default: .number(0),
             "Steps that warm up; below 1 a share of all.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "optim",
             .words(
                 of: OptimizerName.self,
                 later: [
-                    "adafactor", "adagrad", "ademamix", "paged_lion_8bit",
-                    "lion_8bit", "lion_32bit", "rmsprop", "galore_adamw", "grokadamw",
-                    "schedule_free_adamw", "apollo_adamw", "stable_adamw", "muon",
+                    "ademamix", "ademamix_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "rmsprop_bnb",
+                    "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "galore_adamw", "galore_adamw_8bit", "galore_adafactor",
+                    "grokadamw", "schedule_free_radam", "apollo_adamw", "adamw_torch_4bit", "adamw_torch_8bit",
+                    "adamw_anyprecision", "adamw_torch_xla",
                 ]),
             default: .text("adamw_torch_fused"),
             "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
+        CommandOption(
+            "optimizer", .words(of: OptimizerPlugin.self, later: ["muonclip", "multimodal"]),
+            computed: "default: what --optim says", "ms-swift's own optimizers; muon wins over --optim.",
+            in: .optimizer, for: [.sft]),
+        CommandOption(
+            "optim_args", .text, "What else the optimizer has, as momentum=0.9,nesterov=true.", in: .optimizer,
+            for: [.sft]),
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",
-            "How much of paged moments stays in memory: 500MB, 2GiB.", in: .training, for: [.sft]),
+            "How much of paged moments stays in memory: 500MB, 2GiB.", in: .optimizer, for: [.sft]),
         CommandOption(
             "weight_decay", .number(.from(0)), default: .number(0.1), "Decay of all weights but biases and norms.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "adam_beta1", .number(.from(0, below: 1)), default: .number(0.9), "Decay of the first moment.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "adam_beta2", .number(.from(0, below: 1)), default: .number(0.95), "Decay of the second moment.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
         CommandOption(
-            "adam_epsilon", .number(.above(0)), default: .number(1e-8), "Keeps the division finite.", in: .training,
+            "adam_epsilon", .number(.above(0)), default: .number(1e-8), "Keeps the division finite.", in: .optimizer,
             for: [.sft]),
         CommandOption(
             "max_grad_norm", .number(.from(0)), default: .number(1), "Gradients are clipped to it; 0: not at all.",
-            in: .training, for: [.sft]),
+            in: .optimizer, for: [.sft]),
+        CommandOption(
+            "label_smoothing_factor", .number(.from(0, below: 1)), default: .number(0),
+            "Share of a label that is spread over all labels.", in: .training, for: [.sft]),
+        CommandOption(
+            "neftune_noise_alpha", .number(.from(0)), computed: "no noise",
+            "Strength of noise on the vectors of words in training (NEFTune).", in: .training, for: [.sft]),
+        CommandOption(
+            "enable_dft_loss", .boolean, default: .boolean(false),
+            "Multiply each token's loss by its probability.", in: .training, for: [.sft]),
+        CommandOption(
+            "enable_channel_loss", .boolean, default: .boolean(false),
+            "Log the loss of each value of the column channel.", in: .training, for: [.sft]),
+        CommandOption(
+            "acc_strategy", .words(of: AccuracyStrategy.self), default: .text("token"),
+            "Accuracy of tokens, or of whole answers.", in: .training, for: [.sft]),
         CommandOption(
             "router_aux_loss_coef", .number(.from(0)), computed: "what config.json says; none, as a rule",
             "Weight of the loss that spreads tokens over experts.", in: .training, for: [.sft]),
@@ -123,7 +145,7 @@ extension OptionTable {
             "save_only_model", .boolean, default: .boolean(false), "Leave out what resuming needs.", in: .evaluation,
             for: [.sft]),
         CommandOption(
-            "metric_for_best_model", .text, default: .text("loss"),
+            "metric_for_best_model", .text, computed: "loss; rouge-l with --predict_with_generate",
             "What makes a checkpoint the best: loss, or a metric of the evaluation such as spearman.",
             in: .evaluation, for: [.sft]),
         CommandOption(
@@ -131,11 +153,42 @@ extension OptionTable {
             in: .evaluation, for: [.sft]),
         CommandOption(
             "predict_with_generate", .boolean, default: .boolean(false),
-            "With --task_type seq2seq_lm: answer the validation data, and measure exact_match, f1 and rouge.",
+            "Answer the validation data too, and measure exact_match, f1, rouge and bleu of that.",
             in: .evaluation, for: [.sft]),
         CommandOption(
+            "max_new_tokens", .integer(from: 1), default: .integer(64),
+            "Most tokens of such an answer, of models that continue text.", in: .evaluation, for: [.sft]),
+        CommandOption(
             "generation_max_length", .integer(from: 2), computed: "--max_target_length + 1, else 513",
-            "Most tokens of such an answer, with the one that it begins with.", in: .evaluation, for: [.sft]),
+            "Most tokens of such an answer of --task_type seq2seq_lm, with the one that it begins with.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "eval_epochs", .integer(from: 1), default: .integer(1),
+            "With --eval_strategy epoch: epochs between evaluations.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "save_epochs", .integer(from: 1), default: .integer(1),
+            "With --save_strategy epoch: epochs between checkpoints.",
+            in: .evaluation, for: [.sft]),
+        CommandOption(
+            "eval_on_start", .boolean, default: .boolean(false), "Evaluate before the first step too.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "eval_delay", .number(.from(0)), default: .number(0),
+            "Steps, with --eval_strategy epoch epochs, before the first evaluation.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "early_stop_interval", .integer(from: 1), computed: "never",
+            "End the run after so many checkpoints in a row without a better evaluation.", in: .evaluation, for: [.sft]),
+        CommandOption(
+            "callbacks",
+            .choices(
+                RunCallback.allCases.map(\.rawValue),
+                later: ["activation_cpu_offload", "deepspeed_elastic", "perf_log"]),
+            default: .list([]), "early_stop needs --early_stop_interval; the others happen anyway.", in: .evaluation,
+            for: [.sft]),
+        CommandOption(
+            "load_best_model_at_end", .boolean, default: .boolean(false),
+            "Publish and return the best checkpoint, and not the last.", in: .evaluation, for: [.sft]),
     ]
 
     static let outputOptions: [CommandOption] = [
@@ -150,6 +203,9 @@ extension OptionTable {
         CommandOption(
             "create_checkpoint_symlink", .boolean, default: .boolean(false),
             "Keep the links best and last to checkpoints.", in: .output, for: [.sft]),
+        CommandOption(
+            "logging_strategy", .words(of: IntervalStrategy.self), default: .text("steps"),
+            "When to write a line of the log.", in: .output, for: [.sft]),
         CommandOption(
             "logging_steps", .integer(from: 1), default: .integer(5), "Steps between lines of the log.", in: .output,
             for: [.sft]),

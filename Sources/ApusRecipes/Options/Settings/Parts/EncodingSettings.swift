@@ -70,6 +70,9 @@ extension EncodingSettings: SettingsPart {
         SettingsField("is_binary_loss_scale", \.isBinaryLossScale),
     ]
 
+    /// Whether the tokens that train are whole answers.
+    var tellsAnswers: Bool { lossScale.base != .all && lossScale.modifiers.isEmpty }
+
     /// - Throws: `SettingsError` where samples cannot be split.
     func checkSplitting(_ task: TaskType) throws {
         guard truncationStrategy == .split else { return }

@@ -18,15 +18,36 @@ public struct EvaluationSettings: Sendable {
     public var saveTotalLimit: Int?
     /// Whether to leave out what resuming needs.
     public var saveOnlyModel = false
-    /// What makes a checkpoint the best.
-    public var metricForBestModel = "loss"
+    private var givenMetricForBestModel: String?
     /// Whether an evaluation also compares the answers that the model makes with the wanted ones.
     public var predictWithGenerate = false
     /// The most tokens of such an answer, with the one that it begins with; nil is the most of an answer in training.
     public var generationMaxLength: Int?
+    /// The most tokens of an answer that continues its question.
+    public var maxNewTokens = 64
+    /// Epochs between evaluations, where epochs decide.
+    public var evalEpochs = 1
+    /// Epochs between checkpoints, where epochs decide.
+    public var saveEpochs = 1
+    /// Whether a new run is evaluated before its first step.
+    public var evalOnStart = false
+    /// Steps, or epochs where epochs decide, before which nothing is evaluated.
+    public var evalDelay = 0.0
+    /// Checkpoints in a row without a better evaluation after which the run ends; nil goes on.
+    public var earlyStopInterval: Int?
+    /// What else happens in a run.
+    public var callbacks: [RunCallback] = []
+    /// Whether what is published and returned at the end is the best checkpoint, and not the last.
+    public var loadBestModelAtEnd = false
     private var givenGreaterIsBetter: Bool?
 
     public init() {}
+
+    /// What makes a checkpoint the best; by default the loss, or rouge-l where answers are made.
+    public var metricForBestModel: String {
+        get { givenMetricForBestModel ?? (predictWithGenerate ? "rouge-l" : "loss") }
+        set { givenMetricForBestModel = newValue }
+    }
 
     /// Whether more of the metric is better; by default as the metric is meant.
     public var greaterIsBetter: Bool {
@@ -34,6 +55,17 @@ public struct EvaluationSettings: Sendable {
         set { givenGreaterIsBetter = newValue }
     }
 }
+
+/// What else happens in a run, in ms-swift's words; the last three happen where they are needed without being asked for.
+public enum RunCallback: String, Sendable, CaseIterable {
+    /// `earlyStopInterval` ends the run.
+    case earlyStop = "early_stop"
+    case adalora, lisa
+    /// A signal saves before it ends the run.
+    case gracefulExit = "graceful_exit"
+}
+
+extension RunCallback: OptionChoice {}
 
 extension EvaluationSettings: SettingsPart {
     package static let fields: [SettingsField<EvaluationSettings>] = [
@@ -50,6 +82,14 @@ extension EvaluationSettings: SettingsPart {
         SettingsField("greater_is_better", \.greaterIsBetter),
         SettingsField("predict_with_generate", \.predictWithGenerate),
         SettingsField("generation_max_length", \.generationMaxLength),
+        SettingsField("max_new_tokens", \.maxNewTokens),
+        SettingsField("eval_epochs", \.evalEpochs),
+        SettingsField("save_epochs", \.saveEpochs),
+        SettingsField("eval_on_start", \.evalOnStart),
+        SettingsField("eval_delay", \.evalDelay),
+        SettingsField("early_stop_interval", \.earlyStopInterval),
+        SettingsField("callbacks", \.callbacks),
+        SettingsField("load_best_model_at_end", \.loadBestModelAtEnd),
     ]
 
     /// - Throws: `SettingsError` for steps that are no whole number.
@@ -57,6 +97,24 @@ extension EvaluationSettings: SettingsPart {
         try SettingChecks.steps(saveSteps, "save_steps")
         try SettingChecks.steps(evalSteps, "eval_steps")
         if let limit = saveTotalLimit, limit <= 0 { saveTotalLimit = nil }
+        if callbacks.contains(.earlyStop), earlyStopInterval == nil {
+            throw SettingsError(
+                "--callbacks early_stop: needs the checkpoints that may bring nothing: give --early_stop_interval 3.")
+        }
+    }
+
+    /// Settings that follow evaluations, of a run without any.
+    ///
+    /// - Throws: `SettingsError` that names the first.
+    func checkEvaluated() throws {
+        let asked = [
+            earlyStopInterval.map { "--early_stop_interval \($0)" },
+            loadBestModelAtEnd ? "--load_best_model_at_end true" : nil,
+        ].compactMap(\.self)
+        guard let first = asked.first else { return }
+        throw SettingsError(
+            "\(first) follows evaluations, and there are none. Give --val_dataset or --split_dataset_ratio, and no "
+                + "--eval_strategy no.")
     }
 
     /// What was asked of an evaluation, in the words of the command line.
@@ -64,7 +122,8 @@ extension EvaluationSettings: SettingsPart {
         [
             evalStrategy.flatMap { $0 == .no ? nil : "--eval_strategy \($0.rawValue)" },
             evalSteps.map { "--eval_steps \(readable($0))" },
-            metricForBestModel == "loss" ? nil : "--metric_for_best_model \(metricForBestModel)",
+            givenMetricForBestModel == nil || metricForBestModel == "loss"
+                ? nil : "--metric_for_best_model \(metricForBestModel)",
         ].compactMap(\.self)
     }
 }

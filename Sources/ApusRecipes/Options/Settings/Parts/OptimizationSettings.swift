@@ -21,12 +21,18 @@ public struct OptimizationSettings: Sendable {
     public var learningRate: Double?
     /// The course of the learning rate.
     public var lrSchedulerType = ScheduleKind.cosine
+    /// What else the course has, a JSON object such as `{"min_lr": 1e-6}`.
+    public var lrSchedulerKwargs: String?
     /// The share of the steps that warm up.
     public var warmupRatio = 0.0
     /// The steps that warm up; below 1 a share of all.
     public var warmupSteps = 0.0
     /// The optimizer.
     public var optim = OptimizerName.fusedAdamW
+    /// One of ms-swift's optimizers instead; nil and `default` leave it to `optim`.
+    public var optimizer: OptimizerPlugin?
+    /// What else the optimizer has, such as `momentum=0.9,nesterov=true`.
+    public var optimArgs: String?
     /// How much of paged moments stays in memory, such as `2GiB`; nil leaves it to the system.
     public var pagedMemory: String?
     /// The decay of all weights but biases and norms.
@@ -89,6 +95,9 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("fp16", \.fp16),
         SettingsField("nan_policy", \.nanPolicy),
         SettingsField("router_aux_loss_coef", \.routerAuxLossCoef, affectsNumbers: true),
+        SettingsField("lr_scheduler_kwargs", \.lrSchedulerKwargs, affectsNumbers: true),
+        SettingsField("optimizer", \.optimizer, affectsNumbers: true),
+        SettingsField("optim_args", \.optimArgs, affectsNumbers: true),
     ]
 
     /// `pagedMemory` in bytes.
@@ -110,6 +119,7 @@ extension OptimizationSettings: SettingsPart {
         }
         try SettingChecks.steps(warmupSteps, "warmup_steps")
         _ = try pagedBytes
+        _ = try OptimizerArguments(self)
         guard bf16 != true || fp16 != true else {
             throw SettingsError("--bf16 true and --fp16 true contradict each other. Give one of them.")
         }

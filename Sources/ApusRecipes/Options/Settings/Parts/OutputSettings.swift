@@ -8,7 +8,9 @@ public struct OutputSettings: Sendable {
     public var overwriteOutputDirectory = false
     /// Whether to keep the links `best` and `last`.
     public var createCheckpointSymlink = false
-    /// Steps between lines of the log.
+    /// When lines of the log are written.
+    public var loggingStrategy = IntervalStrategy.steps
+    /// Steps between lines of the log, where steps decide.
     public var loggingSteps = 5
     /// Whether to log the first step too.
     public var loggingFirstStep = true
@@ -33,6 +35,7 @@ extension OutputSettings: SettingsPart {
         SettingsField("logging_dir", \.loggingDirectory),
         SettingsField("report_to", \.reportTo),
         SettingsField("disable_tqdm", \.disableTQDM),
+        SettingsField("logging_strategy", \.loggingStrategy),
     ]
 
     /// - Throws: `SettingsError` where `none` stands among others.

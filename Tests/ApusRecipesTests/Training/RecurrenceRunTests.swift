@@ -1,0 +1,89 @@
+import ApusJSON
+import ApusOptimizers
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// When a run evaluates, saves, logs and ends.
+struct RecurrenceRunTests {
+    /// Steps with a value of that name in the log.
+    private func steps(_ name: String, of run: TinyRun) throws -> [Int] {
+        try String(contentsOfFile: "\(run.output)/logging.jsonl", encoding: .utf8).split(separator: "\n").compactMap {
+            let row = try JSONValue(parsing: String($0))
+            guard row[name] != nil, let step = row["global_step/max_steps"]?.stringValue else { return nil }
+            return Int(step.prefix { $0 != "/" })
+        }
+    }
+
+    /// Ten epochs of three steps.
+    private func epochs() throws -> TinyRun {
+        var run = try TinyRun()
+        run.settings.optimization.maxSteps = -1
+        run.settings.optimization.numTrainEpochs = 10
+        run.settings.data.valDataset = run.settings.data.dataset
+        run.settings.evaluation.saveStrategy = .epoch
+        return run
+    }
+
+    @Test func everyFewEpochs() throws {
+        var run = try epochs()
+        run.settings.evaluation.saveEpochs = 5
+        run.settings.evaluation.evalEpochs = 3
+        run.settings.output.loggingStrategy = .epoch
+        run.settings.output.loggingFirstStep = false
+        try run()
+        #expect(Set(try run.checkpoints()) == ["checkpoint-15", "checkpoint-30"])
+        // The last step is one for everything.
+        #expect(try steps("eval_loss", of: run) == [9, 18, 27, 30])
+        #expect(try steps("loss", of: run) == (1...10).map { $0 * 3 })
+    }
+
+    @Test func delayed() throws {
+        var run = try epochs()
+        run.settings.evaluation.evalDelay = 8
+        try run()
+        #expect(try steps("eval_loss", of: run) == [24, 27, 30])
+        run.settings.output.outputDirectory = "\(run.folder.path)/steps"
+        run.settings.evaluation.evalStrategy = .steps
+        run.settings.evaluation.evalSteps = 0.2
+        try run()
+        #expect(try steps("eval_loss", of: run) == [12, 18, 24, 30])
+        run.settings.output.outputDirectory = "\(run.folder.path)/first"
+        run.settings.evaluation.evalOnStart = true
+        run.settings.output.loggingStrategy = .no
+        try run()
+        #expect(try steps("eval_loss", of: run) == [0, 12, 18, 24, 30])
+        #expect(try steps("loss", of: run) == [1])
+    }
+
+    /// A run ends when its checkpoints bring nothing, goes on no further, and one that was cut off ends at the same step.
+    @Test func endsEarly() throws {
+        var run = try TinyRun()
+        run.settings.data.valDataset = run.settings.data.dataset
+        run.settings.optimization.maxSteps = 20
+        run.settings.optimization.lrSchedulerType = .constant
+        run.settings.evaluation.earlyStopInterval = 2
+        run.settings.evaluation.metricForBestModel = "loss"
+        run.settings.evaluation.greaterIsBetter = true
+        run.settings.evaluation.saveSteps = 2
+        run.settings.optimization.learningRate = 1e-3
+        // The loss falls, and more of it is said to be better: the first evaluation stays the best.
+        let outcome = try run()
+        #expect(try steps("eval_loss", of: run) == [2, 4, 6])
+        #expect(outcome.bestCheckpoint?.hasSuffix("checkpoint-2") == true)
+        #expect(outcome.finalCheckpoint?.hasSuffix("checkpoint-6") == true)
+        let whole = try run.numbers(6)
+        let again = run.with {
+            $0.evaluation.resumeFromCheckpoint = "last"
+            $0.evaluation.loadBestModelAtEnd = true
+        }
+        try again()
+        #expect(Set(try run.checkpoints()) == ["checkpoint-2", "checkpoint-4", "checkpoint-6"])
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        let resumed = try again()
+        #expect(try run.numbers(6) == whole)
+        #expect(Set(try run.checkpoints()) == ["checkpoint-2", "checkpoint-4", "checkpoint-6"])
+        #expect(resumed.finalCheckpoint?.hasSuffix("checkpoint-2") == true)
+    }
+}
