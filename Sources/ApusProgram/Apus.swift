@@ -11,7 +11,8 @@ struct Apus: ParsableCommand {
         abstract: "Fine-tunes language models.",
         discussion: """
             The options of a command are ms-swift's. `apus <command> --help` lists them, and a .json or .yaml file \
-            as the first argument may hold them.
+            as the first argument may hold them. `apus help compat` says what becomes of every flag of ms-swift, and \
+            `apus help compat FLAG` of one.
 
               apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl
               apus infer --adapters output/v0-20260101-120000/checkpoint-100
