@@ -4,8 +4,6 @@ import ArgumentParser
 /// The program: commands to recipes, no logic of its own.
 @main
 struct Apus: ParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "apus",
         abstract: "Fine-tunes language models.",
@@ -17,7 +15,7 @@ struct Apus: ParsableCommand {
               apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl
               apus infer --adapters output/v0-20260101-120000/checkpoint-100
             """,
-        version: version,
+        version: ApusVersion.current,
         subcommands: [
             SFT.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self, Template.self,
             DownloadCommand.self,

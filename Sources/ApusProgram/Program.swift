@@ -107,7 +107,10 @@ enum Program {
         default:
             // A failure of the argument parser is one of the words; all others describe themselves.
             let isUsage = Apus.exitCode(for: error) == .validationFailure
-            Console.error(isUsage ? Apus.message(for: error) : "\(error)")
+            Console.error(
+                isUsage
+                    ? "\(Apus.message(for: error)). Start with a command, as in `apus sft --model …`; `apus --help` lists "
+                        + "them." : "\(error)")
             return isUsage ? ApusRecipes.ExitCode.usage : ApusRecipes.ExitCode.failure
         }
     }

@@ -7,6 +7,8 @@ struct ArgumentLineReader {
     var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     /// Values that hold where nothing else was given for their option.
     private var fallbacks: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
+    /// What to say where no model is given but under a name that is not known.
+    private var unknownModel: String?
     /// Numbers of rows, which are put behind the name of the only data set.
     private var rowCounts: [(option: String, count: String, spelling: String)] = []
     private var problems: [String] = []
@@ -28,7 +30,9 @@ struct ArgumentLineReader {
         while let word = rest.popFirst() {
             guard Self.isOption(word) else {
                 if takeQuestion(word) || takeID(word) { continue }
-                unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
+                unknown.append(
+                    "\"\(word)\": stands alone; a value follows its option. Write the option before it, as in --model \(word)."
+                )
                 continue
             }
             var values = Array(rest.prefix { !Self.isOption($0) })
@@ -38,7 +42,8 @@ struct ArgumentLineReader {
             guard word.hasPrefix("--"), word != "--" else {
                 let name = String(word.drop { $0 == "-" })
                 unknown.append(
-                    name.isEmpty ? "\(word): stands alone." : "\(word): options begin with two dashes: --\(name).")
+                    name.isEmpty ? "\(word): stands alone." : "\(word): options begin with two dashes. Write --\(name)."
+                )
                 continue
             }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -88,6 +93,9 @@ struct ArgumentLineReader {
     mutating func finished() throws -> [String: ArgumentLine.Argument] {
         for (option, words, origin) in fallbacks where arguments[option] == nil {
             read(name: option, words: words, origin: origin)
+        }
+        if let unknownModel, ["model", "adapters", "resume_from_checkpoint"].allSatisfy({ arguments[$0] == nil }) {
+            problems.append(unknownModel)
         }
         for (option, count, spelling) in rowCounts { putCount(count, of: spelling, behind: option) }
         for (option, value, origin) in additions {
@@ -179,7 +187,23 @@ struct ArgumentLineReader {
             notices.append(
                 model.map { "\(spelling) \(word) names a model, which --model does now; without it, \($0)." }
                     ?? "\(spelling) \(word) is passed over: it names a model, which --model does now.")
-            if let model { fallbacks.append(("model", [model], origin)) }
+            if let model {
+                fallbacks.append(("model", [model], origin))
+            } else {
+                unknownModel =
+                    "\(spelling) \(word): is no family of models; in ms-swift 2.x it named a model. Give the "
+                    + "model's folder or id: --model …"
+            }
+            return
+        }
+        // Other programs name kinds of LoRA as if they were methods.
+        if option.name == "tuner_type", words.count == 1, let parts = Rename.kindsOfLoRA[words[0].lowercased()] {
+            let now = parts.map { "--\($0.name) \($0.word)" }.joined(separator: " ")
+            notices.append("\(spelling) \(words[0]) is --tuner_type lora \(now).")
+            arguments["tuner_type"] = .init(value: .text("lora"), origin: origin)
+            for (name, word) in parts where table[name]?.status == .supported {
+                fallbacks.append((name, [word], origin))
+            }
             return
         }
         // In 1.x the flag was a share of the weights.

@@ -262,6 +262,14 @@ struct Rename: Sendable {
 
     // MARK: Values
 
+    /// What other programs call methods and is a kind of LoRA: the options that make it so.
+    static let kindsOfLoRA: [String: [(name: String, word: String)]] = [
+        "qlora": [("quant_method", "bnb"), ("quant_bits", "4")], "dora": [("use_dora", "true")],
+        "qdora": [("quant_method", "bnb"), ("quant_bits", "4"), ("use_dora", "true")],
+        "rslora": [("use_rslora", "true")], "pissa": [("init_weights", "pissa")], "olora": [("init_weights", "olora")],
+        "loftq": [("init_weights", "loftq")], "lora-ga": [("init_weights", "lora-ga")],
+    ]
+
     private static let dtypes = ["AUTO": "None", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"]
 
     /// Older words for the values of options that kept their name.
@@ -269,6 +277,7 @@ struct Rename: Sendable {
         "acc_strategy": ["sentence": "seq"],
         "truncation_strategy": ["truncation_left": "left", "ignore": "delete"],
         "infer_backend": ["pt": "transformers"],
+        "loss_type": ["reranker": "pointwise_reranker"],
         "lora_dtype": dtypes,
         "bnb_4bit_compute_dtype": dtypes,
         "val_dataset_sample": ["-1": "None"],

@@ -235,6 +235,38 @@ extension OlderNames {
         qwen2-math-72b-instruct qwen/Qwen2-Math-72B-Instruct
         qwen2-math-7b qwen/Qwen2-Math-7B
         qwen2-math-7b-instruct qwen/Qwen2-Math-7B-Instruct
+        qwen2_5-0_5b qwen/Qwen2.5-0.5B
+        qwen2_5-0_5b-instruct qwen/Qwen2.5-0.5B-Instruct
+        qwen2_5-14b qwen/Qwen2.5-14B
+        qwen2_5-14b-instruct qwen/Qwen2.5-14B-Instruct
+        qwen2_5-1_5b qwen/Qwen2.5-1.5B
+        qwen2_5-1_5b-instruct qwen/Qwen2.5-1.5B-Instruct
+        qwen2_5-32b qwen/Qwen2.5-32B
+        qwen2_5-32b-instruct qwen/Qwen2.5-32B-Instruct
+        qwen2_5-3b qwen/Qwen2.5-3B
+        qwen2_5-3b-instruct qwen/Qwen2.5-3B-Instruct
+        qwen2_5-72b qwen/Qwen2.5-72B
+        qwen2_5-72b-instruct qwen/Qwen2.5-72B-Instruct
+        qwen2_5-7b qwen/Qwen2.5-7B
+        qwen2_5-7b-instruct qwen/Qwen2.5-7B-Instruct
+        qwen2_5-coder-0_5b qwen/Qwen2.5-Coder-0.5B
+        qwen2_5-coder-0_5b-instruct qwen/Qwen2.5-Coder-0.5B-Instruct
+        qwen2_5-coder-14b qwen/Qwen2.5-Coder-14B
+        qwen2_5-coder-14b-instruct qwen/Qwen2.5-Coder-14B-Instruct
+        qwen2_5-coder-1_5b qwen/Qwen2.5-Coder-1.5B
+        qwen2_5-coder-1_5b-instruct qwen/Qwen2.5-Coder-1.5B-Instruct
+        qwen2_5-coder-32b qwen/Qwen2.5-Coder-32B
+        qwen2_5-coder-32b-instruct qwen/Qwen2.5-Coder-32B-Instruct
+        qwen2_5-coder-3b qwen/Qwen2.5-Coder-3B
+        qwen2_5-coder-3b-instruct qwen/Qwen2.5-Coder-3B-Instruct
+        qwen2_5-coder-7b qwen/Qwen2.5-Coder-7B
+        qwen2_5-coder-7b-instruct qwen/Qwen2.5-Coder-7B-Instruct
+        qwen2_5-math-1_5b qwen/Qwen2.5-Math-1.5B
+        qwen2_5-math-1_5b-instruct qwen/Qwen2.5-Math-1.5B-Instruct
+        qwen2_5-math-72b qwen/Qwen2.5-Math-72B
+        qwen2_5-math-72b-instruct qwen/Qwen2.5-Math-72B-Instruct
+        qwen2_5-math-7b qwen/Qwen2.5-Math-7B
+        qwen2_5-math-7b-instruct qwen/Qwen2.5-Math-7B-Instruct
         qwq-32b-preview Qwen/QwQ-32B-Preview
         reflection-llama_3_1-70b LLM-Research/Reflection-Llama-3.1-70B
         seqgpt-560m damo/nlp_seqgpt-560m
