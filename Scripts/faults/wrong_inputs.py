@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Gives the program wrong inputs and checks that each is answered by one message a person can act on.
 
-usage: wrong_inputs.py --apus .build/debug/apus [--work DIR] [--only WORD] [--whole]
+usage: wrong_inputs.py --apus .build/debug/apus [--work DIR] [--only WORD] [--whole] [--page FILE]
 
 For each case: the exit code is not 0; standard error ends in exactly one paragraph that starts with `error:`, names
 what is wrong and says a way out, and holds no stack trace; it takes less than 20 seconds; and nothing is left on the
-disk. The table shows the beginning of each message, or all of it with --whole.
+disk. The table shows the beginning of each message, or all of it with --whole; --page writes a page of what was typed,
+what the program says and its exit code (Scripts/wrong-inputs makes Docs/wrong-inputs.md that way).
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -22,26 +23,17 @@ import tempfile
 import time
 
 from tiny_model import REPOSITORY, make_model, make_rows, tokenizer, write_json
+from wrong_case import Case
+import wrong_words
 
 SECONDS = 20
 CRASH = re.compile(r"Fatal error|Stack dump|Current stack trace|\*\*\* Signal|Swift/.*\.swift:\d+")
 # A way out is an order, a question, or what was wanted instead.
 WAY_OUT = re.compile(
-    r"\b(give|try|use|take|leave|download|save|convert|replace|remove|put|raise|lower|choose|free|merge|train|check"
+    r"\b(give|try|use|keep|rename|unset|fetch|write|say|lists the options|close|take|leave|download|save|convert|replace|remove|put|raise|lower|choose|free|merge|train|check"
     r"|fix|correct|add|set|start|write|wanted|wants|expected|must be|known are|there are|there is|not a multiple of"
     r"|not a folder|looked from|did you mean|can be targets|are supported|apus has|is it|is this)\b", re.IGNORECASE)
 SHOWN = 110
-
-
-@dataclasses.dataclass
-class Case:
-    """One wrong input; `culprits` are the texts that the message must hold."""
-
-    name: str
-    words: list
-    culprits: list
-    input: str = ""
-    needs_way_out: bool = True
 
 
 class Material:
@@ -65,10 +57,10 @@ class Material:
             sys.exit(f"the run that makes the material failed:\n{ended.stdout}{ended.stderr}")
         self.checkpoint = self.run / "checkpoint-4"
 
-    def start(self, words, input=""):
+    def start(self, words, input="", environment={}):
         return subprocess.run(
             [self.apus, *map(str, words)], input=input, capture_output=True, encoding="utf-8", errors="replace",
-            env=self.environment, timeout=3 * SECONDS)
+            env=self.environment | environment, timeout=3 * SECONDS, cwd=self.work)
 
     def training(self, model=None, rows=None):
         """A command that trains, but for what a case spoils."""
@@ -223,7 +215,7 @@ def cases_of_arguments(m):
         Case("unsupported command", ["rlhf", "--model", m.model], ["rlhf"]),
         Case("unknown flag", m.sft("--learning_ratte", "1e-4"), ["--learning_ratte", "--learning_rate"]),
         Case("unsupported flag of ms-swift", m.sft("--enable_dft_loss", "true"), ["--enable_dft_loss"]),
-        Case("unsupported value of ms-swift", m.sft("--tuner_type", "boft"), ["--tuner_type", "boft", "lora"]),
+        Case("unsupported value of ms-swift", m.sft("--tuner_type", "lora_llm"), ["--tuner_type", "lora_llm", "lora"]),
         Case("value outside the choices", m.sft("--lr_scheduler_type", "cosin"), ["--lr_scheduler_type", "cosine"]),
         Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),
         Case("learning rate that is no number", m.sft("--learning_rate", "nan"), ["--learning_rate", "nan"]),
@@ -411,7 +403,7 @@ def cases_of_downloads(m):
     quantised = [
         ("gptq", {"quant_method": "gptq", "bits": 4}, "GPTQ"), ("awq", {"quant_method": "awq", "bits": 4}, "AWQ"),
         ("bnb", {"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
-        ("fp8", {"quant_method": "fp8"}, "FP8"), ("ct", {"quant_method": "compressed-tensors"}, "compressed-tensors"),
+        ("hqq", {"quant_method": "hqq"}, "HQQ"), ("ct", {"quant_method": "compressed-tensors"}, "compressed-tensors"),
     ]
     return [
         *(case(f"git-lfs pointer as {name}", f"pointer-{name}", becomes(name, POINTER), [name, "git-lfs pointer", "git lfs pull"])
@@ -473,7 +465,7 @@ def cases_of_adapters(m):
         Case("adapter folder without weights", m.infer("--adapters", no_weights),
              ["hollow/checkpoint-4", "adapter_model.safetensors"]),
         Case("truncated adapter", m.infer("--adapters", cut), ["half/checkpoint-4/adapter_model.safetensors"]),
-        Case("adapter of another kind", m.infer("--adapters", kind), ["IA3"]),
+        Case("adapter of another method than its configuration says", m.infer("--adapters", kind), ["IA3"]),
         *(Case(f"{what} as adapter", m.infer("--adapters", m.spoiled_checkpoint(
             f"adapter-{word}", becomes("adapter_model.safetensors", content))),
                [f"adapter-{word}/checkpoint-4/adapter_model.safetensors", says])
@@ -484,7 +476,7 @@ def cases_of_adapters(m):
             "adapter-config", becomes("adapter_config.json", POINTER))), ["adapter_config.json", "git-lfs pointer"]),
         Case("model given as adapter", m.infer("--adapters", m.model), [str(m.model), "--model"]),
         Case("adapter that is not there", m.infer("--adapters", m.work / "none"), [str(m.work / "none")]),
-        Case("--adapters with two folders", m.infer("--adapters", m.checkpoint, other), ["--adapters"]),
+        Case("two adapters, of which one does not fit", m.infer("--adapters", m.checkpoint, other), ["other/checkpoint-4"]),
         Case("adapters and --tuner_type full", m.sft("--tuner_type", "full", "--adapters", m.checkpoint),
              ["--adapters", "full"]),
         Case("answers into an unwritable place",
@@ -560,9 +552,9 @@ def problems_of(material, case):
     before = snapshot(material.work)
     started = time.monotonic()
     try:
-        ended = material.start(case.words, case.input)
+        ended = material.start(case.words, case.input, case.environment)
     except subprocess.TimeoutExpired:
-        return [f"runs for more than {3 * SECONDS} s"], ""
+        return [f"runs for more than {3 * SECONDS} s"], "", 0
     seconds = time.monotonic() - started
     message = paragraph(ended.stderr)
     problems = []
@@ -590,7 +582,43 @@ def problems_of(material, case):
             shutil.rmtree(left)
         elif path not in before:
             left.unlink(missing_ok=True)
-    return problems, message or ended.stderr.strip()[-400:]
+    return problems, message or ended.stderr.strip()[-400:], ended.returncode
+
+
+PAGE_HEAD = """# Wrong inputs and what Apus says
+
+Made by `Scripts/wrong-inputs`, which runs the program on each of these and checks the answer: one message that names the
+flag, the file and the line, and says a way out; an exit code; nothing left on the disk. The exit code is 2 for words of
+the command line, 3 for settings, 4 for data, and 1 for files.
+"""
+
+
+def page(sections, material):
+    """What was typed, what the program says, and its exit code, as Markdown."""
+    work = str(material.work)
+    common = [str(word) for word in material.training()[5:]]
+
+    def typed(case):
+        """The command; what every training run has beside its model and data is a dash."""
+        words = [str(word) for word in case.words]
+        if words[5:5 + len(common)] == common:
+            words[5:5 + len(common)] = ["…"]
+        return [plain(word)[:160] for word in words]
+
+    def plain(text):
+        text = text.replace(work + "/", "").replace(work, ".")
+        text = re.sub(r"\.tmp-([\w.]+?)-[0-9a-fA-F-]{36}", r".tmp-\1-…", text)
+        return re.sub(r"\.apus-[0-9A-F-]{36}", ".apus-…", text)
+
+    lines = [PAGE_HEAD]
+    for title, entries in sections:
+        lines += [f"## {title}", ""]
+        for case, message, code in entries:
+            variables = [f"{name}={value}" for name, value in case.environment.items()]
+            words = " ".join(variables + ["apus"] + [word if word == "…" else shlex.quote(word) for word in typed(case)])
+            lines += [f"### {case.name[0].upper()}{case.name[1:]}", "", "```", f"$ {words}", plain(message).rstrip(),
+                      f"exit code {code}", "```", ""]
+    return "\n".join(lines)
 
 
 def main():
@@ -599,28 +627,42 @@ def main():
     parser.add_argument("--work", help="a new folder to work in, which stays")
     parser.add_argument("--only", default="", help="cases whose name holds this word")
     parser.add_argument("--whole", action="store_true", help="show whole messages")
+    parser.add_argument("--page", help="the file for a page of all cases")
     arguments = parser.parse_args()
 
     work = pathlib.Path(arguments.work or tempfile.mkdtemp(prefix="apus-wrong-")).resolve()
     (work / "home").mkdir(parents=True)
     material = Material(str(pathlib.Path(arguments.apus).resolve()), work)
-    makers = [cases_of_arguments, cases_of_data, cases_of_labels, cases_of_models, cases_of_adapters, cases_of_runs, cases_of_tools]
-    cases = [case for make in makers for case in make(material) if arguments.only in case.name]
-    width = max((len(case.name) for case in cases), default=0)
-    failures = 0
-    for case in cases:
-        problems, message = problems_of(material, case)
-        failures += bool(problems)
-        text = message.replace(str(work) + "/", "")
-        shown = "\n" + text if arguments.whole else " ".join(text.split())[:SHOWN]
-        print(f"{'FAILED' if problems else 'ok    '} {case.name:{width}}  {shown}", flush=True)
-        if problems:
-            words = " ".join(map(str, case.words)).replace(str(work) + "/", "")
-            print("\n".join(f"         {line}" for line in [*problems, f"apus {words}"]), flush=True)
-    print(f"wrong inputs: {len(cases) - failures}/{len(cases)}")
+    makers = {
+        "Words of the command line": cases_of_arguments, "Older words, environments, contradictions": wrong_words.cases_of_words,
+        "Configuration files": wrong_words.cases_of_configurations, "Data": cases_of_data,
+        "Data files": wrong_words.cases_of_files, "Labels": cases_of_labels, "Models": cases_of_models,
+        "Hubs": wrong_words.cases_of_hubs, "Adapters and exports": cases_of_adapters, "Runs": cases_of_runs,
+        "Tools": cases_of_tools,
+    }
+    sections, count, failures = [], 0, 0
+    for title, make in makers.items():
+        entries = []
+        for case in make(material):
+            if arguments.only not in case.name:
+                continue
+            problems, message, code = problems_of(material, case)
+            count += 1
+            failures += bool(problems)
+            text = message.replace(str(work) + "/", "")
+            shown = "\n" + text if arguments.whole else " ".join(text.split())[:SHOWN]
+            print(f"{'FAILED' if problems else 'ok    '} {case.name:58}  {shown}", flush=True)
+            if problems:
+                words = " ".join(map(str, case.words)).replace(str(work) + "/", "")
+                print("\n".join(f"         {line}" for line in [*problems, f"apus {words}"]), flush=True)
+            entries.append((case, message, code))
+        sections.append((title, entries))
+    if arguments.page:
+        pathlib.Path(arguments.page).write_text(page(sections, material), encoding="utf-8")
+    print(f"wrong inputs: {count - failures}/{count}")
     if arguments.work is None:
         shutil.rmtree(work)
-    return 1 if failures or not cases else 0
+    return 1 if failures or not count else 0
 
 
 if __name__ == "__main__":

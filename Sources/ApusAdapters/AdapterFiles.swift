@@ -121,7 +121,8 @@ extension AttachedAdapter {
             throw AdapterError(
                 "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
                     + (faults.count > 8 ? "\n  … and \(faults.count - 8) more" : "")
-                    + "\nIs it an adapter of another model?")
+                    + "\nIs it an adapter of another model\(faults[0].hasPrefix("missing") ? ", or of another method than its adapter_config.json says (\(type(of: method).peftType))" : "")?"
+            )
         }
         for (stored, slot) in tablesInFile {
             let type = slot.tensor?.dtype ?? .float32

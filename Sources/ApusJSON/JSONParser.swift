@@ -100,7 +100,7 @@ struct JSONParser {
             let key = try parseString()
             if duplicateKeys == .refuse, object[key] != nil {
                 position = keyStart
-                throw fault("the key \"\(key)\" appears twice")
+                throw fault("the key \"\(key)\" appears twice; keep one")
             }
             skipWhitespace()
             guard current == UInt8(ascii: ":") else {

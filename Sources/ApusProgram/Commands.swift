@@ -23,16 +23,16 @@ extension PassthroughCommand {
 
     func run() throws {
         let process = ProcessInfo.processInfo.environment
-        if let help = HelpPage.requested(by: words, for: Self.command, columns: Launch.columns(process)) {
+        if let help = HelpPage.requested(by: words, for: Self.command, columns: Terminal.columns(process)) {
             print(help, terminator: "")
             return
         }
-        let line = try HubAdapters.fetched(
+        var line = try HubAdapters.fetched(
             AdapterWords.split(ArgumentLine(words, for: Self.command)), environment: process)
-        var notices: [String] = []
-        let settings = try settings(line, notices: &notices)
         let asked = process.merging(line.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
-        let launch = Self.command.computes ? try Launch.check(asked) : []
+        var notices = try EnvironmentVariables.fill(&line, from: asked)
+        let settings = try settings(line, notices: &notices)
+        let launch = Self.command.computes ? try EnvironmentVariables.check(asked, for: settings) : []
         if Self.command.computes { try Engine.start() }
         for notice in line.notices + Environment.apply(line.environment) + launch { Console.note(notice) }
         for notice in notices { Console.note(notice) }

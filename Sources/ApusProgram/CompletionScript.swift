@@ -1,3 +1,5 @@
+import ApusRecipes
+
 /// The scripts through which shells complete commands, options, values and files; each asks `apus --complete`.
 enum CompletionScript {
     /// The script for a shell; nil for one that is not known.
@@ -9,6 +11,10 @@ enum CompletionScript {
         default: nil
         }
     }
+
+    /// The names that the program is started by.
+    private static let programs = (["apus"] + Command.allCases.filter(\.isSupported).map { "swift-\($0.rawValue)" })
+        .joined(separator: " ")
 
     private static let bash = #"""
         # Completion of apus for bash: commands, options, values and files.
@@ -27,11 +33,11 @@ enum CompletionScript {
                 while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
             fi
         }
-        complete -F _apus apus swift-sft swift-pt swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        complete -F _apus \#(programs)
         """#
 
     private static let zsh = #"""
-        #compdef apus swift-sft swift-pt swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        #compdef \#(programs)
         # Completion of apus for zsh: commands, options, values and files.
         _apus() {
             local -a offers
@@ -59,7 +65,7 @@ enum CompletionScript {
                 end
             end
         end
-        for name in apus swift-sft swift-pt swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        for name in \#(programs)
             complete -c $name -f -a "(__apus_complete)"
         end
         """#

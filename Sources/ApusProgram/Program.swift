@@ -36,6 +36,10 @@ enum Program {
             print(script)
             return EXIT_SUCCESS
         }
+        if let page = compatibility(arguments) {
+            print(page, terminator: "")
+            return EXIT_SUCCESS
+        }
         do {
             let words = try words(of: arguments)
             var command = try Apus.parseAsRoot(words)
@@ -44,6 +48,17 @@ enum Program {
         } catch {
             return report(error)
         }
+    }
+
+    /// The page that `help compat [FLAG]` asks for; `--markdown` as its only word makes `Docs/compatibility.md`.
+    private static func compatibility(_ arguments: [String]) -> String? {
+        guard arguments.count > 2, arguments[1] == "help", arguments[2].hasPrefix(CompatibilityPage.topic) else {
+            return nil
+        }
+        let filter = arguments.count > 3 ? arguments[3] : nil
+        if filter == "--markdown" { return CompatibilityPage.markdown }
+        let columns = min(max(Terminal.columns(ProcessInfo.processInfo.environment), 60), 100)
+        return CompatibilityPage(filter: filter).text(columns: columns)
     }
 
     /// The words with the command first, in the spelling that has a `-`.
@@ -56,6 +71,9 @@ enum Program {
         if name.hasPrefix("swift-") { words.insert(String(name.dropFirst("swift-".count)), at: 0) }
 
         if words.first == "help" { words = Array(words.dropFirst().prefix(1)) + ["--help"] }
+        if let kind = words.first, Command.kindsOfRLHF.contains(kind) {
+            words.replaceSubrange(0...0, with: [Command.rlhf.rawValue, "--rlhf_type", kind])
+        }
         guard let first = words.first, !first.hasPrefix("-") else { return words }
         guard let command = Command(spelling: first) else { throw unknown(first) }
         if let refusal = command.refusal { throw refusal }
@@ -89,7 +107,10 @@ enum Program {
         default:
             // A failure of the argument parser is one of the words; all others describe themselves.
             let isUsage = Apus.exitCode(for: error) == .validationFailure
-            Console.error(isUsage ? Apus.message(for: error) : "\(error)")
+            Console.error(
+                isUsage
+                    ? "\(Apus.message(for: error)). Start with a command, as in `apus sft --model …`; `apus --help` lists "
+                        + "them." : "\(error)")
             return isUsage ? ApusRecipes.ExitCode.usage : ApusRecipes.ExitCode.failure
         }
     }

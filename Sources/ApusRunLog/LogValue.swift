@@ -10,6 +10,37 @@ enum LogValue {
         return Double(String(format: "%.\(digits)f", value)) ?? value
     }
 
+    /// What a line leaves out first where it would be wider than the terminal.
+    private static let leastTold = [
+        "elapsed_time", "epoch", RunLog.memoryKey, "eval_steps_per_second", "eval_samples_per_second", "eval_runtime",
+        RunLog.speedKey, "remaining_time", "grad_norm",
+    ]
+
+    /// The row as a line that a terminal shows in one piece: with fewer digits, and without what tells least, where it is
+    /// too narrow for all.
+    ///
+    /// - Parameter columns: The width of the terminal; nil where there is none.
+    static func consoleLine(_ row: JSONObject, columns: Int?) -> String {
+        let whole = consoleLine(row)
+        guard let columns, whole.count >= columns else { return whole }
+        var short = JSONObject()
+        for (key, value) in row {
+            let name = key == RunLog.stepKey ? "step" : key
+            if case .double(let number) = value, number.isFinite {
+                short[name] = .double(Double(String(format: "%.4g", number)) ?? number)
+            } else {
+                short[name] = value
+            }
+        }
+        var line = consoleLine(short)
+        let others = short.keys.dropFirst().filter { $0 != "step" }.reversed() + ["step"]
+        for key in leastTold + others where line.count >= columns {
+            short[key] = nil
+            line = consoleLine(short)
+        }
+        return line
+    }
+
     /// A row as ms-swift prints it to the console, which is how Python prints a dictionary:
     /// `{'loss': 1.43502216, 'epoch': 0.5}`.
     static func consoleLine(_ row: JSONObject) -> String {

@@ -133,7 +133,7 @@ package final class RunLog {
         row[Self.speedKey] = .double(LogValue.rounded(secondsPerStep, digits: 6))
 
         history.append(Self.withStep(row, step))
-        console.print(LogValue.consoleLine(row))
+        console.print(LogValue.consoleLine(row, columns: console.columns))
         options.onRecord?(step, options.maxSteps, Dictionary(metrics) { first, _ in first })
         unwritten.append(row)
         trying { try writeRows() }
@@ -191,9 +191,8 @@ package final class RunLog {
     /// Draws the pictures of all metrics so far.
     package func drawCurves() throws {
         try fileSystem.createDirectories(imagesPath)
-        for (tag, samples) in curves.samples.sorted(by: { $0.key < $1.key }) {
-            let curve = LossCurve(title: tag, samples: samples, isSmoothed: tag == "train/loss")
-            let path = FilePath.join(imagesPath, LossCurve.fileName(of: tag))
+        for curve in curves.pictures {
+            let path = FilePath.join(imagesPath, LossCurve.fileName(of: curve.title))
             guard let png = curve.png() else {
                 console.print("\(path): Cairo could not draw it; the values are in logging.jsonl")
                 continue
@@ -202,9 +201,9 @@ package final class RunLog {
         }
     }
 
-    private static let stepKey = "global_step/max_steps"
-    private static let memoryKey = "memory(GiB)"
-    private static let speedKey = "train_speed(s/it)"
+    static let stepKey = "global_step/max_steps"
+    static let memoryKey = "memory(GiB)"
+    static let speedKey = "train_speed(s/it)"
 
     /// The rows of the run that is resumed after a step, all rows before them staying in the file.
     ///
@@ -232,22 +231,5 @@ package final class RunLog {
         var row = row
         row["step"] = .int(step)
         return row
-    }
-}
-
-/// The values of every metric over the steps, by TensorBoard tag.
-private struct Curves {
-    private(set) var samples: [String: [LossCurve.Sample]] = [:]
-
-    mutating func add(_ metrics: [(name: String, value: Double)], step: Int) {
-        for (name, value) in metrics { samples[Self.tag(of: name), default: []].append((step, value)) }
-    }
-
-    /// `eval_loss` → `eval/loss`, `loss` → `train/loss`.
-    static func tag(of name: String) -> String {
-        for group in ["eval", "test"] where name.hasPrefix(group + "_") {
-            return group + "/" + name.dropFirst(group.count + 1)
-        }
-        return "train/" + name
     }
 }

@@ -42,7 +42,7 @@ import Testing
         let path = try folder.write("t-1||a | b||c||5\nt-2||d||e||0\n", to: "pairs.txt")
         let file = try RowFile(path: path)
         #expect(try file.value(at: 0) == ["id": "t-1", "sentence1": "a | b", "sentence2": "c", "score": "5"])
-        #expect(file.note == "a table with '||' between its fields")
+        #expect(file.note?.hasPrefix("a table with '||' between its fields; no row with names of columns") == true)
     }
 
     @Test(.enabled(if: sharedFixtures("data/cnsd-sts") != nil))

@@ -29,25 +29,13 @@ struct ProgramTests {
     @Test(
         arguments: [
             (["apus", "--version"], 0), (["apus", "sft", "--help"], 0), (["apus", "sft", "--help_all"], 0),
-            (["apus", "help", "infer"], 0), (["apus", "--nope"], 2), (["apus", "nope"], 2), (["apus", "pt"], 2),
+            (["apus", "help", "infer"], 0), (["apus", "help", "compat", "lora_rank"], 0), (["apus", "--nope"], 2),
+            (["apus", "nope"], 2), (["apus", "pt"], 2),
             (["apus", "sft"], 2), (["apus", "sft", "--nope"], 2), (["apus", "sft", "/nowhere.yaml"], 3),
             (["apus", "sft", "--model", "m", "--dataset", "d", "--bf16", "--fp16"], 3),
         ] as [([String], Int32)])
     func exitCodes(arguments: [String], code: Int32) {
         #expect(Program.exitCode(of: arguments) == code)
-    }
-
-    /// One process and one device; more are refused by name.
-    @Test func launch() throws {
-        #expect(try Launch.check([:]) == [])
-        #expect(try Launch.check(["NPROC_PER_NODE": "1", "CUDA_VISIBLE_DEVICES": "0"]).count == 1)
-        #expect(try Launch.check(["CUDA_VISIBLE_DEVICES": "0,1", "WORLD_SIZE": "1", "NNODES": ""]).count == 1)
-        for name in ["NPROC_PER_NODE", "NNODES", "WORLD_SIZE", "LOCAL_WORLD_SIZE"] {
-            #expect { try Launch.check([name: "2"]) } throws: {
-                "\($0)".hasPrefix("\(name)=2: Apus computes in one process")
-            }
-        }
-        #expect(throws: UsageError.self) { try Launch.check(["NPROC_PER_NODE": "gpu"]) }
     }
 
     @Test func completion() {
@@ -60,8 +48,8 @@ struct ProgramTests {
     }
 
     @Test func columns() {
-        #expect(Launch.columns(["COLUMNS": "77"]) == 77)
-        #expect(Launch.columns(["COLUMNS": "x"]) > 0)
+        #expect(Terminal.columns(["COLUMNS": "77"]) == 77)
+        #expect(Terminal.columns(["COLUMNS": "x"]) > 0)
     }
 
     @Test func environment() {

@@ -62,12 +62,46 @@ import Testing
         #expect(row["log_history"]?[0]?["step"] == 1)
         #expect(try rows().count == 4)
         let images = try LocalFileSystem().contentsOfDirectory(folder("images"))
-        #expect(images.contains("train_loss.png") && images.contains("eval_loss.png"))
+        #expect(images == ["train_loss.png"])
         for image in images {
             let png = Array(try LocalFileSystem().contents(of: folder("images/" + image)))
             #expect(LossCurveTests.size(of: png) == [800, 500])
         }
         #expect(try LocalFileSystem().contentsOfDirectory(folder("runs")).count == 1)
+    }
+
+    /// Both losses in one picture; none of runtimes, of straight lines, or of one curve under two names.
+    @Test func picturesShowWhatWasLearned() throws {
+        let log = try open(RunLog.Options(maxSteps: 8))
+        for step in 1...8 {
+            let bent = Double(step * step)
+            try log.record(
+                step: step, epoch: Double(step) / 8,
+                metrics: [("loss", 1 / bent), ("learning_rate", 1e-4), ("acc", bent), ("grad_norm", Double(step))])
+            try log.record(
+                step: step, epoch: Double(step) / 8,
+                metrics: [
+                    ("eval_loss", 2 / bent), ("eval_acc", bent / 2), ("eval_accuracy", bent / 2),
+                    ("eval_runtime", bent), ("eval_mcc", -bent),
+                ])
+        }
+        try log.finish(summary: [:])
+        let images = try LocalFileSystem().contentsOfDirectory(folder("images")).sorted()
+        #expect(images == ["eval_mcc.png", "train_acc.png", "train_loss.png"])
+    }
+
+    /// In a terminal a line is no wider than that.
+    @Test(arguments: [40, 60, 80, 120, 400])
+    func linesFitTheTerminal(columns: Int) throws {
+        let row: JSONObject = [
+            "loss": 1.43502216, "grad_norm": 3.48362255, "learning_rate": 9.6e-05, "token_acc": 0.6400209,
+            "epoch": 0.74885679, "global_step/max_steps": "5/100", "elapsed_time": "14s",
+            "remaining_time": "4m 36s", "memory(GiB)": 18.58, "train_speed(s/it)": 2.912,
+        ]
+        let line = LogValue.consoleLine(row, columns: columns)
+        #expect(line.count < columns && line.hasPrefix("{'loss': 1.435"), "\(line)")
+        if columns == 80 { #expect(line.contains("learning_rate") && line.contains("5/100"), "\(line)") }
+        #expect(LogValue.consoleLine(row, columns: nil) == LogValue.consoleLine(row))
     }
 
     @Test func aResumedRunForgetsWhatCameAfterItsCheckpoint() throws {

@@ -77,7 +77,8 @@ struct ArrowLibrary: Sendable {
         switch status {
         case 0: return (scratch, text.isEmpty ? nil : text)
         case 2: throw DatasetError("\(path): its rows cannot be laid down in \(ScratchFile.folder): \(text)")
-        default: throw DatasetError("\(path): cannot be read as \(kind.rawValue): \(text)")
+        default:
+            throw DatasetError("\(path): cannot be read as \(kind.rawValue): \(text); download or save the file again")
         }
     }
 }

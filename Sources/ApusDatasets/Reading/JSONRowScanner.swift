@@ -110,7 +110,9 @@ struct JSONRowScanner {
             ranges.append(element..<position)
             skipWhitespace()
             guard position < bytes.count else {
-                throw Fault(offset: start, message: "the array that begins here has no end; is the file complete?")
+                throw Fault(
+                    offset: start,
+                    message: "the array that begins here has no end; is the file complete? Download or save it again")
             }
             if bytes[position] == UInt8(ascii: "]") { break }
             guard bytes[position] == UInt8(ascii: ",") else {
@@ -177,7 +179,9 @@ struct JSONRowScanner {
             position += 1
         }
         if depth > 0 {
-            throw Fault(offset: start, message: "the value that begins here has no end; is the file complete?")
+            throw Fault(
+                offset: start,
+                message: "the value that begins here has no end; is the file complete? Download or save it again")
         }
     }
 

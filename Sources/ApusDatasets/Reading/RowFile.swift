@@ -67,9 +67,15 @@ struct RowFile: Sendable {
         } catch let fault as JSONRowScanner.Fault {
             throw DatasetError("\(path):\(Self.line(of: fault.offset, in: bytes)): \(fault.message)")
         }
+        if case .table(_, let layout) = rows, let text = layout.note { notes.append(text) }
         note = notes.isEmpty ? nil : notes.joined(separator: "; ")
         if ranges.isEmpty {
-            let advice = if case .json = rows { "; give one JSON object per row" } else { "" }
+            let advice =
+                switch rows {
+                case .json: "; give one JSON object per row"
+                case .table: "; give rows below the names of the columns"
+                case .line: "; give one text per line"
+                }
             throw DatasetError("\(path): has no rows\(advice)")
         }
     }
@@ -113,7 +119,7 @@ struct RowFile: Sendable {
                 throw DatasetError("\(place(of: row)): \(error)")
             } catch let error as JSONError {
                 let line = lineNumber(of: row) + error.line - 1
-                throw DatasetError("\(path):\(line): not valid JSON at column \(error.column): \(error.message)")
+                throw DatasetError("\(path):\(line): \(JSONFault.text(error))")
             }
         }
     }

@@ -55,6 +55,12 @@ struct TableLayout: Sendable, Equatable {
         }
     }
 
+    /// What a user should know of columns that no header names; nil where one does.
+    var note: String? {
+        guard !hasHeader, names.count > 1 else { return nil }
+        return "no row with names of columns that are known; read as \(names.joined(separator: ", "))"
+    }
+
     /// - Throws: `RowRejection` for a row with too few or too many fields.
     func object(_ fields: [String]) throws -> JSONObject {
         if fields.count < names.count {

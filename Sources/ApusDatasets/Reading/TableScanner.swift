@@ -86,7 +86,9 @@ struct TableScanner {
             case Self.quote where isFieldStart:
                 guard let end = Self.end(ofQuotesAt: position, in: bytes) else {
                     throw JSONRowScanner.Fault(
-                        offset: position, message: "the quotes that begin here are never closed; is the file complete?")
+                        offset: position,
+                        message: "the quotes that begin here are never closed; close them, or is the file not complete?"
+                    )
                 }
                 position = end
                 isFieldStart = false

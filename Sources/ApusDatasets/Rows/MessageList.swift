@@ -79,7 +79,8 @@ struct MessageList {
         var rest = object
         let name = rest.take("role", "from")
         guard let name = name?.stringValue else {
-            throw RowRejection("a message has no role", "it has \(object.columnList)")
+            throw RowRejection(
+                "a message has no role", "it has \(object.columnList); give each a \"role\" and a \"content\"")
         }
         guard let role = Role(name) else {
             throw RowRejection(

@@ -118,8 +118,7 @@ final class RowStream<Recognizer: RowRecognizer> {
                     }
                 return (Result { try change.applied(to: value) }, reader.line)
             } catch let error as JSONError {
-                throw DatasetError(
-                    "\(path):\(reader.line): not valid JSON at column \(error.column): \(error.message)")
+                throw DatasetError("\(path):\(reader.line): \(JSONFault.text(error))")
             } catch let error as DatasetError {
                 throw DatasetError("\(path):\(reader.line): \(error)")
             }

@@ -19,7 +19,9 @@ public struct Download {
         let wanted =
             settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) }
             + settings.datasets.map { ($0, .dataset) }
-        return try wanted.map { try fetched($0.0, $0.1) }
+        let folders = try wanted.map { try fetched($0.0, $0.1) }
+        if let next = NextCommand.afterDownload(settings) { hub.print(next) }
+        return folders
     }
 
     private func fetched(_ name: String, _ kind: Repository.Kind) throws -> String {

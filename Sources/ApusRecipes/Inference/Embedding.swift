@@ -76,14 +76,13 @@ struct Embedding {
     /// The row of the result file: ms-swift's keys, and for texts with others the vector and likeness of those.
     private func result(_ row: EmbeddingRow, _ vectors: [[Double]]) -> JSONObject {
         func json(_ vector: [Double]) -> JSONValue {
-            // As few digits as tell one float from the next.
-            .array(vector.map { .double(Double("\(Float($0))") ?? $0) })
+            .array(vector.map { .shortest(Float($0)) })
         }
         func likeness(_ other: [Double]) -> JSONValue {
             .double(EmbeddingMetrics.Likeness.cosine(vectors[0], other))
         }
         var result: JSONObject = ["response": json(vectors[0])]
-        result["labels"] = row.label.map { .double(Double("\($0)") ?? Double($0)) } ?? .null
+        result["labels"] = row.label.map(JSONValue.shortest) ?? .null
         result["logprobs"] = .null
         result["messages"] = row.anchor.json
         if let positive = row.positive {

@@ -36,7 +36,9 @@ final class ResultFile {
     /// Refuses a file with results of another run, before there is any work to lose.
     static func check(_ path: String, existing: ExistingResult) throws {
         var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            return try OutputPlace.check(FilePath.parent(of: path), "result_path")
+        }
         guard !isFolder.boolValue else {
             throw SettingsError("--result_path \(path): is a folder. Name a file, as in \(path)/result.jsonl.")
         }

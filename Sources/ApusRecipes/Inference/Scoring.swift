@@ -141,7 +141,12 @@ struct Prediction {
             if labels.problemType == .multiLabel {
                 return .array(values.indices.filter { values[$0] > 0.5 }.map(value))
             }
-            return values.count == 1 ? .double(Double(values[0])) : .array(values.map { .double(Double($0)) })
+            return values.count == 1 ? .shortest(values[0]) : .array(values.map(JSONValue.shortest))
         }
     }
+}
+
+extension JSONValue {
+    /// A number of 32 bits with as few digits as tell it from its neighbours: 0.95, not 0.949999988079071.
+    static func shortest(_ value: Float) -> JSONValue { .double(Double("\(value)") ?? Double(value)) }
 }

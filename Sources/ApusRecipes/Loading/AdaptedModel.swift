@@ -25,14 +25,7 @@ struct AdaptedModel {
         let adapters = settings.adapters
         let methods = try adapters.map { (folder: $0, method: try AdapterFiles.method(in: $0)) }
         let method = methods.first?.method
-        guard let name = settings.name ?? method?.base.baseModel else {
-            throw ModelError(
-                "--model: not given"
-                    + (adapters.isEmpty
-                        ? ". Give a model or a checkpoint."
-                        : ", and \(adapters[0]) does not name its base model. Give it."))
-        }
-        var source = try ModelSource(Self.located(name, near: adapters.first), surroundings: surroundings)
+        var source = try Self.base(settings.name, adapter: methods.first, surroundings: surroundings)
         source.plan = try Self.plan(of: methods.map(\.method), config: source.config())
         self.source = source
         config = try source.config()
@@ -48,7 +41,7 @@ struct AdaptedModel {
             let attached = try adapter.method.attach(
                 to: model, named: Self.name(ofAdapter: index, adapter.folder), heads: model.headNames,
                 trunk: model.trunk.name)
-            if index == 0 { try attached.checkStored(new: new, of: name) }
+            if index == 0 { try attached.checkStored(new: new, of: source.name) }
             try attached.load(from: adapter.folder, device: device)
             return attached
         }
@@ -58,6 +51,30 @@ struct AdaptedModel {
 extension AdaptedModel {
     /// What an adapter is attached as.
     static func name(ofAdapter index: Int, _ folder: String) -> String { index == 0 ? "default" : folder }
+
+    /// The base model: the one that was asked for, or the one that the adapter's files name.
+    ///
+    /// - Throws: `ModelError` that says who named a model which is not there.
+    static func base(
+        _ given: String?, adapter: (folder: String, method: any AdapterMethod)?, surroundings: Surroundings
+    ) throws -> ModelSource {
+        let recorded = adapter?.method.base.baseModel
+        guard let name = given ?? recorded else {
+            throw ModelError(
+                "--model: not given"
+                    + (adapter.map { ", and \($0.folder) does not name its base model. Give it." }
+                        ?? ". Give a model or a checkpoint."))
+        }
+        do {
+            return try ModelSource(located(name, near: adapter?.folder), surroundings: surroundings)
+        } catch {
+            guard let adapter, name == recorded, !FileManager.default.fileExists(atPath: name) else { throw error }
+            let reason = "\(error)".replacing("--model \(name): ", with: "")
+            throw ModelError(
+                "\(adapter.folder)/adapter_config.json names the base model as \"\(name)\" (base_model_name_or_path): "
+                    + "\(reason) If it lies elsewhere, give its folder with --model.")
+        }
+    }
 
     /// The layers that adapters add to the model's.
     ///

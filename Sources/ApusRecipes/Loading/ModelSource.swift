@@ -53,6 +53,13 @@ struct ModelSource {
         try Self.checkTexts(in: path)
     }
 
+    /// The name under which files remember the model: the id of a hub, or the whole path, which holds wherever they are
+    /// read.
+    var recordedName: String {
+        guard FileManager.default.fileExists(atPath: name) else { return Hub.split(name).id }
+        return URL(fileURLWithPath: name).standardizedFileURL.path
+    }
+
     /// A file given as a model, which can only be GGUF.
     private static func gguf(_ path: String) throws -> String {
         let endings = [".safetensors", ".bin", ".pt", ".pth", ".json"]
@@ -121,10 +128,22 @@ struct ModelSource {
         if let quantisation = WeightQuantization(config, folder: path) {
             throw ModelError(quantisation.text(path: path, name: name))
         }
+        try checkType(config)
         if let kind = config["_class_name"]?.stringValue, config["model_type"] == nil {
             throw ModelError("\(path)/config.json describes a diffusion model (\(kind)). Give a language model.")
         }
         return config
+    }
+
+    /// Refuses a family that is not there, before anything else of the folder is looked at.
+    private func checkType(_ config: JSONValue) throws {
+        let known = Models.registry.types
+        guard let type = config["model_type"]?.stringValue, !known.contains(type) else { return }
+        let near = NearestNames.find(type, among: known).map { "\"\($0)\"" }
+        let question = near.isEmpty ? "" : " Is it one like \(near.joined(separator: " or "))?"
+        throw ModelError(
+            "\(path)/config.json: models of type \"\(type)\" are not there yet.\(question) There are "
+                + "\(known.joined(separator: ", ")).")
     }
 
     private func missingConfig() -> String {

@@ -23,9 +23,16 @@ struct TextParts {
     init(_ source: ModelSource) throws {
         tokenizer = try Self.tokenizer(of: source)
         hasOwnTemplate = !tokenizer.chatTemplates.isEmpty
-        let template = try ChatTemplate(
-            sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
-            specialTokens: tokenizer.namedTokens)
+        let template: ChatTemplate
+        do {
+            template = try ChatTemplate(
+                sources: hasOwnTemplate ? tokenizer.chatTemplates : ["default": ChatTemplate.chatMLSource],
+                specialTokens: tokenizer.namedTokens)
+        } catch let error as JinjaError {
+            throw ModelError(
+                "\(source.path): \(error). Correct the chat template in the model's folder (chat_template.jinja or "
+                    + "tokenizer_config.json), or choose one by its name with --template.")
+        }
         self.template = template
         encoder = ChatEncoder(template: template) { [tokenizer] in tokenizer.encode($0, addSpecialTokens: false) }
         notices = tokenizer.notices

@@ -19,8 +19,12 @@ package enum Command: String, CaseIterable, Sendable {
 
     /// Reads a command name, in which ms-swift lets `_` and `-` stand for each other.
     package init?(spelling: String) {
-        self.init(rawValue: String(spelling.map { $0 == "_" ? "-" : $0 }))
+        let name = String(spelling.map { $0 == "_" ? "-" : $0 })
+        self.init(rawValue: name == "app-ui" ? "app" : name)
     }
+
+    /// Commands of ms-swift 2.x that are kinds of `rlhf` now.
+    package static let kindsOfRLHF: Set<String> = ["dpo", "orpo", "simpo", "kto", "cpo", "rm", "ppo", "grpo", "gkd"]
 
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {

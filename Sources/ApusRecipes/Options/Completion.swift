@@ -1,4 +1,4 @@
-/// What a shell may offer for the word that is being typed; `Scripts/completions` ask for it.
+/// What a shell may offer for the word that is being typed; the scripts of the program's `--generate-completion-script` ask for it.
 package struct Completion: Sendable, Equatable {
     /// Words that begin like the one being typed.
     package private(set) var words: [String] = []
@@ -20,12 +20,15 @@ package struct Completion: Sendable, Equatable {
                 .filter { $0.hasPrefix(typed) }
             return
         }
-        guard let command = first == "help" ? nil : Command(spelling: first), command.isSupported else {
-            if first == "help" {
-                words = Command.allCases.filter(\.isSupported).map(\.rawValue).filter { $0.hasPrefix(typed) }
-            }
+        if first == "help" {
+            let offers =
+                before.count == 1
+                ? Command.allCases.filter(\.isSupported).map(\.rawValue) + [CompatibilityPage.topic]
+                : before.count == 2 && before[1] == CompatibilityPage.topic ? CompatibilityPage.names : []
+            words = offers.filter { $0.hasPrefix(typed) }
             return
         }
+        guard let command = Command(spelling: first), command.isSupported else { return }
         let table = OptionTable.table(for: command)
         // Some shells cut `--name=value` in three.
         if typed == "=" || before.last == "=" {

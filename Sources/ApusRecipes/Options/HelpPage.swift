@@ -45,7 +45,11 @@ package struct HelpPage: CustomStringConvertible {
                 lines += wrap(names.joined(separator: " "), indent: 2)
             }
         } else if !table.fieldNames.isEmpty {
-            lines += [""] + wrap("--help_all lists every flag of ms-swift, those that Apus refuses too.", indent: 0)
+            lines +=
+                [""]
+                + wrap(
+                    "--help_all lists every flag of ms-swift, those that Apus refuses too; `apus help compat FLAG` says what becomes of one.",
+                    indent: 0)
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -70,17 +74,7 @@ package struct HelpPage: CustomStringConvertible {
     }
 
     private func wrap(_ text: String, indent: Int) -> [String] {
-        let margin = String(repeating: " ", count: indent)
-        var lines: [String] = []
-        var line = margin
-        for word in text.split(separator: " ") {
-            if line.count > indent, line.count + 1 + word.count > width {
-                lines.append(line)
-                line = margin
-            }
-            line += line.count > indent ? " \(word)" : word
-        }
-        return lines + [line]
+        TextWrap.lines(text, indent: indent, width: width)
     }
 
     /// An example; where it is longer than a line, options begin new ones.

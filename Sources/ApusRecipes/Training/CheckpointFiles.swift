@@ -20,6 +20,15 @@ struct AdapterContents: CheckpointContents {
     /// Files that sentence-transformers wants, which then reads the folder as a model; it also wants the tokenizer.
     let companions: [(name: String, data: Data)]
 
+    private var card: ModelCard {
+        let method = type(of: attached.method)
+        return ModelCard(
+            subject: .adapter(
+                method: method.tunerType, isPEFTs: method.folder.isEmpty,
+                summary: "\(method.peftType). \(attached.method.summary), \(attached.layerCount) layers"),
+            source: source, task: settings.taskType, command: settings.command)
+    }
+
     func write(into folder: AtomicDirectory) throws {
         try attached.write(into: folder)
         let place = type(of: attached.method).folder
@@ -32,39 +41,10 @@ struct AdapterContents: CheckpointContents {
         ]
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
         try folder.write(arguments, as: "args.json")
-        try folder.write(Data(modelCard.utf8), as: "README.md")
+        try folder.write(Data(card.text.utf8), as: "README.md")
         guard !companions.isEmpty else { return }
         for (name, data) in companions { try folder.write(data, as: name) }
         try source.copyTokenizer(into: folder)
-    }
-
-    private var modelCard: String {
-        let task = settings.taskType.task.peft ?? .causalLM
-        return """
-            ---
-            base_model: \(source.name)
-            library_name: peft
-            pipeline_tag: \(task.pipeline)
-            tags:
-            - \(type(of: attached.method).tunerType)
-            - \(settings.command.rawValue)
-            - apus
-            ---
-
-            # An adapter for \(source.name)
-
-            \(type(of: attached.method).peftType). \(attached.method.summary), \(attached.layerCount) layers, trained with Apus.
-
-            ```
-            apus infer --adapters .
-            ```
-
-            ```python
-            from peft import AutoPeftModelFor\(task.suffix)
-            model = AutoPeftModelFor\(task.suffix).from_pretrained(".")
-            ```
-
-            """
     }
 }
 
@@ -88,6 +68,7 @@ struct ModelContents: CheckpointContents {
     var companions: [(name: String, data: Data)] = []
     let arguments: Data?
     let shardSize: Int?
+    let card: ModelCard
     /// How matrices in fewer bits were made, and the type under whose name their bytes are written.
     var quantization: (settings: QuantizationSettings, storage: DType)?
 
@@ -118,6 +99,7 @@ struct ModelContents: CheckpointContents {
         }
         try folder.write(Data((JSONValue.object(config).serialized(indent: 2) + "\n").utf8), as: "config.json")
         if let arguments { try folder.write(arguments, as: "args.json") }
+        try folder.write(Data(card.text.utf8), as: "README.md")
         for (name, data) in companions { try folder.write(data, as: name) }
         try source.copyTokenizer(into: folder)
     }

@@ -75,7 +75,8 @@ public struct FineTuning {
         {
             console.print("note: \(note)")
         }
-        var tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: preflight.bits)
+        var tuner = try Tuner(
+            settings, model: model, config: config, sourceName: source.recordedName, bits: preflight.bits)
         if let alpha = settings.objective.neftuneNoiseAlpha, alpha > 0 {
             guard !model.trunk.hasEncoder else {
                 throw SettingsError(
@@ -236,7 +237,7 @@ public struct FineTuning {
         var arguments = settings.argsJSON()
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
-        arguments["model_dir"] = .string(source.path)
+        arguments["model_dir"] = .string(URL(fileURLWithPath: source.path).standardizedFileURL.path)
         arguments["output_dir"] = .string(folder.path)
         arguments[RunClock.argument] = .string(date)
         if let labels {
@@ -320,6 +321,12 @@ public struct FineTuning {
             console.print(
                 "stopped by \(StopSignal.name(of: number)) after step \(run.progress.step); "
                     + "go on with the same command and --resume_from_checkpoint last")
+        } else if let checkpoint = run.progress.best?.path ?? run.progress.lastCheckpoint {
+            console.print(
+                NextCommand.afterTraining(
+                    checkpoint, isAdapter: settings.model.tunerType.isAdapter, task: settings.taskType))
+        } else {
+            console.print("next: the same command without --save_strategy no, which keeps what is learned")
         }
         return Outcome(
             folder: folder.path, lastCheckpoint: run.progress.lastCheckpoint,

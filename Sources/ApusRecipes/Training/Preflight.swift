@@ -71,7 +71,7 @@ struct Preflight {
                     + "precision.")
         }
         bits = settings.model.quantization.bits ?? packed?.bits
-        let tuner = try Tuner(settings, model: model, config: config, sourceName: source.name, bits: bits)
+        let tuner = try Tuner(settings, model: model, config: config, sourceName: source.recordedName, bits: bits)
         promptPlaces = model.promptPlaces
         text = try TextParts(source, of: model, settings.encoding)
         for notice in text.notices { console.print("note: \(notice)") }
@@ -104,10 +104,10 @@ struct Preflight {
     ///
     /// - Throws: `SettingsError` when nothing can be written there, or when a new run would mix with an earlier one.
     private static func existingFolder(_ settings: SFTSettings, resume: ResumePoint) throws -> RunFolder? {
-        if let logging = settings.output.loggingDirectory { try checkIsWritable(logging, "logging_dir") }
+        if let logging = settings.output.loggingDirectory { try OutputPlace.check(logging, "logging_dir") }
         if let folder = resume.folder { return try RunFolder(existing: folder) }
         let output = settings.outputDirectory
-        try checkIsWritable(output, "output_dir")
+        try OutputPlace.check(output, "output_dir")
         guard !settings.output.addVersion, FileManager.default.fileExists(atPath: output) else { return nil }
         let present = try SavedCheckpoint.all(in: output)
         guard present.isEmpty || settings.output.overwriteOutputDirectory else {
@@ -118,25 +118,5 @@ struct Preflight {
                     + "leave out --add_version false, or remove that run (--overwrite_output_dir true).")
         }
         return try RunFolder(existing: output)
-    }
-
-    /// Makes and removes a folder there, or in the nearest one above that exists: whatever forbids it says why.
-    private static func checkIsWritable(_ output: String, _ option: String) throws {
-        var folder = output
-        var isFolder: ObjCBool = false
-        while !FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), folder != "/", folder != "." {
-            folder = FilePath.parent(of: folder)
-        }
-        guard isFolder.boolValue else {
-            throw SettingsError("--\(option) \(output): \(folder) is a file, not a folder. Give another folder.")
-        }
-        let files = LocalFileSystem()
-        let probe = FilePath.join(folder, ".apus-\(UUID().uuidString)")
-        do {
-            try files.createDirectory(probe)
-            try files.removeDirectory(probe)
-        } catch {
-            throw SettingsError("--\(option) \(output): nothing can be written there: \(error). Give another folder.")
-        }
     }
 }

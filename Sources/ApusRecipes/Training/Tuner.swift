@@ -177,7 +177,9 @@ struct Tuner {
         }
         return ModelContents(
             model: model, source: source, config: config, labels: labels, companions: companions,
-            arguments: arguments, shardSize: nil)
+            arguments: arguments, shardSize: nil,
+            card: ModelCard(
+                subject: .trained, source: source, task: settings.taskType, command: settings.command))
     }
 
     var parameterCount: ParameterCount {

@@ -66,6 +66,9 @@ package final class Console: Sendable {
         self.now = now
     }
 
+    /// The width of the terminal; nil where there is none.
+    var columns: Int? { output.columns }
+
     /// Prints a line; a bar moves below it.
     package func print(_ line: String) {
         state.withLock { state in

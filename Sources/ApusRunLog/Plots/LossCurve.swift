@@ -1,9 +1,12 @@
-/// A picture of one metric over the steps of a run: 8 × 5 inches at 100 dots per inch, in the colours of ms-swift.
+/// A picture of one metric over the steps of a run, of training and evaluation together: 8 × 5 inches at 100 dots per
+/// inch, in the colours of ms-swift.
 struct LossCurve {
     typealias Sample = (step: Int, value: Double)
 
     let title: String
     let samples: [Sample]
+    /// The same metric of evaluations, if it has one.
+    var evaluation: [Sample] = []
     /// Draws the values pale and their moving average (0.9, bias-corrected) on top.
     var isSmoothed = false
 
@@ -11,8 +14,9 @@ struct LossCurve {
     private static let area = (left: 76.0, top: 46.0, right: 776.0, bottom: 444.0)
     /// Curves of up to this many values show each of them as a dot.
     private static let mostMarked = 30
-    private static let pale = Canvas.Color(0xFFE2D9)
+    private static let pale = Canvas.Color(0xF7B79F)
     private static let strong = Canvas.Color(0xFF7043)
+    private static let evaluated = Canvas.Color(0x1565C0)
     private static let alarm = Canvas.Color(0xD50000)
     private static let ink = Canvas.Color(0x333333)
     private static let grid = Canvas.Color(0xE6E6E6)
@@ -25,20 +29,24 @@ struct LossCurve {
     /// The picture as a PNG file; nil when Cairo cannot draw it.
     func png() -> [UInt8]? {
         let canvas = Canvas(width: Int(Self.size.width), height: Int(Self.size.height))
-        let x = Axis(showing: samples.map { Double($0.step) }, integers: true)
-        let y = Axis(showing: samples.map(\.value))
+        let x = Axis(showing: (samples + evaluation).map { Double($0.step) }, integers: true)
+        let y = Axis(showing: (samples + evaluation).map(\.value))
         drawFrame(on: canvas, x, y)
 
-        let isPoint = samples.count == 1
         var legend: [(String, Canvas.Color)] = []
-        if isSmoothed, !isPoint {
+        if isSmoothed, samples.count > 1 {
             draw(samples, on: canvas, x, y, Self.pale)
             draw(smoothed, on: canvas, x, y, Self.strong)
-            legend = [("original", Self.pale), ("smoothed", Self.strong)]
+            legend = [("train", Self.pale), ("train, smoothed", Self.strong)]
         } else {
             draw(samples, on: canvas, x, y, Self.strong)
+            if !evaluation.isEmpty { legend = [("train", Self.strong)] }
         }
-        let gaps = samples.filter { !$0.value.isFinite }
+        if !evaluation.isEmpty {
+            draw(evaluation, on: canvas, x, y, Self.evaluated)
+            legend.append(("eval", Self.evaluated))
+        }
+        let gaps = (samples + evaluation).filter { !$0.value.isFinite }
         for gap in gaps {
             let column = position(Double(gap.step), x)
             canvas.line([(column, Self.area.bottom), (column, Self.area.bottom - 8)], Self.alarm, width: 1.5)

@@ -17,7 +17,10 @@ struct BytePairFiles {
                 try insert(token, id, into: &vocabulary)
             }
         } catch let fault as JSONCursor.Fault {
-            throw TokenizerError(source, "cannot read the vocabulary at byte \(fault.offset): \(fault.message)")
+            throw TokenizerError(
+                source,
+                "cannot read the vocabulary at byte \(fault.offset): \(fault.message); the file is damaged: download it again"
+            )
         }
         return vocabulary
     }
@@ -45,7 +48,10 @@ struct BytePairFiles {
                 try pieces.append(token, score: score, source: source)
             }
         } catch let fault as JSONCursor.Fault {
-            throw TokenizerError(source, "cannot read the vocabulary at byte \(fault.offset): \(fault.message)")
+            throw TokenizerError(
+                source,
+                "cannot read the vocabulary at byte \(fault.offset): \(fault.message); the file is damaged: download it again"
+            )
         }
         return pieces
     }

@@ -35,8 +35,11 @@ struct TokenizerFolder {
         } else {
             throw TokenizerError(
                 url.path,
-                "holds no tokenizer.json, no SentencePiece or tiktoken model, no vocab.json with merges.txt and no "
-                    + "vocab.txt\(hint); give the folder of a model or a tokenizer")
+                exists("vocab.json")
+                    ? "holds vocab.json, which says too little by itself; put the merges.txt of the same tokenizer beside it, "
+                        + "or its tokenizer.json"
+                    : "holds no tokenizer.json, no SentencePiece or tiktoken model, no vocab.json with merges.txt and no "
+                        + "vocab.txt; give the folder of a model or a tokenizer")
         }
         contents.parts.added.splitsSpecialTokens = configuration.splitsSpecialTokens
         return contents
@@ -45,8 +48,6 @@ struct TokenizerFolder {
     func exists(_ name: String) -> Bool {
         FileManager.default.fileExists(atPath: url.appendingPathComponent(name).path)
     }
-
-    private var hint: String { exists("vocab.json") ? "; vocab.json alone says too little" : "" }
 
     private func readJSON(
         _ configuration: TokenizerConfiguration, _ tokenizerClass: TokenizerClass

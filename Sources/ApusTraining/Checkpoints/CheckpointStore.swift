@@ -74,7 +74,6 @@ package final class CheckpointStore {
                 "sequence": .int(sequence), "run": identity,
             ])
         sequence += 1
-        try fileSystem.replaceSymbolicLink(FilePath.join(runFolder, "last-checkpoint"), to: name)
         if makesLinks {
             try fileSystem.replaceSymbolicLink(FilePath.join(runFolder, "last"), to: name)
             if let best = progress.best {

@@ -92,7 +92,7 @@ struct PublicCommandsTests {
     @Test(
         arguments: [
             (.sft, "--quant_method hqq", "Apus has bnb"), (.infer, "--quant_method eetq", "Apus has bnb"),
-            (.sft, "--tuner_type qlora", "--quant_method bnb --quant_bits 4"),
+            (.sft, "--tuner_type lora_llm", "Apus has lora"),
             (.sft, "--galore_optim_per_parameter true", "Leave it out"),
             (.sft, "--sequence_parallel_size 2", "one device"),
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),

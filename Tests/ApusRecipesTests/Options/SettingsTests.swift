@@ -103,7 +103,7 @@ struct SettingsTests {
         "top_k_lora": nil, "global_scaling_weight": 1,
         "quant_method": nil, "quant_bits": nil,
         "bnb_4bit_compute_dtype": nil, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": true,
-        "bnb_4bit_quant_storage": nil, "swift_version": "4.6.0",
+        "bnb_4bit_quant_storage": nil, "swift_version": "4.6.0", "apus_version": "0.1.0",
     ]
 
     /// A key of `args.json` keeps its place, because readers compare the files of runs line by line.
@@ -144,7 +144,7 @@ struct SettingsTests {
             logging_dir report_to disable_tqdm logging_strategy
             device use_cpu
             use_hf model_revision push_to_hub hub_model_id hub_private_repo
-            swift_version
+            swift_version apus_version
             """
         #expect(try sft("").argsJSON().keys == keys.split(whereSeparator: \.isWhitespace).map(String.init))
     }

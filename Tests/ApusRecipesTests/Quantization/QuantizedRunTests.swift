@@ -23,9 +23,6 @@ import Testing
         try run()
         let (whole, log) = (try run.numbers(6), try run.losses())
         try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
-        let link = "\(run.output)/last-checkpoint"
-        try FileManager.default.removeItem(atPath: link)
-        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "checkpoint-4")
         let resumed = run.with { $0.evaluation.resumeFromCheckpoint = "last" }
         let refusal = resumed.with { $0.model.quantization.kind = .fp4 }.refusal()
         #expect(refusal.contains("bnb_4bit_quant_type: \"nf4\" there, \"fp4\" here"), "\(refusal)")

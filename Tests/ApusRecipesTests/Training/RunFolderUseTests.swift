@@ -45,8 +45,6 @@ import Testing
             $0.evaluation.resumeFromCheckpoint = "last"
         }()
         #expect(try run.checkpoints() == ["checkpoint-1", "checkpoint-10", "checkpoint-8"])
-        let last = try FileManager.default.destinationOfSymbolicLink(atPath: "\(run.output)/last-checkpoint")
-        #expect(last == "checkpoint-10")
     }
 
     /// The best checkpoint outlives the limit, also when the run folder was moved in between.
@@ -108,7 +106,7 @@ import Testing
         arguments: [
             Case("no layer") { $0.tuner.targetModules = ["q_porj"] },
             Case("is a file, not a folder") { $0.output.outputDirectory = "\($0.data.dataset[0])/run" },
-            Case("nothing can be written there") { $0.output.outputDirectory = "/proc/apus" },
+            Case("nothing can be written in") { $0.output.outputDirectory = "/proc/apus" },
             Case("--logging_dir") { $0.output.loggingDirectory = "/proc/apus" },
             Case("no such folder") { $0.evaluation.resumeFromCheckpoint = "nowhere" },
             Case("--device cuda") { $0.hardware.device = .cuda(0) },

@@ -109,7 +109,9 @@ import Testing
     }
 
     @Test func refusesAFolderWithoutATokenizer() {
-        #expect(message { try makeTokenizer(files: ["vocab.json": "{}"]) }.contains("vocab.json alone"))
+        #expect(
+            message { try makeTokenizer(files: ["vocab.json": "{}"]) }.contains(
+                "put the merges.txt of the same tokenizer beside it"))
         #expect(message { try makeTokenizer() }.contains("holds no tokenizer.json"))
     }
 

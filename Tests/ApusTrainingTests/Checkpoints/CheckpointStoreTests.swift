@@ -50,7 +50,7 @@ private struct Note: CheckpointContents {
         #expect(verified.runID == "a" && verified.step == 3)
         let resumed = try CheckpointStore.resume(path, states: [SGD([])])
         #expect(resumed.step == 3 && resumed.targets == 77)
-        #expect(try String(decoding: files.contents(of: folder("last-checkpoint/note.txt")), as: UTF8.self) == "a")
+        #expect(try !files.contentsOfDirectory(folder.path).contains { $0.hasPrefix("last") })
     }
 
     @Test func theLimitCountsOwnCheckpoints() throws {

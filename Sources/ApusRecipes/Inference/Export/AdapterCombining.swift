@@ -16,11 +16,8 @@ struct AdapterCombining {
     func callAsFunction() throws -> String {
         let adapters = settings.model.adapters
         let methods = try adapters.map { try AdapterFiles.method(in: $0) }
-        guard let name = settings.model.name ?? methods.first?.base.baseModel else {
-            throw ModelError(
-                "--model: not given, and \(adapters.first ?? "the adapter") does not name its base model. Give it.")
-        }
-        var source = try ModelSource(AdaptedModel.located(name, near: adapters.first), surroundings: surroundings)
+        let first = methods.first.map { (folder: adapters[0], method: $0) }
+        var source = try AdaptedModel.base(settings.model.name, adapter: first, surroundings: surroundings)
         source.plan = try AdaptedModel.plan(of: methods, config: source.config())
         let config = try source.config()
         let files = TaskFiles(

@@ -22,7 +22,12 @@ public struct ModelExport {
 
     /// - Returns: The folder that was written, or published as it is.
     public func callAsFunction() throws -> String {
-        guard settings.hub.push else { return try exported() }
+        guard settings.hub.push else {
+            let folder = try exported()
+            Console(style: ConsoleStyle(environment: surroundings.environment)).print(
+                NextCommand.afterExport(folder, settings))
+            return folder
+        }
         let existing = settings.writesNothing ? try publishedAsItIs() : nil
         let publisher = try HubPublisher(
             settings.hub, name: FilePath.lastComponent(of: existing ?? settings.outputDirectory),
@@ -50,6 +55,7 @@ public struct ModelExport {
             throw ModelError(
                 "--output_dir \(output) is there already. Remove it, name another, or add --exist_ok true.")
         }
+        try OutputPlace.check(FilePath.parent(of: output), "output_dir")
         if let kind = settings.combination.kind {
             return try AdapterCombining(settings: settings, kind: kind, surroundings: surroundings)()
         }
@@ -126,7 +132,17 @@ extension AdaptedModel {
     ) -> ModelContents {
         ModelContents(
             model: form.model, source: source, config: config, labels: form.labels, companions: form.companions,
-            arguments: arguments, shardSize: shardSize, quantization: quantization)
+            arguments: arguments, shardSize: shardSize,
+            card: ModelCard(subject: .made(story(quantization != nil)), source: source, task: task),
+            quantization: quantization)
+    }
+
+    /// What was done to the base model.
+    private func story(_ isQuantized: Bool) -> String {
+        let merged = attached.isEmpty ? [] : ["with \(attached.count == 1 ? "an adapter" : "adapters") merged in"]
+        let rounded = isQuantized ? ["in fewer bits"] : []
+        let parts = merged + rounded
+        return parts.isEmpty ? "converted to \(form.model.dtype.rawValue)" : parts.joined(separator: ", ")
     }
 
     /// Writes the model as a Hugging Face folder, whole or not at all.

@@ -10,6 +10,7 @@ package struct ArgumentLine: Sendable {
         case configFile
         /// From the `args.json` of a checkpoint.
         case checkpoint
+        case environment
     }
 
     package let command: Command
@@ -30,6 +31,7 @@ package struct ArgumentLine: Sendable {
         var reader = ArgumentLineReader(table: .table(for: command))
         var words = words[...]
         var record: [String] = []
+        if words.first == "--config" { words = words.dropFirst() }
         if let first = words.first, ConfigFile.isNamed(by: first) {
             words = words.dropFirst()
             let file = try ConfigFile(path: first)

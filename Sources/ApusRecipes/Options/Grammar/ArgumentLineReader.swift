@@ -5,6 +5,12 @@ struct ArgumentLineReader {
     var arguments: [String: ArgumentLine.Argument] = [:]
     /// Values that are put behind those of an option of several.
     var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
+    /// Values that hold where nothing else was given for their option.
+    private var fallbacks: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
+    /// What to say where no model is given but under a name that is not known.
+    private var unknownModel: String?
+    /// Numbers of rows, which are put behind the name of the only data set.
+    private var rowCounts: [(option: String, count: String, spelling: String)] = []
     private var problems: [String] = []
     /// Problems that `--ignore_args_error true` turns into warnings.
     private var unknown: [String] = []
@@ -24,7 +30,9 @@ struct ArgumentLineReader {
         while let word = rest.popFirst() {
             guard Self.isOption(word) else {
                 if takeQuestion(word) || takeID(word) { continue }
-                unknown.append("\"\(word)\": stands alone; a value follows the option it belongs to.")
+                unknown.append(
+                    "\"\(word)\": stands alone; a value follows its option. Write the option before it, as in --model \(word)."
+                )
                 continue
             }
             var values = Array(rest.prefix { !Self.isOption($0) })
@@ -34,7 +42,8 @@ struct ArgumentLineReader {
             guard word.hasPrefix("--"), word != "--" else {
                 let name = String(word.drop { $0 == "-" })
                 unknown.append(
-                    name.isEmpty ? "\(word): stands alone." : "\(word): options begin with two dashes: --\(name).")
+                    name.isEmpty ? "\(word): stands alone." : "\(word): options begin with two dashes. Write --\(name)."
+                )
                 continue
             }
             let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -82,6 +91,13 @@ struct ArgumentLineReader {
     ///
     /// - Throws: `UsageError` with every problem.
     mutating func finished() throws -> [String: ArgumentLine.Argument] {
+        for (option, words, origin) in fallbacks where arguments[option] == nil {
+            read(name: option, words: words, origin: origin)
+        }
+        if let unknownModel, ["model", "adapters", "resume_from_checkpoint"].allSatisfy({ arguments[$0] == nil }) {
+            problems.append(unknownModel)
+        }
+        for (option, count, spelling) in rowCounts { putCount(count, of: spelling, behind: option) }
         for (option, value, origin) in additions {
             var list: [String] = []
             if case .list(let given) = arguments[option]?.value { list = given }
@@ -166,9 +182,42 @@ struct ArgumentLineReader {
             return other
         }
         // In ms-swift 2.x the flag named a model, such as qwen2-7b-instruct.
-        if option.name == "model_type", let word = words.first, word.contains("-") {
-            notices.append("\(spelling) \(word) is passed over: it names a model, which --model does now.")
+        if option.name == "model_type", let word = words.first, isOlderModel(word, option) {
+            let model = OlderNames.model(word)
+            notices.append(
+                model.map { "\(spelling) \(word) names a model, which --model does now; without it, \($0)." }
+                    ?? "\(spelling) \(word) is passed over: it names a model, which --model does now.")
+            if let model {
+                fallbacks.append(("model", [model], origin))
+            } else {
+                unknownModel =
+                    "\(spelling) \(word): is no family of models; in ms-swift 2.x it named a model. Give the "
+                    + "model's folder or id: --model …"
+            }
             return
+        }
+        // Other programs name kinds of LoRA as if they were methods.
+        if option.name == "tuner_type", words.count == 1, let parts = Rename.kindsOfLoRA[words[0].lowercased()] {
+            let now = parts.map { "--\($0.name) \($0.word)" }.joined(separator: " ")
+            notices.append("\(spelling) \(words[0]) is --tuner_type lora \(now).")
+            arguments["tuner_type"] = .init(value: .text("lora"), origin: origin)
+            for (name, word) in parts where table[name]?.status == .supported {
+                fallbacks.append((name, [word], origin))
+            }
+            return
+        }
+        // In 1.x the flag was a share of the weights.
+        if option.name == "freeze_parameters", words.count == 1, Double(words[0]) != nil {
+            notices.append("\(spelling) \(words[0]) is now --freeze_parameters_ratio \(words[0]).")
+            read(name: "freeze_parameters_ratio", words: words, origin: origin)
+            return
+        }
+        if ["dataset", "val_dataset"].contains(option.name) {
+            words = words.map { word in
+                guard let id = OlderNames.dataset(word) else { return word }
+                notices.append("\(spelling) \(word): is called \(id) now.")
+                return id
+            }
         }
         if let stray = reader.stray(among: words) {
             unknown.append(stray)
@@ -195,6 +244,29 @@ struct ArgumentLineReader {
         }
     }
 
+    private func isOlderModel(_ word: String, _ option: CommandOption) -> Bool {
+        if OlderNames.model(word) != nil { return true }
+        guard case .choice(let families, _) = option.kind else { return false }
+        return word.contains("-") && !families.contains(word)
+    }
+
+    /// Puts a number of rows behind the only data set that was given.
+    private mutating func putCount(_ count: String, of spelling: String, behind option: String) {
+        guard let rows = Int(count), rows >= -1, rows != 0 else {
+            problems.append("--\(spelling): got \"\(count)\", wanted a number of rows, or -1 for all.")
+            return
+        }
+        guard rows > 0 else { return }
+        guard case .list(let names)? = arguments[option]?.value, names.count == 1, !names[0].contains("#") else {
+            problems.append(
+                "--\(spelling) \(rows): the number of rows stands behind each data set now: --\(option) "
+                    + "data.jsonl#\(rows).")
+            return
+        }
+        arguments[option] = .init(
+            value: .list(["\(names[0])#\(rows)"]), origin: arguments[option]?.origin ?? .commandLine)
+    }
+
     private mutating func refuse(_ field: String, words: [String], mention: String) {
         let value = words.isEmpty ? "true" : words.joined(separator: " ").lowercased()
         // What is not set asks for nothing.
@@ -217,6 +289,18 @@ struct ArgumentLineReader {
                 return
             }
             read(name: name, words: words, origin: origin)
+        case .options(let name, let translate):
+            let options = translate(words)
+            let now = options.map { "--\($0.name) \($0.words.joined(separator: " "))" }.joined(separator: " ")
+            let given = (["--\(rename.old)"] + words).joined(separator: " ")
+            notices.append(options.isEmpty ? "\(given) has no effect: it is so anyway." : "\(given) is now \(now).")
+            for (name, words) in options { read(name: name, words: words, origin: origin) }
+            if rename.old == "quantization_bit", name == "quant_bits", ["4", "8"].contains(words.first) {
+                fallbacks.append(("quant_method", ["bnb"], origin))
+            }
+        case .rows(let name):
+            notices.append("--\(rename.old) is now a part of --\(name).")
+            rowCounts.append((name, words.first ?? "", rename.old))
         case .checkpointFolder:
             let name = Rename.optionOfCheckpoint(words)
             notices.append("--\(rename.old) is now --\(name).")

@@ -1,7 +1,8 @@
 extension ConfigFile {
     /// What a run's `args.json` records of itself and of its machine.
     private static let recorded: Set<String> = [
-        "swift_version", "model_dir", RunClock.argument, "id2label", "model_info", "model_meta", "model_suffix", "rank",
+        "swift_version", "apus_version", "model_dir", RunClock.argument, "id2label", "model_info", "model_meta",
+        "model_suffix", "rank",
         "local_rank", "world_size", "global_world_size", "local_world_size",
     ]
 

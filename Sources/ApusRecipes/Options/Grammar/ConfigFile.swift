@@ -24,7 +24,7 @@ struct ConfigFile {
         do {
             root = path.hasSuffix(".json") ? try JSONValue(parsing: text, duplicateKeys: .refuse) : try Self.yaml(text)
         } catch let error as YamlError {
-            throw SettingsError("\(path): not valid YAML: \(Self.summary(error))")
+            throw SettingsError("\(path): not valid YAML: \(Self.summary(error)). Correct the file there.")
         } catch {
             throw SettingsError("\(path): \(error)")
         }
@@ -51,10 +51,11 @@ struct ConfigFile {
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
+            let reason =
+                FileManager.default.fileExists(atPath: path) ? "which cannot be read" : "and there is no such file"
             throw SettingsError(
-                "\(path): the first argument names a configuration file, which cannot be read: "
-                    + "\(error.localizedDescription) Give a .json, .yaml or .yml file of options, "
-                    + "or start with the options themselves, as --model.")
+                "\(path): the first argument names a configuration file, \(reason). Give a .json, .yaml or .yml file of "
+                    + "options, or start with the options themselves, as --model.")
         }
         guard data.count <= largestFile, let text = String(data: data, encoding: .utf8) else {
             throw SettingsError("\(path): a configuration file must be UTF-8 text of at most 256 KiB.")

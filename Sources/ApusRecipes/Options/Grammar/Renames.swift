@@ -5,6 +5,10 @@ struct Rename: Sendable {
     enum Meaning: Sendable {
         /// The same option under another name. The closure translates its words; nil leaves the option unset.
         case option(String, @Sendable ([String]) -> [String]?)
+        /// Any number of options, of which the first is named; none where the older words asked for what holds anyway.
+        case options(String, @Sendable ([String]) -> [(name: String, words: [String])])
+        /// A number of rows, which stands behind the data set now.
+        case rows(String)
         /// An adapter or a whole model, each of which has its own option now.
         case checkpointFolder
         /// Another value of a list option, besides those given.
@@ -17,11 +21,13 @@ struct Rename: Sendable {
 
     let old: String
     let meaning: Meaning
+    /// Older values and what they are now, for the table of compatibility; empty where values stay as they are.
+    let values: String
 
     /// The name the flag has now, where it has one.
     var name: String? {
         switch meaning {
-        case .option(let name, _), .addition(let name, _): name
+        case .option(let name, _), .addition(let name, _), .options(let name, _), .rows(let name): name
         case .checkpointFolder: "model"
         case .dropped, .refused: nil
         }
@@ -30,16 +36,20 @@ struct Rename: Sendable {
     static let all: [String: Rename] = Dictionary(
         uniqueKeysWithValues: (renamed + translated + withoutSuccessor).map { ($0.old, $0) })
 
-    private init(_ old: String, _ meaning: Meaning) {
+    private init(_ old: String, _ meaning: Meaning, values: String = "") {
         self.old = old
         self.meaning = meaning
+        self.values = values
     }
 
     /// - Parameters:
     ///   - words: New words for older values.
     ///   - unset: The older value that meant that nothing was set.
     private init(_ old: String, _ name: String, _ words: [String: String] = [:], unset: String? = nil) {
-        self.init(old, .option(name) { given in given.contains { $0 == unset } ? nil : given.map { words[$0] ?? $0 } })
+        let values = Self.listed(words) + (unset.map { ["\($0) → not set"] } ?? [])
+        self.init(
+            old, .option(name) { given in given.contains { $0 == unset } ? nil : given.map { words[$0] ?? $0 } },
+            values: values.joined(separator: ", "))
     }
 
     // MARK: Name only
@@ -48,7 +58,6 @@ struct Rename: Sendable {
         Rename("sft_type", "tuner_type"),
         Rename("train_type", "tuner_type"),
         Rename("model_id_or_path", "model"),
-        Rename("template_type", "template"),
         Rename("bnb_4bit_comp_dtype", "bnb_4bit_compute_dtype"),
         Rename("check_model_is_latest", "check_model"),
         Rename("batch_size", "per_device_train_batch_size"),
@@ -70,12 +79,16 @@ struct Rename: Sendable {
         Rename("custom_val_dataset_path", "val_dataset"),
         Rename("streaming_buffer_size", "shuffle_buffer_size"),
         Rename("load_args_from_ckpt_dir", "load_args"),
+        Rename("load_dataset_config", "load_data_args"),
         Rename("tools_prompt", "agent_template"),
         Rename("use_liger", "use_liger_kernel"),
         Rename("loss_name", "loss_type"),
         Rename("neftune_alpha", "neftune_noise_alpha"),
         Rename("deepspeed_config_path", "deepspeed"),
         Rename("device_map_config", "device_map"),
+        Rename("device_map_config_path", "device_map"),
+        Rename("ollama_output_dir", "output_dir"),
+        Rename("push_hub_strategy", "hub_strategy"),
         Rename("device_max_memory", "max_memory"),
         Rename("rescale_image", "max_pixels"),
         Rename("vit_use_gc", "vit_gradient_checkpointing"),
@@ -138,24 +151,52 @@ struct Rename: Sendable {
             Rename(
                 "dtype", "torch_dtype",
                 ["fp16": "float16", "bf16": "bfloat16", "fp32": "float32"], unset: "AUTO"),
-            Rename("quantization_bit", "quant_bits", unset: "0"),
+            Rename(
+                "quantization_bit",
+                .options("quant_bits") { $0.first == "0" ? [] : [("quant_bits", $0)] },
+                values: "0 → not set; 4 and 8 without --quant_method → --quant_method bnb"),
+            Rename(
+                "template_type", .options("template", template),
+                values: "AUTO → not set, …-generation → --use_chat_template false, "
+                    + listed(OlderNames.templates).joined(separator: ", ")),
             Rename(
                 "use_flash_attn",
-                .option("attn_impl") { isTrue($0) ? ["flash_attn"] : nil }),
+                .options("attn_impl") { isTrue($0) ? [("attn_impl", ["flash_attn"])] : [] },
+                values: "true → flash_attn, false → not set"),
+            Rename(
+                "eval_human", .options("load_data_args") { isTrue($0) ? [("load_data_args", ["false"])] : [] },
+                values: "true → false, false → not set"),
+            // The weights of 2.x are those that are called react now.
+            Rename(
+                "use_loss_scale", .options("loss_scale") { isTrue($0) ? [("loss_scale", ["react"])] : [] },
+                values: "true → react, false → not set"),
+            Rename("train_dataset_sample", .rows("dataset"), values: "-1 → not set, N → #N behind the only data set"),
+            Rename("val_dataset_sample", .rows("val_dataset"), values: "-1 → not set, N → #N behind the only data set"),
             Rename(
                 "lora_target",
                 .option("target_modules") { words in
                     words.flatMap { $0.split(separator: ",").map(String.init) }.map { $0 == "all" ? "all-linear" : $0 }
-                }),
-            Rename("ckpt_dir", .checkpointFolder),
-            Rename("do_sample", .option("temperature") { isTrue($0) ? nil : ["0"] }),
-            Rename("result_dir", .option("result_path") { $0.map { "\($0)/infer_result.jsonl" } }),
+                }, values: "all → all-linear, commas → spaces"),
+            Rename("ckpt_dir", .checkpointFolder, values: "an adapter → --adapters, a whole model → --model"),
+            Rename(
+                "do_sample", .options("temperature") { isTrue($0) ? [] : [("temperature", ["0"])] },
+                values: "false → 0, true → not set"),
+            Rename(
+                "result_dir", .option("result_path") { $0.map { "\($0)/infer_result.jsonl" } },
+                values: "a folder → infer_result.jsonl in it"),
             Rename(
                 "self_cognition_sample",
                 .addition("dataset") { words in
                     words.first.flatMap { Int($0) }.flatMap { $0 > 0 ? "swift/self-cognition#\($0)" : nil }
-                }),
+                }, values: "N → swift/self-cognition#N"),
         ]
+
+    /// What 2.x called a template.
+    @Sendable private static func template(_ words: [String]) -> [(name: String, words: [String])] {
+        guard let word = words.first, word != "AUTO" else { return [] }
+        if word.contains("-generation") { return [("use_chat_template", ["false"])] }
+        return [("template", [OlderNames.templates[word] ?? word.replacing("-", with: "_")])]
+    }
 
     /// The option for a folder that holds an adapter or a whole model.
     static func optionOfCheckpoint(_ folders: [String]) -> String {
@@ -190,12 +231,6 @@ struct Rename: Sendable {
     // MARK: Without successor
 
     private static let withoutSuccessor: [Rename] = [
-        Rename(
-            "train_dataset_sample", .refused("Write the number of rows behind the dataset: --dataset data.jsonl#1000.")),
-        Rename(
-            "val_dataset_sample",
-            .refused("Write the number of rows behind the dataset: --val_dataset data.jsonl#1000.")),
-        Rename("use_loss_scale", .refused("--loss_scale names the way in which tokens are weighted.")),
         Rename("loss_scale_config_path", .refused("--loss_scale names the way in which tokens are weighted.")),
         Rename(
             "train_dataset_mix_ratio", .refused("Give several datasets with counts: --dataset a.jsonl#500 b.jsonl#500.")
@@ -215,6 +250,11 @@ struct Rename: Sendable {
         Rename("overwrite_cache", .dropped("there is no cache of prepared data")),
         Rename("check_dataset_strategy", .dropped("bad rows are always checked; --strict true stops at one")),
         Rename("train_backend", .dropped("there is one way to train")),
+        Rename("acc_steps", .dropped("the accuracy is measured at every step")),
+        Rename("metric_warmup_step", .dropped("speed is measured from the first step")),
+        Rename("fsdp_num", .dropped("one process computes on one device")),
+        Rename("model_layer_cls_name", .dropped("one process computes on one device")),
+        Rename("channels", .dropped("there is one log")),
         Rename("neftune_backend", .dropped("there is one implementation")),
         Rename("fp16_backend", .dropped("there is one implementation")),
         Rename("half_precision_backend", .dropped("there is one implementation")),
@@ -222,23 +262,40 @@ struct Rename: Sendable {
 
     // MARK: Values
 
+    /// What other programs call methods and is a kind of LoRA: the options that make it so.
+    static let kindsOfLoRA: [String: [(name: String, word: String)]] = [
+        "qlora": [("quant_method", "bnb"), ("quant_bits", "4")], "dora": [("use_dora", "true")],
+        "qdora": [("quant_method", "bnb"), ("quant_bits", "4"), ("use_dora", "true")],
+        "rslora": [("use_rslora", "true")], "pissa": [("init_weights", "pissa")], "olora": [("init_weights", "olora")],
+        "loftq": [("init_weights", "loftq")], "lora-ga": [("init_weights", "lora-ga")],
+    ]
+
+    private static let dtypes = ["AUTO": "None", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"]
+
     /// Older words for the values of options that kept their name.
+    static let olderWords: [String: [String: String]] = [
+        "acc_strategy": ["sentence": "seq"],
+        "truncation_strategy": ["truncation_left": "left", "ignore": "delete"],
+        "infer_backend": ["pt": "transformers"],
+        "loss_type": ["reranker": "pointwise_reranker"],
+        "lora_dtype": dtypes,
+        "bnb_4bit_compute_dtype": dtypes,
+        "val_dataset_sample": ["-1": "None"],
+        "sampler_engine": ["pt": "transformers"],
+        "target_modules": layerWords,
+        "model_type": families,
+        "deepspeed": [
+            "default-zero0": "zero0", "default-zero1": "zero1", "default-zero2": "zero2", "default-zero3": "zero3",
+            "default-zero2-offload": "zero2_offload", "default-zero3-offload": "zero3_offload",
+        ],
+    ]
+
     static func translate(_ words: [String], of option: String) -> [String] {
-        let table: [String: String] =
-            switch option {
-            case "acc_strategy": ["sentence": "seq"]
-            case "truncation_strategy": ["truncation_left": "left", "ignore": "delete"]
-            case "infer_backend", "sampler_engine": ["pt": "transformers"]
-            case "target_modules": layerWords
-            case "model_type": families
-            case "deepspeed":
-                [
-                    "default-zero0": "zero0", "default-zero1": "zero1", "default-zero2": "zero2",
-                    "default-zero3": "zero3",
-                    "default-zero2-offload": "zero2_offload", "default-zero3-offload": "zero3_offload",
-                ]
-            default: [:]
-            }
-        return words.map { table[$0] ?? $0 }
+        words.map { olderWords[option]?[$0] ?? $0 }
+    }
+
+    /// Older words with those of today, in the order of the alphabet.
+    static func listed(_ words: [String: String]) -> [String] {
+        words.sorted { $0.key < $1.key }.map { "\($0.key) → \($0.value)" }
     }
 }

@@ -1,3 +1,4 @@
+import ApusFiles
 import ApusJSON
 import Foundation
 
@@ -46,6 +47,7 @@ enum CheckpointArguments {
             guard isForced || fillsGap else { continue }
             // Before 4.0 this key named a model, not a family.
             if name == "model_type", !isVersion4(old["swift_version"]?.stringValue) { continue }
+            if name == "model", let text = json.stringValue, isNamedByAdapter(text, near: path) { continue }
             if let value = try value(of: option, from: json, path: path) {
                 line.set(name, value, origin: .checkpoint)
             }
@@ -75,6 +77,14 @@ enum CheckpointArguments {
         } catch {
             throw SettingsError("\(path): \(error)")
         }
+    }
+
+    /// Whether a model was named by a path that does not hold from here, and the adapter beside the file says which it is.
+    private static func isNamedByAdapter(_ model: String, near path: String) -> Bool {
+        guard !model.contains("::"), !FileManager.default.fileExists(atPath: model) else { return false }
+        let file = FilePath.join(FilePath.parent(of: path), "adapter_config.json")
+        let config = FileManager.default.contents(atPath: file).flatMap { try? JSONValue(parsing: $0) }
+        return config?["base_model_name_or_path"]?.stringValue != nil
     }
 
     private static func emptyList(_ kind: OptionKind) -> OptionValue {

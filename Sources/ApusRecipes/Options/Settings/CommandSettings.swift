@@ -74,6 +74,7 @@ extension CommandSettings {
         }
         // Readers of the file, ms-swift among them, judge by the version which keys mean what.
         json["swift_version"] = "4.6.0"
+        json["apus_version"] = .string(ApusVersion.current)
         return json
     }
 

@@ -11,7 +11,7 @@ enum NotYetOptions {
         var values: [String: Set<String>] = [
             "train_sampling_strategy": ["random"], "sequence_parallel_size": ["1"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"],
-            "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
+            "response_prefix": [""], "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
@@ -29,7 +29,7 @@ enum NotYetOptions {
     static func reason(_ field: String, _ words: [String]) -> String? {
         let value = words.first?.lowercased() ?? "true"
         switch field {
-        case "tuner_backend" where ["peft", "unsloth"].contains(value):
+        case "tuner_backend" where ["peft", "unsloth", "swift"].contains(value):
             return "there is one implementation of adapters"
         case "device_map" where value != "cpu" && !value.contains("mps"):
             return "one process computes on one device; --device chooses it"
@@ -39,24 +39,27 @@ enum NotYetOptions {
         }
     }
 
+    /// A value of each field above whose effect cannot exist here.
+    static let usualValues: [String: String] = ["tuner_backend": "peft", "device_map": "auto", "deepspeed": "zero2"]
+
+    /// Words of ms-swift that are read as other words, with the reason.
+    static let substitutes: [(option: String, words: [String], other: String, reason: String)] = [
+        (
+            "report_to", ["wandb", "swanlab", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune", "all"],
+            "tensorboard", "the log goes to logging.jsonl and TensorBoard's files; such services are not there yet"
+        ),
+        ("infer_backend", ["vllm", "sglang", "lmdeploy"], "transformers", "Apus answers with its own engine"),
+        (
+            "optim", ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused"], "adamw_torch",
+            "it is AdamW in another implementation"
+        ),
+        ("optim", ["paged_adamw"], "paged_adamw_32bit", "these are its 32 bits"),
+        ("optim", ["adamw_bnb_8bit"], "adamw_8bit", "it is the same optimizer"),
+    ]
+
     /// What a word stands for that names another way to the same numbers, with the reason.
     static func substitute(_ word: String, of option: String) -> (word: String, reason: String)? {
-        switch option {
-        case "report_to"
-        where ["wandb", "swanlab", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune", "all"]
-            .contains(word):
-            return (
-                "tensorboard", "the log goes to logging.jsonl and TensorBoard's files; such services are not there yet"
-            )
-        case "infer_backend" where ["vllm", "sglang", "lmdeploy"].contains(word):
-            return ("transformers", "Apus answers with its own engine")
-        case "optim"
-        where ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused"].contains(word):
-            return ("adamw_torch", "it is AdamW in another implementation")
-        case "optim" where word == "paged_adamw": return ("paged_adamw_32bit", "these are its 32 bits")
-        case "optim" where word == "adamw_bnb_8bit": return ("adamw_8bit", "it is the same optimizer")
-        default: return nil
-        }
+        substitutes.first { $0.option == option && $0.words.contains(word) }.map { ($0.other, $0.reason) }
     }
 
     /// What to do instead, by command where that matters.

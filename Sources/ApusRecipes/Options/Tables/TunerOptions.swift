@@ -11,10 +11,7 @@ extension OptionTable {
                 "tuner_type",
                 .choice(TunerType.allCases.map(\.rawValue), later: laterTuners), default: .text("lora"),
                 "What trains: an adapter of some method, every weight (full), or the biases (bitfit).", in: .tuner,
-                for: loading.union(tuning),
-                hint:
-                    "QLoRA is lora over quantised weights: --tuner_type lora --quant_method bnb --quant_bits 4. DoRA is "
-                    + "--tuner_type lora --use_dora true, rsLoRA --use_rslora true."),
+                for: loading.union(tuning)),
             CommandOption(
                 "target_modules", .list, default: .list(["all-linear"]),
                 "Layers to adapt: ends of names, all-linear, or auto for PEFT's choice.", in: .tuner, for: tuning),

@@ -40,7 +40,9 @@ extension PackingSettings: SettingsPart {
         }
         guard streaming else { return }
         guard maximumSteps > 0 else {
-            throw SettingsError("--streaming true: the rows are not counted, so the run needs --max_steps.")
+            throw SettingsError(
+                "--streaming true: the rows are not counted, so the run needs --max_steps. Give it, as in --max_steps 1000."
+            )
         }
         if groupByLength {
             throw SettingsError(

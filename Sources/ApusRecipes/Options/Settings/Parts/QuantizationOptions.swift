@@ -56,7 +56,8 @@ extension QuantizationOptions {
         case (let method?, nil):
             throw SettingsError("--quant_method \(method.rawValue): give --quant_bits 4 or --quant_bits 8 with it.")
         case (let method?, let bits?):
-            throw SettingsError("--quant_bits \(bits): --quant_method \(method.rawValue) has 4 and 8.")
+            throw SettingsError(
+                "--quant_bits \(bits): --quant_method \(method.rawValue) has 4 and 8. Give one of them.")
         case (nil, let bits?):
             throw SettingsError("--quant_bits \(bits): say how: --quant_method bnb --quant_bits \(bits == 8 ? 8 : 4).")
         }
