@@ -18,7 +18,7 @@ struct Apus: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            SFT.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self, Template.self,
+            SFT.self, RLHF.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self, Template.self,
             DownloadCommand.self,
         ])
 

@@ -27,11 +27,11 @@ enum CompletionScript {
                 while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
             fi
         }
-        complete -F _apus apus swift-sft swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        complete -F _apus apus swift-sft swift-rlhf swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
         """#
 
     private static let zsh = #"""
-        #compdef apus swift-sft swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        #compdef apus swift-sft swift-rlhf swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
         # Completion of apus for zsh: commands, options, values and files.
         _apus() {
             local -a offers
@@ -59,7 +59,7 @@ enum CompletionScript {
                 end
             end
         end
-        for name in apus swift-sft swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
+        for name in apus swift-sft swift-rlhf swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template
             complete -c $name -f -a "(__apus_complete)"
         end
         """#

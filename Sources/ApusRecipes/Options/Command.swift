@@ -25,8 +25,8 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {
         switch self {
-        case .sft, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
-        case .pt, .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
+        case .sft, .rlhf, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
+        case .pt, .deploy, .eval, .app, .webUI, .rollout, .sample: false
         }
     }
 
@@ -50,7 +50,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
         case .download: "Fetch models, adapters and data sets from a hub."
         case .pt: "Continue pretraining on plain text."
-        case .rlhf: "Learn from preferences or rewards (dpo, kto, grpo, …)."
+        case .rlhf: "Learn from preferences: dpo, orpo, cpo, simpo, kto, or a reward model."
         case .deploy: "Serve a model over HTTP."
         case .eval: "Run benchmarks."
         case .app: "Chat in the browser."
@@ -77,6 +77,12 @@ package enum Command: String, CaseIterable, Sendable {
                 "apus sft --model Qwen2.5-0.5B-Instruct --dataset train.jsonl --output_dir output",
                 "apus sft --model bert-base --task_type seq_cls --num_labels 2 --dataset train.csv --val_dataset dev.csv "
                     + "--tuner_type full --learning_rate 2e-5",
+            ]
+        case .rlhf:
+            [
+                "apus rlhf --rlhf_type dpo --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl --output_dir output",
+                "apus rlhf --rlhf_type rm --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl "
+                    + "--center_rewards_coefficient 0.01",
             ]
         case .infer:
             [

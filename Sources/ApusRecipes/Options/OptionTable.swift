@@ -11,7 +11,7 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions
+        + noEffectOptions + preferenceOptions
 
     private static let tables: [Command: OptionTable] = Dictionary(
         uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })
@@ -22,7 +22,11 @@ package struct OptionTable: Sendable {
 
     private init(command: Command) {
         self.command = command
-        options = Self.allOptions.filter { $0.commands.contains(command) }
+        options = Self.allOptions.filter {
+            // Preferences are learned with the options of fine-tuning.
+            $0.commands.contains(command)
+                || command == .rlhf && $0.commands.contains(.sft) && !Self.notForPreferences.contains($0.name)
+        }
         fieldNames = MSSwiftFields.names(of: command)
         positions = Dictionary(
             options.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })

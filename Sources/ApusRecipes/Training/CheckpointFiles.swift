@@ -39,7 +39,7 @@ struct AdapterContents: CheckpointContents {
     }
 
     private var modelCard: String {
-        let task = settings.taskType.task.peft ?? .causalLM
+        let task = settings.task.peft ?? .causalLM
         return """
             ---
             base_model: \(source.name)
@@ -47,7 +47,7 @@ struct AdapterContents: CheckpointContents {
             pipeline_tag: \(task.pipeline)
             tags:
             - \(type(of: attached.method).tunerType)
-            - sft
+            - \(settings.preferences?.method.rawValue ?? "sft")
             - apus
             ---
 

@@ -222,9 +222,11 @@ ct_tensor ct_rope(ct_tensor x, ct_tensor cosines, ct_tensor sines);
 /// x · mask / (1 - p) with the mask of `key`.
 ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
 /// Σ_i weight_i · CE(x_i Wᵀ, label_i) over N rows, logits made in chunks of `chunk` rows and never kept.
-/// `correct` receives how many rows have their label as the argmax, `losses` (may be null) each row's CE.
+/// `correct` receives how many rows have their label as the argmax.
 ct_tensor ct_linear_cross_entropy(
     ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, ct_tensor *correct);
+/// CE(x_i Wᵀ, label_i) of each row, [N], logits made in chunks; `means` receives the mean of each row's logits, [N].
+ct_tensor ct_linear_token_losses(ct_tensor x, ct_tensor weight, ct_tensor labels, int64_t chunk, ct_tensor *means);
 /// A matrix [rows, columns] in four or eight bits: numbers are `code[index] · absmax` of their block of `block` numbers,
 /// or `number / 127 · absmax` of their row.
 typedef struct {
