@@ -68,7 +68,8 @@ struct PreferenceParityTests {
             }
             let given = words("loss_type")
             let types = given.isEmpty ? [kind == "orpo" ? "oddsRatio" : "sigmoid"] : given
-            let weights = json["settings"]?["loss_weights"]?.arrayValue?.compactMap(\.doubleValue) ?? types.map { _ in 1 }
+            let weights =
+                json["settings"]?["loss_weights"]?.arrayValue?.compactMap(\.doubleValue) ?? types.map { _ in 1 }
             let known: [String: PairLoss] = ["simpo": .sigmoidNorm, "apo_zero": .apoZero]
             let losses = zip(types, weights).compactMap { type, weight in
                 (known[type] ?? PairLoss.allCases.first { "\($0)" == type }).map { ($0, weight) }

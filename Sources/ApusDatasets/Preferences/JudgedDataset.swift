@@ -109,7 +109,8 @@ extension RowDataset where Recognizer == JudgedRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func judged(
         truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: @Sendable (Conversation) throws -> EncodedConversation
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: JudgedDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: JudgedDataset(maximumLength: truncation.maximumLength), isStrict: isStrict, threads: threads,

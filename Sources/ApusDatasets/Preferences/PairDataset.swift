@@ -89,7 +89,8 @@ extension RowDataset where Recognizer == PreferenceRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func paired(
         truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: @Sendable (Conversation) throws -> EncodedConversation
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: PairDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: PairDataset(), isStrict: isStrict, threads: threads, progress: progress,

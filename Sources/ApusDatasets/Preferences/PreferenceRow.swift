@@ -1,5 +1,5 @@
 package import ApusJSON
-package import ApusText
+import ApusText
 
 /// A question with two answers of which one is preferred: two conversations that are the same up to where they differ.
 package struct PreferenceRow: Sendable, Equatable {
@@ -55,7 +55,7 @@ package struct PreferenceRecognizer: RowRecognizer {
         let chosenAnswer = try chosen.map { try Answer($0, column: "chosen answer", notes: &notes) }
         let rejectedAnswer = try Answer(rejected, column: "rejected answer", notes: &notes)
 
-        var row = try prompt(&reader, of: chosenAnswer, rejectedAnswer, columns: object.columnList)
+        var row = try prompt(&reader, of: chosenAnswer, columns: object.columnList)
         notes += row.notes
         var turns = row.row.messages
         switch chosenAnswer {
@@ -137,19 +137,19 @@ package struct PreferenceRecognizer: RowRecognizer {
         var isWhole: Bool { if case .whole = self { true } else { false } }
     }
 
-    /// The conversation of the row without the columns of answers; empty where both answers bring theirs.
+    /// The conversation of the row without the columns of answers; little or nothing of it where the answer is one.
     private func prompt(
-        _ reader: inout RowReader, of chosen: Answer?, _ rejected: Answer, columns: String
+        _ reader: inout RowReader, of chosen: Answer?, columns: String
     ) throws -> RecognizedRow<Conversation> {
-        let isComplete = chosen?.isWhole == true && rejected.isWhole
         do {
             return try conversations.recognize(.object(reader.row))
         } catch let rejection as RowRejection {
-            guard isComplete || chosen?.isWhole == true else {
+            guard chosen?.isWhole == true else {
                 guard rejection.reason == "no messages" else { throw rejection }
                 throw RowRejection("answers without a question", "the row has \(columns)")
             }
-            return RecognizedRow(Conversation(messages: [], otherColumns: reader.row))
+            let system = try reader.takeText(.system).map { [Message(role: "system", content: $0)] }
+            return RecognizedRow(Conversation(messages: system ?? [], otherColumns: reader.row))
         }
     }
 

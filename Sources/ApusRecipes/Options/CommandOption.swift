@@ -51,6 +51,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case tuner = "Tuner"
     case method = "Adapters"
     case training = "Training"
+    case preferences = "Preferences"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"
     case output = "Output"

@@ -44,7 +44,8 @@ struct PreferenceLearning: TextTask {
         if inputs.text.fallsBack, settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
-        console.print("note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
+        console.print(
+            "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
         if preferences.method == .rewardModel {
             let model = try Models.registry.classifier(inputs.config, labels: 1)
             return TrainingTask(
@@ -137,7 +138,9 @@ struct PreferenceLearning: TextTask {
         }
         let ratio = preferences.desirableWeight * Double(good) / (preferences.undesirableWeight * Double(bad))
         guard ratio < 0.99 || ratio > 1.34 else { return }
-        func range(_ low: Double, _ high: Double) -> String { "\(readable(rounded(low))) to \(readable(rounded(high)))" }
+        func range(_ low: Double, _ high: Double) -> String {
+            "\(readable(rounded(low))) to \(readable(rounded(high)))"
+        }
         func rounded(_ x: Double) -> Double { (x * 100).rounded() / 100 }
         let (w, v) = (preferences.undesirableWeight * Double(bad) / Double(good), preferences.desirableWeight)
         console.print(

@@ -12,7 +12,9 @@ package struct PairTerms: Sendable {
     /// a: the weight of the likelihood of chosen answers.
     package var likelihoodWeight: Double
     /// What the log-probabilities of tokens behind the length of the shorter answer are multiplied by, in the scores of
-    /// the trained model; nil counts all alike. Liu et al. 2024, <https://arxiv.org/abs/2409.06411>.
+    /// the trained model; nil counts all alike.
+    ///
+    /// Liu et al. 2024, <https://arxiv.org/abs/2409.06411>.
     package var tailWeight: Double?
     /// Whether rewards and log-probabilities are logged as means over the tokens of an answer.
     package var logsMeans: Bool

@@ -57,7 +57,8 @@ struct PreferenceLossTests {
         let pairs = scores(referenced: true)
         for one in try #require(json["judged"]?.arrayValue) {
             let loss = JudgedLoss(
-                beta: one["beta"]?.doubleValue ?? .nan, undesirableWeight: one["undesirableWeight"]?.doubleValue ?? .nan)
+                beta: one["beta"]?.doubleValue ?? .nan, undesirableWeight: one["undesirableWeight"]?.doubleValue ?? .nan
+            )
             let zero = one["zero"]?.doubleValue ?? .nan
             let good = pairs.map { loss.loss(gain: $0.chosenGain, isGood: true, zero: zero) }
             let bad = pairs.map { loss.loss(gain: $0.rejectedGain, isGood: false, zero: zero) }

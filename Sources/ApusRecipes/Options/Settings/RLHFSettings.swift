@@ -68,7 +68,8 @@ extension RLHFSettings: CommandSettings {
         let smoothed: Set<PreferenceLossType> = [
             .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo,
         ]
-        if preferences.labelSmoothing != 0, smoothed.isDisjoint(with: types), method.options.contains("label_smoothing") {
+        if preferences.labelSmoothing != 0, smoothed.isDisjoint(with: types), method.options.contains("label_smoothing")
+        {
             notices.append(
                 "--label_smoothing: without effect, because --loss_type \(types.map(\.rawValue).joined(separator: " ")) has none."
             )
@@ -78,7 +79,9 @@ extension RLHFSettings: CommandSettings {
                 "--rlhf_type simpo adds \(readable(preferences.cpoAlpha)) times the likelihood of chosen answers, as CPO-SimPO "
                     + "does; SimPO itself is --cpo_alpha 0.")
         }
-        if method == .dpo, !training.model.adapters.isEmpty, preferences.refAdapters.isEmpty, preferences.refModel == nil {
+        if method == .dpo, !training.model.adapters.isEmpty, preferences.refAdapters.isEmpty,
+            preferences.refModel == nil
+        {
             notices.append(
                 "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the reference, "
                     + "give the same folder with --ref_adapters.")

@@ -17,7 +17,9 @@ extension OptionTable {
             "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),
             computed: "dpo, cpo: sigmoid; simpo: simpo; kto: kto",
             "What is minimised; several make a mix, for dpo."),
-        option("loss_weights", .numbers(.from(0)), default: .numbers([]), "Weights of the losses of a mix; 1 unless given."),
+        option(
+            "loss_weights", .numbers(.from(0)), default: .numbers([]), "Weights of the losses of a mix; 1 unless given."
+        ),
         option(
             "beta", .number(.above(0)), computed: "0.1; simpo: 2",
             "How much it costs to leave the reference; without one, the sharpness of the loss."),
@@ -54,6 +56,6 @@ extension OptionTable {
         _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
         _ help: String
     ) -> CommandOption {
-        CommandOption(name, kind, default: defaultValue, computed: computed, help, in: .training, for: [.rlhf])
+        CommandOption(name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf])
     }
 }

@@ -59,7 +59,9 @@ public struct PreferenceSettings: Sendable {
     public var ldAlpha: Double?
     /// The temperature of `discopop`.
     public var discopopTau = 0.05
-    /// What is minimised; empty takes the method's. Several make a mix, for dpo.
+    /// What is minimised; empty takes the method's.
+    ///
+    /// Several make a mix, for dpo.
     public var lossType: [PreferenceLossType] = []
     /// The weights of a mix; empty is 1 for each.
     public var lossWeights: [Double] = []
