@@ -9,7 +9,7 @@ bin := $(PREFIX)/bin
 
 # The `swift` driver starts the program swift-NAME that lies beside it; a link to apus makes `swift sft` work.
 toolchain = $(shell swift -print-target-info | sed -n 's|.*"runtimeResourcePath": "\(.*\)/lib/swift".*|\1/bin|p')
-links := swift-sft swift-pt swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template swift-download
+links := swift-sft swift-pt swift-rlhf swift-infer swift-export swift-merge-lora swift-params swift-tokenize swift-template swift-download
 
 # Where bash-completion, zsh and fish look for what programs bring along.
 completions_bash := $(PREFIX)/share/bash-completion/completions/apus

@@ -60,7 +60,7 @@ def main():
     disk = work / "disk"
     disk.mkdir()
     failures, seen = [], {"whole": 0, "went on": 0, "ended": 0, "resumed": 0, "none saved": 0}
-    for kilobytes in range(40, int(6.5 * size / 1024), max(8, size // 1024 // 6)):
+    for kilobytes in range(40, int(6.5 * size / 1024), max(8, size // 1024 // 3)):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)], check=True)
         output = disk / "run"
         code, text = run(command(apus, work, output))

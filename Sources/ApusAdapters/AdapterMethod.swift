@@ -59,6 +59,9 @@ package protocol AdapterMethod: Sendable {
     /// Fills what the parts hold and is not trained, as PEFT draws it from the configuration: on the CPU.
     func draw(_ parts: [AdapterPart]) throws
 
+    /// Whether base weights are others while it trains than those of the model's files.
+    var changesBase: Bool { get }
+
     /// What the parts' base weights become before the adapter has values: the residuals of decompositions.
     func prepareBase(_ parts: [AdapterPart]) throws
 
@@ -106,6 +109,7 @@ extension AdapterMethod {
     package mutating func prepare(on model: Module) throws {}
     package func ownModules(of model: Module) throws -> [String] { [] }
     package func draw(_ parts: [AdapterPart]) throws {}
+    package var changesBase: Bool { false }
     package func prepareBase(_ parts: [AdapterPart]) throws {}
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {}
     package var startsFromData: Bool { false }

@@ -39,6 +39,9 @@ package struct AttachedAdapter {
         copiedCount + parts.reduce(0) { $0 + $1.adapter.parameters().reduce(0) { $0 + $1.slot.count } }
     }
 
+    /// Whether the model without it is the one that its files hold: all that trains is beside the model's own weights.
+    package var leavesBase: Bool { saved.isEmpty && !method.changesBase }
+
     /// How many layers it hangs on, or has of its own.
     package var layerCount: Int {
         parts.isEmpty ? Set(saved.map { $0.path.split(separator: ".").prefix(3) }).count : parts.onLayers.count

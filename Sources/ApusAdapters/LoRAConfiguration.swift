@@ -112,6 +112,13 @@ package struct LoRAConfiguration: AdapterMethod {
 
     package func draw(_ parts: [AdapterPart]) throws { try TokenParts.draw(parts) }
 
+    package var changesBase: Bool {
+        switch initialization {
+        case .pissa, .olora, .loftq, .corda, .gradients: true
+        case .standard, .gaussian, .random, .eva, .stored: false
+        }
+    }
+
     package func prepareBase(_ parts: [AdapterPart]) throws {
         for part in parts {
             guard let linear = part.host as? Linear, let lora = part.adapter as? LoRA else { continue }

@@ -67,6 +67,7 @@ package struct LongLoRAConfiguration: AdapterMethod {
 
     package func layerPlan(layers: Int) throws -> LayerPlan? { try lora.layerPlan(layers: layers) }
     package func draw(_ parts: [AdapterPart]) throws { try lora.draw(parts) }
+    package var changesBase: Bool { lora.changesBase }
     package func prepareBase(_ parts: [AdapterPart]) throws { try lora.prepareBase(parts) }
     package func start(_ parts: [AdapterPart], seed: UInt64, encode: ((String) throws -> [Int32])?) throws {
         try lora.start(parts, seed: seed, encode: encode)

@@ -50,7 +50,7 @@ open class VocabularyHead: Linear {
         _ rows: Tensor, labels: Tensor, weights: Tensor? = nil, form: TokenLossForm = .crossEntropy,
         _ context: ForwardContext
     ) throws -> TokenLosses {
-        if !adapters.contains(where: { context.adapters.contains($0.name) }), !$bias.isDeclared, softCap == nil {
+        if isBare(context) {
             return try linearCrossEntropy(scaled(rows), table, labels: labels, rowWeights: weights, form: form)
         }
         let part = 256
@@ -74,6 +74,37 @@ open class VocabularyHead: Linear {
         return TokenLosses(
             sum: try stacked(sums).sum(), rows: try concatenated(parts.map(\.rows)),
             hits: try concatenated(parts.map(\.hits)))
+    }
+
+    /// Whether the scores are the product with the table and nothing else.
+    private func isBare(_ context: ForwardContext) -> Bool {
+        !adapters.contains { context.adapters.contains($0.name) } && !$bias.isDeclared && softCap == nil
+    }
+
+    /// `CE(logitsᵢ, labelᵢ)` and the mean of `logitsᵢ` for each of the rows [N, D] that have a target, both [N].
+    ///
+    /// As in `crossEntropy` all logits are never there together.
+    package func tokenLosses(
+        _ rows: Tensor, labels: Tensor, _ context: ForwardContext
+    ) throws -> (losses: Tensor, meanLogits: Tensor) {
+        if isBare(context) { return try linearTokenLosses(scaled(rows), table, labels: labels) }
+        let part = 256
+        var losses: [Tensor] = []
+        var means: [Tensor] = []
+        for start in stride(from: 0, to: rows.shape[0], by: part) {
+            func own(_ x: Tensor) throws -> Tensor {
+                try x.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
+            }
+            let wanted = try own(labels).to(.int64)
+            func loss(_ x: Tensor) throws -> Tensor {
+                let made = try self.logits(x, context)
+                let logits = try made.dtype == .float64 ? made : made.to(.float32)  // [n, V]
+                if means.count == losses.count { means.append(try withoutGradients { try logits.mean(-1) }) }
+                return try -logSoftmax(logits).gathered(1, wanted.unsqueezed(1)).squeezed(1)  // [n]
+            }
+            losses.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))
+        }
+        return (try concatenated(losses), try concatenated(means))
     }
 }
 

@@ -76,10 +76,14 @@ extension TextModel {
 
     /// What the layers share in a pass over a batch.
     ///
-    /// - Parameter adapters: Those that take part; nil takes the trunk's choice.
+    /// - Parameters:
+    ///   - adapters: Those that take part; nil takes the trunk's choice.
+    ///   - groupsAttention: Whether sequences are attended to in groups, where the trunk has some; nil does so while an
+    ///     adapter trains.
     package func context(
         for batch: TokenBatch, state: ModelState? = nil, isTraining: Bool = false,
-        adapters: AdapterSelection? = nil, checkpointsLayers: Bool = false, randomKey: UInt64 = 0
+        adapters: AdapterSelection? = nil, checkpointsLayers: Bool = false, randomKey: UInt64 = 0,
+        groupsAttention: Bool? = nil
     ) throws -> ForwardContext {
         let adapters = adapters ?? trunk.activeAdapters
         let prompts = trunk.prompts.filter { adapters.contains($0.name) }
@@ -91,7 +95,7 @@ extension TextModel {
         return ForwardContext(
             bounds: batch.boundaries, angles: angles, isCausal: trunk.isCausal, state: state, isTraining: isTraining,
             adapters: adapters, prompts: prompts, checkpointsLayers: checkpointsLayers, randomKey: randomKey,
-            groupShare: isTraining && adapters != .base ? trunk.attentionGroups : nil,
+            groupShare: groupsAttention ?? (isTraining && adapters != .base) ? trunk.attentionGroups : nil,
             balance: trunk.routerLossWeight == nil || state != nil ? nil : RouterBalance())
     }
 }

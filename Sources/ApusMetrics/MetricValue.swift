@@ -4,7 +4,9 @@ package typealias MetricValue = (name: String, value: Double)
 /// What names of metrics tell.
 package enum MetricNames {
     /// Metrics that measure a mistake, of which less is better; every other one measures a merit.
-    package static let measureMistakes: Set<String> = ["loss", "mse", "rmse", "mae"]
+    package static let measureMistakes: Set<String> = [
+        "loss", "mse", "rmse", "mae", "nll_loss", "kl", "center_rewards_loss",
+    ]
 }
 
 /// Why no metric can be computed: the rows do not fit together.

@@ -45,7 +45,16 @@ struct SFT: PassthroughCommand {
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
-        try runSFT(settings, configFile: line.configFile)
+        try runTraining(settings, configFile: line.configFile)
+    }
+}
+
+struct RLHF: PassthroughCommand {
+    static let command = Command.rlhf
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    func run(_ settings: RLHFSettings, _ line: ArgumentLine) throws {
+        try runTraining(settings.training, configFile: line.configFile)
     }
 }
 

@@ -8,7 +8,7 @@ private let surroundings = {
     return surroundings
 }()
 
-func runSFT(_ settings: SFTSettings, configFile: String?) throws {
+func runTraining(_ settings: SFTSettings, configFile: String?) throws {
     let outcome = try FineTuning(settings, surroundings: surroundings)()
     if let configFile {
         let copy = URL(fileURLWithPath: outcome.folder).appendingPathComponent(

@@ -130,6 +130,24 @@ package func crossEntropy(
     return TokenLosses(sum: try rows.sum(), rows: try rows.detached(), hits: hits)
 }
 
+/// `CE(xᵢ Wᵀ, labelᵢ)` of each row, [N], and the mean of each row's logits, [N], without ever holding all logits.
+///
+/// For losses that are made of many rows, so that what a row counts is known only when all are there.
+///
+/// - Parameters:
+///   - x: The hidden states of the rows that have a target, [N, D].
+///   - weight: The head, [V, D]; where it trains, the backward pass makes the logits again.
+///   - labels: One id a row, [N].
+///   - chunk: Rows whose logits exist at a time.
+package func linearTokenLosses(
+    _ x: Tensor, _ weight: Tensor, labels: Tensor, chunk: Int = 256
+) throws -> (losses: Tensor, meanLogits: Tensor) {
+    var means: ct_tensor?
+    let losses = try Tensor(
+        owning: withHandles(x, weight, labels) { ct_linear_token_losses($0, $1, $2, Int64(chunk), &means) })
+    return (losses, try Tensor(owning: means))
+}
+
 /// `Σᵢ CE(logitsᵢ, labelᵢ)`: cross entropy from logits [N, V] and labels [N], summed.
 public func crossEntropySum(_ logits: Tensor, _ labels: Tensor) throws -> Tensor {
     try Tensor(owning: withHandles(logits, labels) { ct_cross_entropy_sum($0, $1) })

@@ -193,6 +193,15 @@ struct FusedOperation: Sendable {
             let own = try all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1)
             return try -((own * 0.8 + all.mean(1) * 0.2) * weights).sum()
         },
+        FusedOperation("linearTokenLosses", [[9, 12], [31, 12]]) {
+            let weights = try Tensor(rowWeights, device: $0[0].device)
+            let losses = try linearTokenLosses($0[0], $0[1], labels: labels(on: $0[0].device), chunk: 4).losses
+            return try (losses * weights.to(losses.dtype)).sum()
+        } formula: {
+            let all = try logSoftmax(matmul($0[0], $0[1].transposed(0, 1)))
+            let weights = try Tensor(rowWeights, device: $0[0].device).to($0[0].dtype)
+            return try -(all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1) * weights).sum()
+        },
         FusedOperation("crossEntropySum", [[9, 31]]) {
             try crossEntropySum($0[0], labels(on: $0[0].device))
         } formula: {

@@ -52,6 +52,14 @@ struct RowColumns: Sendable {
     static let document = RowColumns(names: ["document", "passage", "doc"])
     static let positiveMessages = RowColumns(names: ["positive_messages"])
     static let negativeMessages = RowColumns(names: ["negative_messages"])
+    // Of rows with preferences.
+    static let chosen = RowColumns(names: ["chosen", "chosen_response", "chosen_answer", "chosen_completion"])
+    static let rejectedResponse = RowColumns(names: [
+        "rejected_response", "rejected", "rejected_answer", "rejected_completion",
+    ])
+    static let rejectedMessages = RowColumns(names: ["rejected_messages"])
+    static let margin = RowColumns(names: ["margin"])
+    static let judgement = RowColumns(names: ["label", "kto_tag"])
     /// The names that show the first line of a table to be its header.
     ///
     /// Without those that are just as often classes.
@@ -59,7 +67,7 @@ struct RowColumns: Sendable {
         let columns = [
             messages, system, query, response, history, tools, firstText, secondText, onlyText, label, negatives,
             positives,
-            document, positiveMessages, negativeMessages, media,
+            document, positiveMessages, negativeMessages, media, chosen, rejectedResponse, rejectedMessages,
         ]
         return Set(columns.flatMap(\.names)).subtracting(["positive", "negative", "pos", "neg"])
     }()

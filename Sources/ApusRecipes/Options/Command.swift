@@ -29,8 +29,8 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {
         switch self {
-        case .sft, .pt, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
-        case .rlhf, .deploy, .eval, .app, .webUI, .rollout, .sample: false
+        case .sft, .pt, .rlhf, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
+        case .deploy, .eval, .app, .webUI, .rollout, .sample: false
         }
     }
 
@@ -54,7 +54,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
         case .download: "Fetch models, adapters and data sets from a hub."
         case .pt: "Continue pretraining on plain text: sft that learns every token and uses no chat template."
-        case .rlhf: "Learn from preferences or rewards (dpo, kto, grpo, …)."
+        case .rlhf: "Learn from preferences: dpo, orpo, cpo, simpo, kto, or a reward model."
         case .deploy: "Serve a model over HTTP."
         case .eval: "Run benchmarks."
         case .app: "Chat in the browser."
@@ -86,6 +86,12 @@ package enum Command: String, CaseIterable, Sendable {
             [
                 "apus pt --model Qwen2.5-0.5B --dataset corpus.jsonl --tuner_type full --packing true --max_length 4096",
                 "apus pt --model Qwen2.5-0.5B --dataset books.txt --truncation_strategy split --max_length 2048",
+            ]
+        case .rlhf:
+            [
+                "apus rlhf --rlhf_type dpo --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl --output_dir output",
+                "apus rlhf --rlhf_type rm --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl "
+                    + "--center_rewards_coefficient 0.01",
             ]
         case .infer:
             [

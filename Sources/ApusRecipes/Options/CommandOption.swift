@@ -65,6 +65,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case tuner = "Tuner"
     case method = "Adapters"
     case training = "Training"
+    case preferences = "Preferences"
     case optimizer = "Optimizer and learning rate"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"

@@ -11,7 +11,7 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions
+        + noEffectOptions + preferenceOptions
 
     private static let tables: [Command: OptionTable] = Dictionary(
         uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })
@@ -24,7 +24,10 @@ package struct OptionTable: Sendable {
         self.command = command
         // What trains has the options of `sft`.
         let relative = command == .pt ? Command.sft : command
-        options = Self.allOptions.filter { $0.commands.contains(relative) }.map { $0.of(command) }
+        options = Self.allOptions.filter {
+            $0.commands.contains(relative)
+                || command == .rlhf && $0.commands.contains(.sft) && !Self.notForPreferences.contains($0.name)
+        }.map { $0.of(command) }
         fieldNames = MSSwiftFields.names(of: command)
         positions = Dictionary(
             options.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })

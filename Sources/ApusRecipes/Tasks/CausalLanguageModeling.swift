@@ -42,9 +42,7 @@ struct CausalLanguageModeling: TextTask {
         try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
         let objective = try objective(inputs, model)
         let recognizer = try ConversationRecognizer(ConversationRecognizer.Options(settings.data))
-        let truncation = try Truncation(
-            maximumLength: model.limit(settings.encoding.maxLength, leaving: inputs.promptPlaces),
-            strategy: settings.encoding.truncationStrategy)
+        let truncation = try inputs.truncation(for: model)
         let encoding = ConversationEncoder(settings.encoding, text: text)
         if settings.batches.streaming {
             let samples = try TrainingSamples(
@@ -104,7 +102,7 @@ extension CausalLanguageModel {
     /// Has the loss that spreads tokens over experts count as the settings of a run say.
     ///
     /// - Parameter weight: 0 leaves it out; nil leaves what `config.json` says.
-    fileprivate func setRouterLoss(_ weight: Double?) throws {
+    func setRouterLoss(_ weight: Double?) throws {
         guard let weight else { return }
         guard weight == 0 || modules().contains(where: { $0.module is SoftmaxRouter }) else {
             throw SettingsError(
@@ -139,9 +137,11 @@ extension ConversationRecognizer.Options {
 
 extension Console {
     /// Shows a sample and what is trained of it.
-    func preview(_ sample: TokenizedDataset.Sample, _ tokenizer: Tokenizer) {
+    ///
+    /// - Parameter name: What it is, such as the chosen side of a pair.
+    func preview(_ sample: TokenizedDataset.Sample, _ tokenizer: Tokenizer, as name: String = "first sample") {
         let preview = SamplePreview(sample) { tokenizer.decode($0) }
-        print("first sample, what is trained between « »:\n\(preview.marked(usesColor: false))")
+        print("\(name), what is trained between « »:\n\(preview.marked(usesColor: false))")
         print(preview.labels)
     }
 }

@@ -92,6 +92,8 @@ struct TrainingTask {
     var labels: LabelScheme?
     /// Files that belong to a trained model of the task, by name.
     var companions: [(name: String, data: Data)] = []
+    /// Finds what the model is compared with, once it has its weights and before what trains has values.
+    var compares: ((ReferenceLoading) throws -> Void)?
 }
 
 /// A task's model, loaded.

@@ -26,7 +26,7 @@ struct AdapterContents: CheckpointContents {
             subject: .adapter(
                 method: method.tunerType, isPEFTs: method.folder.isEmpty,
                 summary: "\(method.peftType). \(attached.method.summary), \(attached.layerCount) layers"),
-            source: source, task: settings.taskType, command: settings.command)
+            source: source, task: settings.taskType, training: settings.trainingWord)
     }
 
     func write(into folder: AtomicDirectory) throws {

@@ -13,7 +13,7 @@ import ApusTorch
 import ApusTraining
 import Foundation
 
-/// Supervised fine-tuning, as `apus sft` does it.
+/// Fine-tuning, as `apus sft` and `apus rlhf` do it.
 public struct FineTuning {
     /// What a run leaves behind.
     public struct Outcome: Sendable {
@@ -52,6 +52,15 @@ public struct FineTuning {
         console = Console(style: style)
     }
 
+    /// The same of a run that learns preferences.
+    ///
+    /// - Throws: As above.
+    public init(_ settings: RLHFSettings, surroundings: Surroundings = Surroundings()) throws {
+        var training = settings.training
+        training.encoding.lossScale = settings.preferences.chosenLossScale
+        try self.init(training, surroundings: surroundings)
+    }
+
     /// Runs from the first or a saved step to the last.
     public func callAsFunction() throws -> Outcome {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
@@ -65,7 +74,7 @@ public struct FineTuning {
         let resume = preflight.resume
         let clock = try RunClock.clock(of: settings.evaluation.resumeOnlyModel ? nil : resume.checkpoint)
         let text = preflight.text.with(clock)
-        let task = try settings.taskType.task.training(
+        let task = try settings.task.training(
             TrainingInputs(
                 settings: settings, source: source, config: config, text: text, console: console,
                 promptPlaces: preflight.promptPlaces, surroundings: surroundings))
@@ -105,9 +114,12 @@ public struct FineTuning {
                 preflight.weights.store, dtype: dtype, device: device,
                 newHeadSeed: UInt64(bitPattern: Int64(settings.model.seed)), matrices: preflight.weights.matrices)
             if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
-            if settings.taskType.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
+            if settings.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }
+        try task.compares?(
+            ReferenceLoading(
+                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device))
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
@@ -119,7 +131,8 @@ public struct FineTuning {
             plan.schedule.kind == .reduceOnPlateau
             ? try Plateau(peak: plan.schedule.peak, options: plan.schedule.options.plateau) : nil
         let participants =
-            try tuner.participants(totalSteps: plan.batches.totalSteps) + (plateau.map { [$0] } ?? [])
+            try tuner.participants(totalSteps: plan.batches.totalSteps) + task.objective.participants
+            + (plateau.map { [$0] } ?? [])
         let scaler = try dtype == .float16 ? LossScaler() : nil
         var states: [any ResumableState] = [optimizer]
         if let scaler { states.append(scaler) }
@@ -222,6 +235,7 @@ public struct FineTuning {
             }
             try data.train.prepare(places.map { order[$0] })
             let batch = data.train.batch(places.map { order[$0] }, draw: plan.seed)
+            try task.objective.begin([batch])
             let part = try task.objective.loss(batch, task.model.context(for: batch))
             let rows = batch.targets.rows
             // The rows of the tokens that are learned, which come one behind those that predict them.
@@ -234,7 +248,7 @@ public struct FineTuning {
         in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
         date: String
     ) throws -> Data {
-        var arguments = settings.argsJSON()
+        var arguments = settings.record
         arguments["torch_dtype"] = .string(dtype.rawValue)
         arguments["model_type"] = config["model_type"] ?? .null
         arguments["model_dir"] = .string(URL(fileURLWithPath: source.path).standardizedFileURL.path)
@@ -266,7 +280,8 @@ public struct FineTuning {
                 trainedCount: tuner.trainedCount,
                 trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
                 tokens: largest.tokens,
-                targets: settings.taskType.task.predictsTokens ? largest.targets : 0,
+                targets: !settings.task.predictsTokens
+                    ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
                 momentBytes: momentBytes,

@@ -15,8 +15,8 @@ struct ModelCard {
     let subject: Subject
     let source: ModelSource
     let task: TaskType
-    /// What trained it.
-    var command = Command.sft
+    /// How it was trained.
+    var training = "sft"
 
     var text: String {
         let name = ModelName.short(source.recordedName)
@@ -58,8 +58,8 @@ struct ModelCard {
 
     private var tags: [String] {
         switch subject {
-        case .adapter(let method, _, _): [method, command.rawValue, "apus"]
-        case .trained: [command.rawValue, "apus"]
+        case .adapter(let method, _, _): [method, training, "apus"]
+        case .trained: [training, "apus"]
         case .made: ["apus"]
         }
     }

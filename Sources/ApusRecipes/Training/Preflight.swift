@@ -61,7 +61,7 @@ struct Preflight {
             try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
-        let head = try settings.taskType.task.head(labelCount: settings.model.numLabels ?? 1, config: config)
+        let head = try settings.task.head(labelCount: settings.model.numLabels ?? 1, config: config)
         let model = try Models.registry.model(config, for: head)
         let packed = try source.bitsAndBytes(config)
         if let packed, !settings.model.tunerType.isAdapter {

@@ -21,8 +21,8 @@ struct RunIdentity {
     init(_ settings: SFTSettings, config: JSONValue, dtype: DType, data: TrainingSamples?, totalSteps: Int?) {
         self.settings = settings
         var identity = JSONObject()
-        let values = settings.argsJSON()
-        for field in SFTSettings.fields where field.affectsNumbers { identity[field.name] = values[field.name] }
+        let values = settings.record
+        for name in settings.decisiveOptions { identity[name] = values[name] }
         if let own = settings.tuner.own { identity["own_method"] = .string(own.name) }
         identity["torch_dtype"] = .string(dtype.rawValue)
         identity["model_config"] = .string(Self.digest(config.serialized(sortedKeys: true)))
@@ -98,20 +98,18 @@ struct RunIdentity {
 
     /// Whether an option decides nothing about the numbers, or is compared under another name.
     private static func isKnown(_ key: String) -> Bool {
-        comparedTogether.contains(key) || key == "swift_version" || OptionTable.table(for: .sft)[key] != nil
+        comparedTogether.contains(key) || key == "swift_version"
+            || [Command.sft, .rlhf].contains { OptionTable.table(for: $0)[key] != nil }
     }
 
     private var drawsByBatch: Bool {
-        settings.taskType.task.drawsSamples
-            || (settings.model.tunerType.options.contains("lora_dropout") && settings.tuner.loraDropout > 0)
+        settings.preferences == nil
+            && (settings.taskType.task.drawsSamples
+                || settings.model.tunerType.options.contains("lora_dropout") && settings.tuner.loraDropout > 0)
     }
 
     /// What a setting is when it is not given.
-    private func defaultValue(of key: String) -> JSONValue? {
-        var values = settings.argsJSON()
-        values[key] = nil
-        return (try? SFTSettings(argsJSON: values))?.argsJSON()[key]
-    }
+    private func defaultValue(of key: String) -> JSONValue? { settings.assumed(key) }
 
     private static func batch(_ identity: JSONValue) -> (size: Int, count: Int)? {
         guard let size = identity["per_device_train_batch_size"]?.intValue,
@@ -130,6 +128,8 @@ struct RunIdentity {
                 "a step must keep its \(there.size * there.count) samples; any micro-batch that divides them will do"
             } else if settings.lossType == .infoNCE {
                 "infonce learns from all samples of a micro-batch together"
+            } else if settings.preferences?.comparesPairs == true {
+                "this loss compares the pairs of a micro-batch with each other"
             } else if settings.batches.groupByLength {
                 "--group_by_length makes groups of the size of the micro-batch"
             } else if settings.data.dataloaderDropLast {

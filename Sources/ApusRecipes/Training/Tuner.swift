@@ -68,6 +68,9 @@ struct Tuner {
     /// Whether a checkpoint holds the whole model.
     var isFull: Bool { own != nil }
 
+    /// Whether the model without what trains is still the model that the run began with.
+    var leavesBase: Bool { attached?.leavesBase ?? false }
+
     /// The layers that the model has and its files have not, where the method adds some.
     static func layerPlan(_ settings: SFTSettings, config: JSONValue) throws -> LayerPlan? {
         guard settings.model.tunerType.isAdapter, settings.tuner.own == nil else { return nil }
@@ -179,7 +182,7 @@ struct Tuner {
             model: model, source: source, config: config, labels: labels, companions: companions,
             arguments: arguments, shardSize: nil,
             card: ModelCard(
-                subject: .trained, source: source, task: settings.taskType, command: settings.command))
+                subject: .trained, source: source, task: settings.taskType, training: settings.trainingWord))
     }
 
     var parameterCount: ParameterCount {

@@ -37,13 +37,27 @@ package struct MicroLoss {
 
 /// What a run minimises.
 package protocol Objective {
+    /// What it changes as a run goes on.
+    var participants: [any StepParticipant] { get }
+
+    /// Looks at all micro-batches of a step, or at one of an evaluation, before the loss of each is asked for.
+    ///
+    /// Means over other things than `MicroLoss.targets` are known only then.
+    func begin(_ batches: [TokenBatch]) throws
+
     func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss
+
+    /// What is logged beside the means of the tallies, such as a difference of two of them.
+    func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)]
 
     /// A new collector of what an evaluation measures beside the loss.
     func evaluation() -> any Evaluation
 }
 
 extension Objective {
+    package var participants: [any StepParticipant] { [] }
+    package func begin(_ batches: [TokenBatch]) throws {}
+    package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] { [] }
     package func evaluation() -> any Evaluation { NoEvaluation() }
 }
 

@@ -79,9 +79,10 @@ package final class TrainingRun {
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
             let rate = try plateau?.rate() ?? plan.schedule.rate(at: step - update.skippedSteps())
-            for (index, samples) in batches.enumerated() {
-                let draw = streamKey(plan.seed, UInt64(step), UInt64(index))
-                let batch = data.batch(samples, draw: draw)
+            let draws = batches.indices.map { streamKey(plan.seed, UInt64(step), UInt64($0)) }
+            let microBatches = zip(batches, draws).map { data.batch($0, draw: $1) }
+            try objective.begin(microBatches)
+            for (batch, draw) in zip(microBatches, draws) {
                 let context = try model.context(
                     for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
                 let part = try objective.loss(batch, context)
@@ -149,6 +150,7 @@ package final class TrainingRun {
             for start in stride(from: 0, to: validation.count, by: plan.evaluationBatchSize) {
                 let samples = Array(start..<min(start + plan.evaluationBatchSize, validation.count))
                 let batch = validation.batch(samples, draw: nil)
+                try objective.begin([batch])
                 let part = try objective.loss(batch, model.context(for: batch))
                 sum += try part.sum.item()
                 tallies.add(part.tallies)
@@ -161,7 +163,8 @@ package final class TrainingRun {
         let seconds = ProcessInfo.processInfo.systemUptime - started
         let loss = sum / Double(max(targets, 1)) + (try update.penalty())
         var metrics = [("loss", loss)]
-        metrics += try tallies.means()
+        let means = try tallies.means()
+        metrics += means + objective.derived(means)
         metrics += try evaluation.metrics()
         if isNoted { try progress.noteEvaluation(metrics, best: plan.bestMetric) }
         if isNoted, let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
@@ -189,7 +192,7 @@ package final class TrainingRun {
             progress.noteSaved(path)
             hasFailedToSave = false
             log.console.print("Saving model checkpoint to \(path)")
-        } catch where !isLast && !hasFailedToSave {
+        } catch  where !isLast && !hasFailedToSave {
             hasFailedToSave = true
             log.console.print(
                 "step \(progress.step) was not saved: \(error). Earlier checkpoints are whole, and the run goes on; it ends "
@@ -202,7 +205,8 @@ package final class TrainingRun {
         var metrics: [(name: String, value: Double)] = [("loss", window.loss)]
         if let norm = window.norm { metrics.append(("grad_norm", norm)) }
         metrics.append(("learning_rate", rate))
-        for (name, value) in try window.tallies.means() { metrics.append((name, value)) }
+        let means = try window.tallies.means()
+        metrics += means + objective.derived(means)
         if let scale = try update.lossScale() {
             metrics.append(("loss_scale", scale))
             metrics.append(("skipped_steps", Double(try update.skippedSteps())))
@@ -242,7 +246,7 @@ private struct Tallies {
     }
 
     /// Waits for the device.
-    func means() throws -> [(String, Double)] {
+    func means() throws -> [(name: String, value: Double)] {
         try sums.map { name, parts, count in
             (name, try parts.reduce(0) { $0 + (try $1.item()) } / Double(max(count, 1)))
         }

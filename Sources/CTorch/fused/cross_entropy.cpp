@@ -199,9 +199,94 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     }
 };
 
+/// The loss of each row by itself. What it counts is known only when the backward pass begins: the gradient with respect to
+/// x is made with a weight of 1 and multiplied then; that of the head, where it trains, needs the chunk's logits again.
+struct LinearTokenLosses : torch::autograd::Function<LinearTokenLosses> {
+    static variable_list forward(
+        AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &labels,
+        int64_t chunk, bool wants_dx, bool wants_dw) {
+        at::Tensor dx;
+        auto kept = x.scalar_type() == at::kHalf ? at::kFloat : x.scalar_type();
+        if (wants_dx) dx = at::empty(x.sizes(), x.options().dtype(kept));
+        auto wide = x.options().dtype(wide_type(x));
+        auto losses = at::empty({x.size(0)}, wide), means = at::empty({x.size(0)}, wide);
+        auto ones = at::ones({std::min(chunk, x.size(0))}, x.options().dtype(at::kFloat));
+        for (int64_t start = 0; start < x.size(0); start += chunk) {
+            int64_t count = std::min(chunk, x.size(0) - start);
+            auto logits = product_forward(computable(x.narrow(0, start, count)), weight, {});        // [count, V]
+            means.narrow(0, start, count).copy_(at::mean(logits, {1}, false, wide_type(x)));
+            auto loss = chunk_loss(logits, labels.narrow(0, start, count), ones.narrow(0, 0, count), wants_dx);
+            losses.narrow(0, start, count).copy_(loss.losses);
+            if (wants_dx) dx.narrow(0, start, count).copy_(product_input_gradient(logits, weight));
+        }
+        context->save_for_backward({dx, wants_dw ? x : at::Tensor(), weight, labels});
+        context->saved_data["x"] = int64_t(x.scalar_type());
+        context->saved_data["chunk"] = chunk;
+        context->saved_data["wants_dw"] = wants_dw;
+        context->mark_non_differentiable({means});
+        return {losses, means};
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const auto &dx = saved[0], &x = saved[1], &weight = saved[2], &labels = saved[3];
+        auto factors = gradients[0].unsqueeze(1);                                                   // [N, 1]
+        at::Tensor x_gradient, dw;
+        if (dx.defined())
+            x_gradient = (dx.to(wide_type(dx)) * factors).to(at::ScalarType(context->saved_data["x"].toInt()));
+        if (context->saved_data["wants_dw"].toBool()) {
+            // The factors hold the scale of the loss, which 16 bits may not.
+            auto largest = factors.abs().max().clamp_min(1e-30);
+            auto shares = factors / largest;
+            int64_t chunk = context->saved_data["chunk"].toInt();
+            auto ones = at::ones({std::min(chunk, x.size(0))}, x.options().dtype(at::kFloat));
+            for (int64_t start = 0; start < x.size(0); start += chunk) {
+                int64_t count = std::min(chunk, x.size(0) - start);
+                auto part = computable(x.narrow(0, start, count));
+                auto logits = product_forward(part, weight, {});
+                chunk_loss(logits, labels.narrow(0, start, count), ones.narrow(0, 0, count), true);
+                logits.mul_(shares.narrow(0, start, count));
+                auto piece = product_weight_gradient(logits, part);
+                dw = dw.defined() ? dw.add_(piece) : piece.to(wide_type(piece));
+            }
+            dw = (dw * largest).to(weight.scalar_type());
+        }
+        return {x_gradient, dw, {}, {}, {}, {}};
+    }
+};
+
+/// Labels as the kernels read them.
+at::Tensor checked_labels(const char *what, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &given) {
+    auto labels = given.to(at::kLong).contiguous();
+    TORCH_CHECK(
+        x.dim() == 2 && labels.dim() == 1 && labels.size(0) == x.size(0) && x.size(0) > 0,
+        what, ": x has shape ", x.sizes(), ", labels ", labels.sizes());
+    if (labels.is_cpu()) {
+        const auto *ids = data<int64_t>(labels);
+        TORCH_CHECK(
+            std::all_of(ids, ids + labels.numel(), [&](int64_t id) { return id >= 0 && id < weight.size(0); }),
+            what, ": a label is outside 0 ..< ", weight.size(0));
+    }
+    return labels;
+}
+
 }  // namespace
 
 }  // namespace ctorch
+
+ct_tensor ct_linear_token_losses(
+    ct_tensor x_, ct_tensor weight_, ct_tensor labels_, int64_t chunk, ct_tensor *means) {
+    using namespace ctorch;
+    return guarded([&] {
+        const auto &x = ref(x_), &weight = ref(weight_);
+        auto labels = checked_labels("linear_token_losses", x, weight, ref(labels_));
+        bool records = at::GradMode::is_enabled();
+        auto results = LinearTokenLosses::apply(
+            x, weight, labels, chunk, records && x.requires_grad(), records && weight.requires_grad());
+        *means = own(results[1]);
+        return own(results[0]);
+    });
+}
 
 ct_tensor ct_linear_cross_entropy(
     ct_tensor x_, ct_tensor weight_, ct_tensor labels_, ct_tensor row_weights_, int64_t chunk, double smoothing,
@@ -209,16 +294,7 @@ ct_tensor ct_linear_cross_entropy(
     using namespace ctorch;
     return guarded([&] {
         const auto &x = ref(x_), &weight = ref(weight_);
-        auto labels = ref(labels_).to(at::kLong).contiguous();
-        TORCH_CHECK(
-            x.dim() == 2 && labels.dim() == 1 && labels.size(0) == x.size(0) && x.size(0) > 0,
-            "linear_cross_entropy: x has shape ", x.sizes(), ", labels ", labels.sizes());
-        if (labels.is_cpu()) {
-            const auto *ids = data<int64_t>(labels);
-            TORCH_CHECK(
-                std::all_of(ids, ids + labels.numel(), [&](int64_t id) { return id >= 0 && id < weight.size(0); }),
-                "linear_cross_entropy: a label is outside 0 ..< ", weight.size(0));
-        }
+        auto labels = checked_labels("linear_cross_entropy", x, weight, ref(labels_));
         auto weights = row_weights_ ? ref(row_weights_).to(at::kFloat).contiguous()
                                     : at::ones({x.size(0)}, x.options().dtype(at::kFloat));
         bool records = at::GradMode::is_enabled();

@@ -227,6 +227,8 @@ ct_tensor ct_dropout(ct_tensor x, double probability, uint64_t key);
 ct_tensor ct_linear_cross_entropy(
     ct_tensor x, ct_tensor weight, ct_tensor labels, ct_tensor row_weights, int64_t chunk, double smoothing,
     bool is_dynamic, ct_tensor *losses, ct_tensor *hits);
+/// CE(x_i Wᵀ, label_i) of each row, [N], logits made in chunks; `means` receives the mean of each row's logits, [N].
+ct_tensor ct_linear_token_losses(ct_tensor x, ct_tensor weight, ct_tensor labels, int64_t chunk, ct_tensor *means);
 /// A matrix [rows, columns] in four or eight bits: numbers are `code[index] · absmax` of their block of `block` numbers,
 /// or `number / 127 · absmax` of their row.
 typedef struct {

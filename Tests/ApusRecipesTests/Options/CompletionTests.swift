@@ -13,7 +13,7 @@ struct CompletionTests {
     @Test func commands() {
         #expect(offers("apus me") == ["merge-lora"])
         #expect(offers("apus ").contains("sft"))
-        #expect(!offers("apus ").contains("rlhf"))
+        #expect(!offers("apus ").contains("deploy"))
         #expect(offers("/usr/local/bin/apus help t") == ["tokenize", "template"])
     }
 
@@ -42,7 +42,7 @@ struct CompletionTests {
         #expect(offers("apus sft conf", files: true) == [])
     }
 
-    @Test(arguments: [[], ["apus"], ["apus", "nope", ""], ["apus", "rlhf", "--"]])
+    @Test(arguments: [[], ["apus"], ["apus", "nope", ""], ["apus", "deploy", "--"]])
     func nothing(words: [String]) {
         for index in -1...5 { _ = Completion(words, index: index) }
         #expect(Completion(words, index: max(0, words.count - 1)).words.isEmpty || words == ["apus"])

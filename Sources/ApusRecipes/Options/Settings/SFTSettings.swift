@@ -4,6 +4,7 @@ import ApusJSON
 import ApusOptimizers
 import ApusText
 import ApusTorch
+import ApusTraining
 
 /// The settings of a fine-tuning run.
 ///
@@ -12,7 +13,9 @@ import ApusTorch
 /// `learningRate` is `optimization.learningRate` where that is set.
 public struct SFTSettings: Sendable {
     /// `sft`, or `pt`, whose defaults are others.
-    package private(set) var command = Command.sft
+    private var supervised = Command.sft
+    /// The command whose settings these are.
+    package var command: Command { preferences == nil ? supervised : .rlhf }
     public var model: ModelSettings
     public var data: DataSettings
     public var batches = PackingSettings()
@@ -26,6 +29,8 @@ public struct SFTSettings: Sendable {
     public var output = OutputSettings()
     public var hardware = DeviceSettings()
     public var hub = HubSettings()
+    /// What is learned of preferences; nil learns what the data say.
+    var preferences: PreferenceSettings?
 
     /// The settings that ms-swift would use for this model and data.
     public init(model: String, dataset: [String]) {
@@ -41,7 +46,7 @@ public struct SFTSettings: Sendable {
     }
 
     private mutating func becomePretraining() {
-        command = .pt
+        supervised = .pt
         encoding.useChatTemplate = false
         encoding.lossScale = .all
     }
@@ -63,12 +68,16 @@ public struct SFTSettings: Sendable {
 extension SFTSettings {
     /// What the model is for; with `numLabels` a classifier.
     public var taskType: TaskType {
-        model.taskType ?? (model.numLabels == nil ? .causalLM : .sequenceClassification)
+        if preferences?.method == .rewardModel { return .sequenceClassification }
+        return model.taskType ?? (model.numLabels == nil ? .causalLM : .sequenceClassification)
     }
+
+    /// What is learned.
+    var task: any TextTask { preferences.map { PreferenceLearning($0) } ?? taskType.task }
 
     /// What is minimised, in tasks that leave a choice.
     public var lossType: LossType? {
-        optimization.lossType ?? taskType.task.standardLoss
+        optimization.lossType ?? task.standardLoss
     }
 
     /// The highest learning rate; by default 1e-4 for an adapter and 1e-5 for all weights.
@@ -136,6 +145,7 @@ extension SFTSettings: CommandSettings {
             throw UsageError("--dataset: not given. Give the training data, as in --dataset train.jsonl.")
         }
         chooseOnlyTask()
+        try checkPreferences()
         data.settleSplit(
             refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
         try optimization.check()
@@ -146,7 +156,7 @@ extension SFTSettings: CommandSettings {
         try checkPrecision()
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
-        let generated = taskType.task.generatedMetrics
+        let generated = task.generatedMetrics
         guard !evaluation.predictWithGenerate || taskType != .causalLM || encoding.tellsAnswers else {
             throw SettingsError(
                 "--predict_with_generate true answers questions, and with --loss_scale \(encoding.lossScale.rawValue) it is "
@@ -186,7 +196,7 @@ extension SFTSettings: CommandSettings {
 
     /// What the evaluation reports of the task; the names of channels are in the data.
     private var reportedMetrics: [String] {
-        let names = taskType.task.metrics(loss: lossType, problem: model.problemType)
+        let names = task.metrics(loss: lossType, problem: model.problemType)
             .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
         let chosen = BestMetric.name(evaluation.metricForBestModel)
         return names + (objective.enableChannelLoss && chosen.hasPrefix("loss_") ? [chosen] : [])
@@ -241,8 +251,8 @@ extension SFTSettings: CommandSettings {
         if !model.adapters.isEmpty {
             note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype", "lorap_lr_ratio"]))
         }
-        note("--task_type is \(taskType.rawValue)", taskType.idleOptions)
-        if !taskType.task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
+        note("--task_type is \(taskType.rawValue)", taskType.idleOptions.subtracting(task.options))
+        if !task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
             note("--predict_with_generate is false", ["generation_max_length", "max_new_tokens"])
         }
         if taskType == .sequenceToSequence {
@@ -350,6 +360,30 @@ extension SFTSettings: CommandSettings {
             notices.append(notice)
         } else if model.quantization.storageType != nil {
             notices.append("--bnb_4bit_quant_storage: without effect, because the bytes are the same under any type.")
+        }
+    }
+
+    /// What learning preferences does not go with.
+    private func checkPreferences() throws {
+        guard let preferences else { return }
+        let method = preferences.method
+        let wanted: TaskType = method == .rewardModel ? .sequenceClassification : .causalLM
+        guard model.taskType == nil || model.taskType == wanted else {
+            throw SettingsError(
+                "--rlhf_type \(method.rawValue) is for models of --task_type \(wanted.rawValue), and this one is for "
+                    + "\(model.taskType?.rawValue ?? ""). Leave --task_type out, or give another model.")
+        }
+        guard encoding.truncationStrategy != .split else {
+            throw SettingsError(
+                "--truncation_strategy split: answers that are compared cannot be split. Give delete, left or right.")
+        }
+        if method == .kto, preferences.judgedLoss.comparesWithOthers,
+            optimization.perDeviceTrainBatchSize * optimization.gradientAccumulationSteps == 1
+        {
+            throw SettingsError(
+                "--rlhf_type kto with one sample a step: its answers are compared with those to other questions of the step. "
+                    + "Give more --per_device_train_batch_size or --gradient_accumulation_steps, or --loss_type "
+                    + "apo_zero_unpaired.")
         }
     }
 

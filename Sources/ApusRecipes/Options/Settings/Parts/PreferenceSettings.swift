@@ -1,0 +1,254 @@
+public import ApusText
+import ApusTraining
+
+/// How preferences are learned.
+public enum PreferenceMethod: String, Sendable, CaseIterable {
+    /// Pairs of answers, against a reference.
+    case dpo
+    /// Pairs, by the odds of their answers beside the likelihood of the chosen one.
+    case orpo
+    /// Pairs without a reference, beside the likelihood of the chosen answer.
+    case cpo
+    /// The same by means over tokens, with a margin.
+    case simpo
+    /// Answers that were judged one by one, against a reference.
+    case kto
+    /// A model that rewards answers, from pairs.
+    case rewardModel = "rm"
+}
+
+/// A loss of preferences, by ms-swift's word.
+public enum PreferenceLossType: String, Sendable, CaseIterable {
+    case sigmoid, hinge, ipo
+    case exoPair = "exo_pair"
+    case ncaPair = "nca_pair"
+    case robust
+    case bcoPair = "bco_pair"
+    case sppoHard = "sppo_hard"
+    case aot
+    case aotUnpaired = "aot_unpaired"
+    case apoZero = "apo_zero"
+    case apoDown = "apo_down"
+    case discopop
+    case sigmoidNorm = "sigmoid_norm"
+    /// The likelihood of chosen answers, for mixes.
+    case sft
+    case simpo
+    case kto
+    case apoZeroUnpaired = "apo_zero_unpaired"
+}
+
+extension PreferenceMethod: OptionChoice {}
+extension PreferenceLossType: OptionChoice {}
+
+/// What a run learns of preferences, and what it is compared with.
+public struct PreferenceSettings: Sendable {
+    /// How preferences are learned.
+    public var method = PreferenceMethod.dpo
+    /// The model that a run is compared with; nil is the model itself as it was.
+    public var refModel: String?
+    /// Adapters on the model that it is compared with.
+    public var refAdapters: [String] = []
+    /// How much it costs to leave the reference; nil is 0.1, and 2 for simpo.
+    public var beta: Double?
+    /// The share of pairs that are believed to be the wrong way round.
+    public var labelSmoothing = 0.0
+    /// The weight of the likelihood of chosen answers beside dpo's losses; nil leaves it out.
+    public var rpoAlpha: Double?
+    /// The weight of tokens behind the length of the shorter answer; nil is 1.
+    public var ldAlpha: Double?
+    /// The temperature of `discopop`.
+    public var discopopTau = 0.05
+    /// What is minimised; empty takes the method's.
+    ///
+    /// Several make a mix, for dpo.
+    public var lossType: [PreferenceLossType] = []
+    /// The weights of a mix; empty is 1 for each.
+    public var lossWeights: [Double] = []
+    /// The weight of the likelihood of chosen answers in cpo and simpo.
+    public var cpoAlpha = 1.0
+    /// The margin of simpo.
+    public var simpoGamma = 1.0
+    /// What kto multiplies the losses of good answers by.
+    public var desirableWeight = 1.0
+    /// The same of bad answers.
+    public var undesirableWeight = 1.0
+    /// The weight of what keeps rewards around zero; nil leaves it out.
+    public var centerRewardsCoefficient: Double?
+    /// Which tokens count; nil is `last_round`, and every answer for orpo.
+    public var lossScale: LossScale?
+
+    public init(_ method: PreferenceMethod = .dpo) { self.method = method }
+}
+
+extension PreferenceSettings: SettingsPart {
+    package static let fields: [SettingsField<PreferenceSettings>] = [
+        SettingsField("rlhf_type", \.method, affectsNumbers: true),
+        SettingsField("ref_model", \.refModel, affectsNumbers: true),
+        SettingsField("ref_adapters", \.refAdapters, affectsNumbers: true),
+        SettingsField("beta", \.beta, affectsNumbers: true),
+        SettingsField("label_smoothing", \.labelSmoothing, affectsNumbers: true),
+        SettingsField("rpo_alpha", \.rpoAlpha, affectsNumbers: true),
+        SettingsField("ld_alpha", \.ldAlpha, affectsNumbers: true),
+        SettingsField("discopop_tau", \.discopopTau, affectsNumbers: true),
+        SettingsField("loss_type", \.lossType, affectsNumbers: true),
+        SettingsField("loss_weights", \.lossWeights, affectsNumbers: true),
+        SettingsField("cpo_alpha", \.cpoAlpha, affectsNumbers: true),
+        SettingsField("simpo_gamma", \.simpoGamma, affectsNumbers: true),
+        SettingsField("desirable_weight", \.desirableWeight, affectsNumbers: true),
+        SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
+        SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
+        SettingsField("loss_scale", \.lossScale),
+    ]
+}
+
+// MARK: Computed defaults
+
+extension PreferenceSettings {
+    /// `beta`, or the method's.
+    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : 0.1) }
+
+    /// `lossType`, or the method's.
+    public var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
+
+    /// `lossScale`, or the method's.
+    public var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
+
+    /// Whether the trained model is compared with another.
+    var usesReference: Bool { method == .dpo || method == .kto }
+}
+
+extension PreferenceMethod {
+    /// What can be minimised, the usual first; empty where there is no choice.
+    var losses: [PreferenceLossType] {
+        switch self {
+        case .dpo:
+            [
+                .sigmoid, .hinge, .ipo, .exoPair, .ncaPair, .robust, .bcoPair, .sppoHard, .aot, .aotUnpaired, .apoZero,
+                .apoDown, .discopop, .sigmoidNorm, .sft,
+            ]
+        case .cpo: [.sigmoid, .hinge, .ipo, .simpo]
+        case .simpo: [.simpo]
+        case .kto: [.kto, .apoZeroUnpaired]
+        case .orpo, .rewardModel: []
+        }
+    }
+
+    /// The options that it reads beside `rlhf_type` and `loss_scale`.
+    var options: Set<String> {
+        switch self {
+        case .dpo:
+            [
+                "ref_model", "ref_adapters", "beta", "label_smoothing", "rpo_alpha", "ld_alpha", "discopop_tau",
+                "loss_type", "loss_weights",
+            ]
+        case .orpo: ["beta"]
+        case .cpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
+        case .simpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
+        case .kto:
+            ["ref_model", "ref_adapters", "beta", "loss_type", "desirable_weight", "undesirable_weight"]
+        case .rewardModel: ["center_rewards_coefficient"]
+        }
+    }
+}
+
+// MARK: Checks
+
+extension PreferenceSettings {
+    /// - Throws: `SettingsError` for settings that contradict each other.
+    func check() throws {
+        let word = method.rawValue
+        for loss in lossType where !method.losses.contains(loss) {
+            throw SettingsError(
+                "--loss_type \(loss.rawValue) does not go with --rlhf_type \(word). "
+                    + (method.losses.isEmpty
+                        ? "It has one loss; leave --loss_type out."
+                        : "Give \(method.losses.map(\.rawValue).joined(separator: ", "))."))
+        }
+        guard lossType.count <= 1 || method == .dpo else {
+            throw SettingsError(
+                "--loss_type \(lossType.map(\.rawValue).joined(separator: " ")): losses are mixed by --rlhf_type dpo alone. "
+                    + "Give one.")
+        }
+        guard Set(lossType).count == lossType.count else {
+            throw SettingsError("--loss_type: a loss is named twice. Give its weight with --loss_weights instead.")
+        }
+        guard lossWeights.isEmpty || lossWeights.count == chosenLossTypes.count else {
+            throw SettingsError(
+                "--loss_weights: \(lossWeights.count) weights for \(chosenLossTypes.count) losses "
+                    + "(\(chosenLossTypes.map(\.rawValue).joined(separator: ", "))). Give one for each.")
+        }
+        if chosenLossTypes.contains(.robust), labelSmoothing >= 0.5 {
+            throw SettingsError(
+                "--label_smoothing \(readable(labelSmoothing)): the loss robust wants less than 0.5, the share of pairs that "
+                    + "are the wrong way round.")
+        }
+        guard usesReference || refModel == nil && refAdapters.isEmpty else {
+            throw SettingsError(
+                "--\(refModel == nil ? "ref_adapters" : "ref_model"): --rlhf_type \(word) compares with no reference. "
+                    + "Leave it out, or give --rlhf_type dpo or kto.")
+        }
+        guard refAdapters.count <= 1 else {
+            throw SettingsError("--ref_adapters: got \(refAdapters.count), wanted one. Merge the others first.")
+        }
+        guard refModel == nil || refAdapters.isEmpty else {
+            throw SettingsError(
+                "--ref_model and --ref_adapters both name the reference: an adapter goes on --model. Give one of them, or "
+                    + "merge the adapter into that model (apus merge-lora).")
+        }
+    }
+
+    /// What is minimised of pairs.
+    var pairTerms: PairTerms {
+        let types = chosenLossTypes
+        let weights = lossWeights.isEmpty ? types.map { _ in 1.0 } : lossWeights
+        let usesMargin = types == [.simpo]
+        let options = PairLossOptions(
+            beta: chosenBeta, labelSmoothing: labelSmoothing, discopopTau: discopopTau,
+            margin: usesMargin ? simpoGamma : 0)
+        if method == .orpo { return PairTerms([(.oddsRatio, 1)], options, likelihoodWeight: 1, logsMeans: true) }
+        let losses = zip(types, weights).compactMap { type, weight in type.pairLoss.map { ($0, weight) } }
+        let ofMix = zip(types, weights).reduce(0) { $1.0 == .sft ? $0 + $1.1 : $0 }
+        guard method == .dpo else {
+            return PairTerms(
+                losses, options, likelihoodWeight: cpoAlpha, logsMeans: types == [.simpo] || types == [.ipo])
+        }
+        return PairTerms(losses, options, likelihoodWeight: (rpoAlpha ?? 0) + ofMix, tailWeight: ldAlpha)
+    }
+
+    var judgedLoss: JudgedLoss {
+        JudgedLoss(
+            beta: chosenBeta, desirableWeight: desirableWeight, undesirableWeight: undesirableWeight,
+            comparesWithOthers: chosenLossTypes == [.kto])
+    }
+
+    var rewardLoss: RewardLoss { RewardLoss(centerCoefficient: centerRewardsCoefficient) }
+
+    /// Whether the loss looks at the pairs of a micro-batch together.
+    var comparesPairs: Bool {
+        method == .dpo && (pairTerms.losses.contains { $0.loss.comparesPairs } || chosenLossTypes.contains(.bcoPair))
+    }
+}
+
+extension PreferenceLossType {
+    /// The loss of pairs; nil for what is none.
+    fileprivate var pairLoss: PairLoss? {
+        switch self {
+        case .sigmoid: .sigmoid
+        case .hinge: .hinge
+        case .ipo: .ipo
+        case .exoPair: .exoPair
+        case .ncaPair: .ncaPair
+        case .robust: .robust
+        case .bcoPair: .bcoPair
+        case .sppoHard: .sppoHard
+        case .aot: .aot
+        case .aotUnpaired: .aotUnpaired
+        case .apoZero: .apoZero
+        case .apoDown: .apoDown
+        case .discopop: .discopop
+        case .sigmoidNorm, .simpo: .sigmoidNorm
+        case .sft, .kto, .apoZeroUnpaired: nil
+        }
+    }
+}

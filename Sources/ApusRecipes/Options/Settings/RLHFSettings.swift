@@ -1,0 +1,114 @@
+import ApusJSON
+import ApusText
+
+/// The settings of a run that learns from preferences: those of fine-tuning, and what is learned of two answers.
+///
+/// The names are those of ms-swift's flags, and so are the defaults of version 4.6.
+public struct RLHFSettings: Sendable {
+    /// Model, data, what trains, and how: as in supervised fine-tuning.
+    public var training: SFTSettings
+
+    /// What is learned of preferences.
+    public var preferences: PreferenceSettings {
+        get { training.preferences ?? PreferenceSettings() }
+        set { training.preferences = newValue }
+    }
+
+    /// The settings that ms-swift would use for this model and data.
+    public init(_ method: PreferenceMethod = .dpo, model: String, dataset: [String]) {
+        training = SFTSettings(model: model, dataset: dataset)
+        training.preferences = PreferenceSettings(method)
+    }
+
+    /// Those of a run that learns preferences.
+    init(_ training: SFTSettings) {
+        self.training = training
+        if training.preferences == nil { self.training.preferences = PreferenceSettings() }
+    }
+
+    fileprivate var resolvedBeta: Double { preferences.chosenBeta }
+    fileprivate var resolvedLossTypes: [PreferenceLossType] { preferences.chosenLossTypes }
+    fileprivate var resolvedLossScale: LossScale { preferences.chosenLossScale }
+}
+
+extension RLHFSettings: CommandSettings {
+    package static var command: Command { .rlhf }
+
+    package init() { self.init(SFTSettings()) }
+
+    package static let fields: [SettingsField<RLHFSettings>] = {
+        let own = PreferenceSettings.fields.map(\.name)
+        let table = OptionTable.table(for: command)
+        let shared = SFTSettings.fields.filter { !own.contains($0.name) && table[$0.name]?.status == .supported }
+        return (PreferenceSettings.fields.map { $0.inside(\.preferences) } + shared.map { $0.inside(\.training) })
+            .resolving("beta", \.resolvedBeta)
+            .resolving("loss_type", \.resolvedLossTypes)
+            .resolving("loss_scale", \.resolvedLossScale)
+    }()
+
+    package mutating func settle(notices: inout [String]) throws {
+        try preferences.check()
+        training.encoding.lossScale = preferences.chosenLossScale
+        try training.settle(notices: &notices)
+        let method = preferences.method
+        let idle = PreferenceSettings.fields.map(\.name).filter {
+            !method.options.contains($0) && !["rlhf_type", "loss_scale", "loss_type", "beta"].contains($0)
+        }
+        if let notice = withoutEffect(idle, because: "--rlhf_type is \(method.rawValue)") { notices.append(notice) }
+        if let beta = preferences.beta, !method.options.contains("beta") {
+            notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
+        }
+        let types = preferences.chosenLossTypes
+        if preferences.discopopTau != 0.05, !types.contains(.discopop), method == .dpo {
+            notices.append("--discopop_tau: without effect, because --loss_type is not discopop.")
+        }
+        if preferences.simpoGamma != 1, method == .cpo, types != [.simpo] {
+            notices.append("--simpo_gamma: without effect, because --loss_type is not simpo.")
+        }
+        let smoothed: Set<PreferenceLossType> = [
+            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo,
+        ]
+        if preferences.labelSmoothing != 0, smoothed.isDisjoint(with: types), method.options.contains("label_smoothing")
+        {
+            notices.append(
+                "--label_smoothing: without effect, because --loss_type \(types.map(\.rawValue).joined(separator: " ")) has none."
+            )
+        }
+        if method == .simpo, preferences.cpoAlpha != 0 {
+            notices.append(
+                "--rlhf_type simpo adds \(readable(preferences.cpoAlpha)) times the likelihood of chosen answers, as CPO-SimPO "
+                    + "does; SimPO itself is --cpo_alpha 0.")
+        }
+        if method == .dpo, !training.model.adapters.isEmpty, preferences.refAdapters.isEmpty,
+            preferences.refModel == nil
+        {
+            notices.append(
+                "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the reference, "
+                    + "give the same folder with --ref_adapters.")
+        }
+    }
+}
+
+extension SFTSettings {
+    /// How a model that was trained so is tagged on a hub.
+    var trainingWord: String { preferences?.method.rawValue ?? command.rawValue }
+
+    /// All settings under their names in `args.json`.
+    var record: JSONObject { preferences == nil ? argsJSON() : RLHFSettings(self).argsJSON() }
+
+    /// The options without which a run computes other numbers.
+    var decisiveOptions: [String] {
+        preferences == nil
+            ? Self.fields.filter(\.affectsNumbers).map(\.name)
+            : RLHFSettings.fields.filter(\.affectsNumbers).map(\.name)
+    }
+
+    /// What an option is where a record does not name it.
+    func assumed(_ name: String) -> JSONValue? {
+        var values = record
+        values[name] = nil
+        return preferences == nil
+            ? (try? SFTSettings(argsJSON: values))?.argsJSON()[name]
+            : (try? RLHFSettings(argsJSON: values))?.argsJSON()[name]
+    }
+}

@@ -1,0 +1,61 @@
+import ApusText
+
+extension OptionTable {
+    /// The options of fine-tuning that have another meaning or none where preferences are learned.
+    static let notForPreferences: Set<String> = [
+        "loss_type", "loss_scale", "infonce_temperature", "num_labels", "problem_type", "multi_label_format",
+        "pair_format", "mlm_probability", "max_target_length", "streaming", "shuffle_buffer_size", "packing",
+        "packing_length", "packing_strategy", "packing_num_proc", "predict_with_generate", "generation_max_length",
+        "prompt_format", "is_binary_loss_scale",
+    ]
+
+    static let preferenceOptions: [CommandOption] = [
+        option(
+            "rlhf_type", .words(of: PreferenceMethod.self, later: ["ppo", "grpo", "gkd"]), default: .text("dpo"),
+            "How preferences are learned."),
+        option(
+            "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),
+            computed: "dpo, cpo: sigmoid; simpo: simpo; kto: kto",
+            "What is minimised; several make a mix, for dpo."),
+        option(
+            "loss_weights", .numbers(.from(0)), default: .numbers([]), "Weights of the losses of a mix; 1 unless given."
+        ),
+        option(
+            "beta", .number(.above(0)), computed: "0.1; simpo: 2",
+            "How much it costs to leave the reference; without one, the sharpness of the loss."),
+        option(
+            "ref_model", .text, computed: "the model as it was",
+            "The model that dpo and kto compare with; it needs the same vocabulary."),
+        option(
+            "ref_adapters", .list, default: .list([]),
+            "An adapter on the model that dpo and kto compare with."),
+        option(
+            "label_smoothing", .number(.from(0, below: 1)), default: .number(0),
+            "The share of pairs that are believed to be the wrong way round."),
+        option("rpo_alpha", .number(.from(0)), "Adds so much of the likelihood of chosen answers, in dpo."),
+        option(
+            "ld_alpha", .number(.from(0, upTo: 1)),
+            "Weight of tokens behind the length of the shorter answer, in dpo."),
+        option("discopop_tau", .number(.above(0)), default: .number(0.05), "Temperature of --loss_type discopop."),
+        option(
+            "cpo_alpha", .number(.from(0)), default: .number(1),
+            "Weight of the likelihood of chosen answers, in cpo and simpo."),
+        option("simpo_gamma", .number(.from(0)), default: .number(1), "Margin of simpo."),
+        option("desirable_weight", .number(.from(0)), default: .number(1), "Weight of good answers, in kto."),
+        option("undesirable_weight", .number(.from(0)), default: .number(1), "Weight of bad answers, in kto."),
+        option(
+            "center_rewards_coefficient", .number(.from(0)), "Weight of what keeps rewards around zero, in rm."),
+        CommandOption(
+            "loss_scale", .chain(TrainedTurns.allCases.map(\.rawValue), LossModifier.allCases.map(\.rawValue)),
+            computed: "last_round; orpo: default",
+            "Which tokens count: those of the last answer, or of every one; modifiers leave parts out.", in: .template,
+            for: [.rlhf]),
+    ]
+
+    private static func option(
+        _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
+        _ help: String
+    ) -> CommandOption {
+        CommandOption(name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf])
+    }
+}

@@ -1,0 +1,227 @@
+import ApusAdapters
+import ApusDatasets
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusNN
+import ApusRunLog
+import ApusText
+import ApusTorch
+import ApusTraining
+
+/// Learning which of two answers is better, or which answers are good, on models that continue text; or a model that
+/// rewards answers.
+struct PreferenceLearning: TextTask {
+    private let preferences: PreferenceSettings
+
+    init(_ preferences: PreferenceSettings) { self.preferences = preferences }
+
+    /// What the model is for, before and after.
+    private var base: any TextTask {
+        preferences.method == .rewardModel ? TaskType.sequenceClassification.task : TaskType.causalLM.task
+    }
+
+    var word: String { base.word }
+    var activity: String { base.activity }
+    var peft: PEFTTask? { base.peft }
+    var predictsTokens: Bool { base.predictsTokens }
+    var options: Set<String> { TaskType.causalLM.task.options.union(base.options) }
+
+    func head(labelCount: Int?, config: JSONValue) throws -> ModelTask {
+        try base.head(labelCount: preferences.method == .rewardModel ? 1 : nil, config: config)
+    }
+
+    func metrics(loss: LossType?, problem: ProblemType?) -> [String] {
+        switch preferences.method {
+        case .dpo, .orpo, .cpo, .simpo: preferences.pairTerms.metricNames
+        case .kto: JudgedAnswers.metricNames
+        case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
+        }
+    }
+
+    func training(_ inputs: TrainingInputs) throws -> TrainingTask {
+        let (settings, console) = (inputs.settings, inputs.console)
+        if inputs.text.fallsBack, settings.encoding.useChatTemplate {
+            console.print("\(inputs.source.name) has no chat template; ChatML is used")
+        }
+        console.print(
+            "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
+        if preferences.method == .rewardModel {
+            let model = try Models.registry.classifier(inputs.config, labels: 1)
+            return TrainingTask(
+                model: model, samples: try pairs(inputs, model),
+                objective: RewardPairs(model, preferences.rewardLoss),
+                labels: try LabelScheme(problemType: .regression, labelCount: 1))
+        }
+        let model = try Models.registry.model(inputs.config)
+        guard !model.trunk.hasEncoder else {
+            throw SettingsError(
+                "--rlhf_type \(preferences.method.rawValue): \(model.architecture) reads a text whole and writes another; "
+                    + "preferences are learned by models that continue text. Give one of those.")
+        }
+        try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
+        try checkReference(model, inputs)
+        if preferences.method == .kto {
+            let objective = JudgedAnswers(model, preferences.judgedLoss)
+            return TrainingTask(
+                model: model, samples: try answers(inputs, model), objective: objective,
+                compares: { objective.reference = try reference(settings, inputs.surroundings, $0, console) })
+        }
+        let objective = try PairPreferences(model, preferences.pairTerms)
+        return TrainingTask(
+            model: model, samples: try pairs(inputs, model), objective: objective,
+            compares: { loading in
+                guard preferences.usesReference else { return }
+                objective.reference = try reference(settings, inputs.surroundings, loading, console)
+            })
+    }
+
+    func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask { try base.loaded(inputs) }
+
+    // MARK: - Data
+
+    private func pairs(_ inputs: TrainingInputs, _ model: any TextModel) throws -> TrainingSamples {
+        let (settings, console) = (inputs.settings, inputs.console)
+        let rows = try inputs.rows(as: PreferenceRecognizer(ConversationRecognizer.Options(settings.data)))
+        let truncation = try inputs.truncation(for: model)
+        let encoding = ConversationEncoder(settings.encoding, text: inputs.text)
+        let (train, validation) = try console.encoded(rows) { part, progress in
+            let result = try part.paired(
+                truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
+                progress: progress, encode: encoding.encode)
+            return (result.dataset, result.report)
+        }
+        let data = train.0
+        let samples = try TrainingSamples(
+            rows: rows, isSplit: settings.data.isSplit, train: (PairSamples(data), train.1),
+            validation: validation.map { (PairSamples($0.0), $0.1) }, empty: PairSamples(), row: { data.rows[$0] },
+            bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
+        let first = data.sample(0)
+        console.preview(first.chosen, inputs.text.tokenizer, as: "chosen side of the first pair")
+        console.preview(first.rejected, inputs.text.tokenizer, as: "rejected side")
+        return samples
+    }
+
+    private func answers(_ inputs: TrainingInputs, _ model: any TextModel) throws -> TrainingSamples {
+        let (settings, console) = (inputs.settings, inputs.console)
+        let rows = try inputs.rows(as: JudgedRecognizer(ConversationRecognizer.Options(settings.data)))
+        let truncation = try inputs.truncation(for: model)
+        let encoding = ConversationEncoder(settings.encoding, text: inputs.text)
+        let (train, validation) = try console.encoded(rows) { part, progress in
+            let result = try part.judged(
+                truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
+                progress: progress, encode: encoding.encode)
+            return (result.dataset, result.report)
+        }
+        let data = train.0
+        try checkBalance(data, console)
+        let group =
+            preferences.judgedLoss.comparesWithOthers
+            ? settings.optimization.perDeviceTrainBatchSize * settings.optimization.gradientAccumulationSteps : nil
+        let samples = try TrainingSamples(
+            rows: rows, isSplit: settings.data.isSplit, train: (JudgedSamples(data, groupSize: group), train.1),
+            validation: validation.map { (JudgedSamples($0.0, groupSize: group), $0.1) }, empty: JudgedSamples(),
+            row: { data.rows[$0] }, bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
+        console.preview(data.sample(0).answer, inputs.text.tokenizer)
+        console.print("[LABEL] \(data.sample(0).isGood)")
+        return samples
+    }
+
+    /// Refuses answers that are all good or all bad, and says which weights would even them out.
+    private func checkBalance(_ data: JudgedDataset, _ console: Console) throws {
+        let good = data.indices.count { data.isGood($0) }
+        let bad = data.count - good
+        guard good > 0, bad > 0 else {
+            throw DatasetError(
+                "--rlhf_type kto: all \(data.count) answers have the label \(good > 0), and kto tells good from bad. Give rows "
+                    + "of both, or learn good answers alone with `apus sft`.")
+        }
+        let ratio = preferences.desirableWeight * Double(good) / (preferences.undesirableWeight * Double(bad))
+        guard ratio < 0.99 || ratio > 1.34 else { return }
+        func range(_ low: Double, _ high: Double) -> String {
+            "\(readable(rounded(low))) to \(readable(rounded(high)))"
+        }
+        func rounded(_ x: Double) -> Double { (x * 100).rounded() / 100 }
+        let (w, v) = (preferences.undesirableWeight * Double(bad) / Double(good), preferences.desirableWeight)
+        console.print(
+            "note: \(good) good and \(bad) bad answers; the authors of KTO advise --desirable_weight "
+                + "\(range(w, w * 4 / 3)), or --undesirable_weight "
+                + range(v * Double(good) / Double(bad) * 3 / 4, v * Double(good) / Double(bad)))
+    }
+
+    // MARK: - Reference
+
+    /// Looks at what of the reference can be wrong before anything is read that takes long.
+    private func checkReference(_ model: CausalLanguageModel, _ inputs: TrainingInputs) throws {
+        if let name = preferences.refModel {
+            let config = try ModelSource(name, surroundings: inputs.surroundings).config()
+            let other = try Models.registry.model(config)
+            guard other.vocabularySize == model.vocabularySize else {
+                throw SettingsError(
+                    "--ref_model \(name): its vocabulary has \(other.vocabularySize) tokens, that of the trained model "
+                        + "\(model.vocabularySize). What two models find probable can only be compared over the same tokens; "
+                        + "give a reference of the same family.")
+            }
+        }
+        for adapter in preferences.refAdapters { _ = try AdapterFiles.weights(in: adapter) }
+    }
+
+    /// The reference with its weights.
+    private func reference(
+        _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console
+    ) throws -> Reference {
+        if let adapter = preferences.refAdapters.first, settings.model.tunerType.isAdapter {
+            let attached = try AdapterFiles.method(in: adapter).attach(
+                to: loading.model, named: Self.referenceName, heads: loading.model.headNames,
+                trunk: loading.model.trunk.name)
+            try attached.load(from: adapter, device: loading.device)
+            try attached.setTrainable(false)
+            loading.model.trunk.activeAdapters = .only(["default"])
+            console.print("reference: the model with the adapter \(adapter)")
+            return .adapters(.only([Self.referenceName]))
+        }
+        if preferences.refModel == nil, preferences.refAdapters.isEmpty, loading.leavesBase {
+            console.print("reference: the model without its adapter")
+            return .adapters(.base)
+        }
+        let name = preferences.refModel ?? settings.model.name ?? ""
+        let source = try ModelSource(name, surroundings: surroundings)
+        let config = try source.config()
+        let model = try Models.registry.model(config)
+        let weights = try WeightLoading(
+            source, config: config, options: settings.model.quantization, dtype: loading.dtype, device: loading.device)
+        try model.loadWeights(
+            weights.store, dtype: loading.dtype, device: loading.device, matrices: weights.matrices)
+        if let adapter = preferences.refAdapters.first {
+            let attached = try AdapterFiles.method(in: adapter).attach(
+                to: model, heads: model.headNames, trunk: model.trunk.name)
+            try attached.load(from: adapter, device: loading.device)
+            try attached.setTrainable(false)
+        }
+        try model.setTrainable(false)
+        model.trunk.attentionGroups = loading.model.trunk.attentionGroups
+        console.print("reference: a second model, \(name)")
+        return .model(model)
+    }
+
+    private static let referenceName = "ref_adapter"
+}
+
+/// What the reference of a run is made beside.
+struct ReferenceLoading {
+    /// The model that trains.
+    let model: any TextModel
+    /// Whether the model without what trains is still the one of its files.
+    let leavesBase: Bool
+    let dtype: DType
+    let device: Device
+}
+
+extension TrainingInputs {
+    /// How the samples of a model are cut.
+    func truncation(for model: any TextModel) throws -> Truncation {
+        try Truncation(
+            maximumLength: model.limit(settings.encoding.maxLength, leaving: promptPlaces),
+            strategy: settings.encoding.truncationStrategy)
+    }
+}

@@ -1,0 +1,95 @@
+import ApusDatasets
+package import ApusLanguageModel
+package import ApusNN
+import ApusTorch
+
+/// Answers that were judged good or bad one by one (KTO).
+///
+/// A batch holds the answers and, where z₀ is asked for, behind them as many sequences with the answers to other questions.
+/// z₀ is `max(0, mean of log p - log p_ref)` of the latter over the whole step, without a gradient, so that a step is the
+/// same however it is cut into micro-batches.
+package final class JudgedAnswers: Objective {
+    private let model: CausalLanguageModel
+    private let judged: JudgedLoss
+    /// What the model is compared with.
+    package var reference = Reference.none
+    private var zero = 0.0
+
+    package init(_ model: CausalLanguageModel, _ loss: JudgedLoss) {
+        self.model = model
+        judged = loss
+    }
+
+    package static let metricNames = [
+        "loss", "kl", "rewards/chosen", "logps/chosen", "logits/chosen", "rewards/rejected", "logps/rejected",
+        "logits/rejected", "rewards/margins",
+    ]
+
+    package func begin(_ batches: [TokenBatch]) throws {
+        guard judged.comparesWithOthers else { return }
+        var (sum, count) = (0.0, 0)
+        try withoutGradients {
+            for batch in batches {
+                let others = batch.sequences(batch.sequenceCount / 2..<batch.sequenceCount)
+                let context = try model.context(for: others)
+                let own = try TokenScores(model, others, context).values.reduce(0, +)
+                let theirs = try reference.losses(others, trained: model, isTraining: false)?.reduce(0, +) ?? 0
+                sum += theirs - own
+                count += others.sequenceCount
+            }
+        }
+        zero = max(0, sum / Double(max(1, count)))
+    }
+
+    package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+        guard case .groups(let groups) = batch.labels else {
+            throw ModelError("answers that nobody judged cannot be learned from")
+        }
+        let answers = batch.sequences(0..<groups.count)
+        let own = try context.undropped(answers, of: model)
+        let referenceLosses = try reference.losses(answers, trained: model, isTraining: context.isTraining)
+        let scores = try TokenScores(model, answers, own)
+        var total = 0.0
+        var slopes = Array(repeating: 0.0, count: scores.values.count)
+        // What is logged, of good answers and of bad ones.
+        var (rewards, logps, logits) = ([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
+        var (counts, tokens) = ([0, 0], [0, 0])
+        for (group, range) in zip(groups, answers.targetRanges) {
+            let isGood = group.positives == 1
+            let score = -range.reduce(0) { $0 + scores.values[$1] }
+            let gain = score + (referenceLosses.map { losses in range.reduce(0) { $0 + losses[$1] } } ?? 0)
+            let (value, slope) = judged.loss(gain: gain, isGood: isGood, zero: zero)
+            total += value
+            for place in range { slopes[place] = -slope }
+            let kind = isGood ? 0 : 1
+            rewards[kind] += judged.beta * gain
+            logps[kind] += score
+            logits[kind] += range.reduce(0) { $0 + scores.meanLogits[$1] }
+            counts[kind] += 1
+            tokens[kind] += range.count
+        }
+        var loss = try planned(total, gradient: slopes, of: scores.losses)
+        var tallies = [try Tally("kl", Tensor([zero * Double(groups.count)]), count: groups.count)]
+        for (kind, name) in ["chosen", "rejected"].enumerated() where counts[kind] > 0 {
+            tallies += try [
+                Tally("rewards/\(name)", Tensor([rewards[kind]]), count: counts[kind]),
+                Tally("logps/\(name)", Tensor([logps[kind]]), count: counts[kind]),
+                Tally("logits/\(name)", Tensor([logits[kind]]), count: tokens[kind]),
+            ]
+        }
+        if let weight = model.trunk.routerLossWeight, let balance = try own.balance?.loss() {
+            let share = try balance.to(loss.dtype) * Double(groups.count)
+            loss = try loss + share * weight
+            tallies.append(Tally("aux_loss", try share.detached(), count: groups.count))
+        }
+        return MicroLoss(sum: loss, targets: groups.count, tallies: tallies)
+    }
+
+    /// Good and bad answers need not come in equal numbers, so that their margin is one of means.
+    package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] {
+        guard let good = means.first(where: { $0.name == "rewards/chosen" }),
+            let bad = means.first(where: { $0.name == "rewards/rejected" })
+        else { return [] }
+        return [("rewards/margins", good.value - bad.value)]
+    }
+}

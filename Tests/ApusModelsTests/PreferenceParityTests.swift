@@ -1,0 +1,339 @@
+import ApusRunLog
+import Foundation
+import Testing
+
+@testable import ApusAdapters
+@testable import ApusDatasets
+@testable import ApusFiles
+@testable import ApusJSON
+@testable import ApusLanguageModel
+@testable import ApusModels
+@testable import ApusNN
+@testable import ApusOptimizers
+@testable import ApusTorch
+@testable import ApusTraining
+@testable import ApusWeights
+
+/// Preferences as the loop learns them, against TRL's trainers (Scripts/fixtures/make_preferences.py): loss, gradients, and
+/// twenty steps with everything that is logged.
+struct PreferenceParityTests {
+    static let runs = [
+        "dpo-sigmoid", "dpo-ipo", "dpo-mix", "dpo-aot", "dpo-full", "cpo-sigmoid", "cpo-ipo", "simpo", "orpo", "kto",
+        "kto-apo-zero-unpaired", "rm",
+    ]
+
+    /// A run of the fixture, on a model of one's own.
+    struct Recorded {
+        let name: String
+        let json: JSONValue
+
+        init(_ name: String) throws {
+            self.name = name
+            json = try Fixture.json("preferences/\(name).json")
+        }
+
+        var kind: String { json["kind"]?.stringValue ?? "" }
+        var isFull: Bool { json["settings"]?["full"]?.boolValue == true }
+
+        func number(_ key: String) -> Double? { json["settings"]?[key]?.doubleValue }
+
+        func steps(_ key: String) -> [Double?] { (json["steps"]?[key]?.arrayValue ?? []).map(\.doubleValue) }
+
+        func side(_ value: JSONValue?) -> TokenizedDataset.Sample {
+            let ids = (value?["ids"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+            var isTrained = (value?["labels"]?.arrayValue ?? []).map { $0.intValue != -100 }
+            isTrained[0] = false
+            return TokenizedDataset.Sample(ids: ids, isTrained: isTrained)
+        }
+
+        private var rows: [JSONValue] { json["rows"]?.arrayValue ?? [] }
+
+        var pairs: PairDataset {
+            PairDataset(
+                rows.map {
+                    (side($0["chosen"]), side($0["rejected"]), $0["margin"]?.doubleValue.map(Float.init))
+                })
+        }
+
+        var answers: JudgedDataset {
+            JudgedDataset(rows.map { (side($0["answer"]), $0["label"]?.boolValue == true) })
+        }
+
+        var others: [TokenizedDataset.Sample?] { rows.map { $0["other"] == nil ? nil : side($0["other"]) } }
+
+        private var terms: PairTerms {
+            func words(_ key: String) -> [String] {
+                let value = json["settings"]?[key]
+                return (value?.arrayValue ?? value.map { [$0] } ?? []).compactMap(\.stringValue)
+            }
+            let given = words("loss_type")
+            let types = given.isEmpty ? [kind == "orpo" ? "oddsRatio" : "sigmoid"] : given
+            let weights =
+                json["settings"]?["loss_weights"]?.arrayValue?.compactMap(\.doubleValue) ?? types.map { _ in 1 }
+            let known: [String: PairLoss] = ["simpo": .sigmoidNorm, "apo_zero": .apoZero]
+            let losses = zip(types, weights).compactMap { type, weight in
+                (known[type] ?? PairLoss.allCases.first { "\($0)" == type }).map { ($0, weight) }
+            }
+            let sft = zip(types, weights).first { $0.0 == "sft" }?.1 ?? 0
+            return PairTerms(
+                losses,
+                PairLossOptions(
+                    beta: number("beta") ?? 0.1, labelSmoothing: number("label_smoothing") ?? 0,
+                    margin: types == ["simpo"] ? number("simpo_gamma") ?? 0 : 0),
+                likelihoodWeight: kind == "orpo" ? 1 : kind == "cpo" ? number("cpo_alpha") ?? 1 : sft,
+                logsMeans: kind == "orpo" || kind == "cpo" && types != ["sigmoid"])
+        }
+
+        /// The objective on a model with its adapter, and the data.
+        func task(
+            dtype: DType = .float32, reference: Reference? = nil, adapter: String = "preferences/initial"
+        ) throws -> Task {
+            if kind == "rm" { return try rewardTask() }
+            let model = try Fixture.model("qwen2-tied-gqa", dtype: dtype)
+            var slots = model.parameters()
+            if isFull {
+                try model.setTrainable(true)
+            } else {
+                let folder = Fixture.root.appendingPathComponent(adapter).path
+                let attached = try AdapterFiles.method(in: folder).attach(to: model)
+                try attached.load(from: folder, dtype: dtype, device: .cpu)
+                try attached.setTrainable(true)
+                slots = attached.parameters
+            }
+            let compared =
+                try reference ?? (isFull ? .model(Fixture.model("qwen2-tied-gqa", dtype: dtype)) : .adapters(.base))
+            let trained = slots.compactMap { name, slot in
+                slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
+            }
+            if kind == "kto" {
+                let compares = json["settings"]?["loss_type"] == nil
+                let objective = JudgedAnswers(
+                    model,
+                    JudgedLoss(
+                        beta: number("beta") ?? 0.1, undesirableWeight: number("undesirable_weight") ?? 1,
+                        comparesWithOthers: compares))
+                objective.reference = compared
+                let data = JudgedSamples(answers, groupSize: compares ? 4 : nil)
+                return Task(model: model, objective: objective, data: data, trained: trained)
+            }
+            let objective = try PairPreferences(model, terms)
+            if kind == "dpo" { objective.reference = compared }
+            return Task(model: model, objective: objective, data: PairSamples(pairs), trained: trained)
+        }
+
+        private func rewardTask() throws -> Task {
+            let config = try Fixture.json("models/qwen2-tied-gqa/config.json")
+            let model = try #require(
+                try Models.registry.model(config, for: .sequenceClassification(labels: 1)) as? SequenceClassifier)
+            let store = try ModelWeights(folder: Fixture.root.appendingPathComponent("models/qwen2-tied-gqa").path)
+            try model.loadWeights(store, dtype: .float32, device: .cpu, newHeadSeed: 0)
+            let folder = Fixture.root.appendingPathComponent("preferences/rm-initial").path
+            let attached = try AdapterFiles.method(in: folder).attach(to: model, heads: model.headNames)
+            try attached.load(from: folder, device: .cpu)
+            let trained = attached.parameters.compactMap { name, slot in
+                slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
+            }
+            try attached.setTrainable(true)
+            let objective = RewardPairs(
+                model, RewardLoss(centerCoefficient: number("center_rewards_coefficient")))
+            return Task(model: model, objective: objective, data: PairSamples(pairs), trained: trained)
+        }
+    }
+
+    /// What a step is made of.
+    struct Task {
+        let model: any TextModel
+        let objective: any Objective
+        let data: any TrainingSource
+        let trained: [TrainedParameter]
+
+        /// The loss of the micro-batches of one step, with its gradients left in the model.
+        func step(_ batches: [[Int]]) throws -> Double {
+            let made = batches.enumerated().map { data.batch($1, draw: UInt64($0)) }
+            try objective.begin(made)
+            let targets = batches.reduce(0) { $0 + data.targetCount($1) }
+            var total = 0.0
+            for (index, batch) in made.enumerated() {
+                let context = try model.context(for: batch, isTraining: true, randomKey: UInt64(index))
+                let sum = try objective.loss(batch, context).sum / Double(targets)
+                try sum.backward()
+                total += try sum.item()
+            }
+            return total
+        }
+    }
+
+    @Test(arguments: runs) func firstLossAndGradients(name: String) throws {
+        let recorded = try Recorded(name)
+        let task = try recorded.task(dtype: .float64)
+        let loss = try task.step([Array(0..<4)])
+        #expect(abs(loss - (recorded.json["firstLoss"]?.doubleValue ?? .nan)) <= 1e-6)
+        guard !recorded.isFull else { return }
+        let expected = try SafetensorsFile(
+            path: Fixture.root.appendingPathComponent("preferences/\(name).safetensors").path)
+        #expect(expected.tensorNames.count == task.trained.count)
+        var worst = 0.0
+        for parameter in task.trained {
+            let stored = try #require(
+                expected.tensorNames.first { $0.replacing(".modules_to_save", with: "") == parameter.name },
+                "\(parameter.name)")
+            let wanted = try expected.tensor(stored, dtype: .float32, device: .cpu).tensor
+            let gradient = try #require(parameter.tensor.gradient)
+            worst = max(worst, try relativeDifference(gradient, wanted))
+        }
+        print("preferences \(name): loss \(loss), largest relative difference of a gradient \(worst)")
+        // Rewards are float32 by definition.
+        #expect(worst <= (name == "rm" ? 1e-5 : 1e-6))
+    }
+
+    @Test(arguments: runs) func everyStepEqualsTRLs(name: String) throws {
+        let recorded = try Recorded(name)
+        let task = try recorded.task(dtype: recorded.isFull ? .float64 : .float32)
+        let total = recorded.steps("loss").count
+        let plan = TrainingPlan(
+            batches: try BatchPlan(
+                sampleCount: task.data.count, batchSize: 4, accumulation: 1, maximumSteps: total,
+                order: EpochOrder(method: .sequential, seed: 0)),
+            schedule: Schedule(
+                .constant, peak: recorded.number("learning_rate") ?? 0, warmupSteps: 0, totalSteps: total),
+            maximumGradientNorm: 1, loggingSteps: 1)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-preferences-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let log = try RunLog(
+            RunFolder(outputDirectory: folder, addVersion: false), RunLog.Options(maxSteps: total),
+            console: Console(output: Silence(), style: ConsoleStyle()))
+        let run = TrainingRun(
+            model: task.model, trained: task.trained,
+            optimizer: try AdamW(ParameterGroup.decaying(task.trained, 0.1)), objective: task.objective,
+            data: task.data, validation: TokenizedDataset(), plan: plan, checkpoints: nil, log: log)
+        #expect(try run() == .finished)
+
+        // TRL logs scores over other positions, or sums of them, in its older trainers.
+        var left: Set<String> = [
+            "learning_rate", "num_tokens", "entropy", "mean_token_accuracy", "min_reward", "max_reward", "mean_reward",
+        ]
+        if recorded.kind != "dpo" { left.formUnion(["logits/chosen", "logits/rejected"]) }
+        let names = ["accuracy": "rewards/accuracies", "margin": "rewards/margins"]
+        var report: [String] = []
+        for key in recorded.json["steps"]?.objectValue?.keys ?? [] where !left.contains(key) {
+            let wanted = recorded.steps(key)
+            let made = log.history.map { $0[names[key] ?? key]?.doubleValue }
+            #expect(made.count >= total)
+            var worst = 0.0
+            for (ours, theirs) in zip(made, wanted) {
+                // A step without an answer of a kind logs nothing of it.
+                guard let theirs else { continue }
+                worst = max(worst, abs((ours ?? .infinity) - theirs) / max(1, abs(theirs)))
+            }
+            report.append("\(key) \(String(format: "%.1e", worst))")
+            #expect(worst <= (key == "grad_norm" ? 1e-4 : 1e-5), "\(key)")
+        }
+        print("preferences \(name): \(total) steps, largest differences: \(report.joined(separator: ", "))")
+    }
+
+    /// The questions with other answers are TRL's.
+    @Test func mismatchedAnswers() throws {
+        let recorded = try Recorded("kto")
+        let answers = recorded.answers
+        for (index, other) in recorded.others.enumerated() {
+            #expect(try answers.mismatched(index, groupSize: 4) == #require(other))
+        }
+    }
+
+    /// A step is the same however it is cut into micro-batches, also where means go over pairs and over tokens.
+    @Test(arguments: ["dpo-sigmoid", "dpo-mix", "cpo-sigmoid", "orpo", "kto", "rm"])
+    func accumulationIsExact(name: String) throws {
+        let recorded = try Recorded(name)
+        let dtype: DType = name == "rm" ? .float32 : .float64
+        let (whole, parts) = (try recorded.task(dtype: dtype), try recorded.task(dtype: dtype))
+        let first = try whole.step([[0, 1, 2, 3]])
+        let second = try parts.step([[0], [1], [2], [3]])
+        #expect(abs(first - second) <= (name == "rm" ? 1e-6 : 1e-12))
+        for (a, b) in zip(whole.trained, parts.trained) {
+            let (a, b) = (try #require(a.tensor.gradient), try #require(b.tensor.gradient))
+            #expect(try relativeDifference(a, b) <= (name == "rm" ? 1e-5 : 1e-9))
+        }
+    }
+
+    /// A model that is its own reference has the loss ln 2, whatever the reference is: the model without its adapter, with
+    /// a copy of it, or a second model.
+    @Test func firstStepIsTheLogarithmOfTwo() throws {
+        let recorded = try Recorded("dpo-full")
+        let task = try recorded.task()
+        #expect(abs(try task.step([[0, 1, 2, 3], [4, 5]]) - log(2)) <= 1e-7)
+        let adapted = try Recorded("dpo-sigmoid")
+        // `training/initial` changes nothing yet.
+        let begun = try adapted.task(adapter: "training/initial")
+        #expect(abs(try begun.step([[0, 1, 2, 3], [4, 5]]) - log(2)) <= 1e-7)
+    }
+
+    @Test func kindsOfReferenceAgree() throws {
+        let recorded = try Recorded("dpo-sigmoid")
+        let disabled = try recorded.task()
+        let wanted = try disabled.step([[0, 1, 2, 3]])
+        let second = try recorded.task(reference: .model(Fixture.model("qwen2-tied-gqa")))
+        #expect(abs(try second.step([[0, 1, 2, 3]]) - wanted) <= 1e-6)
+        // An adapter that changes nothing, beside the one that trains.
+        let named = try recorded.task(reference: .adapters(.only(["ref_adapter"])))
+        let folder = Fixture.root.appendingPathComponent("training/initial").path
+        let attached = try AdapterFiles.method(in: folder).attach(to: named.model, named: "ref_adapter")
+        try attached.load(from: folder, device: .cpu)
+        named.model.trunk.activeAdapters = .only(["default"])
+        #expect(abs(try named.step([[0, 1, 2, 3]]) - wanted) <= 1e-6)
+        for ((a, b), c) in zip(zip(disabled.trained, second.trained), named.trained) {
+            let gradient = try #require(a.tensor.gradient)
+            #expect(try relativeDifference(#require(b.tensor.gradient), gradient) <= 1e-5)
+            #expect(try relativeDifference(#require(c.tensor.gradient), gradient) <= 1e-5)
+        }
+        // The same adapter as the reference: the loss is that of a model that has not moved.
+        let own = try recorded.task(reference: .adapters(.only(["default"])))
+        #expect(abs(try own.step([[0, 1, 2, 3]]) - log(2)) <= 1e-7)
+    }
+
+    /// The weight of tokens behind the shorter answer's length counts in the trained model alone.
+    @Test func tailsCountLess() throws {
+        let recorded = try Recorded("dpo-sigmoid")
+        let model = try Fixture.model("qwen2-tied-gqa")
+        let objective = try PairPreferences(
+            model, PairTerms([(.sigmoid, 1)], PairLossOptions(beta: 0.1), tailWeight: 0.5))
+        objective.reference = .adapters(.base)
+        let batch = PairSamples(recorded.pairs).batch([0, 1, 2], draw: 1)
+        try objective.begin([batch])
+        let loss = try objective.loss(batch, model.context(for: batch, isTraining: true)).sum.item()
+        // By hand from the scores of tokens.
+        let scores = try TokenScores(model, batch, model.context(for: batch)).values
+        var wanted = 0.0
+        for pair in 0..<3 {
+            let (chosen, rejected) = (batch.targetRanges[2 * pair], batch.targetRanges[2 * pair + 1])
+            let shared = min(chosen.count, rejected.count)
+            func gain(_ range: Range<Int>) -> Double {
+                let whole = range.map { -scores[$0] }
+                return whole.prefix(shared).reduce(0, +) + 0.5 * whole.dropFirst(shared).reduce(0, +)
+                    - whole.reduce(0, +)
+            }
+            wanted += log(1 + exp(-0.1 * (gain(chosen) - gain(rejected))))
+        }
+        #expect(abs(loss - wanted) <= 1e-6)
+    }
+
+    /// The running mean of rewards is of the steps alone, and a micro-batch that is asked for twice counts once.
+    @Test func runningReward() throws {
+        let reward = try RunningReward()
+        #expect(try reward.mean() == 0)
+        try reward.add([1, 3], of: 1)
+        try reward.add([1, 3], of: 1)
+        #expect(try reward.mean() == 2)
+        try reward.add([5, 5], of: 2)
+        #expect(try abs(reward.mean() - 3.5) < 1e-15)
+        let task = try Recorded("dpo-sigmoid").task()
+        let model = try #require(task.model as? CausalLanguageModel)
+        let objective = try PairPreferences(model, PairTerms([(.bcoPair, 1)], PairLossOptions(beta: 0.1)))
+        objective.reference = .adapters(.base)
+        let batch = task.data.batch([0, 1], draw: 7)
+        _ = try withoutGradients { try objective.loss(batch, model.context(for: batch)) }
+        let state = try #require(objective.participants.first).state[0].tensor
+        #expect(try state.values(as: Double.self) == [0, 0])
+        _ = try objective.loss(batch, model.context(for: batch, isTraining: true, randomKey: 7))
+        #expect(try state.values(as: Double.self)[1] == 4)
+    }
+}

@@ -1,0 +1,111 @@
+import ApusJSON
+import ApusText
+import ApusTraining
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// The words of `apus rlhf`: defaults, what goes together, and what is refused.
+struct PreferenceSettingsTests {
+    private func settings(_ words: [String]) throws -> (settings: RLHFSettings, notices: [String]) {
+        var notices: [String] = []
+        let line = try ArgumentLine(["--model", "m", "--dataset", "d.jsonl"] + words, for: .rlhf)
+        return (try RLHFSettings(line, notices: &notices), notices)
+    }
+
+    private func refusal(_ words: [String]) -> String {
+        do {
+            _ = try settings(words)
+            return ""
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func defaultsAreThoseOfMSSwift() throws {
+        let plain = try settings([]).settings
+        #expect(plain.preferences.method == .dpo)
+        #expect(plain.preferences.chosenBeta == 0.1)
+        #expect(plain.preferences.chosenLossTypes == [.sigmoid])
+        #expect(plain.training.encoding.lossScale == .lastRound)
+        #expect(plain.training.learningRate == 1e-4)
+        #expect(try settings(["--rlhf_type", "simpo"]).settings.preferences.chosenBeta == 2)
+        #expect(try settings(["--rlhf_type", "orpo"]).settings.training.encoding.lossScale == .everyAnswer)
+        let reward = try settings(["--rlhf_type", "rm"]).settings
+        #expect(reward.training.taskType == .sequenceClassification)
+        #expect(try settings(["--rlhf_type", "kto"]).settings.preferences.chosenLossTypes == [.kto])
+        #expect(try settings(["--loss_scale", "all"]).settings.training.encoding.lossScale == .all)
+    }
+
+    @Test func mixes() throws {
+        let words = [
+            "--loss_type", "sigmoid", "bco_pair", "sft", "--loss_weights", "0.8", "0.2", "1", "--rpo_alpha", "0.5",
+        ]
+        let terms = try settings(words).settings.preferences.pairTerms
+        #expect(terms.losses.map(\.loss) == [.sigmoid, .bcoPair] && terms.losses.map(\.weight) == [0.8, 0.2])
+        #expect(terms.likelihoodWeight == 1.5)
+        let simpo = try settings(["--rlhf_type", "simpo", "--simpo_gamma", "0.5"]).settings.preferences.pairTerms
+        #expect(simpo.options.margin == 0.5 && simpo.likelihoodWeight == 1 && simpo.logsMeans)
+    }
+
+    @Test(arguments: [
+        (["--rlhf_type", "grpo"], "grpo"), (["--rlhf_type", "ppo"], "not"), (["--rlhf_type", "gkd"], "gkd"),
+        (["--rlhf_type", "orpo", "--loss_type", "sigmoid"], "It has one loss"),
+        (["--rlhf_type", "cpo", "--loss_type", "exo_pair"], "sigmoid, hinge, ipo, simpo"),
+        (["--rlhf_type", "cpo", "--loss_type", "sigmoid", "hinge"], "mixed by --rlhf_type dpo alone"),
+        (["--loss_type", "sigmoid", "sft", "--loss_weights", "1"], "1 weights for 2 losses"),
+        (["--loss_type", "robust", "--label_smoothing", "0.5"], "less than 0.5"),
+        (["--rlhf_type", "simpo", "--ref_model", "other"], "compares with no reference"),
+        (["--rlhf_type", "rm", "--ref_adapters", "a"], "compares with no reference"),
+        (["--ref_adapters", "a", "b"], "got 2, wanted one"),
+        (["--ref_model", "m", "--ref_adapters", "a"], "Give one of"),
+        (["--beta", "0"], "--beta"), (["--ld_alpha", "2"], "--ld_alpha"),
+        (["--rlhf_type", "rm", "--num_labels", "2"], "--num_labels"), (["--streaming", "true"], "--streaming"),
+        (["--truncation_strategy", "split"], "cannot be split"), (["--num_generations", "8"], "--num_generations"),
+        (["--teacher_model", "t"], "--teacher_model"), (["--task_type", "seq_cls"], "--task_type causal_lm"),
+        (
+            [
+                "--rlhf_type", "kto", "--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1",
+            ], "one sample a step"
+        ),
+    ])
+    func contradictionsAreRefused(_ words: [String], _ part: String) {
+        #expect(refusal(words).contains(part), "\(refusal(words))")
+    }
+
+    @Test(arguments: [
+        (
+            ["--rlhf_type", "orpo", "--label_smoothing", "0.1"],
+            "--label_smoothing: without effect, because --rlhf_type is orpo"
+        ),
+        (["--rlhf_type", "rm", "--beta", "0.5"], "--beta 0.5: without effect"),
+        (["--discopop_tau", "1"], "--loss_type is not discopop"),
+        (["--loss_type", "hinge", "--label_smoothing", "0.1"], "--loss_type hinge has none"),
+        (["--rlhf_type", "simpo"], "--cpo_alpha 0"),
+        (["--adapters", "/nowhere/checkpoint-1", "--load_args", "false"], "--adapters without --ref_adapters"),
+    ])
+    func whatHasNoEffectIsSaid(_ words: [String], _ part: String) throws {
+        let notices = try settings(words).notices
+        #expect(notices.contains { $0.contains(part) }, "\(notices)")
+    }
+
+    /// Settings come back from what a run records of them.
+    @Test(arguments: PreferenceMethod.allCases) func recordsComeBack(method: PreferenceMethod) throws {
+        var first = try settings(["--rlhf_type", method.rawValue]).settings
+        if method == .dpo { first.preferences.lossType = [.sigmoid, .sft] }
+        let again = try RLHFSettings(argsJSON: first.argsJSON())
+        #expect(JSONValue.object(again.argsJSON()) == JSONValue.object(first.argsJSON()))
+        #expect(first.argsJSON()["rlhf_type"]?.stringValue == method.rawValue)
+    }
+
+    /// Every option of the command has a property, and none has two.
+    @Test func everyOptionHasAField() {
+        let supported = OptionTable.table(for: .rlhf).options.filter { $0.status == .supported }.map(\.name).filter {
+            $0 != "ignore_args_error"
+        }
+        #expect(Set(RLHFSettings.fields.map(\.name)) == Set(supported))
+        #expect(RLHFSettings.fields.count == supported.count)
+        #expect(Set(supported).count == supported.count)
+    }
+}
