@@ -67,7 +67,7 @@ struct Pretrain: PassthroughCommand {
     }
 
     func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
-        try runSFT(settings, configFile: line.configFile)
+        try runTraining(settings, configFile: line.configFile)
     }
 }
 

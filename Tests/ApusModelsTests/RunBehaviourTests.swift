@@ -55,6 +55,56 @@ struct RunBehaviourTests {
         #expect(run.trained.allSatisfy { $0.gradient == nil })
     }
 
+    /// The next token, for which there is no memory where more than so many sequences come at once.
+    final class Hungry: Objective {
+        let inner: NextToken
+        let most: Int
+        let isAdditive: Bool
+        /// Fails behind the backward pass of a micro-batch, whose gradients are there then.
+        var largest = 0
+
+        init(_ model: CausalLanguageModel, most: Int, isAdditive: Bool = true) {
+            (inner, self.most, self.isAdditive) = (NextToken(model), most, isAdditive)
+        }
+
+        func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+            guard batch.sequenceCount <= most else { throw TorchError(kind: .outOfMemory, message: "wanted 9 GiB") }
+            largest = max(largest, batch.sequenceCount)
+            return try inner.loss(batch, context)
+        }
+    }
+
+    /// Memory that runs out costs no sample: smaller micro-batches add up to the same step.
+    @Test(arguments: [3, 2, 1]) func outOfMemoryHalvesTheMicroBatch(most: Int) throws {
+        let whole = try TinyRun(steps: 4)
+        #expect(try whole() == .finished)
+        var objective: Hungry?
+        let halved = try TinyRun(
+            steps: 4,
+            objective: { model in
+                let made = Hungry(model, most: most)
+                objective = made
+                return made
+            })
+        #expect(try halved() == .finished)
+        #expect(objective?.largest == (most == 1 ? 1 : 2))
+        #expect(whole.losses.count == 4)
+        for (a, b) in zip(whole.losses, halved.losses) { #expect((a - b).magnitude <= 2e-6, "\(a) \(b)") }
+        for (a, b) in zip(whole.trained, halved.trained) {
+            let difference = try a.tensor + b.tensor * -1
+            #expect(try (difference * difference).max().item() <= 1e-10)
+        }
+    }
+
+    @Test func outOfMemoryEndsWhatCannotBeHalved() throws {
+        for (most, isAdditive) in [(0, true), (2, false)] {
+            let run = try TinyRun(steps: 2, objective: { Hungry($0, most: most, isAdditive: isAdditive) })
+            let error = try #require(throws: TorchError.self) { try run() }
+            #expect(error.description.contains("Try a smaller batch"))
+            #expect(run.trained.allSatisfy { $0.gradient == nil })
+        }
+    }
+
     /// Rows whose targets have weights.
     struct Weighted: TrainingSource {
         let data: TokenizedDataset

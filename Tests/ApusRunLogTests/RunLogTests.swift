@@ -75,10 +75,10 @@ import Testing
         let log = try open(RunLog.Options(maxSteps: 8))
         for step in 1...8 {
             let bent = Double(step * step)
-            try log.record(
+            log.record(
                 step: step, epoch: Double(step) / 8,
                 metrics: [("loss", 1 / bent), ("learning_rate", 1e-4), ("acc", bent), ("grad_norm", Double(step))])
-            try log.record(
+            log.record(
                 step: step, epoch: Double(step) / 8,
                 metrics: [
                     ("eval_loss", 2 / bent), ("eval_acc", bent / 2), ("eval_accuracy", bent / 2),

@@ -65,6 +65,8 @@ package final class PairPreferences: Objective {
 
     package var participants: [any StepParticipant] { runningReward.map { [$0] } ?? [] }
 
+    package var isAdditive: Bool { runningReward == nil && !terms.losses.contains { $0.loss.comparesPairs } }
+
     package func begin(_ batches: [TokenBatch]) throws {
         var (pairs, tokens) = (0, 0)
         for batch in batches {

@@ -40,6 +40,9 @@ package protocol Objective {
     /// What it changes as a run goes on.
     var participants: [any StepParticipant] { get }
 
+    /// Whether the loss of a step is the same however its samples are cut into micro-batches.
+    var isAdditive: Bool { get }
+
     /// Looks at all micro-batches of a step, or at one of an evaluation, before the loss of each is asked for.
     ///
     /// Means over other things than `MicroLoss.targets` are known only then.
@@ -56,6 +59,7 @@ package protocol Objective {
 
 extension Objective {
     package var participants: [any StepParticipant] { [] }
+    package var isAdditive: Bool { true }
     package func begin(_ batches: [TokenBatch]) throws {}
     package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] { [] }
     package func evaluation() -> any Evaluation { NoEvaluation() }

@@ -32,6 +32,11 @@ package struct SentencePairs: Objective {
 
     package func evaluation() -> any Evaluation { SentenceEvaluation() }
 
+    /// Texts of other groups are negatives where they share a micro-batch.
+    package var isAdditive: Bool {
+        if case .infoNCE = kind { false } else { true }
+    }
+
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         guard case .groups(let groups) = batch.labels else {
             throw ModelError("texts without groups cannot be compared with each other")

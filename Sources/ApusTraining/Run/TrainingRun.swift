@@ -28,6 +28,8 @@ package final class TrainingRun {
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
+    /// How often micro-batches were halved because memory ran out.
+    private var halvings = 0
     /// Whether the last checkpoint that was due is missing.
     private var hasFailedToSave = false
 
@@ -79,24 +81,19 @@ package final class TrainingRun {
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
             let rate = try plateau?.rate() ?? plan.schedule.rate(at: step - update.skippedSteps())
-            let draws = batches.indices.map { streamKey(plan.seed, UInt64(step), UInt64($0)) }
-            let microBatches = zip(batches, draws).map { data.batch($0, draw: $1) }
-            try objective.begin(microBatches)
-            for (batch, draw) in zip(microBatches, draws) {
-                let context = try model.context(
-                    for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
-                let part = try objective.loss(batch, context)
-                if update.followsInPass {
-                    var first: Tensor? = part.sum
-                    try update.follow(rate: rate, targets: targets) {
-                        defer { first = nil }
-                        return try first ?? objective.loss(batch, context).sum
-                    }
-                } else {
-                    try update.accumulate(part.sum, targets: targets)
-                }
-                window.add(part.tallies)
+            var parts = batches.enumerated().map { index, samples in
+                MicroBatch(samples: samples, draw: streamKey(plan.seed, UInt64(step), UInt64(index)))
             }
+            for _ in 0..<halvings { parts = parts.flatMap(\.halves) }
+            var tallies: [Tally]?
+            while tallies == nil {
+                do {
+                    tallies = try pass(over: parts, targets: targets, rate: rate)
+                } catch let error as TorchError where error.kind == .outOfMemory {
+                    parts = try halved(parts, after: error)
+                }
+            }
+            window.add(tallies ?? [])
             let scale = try update.lossScale()
             let outcome = try update(rate: rate, step: step + 1)
             switch outcome.verdict {
@@ -134,6 +131,49 @@ package final class TrainingRun {
             if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
         }
         return .finished
+    }
+
+    /// Adds up the gradients of a step's micro-batches.
+    private func pass(over parts: [MicroBatch], targets: Int, rate: Double) throws -> [Tally] {
+        var tallies: [Tally] = []
+        let batches = parts.map { data.batch($0.samples, draw: $0.draw) }
+        try objective.begin(batches)
+        for (batch, draw) in zip(batches, parts.map(\.draw)) {
+            let context = try model.context(
+                for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
+            let part = try objective.loss(batch, context)
+            if update.followsInPass {
+                var first: Tensor? = part.sum
+                try update.follow(rate: rate, targets: targets) {
+                    defer { first = nil }
+                    return try first ?? objective.loss(batch, context).sum
+                }
+            } else {
+                try update.accumulate(part.sum, targets: targets)
+            }
+            tallies += part.tallies
+        }
+        return tallies
+    }
+
+    /// Half as large micro-batches for a step that there was no memory for, and for the steps behind it.
+    ///
+    /// What they add up to is the same.
+    ///
+    /// - Throws: The error where they cannot be smaller, or would be another step.
+    private func halved(_ parts: [MicroBatch], after error: TorchError) throws -> [MicroBatch] {
+        guard objective.isAdditive, !update.followsInPass, parts.contains(where: { $0.samples.count > 1 }) else {
+            throw error
+        }
+        update.forget()
+        halvings += 1
+        let smaller = parts.flatMap(\.halves)
+        let most = smaller.map(\.samples.count).max() ?? 1
+        log.console.print(
+            "step \(progress.step + 1): out of memory (\(error.message)); it is made again, and what follows, with at most "
+                + "\(most) sample\(most == 1 ? "" : "s") at once. Its result is the same, as if --gradient_accumulation_steps "
+                + "were larger.")
+        return smaller
     }
 
     /// The mean loss over the validation data, and what the objective measures beside it.
@@ -227,6 +267,23 @@ package final class TrainingRun {
         }
         let kept = update.followsInPass ? "weights whose gradients came before were moved" : "the weights are unchanged"
         log.console.print("\(what); the step is skipped, \(kept)")
+    }
+}
+
+/// Samples that go through the model together.
+private struct MicroBatch {
+    let samples: [Int]
+    /// Names the random numbers of the pass.
+    let draw: UInt64
+
+    /// The first half keeps the name.
+    var halves: [MicroBatch] {
+        guard samples.count > 1 else { return [self] }
+        let middle = (samples.count + 1) / 2
+        return [
+            MicroBatch(samples: Array(samples[..<middle]), draw: draw),
+            MicroBatch(samples: Array(samples[middle...]), draw: streamKey(draw, 1)),
+        ]
     }
 }
 

@@ -89,6 +89,13 @@ package final class UpdateStep {
         parts.append((try sum.detached(), max(targets, 1)))
     }
 
+    /// Forgets what was accumulated, also of a backward pass that failed on its way.
+    package func forget() {
+        parts = []
+        for parameter in trained { parameter.clearGradient() }
+        following = nil
+    }
+
     /// Whether gradients are followed while the backward pass runs (LOMO), so that a step is one micro-batch.
     package var followsInPass: Bool { optimizer is any BackwardOptimizer }
 
@@ -161,11 +168,7 @@ package final class UpdateStep {
     ///
     /// - Parameter step: Steps of the run that are done with this one.
     package func callAsFunction(rate: Double, step: Int) throws -> Outcome {
-        defer {
-            parts = []
-            for parameter in trained { parameter.clearGradient() }
-            following = nil
-        }
+        defer { forget() }
         if let following { return try outcome(of: following, step: step) }
         for penalty in try participants.compactMap({ try $0.penalty() }) {
             try accumulate(penalty, targets: group.count)

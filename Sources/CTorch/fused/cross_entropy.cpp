@@ -132,8 +132,8 @@ Loss composed_loss(
 
 /// Turns the logits of a chunk into their gradient (if wanted) and returns the rows' losses and hits.
 Loss chunk_loss(
-    at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient, double smoothing,
-    bool is_dynamic) {
+    at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient, double smoothing = 0,
+    bool is_dynamic = false) {
     if (!takes_kernel(logits)) return composed_loss(logits, labels, weights, wants_gradient, smoothing, is_dynamic);
     int64_t rows = logits.size(0), vocabulary = logits.size(1);
     auto losses = at::empty({rows}, logits.options().dtype(wide_type(logits)));
