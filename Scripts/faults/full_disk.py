@@ -60,7 +60,7 @@ def main():
     disk = work / "disk"
     disk.mkdir()
     failures, seen = [], {"whole": 0, "went on": 0, "ended": 0, "resumed": 0, "none saved": 0}
-    for kilobytes in range(40, int(6.5 * size / 1024), max(8, size // 1024 // 3)):
+    for kilobytes in range(40, int(9 * size / 1024), max(8, size // 1024 // 3)):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)], check=True)
         output = disk / "run"
         code, text = run(command(apus, work, output))
@@ -73,7 +73,7 @@ def main():
                 failures.append(f"{what}: ended well with other numbers")
         else:
             seen["ended"] += 1
-            said = re.search(r"cannot [a-z ]+ (/\S+): No space left on device", text)
+            said = re.search(r"(/\S+): (cannot be written: )?No space left on device.*\d+ (B|bytes|KiB|MiB)", text)
             if not said or "free" not in text:
                 failures.append(f"{what}: no word about the disk:\n{text[-600:]}")
             if saved:

@@ -75,7 +75,7 @@ final class ReplacementFile {
                     Glibc.write(descriptor, chunk.baseAddress, min(chunk.count, 1 << 30))
                 #endif
             }
-            guard written > 0 else { throw failure("cannot be written") }
+            guard written > 0 else { throw failure("cannot be written", missing: rest.count) }
             rest = rest.dropFirst(written)
         }
     }
@@ -88,9 +88,15 @@ final class ReplacementFile {
         guard fsync(handle) == 0 || errno == EINVAL else { throw failure("its folder cannot be synced to disk") }
     }
 
-    private func failure(_ what: String) -> WeightsError {
+    /// - Parameter missing: The bytes that found no room, of those that were written together.
+    private func failure(_ what: String, missing: Int = 0) -> WeightsError {
         let code = errno
-        let advice = code == ENOSPC || code == EDQUOT ? "free some space on the disk" : nil
-        return WeightsError(path, "\(what): \(String(cString: strerror(code)))", advice: advice)
+        var text = "\(what): \(String(cString: strerror(code)))"
+        guard code == ENOSPC || code == EDQUOT else { return WeightsError(path, text) }
+        var info = statvfs()
+        let free = statvfs(folder, &info) == 0 ? Int(info.f_bavail) * Int(info.f_frsize) : nil
+        if missing > 0 { text += ", \(missing) bytes needed" }
+        if let free { text += ", \(free) bytes free" }
+        return WeightsError(path, text, advice: "free some space on the disk")
     }
 }
