@@ -346,6 +346,8 @@ extension SFTSettings {
         settings.model.name = try EnlargedModel(source, adding: model.newSpecialTokens).written(
             in: outputDirectory, task: taskType == .sequenceToSequence ? .sequenceToSequence : .causalLanguageModel,
             tell: console.print)
+        // The model knows them now, and whoever reads `args.json` finds it there.
+        settings.model.newSpecialTokens = []
         return settings
     }
 }

@@ -35,6 +35,7 @@ struct NewTokensTests {
         let bases = try FileManager.default.contentsOfDirectory(atPath: run.output).filter { $0.hasPrefix("base-") }
         #expect(bases.count == 1)
         #expect(try json("\(run.output)/args.json")["model"]?.stringValue == "\(run.output)/\(bases[0])")
+        #expect(try json("\(run.output)/args.json")["new_special_tokens"] == .array([]))
         if tuner == .full {
             let tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: "\(run.output)/checkpoint-6"))
             #expect(tokenizer.id(of: "<tool>") != nil)

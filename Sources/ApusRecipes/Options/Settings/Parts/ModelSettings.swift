@@ -57,6 +57,6 @@ extension ModelSettings: SettingsPart {
         SettingsField("load_args", \.loadArgs),
         SettingsField("load_data_args", \.loadDataArgs),
         SettingsField("seed", \.seed, affectsNumbers: true),
-        SettingsField("new_special_tokens", \.newSpecialTokens, affectsNumbers: true),
+        SettingsField("new_special_tokens", \.newSpecialTokens),
     ]
 }
