@@ -31,17 +31,23 @@ struct TokenLossTests {
     }
 
     @Test(
-        arguments: [("smoothed", TokenLossForm.smoothed(0.15)), ("dynamic", .dynamic)], [false, true])
-    func followsItsFormula(of loss: (name: String, form: TokenLossForm), isFused: Bool) throws {
+        arguments: [("smoothed", TokenLossForm.smoothed(0.15)), ("dynamic", .dynamic)],
+        ["kernel", "composed", "logits"])
+    func followsItsFormula(of loss: (name: String, form: TokenLossForm), way: String) throws {
         let (hidden, head) = (try tensor("hidden").reshaped([18, -1]).cloned(), try tensor("head"))
         try hidden.setRequiresGradient(true)
         try head.setRequiresGradient(true)
         let (places, labels) = try targets()
         let rows = try hidden.indexed(0, Tensor(places))
+        func fused() throws -> TokenLosses {
+            try linearCrossEntropy(rows, head, labels: Tensor(labels), chunk: 3, form: loss.form)
+        }
         let losses =
-            try isFused
-            ? linearCrossEntropy(rows, head, labels: Tensor(labels), chunk: 3, form: loss.form)
-            : crossEntropy(matmul(rows, head.transposed(0, 1)), labels: Tensor(labels), form: loss.form)
+            switch way {
+            case "kernel": try fused()
+            case "composed": try withComposedForms { try fused() }
+            default: try crossEntropy(matmul(rows, head.transposed(0, 1)), labels: Tensor(labels), form: loss.form)
+            }
         let mean = try losses.sum / Double(labels.count)
         try mean.backward()
         #expect(try abs(mean.item() - tensor("\(loss.name).loss").item()) <= 1e-6)

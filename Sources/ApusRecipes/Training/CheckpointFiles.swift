@@ -107,12 +107,16 @@ struct ModelContents: CheckpointContents {
 
 extension ModelSource {
     /// The files beside the weights that other programs want: tokenizer, template, settings for generation.
-    fileprivate func copyTokenizer(into folder: AtomicDirectory) throws {
+    ///
+    /// - Parameter others: Names of files that are not copied.
+    func copyTokenizer(into folder: AtomicDirectory, without others: Set<String> = []) throws {
         switch form {
         case .folder:
             let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
             for name in names.sorted() where Self.companions.contains(name) || name.hasSuffix(".tiktoken") {
-                guard let data = FileManager.default.contents(atPath: "\(path)/\(name)") else { continue }
+                guard !others.contains(name), let data = FileManager.default.contents(atPath: "\(path)/\(name)") else {
+                    continue
+                }
                 try folder.write(data, as: name)
             }
         case .gguf(let gguf):

@@ -45,11 +45,11 @@ public struct FineTuning {
             _ = try surroundings.modelFolder(name, need: .weights)
         }
         settings.chooseOnlyTask(surroundings)
-        self.settings = settings
         self.surroundings = surroundings
         var style = ConsoleStyle(environment: surroundings.environment)
         style.showsProgress = settings.output.disableTQDM != true
         console = Console(style: style)
+        self.settings = try settings.enlarged(surroundings, console: console)
     }
 
     /// The same of a run that learns preferences.
@@ -349,5 +349,27 @@ public struct FineTuning {
             finalCheckpoint: (settings.evaluation.loadBestModelAtEnd ? run.progress.best?.path : nil)
                 ?? run.progress.lastCheckpoint,
             signal: signal)
+    }
+}
+
+extension SFTSettings {
+    /// The settings of a run of the model with its new special tokens, which is written into the folder of runs.
+    fileprivate func enlarged(_ surroundings: Surroundings, console: Console) throws -> SFTSettings {
+        guard !model.newSpecialTokens.isEmpty else { return self }
+        guard taskType == .causalLM || taskType == .sequenceToSequence else {
+            throw SettingsError(
+                "--new_special_tokens: a model that writes no text has no use for them. Leave it out with --task_type "
+                    + "\(taskType.rawValue).")
+        }
+        var settings = self
+        // Named after the model that was given.
+        settings.output.outputDirectory = outputDirectory
+        let source = try ModelSource(model.name ?? "", surroundings: surroundings)
+        settings.model.name = try EnlargedModel(source, adding: model.newSpecialTokens).written(
+            in: outputDirectory, task: taskType == .sequenceToSequence ? .sequenceToSequence : .causalLanguageModel,
+            tell: console.print)
+        // The model knows them now, and whoever reads `args.json` finds it there.
+        settings.model.newSpecialTokens = []
+        return settings
     }
 }

@@ -24,7 +24,8 @@ extension TrainingPlan {
             batches: batches, schedule: Schedule(settings.optimization, peak: settings.learningRate, totalSteps: total),
             maximumGradientNorm: settings.optimization.maxGradNorm,
             evaluation: recurrence(
-                settings.evalStrategy, settings.evalSteps, epochs: settings.evaluation.evalEpochs),
+                settings.evalStrategy, settings.evalSteps,
+                epochs: settings.evaluation.evalEpochs ?? settings.evaluation.saveEpochs),
             saving: recurrence(
                 settings.evaluation.saveStrategy, settings.evaluation.saveSteps,
                 epochs: settings.evaluation.saveEpochs),

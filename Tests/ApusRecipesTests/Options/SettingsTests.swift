@@ -23,7 +23,8 @@ struct SettingsTests {
     private static let defaults: JSONObject = [
         "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "num_labels": nil,
         "problem_type": nil, "multi_label_format": nil, "print_model": false, "tuner_type": "lora",
-        "adapters": [], "load_args": false, "load_data_args": false, "seed": 42, "dataset": ["d.jsonl"],
+        "adapters": [], "load_args": false, "load_data_args": false, "new_special_tokens": [], "seed": 42,
+        "dataset": ["d.jsonl"],
         "val_dataset": [], "split_dataset_ratio": 0, "columns": nil, "strict": false, "data_seed": 42,
         "dataset_shuffle": true, "val_dataset_shuffle": false, "train_dataloader_shuffle": true, "dataset_num_proc": 1,
         "dataloader_num_workers": 1, "dataloader_drop_last": false, "model_name": nil, "model_author": nil,
@@ -49,7 +50,7 @@ struct SettingsTests {
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
         "greater_is_better": false, "predict_with_generate": false, "generation_max_length": nil,
-        "max_new_tokens": 64, "eval_epochs": 1, "save_epochs": 1, "eval_on_start": false, "eval_delay": 0,
+        "max_new_tokens": 64, "eval_epochs": nil, "save_epochs": 1, "eval_on_start": false, "eval_delay": 0,
         "early_stop_interval": nil, "callbacks": [], "load_best_model_at_end": false, "logging_strategy": "steps",
         "label_smoothing_factor": 0, "neftune_noise_alpha": nil, "enable_dft_loss": false,
         "enable_channel_loss": false, "acc_strategy": "token",
@@ -114,7 +115,7 @@ struct SettingsTests {
         let methods = AdapterMethods.options.map(\.name).filter { !own.contains($0) }
         let keys = """
             model model_type torch_dtype num_labels task_type problem_type multi_label_format print_model tuner_type \
-            adapters load_args load_data_args seed quant_method quant_bits bnb_4bit_compute_dtype bnb_4bit_quant_type \
+            adapters load_args load_data_args seed new_special_tokens quant_method quant_bits bnb_4bit_compute_dtype bnb_4bit_quant_type \
             bnb_4bit_use_double_quant bnb_4bit_quant_storage
             dataset val_dataset split_dataset_ratio columns strict data_seed dataset_shuffle val_dataset_shuffle \
             train_dataloader_shuffle dataset_num_proc dataloader_num_workers dataloader_drop_last model_name \

@@ -19,6 +19,9 @@ extension OptionTable {
             hint: "Leave it out: the family is read from config.json. "
                 + "(In ms-swift 2.x this flag named a model; that is --model now.)"),
         CommandOption(
+            "new_special_tokens", .list, default: .list([]),
+            "Special tokens that the model gets, or .txt files of them.", in: .model, for: [.sft]),
+        CommandOption(
             "torch_dtype", .choice(DType.ofWeights.map(\.rawValue)),
             computed: "from config.json; float32 where it names none", "Type of the weights.", in: .model,
             for: loading.union([.params])),

@@ -96,7 +96,8 @@ enum NotYetOptions {
         "custom_register_path": "Apus runs no code that is given as a file.",
         "model_kwargs": "Leave it out; these are settings of models for pictures, sound and video.",
         "rope_scaling": "Write it into the model's config.json as \"rope_scaling\".",
-        "new_special_tokens": "Add them to the model's tokenizer.json and embeddings first.",
+        "new_special_tokens":
+            "Leave it out; `apus sft --new_special_tokens` writes a model that has them, and its path is in args.json.",
         "init_strategy": "Leave it out; what a model lacks starts as its authors' code does it.",
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "galore_optim_per_parameter": "Leave it out; one optimizer moves all weights.",

@@ -163,7 +163,7 @@ extension OptionTable {
             "Most tokens of such an answer of --task_type seq2seq_lm, with the one that it begins with.",
             in: .evaluation, for: [.sft]),
         CommandOption(
-            "eval_epochs", .integer(from: 1), default: .integer(1),
+            "eval_epochs", .integer(from: 1), computed: "as --save_epochs",
             "With --eval_strategy epoch: epochs between evaluations.",
             in: .evaluation, for: [.sft]),
         CommandOption(

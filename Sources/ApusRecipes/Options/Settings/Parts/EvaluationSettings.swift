@@ -25,8 +25,8 @@ public struct EvaluationSettings: Sendable {
     public var generationMaxLength: Int?
     /// The most tokens of an answer that continues its question.
     public var maxNewTokens = 64
-    /// Epochs between evaluations, where epochs decide.
-    public var evalEpochs = 1
+    /// Epochs between evaluations, where epochs decide; nil is `saveEpochs`.
+    public var evalEpochs: Int?
     /// Epochs between checkpoints, where epochs decide.
     public var saveEpochs = 1
     /// Whether a new run is evaluated before its first step.

@@ -31,6 +31,8 @@ public struct ModelSettings: Sendable {
     public var loadDataArgs = false
     /// The seed of everything random but the order of the data.
     public var seed = 42
+    /// Special tokens that the model gets, or paths of `.txt` files of such.
+    public var newSpecialTokens: [String] = []
 
     public init(_ name: String? = nil) {
         self.name = name
@@ -55,5 +57,6 @@ extension ModelSettings: SettingsPart {
         SettingsField("load_args", \.loadArgs),
         SettingsField("load_data_args", \.loadDataArgs),
         SettingsField("seed", \.seed, affectsNumbers: true),
+        SettingsField("new_special_tokens", \.newSpecialTokens),
     ]
 }
