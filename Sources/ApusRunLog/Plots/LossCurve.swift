@@ -69,7 +69,9 @@ struct LossCurve {
     private var endsHigh: Bool {
         let values = (samples + evaluation).filter { $0.value.magnitude < 1e100 }
         let ends = samples.suffix(max(1, samples.count / 3)).map(\.value).filter { $0.magnitude < 1e100 }
-        guard let low = values.map(\.value).min(), let high = values.map(\.value).max(), !ends.isEmpty else { return false }
+        guard let low = values.map(\.value).min(), let high = values.map(\.value).max(), !ends.isEmpty else {
+            return false
+        }
         return ends.reduce(0, +) / Double(ends.count) > (low + high) / 2
     }
 
