@@ -589,7 +589,8 @@ PAGE_HEAD = """# Wrong inputs and what Apus says
 
 Made by `Scripts/wrong-inputs`, which runs the program on each of these and checks the answer: one message that names the
 flag, the file and the line, and says a way out; an exit code; nothing left on the disk. The exit code is 2 for words of
-the command line, 3 for settings, 4 for data, and 1 for files.
+the command line, 3 for settings, models' configurations and adapters, 4 for data, weights, tokenizers and hubs, and 1 for
+everything else.
 """
 
 

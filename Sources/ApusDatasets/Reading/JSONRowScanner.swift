@@ -63,7 +63,9 @@ struct JSONRowScanner {
             }
             return ranges.count == 1 ? try rows(ofObject: ranges[0]) : ranges
         default:
-            throw Fault(offset: position, message: "expected an array of objects")
+            throw Fault(
+                offset: position,
+                message: "expected an array of objects; give rows as [{…}, {…}], or one object per line as .jsonl")
         }
     }
 

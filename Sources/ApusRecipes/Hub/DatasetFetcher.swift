@@ -156,7 +156,8 @@ final class DatasetFetcher: Sendable {
                 throw HubError(
                     .offline,
                     "--dataset \(reference.location): there is no such file, none of that id in the cache "
-                        + "(\(configuration[repository.hub].cache)), and the network is not to be used (\(reason)).")
+                        + "(\(configuration[repository.hub].cache)), and the network is not to be used (\(reason)). "
+                        + "Unset that variable to download it, or give a file of this machine.")
             }
             throw DatasetChoiceError(
                 "there is no such file, and no data set of that id in the cache (\(configuration[repository.hub].cache)). "

@@ -69,7 +69,9 @@ extension AdaptedModel {
             return try ModelSource(located(name, near: adapter?.folder), surroundings: surroundings)
         } catch {
             guard let adapter, name == recorded, !FileManager.default.fileExists(atPath: name) else { throw error }
-            let reason = "\(error)".replacing("--model \(name): ", with: "")
+            // Of a path, that it is not there; of an id, what its hub says.
+            let whole = "\(error)".replacing("--model \(name): ", with: "")
+            let reason = name.hasPrefix("/") ? "there is no such file or folder." : whole
             throw ModelError(
                 "\(adapter.folder)/adapter_config.json names the base model as \"\(name)\" (base_model_name_or_path): "
                     + "\(reason) If it lies elsewhere, give its folder with --model.")

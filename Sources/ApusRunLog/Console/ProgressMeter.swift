@@ -49,12 +49,18 @@ struct ProgressMeter: Sendable {
         let fraction = total > 0 ? min(max(Double(position) / Double(total), 0), 1) : 1
         let percent = String(Int((fraction * 100).rounded()))
         let head = "\(label): " + String(repeating: " ", count: max(0, 3 - percent.count)) + percent + "%"
-        let tail =
-            "\(amount(position))/\(amount(total)) [\(times(now: now))\(postfix.map { ", \($0.name)=\($0.value)" }.joined())]"
-        guard let columns else { return "\(head) \(tail)" }
-        let room = columns - head.count - tail.count - 3
-        guard room > 0 else { return String("\(head) \(tail)".prefix(columns)) }
-        return "\(head)|\(style.colored(bar(fraction, width: room)))| \(tail)"
+        let place = "\(amount(position))/\(amount(total)) [\(times(now: now))"
+        func tail(_ count: Int) -> String {
+            place + postfix.prefix(count).map { ", \($0.name)=\($0.value)" }.joined() + "]"
+        }
+        guard let columns else { return "\(head) \(tail(postfix.count))" }
+        // Where there is no room for a bar beside all, what is told last is left out.
+        for count in stride(from: postfix.count, through: 0, by: -1) {
+            let tail = tail(count)
+            let room = columns - head.count - tail.count - 3
+            if room > 0 { return "\(head)|\(style.colored(bar(fraction, width: room)))| \(tail)" }
+        }
+        return String("\(head) \(tail(0))".prefix(columns))
     }
 
     private func amount(_ count: Int) -> String {

@@ -65,6 +65,16 @@ struct LossCurve {
         }
     }
 
+    /// Whether the last third of the curve lies in the upper half of the picture.
+    private var endsHigh: Bool {
+        let values = (samples + evaluation).filter { $0.value.magnitude < 1e100 }
+        let ends = samples.suffix(max(1, samples.count / 3)).map(\.value).filter { $0.magnitude < 1e100 }
+        guard let low = values.map(\.value).min(), let high = values.map(\.value).max(), !ends.isEmpty else {
+            return false
+        }
+        return ends.reduce(0, +) / Double(ends.count) > (low + high) / 2
+    }
+
     private func position(_ step: Double, _ x: Axis) -> Double {
         Self.area.left + x.fraction(step) * (Self.area.right - Self.area.left)
     }
@@ -120,7 +130,9 @@ struct LossCurve {
         let axes = [(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)]
         canvas.line(axes.map { ($0.0 - 0.5, $0.1 + 0.5) }, Self.ink, width: 1)
         let middle = (area.left + area.right) / 2
-        canvas.text(title, at: (middle, 28), .center, size: 16, Self.ink, bold: true)
+        // Of both, the picture is of the metric.
+        let heading = evaluation.isEmpty ? title : String(title.drop { $0 != "/" }.dropFirst())
+        canvas.text(heading, at: (middle, 28), .center, size: 16, Self.ink, bold: true)
         canvas.text("step", at: (middle, Self.size.height - 14), .center, size: 13, Self.ink)
     }
 
@@ -129,9 +141,11 @@ struct LossCurve {
         let (lineHeight, sample) = (20.0, 26.0)
         let width = widest + sample + 30
         let left = (Self.area.right - width - 8).rounded() + 0.5
-        let top = Self.area.top + 8.5
+        let height = lineHeight * Double(legend.count) + 10
+        // Where the curves do not end: a loss falls, and a share of right answers rises.
+        let top = endsHigh ? (Self.area.bottom - height - 8).rounded() + 0.5 : Self.area.top + 8.5
         canvas.box(
-            x: left, y: top, width: width.rounded(), height: lineHeight * Double(legend.count) + 10,
+            x: left, y: top, width: width.rounded(), height: height,
             fill: Canvas.Color(0xFFFFFF, alpha: 0.85), border: Self.grid)
         for (index, entry) in legend.enumerated() {
             let row = top + 15 + lineHeight * Double(index)

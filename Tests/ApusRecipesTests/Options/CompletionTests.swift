@@ -15,6 +15,8 @@ struct CompletionTests {
         #expect(offers("apus ").contains("sft"))
         #expect(!offers("apus ").contains("deploy"))
         #expect(offers("/usr/local/bin/apus help t") == ["tokenize", "template"])
+        #expect(offers("apus help c") == ["compat"])
+        #expect(offers("apus help compat sft_t") == ["sft_type"])
     }
 
     @Test func options() {
