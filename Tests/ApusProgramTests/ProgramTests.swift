@@ -22,7 +22,7 @@ struct ProgramTests {
 
     @Test func unknownCommands() {
         #expect { try Program.words(of: ["apus", "sftt"]) } throws: { "\($0)".contains("Did you mean sft?") }
-        #expect { try Program.words(of: ["apus", "rlhf"]) } throws: { "\($0)".contains("Apus does not yet") }
+        #expect { try Program.words(of: ["apus", "deploy"]) } throws: { "\($0)".contains("Apus does not yet") }
         #expect(throws: UsageError.self) { try Program.words(of: ["swift-build"]) }
     }
 

@@ -114,7 +114,7 @@ struct GrammarTests {
     }
 
     @Test func everyProblemIsReported() {
-        let problems = refusal(["stray", "--lora_rank", "0", "--enable_dft_loss", "true", "-model", "m", "--nope"])
+        let problems = refusal(["stray", "--lora_rank", "0", "--mrl_dims", "64", "-model", "m", "--nope"])
         #expect(problems.count == 5)
     }
 

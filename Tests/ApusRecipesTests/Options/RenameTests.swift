@@ -106,7 +106,6 @@ struct RenameTests {
     @Test(
         arguments: [
             ("save_safetensors", "false", "safe_serialization"),
-            ("neftune_alpha", "5", "neftune_noise_alpha"),
             ("device_map_config", "cpu", "device_map"), ("metric", "acc", "eval_metric"),
         ] as [(String, String, String)])
     func refusedUnderTheNameOfToday(old: String, value: String, name: String) {
