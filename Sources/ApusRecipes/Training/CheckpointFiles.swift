@@ -26,10 +26,10 @@ struct AdapterContents: CheckpointContents {
             subject: .adapter(
                 method: method.tunerType, isPEFTs: method.folder.isEmpty,
                 summary: "\(method.peftType). \(attached.method.summary), \(attached.layerCount) layers"),
-            source: source, task: settings.taskType, training: settings.trainingWord)
+            source: source, task: settings.taskType, settings: settings)
     }
 
-    func write(into folder: AtomicDirectory) throws {
+    func write(into folder: AtomicDirectory, history: [JSONObject]) throws {
         try attached.write(into: folder)
         let place = type(of: attached.method).folder
         // ms-swift looks for it beside its own methods.
@@ -41,7 +41,7 @@ struct AdapterContents: CheckpointContents {
         ]
         try folder.write(Data(additional.serialized().utf8), as: "additional_config.json")
         try folder.write(arguments, as: "args.json")
-        try folder.write(Data(card.text.utf8), as: "README.md")
+        try folder.write(Data(card.text(history).utf8), as: "README.md")
         guard !companions.isEmpty else { return }
         for (name, data) in companions { try folder.write(data, as: name) }
         try source.copyTokenizer(into: folder)
@@ -72,7 +72,7 @@ struct ModelContents: CheckpointContents {
     /// How matrices in fewer bits were made, and the type under whose name their bytes are written.
     var quantization: (settings: QuantizationSettings, storage: DType)?
 
-    func write(into folder: AtomicDirectory) throws {
+    func write(into folder: AtomicDirectory, history: [JSONObject] = []) throws {
         let quantized = QuantizedLayers.all(of: model)
         let weights = try model.parameters().flatMap { name, slot in
             try quantized[name]?.sources(name, storage: quantization?.storage ?? .uint8)
@@ -99,7 +99,7 @@ struct ModelContents: CheckpointContents {
         }
         try folder.write(Data((JSONValue.object(config).serialized(indent: 2) + "\n").utf8), as: "config.json")
         if let arguments { try folder.write(arguments, as: "args.json") }
-        try folder.write(Data(card.text.utf8), as: "README.md")
+        try folder.write(Data(card.text(history).utf8), as: "README.md")
         for (name, data) in companions { try folder.write(data, as: name) }
         try source.copyTokenizer(into: folder)
     }

@@ -15,10 +15,11 @@ struct ModelCard {
     let subject: Subject
     let source: ModelSource
     let task: TaskType
-    /// How it was trained.
-    var training = "sft"
+    /// How it was trained; nil where it was not.
+    var settings: SFTSettings?
 
-    var text: String {
+    /// - Parameter history: What was logged of the training.
+    func text(_ history: [JSONObject] = []) -> String {
         let name = ModelName.short(source.recordedName)
         let (title, story, use): (String, String, String) =
             switch subject {
@@ -47,7 +48,66 @@ struct ModelCard {
             ```
 
             \(code)
+            """ + training(history)
+    }
+
+    /// What the card tells of a training: these options where they say something, and the last of each metric.
+    private static let told = [
+        "tuner_type", "lora_rank", "lora_alpha", "target_modules", "template", "loss_scale", "max_length",
+        "torch_dtype",
+        "quant_method", "quant_bits", "optim", "learning_rate", "lr_scheduler_type", "warmup_ratio", "weight_decay",
+        "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps", "seed",
+    ]
+
+    private func training(_ history: [JSONObject]) -> String {
+        guard let settings else { return "" }
+        let record = settings.record
+        let isLoRA = settings.model.tunerType.isAdapter
+        let chosen = Self.told.filter { isLoRA || !["lora_rank", "lora_alpha", "target_modules"].contains($0) }
+            .filter { $0 != "max_steps" || record[$0] != -1 }
+            .filter { $0 != "num_train_epochs" || record["max_steps"] == -1 }
+            .compactMap { name in record[name].flatMap { Self.shown($0) }.map { "| `\(name)` | \($0) |" } }
+        // Of a file its name is enough; of a data set of a hub it takes the whole id.
+        let data = settings.data.dataset.map {
+            FileManager.default.fileExists(atPath: $0) ? URL(fileURLWithPath: $0).lastPathComponent : $0
+        }
+        var metrics = JSONObject()
+        for row in history {
+            for (name, value) in row where value.doubleValue != nil && !Self.isOfTheMachine(name) {
+                metrics[name] = value
+            }
+        }
+        let measured = metrics.compactMap { name, value in Self.shown(value).map { "| `\(name)` | \($0) |" } }
+        return """
+
+            ## How it was trained
+
+            On \(data.isEmpty ? "given rows" : data.map { "`\($0)`" }.joined(separator: ", ")) with `apus \(settings.command.rawValue)`:
+
+            | | |
+            |---|---|
+            \(chosen.joined(separator: "\n"))
+
+            The last of what was measured:
+
+            | | |
+            |---|---|
+            \(measured.joined(separator: "\n"))
+
             """
+    }
+
+    private static func isOfTheMachine(_ name: String) -> Bool {
+        ["runtime", "per_second", "speed", "memory", "time"].contains { name.contains($0) }
+    }
+
+    private static func shown(_ value: JSONValue) -> String? {
+        switch value {
+        case .null: nil
+        case .string(let text): text.isEmpty ? nil : text
+        case .array(let values): values.isEmpty ? nil : values.compactMap(shown).joined(separator: ", ")
+        default: value.serialized()
+        }
     }
 
     private var peft: PEFTTask { task.task.peft ?? .causalLM }
@@ -58,8 +118,8 @@ struct ModelCard {
 
     private var tags: [String] {
         switch subject {
-        case .adapter(let method, _, _): [method, training, "apus"]
-        case .trained: [training, "apus"]
+        case .adapter(let method, _, _): [method, settings?.trainingWord, "apus"].compactMap(\.self)
+        case .trained: [settings?.trainingWord, "apus"].compactMap(\.self)
         case .made: ["apus"]
         }
     }

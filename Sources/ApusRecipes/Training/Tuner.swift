@@ -181,8 +181,7 @@ struct Tuner {
         return ModelContents(
             model: model, source: source, config: config, labels: labels, companions: companions,
             arguments: arguments, shardSize: nil,
-            card: ModelCard(
-                subject: .trained, source: source, task: settings.taskType, training: settings.trainingWord))
+            card: ModelCard(subject: .trained, source: source, task: settings.taskType, settings: settings))
     }
 
     var parameterCount: ParameterCount {

@@ -1,7 +1,10 @@
 package import ApusFiles
+package import ApusJSON
 
 /// What a checkpoint holds besides the state of the run: the files that other programs read.
 package protocol CheckpointContents {
     /// Writes the weights and everything beside them into a folder that is being staged.
-    func write(into folder: AtomicDirectory) throws
+    ///
+    /// - Parameter history: What was logged so far.
+    func write(into folder: AtomicDirectory, history: [JSONObject]) throws
 }

@@ -56,7 +56,7 @@ package final class CheckpointStore {
         var progress = progress
         progress.noteSaved(path)
         let folder = try AtomicDirectory(path, fileSystem: fileSystem)
-        try contents.write(into: folder)
+        try contents.write(into: folder, history: history)
         if savesState {
             let state = states.flatMap(\.state)
             if !state.isEmpty {

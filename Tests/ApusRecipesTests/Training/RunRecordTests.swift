@@ -47,6 +47,12 @@ import Testing
         try run()
         let card = try Self.text("\(run.output)/checkpoint-2/README.md")
         #expect(card.contains("library_name: peft") && card.contains("AutoPeftModelForCausalLM.from_pretrained"))
+        for line in [
+            "On `rows.jsonl` with `apus sft`:", "| `lora_rank` | 8 |", "| `learning_rate` | 0.01 |",
+            "| `max_steps` | 2 |",
+            "| `step` | 2 |", "| `loss` | ",
+        ] { #expect(card.contains(line), "\(line)") }
+        #expect(!card.contains("elapsed") && !card.contains("num_train_epochs") && !card.contains("- null"))
         let full = run.with {
             $0.model.tunerType = .full
             $0.output.outputDirectory = "\(run.folder.path)/full"

@@ -10,7 +10,9 @@ import Testing
 
 private struct Note: CheckpointContents {
     let text: String
-    func write(into folder: AtomicDirectory) throws { try folder.write(Data(text.utf8), as: "note.txt") }
+    func write(into folder: AtomicDirectory, history: [JSONObject]) throws {
+        try folder.write(Data(text.utf8), as: "note.txt")
+    }
 }
 
 @Suite struct CheckpointStoreTests {
