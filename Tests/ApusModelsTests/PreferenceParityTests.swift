@@ -285,6 +285,12 @@ struct PreferenceParityTests {
             #expect(try relativeDifference(#require(b.tensor.gradient), gradient) <= 1e-5)
             #expect(try relativeDifference(#require(c.tensor.gradient), gradient) <= 1e-5)
         }
+        // Asked before the run.
+        let asked = try recorded.task()
+        let objective = try #require(asked.objective as? PairPreferences)
+        try objective.rememberReference([asked.data], size: 5) { _ in }
+        guard case .known = objective.reference else { throw ModelError("nothing was remembered") }
+        #expect(abs(try asked.step([[0, 1, 2, 3]]) - wanted) <= 1e-6)
         // The same adapter as the reference: the loss is that of a model that has not moved.
         let own = try recorded.task(reference: .adapters(.only(["default"])))
         #expect(abs(try own.step([[0, 1, 2, 3]]) - log(2)) <= 1e-7)

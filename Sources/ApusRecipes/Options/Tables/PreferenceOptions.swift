@@ -30,6 +30,9 @@ extension OptionTable {
             "ref_adapters", .list, default: .list([]),
             "An adapter on the model that dpo and kto compare with."),
         option(
+            "precompute_ref_log_probs", .boolean, default: .boolean(false),
+            "Ask the reference about every sample before the run; a second model is then given up."),
+        option(
             "label_smoothing", .number(.from(0, below: 1)), default: .number(0),
             "The share of pairs that are believed to be the wrong way round."),
         option("rpo_alpha", .number(.from(0)), "Adds so much of the likelihood of chosen answers, in dpo."),
