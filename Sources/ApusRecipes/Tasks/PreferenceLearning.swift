@@ -102,7 +102,8 @@ struct PreferenceLearning: TextTask {
         let data = train.0
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (PairSamples(data), train.1),
-            validation: validation.map { (PairSamples($0.0, isHeldOut: true), $0.1) }, empty: PairSamples(), row: { data.rows[$0] },
+            validation: validation.map { (PairSamples($0.0, isHeldOut: true), $0.1) }, empty: PairSamples(),
+            row: { data.rows[$0] },
             bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
         let first = data.sample(0)
         console.preview(first.chosen, inputs.text.tokenizer, as: "chosen side of the first pair")
@@ -128,7 +129,8 @@ struct PreferenceLearning: TextTask {
             ? settings.optimization.perDeviceTrainBatchSize * settings.optimization.gradientAccumulationSteps : nil
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (JudgedSamples(data, groupSize: group), train.1),
-            validation: validation.map { (JudgedSamples($0.0, groupSize: group, isHeldOut: true), $0.1) }, empty: JudgedSamples(),
+            validation: validation.map { (JudgedSamples($0.0, groupSize: group, isHeldOut: true), $0.1) },
+            empty: JudgedSamples(),
             row: { data.rows[$0] }, bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
         console.preview(data.sample(0).answer, inputs.text.tokenizer)
         console.print("[LABEL] \(data.sample(0).isGood)")

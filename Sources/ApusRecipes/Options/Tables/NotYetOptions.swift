@@ -12,6 +12,7 @@ enum NotYetOptions {
             "optimizer": ["default"],
             "logging_strategy": ["steps"], "acc_strategy": ["token"],
             "train_sampling_strategy": ["random"], "num_beams": ["1"], "sequence_parallel_size": ["1"],
+            "packing": ["false"], "streaming": ["false"], "is_binary_loss_scale": ["true"],
             "label_smoothing_factor": ["0", "0.0"], "eval_delay": ["0"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"], "lr_scheduler_kwargs": ["{}"],
             "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
@@ -65,6 +66,7 @@ enum NotYetOptions {
     /// What to do instead, by command where that matters.
     static func advice(_ field: String, _ command: Command) -> String? {
         if command == .export || command == .mergeLoRA, let advice = exportAdvice[field] { return advice }
+        if command == .rlhf, let advice = preferenceAdvice(field) { return advice }
         return advice[field]
     }
 

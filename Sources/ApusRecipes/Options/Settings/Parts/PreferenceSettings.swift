@@ -142,7 +142,8 @@ extension PreferenceMethod {
         switch self {
         case .dpo:
             [
-                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "label_smoothing", "rpo_alpha", "ld_alpha", "discopop_tau",
+                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "label_smoothing", "rpo_alpha",
+                "ld_alpha", "discopop_tau",
                 "loss_type", "loss_weights",
             ]
         case .orpo: ["beta"]
