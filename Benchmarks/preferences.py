@@ -11,6 +11,7 @@ medians. Let nothing else run.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -60,9 +61,9 @@ def ours(options, folder):
     rows = [row for row in rows if "loss" in row]
     # What is logged is the mean of all steps so far.
     sums = [row["train_speed(s/it)"] * (i + 1) for i, row in enumerate(rows)]
-    peak = next(line for line in ended.stdout.splitlines() if line.startswith("memory peak")).split(":")[1].strip()
-    scale = 1024 if peak.endswith("GiB") else 1
-    return {"seconds": [b - a for a, b in zip([0, *sums], sums)], "mib": float(peak[:-3]) * scale,
+    peak = re.search(r"memory peak: ([0-9.]+)\s*([MG])iB", ended.stdout + ended.stderr)
+    return {"seconds": [b - a for a, b in zip([0, *sums], sums)],
+            "mib": float(peak[1]) * (1024 if peak[2] == "G" else 1),
             "loss": [row["loss"] for row in rows]}
 
 
