@@ -212,9 +212,9 @@ def conversation(*turns):
 def cases_of_arguments(m):
     return [
         Case("unknown command", ["stf"], ["stf", "sft"]),
-        Case("unsupported command", ["rlhf", "--model", m.model], ["rlhf"]),
+        Case("unsupported command", ["deploy", "--model", m.model], ["deploy"]),
         Case("unknown flag", m.sft("--learning_ratte", "1e-4"), ["--learning_ratte", "--learning_rate"]),
-        Case("unsupported flag of ms-swift", m.sft("--enable_dft_loss", "true"), ["--enable_dft_loss"]),
+        Case("unsupported flag of ms-swift", m.sft("--mrl_dims", "64"), ["--mrl_dims"]),
         Case("unsupported value of ms-swift", m.sft("--tuner_type", "lora_llm"), ["--tuner_type", "lora_llm", "lora"]),
         Case("value outside the choices", m.sft("--lr_scheduler_type", "cosin"), ["--lr_scheduler_type", "cosine"]),
         Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),
@@ -302,6 +302,41 @@ def cases_of_labels(m):
              ["score.weight"]),
         Case("task that is not there", ["infer", "--model", m.model, "--task", "fill-mast", "x"],
              ["--task", "fill-mast", "fill-mask"]),
+    ]
+
+
+def cases_of_preferences(m):
+    def pair(i, **columns):
+        return {"prompt": f"q{i}", "chosen": f"a{i}", "rejected": f"b{i}"} | columns
+
+    def case(name, file, culprits, *more, method="dpo"):
+        words = ["rlhf", "--rlhf_type", method, *m.sft(*more, rows=file)[1:]]
+        return Case(name, words, culprits)
+
+    good = m.lines("pairs.jsonl", [pair(i) for i in range(8)])
+    bare = m.lines("unpaired.jsonl", [{"prompt": "q", "chosen": "a"}] * 4)
+    same = m.lines("same.jsonl", [pair(0), pair(1, rejected="a1"), pair(2)])
+    other = m.spoiled_model("other-vocabulary", lambda f: change_json(f / "config.json", vocab_size=300))
+    return [
+        case("pairs without a rejected answer", bare, ["unpaired.jsonl", "no rejected answer"]),
+        case("equal answers, --strict", same, ["same.jsonl:2", "the same"], "--strict", "true"),
+        case("pairs that are plain conversations", m.rows, ["no rejected answer"]),
+        case("KTO without labels", good, ["no label"], method="kto"),
+        case("KTO with one label", m.lines("praise.jsonl", [
+            {"prompt": f"q{i}", "completion": "a", "label": True} for i in range(4)]), ["--rlhf_type kto", "true"],
+            method="kto"),
+        case("KTO with one sample a step", good, ["one sample"], "--per_device_train_batch_size", 1,
+             "--gradient_accumulation_steps", 1, method="kto"),
+        case("reward model with two labels", good, ["--num_labels"], "--num_labels", 2, method="rm"),
+        case("reference of another vocabulary", good, ["--ref_model", "300"], "--ref_model", other),
+        case("reference adapter that is missing", good, ["none"], "--ref_adapters", m.work / "none"),
+        case("reference where there is none", good, ["--ref_model", "orpo"], "--ref_model", m.model, method="orpo"),
+        case("loss of another method", good, ["--loss_type", "exo_pair"], "--loss_type", "exo_pair", method="cpo"),
+        case("weights of a mix that are too few", good, ["--loss_weights"], "--loss_type", "sigmoid", "sft",
+             "--loss_weights", 1),
+        case("method that is not there yet", good, ["grpo"], method="grpo"),
+        case("margin that is no number", m.lines("margin.jsonl", [pair(i, margin="much") for i in range(4)]),
+             ["margin.jsonl", "margin"], method="rm"),
     ]
 
 
@@ -637,7 +672,8 @@ def main():
     makers = {
         "Words of the command line": cases_of_arguments, "Older words, environments, contradictions": wrong_words.cases_of_words,
         "Configuration files": wrong_words.cases_of_configurations, "Data": cases_of_data,
-        "Data files": wrong_words.cases_of_files, "Labels": cases_of_labels, "Models": cases_of_models,
+        "Data files": wrong_words.cases_of_files, "Labels": cases_of_labels, "Preferences": cases_of_preferences,
+        "Models": cases_of_models,
         "Hubs": wrong_words.cases_of_hubs, "Adapters and exports": cases_of_adapters, "Runs": cases_of_runs,
         "Tools": cases_of_tools,
     }

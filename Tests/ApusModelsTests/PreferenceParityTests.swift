@@ -285,6 +285,12 @@ struct PreferenceParityTests {
             #expect(try relativeDifference(#require(b.tensor.gradient), gradient) <= 1e-5)
             #expect(try relativeDifference(#require(c.tensor.gradient), gradient) <= 1e-5)
         }
+        // Asked before the run.
+        let asked = try recorded.task()
+        let objective = try #require(asked.objective as? PairPreferences)
+        try objective.rememberReference([asked.data], size: 5) { _ in }
+        guard case .known = objective.reference else { throw ModelError("nothing was remembered") }
+        #expect(abs(try asked.step([[0, 1, 2, 3]]) - wanted) <= 1e-6)
         // The same adapter as the reference: the loss is that of a model that has not moved.
         let own = try recorded.task(reference: .adapters(.only(["default"])))
         #expect(abs(try own.step([[0, 1, 2, 3]]) - log(2)) <= 1e-7)
@@ -314,6 +320,33 @@ struct PreferenceParityTests {
             wanted += log(1 + exp(-0.1 * (gain(chosen) - gain(rejected))))
         }
         #expect(abs(loss - wanted) <= 1e-6)
+    }
+
+    /// The loss that spreads tokens over experts is added once for a step, whatever the pairs.
+    @Test func routersLoss() throws {
+        func loss(_ weight: Double?) throws -> (sum: Double, balance: Double?) {
+            let model = try Fixture.model("qwen2-moe")
+            model.trunk.routerLossWeight = weight
+            let objective = try PairPreferences(model, PairTerms([(.sigmoid, 1)], PairLossOptions(beta: 0.1)))
+            objective.reference = try .model(Fixture.model("qwen2-moe"))
+            func fitted(_ side: TokenizedDataset.Sample) -> TokenizedDataset.Sample {
+                let count = Int32(model.vocabularySize)
+                return TokenizedDataset.Sample(ids: side.ids.map { $0 % count }, isTrained: side.isTrained)
+            }
+            let recorded = try Recorded("dpo-sigmoid").pairs
+            let pairs = PairDataset(
+                (0..<3).map { recorded.sample($0) }.map { (fitted($0.chosen), fitted($0.rejected), $0.margin) })
+            let batch = PairSamples(pairs).batch([0, 1, 2], draw: 1)
+            try objective.begin([batch])
+            let part = try objective.loss(batch, model.context(for: batch, isTraining: true))
+            let tally = part.tallies.first { $0.name == "aux_loss" }
+            return (try part.sum.item() / 3, try tally.map { try $0.sum.item() / Double($0.count) })
+        }
+        let (plain, with) = (try loss(nil), try loss(0.5))
+        #expect(plain.balance == nil)
+        let balance = try #require(with.balance)
+        #expect(balance > 0.5)
+        #expect(abs(with.sum - plain.sum - 0.5 * balance) <= 1e-6)
     }
 
     /// The running mean of rewards is of the steps alone, and a micro-batch that is asked for twice counts once.

@@ -63,16 +63,24 @@ struct PreferenceLearning: TextTask {
         try checkReference(model, inputs)
         if preferences.method == .kto {
             let objective = JudgedAnswers(model, preferences.judgedLoss)
+            let samples = try answers(inputs, model)
             return TrainingTask(
-                model: model, samples: try answers(inputs, model), objective: objective,
-                compares: { objective.reference = try reference(settings, inputs.surroundings, $0, console) })
+                model: model, samples: samples, objective: objective,
+                compares: {
+                    objective.reference = try reference(settings, inputs.surroundings, $0, console)
+                    try remember(samples, settings, console, objective.rememberReference)
+                    return objective.reference.model
+                })
         }
         let objective = try PairPreferences(model, preferences.pairTerms)
+        let samples = try pairs(inputs, model)
         return TrainingTask(
-            model: model, samples: try pairs(inputs, model), objective: objective,
-            compares: { loading in
-                guard preferences.usesReference else { return }
-                objective.reference = try reference(settings, inputs.surroundings, loading, console)
+            model: model, samples: samples, objective: objective,
+            compares: {
+                guard preferences.usesReference else { return nil }
+                objective.reference = try reference(settings, inputs.surroundings, $0, console)
+                try remember(samples, settings, console, objective.rememberReference)
+                return objective.reference.model
             })
     }
 
@@ -94,7 +102,8 @@ struct PreferenceLearning: TextTask {
         let data = train.0
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (PairSamples(data), train.1),
-            validation: validation.map { (PairSamples($0.0), $0.1) }, empty: PairSamples(), row: { data.rows[$0] },
+            validation: validation.map { (PairSamples($0.0, isHeldOut: true), $0.1) }, empty: PairSamples(),
+            row: { data.rows[$0] },
             bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
         let first = data.sample(0)
         console.preview(first.chosen, inputs.text.tokenizer, as: "chosen side of the first pair")
@@ -120,7 +129,8 @@ struct PreferenceLearning: TextTask {
             ? settings.optimization.perDeviceTrainBatchSize * settings.optimization.gradientAccumulationSteps : nil
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (JudgedSamples(data, groupSize: group), train.1),
-            validation: validation.map { (JudgedSamples($0.0, groupSize: group), $0.1) }, empty: JudgedSamples(),
+            validation: validation.map { (JudgedSamples($0.0, groupSize: group, isHeldOut: true), $0.1) },
+            empty: JudgedSamples(),
             row: { data.rows[$0] }, bytes: data.withBytes, maximumDroppedShare: settings.data.maxDroppedRatio)
         console.preview(data.sample(0).answer, inputs.text.tokenizer)
         console.print("[LABEL] \(data.sample(0).isGood)")
@@ -204,7 +214,25 @@ struct PreferenceLearning: TextTask {
         return .model(model)
     }
 
+    /// Asks the reference about every sample, where that is wanted.
+    private func remember(
+        _ samples: TrainingSamples, _ settings: SFTSettings, _ console: Console,
+        _ ask: ([any TrainingSource], Int, (Int) -> Void) throws -> Void
+    ) throws {
+        guard preferences.precomputesReference else { return }
+        let bar = console.startProgress("Reference", total: samples.train.count + samples.validation.count)
+        defer { bar.finish() }
+        try ask([samples.train, samples.validation], settings.optimization.perDeviceTrainBatchSize) {
+            bar.update(to: $0)
+        }
+    }
+
     private static let referenceName = "ref_adapter"
+}
+
+extension Reference {
+    /// The second model, where there is one.
+    fileprivate var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
 }
 
 /// What the reference of a run is made beside.

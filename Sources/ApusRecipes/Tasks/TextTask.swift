@@ -93,7 +93,9 @@ struct TrainingTask {
     /// Files that belong to a trained model of the task, by name.
     var companions: [(name: String, data: Data)] = []
     /// Finds what the model is compared with, once it has its weights and before what trains has values.
-    var compares: ((ReferenceLoading) throws -> Void)?
+    ///
+    /// Returns a second model, where that is kept beside.
+    var compares: ((ReferenceLoading) throws -> (any TextModel)?)?
 }
 
 /// A task's model, loaded.

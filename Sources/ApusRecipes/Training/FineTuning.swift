@@ -117,7 +117,7 @@ public struct FineTuning {
             if settings.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }
-        try task.compares?(
+        let second = try task.compares?(
             ReferenceLoading(
                 model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device))
         try tuner.prepare(
@@ -151,7 +151,8 @@ public struct FineTuning {
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
-        let plannedWithMemory = try withForecast(plan, model: model, tuner: tuner, data: data, dtype: dtype)
+        let plannedWithMemory = try withForecast(
+            plan, model: model, beside: second, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
             try plan.saving == .never
             ? nil
@@ -266,7 +267,8 @@ public struct FineTuning {
     }
 
     private func withForecast(
-        _ plan: TrainingPlan, model: any TextModel, tuner: Tuner, data: TrainingSamples, dtype: DType
+        _ plan: TrainingPlan, model: any TextModel, beside second: (any TextModel)?, tuner: Tuner,
+        data: TrainingSamples, dtype: DType
     ) throws -> TrainingPlan {
         var plan = plan
         let followsInPass = settings.optimization.optim.followsInPass
@@ -275,7 +277,9 @@ public struct FineTuning {
             let largest = data.largestBatch(
                 size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
             return MemoryForecast(
-                shape: model.sizes, weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype),
+                shape: model.sizes,
+                weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype)
+                    + (second.map { QuantizedLayers.byteCount(of: $0, dtype: dtype) } ?? 0),
                 largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,
                 trainedCount: tuner.trainedCount,
                 trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,

@@ -25,16 +25,32 @@ package final class JudgedAnswers: Objective {
         "logits/rejected", "rewards/margins",
     ]
 
+    /// Asks the reference about every sample before the run.
+    package func rememberReference(
+        _ sources: [any TrainingSource], size: Int, progress: (Int) -> Void
+    ) throws {
+        reference = try reference.remembered(sources, trained: model, size: size, place: Self.place, progress: progress)
+    }
+
+    /// Answers come first, then those to other questions.
+    private static func place(_ batch: TokenBatch, _ sequence: Int) -> (sample: Int32, place: Int) {
+        let groups = batch.sequenceGroups
+        return (groups[sequence % groups.count].question, sequence / groups.count)
+    }
+
     package func begin(_ batches: [TokenBatch]) throws {
         guard judged.comparesWithOthers else { return }
         var (sum, count) = (0.0, 0)
         try withoutGradients {
             for batch in batches {
-                let others = batch.sequences(batch.sequenceCount / 2..<batch.sequenceCount)
+                let half = batch.sequenceCount / 2
+                let others = batch.sequences(half..<batch.sequenceCount)
                 let context = try model.context(for: others)
                 let own = try TokenScores(model, others, context).values.reduce(0, +)
-                let theirs = try reference.losses(others, trained: model, isTraining: false)?.reduce(0, +) ?? 0
-                sum += theirs - own
+                let theirs = try reference.sums(others, trained: model, isTraining: false) {
+                    Self.place(batch, half + $0)
+                }
+                sum -= own + (theirs?.reduce(0, +) ?? 0)
                 count += others.sequenceCount
             }
         }
@@ -47,17 +63,19 @@ package final class JudgedAnswers: Objective {
         }
         let answers = batch.sequences(0..<groups.count)
         let own = try context.undropped(answers, of: model)
-        let referenceLosses = try reference.losses(answers, trained: model, isTraining: context.isTraining)
+        let known = try reference.sums(answers, trained: model, isTraining: context.isTraining) {
+            Self.place(batch, $0)
+        }
         let scores = try TokenScores(model, answers, own)
         var total = 0.0
         var slopes = Array(repeating: 0.0, count: scores.values.count)
         // What is logged, of good answers and of bad ones.
         var (rewards, logps, logits) = ([0.0, 0.0], [0.0, 0.0], [0.0, 0.0])
         var (counts, tokens) = ([0, 0], [0, 0])
-        for (group, range) in zip(groups, answers.targetRanges) {
+        for (index, (group, range)) in zip(groups, answers.targetRanges).enumerated() {
             let isGood = group.positives == 1
             let score = -range.reduce(0) { $0 + scores.values[$1] }
-            let gain = score + (referenceLosses.map { losses in range.reduce(0) { $0 + losses[$1] } } ?? 0)
+            let gain = score - (known?[index] ?? 0)
             let (value, slope) = judged.loss(gain: gain, isGood: isGood, zero: zero)
             total += value
             for place in range { slopes[place] = -slope }

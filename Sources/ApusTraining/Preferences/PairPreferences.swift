@@ -63,6 +63,17 @@ package final class PairPreferences: Objective {
         runningReward = try terms.losses.contains { $0.loss == .bcoPair } ? RunningReward() : nil
     }
 
+    /// Asks the reference about every sample before the run.
+    package func rememberReference(
+        _ sources: [any TrainingSource], size: Int, progress: (Int) -> Void
+    ) throws {
+        reference = try reference.remembered(sources, trained: model, size: size, place: Self.place, progress: progress)
+    }
+
+    private static func place(_ batch: TokenBatch, _ sequence: Int) -> (sample: Int32, place: Int) {
+        (batch.sequenceGroups[sequence / 2].question, sequence % 2)
+    }
+
     package var participants: [any StepParticipant] { runningReward.map { [$0] } ?? [] }
 
     package var isAdditive: Bool { runningReward == nil && !terms.losses.contains { $0.loss.comparesPairs } }
@@ -78,7 +89,7 @@ package final class PairPreferences: Objective {
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let own = try context.undropped(batch, of: model)
-        let referenceLosses = try reference.losses(batch, trained: model, isTraining: context.isTraining)
+        let known = try reference.sums(batch, trained: model, isTraining: context.isTraining) { Self.place(batch, $0) }
         let scores = try TokenScores(model, batch, own)
         let ranges = batch.targetRanges
         let pairs = (0..<batch.sequenceCount / 2).map { (chosen: ranges[2 * $0], rejected: ranges[2 * $0 + 1]) }
@@ -92,12 +103,11 @@ package final class PairPreferences: Objective {
             let shared = min(pair.chosen.count, pair.rejected.count)
             return { [tail = terms.tailWeight] in $0 < shared ? 1 : tail ?? 1 }
         }
-        let points = pairs.map { pair in
+        let points = pairs.enumerated().map { index, pair in
             PairScore(
                 chosen: sum(scores.values, pair.chosen, weights: weights(pair)),
                 rejected: sum(scores.values, pair.rejected, weights: weights(pair)),
-                chosenReference: referenceLosses.map { sum($0, pair.chosen) } ?? 0,
-                rejectedReference: referenceLosses.map { sum($0, pair.rejected) } ?? 0,
+                chosenReference: known?[2 * index] ?? 0, rejectedReference: known?[2 * index + 1] ?? 0,
                 chosenCount: pair.chosen.count, rejectedCount: pair.rejected.count)
         }
         if let runningReward, context.isTraining {

@@ -4,8 +4,13 @@ package import ApusLanguageModel
 /// Pairs of answers: a sample is a pair, whose chosen side comes first in a batch.
 package struct PairSamples: TrainingSource {
     private let data: PairDataset
+    /// Whether it is held out: its samples have numbers of their own.
+    private let isHeldOut: Bool
 
-    package init(_ data: PairDataset = PairDataset()) { self.data = data }
+    package init(_ data: PairDataset = PairDataset(), isHeldOut: Bool = false) {
+        self.data = data
+        self.isHeldOut = isHeldOut
+    }
 
     package var count: Int { data.count }
     package func length(of index: Int) -> Int { data.length(of: index) }
@@ -17,7 +22,8 @@ package struct PairSamples: TrainingSource {
             answers: pairs.flatMap { [$0.chosen, $0.rejected] },
             groups: zip(samples, pairs).map { index, pair in
                 SequenceGroup(
-                    hasAnchor: false, positives: 1, negatives: 1, label: pair.margin, question: Int32(index))
+                    hasAnchor: false, positives: 1, negatives: 1, label: pair.margin,
+                    question: isHeldOut ? ~Int32(index) : Int32(index))
             })
     }
 }
@@ -27,10 +33,13 @@ package struct JudgedSamples: TrainingSource {
     private let data: JudgedDataset
     /// Samples that exchange answers, in the order of the data set; nil where none does.
     private let groupSize: Int?
+    /// Whether it is held out: its samples have numbers of their own.
+    private let isHeldOut: Bool
 
-    package init(_ data: JudgedDataset = JudgedDataset(), groupSize: Int? = nil) {
+    package init(_ data: JudgedDataset = JudgedDataset(), groupSize: Int? = nil, isHeldOut: Bool = false) {
         self.data = data
         self.groupSize = groupSize
+        self.isHeldOut = isHeldOut
     }
 
     package var count: Int { data.count }
@@ -45,7 +54,7 @@ package struct JudgedSamples: TrainingSource {
             groups: zip(samples, answers).map { index, answer in
                 SequenceGroup(
                     hasAnchor: false, positives: answer.isGood ? 1 : 0, negatives: answer.isGood ? 0 : 1,
-                    question: Int32(index))
+                    question: isHeldOut ? ~Int32(index) : Int32(index))
             })
     }
 }

@@ -99,6 +99,11 @@ extension TinyRun {
             Case("a second model") { $0.preferences?.refModel = $0.model.name },
             Case("the model without its adapter") { $0.model.tunerType = TunerType(rawValue: "ia3") ?? .lora },
             Case("the model without its adapter") { $0.optimization.gradientCheckpointing = true },
+            Case("the model without its adapter") { $0.preferences?.precomputesReference = true },
+            Case("a second model") {
+                $0.preferences?.precomputesReference = true
+                $0.model.tunerType = .full
+            },
             Case("the model without its adapter") {
                 $0.model.quantization.method = .bitsAndBytes
                 $0.model.quantization.bits = 4
@@ -163,6 +168,26 @@ extension TinyRun {
         try run.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
         #expect(try run.numbers(6) == whole)
         #expect(try run.losses() == log)
+    }
+
+    /// What the reference says can be asked before the run, of validation data too.
+    @Test(arguments: [PreferenceMethod.dpo, .kto]) func askedBefore(method: PreferenceMethod) throws {
+        let run = try TinyRun(preferring: method).with {
+            $0.model.tunerType = .full
+            $0.data.splitDatasetRatio = 0.34
+            $0.evaluation.perDeviceEvalBatchSize = 3
+        }
+        try run()
+        let before = run.with {
+            $0.preferences?.precomputesReference = true
+            $0.outputDirectoryName("before")
+        }
+        try before()
+        for key in ["loss", "eval_loss", "eval_rewards/chosen", "rewards/rejected"] {
+            let (a, b) = (try run.logged(key), try before.logged(key))
+            #expect(!a.isEmpty && a.count == b.count)
+            for (a, b) in zip(a, b) { #expect(abs(a - b) <= 1e-4 * max(1, abs(a)), "\(key)") }
+        }
     }
 
     /// Another way to learn is another run.

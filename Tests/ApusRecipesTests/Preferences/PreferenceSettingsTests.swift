@@ -62,7 +62,8 @@ struct PreferenceSettingsTests {
         (["--ref_model", "m", "--ref_adapters", "a"], "Give one of"),
         (["--beta", "0"], "--beta"), (["--ld_alpha", "2"], "--ld_alpha"),
         (["--rlhf_type", "rm", "--num_labels", "2"], "--num_labels"), (["--streaming", "true"], "--streaming"),
-        (["--truncation_strategy", "split"], "cannot be split"), (["--num_generations", "8"], "--num_generations"),
+        (["--truncation_strategy", "split"], "cannot be split"),
+        (["--num_generations", "8"], "methods that sample answers"),
         (["--teacher_model", "t"], "--teacher_model"), (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (
             [

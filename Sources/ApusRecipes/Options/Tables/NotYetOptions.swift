@@ -10,6 +10,7 @@ enum NotYetOptions {
     static let valuesAlreadyTrue: [String: Set<String>] = {
         var values: [String: Set<String>] = [
             "train_sampling_strategy": ["random"], "sequence_parallel_size": ["1"],
+            "packing": ["false"], "streaming": ["false"], "is_binary_loss_scale": ["true"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"],
             "response_prefix": [""], "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
@@ -65,6 +66,7 @@ enum NotYetOptions {
     /// What to do instead, by command where that matters.
     static func advice(_ field: String, _ command: Command) -> String? {
         if command == .export || command == .mergeLoRA, let advice = exportAdvice[field] { return advice }
+        if command == .rlhf, let advice = preferenceAdvice(field) { return advice }
         return advice[field]
     }
 

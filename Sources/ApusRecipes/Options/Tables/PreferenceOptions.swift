@@ -30,6 +30,9 @@ extension OptionTable {
             "ref_adapters", .list, default: .list([]),
             "An adapter on the model that dpo and kto compare with."),
         option(
+            "precompute_ref_log_probs", .boolean, default: .boolean(false),
+            "Ask the reference about every sample before the run; a second model is then given up."),
+        option(
             "label_smoothing", .number(.from(0, below: 1)), default: .number(0),
             "The share of pairs that are believed to be the wrong way round."),
         option("rpo_alpha", .number(.from(0)), "Adds so much of the likelihood of chosen answers, in dpo."),
@@ -52,10 +55,33 @@ extension OptionTable {
             for: [.rlhf]),
     ]
 
+    fileprivate static let neverForPreferences: [String: String] = [
+        "num_labels": "A reward model gives one score; leave it out.",
+        "problem_type": "A reward model gives one score; leave it out.",
+        "packing": "Leave it out; the sequences of a batch lie end to end without padding.",
+        "packing_length": "Leave it out; the sequences of a batch lie end to end without padding.",
+        "streaming": "Leave it out; preferences are read whole before the run.",
+        "is_binary_loss_scale": "Leave it out; every token that --loss_scale trains counts once.",
+        "predict_with_generate": "Leave it out; `apus infer --val_dataset` answers a data set after training.",
+    ]
+
     private static func option(
         _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
         _ help: String
     ) -> CommandOption {
         CommandOption(name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf])
+    }
+}
+
+extension NotYetOptions {
+    /// What to do instead of an option where preferences are learned.
+    static func preferenceAdvice(_ field: String) -> String? {
+        if let advice = OptionTable.neverForPreferences[field] { return advice }
+        let sampling = MSSwiftFields.reinforcement.filter { $0.argumentClass != "RLHFArguments" }.flatMap(\.names)
+        let ofOthers: Set<String> = [
+            "max_completion_length", "temperature", "sft_alpha", "lmbda", "seq_kd", "gkd_logits_topk", "max_new_tokens",
+        ]
+        guard sampling.contains(field) || ofOthers.contains(field) else { return nil }
+        return "It belongs to methods that sample answers (ppo, grpo, gkd), which are not there yet; leave it out."
     }
 }

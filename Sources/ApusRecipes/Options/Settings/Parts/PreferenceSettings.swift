@@ -49,6 +49,8 @@ public struct PreferenceSettings: Sendable {
     public var refModel: String?
     /// Adapters on the model that it is compared with.
     public var refAdapters: [String] = []
+    /// Whether the reference is asked about every sample before the run, and then given up.
+    public var precomputesReference = false
     /// How much it costs to leave the reference; nil is 0.1, and 2 for simpo.
     public var beta: Double?
     /// The share of pairs that are believed to be the wrong way round.
@@ -86,6 +88,7 @@ extension PreferenceSettings: SettingsPart {
         SettingsField("rlhf_type", \.method, affectsNumbers: true),
         SettingsField("ref_model", \.refModel, affectsNumbers: true),
         SettingsField("ref_adapters", \.refAdapters, affectsNumbers: true),
+        SettingsField("precompute_ref_log_probs", \.precomputesReference, affectsNumbers: true),
         SettingsField("beta", \.beta, affectsNumbers: true),
         SettingsField("label_smoothing", \.labelSmoothing, affectsNumbers: true),
         SettingsField("rpo_alpha", \.rpoAlpha, affectsNumbers: true),
@@ -139,14 +142,18 @@ extension PreferenceMethod {
         switch self {
         case .dpo:
             [
-                "ref_model", "ref_adapters", "beta", "label_smoothing", "rpo_alpha", "ld_alpha", "discopop_tau",
+                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "label_smoothing", "rpo_alpha",
+                "ld_alpha", "discopop_tau",
                 "loss_type", "loss_weights",
             ]
         case .orpo: ["beta"]
         case .cpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
         case .simpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
         case .kto:
-            ["ref_model", "ref_adapters", "beta", "loss_type", "desirable_weight", "undesirable_weight"]
+            [
+                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "loss_type", "desirable_weight",
+                "undesirable_weight",
+            ]
         case .rewardModel: ["center_rewards_coefficient"]
         }
     }
