@@ -173,7 +173,8 @@ extension AgentTemplate {
     }
 
     static var kimi3: AgentTemplate {
-        let escaped = "{% macro escaped(text) %}{{ text | replace('&', '&amp;') | replace('\"', '&quot;') }}{% endmacro %}"
+        let escaped =
+            "{% macro escaped(text) %}{{ text | replace('&', '&amp;') | replace('\"', '&quot;') }}{% endmacro %}"
         return AgentTemplate(
             tools: #"""
                 role="system" type="tool-declare"<|sep|># Tools

@@ -135,8 +135,8 @@ struct NamedTemplateTurns {
             let ids = message.toolCalls.compactMap { $0["id"]?.stringValue }
             let results = messages[(index + 1)...].prefix { $0.role == "tool" || $0.role == "tool_response" }
             let answered = results.compactMap { $0.fields["tool_call_id"]?.stringValue }
-            guard !ids.isEmpty, ids.count == message.toolCalls.count, ids.count == results.count, Set(ids).count == ids.count,
-                Set(answered) == Set(ids)
+            guard !ids.isEmpty, ids.count == message.toolCalls.count, ids.count == results.count,
+                Set(ids).count == ids.count, Set(answered) == Set(ids)
             else { continue }
             let byID = Dictionary(zip(answered, results), uniquingKeysWith: { first, _ in first })
             messages.replaceSubrange(results.indices, with: ids.compactMap { byID[$0] })
