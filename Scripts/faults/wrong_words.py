@@ -114,6 +114,6 @@ def cases_of_hubs(m):
         Case("several downloads into one folder",
              ["download", "a/b", "c/d", "--local_dir", m.work / "both"], ["--local_dir"]),
         Case("publishing on the hub that is not there", [
-            "export", "--model", m.model, "--push_to_hub", "true", "--hub_model_id", "me/model"], ["--push_to_hub"],
+            "export", "--model", m.model, "--push_to_hub", "true", "--hub_model_id", "me/model"], ["MODELSCOPE_API_TOKEN"],
              environment=offline),
     ]
