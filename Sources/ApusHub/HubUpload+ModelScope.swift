@@ -12,7 +12,8 @@ extension HubClient {
     /// What lies in the store whatever its size.
     private static let stored: Set<String> = [
         "7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "mlmodel", "model", "msgpack", "npy", "npz",
-        "onnx", "ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz", "wasm",
+        "onnx", "ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors", "tar", "tflite", "tgz",
+        "wasm",
         "xz", "zip", "zst",
     ]
     /// Bytes of the largest file that a commit holds itself.
@@ -72,7 +73,8 @@ extension HubClient {
             let group = large[start..<min(start + Self.objects, large.count)]
             let wanted = group.map { JSONValue.object(["oid": .string($0.sha256), "size": .int(Int($0.size))]) }
             let answer = try await ask(
-                "\(base)/info/lfs/objects/batch", ["operation": "upload", "objects": .array(wanted)], repository, connection)
+                "\(base)/info/lfs/objects/batch", ["operation": "upload", "objects": .array(wanted)], repository,
+                connection)
             var places: [String: String] = [:]
             for object in answer["objects"]?.arrayValue ?? [] {
                 guard let id = object["oid"]?.stringValue else { continue }

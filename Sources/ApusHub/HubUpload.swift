@@ -43,6 +43,11 @@ extension HubClient {
                 "Publishing on \(hub.name) needs a token with the right to write: make one (\(subject.tokenPage)) and set it as "
                     + "\(subject.tokenName)=… or with --hub_token.")
         }
+        if let reason = configuration.offlineReason {
+            throw HubError(
+                .offline,
+                "Publishing on \(hub.name) needs the network, which is not to be used (\(reason)). Unset that variable.")
+        }
         if hub == .modelScope { return try await modelScopeUser(nobody) }
         return try await open(nobody) { connection in
             let url = "\(configuration.huggingFace.endpoint)/api/whoami-v2"

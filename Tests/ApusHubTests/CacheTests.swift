@@ -1,8 +1,9 @@
-@testable import ApusHub
 import ApusHubTesting
 import ApusJSON
 import Foundation
 import Testing
+
+@testable import ApusHub
 
 @Suite(.serialized) struct CacheTests {
     @Test func whatLiesInACacheIsFoundWhenItIsWhole() async throws {

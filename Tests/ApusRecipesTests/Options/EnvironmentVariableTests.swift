@@ -44,7 +44,7 @@ struct EnvironmentVariableTests {
         #expect(throws: UsageError.self) { try check(["RANDOM_DATASET_RESPONSE": "1"]) }
         #expect(try check(["THINKING_BUDGET": "512"]) == [])
         #expect(try check(["SEED_USE_THINKING": "1"], "--template seed_oss") == [])
-        for (name, value) in [("THINKING_BUDGET", "512"), ("SEED_USE_THINKING", "0"), ("SEED_USE_BUDGET_INTERVAL", "1")] {
+        for (name, value) in ["THINKING_BUDGET": "512", "SEED_USE_THINKING": "0", "SEED_USE_BUDGET_INTERVAL": "1"] {
             #expect(throws: UsageError.self) { try check([name: value], "--template seed_oss") }
         }
     }
