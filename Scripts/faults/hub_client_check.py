@@ -180,6 +180,16 @@ def model_scope(root, done, version):
     assert tree_of(whole) == tree_of(root / "models/owner/tiny-model.v1"), "the snapshot differs"
     assert snapshot_download("owner/tiny-model.v1", local_files_only=True) == whole
     done.append(f"snapshot of a model of ModelScope, in {pathlib.Path(whole).relative_to(os.environ['MODELSCOPE_CACHE'])}")
+    from modelscope_hub.api import HubApi
+    api = HubApi(token="hf_good", endpoint=os.environ["MODELSCOPE_ENDPOINT"])
+    assert api.whoami().username == "tester"
+    api.create_repo("tester/published-there", "model", visibility="private")
+    api.upload_folder(
+        repo_id="tester/published-there", repo_type="model", folder_path=root / "models/owner/tiny-model.v1",
+        commit_message="First", ignore_patterns=[".revisions/*"])
+    published = tree_of(root / "models/tester/published-there")
+    assert published == tree_of(root / "models/owner/tiny-model.v1"), "what was published differs"
+    done.append("publishing on ModelScope: the store, commit")
     try:
         snapshot_download("owner/nothing")
     except Exception as error:

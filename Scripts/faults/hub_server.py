@@ -155,6 +155,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if refusal.message:
                 headers["X-Error-Message"] = refusal.message
             self.reply(refusal.status, {"error": refusal.message or "refused"}, headers=headers)
+        except ScopeRefusal as refusal:
+            self.scope(refusal.status, None, refusal.code, refusal.message)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -534,11 +536,75 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.scope(refusal.status, None, refusal.code, refusal.message)
         self.scope(200, {"Id": 1, "Name": name.split("/")[-1], "Path": name.split("/")[0]})
 
+    def scope_writer(self):
+        user = TOKENS.get((self.headers.get("Authorization") or "").removeprefix("Bearer "))
+        if user is None:
+            raise ScopeRefusal(401, 10010103001, "invalid token")
+        if user != "tester":
+            raise ScopeRefusal(403, 10010103002, "no permission to write")
+        return user
+
+    def scope_user(self):
+        self.reply(200, {"success": True, "data": {"username": self.scope_writer()}})
+
+    def scope_create(self):
+        self.scope_writer()
+        wanted = json.loads(self.body)
+        assert wanted["Visibility"] in (1, 5) and wanted["License"]
+        folder = self.server.hub.root / "models" / wanted["Path"] / wanted["Name"]
+        if folder.exists():
+            raise ScopeRefusal(400, 10010203001, "the name is taken")
+        folder.mkdir(parents=True)
+        if wanted["Visibility"] == 1:
+            (folder / ".hub.json").write_text('{"private": true}')
+        self.scope(200, {"Id": 1})
+
+    def scope_batch(self, kinds, name):
+        self.scope_writer()
+        self.scope_repository(kinds, name, "master")
+        wanted = json.loads(self.body)
+        assert wanted["operation"] == "upload" and len(wanted["objects"]) <= 64
+        self.scope(200, {"objects": [
+            item if item["oid"] in self.server.hub.uploads else
+            item | {"actions": {"upload": {"href": f"{self.server.address}/api/v1/lfs/{item['oid']}"}}}
+            for item in wanted["objects"]]})
+
+    def scope_store(self, oid):
+        self.scope_writer()
+        if self.command != "PUT" or hashlib.sha256(self.body).hexdigest() != oid:
+            raise ScopeRefusal(200, 10010206001, "not the object that was announced")
+        self.server.hub.uploads[oid] = self.body
+        self.scope(200, {})
+
+    def scope_commit(self, kinds, name, revision):
+        self.scope_writer()
+        repository, folder, _ = self.scope_repository(kinds, name, revision)
+        wanted = json.loads(self.body)
+        assert wanted["commit_message"]
+        for action in wanted["actions"]:
+            assert action["action"] == "create"
+            path = folder / action["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = base64.b64decode(action["content"])
+            if action["type"] == "lfs":
+                assert (action["content"], action["encoding"]) == ("", "")
+                data = self.server.hub.uploads[action["sha256"]]
+            else:
+                assert (action["type"], action["encoding"], action["sha256"]) == ("normal", "base64", "")
+            assert len(data) == action["size"]
+            path.write_bytes(data)
+        self.scope(200, {"oid": repository.commit(folder)})
+
     id = r"([\w.-]+/[\w.-]+|[\w.-]+)"
     routes = [
         (r"/api/whoami-v2", whoami),
         (r"/api/repos/create", create),
         (r"/api/validate-yaml", validate),
+        (r"/openapi/v1/users/me", scope_user),
+        (r"/api/v1/models", scope_create),
+        (r"/api/v1/lfs/([0-9a-f]{64})", scope_store),
+        (rf"/api/v1/repos/(models|datasets)/{id}/info/lfs/objects/batch", scope_batch),
+        (rf"/api/v1/repos/(models|datasets)/{id}/commit/([^/]+)", scope_commit),
         (rf"/api/v1/(models|datasets)/{id}/repo/(files|tree)", scope_files),
         (rf"/api/v1/(models|datasets)/{id}/repo", scope_bytes),
         (rf"/api/v1/(models|datasets)/{id}/revisions", scope_revisions),

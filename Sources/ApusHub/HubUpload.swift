@@ -31,21 +31,27 @@ extension HubClient {
     /// The name of the user whose token it is.
     ///
     /// - Throws: `HubError` where there is no token, or an unknown one.
-    package func user() async throws -> String {
-        guard configuration.huggingFace.token != nil else {
+    package func user(of hub: Hub = .huggingFace) async throws -> String {
+        let question = hub == .huggingFace ? "whoami" : "users/me"
+        guard let nobody = Repository(question, kind: .model, on: hub) else {
+            throw HubError(.invalid, "\(question): is no id of a repository")
+        }
+        guard configuration[hub].token != nil else {
+            let subject = writing(nobody)
             throw HubError(
                 .unauthorized,
-                "Publishing needs a token with the right to write: make one (\(configuration.huggingFace.endpoint)/settings/tokens) and "
-                    + "set it as HF_TOKEN=… or with --hub_token.")
+                "Publishing on \(hub.name) needs a token with the right to write: make one (\(subject.tokenPage)) and set it as "
+                    + "\(subject.tokenName)=… or with --hub_token.")
         }
-        guard let nobody = Repository("whoami", kind: .model, on: .huggingFace) else {
-            throw HubError(.invalid, "whoami: is no id of a repository")
+        if let reason = configuration.offlineReason {
+            throw HubError(
+                .offline,
+                "Publishing on \(hub.name) needs the network, which is not to be used (\(reason)). Unset that variable.")
         }
+        if hub == .modelScope { return try await modelScopeUser(nobody) }
         return try await open(nobody) { connection in
-            var subject = Subject(nobody, revision: nil, in: configuration)
-            subject.writes = true
             let url = "\(configuration.huggingFace.endpoint)/api/whoami-v2"
-            let answer = try await connection.json(.init(url: url, hub: .huggingFace, subject: subject)).value
+            let answer = try await connection.json(.init(url: url, hub: .huggingFace, subject: writing(nobody))).value
             guard let name = answer["name"]?.stringValue else {
                 throw HubError(.invalid, "\(configuration.huggingFace.endpoint): does not say whose token it is")
             }
@@ -57,6 +63,9 @@ extension HubClient {
     ///
     /// - Parameter isPrivate: Whether its owner alone can see it; one that exists stays as it is.
     package func create(_ repository: Repository, owner user: String, isPrivate: Bool) async throws {
+        if repository.hub == .modelScope {
+            return try await createOnModelScope(repository, isPrivate: isPrivate)
+        }
         let parts = repository.id.split(separator: "/").map(String.init)
         var wanted: JSONObject = [
             "name": .string(parts.last ?? ""), "type": .string(repository.kind.rawValue), "private": .bool(isPrivate),
@@ -83,6 +92,9 @@ extension HubClient {
     ) async throws -> Publication {
         try await open(repository) { connection in
             let uploads = try uploads.map { try PreparedUpload($0, files) }
+            if repository.hub == .modelScope {
+                return try await publishOnModelScope(uploads, to: repository, message: message, connection)
+            }
             let large = try await modes(of: uploads, in: repository, connection)
             let kept = uploads.filter { large[$0.path] != nil }
             let stored = kept.filter { large[$0.path] == true }
@@ -99,15 +111,15 @@ extension HubClient {
         }
     }
 
-    private func writing(_ repository: Repository) -> Subject {
-        var subject = Subject(repository, revision: "main", in: configuration)
+    func writing(_ repository: Repository) -> Subject {
+        var subject = Subject(repository, revision: repository.revision(nil), in: configuration)
         subject.writes = true
         return subject
     }
 
     private var api: String { "\(configuration.huggingFace.endpoint)/api" }
 
-    private func post(
+    func post(
         _ url: String, _ body: [UInt8], type: String = "application/json", accept: String? = nil,
         _ repository: Repository,
         _ connection: HubConnection
@@ -115,7 +127,7 @@ extension HubClient {
         let headers = [("Content-Type", type)] + (accept.map { [("Accept", $0)] } ?? [])
         return try await connection.json(
             .init(
-                method: .POST, url: url, headers: headers, body: .bytes(body), hub: .huggingFace,
+                method: .POST, url: url, headers: headers, body: .bytes(body), hub: repository.hub,
                 subject: writing(repository), patience: 120)
         ).value
     }
@@ -201,13 +213,9 @@ extension HubClient {
         _ upload: PreparedUpload, _ range: Range<Int64>, to address: String, _ repository: Repository,
         _ connection: HubConnection
     ) async throws -> HubConnection.Answer {
-        let body: HubConnection.Request.Body =
-            switch upload.content {
-            case .file(let path): .file(path, range)
-            case .bytes(let data): .bytes(Array(data.dropFirst(Int(range.lowerBound)).prefix(range.count)))
-            }
-        return try await connection.answer(
-            .init(method: .PUT, url: address, body: body, subject: writing(repository), patience: 86_400))
+        try await connection.answer(
+            .init(
+                method: .PUT, url: address, body: upload.body(range), subject: writing(repository), patience: 86_400))
     }
 
     private func commit(
@@ -249,7 +257,7 @@ extension HubClient {
 }
 
 /// A file with what the hub wants to know of it first.
-private struct PreparedUpload: Sendable {
+struct PreparedUpload: Sendable {
     let path: String
     let content: UploadFile.Content
     let size: Int64
@@ -274,6 +282,14 @@ private struct PreparedUpload: Sendable {
         }
         size = check.count
         sha256 = check.digest
+    }
+
+    /// A part of it as the body of a request.
+    func body(_ range: Range<Int64>) -> HubConnection.Request.Body {
+        switch content {
+        case .file(let path): .file(path, range)
+        case .bytes(let data): .bytes(Array(data.dropFirst(Int(range.lowerBound)).prefix(range.count)))
+        }
     }
 
     func data(_ files: any FileSystem) throws -> Data {

@@ -28,7 +28,7 @@ struct Subject: Sendable {
 
     var tokenName: String { repository.hub == .huggingFace ? "HF_TOKEN" : "MODELSCOPE_API_TOKEN" }
 
-    private var tokenPage: String {
+    var tokenPage: String {
         repository.hub == .huggingFace ? "\(endpoint)/settings/tokens" : "\(endpoint)/my/myaccesstoken"
     }
 

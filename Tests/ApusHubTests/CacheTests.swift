@@ -1,8 +1,9 @@
-import ApusHub
 import ApusHubTesting
 import ApusJSON
 import Foundation
 import Testing
+
+@testable import ApusHub
 
 @Suite(.serialized) struct CacheTests {
     @Test func whatLiesInACacheIsFoundWhenItIsWhole() async throws {
@@ -64,6 +65,54 @@ import Testing
         // Seen by its owner alone.
         let error = await hubError { try await hub.client().listing(of: repository) }
         #expect(error?.kind == .notFound)
+    }
+
+    @Test func whatIsPublishedOnModelScopeIsWhatWasThere() async throws {
+        let hub = try HubFixture()
+        let client = hub.client(token: "hf_good")
+        #expect(try await client.user(of: .modelScope) == "tester")
+        let repository = try hub.repository("tester/published", on: .modelScope)
+        try await client.create(repository, owner: "tester", isPrivate: true)
+        try await client.create(repository, owner: "tester", isPrivate: true)
+        let large = hub.server.scratch("large")
+        try hub.weights.write(to: URL(fileURLWithPath: large))
+        let vocabulary = HubServer.bytes(65 << 10)
+        let uploads = [
+            UploadFile(path: "config.json", content: .bytes(HubServer.bytes(70 << 10))),
+            UploadFile(path: "model.safetensors", content: .file(large)),
+            UploadFile(path: "copy/model.safetensors", content: .file(large)),
+            UploadFile(path: "vocab.txt", content: .bytes(vocabulary)),
+            UploadFile(path: "empty.bin", content: .bytes(Data())),
+        ]
+        let publication = try await client.publish(uploads, to: repository, message: "First")
+        #expect(publication.address == "\(hub.server.address)/models/tester/published")
+        let snapshot = try await client.download(repository, FileChoice(.all))
+        #expect(hub.contents(snapshot, "model.safetensors") == hub.weights)
+        #expect(hub.contents(snapshot, "copy/model.safetensors") == hub.weights)
+        #expect(hub.contents(snapshot, "vocab.txt") == vocabulary)
+        #expect(hub.contents(snapshot, "config.json") == HubServer.bytes(70 << 10))
+        #expect(hub.contents(snapshot, "empty.bin") == Data())
+        #expect(try hub.server.log().filter { $0["method"] == "PUT" }.count == 2, "one for each content in the store")
+        // What is there is not sent again.
+        _ = try await client.publish(uploads, to: repository, message: "Second")
+        #expect(try hub.server.log().filter { $0["method"] == "PUT" }.count == 2)
+        let error = await hubError { try await hub.client().listing(of: repository) }
+        #expect(error?.kind == .notFound)
+        let nobody = await hubError { try await hub.client().user(of: .modelScope) }
+        #expect(nobody?.kind == .unauthorized && nobody?.description.contains("MODELSCOPE_API_TOKEN") == true)
+        let guest = await hubError { try await hub.client(token: "hf_limited").user(of: .modelScope) }
+        #expect(guest?.kind == .forbidden)
+    }
+
+    /// The token goes to hosts of ModelScope's own domain alone.
+    @Test(
+        arguments: [
+            ("https://lfs.modelscope.cn/a", true), ("https://www.modelscope.cn/a", true),
+            ("http://lfs.modelscope.cn/a", false), ("https://store.example.com/a", false),
+            ("https://modelscope.cn.example.com/a", false), ("https://evilmodelscope.cn/a", false),
+        ])
+    func theStoreGetsTheToken(place: String, isOwn: Bool) {
+        #expect(HubClient.isOfOneOwner(place, "https://www.modelscope.cn") == isOwn)
     }
 
     @Test func publishingWithoutTheRightIsRefused() async throws {

@@ -22,15 +22,11 @@ struct HubPublisher {
         self.hub = hub
         message = settings.commitMessage
         let (place, given) = Hub.split(settings.modelID ?? name)
-        guard (place ?? hub.preferred) == .huggingFace else {
-            throw SettingsError(
-                "--push_to_hub true: publishes on Hugging Face, not on ModelScope yet. Add --use_hf true to publish there, or "
-                    + "leave it out and publish the folder with `modelscope upload \(given) FOLDER`.")
-        }
+        let target = place ?? hub.preferred
         let client = HubClient(hub.configuration)
-        let user = try HubClient.waiting { try await client.user() }
+        let user = try HubClient.waiting { try await client.user(of: target) }
         let id = given.contains("/") ? given : "\(user)/\(given)"
-        guard let repository = Repository(id, kind: .model, on: .huggingFace) else {
+        guard let repository = Repository(id, kind: .model, on: target) else {
             throw SettingsError(
                 "--hub_model_id \(id): is no id. Give one of letters, digits, \".\", \"_\" and \"-\", such as \(user)/my-model."
             )
@@ -54,6 +50,9 @@ struct HubPublisher {
     func publish(_ folder: String, base: String?, what: String) throws {
         var uploads: [UploadFile] = []
         try collect(folder, "", into: &uploads)
+        if repository.hub == .modelScope, !uploads.contains(where: { $0.path == "configuration.json" }) {
+            uploads.append(UploadFile(path: "configuration.json", content: .bytes(Data(Self.configuration.utf8))))
+        }
         let card = (try? String(contentsOfFile: "\(folder)/README.md", encoding: .utf8)) ?? Self.card(base)
         uploads.append(UploadFile(path: "README.md", content: .bytes(Data(Self.publishable(card).utf8))))
         let (client, view) = hub.client(for: repository)
@@ -65,11 +64,12 @@ struct HubPublisher {
                 try await client.publish(files, to: repository, message: message)
             }
             view.finish()
-            hub.print("published: \(publication.address) (commit \(publication.commit.prefix(12)))")
+            let commit = publication.commit.isEmpty ? "" : " (commit \(publication.commit.prefix(12)))"
+            hub.print("published: \(publication.address)\(commit)")
         } catch let error as HubError {
             throw HubError(
                 error.kind,
-                "\(error.description) The files are in \(folder); `apus export --model \(folder) --push_to_hub true --use_hf true "
+                "\(error.description) The files are in \(folder); `apus export --model \(folder) --push_to_hub true --use_hf \(repository.hub == .huggingFace) "
                     + "--hub_model_id \(repository.id)` publishes them.")
         }
     }
@@ -89,6 +89,10 @@ struct HubPublisher {
             }
         }
     }
+
+    /// What ModelScope reads of a model, as ms-swift writes it.
+    private static let configuration =
+        #"{"framework": "pytorch", "task": "text-generation", "allow_remote": true}"#
 
     private static func card(_ base: String?) -> String {
         """

@@ -9,7 +9,6 @@ extension TextParts {
     ]
     /// Words of ms-swift that Apus has no template for, with the reason.
     private static let refused = [
-        "seed_oss": "it counts tokens of thoughts inside the text",
         "generic_decision": "it is for decision models", "qwen2_5_math_prm": "it is for models that judge steps",
     ]
 

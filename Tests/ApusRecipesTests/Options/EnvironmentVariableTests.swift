@@ -42,6 +42,11 @@ struct EnvironmentVariableTests {
         }
         #expect(try check(["INFONCE_USE_BATCH": "0"], "--task_type embedding") == [])
         #expect(throws: UsageError.self) { try check(["RANDOM_DATASET_RESPONSE": "1"]) }
+        #expect(try check(["THINKING_BUDGET": "512"]) == [])
+        #expect(try check(["SEED_USE_THINKING": "1"], "--template seed_oss") == [])
+        for (name, value) in ["THINKING_BUDGET": "512", "SEED_USE_THINKING": "0", "SEED_USE_BUDGET_INTERVAL": "1"] {
+            #expect(throws: UsageError.self) { try check([name: value], "--template seed_oss") }
+        }
     }
 
     /// The command line wins over the environment.

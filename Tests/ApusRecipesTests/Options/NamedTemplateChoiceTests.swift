@@ -38,7 +38,7 @@ struct NamedTemplateChoiceTests {
 
     @Test(
         arguments: [
-            ("llama33", nil, "did you mean llama3?"), ("seed_oss", nil, "counts tokens of thoughts"),
+            ("llama33", nil, "did you mean llama3?"), ("generic_decision", nil, "for decision models"),
             ("qwen3", "hermez", "known are chatglm4"), (nil, "hermes", "Give a --template by name"),
         ] as [(String?, String?, String)])
     func wrongNamesAreNamed(template: String?, agent: String?, words: String) throws {

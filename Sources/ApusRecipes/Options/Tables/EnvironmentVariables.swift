@@ -21,6 +21,7 @@ package enum EnvironmentVariables {
     private static let infoNCE: (option: String, value: String) = ("loss_type", "infonce")
     private static let listwise: (option: String, value: String) = ("loss_type", "listwise_reranker")
     private static let reranker: (option: String, value: String) = ("task_type", "reranker")
+    private static let seed: (option: String, value: String) = ("template", "seed_oss")
 
     package static let all: [(names: [String], standing: Standing)] = [
         (["USE_HF"], .read("1: Hugging Face where a name does not say which hub; --use_hf wins")),
@@ -70,6 +71,18 @@ package enum EnvironmentVariables {
         (
             ["MAX_NEGATIVE_SAMPLES"],
             .only("7", beside: reranker, instead: "at most seven negatives are drawn for each group; unset it")
+        ),
+        (
+            ["THINKING_BUDGET"],
+            .only("", beside: seed, instead: "the budget is that of the longest thoughts of the row; unset it")
+        ),
+        (
+            ["SEED_USE_THINKING"],
+            .only("true", beside: seed, instead: "the budget is always written; unset it")
+        ),
+        (
+            ["SEED_USE_BUDGET_INTERVAL"],
+            .only("false", beside: seed, instead: "no counts are written into thoughts; write them, and unset it")
         ),
         (
             ["RANDOM_DATASET_RESPONSE"],

@@ -14,7 +14,8 @@ extension OptionTable {
             for: reaching),
         CommandOption(
             "push_to_hub", .boolean, default: .boolean(false),
-            "Publish what was written on Hugging Face, with its model card.", in: .hub, for: publishing),
+            "Publish what was written on ModelScope, or on Hugging Face with --use_hf true, with its model card.",
+            in: .hub, for: publishing),
         CommandOption(
             "hub_model_id", .text, computed: "<your name>/<name of the folder>", "Id to publish under.", in: .hub,
             for: publishing),

@@ -15,7 +15,9 @@ extension AgentTemplate {
         "qwen3_coder": qwenCoder, "qwen3_5": qwen35, "deepseek_v3_1": deepSeek, "mistral": mistral,
         "minimax_m2": miniMax, "minicpm5": miniCPM, "hy_v3_preview": hunyuanTags(""),
         "hy_v3": hunyuanTags(":opensource"),
-        "ling3": ling, "spark2_5": spark,
+        "ling3": ling, "spark2_5": spark, "xing4_0": xing, "seed_oss": seed, "gemma4": gemma4,
+        "deepseek_v4": deepSeek4, "deepseek_v41": deepSeek41, "kimi_k25": kimi25, "kimi_k3": kimi3,
+        "minimax_m3": miniMax3,
     ]
 
     // MARK: ReAct

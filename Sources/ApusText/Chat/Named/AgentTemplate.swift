@@ -18,12 +18,15 @@ struct AgentTemplate: Sendable {
     var tools: String
     /// What the first question becomes where tools stand there: of `tools` and `question`.
     var question: String?
-    /// An answer that calls: of `calls`.
+    /// An answer that calls: of `calls`, and `continues` for one that begins with text.
     var calls: String = AgentTemplate.reactCalls
     /// What stands between an answer and the calls behind it: of `answer`, and the answer without what is not kept.
     var separator: (@Sendable (_ answer: String) -> (answer: String, separator: String)) = { ($0, "") }
-    /// Of `results`; nil: one after the other, as ReAct has them.
+    /// Of `results`, of `senders`, which have a `name` and an `id` or none, and of the whole `answer` that called; nil: one
+    /// after the other, as ReAct has them.
     var results: String?
+    /// What results begin with; an answer that has written it already loses it.
+    var openingOfResults: String?
     var place = Place.behindAnswer
     /// Results that follow a question and no call: of `results`; nil where there are none.
     var standalone: String?
@@ -69,6 +72,20 @@ struct AgentTemplate: Sendable {
         var json: JSONValue { .object(["name": .string(name), "arguments": arguments]) }
     }
 
+    /// What a tool gave.
+    struct Result {
+        let text: String
+        /// What the message says of the tool and the call, or null.
+        let sender: JSONValue
+
+        init(_ text: String, of message: Message) {
+            self.text = text
+            sender = .object([
+                "name": message.name.map { .string($0) } ?? .null, "id": message.fields["tool_call_id"] ?? .null,
+            ])
+        }
+    }
+
     private func rendered(_ source: String, _ variables: [String: JSONValue]) throws -> String {
         var values = variables
         values["action"] = .string(words.action)
@@ -87,13 +104,18 @@ struct AgentTemplate: Sendable {
         try question.map { try rendered($0, ["tools": .array(tools), "question": .string(text)]) } ?? text
     }
 
-    func text(of calls: [Call]) throws -> String {
-        try rendered(self.calls, ["calls": .array(calls.map(\.json))])
+    /// - Parameter continues: Whether text of the same answer stands before the calls.
+    func text(of calls: [Call], continues: Bool) throws -> String {
+        try rendered(self.calls, ["calls": .array(calls.map(\.json)), "continues": .bool(continues)])
     }
 
-    /// What stands behind an answer for results, and the answer, which may get a mark at its end.
+    /// What stands behind an answer for results, and the answer's last text, which may get or lose a mark at its end.
+    ///
+    /// - Parameters:
+    ///   - answer: The last text of the answer.
+    ///   - whole: All texts of the answer.
     func parts(
-        of results: [String], behind answer: String, _ template: NamedTemplate
+        of results: [Result], behind answer: String, whole: String, _ template: NamedTemplate
     ) throws -> (answer: String, parts: [NamedTemplate.Part]) {
         if answer.contains(words.action), answer.contains(words.input) {
             var marked = answer
@@ -102,14 +124,21 @@ struct AgentTemplate: Sendable {
                 marked += words.observation
             }
             let texts = results.enumerated().map { index, result in
-                (index > 0 ? words.observation : "") + result + (result.hasSuffix("\n") ? "" : "\n")
+                (index > 0 ? words.observation : "") + result.text + (result.text.hasSuffix("\n") ? "" : "\n")
             }
             return (marked, [.text(texts.joined())])
         }
-        guard let source = self.results else { return (answer, [.text(results.joined())]) }
-        let text = try rendered(source, ["results": .array(results.map { .string($0) })])
+        guard let source = self.results else { return (answer, [.text(results.map(\.text).joined())]) }
+        let text = try rendered(
+            source,
+            [
+                "results": .array(results.map { .string($0.text) }), "senders": .array(results.map(\.sender)),
+                "answer": .string(whole),
+            ])
         switch place {
-        case .behindAnswer: return (answer, [.text(text)])
+        case .behindAnswer:
+            let isOpen = openingOfResults.map { answer.hasSuffix($0) } ?? false
+            return (isOpen ? String(answer.dropLast(openingOfResults?.count ?? 0)) : answer, [.text(text)])
         case .question(let role):
             let prompt = template.prompt.map { part in
                 guard case .text(let words) = part else { return part }
@@ -120,8 +149,8 @@ struct AgentTemplate: Sendable {
     }
 
     /// What results without a call before them add to a question.
-    func standalone(_ results: [String], _ template: NamedTemplate) throws -> String? {
-        let values = JSONValue.array(results.map { .string($0) })
+    func standalone(_ results: [Result], _ template: NamedTemplate) throws -> String? {
+        let values = JSONValue.array(results.map { .string($0.text) })
         if let standalone { return try rendered(standalone, ["results": values]) }
         guard case .question = place, let source = self.results, self.words.action == "Action:" else { return nil }
         let text = try rendered(source, ["results": values])

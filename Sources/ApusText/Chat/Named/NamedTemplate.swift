@@ -36,6 +36,7 @@ package struct NamedTemplate: Sendable {
         case ernie = "ErnieThinking"
         case spark = "Spark2_5"
         case xing = "Xing4_0"
+        case seed = "Seed"
         case qwen3Embedding = "Qwen3Emb"
     }
 

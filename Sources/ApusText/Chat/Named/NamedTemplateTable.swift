@@ -482,6 +482,9 @@ extension NamedTemplate {
          "prompt": ["<|im_start|>user\n{{QUERY}}<|im_end|>\n\n<|im_start|>assistant\n"], "chat_sep": \#
         ["<|im_end|>\n\n"], "suffix": ["<|im_end|>"], "thinks": true, "thinking": "<think>\n", "variant": \#
         "ErnieThinking"}
+        {"name": "seed_oss", "prefix": ["<seed:bos>"], "system_prefix": ["<seed:bos>system\n{{SYSTEM}}<seed:eos>"], \#
+        "prompt": ["<seed:bos>user\n{{QUERY}}<seed:eos><seed:bos>assistant\n"], "chat_sep": ["<seed:eos>"], \#
+        "suffix": ["<seed:eos>"], "bos": true, "stop": ["<seed:eos>"], "variant": "Seed"}
         {"name": "bge_reranker", "prefix": ["<s> "], "prompt": ["{{QUERY}}</s></s> "], "chat_sep": [], "suffix": \#
         ["</s>"]}
         {"name": "bert", "prefix": [], "prompt": ["{{QUERY}}[SEP]"], "chat_sep": ["[SEP]"], "suffix": \#

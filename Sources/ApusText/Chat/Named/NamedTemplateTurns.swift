@@ -41,14 +41,15 @@ struct NamedTemplateTurns {
                 description: "the template \(template.name) has no way to write tools; give one with --agent_template "
                     + "(\(known))")
         }
-        var waiting: [String] = []
+        var waiting: [AgentTemplate.Result] = []
         func flush(_ turns: inout [Turn]) throws {
             guard !waiting.isEmpty else { return }
             defer { waiting = [] }
             switch turns.last {
             case .answer(var segments)?:
                 let behind = segments.last?.text ?? ""
-                let (answer, parts) = try needed().parts(of: waiting, behind: behind, template)
+                let whole = segments.map(\.text).joined()
+                let (answer, parts) = try needed().parts(of: waiting, behind: behind, whole: whole, template)
                 if !segments.isEmpty { segments[segments.count - 1].text = answer }
                 turns[turns.count - 1] = .answer(segments)
                 turns.append(.results(parts))
@@ -77,8 +78,9 @@ struct NamedTemplateTurns {
             guard let first = calls.first else { return }
             defer { calls = [] }
             let agent = try needed()
-            var text = try agent.text(of: calls.map(\.call))
-            if case .answer(var segments)? = turns.last, let last = segments.last {
+            let before: [Segment]? = if case .answer(let segments)? = turns.last { segments } else { nil }
+            var text = try agent.text(of: calls.map(\.call), continues: before != nil)
+            if var segments = before, let last = segments.last {
                 let (said, separator) = agent.separator(last.text)
                 segments[segments.count - 1].text = said
                 turns[turns.count - 1] = .answer(segments)
@@ -86,7 +88,7 @@ struct NamedTemplateTurns {
             }
             answer([Segment(text: text, isTrained: first.message.isTrained, weight: first.message.lossWeight)])
         }
-        for message in rest {
+        for message in Self.ordered(rest) {
             if message.role != "tool_call" { try flushCalls() }
             if message.role != "tool", message.role != "tool_response" { try flush(&turns) }
             switch message.role {
@@ -113,7 +115,7 @@ struct NamedTemplateTurns {
                 calls.append((try AgentTemplate.Call(message.content ?? .null), message))
             case "tool", "tool_response":
                 try flushCalls()
-                waiting.append(try Self.text(of: message))
+                waiting.append(AgentTemplate.Result(try Self.text(of: message), of: message))
             default:
                 throw ChatTrainingError(
                     description: "the template \(template.name) knows no role \"\(message.role)\""
@@ -124,6 +126,22 @@ struct NamedTemplateTurns {
         try flushCalls()
         try flush(&turns)
         self.turns = turns
+    }
+
+    /// Messages with the results of tools in the order of their calls, where the ids of both are the same ones.
+    private static func ordered(_ messages: ArraySlice<Message>) -> [Message] {
+        var messages = Array(messages)
+        for (index, message) in messages.enumerated() where message.role == "assistant" {
+            let ids = message.toolCalls.compactMap { $0["id"]?.stringValue }
+            let results = messages[(index + 1)...].prefix { $0.role == "tool" || $0.role == "tool_response" }
+            let answered = results.compactMap { $0.fields["tool_call_id"]?.stringValue }
+            guard !ids.isEmpty, ids.count == message.toolCalls.count, ids.count == results.count,
+                Set(ids).count == ids.count, Set(answered) == Set(ids)
+            else { continue }
+            let byID = Dictionary(zip(answered, results), uniquingKeysWith: { first, _ in first })
+            messages.replaceSubrange(results.indices, with: ids.compactMap { byID[$0] })
+        }
+        return messages
     }
 
     /// The text of a message; parts of text are joined, other values written as JSON.

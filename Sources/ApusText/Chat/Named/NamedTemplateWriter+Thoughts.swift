@@ -30,6 +30,7 @@ extension NamedTemplateWriter {
                 if case .question(let text)? = turns.turns.first { turns.turns[0] = .question(system + "\n\n" + text) }
             }
             turns.mapAnswers { _, text in text.trimmingCharacters(in: CharacterSet(charactersIn: "\n")) }
+        case .seed: prepareSeed(&turns)
         case .qwen3Embedding:
             if let system = turns.system, case .question(let text)? = turns.turns.first {
                 turns.system = nil

@@ -10,6 +10,8 @@ package struct NamedTemplateTokens: Sendable {
     let before: [Int32]
     let behind: [Int32]
     private let decode: @Sendable ([Int32]) -> String
+    /// How many tokens a text has, those around it included.
+    let count: @Sendable (String) -> Int
 
     /// Tokens of a tokenizer, which is asked what it puts around a text.
     package init(_ tokenizer: Tokenizer) {
@@ -18,15 +20,16 @@ package struct NamedTemplateTokens: Sendable {
         let place = bare.first.flatMap { whole.firstIndex(of: $0) } ?? 0
         self.init(
             beginning: tokenizer.bosTokenID, end: tokenizer.eosTokenID, before: Array(whole.prefix(place)),
-            behind: Array(whole.dropFirst(place + bare.count)), decode: { tokenizer.decode($0) })
+            behind: Array(whole.dropFirst(place + bare.count)), decode: { tokenizer.decode($0) },
+            count: { tokenizer.encode($0).count })
     }
 
     init(
         beginning: Int32?, end: Int32?, before: [Int32] = [], behind: [Int32] = [],
-        decode: @escaping @Sendable ([Int32]) -> String
+        decode: @escaping @Sendable ([Int32]) -> String, count: @escaping @Sendable (String) -> Int
     ) {
         (self.beginning, self.end, self.before, self.behind) = (beginning, end, before, behind)
-        self.decode = decode
+        (self.decode, self.count) = (decode, count)
     }
 
     /// A piece as text.
@@ -230,6 +233,11 @@ struct NamedTemplateWriter: Sendable {
         }
         if !behind.isEmpty { pieces.append(Piece(content: .ids(behind), weight: 1)) }
         stripLines(&pieces)
+        if template.variant == .seed, let last = pieces.last?.text, last.hasSuffix("assistant\n"),
+            thinkingBudget(conversation) == 0
+        {
+            add(Self.seedOpening, pieces.last?.weight ?? 0)
+        }
         return pieces
     }
 
