@@ -14,7 +14,7 @@ import Foundation
 ///     DataBench prepare TOKENIZER DATA.jsonl [THREADS]
 ///     DataBench stream TOKENIZER DATA.jsonl SAMPLES [THREADS]
 ///
-/// `prepare` reads, shuffles, encodes and packs all rows before a run, as `apus sft --packing true` does; `stream` takes so
+/// `prepare` reads, encodes and packs all rows before a run, as `apus sft --packing true` does; `stream` takes so
 /// many samples of a stream, as `--streaming true` does. Each prints one JSON object. Its `checksum` is, over all samples,
 /// the sum of id · place, places counted from 1, and again over the targets alone; it is compared with that of ms-swift.
 @main
@@ -54,9 +54,10 @@ struct DataBench {
     private static func prepare(_ encoder: ConversationEncoder, file: String, threads: Int) throws {
         var loader = DatasetLoader()
         loader.threads = threads
+        loader.shufflesTraining = false
         let truncation = try Truncation(maximumLength: limit)
         let clock = ContinuousClock()
-        let start = clock.now
+        let (start, processor) = (clock.now, processorSeconds())
         let rows = try loader.load([file])
         let read = clock.now
         let data = try rows.train.tokenized(truncation: truncation, threads: threads, encode: encoder.encode).dataset
@@ -64,7 +65,7 @@ struct DataBench {
         let lengths = data.indices.map { Int32(data.length(of: $0)) }
         let packs = SamplePacking.packs(lengths: lengths, capacity: limit, strategy: .binPacking)
         let end = clock.now
-        let memory = peakMemoryMiB()
+        let (used, memory) = (processorSeconds() - processor, peakMemoryMiB())
         var checksum = Checksum()
         for index in data.indices { checksum.add(data.sample(index)) }
         report([
@@ -73,7 +74,7 @@ struct DataBench {
             "readSeconds": .double(seconds(start, read)), "encodeSeconds": .double(seconds(read, encoded)),
             "packSeconds": .double(seconds(encoded, end)), "seconds": .double(seconds(start, end)),
             "rowsPerSecond": .double(Double(rows.train.count) / seconds(start, end)),
-            "peakMemoryMiB": .double(memory),
+            "processorSeconds": .double(used), "peakMemoryMiB": .double(memory),
         ])
     }
 
@@ -82,7 +83,7 @@ struct DataBench {
         options.threads = threads
         let recognizer = try ConversationRecognizer(ConversationRecognizer.Options())
         let clock = ContinuousClock()
-        let start = clock.now
+        let (start, processor) = (clock.now, processorSeconds())
         let samples = try StreamedDataset([file], as: recognizer, options: options, encode: encoder.encode)
         var tokens = 0
         for index in 0..<count {
@@ -93,7 +94,7 @@ struct DataBench {
         report([
             "name": .string("Apus, streamed"), "samples": .int(count), "tokens": .int(tokens),
             "seconds": .double(time), "rowsPerSecond": .double(Double(count) / time),
-            "peakMemoryMiB": .double(peakMemoryMiB()),
+            "processorSeconds": .double(processorSeconds() - processor), "peakMemoryMiB": .double(peakMemoryMiB()),
         ])
     }
 
@@ -107,14 +108,28 @@ struct DataBench {
     }
 
     private static func peakMemoryMiB() -> Double {
+        #if canImport(Darwin)
+            Double(usage().ru_maxrss) / 1024 / 1024
+        #else
+            Double(usage().ru_maxrss) / 1024
+        #endif
+    }
+
+    /// Of all threads.
+    private static func processorSeconds() -> Double {
+        let usage = usage()
+        return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+    }
+
+    private static func usage() -> rusage {
         var usage = rusage()
         #if canImport(Darwin)
             getrusage(RUSAGE_SELF, &usage)
-            return Double(usage.ru_maxrss) / 1024 / 1024
         #else
             getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-            return Double(usage.ru_maxrss) / 1024
         #endif
+        return usage
     }
 }
 

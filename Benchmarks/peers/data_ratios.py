@@ -8,7 +8,8 @@ import statistics
 import sys
 from pathlib import Path
 
-KEYS = ("readSeconds", "encodeSeconds", "packSeconds", "seconds", "rowsPerSecond", "peakMemoryMiB")
+KEYS = ("readSeconds", "encodeSeconds", "packSeconds", "seconds", "processorSeconds", "rowsPerSecond",
+        "peakMemoryMiB")
 
 
 def main():
