@@ -115,6 +115,7 @@ let package = Package(
         // Benchmarks
         program("TokenizerBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TokenizerBench"),
         program("TemplateBench", ["ApusText", "ApusJSON"], path: "Benchmarks/TemplateBench"),
+        program("DataBench", ["ApusDatasets", "ApusText", "ApusJSON"], path: "Benchmarks/DataBench"),
         program(
             "StepBench",
             [
