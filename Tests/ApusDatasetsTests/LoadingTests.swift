@@ -28,7 +28,7 @@ struct LoadingTests {
             let sizes = try #require(entry["sizes"]?.arrayValue).compactMap(\.intValue)
             let samples = try #require(entry["samples"]?.arrayValue)
             let words = try zip(sizes, samples).enumerated().map { number, part in
-                let path = try numbered(part.0, from: number * 1000, name: "\(number).jsonl")
+                let path = try numbered(part.0, from: number * 10000, name: "\(number).jsonl")
                 return part.1.intValue.map { "\(path)#\($0)" } ?? path
             }
             var loader = DatasetLoader()

@@ -85,6 +85,8 @@ package struct DatasetLoader: Sendable {
         try interleaving?.check(datasetCount: references.count)
         for reference in references {
             let rows = try pool.usableRows(of: reference)
+            // ms-swift draws a seed for what it may do to a data set, whether or not it does.
+            _ = state.derivedSeed()
             let selection = try RowSelection(
                 rowCount: rows.count, sampleCount: reference.sampleCount, splitRatio: ratio, isShuffled: isShuffled,
                 state: &state)

@@ -145,8 +145,9 @@ package final class StreamedDataset {
     private static func start(
         _ references: [DatasetReference], _ recognizer: ConversationRecognizer, _ options: Options, epoch: Int
     ) throws -> (RowStreams<ConversationRecognizer>, ShuffleBuffer<Row>) {
-        // As `datasets` draws: one seed to interleave, and one to shuffle; another epoch is another seed.
+        // As ms-swift draws: one seed for each data set, one to interleave, and one to shuffle; another epoch is another seed.
         var state = NumPyRandomState(seed: options.seed &+ UInt32(truncatingIfNeeded: epoch))
+        for _ in references { _ = state.derivedSeed() }
         var seeds: [UInt32] = []
         if options.interleaving != nil { seeds = [state.derivedSeed(), state.derivedSeed()] }
         let rows = try RowStreams(
