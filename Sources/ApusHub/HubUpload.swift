@@ -46,7 +46,8 @@ extension HubClient {
         if let reason = configuration.offlineReason {
             throw HubError(
                 .offline,
-                "Publishing on \(hub.name) needs the network, which is not to be used (\(reason)). Unset that variable.")
+                "Publishing on \(hub.name) needs the network, which is not to be used (\(reason)). Unset that variable."
+            )
         }
         if hub == .modelScope { return try await modelScopeUser(nobody) }
         return try await open(nobody) { connection in
