@@ -10,7 +10,7 @@ def cases_of_words(m):
     """Names of older versions and of other programs, the environment, and settings that contradict each other."""
     reranker = ("--task_type", "reranker")
     return [
-        Case("kind of preference learning as a command", ["dpo", "--model", m.model], ["rlhf"]),
+        Case("kind of preference learning as a command", ["dpo", "--model", m.model], ["--dataset"]),
         Case("command with a dash too many", ["--sft", "--model", m.model], ["--sft"]),
         Case("abbreviation of several flags", m.sft("--lora_", 8), ["--lora_", "--lora_rank"]),
         Case("flag with one dash", m.sft("-lora_rank", 8), ["-lora_rank", "--lora_rank"]),
