@@ -19,6 +19,11 @@ public struct Inference {
             try ResultFile.check(path, existing: settings.existingResult)
         }
         adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
+        if settings.compare, let place = adapted.attached.firstIndex(where: { !$0.leavesBase }) {
+            throw SettingsError(
+                "--compare true: \(settings.model.adapters[place]) has trained parts of the model itself beside its own, so that "
+                    + "the base is not there any more. Answer with each in a run of its own.")
+        }
         if settings.mergeLoRA { for adapter in adapted.attached { try adapter.merge() } }
         let console = Console(style: ConsoleStyle(environment: surroundings.environment))
         for note in adapted.notices + idleSettings { console.print("note: \(note)") }

@@ -88,7 +88,7 @@ package final class JudgedAnswers: Objective {
         }
         var loss = try planned(total, gradient: slopes, of: scores.losses)
         var tallies = [try Tally("kl", Tensor([zero * Double(groups.count)]), count: groups.count)]
-        for (kind, name) in ["chosen", "rejected"].enumerated() where counts[kind] > 0 {
+        for (kind, name) in ["chosen", "rejected"].enumerated() {
             tallies += try [
                 Tally("rewards/\(name)", Tensor([rewards[kind]]), count: counts[kind]),
                 Tally("logps/\(name)", Tensor([logps[kind]]), count: counts[kind]),

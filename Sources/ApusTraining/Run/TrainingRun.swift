@@ -302,10 +302,10 @@ private struct Tallies {
         }
     }
 
-    /// Waits for the device.
+    /// Waits for the device; what nothing was counted of has no mean.
     func means() throws -> [(name: String, value: Double)] {
-        try sums.map { name, parts, count in
-            (name, try parts.reduce(0) { $0 + (try $1.item()) } / Double(max(count, 1)))
+        try sums.filter { $0.count > 0 }.map { name, parts, count in
+            (name, try parts.reduce(0) { $0 + (try $1.item()) } / Double(count))
         }
     }
 }

@@ -121,6 +121,19 @@ struct HeldAnswersTests {
         #expect(compared.contains { $0["responses"]?["base"] != $0["responses"]?["checkpoint-6"] })
     }
 
+    /// An adapter that has trained parts of the model in their place leaves no base to compare with.
+    @Test func noBaseBesideTrainedParts() throws {
+        var run = try TinyRun()
+        run.settings.tuner.modulesToSave = ["norm"]
+        try run()
+        var settings = InferSettings(model: run.settings.model.name, adapters: ["\(run.output)/checkpoint-6"])
+        settings.hardware.device = .cpu
+        settings.compare = true
+        settings.question = "x"
+        let error = #expect(throws: SettingsError.self) { try Inference(settings) }
+        #expect(error.map { "\($0)" }?.contains("the base is not there any more") == true)
+    }
+
     @Test(arguments: [
         ("--num_beams 3 --temperature 0.5", "a beam search draws nothing"),
         ("--top_logprobs 3", "give --logprobs true"),
