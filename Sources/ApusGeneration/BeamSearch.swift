@@ -71,16 +71,11 @@ package struct BeamSearch {
                     "the prompt has \(prompt.count) tokens; the model takes from 1 to \(model.maximumLength - 1)")
             }
             let limit = min(limit ?? room, room)
-            var state = ModelState(sequences: 1)
-            var batch =
-                start.map { TokenBatch(answering: [prompt], start: $0) } ?? TokenBatch(continuing: [(prompt, 0)])
+            var next = NextScores(model, behind: [prompt])
             var running = [Beginning(ids: [], score: 0, parent: 0)]
             var found: [Beginning] = []
             for length in 0..<limit {
-                let context = try model.context(for: batch, state: state)
-                let hidden = try model.hiddenStates(batch, context)
-                let last = try Tensor(batch.boundaries.dropFirst().map { $0 - 1 }, device: model.device)
-                let logits = try model.logits(hidden.indexed(0, last), context)  // [B, V]
+                let logits = try next()  // [B, V]
                 var candidates = try running.indices.flatMap { index in
                     let place = SamplingPlace(
                         prompt: read, source: start == nil ? nil : prompt, answer: running[index].ids, limit: limit,
@@ -99,13 +94,7 @@ package struct BeamSearch {
                 collect(candidates.prefix(count).filter(\.isWhole), length: length + 1, into: &found)
                 running = Array(candidates.filter { !$0.isWhole }.prefix(count))
                 guard let first = running.first, goesOn(first, found, length: length + 1, limit: limit) else { break }
-                try state.keep(running.map(\.parent))
-                if state.lengths.contains(where: { model.mustReadAnew(at: $0 + 1) }) {
-                    state = ModelState(sequences: running.count)
-                    batch = TokenBatch(continuing: running.map { (prompt + $0.ids, 0) })
-                } else {
-                    batch = TokenBatch(continuing: zip(running, state.lengths).map { ([$0.ids[length]], $1) })
-                }
+                try next.goOn(running.map { ($0.parent, $0.ids[length]) }) { prompt + running[$0].ids }
             }
             return found.map { Found(ids: $0.ids.filter { !endTokens.contains($0) }, score: $0.score) }
         }

@@ -52,14 +52,16 @@ package struct Sampling: Sendable, Equatable {
     func processed(_ logits: Tensor, at place: SamplingPlace, among allowed: [Int32]? = nil) throws -> Tensor {
         let scores = try logits.to(.float32).to(.cpu)
         guard !processors.areIdle || allowed != nil else { return scores }
-        var values: [Float] = try scores.values()
+        let given: [Float] = try scores.values()
+        var values = given
         processors.process(&values, at: place)
-        if let allowed {
-            var kept = [Float](repeating: -.infinity, count: values.count)
-            for id in allowed where kept.indices.contains(Int(id)) { kept[Int(id)] = values[Int(id)] }
-            values = kept
-        }
-        return try Tensor(values)
+        guard let allowed else { return try Tensor(values) }
+        let ids = allowed.map(Int.init).filter(values.indices.contains)
+        // What an answer is held to comes before what would forbid all of it.
+        let source = ids.contains { values[$0] > -.infinity } ? values : given
+        var kept = [Float](repeating: -.infinity, count: values.count)
+        for id in ids { kept[id] = source[id] }
+        return try Tensor(kept)
     }
 
     /// What is left of [V] scores to draw from.

@@ -50,16 +50,10 @@ package struct TokenGenerator {
             }
             var active = prompts.indices.filter { limits[$0] > 0 }
             guard !active.isEmpty else { return answers }
-            var state = ModelState(sequences: active.count)
-            var batch =
-                start.map { TokenBatch(answering: active.map { prompts[$0] }, start: $0) }
-                ?? TokenBatch(continuing: active.map { (prompts[$0], 0) })
+            var next = NextScores(model, behind: active.map { prompts[$0] })
             while true {
-                let context = try model.context(for: batch, state: state)
-                let hidden = try model.hiddenStates(batch, context)
-                let last = try Tensor(batch.boundaries.dropFirst().map { $0 - 1 }, device: model.device)
-                let logits = try model.logits(hidden.indexed(0, last), context)  // [S, V]
-                var continuing: [(row: Int, token: Int32)] = []
+                let logits = try next()  // [S, V]
+                var continuing: [(sequence: Int, token: Int32)] = []
                 for (row, prompt) in active.enumerated() {
                     let draw = streamKey(draws?[prompt] ?? UInt64(prompt), UInt64(answers[prompt].count))
                     let place = SamplingPlace(
@@ -78,14 +72,8 @@ package struct TokenGenerator {
                     }
                 }
                 if continuing.isEmpty { return answers }
-                if continuing.count < active.count { try state.keep(continuing.map(\.row)) }
-                active = continuing.map { active[$0.row] }
-                if state.lengths.contains(where: { model.mustReadAnew(at: $0 + 1) }) {
-                    state = ModelState(sequences: active.count)
-                    batch = TokenBatch(continuing: active.map { (prompts[$0] + answers[$0], 0) })
-                } else {
-                    batch = TokenBatch(continuing: zip(state.lengths, continuing).map { ([$1.token], $0) })
-                }
+                active = continuing.map { active[$0.sequence] }
+                try next.goOn(continuing) { prompts[active[$0]] + answers[active[$0]] }
             }
         }
     }

@@ -95,6 +95,8 @@ final class HubConnection: Sendable {
         var body: Body?
         /// Where the token of the hub may be sent to; nil sends none.
         var hub: Hub?
+        /// Whether the hub's store may have it too.
+        var isForStore = false
         var subject: Subject
         /// The seconds until an answer begins; nil takes those of small questions.
         var patience: Double?
@@ -216,6 +218,7 @@ final class HubConnection: Sendable {
         for (name, value) in request.headers { prepared.headers.add(name: name, value: value) }
         if let hub = request.hub, let token = configuration[hub].token, isHome,
             Self.isSameHost(url, configuration[hub].endpoint)
+                || request.isForStore && hub.hasStore(url, besides: configuration[hub].endpoint)
         {
             prepared.headers.add(name: "Authorization", value: "Bearer \(token)")
             if hub == .modelScope { prepared.headers.add(name: "Cookie", value: "m_session_id=\(token)") }

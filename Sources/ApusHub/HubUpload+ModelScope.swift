@@ -142,25 +142,23 @@ extension HubClient {
     private func put(
         _ upload: PreparedUpload, to place: String, _ repository: Repository, _ connection: HubConnection
     ) async throws {
-        var headers: [(String, String)] = []
-        if let token = configuration.modelScope.token, Self.isOfOneOwner(place, configuration.modelScope.endpoint) {
-            headers = [("Authorization", "Bearer \(token)"), ("Cookie", "m_session_id=\(token)")]
-        }
         let answer = try await connection.answer(
             .init(
-                method: .PUT, url: place, headers: headers, body: upload.body(0..<upload.size),
+                method: .PUT, url: place, body: upload.body(0..<upload.size), hub: .modelScope, isForStore: true,
                 subject: writing(repository), patience: 86_400))
         if let said = try? JSONValue(parsing: Data(answer.body)) { try check(said, repository) }
     }
+}
 
-    /// Whether two hosts are of one domain, such as lfs.modelscope.cn and www.modelscope.cn, and both are asked safely or
-    /// neither.
-    static func isOfOneOwner(_ first: String, _ second: String) -> Bool {
-        if HubConnection.isSameHost(first, second) { return true }
-        guard let first = URLComponents(string: first), let second = URLComponents(string: second),
-            first.scheme == "https", second.scheme == "https", let one = first.host, let other = second.host
+extension Hub {
+    /// Whether an address is one of the hub's own hosts beside that of its endpoint, such as lfs.modelscope.cn beside
+    /// www.modelscope.cn.
+    func hasStore(_ place: String, besides endpoint: String) -> Bool {
+        guard self == .modelScope, let place = URLComponents(string: place), let endpoint = URLComponents(string: endpoint),
+            place.scheme == "https", endpoint.scheme == "https"
         else { return false }
-        func domain(_ host: String) -> [Substring] { host.split(separator: ".").suffix(2) }
-        return domain(one).count == 2 && domain(one) == domain(other) && Int(domain(one)[1]) == nil
+        return ["modelscope.cn", "modelscope.ai"].contains { (domain: String) in
+            [place, endpoint].allSatisfy { $0.host == domain || $0.host?.hasSuffix(".\(domain)") == true }
+        }
     }
 }

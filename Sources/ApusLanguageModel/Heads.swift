@@ -62,11 +62,12 @@ open class VocabularyHead: Linear {
             }
             let wanted = try own(labels).to(.int64)
             let shares = try weights.map(own)
+            let number = parts.count
             func loss(_ x: Tensor) throws -> Tensor {
                 let logits = try self.logits(x, context).to(.float32)  // [n, V]
                 let part = try ApusTorch.crossEntropy(logits, labels: wanted, rowWeights: shares, form: form)
                 // Not when it is made again in the backward pass.
-                if parts.count == sums.count { parts.append(part) }
+                if parts.count == number { parts.append(part) }
                 return part.sum
             }
             sums.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))
@@ -96,10 +97,11 @@ open class VocabularyHead: Linear {
                 try x.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
             }
             let wanted = try own(labels).to(.int64)
+            let number = means.count
             func loss(_ x: Tensor) throws -> Tensor {
                 let made = try self.logits(x, context)
                 let logits = try made.dtype == .float64 ? made : made.to(.float32)  // [n, V]
-                if means.count == losses.count { means.append(try withoutGradients { try logits.mean(-1) }) }
+                if means.count == number { means.append(try withoutGradients { try logits.mean(-1) }) }
                 return try -logSoftmax(logits).gathered(1, wanted.unsqueezed(1)).squeezed(1)  // [n]
             }
             losses.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))

@@ -168,3 +168,15 @@ package struct SequenceGroup: Sendable, Equatable {
 
     package var count: Int { (hasAnchor ? 1 : 0) + positives + negatives }
 }
+
+extension TokenBatch {
+    /// The targets of each sequence, S.
+    package var targetRanges: [Range<Int>] {
+        var next = 0
+        return boundaries.dropFirst().map { end in
+            let start = next
+            while next < targets.rows.count, targets.rows[next] < end { next += 1 }
+            return start..<next
+        }
+    }
+}

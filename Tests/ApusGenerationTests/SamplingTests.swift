@@ -29,6 +29,13 @@ struct SamplingTests {
             let token = try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: draw, among: [3, 300, 77])
             #expect([3, 300, 77].contains(token))
         }
+        // Processors that forbid all that is allowed.
+        sampling.processors.suppressed = [3, 77, 300]
+        for temperature in [0, 1.0] {
+            sampling.temperature = temperature
+            let token = try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: 1, among: [3, 300, 77])
+            #expect([3, 300, 77].contains(token))
+        }
         sampling.processors.suppressed = (0..<390).map(Int32.init)
         #expect(try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: 1) >= 390)
     }

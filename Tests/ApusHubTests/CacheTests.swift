@@ -110,9 +110,11 @@ import Testing
             ("https://lfs.modelscope.cn/a", true), ("https://www.modelscope.cn/a", true),
             ("http://lfs.modelscope.cn/a", false), ("https://store.example.com/a", false),
             ("https://modelscope.cn.example.com/a", false), ("https://evilmodelscope.cn/a", false),
+            ("https://lfs.modelscope.ai/a", false),
         ])
     func theStoreGetsTheToken(place: String, isOwn: Bool) {
-        #expect(HubClient.isOfOneOwner(place, "https://www.modelscope.cn") == isOwn)
+        #expect(Hub.modelScope.hasStore(place, besides: "https://www.modelscope.cn") == isOwn)
+        #expect(!Hub.modelScope.hasStore("https://b.s3.amazonaws.com.cn/a", besides: "https://hub.example.com.cn"))
     }
 
     @Test func publishingWithoutTheRightIsRefused() async throws {

@@ -96,6 +96,14 @@ struct RunBehaviourTests {
         }
     }
 
+    /// A checkpoint knows that memory ran out, so that a resumed run does not try again what failed.
+    @Test func halvingsAreRemembered() throws {
+        var progress = TrainingProgress()
+        progress.halvings = 2
+        #expect(try TrainingProgress(json: progress.json, file: "f").halvings == 2)
+        #expect(try TrainingProgress(json: TrainingProgress().json, file: "f").halvings == 0)
+    }
+
     @Test func outOfMemoryEndsWhatCannotBeHalved() throws {
         for (most, isAdditive) in [(0, true), (2, false)] {
             let run = try TinyRun(steps: 2, objective: { Hungry($0, most: most, isAdditive: isAdditive) })

@@ -51,7 +51,7 @@ struct GrammarTests {
         (#"(a)\1"#, #"\1 is not read"#), ("*a", "nothing before it"), ("a$b", "can never match"),
         ("a^", "can never match"),
         ("(a$)b", "can never match"), ("[", "there is no \"]\""), (#"\x4"#, "hexadecimal"),
-        ("a{100000}{100}", "unfolds"),
+        ("(a{100000}){100}", "unfolds"), ("a**", "repeated again"),
         ("a++", "possessive"),
     ])
     func regularExpressionsThatCannotBeRead(regex: String, message: String) {
@@ -67,6 +67,9 @@ struct GrammarTests {
         ("false", "wanted a schema"),
         (#"{"type": "object", "properties": {"a": {"format": "nine"}}}"#, "#/properties/a/format"),
         (#"{"type": "object", "required": ["a"]}"#, "there is no property \"a\""),
+        (#"{"type": "object", "properties": {"a": true}, "required": "a"}"#, "#/required: wanted a list"),
+        (#"{"enum": [1, 2], "type": "string"}"#, "no value is of the type string"),
+        (#"{"anyOf": [{"type": "string"}], "type": "object"}"#, "\"type\" cannot be followed"),
         (#"{"type": "string", "pattern": "(?!a)"}"#, "#/pattern: character"), (#"{"enum": []}"#, "#/enum"),
         (#"{"type": "integer", "minimum": 4, "maximum": 3}"#, "no number is from 4 to 3"),
         (#"{"type": "array", "minItems": 4, "maxItems": 3}"#, "maxItems is less"),
@@ -75,6 +78,38 @@ struct GrammarTests {
         let value = try JSONValue(parsing: schema)
         let error = #expect(throws: GrammarError.self, "\(schema)") { try ByteGrammar(jsonSchema: value) }
         #expect(error?.description.contains(message) == true, "\(schema): \(error?.description ?? "")")
+    }
+
+    /// A pattern of a schema may be found anywhere in a text, unless it says where.
+    @Test(arguments: [
+        ("^yes$|^no", ["yes", "no", "nox"], ["yesx", "xno"]), ("a|^b", ["xa", "ax", "b", "bx"], ["xb"]),
+        (#"a\\\\$"#, [#"xa\\"#], [#"a\\x"#]), (#"a\\$"#, ["xa$x"], ["a"]), ("x", ["axb"], ["ab"]),
+    ])
+    func patternsAreFoundInTexts(pattern: String, yes: [String], no: [String]) throws {
+        let grammar = try ByteGrammar(jsonSchema: JSONValue(parsing: #"{"type": "string", "pattern": "\#(pattern)"}"#))
+        for text in yes { #expect(Self.takes(grammar, "\"\(text)\""), "\(text)") }
+        for text in no { #expect(!Self.takes(grammar, "\"\(text)\""), "\(text)") }
+    }
+
+    /// What could hang or trap ends at once.
+    @Test func hostileDescriptions() throws {
+        for regex in ["(){99999999999}", "(a{0}){99999999999}"] {
+            #expect(Self.takes(try ByteGrammar(regex: regex), ""), "\(regex)")
+        }
+        for regex in ["(){0,99999999999}", "a" + String(repeating: "*", count: 100_000), String(repeating: "(", count: 9999)] {
+            #expect(throws: GrammarError.self, "\(regex.prefix(20))") { try ByteGrammar(regex: regex) }
+        }
+        for schema in [#"{"type": "integer", "minimum": -9223372036854775808}"#, #"{"type": "string", "pattern": "(^a$)"}"#] {
+            let value = try JSONValue(parsing: schema)
+            #expect(throws: GrammarError.self, "\(schema)") { try ByteGrammar(jsonSchema: value) }
+        }
+    }
+
+    @Test func typesChooseAmongValues() throws {
+        let grammar = try ByteGrammar(jsonSchema: JSONValue(parsing: #"{"enum": [1, "x", 2.5, null], "type": ["number", "null"]}"#))
+        for (text, isTaken) in [("1", true), ("2.5", true), ("null", true), (#""x""#, false)] {
+            #expect(Self.takes(grammar, text) == isTaken, "\(text)")
+        }
     }
 
     @Test func aSchemaThatRefersToNothingButItselfEnds() throws {

@@ -47,6 +47,7 @@ package struct PreferenceRecognizer: RowRecognizer {
             throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
         }
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
+        try reader.refuseMedia()
         var notes: [String] = []
         let margin = try Self.margin(reader.take(.margin))
         let rejected = try reader.take(.rejectedMessages) ?? reader.take(.rejectedResponse)
@@ -63,7 +64,7 @@ package struct PreferenceRecognizer: RowRecognizer {
             guard let last = turns.last, last.role == "assistant" else {
                 throw RowRejection("no chosen answer", "the row has \(object.columnList)")
             }
-        case .whole(let messages)?: turns = try Self.whole(messages, system: turns)
+        case .whole?: break
         case .continuation(let messages)?:
             guard turns.last?.role != "assistant" else {
                 throw RowRejection(
@@ -137,20 +138,28 @@ package struct PreferenceRecognizer: RowRecognizer {
         var isWhole: Bool { if case .whole = self { true } else { false } }
     }
 
-    /// The conversation of the row without the columns of answers; little or nothing of it where the answer is one.
+    /// The conversation of the row: up to the answer, or with it where that comes with its question.
     private func prompt(
         _ reader: inout RowReader, of chosen: Answer?, columns: String
     ) throws -> RecognizedRow<Conversation> {
-        do {
-            return try conversations.recognize(.object(reader.row))
-        } catch let rejection as RowRejection {
-            guard chosen?.isWhole == true else {
-                guard rejection.reason == "no messages" else { throw rejection }
+        guard case .whole(let messages)? = chosen else {
+            do {
+                return try conversations.recognize(.object(reader.row))
+            } catch let rejection as RowRejection where rejection.reason == "no messages" {
                 throw RowRejection("answers without a question", "the row has \(columns)")
             }
-            let system = try reader.takeText(.system).map { [Message(role: "system", content: $0)] }
-            return RecognizedRow(Conversation(messages: system ?? [], otherColumns: reader.row))
         }
+        var turns = messages
+        var ignored: [String] = []
+        // The question may stand beside the answer once more, and only there with a system message.
+        for column in [RowColumns.messages, .query] {
+            guard let value = try reader.take(column, isRequired: false), value.arrayValue?.first?.objectValue != nil else {
+                continue
+            }
+            turns = try Self.whole(turns, system: MessageList(value: value, system: nil, notes: &ignored).messages)
+        }
+        reader.row["messages"] = .array(turns.map(\.json))
+        return try conversations.recognize(.object(reader.row))
     }
 
     /// A conversation that comes whole, with the system message that stands elsewhere in the row.

@@ -19,6 +19,9 @@ struct AdapterComparison {
             + zip(names, folders).enumerated().map { ($1.0, AdaptedModel.name(ofAdapter: $0, $1.1)) }
     }
 
+    /// The adapter whose answers count where there is room for one.
+    var first: String { parts[1].name }
+
     /// The last words of paths, as many as it takes to tell them apart.
     static func names(of folders: [String]) -> [String] {
         let paths = folders.map { URL(fileURLWithPath: $0).standardizedFileURL.pathComponents }
@@ -38,6 +41,13 @@ struct AdapterComparison {
             trunk.activeAdapters = .only(adapter.map { [$0] } ?? [])
             return (name, try make())
         }
+    }
+}
+
+extension AdapterComparison {
+    /// What each answers, a line each.
+    func text(_ answer: () throws -> String) throws -> String {
+        try self(answer).map { "[\($0.name)] \($0.answers)" }.joined(separator: "\n")
     }
 }
 

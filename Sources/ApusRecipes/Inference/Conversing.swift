@@ -29,6 +29,9 @@ struct Conversing {
         surroundings = request.surroundings
         name = ([language.source.name] + settings.model.adapters).joined(separator: " with ")
         comparison = settings.compare ? AdapterComparison(settings, trunk: language.model.trunk) : nil
+        if let comparison, settings.hasData {
+            console.print("note: \"response\", \"logprobs\" and metrics are those of \(comparison.first)")
+        }
         for notice in answering.notices { console.print("note: \(notice)") }
     }
 
@@ -58,12 +61,7 @@ struct Conversing {
 
     private func answer(_ question: String) throws {
         let prompt = try answering.prompt([Message(role: "user", content: question)])
-        if let comparison {
-            for (name, answers) in try comparison({ try answering.answers(to: [prompt], draws: [0]) }) {
-                StandardOutput.write("[\(name)] \(answers[0].text)\n")
-            }
-            return
-        }
+        if let comparison { return StandardOutput.write(try comparison.text { try onlyAnswer(to: prompt) } + "\n") }
         let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
             if settings.stream { StandardOutput.write(text) }
             return true
@@ -73,7 +71,11 @@ struct Conversing {
 
     private func answer(to text: String) throws -> String {
         let prompt = try answering.prompt([Message(role: "user", content: text)])
-        return try answering.answers(to: [prompt], draws: [0])[0].text
+        return try comparison?.text { try onlyAnswer(to: prompt) } ?? onlyAnswer(to: prompt)
+    }
+
+    private func onlyAnswer(to prompt: [Int32]) throws -> String {
+        try answering.answers(to: [prompt], draws: [0])[0].text
     }
 
     private func answerRows() throws {

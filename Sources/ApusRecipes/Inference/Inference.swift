@@ -45,7 +45,8 @@ public struct Inference {
             : settings.withoutEffect(
                 ["result_path", "existing_result", "num_return_sequences", "logprobs", "top_logprobs", "metric"],
                 because: "only answers to a dataset are written to a file and measured")
-        return [settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile]
+        let ofNames = settings.compare ? nil : settings.withoutEffect(["adapter_names"], because: "--compare is false")
+        return [settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile, ofNames]
             .compactMap(\.self)
     }
 

@@ -50,13 +50,23 @@ struct EnlargedModel {
         }
     }
 
+    /// The files of the model as they lie there now: one that was written again is another.
+    private func files() throws -> [String] {
+        let files = FileManager.default
+        return try files.contentsOfDirectory(atPath: source.path).sorted().map { name in
+            let facts = try files.attributesOfItem(atPath: FilePath.join(source.path, name))
+            let date = (facts[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+            return "\(name) \(facts[.size] as? Int ?? 0) \(date)"
+        }
+    }
+
     /// Writes the copy, where it is not there already from the same model and tokens.
     ///
     /// - Parameter parent: The folder to write it in.
     /// - Returns: The path of the copy, or of the model where it knows all tokens.
     func written(in parent: String, task: ModelTask, tell: (String) -> Void) throws -> String {
         guard !tokens.isEmpty else { return source.path }
-        let identity = try ([source.path] + tokens + [source.config().serialized(sortedKeys: true)]).joined(
+        let identity = try ([source.path] + tokens + [source.config().serialized(sortedKeys: true)] + files()).joined(
             separator: "\n")
         let digest = SHA256.hash(data: Data(identity.utf8)).prefix(4).map { String(format: "%02x", $0) }.joined()
         let path = FilePath.join(parent, "base-\(digest)")

@@ -34,6 +34,8 @@ package enum Command: String, CaseIterable, Sendable {
         }
     }
 
+    var trains: Bool { [.sft, .pt, .rlhf].contains(self) }
+
     /// Whether the command multiplies matrices; the others only read files and count.
     package var computes: Bool {
         switch self {

@@ -1,5 +1,6 @@
 import ApusAdapters
 import ApusDatasets
+import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
@@ -8,6 +9,7 @@ import ApusRunLog
 import ApusText
 import ApusTorch
 import ApusTraining
+import Foundation
 
 /// Learning which of two answers is better, or which answers are good, on models that continue text; or a model that
 /// rewards answers.
@@ -47,6 +49,11 @@ struct PreferenceLearning: TextTask {
         console.print(
             "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
         if preferences.method == .rewardModel {
+            guard (settings.optimization.routerAuxLossCoef ?? 0) == 0 else {
+                throw SettingsError(
+                    "--router_aux_loss_coef: a reward model has no such loss here. Leave it out; the routers stay as they are "
+                        + "with --tuner_type lora.")
+            }
             let model = try Models.registry.classifier(inputs.config, labels: 1)
             return TrainingTask(
                 model: model, samples: try pairs(inputs, model),
@@ -180,7 +187,9 @@ struct PreferenceLearning: TextTask {
     private func reference(
         _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console
     ) throws -> Reference {
-        if let adapter = preferences.refAdapters.first, settings.model.tunerType.isAdapter {
+        if let adapter = preferences.refAdapters.first, loading.leavesBase, preferences.refModel == nil,
+            try Self.isBesideTheModel(adapter)
+        {
             let attached = try AdapterFiles.method(in: adapter).attach(
                 to: loading.model, named: Self.referenceName, heads: loading.model.headNames,
                 trunk: loading.model.trunk.name)
@@ -228,6 +237,15 @@ struct PreferenceLearning: TextTask {
     }
 
     private static let referenceName = "ref_adapter"
+
+    /// Whether an adapter has nothing of the model's own in its files, which would take its place in the model that trains.
+    private static func isBesideTheModel(_ folder: String) throws -> Bool {
+        let method = try AdapterFiles.method(in: folder)
+        let configuration = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: FilePath.join(folder, AdapterFiles.configurationName))))
+        return !method.changesBase && method.base.storedModules.isEmpty
+            && ["none", nil].contains(configuration["bias"]?.stringValue)
+    }
 }
 
 extension Reference {

@@ -74,16 +74,13 @@ extension TokenBatch {
         if let source {
             return Array(zip(parts(source.tokens, source.boundaries), parts(targets.labels, boundaries)))
         }
-        var next = 0
-        return zip(boundaries, boundaries.dropFirst()).compactMap { start, end in
-            let first = next
-            while next < targets.count, targets.rows[next] < end { next += 1 }
-            guard next > first else { return nil }
-            var answer = next - 1
-            while answer > first, targets.rows[answer - 1] == targets.rows[answer] - 1 { answer -= 1 }
+        return zip(boundaries, targetRanges).compactMap { start, range in
+            guard !range.isEmpty else { return nil }
+            var answer = range.upperBound - 1
+            while answer > range.lowerBound, targets.rows[answer - 1] == targets.rows[answer] - 1 { answer -= 1 }
             return (
                 asked: Array(tokens[Int(start)...Int(targets.rows[answer])]),
-                wanted: Array(targets.labels[answer..<next])
+                wanted: Array(targets.labels[answer..<range.upperBound])
             )
         }
     }

@@ -104,7 +104,7 @@ struct ModelCard {
     private static func shown(_ value: JSONValue) -> String? {
         switch value {
         case .null: nil
-        case .string(let text): text.isEmpty ? nil : text
+        case .string(let text): text.isEmpty ? nil : text.replacing("|", with: "\\|")
         case .array(let values): values.isEmpty ? nil : values.compactMap(shown).joined(separator: ", ")
         default: value.serialized()
         }

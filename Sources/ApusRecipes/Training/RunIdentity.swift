@@ -104,7 +104,7 @@ struct RunIdentity {
 
     private var drawsByBatch: Bool {
         settings.preferences == nil
-            && (settings.taskType.task.drawsSamples
+            && (settings.taskType.task.drawsSamples || settings.objective.neftuneNoiseAlpha ?? 0 > 0
                 || settings.model.tunerType.options.contains("lora_dropout") && settings.tuner.loraDropout > 0)
     }
 

@@ -78,7 +78,12 @@ package struct ByteGrammar: Sendable {
                 nodes[Int(loop)] = .split([try add(part, before: loop), next])
                 start = loop
             }
-            for _ in 0..<from { start = try add(part, before: start) }
+            for _ in 0..<from {
+                let before = start
+                start = try add(part, before: before)
+                // A part of no bytes is the same however often.
+                if start == before { break }
+            }
             return start
         }
     }

@@ -55,14 +55,14 @@ struct JSONSchemaReader {
         if isGiven("$ref") {
             pattern = try reference(object["$ref"], path)
         } else if isGiven("const") {
-            pattern = literal(object["const"] ?? .null)
-            _ = isGiven("type")
+            pattern = try literals([object["const"] ?? .null], object, path)
+            words.remove("type")
         } else if isGiven("enum") {
             guard let values = object["enum"]?.arrayValue, !values.isEmpty else {
                 throw GrammarError("\(path)/enum: wanted a list of values")
             }
-            pattern = .choice(values.map(literal))
-            _ = isGiven("type")
+            pattern = try literals(values, object, path)
+            words.remove("type")
         } else if let word = ["anyOf", "oneOf", "allOf"].first(where: { isGiven($0) }) {
             guard let schemas = object[word]?.arrayValue, !schemas.isEmpty else {
                 throw GrammarError("\(path)/\(word): wanted a list of schemas")
@@ -70,7 +70,6 @@ struct JSONSchemaReader {
             guard word != "allOf" || schemas.count == 1 else {
                 throw GrammarError("\(path)/allOf: several schemas at once cannot be followed; write them as one")
             }
-            _ = schemas.count == 1 ? isGiven("type") : false
             pattern = .choice(
                 try schemas.enumerated().map { try self.pattern($1, "\(path)/\(word)/\($0)") })
         } else {
@@ -88,6 +87,23 @@ struct JSONSchemaReader {
                 "\(path): \(words.sorted().map { "\"\($0)\"" }.joined(separator: ", ")) cannot be followed")
         }
         return pattern
+    }
+
+    /// Those of some values that are of the types that the schema names.
+    private func literals(_ values: [JSONValue], _ object: JSONObject, _ path: String) throws -> Pattern {
+        let types = try object["type"] == nil ? ["any"] : self.types(object, path)
+        let allowed = values.filter { value in
+            types.contains { type in
+                switch (type, value) {
+                case ("any", _), ("null", .null), ("boolean", .bool), ("integer", .int), ("number", .int),
+                    ("number", .double), ("string", .string), ("array", .array), ("object", .object):
+                    true
+                default: false
+                }
+            }
+        }
+        guard !allowed.isEmpty else { throw GrammarError("\(path): no value is of the type \(types.joined(separator: ", "))") }
+        return .choice(allowed.map(literal))
     }
 
     private func types(_ object: JSONObject, _ path: String) throws -> [String] {
@@ -221,7 +237,9 @@ struct JSONSchemaReader {
         guard let properties = object["properties"].map(\.objectValue) ?? JSONObject() else {
             throw GrammarError("\(path)/properties: wanted an object of schemas")
         }
-        let required = Set(object["required"]?.arrayValue?.compactMap(\.stringValue) ?? [])
+        let names = (object["required"] ?? []).arrayValue?.map(\.stringValue)
+        guard let names, !names.contains(nil) else { throw GrammarError("\(path)/required: wanted a list of names") }
+        let required = Set(names.compactMap(\.self))
         if let unknown = required.first(where: { properties[$0] == nil }) {
             throw GrammarError("\(path)/required: there is no property \"\(unknown)\"")
         }

@@ -33,15 +33,11 @@ enum JSONStringPatterns {
         return .choice(parts)
     }
 
-    /// What is not cut off by a missing `^` or `$`, which in a schema's pattern leaves the text open at that side.
+    /// Texts in which a schema's pattern is found: a missing `^` or `$` leaves them open at that side.
     private static func found(_ regex: String, _ path: String) throws -> Pattern {
         let rest = Pattern.repeated(character, from: 0, upTo: nil)
         do {
-            let inner = try RegexReader.pattern(regex, write: written)
-            return .sequence([
-                regex.hasPrefix("^") ? .nothing : rest, inner,
-                regex.hasSuffix("$") && !regex.hasSuffix("\\$") ? .nothing : rest,
-            ])
+            return try RegexReader.pattern(regex, within: rest, write: written)
         } catch let error as GrammarError {
             throw GrammarError("\(path)/pattern: \(error)")
         }
@@ -119,7 +115,7 @@ enum JSONNumberPatterns {
     static func limits(_ object: JSONObject, _ path: String) throws -> (from: Int?, upTo: Int?) {
         func limit(_ word: String, _ change: Int) throws -> Int? {
             guard let value = object[word] else { return nil }
-            guard let number = value.intValue, abs(number) < 1_000_000_000_000_000 else {
+            guard let number = value.intValue, number.magnitude < 1_000_000_000_000_000 else {
                 throw GrammarError(
                     "\(path)/\(word): got \(value.serialized()), wanted a whole number of at most 15 digits")
             }

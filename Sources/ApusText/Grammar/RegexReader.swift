@@ -11,14 +11,21 @@ struct RegexReader {
     /// How a set of scalars is written: in UTF-8, or as the inside of a JSON string.
     private let write: (ScalarSet) -> Pattern
 
-    private init(_ text: String, write: @escaping (ScalarSet) -> Pattern) {
+    /// What may stand around a match; nil where the whole text must match.
+    private let around: Pattern?
+
+    private init(_ text: String, within around: Pattern?, write: @escaping (ScalarSet) -> Pattern) {
         scalars = Array(text.unicodeScalars)
+        self.around = around
         self.write = write
     }
 
+    /// - Parameter around: What may stand before and behind a match that has no `^` and `$`; nil has the whole text match.
     /// - Throws: `GrammarError` with the place of what cannot be read.
-    static func pattern(_ text: String, write: @escaping (ScalarSet) -> Pattern = \.pattern) throws -> Pattern {
-        var reader = RegexReader(text, write: write)
+    static func pattern(
+        _ text: String, within around: Pattern? = nil, write: @escaping (ScalarSet) -> Pattern = \.pattern
+    ) throws -> Pattern {
+        var reader = RegexReader(text, within: around, write: write)
         let pattern = try reader.alternatives(isAtStart: true)
         guard reader.position == reader.scalars.count else { throw reader.error("there is no \"(\" for this \")\"") }
         return pattern
@@ -54,16 +61,24 @@ struct RegexReader {
 
     private mutating func sequence(isAtStart: Bool) throws -> Pattern {
         var parts: [Pattern] = []
+        var ends: Set<Unicode.Scalar> = []
         while let scalar = next, scalar != "|", scalar != ")" {
-            // The whole text is matched, so that its ends say nothing; elsewhere they cannot hold.
             if scalar == "^" || scalar == "$" {
                 guard scalar == "^" ? isAtStart && parts.isEmpty : isBeforeEnd else {
                     throw error("\"\(scalar)\" within a text can never match")
                 }
+                // Where the whole text is matched, its ends say nothing.
+                guard around == nil || depth == 1 else {
+                    throw error("write \"\(scalar)\" outside of groups, at the end of the whole or of an alternative")
+                }
+                ends.insert(scalar)
                 position += 1
                 continue
             }
             parts.append(try quantified(try atom(isAtStart: isAtStart && parts.isEmpty)))
+        }
+        if let around, depth == 1 {
+            parts = (ends.contains("^") ? [] : [around]) + parts + (ends.contains("$") ? [] : [around])
         }
         return parts.count == 1 ? parts[0] : .sequence(parts)
     }
@@ -75,13 +90,15 @@ struct RegexReader {
     }
 
     private mutating func quantified(_ atom: Pattern) throws -> Pattern {
-        var pattern = atom
-        while let (from, upTo) = try quantifier() {
-            pattern = .repeated(pattern, from: from, upTo: upTo)
-            _ = take("?")
-            if next == "+" { throw error("possessive quantifiers are not read") }
+        guard let (from, upTo) = try quantifier() else { return atom }
+        _ = take("?")
+        if next == "+" { throw error("possessive quantifiers are not read") }
+        let place = position
+        if try quantifier() != nil {
+            position = place
+            throw error("what is repeated is repeated again; put it into a group: (…)")
         }
-        return pattern
+        return .repeated(atom, from: from, upTo: upTo)
     }
 
     private mutating func quantifier() throws -> (from: Int, upTo: Int?)? {

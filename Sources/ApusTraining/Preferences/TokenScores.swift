@@ -25,16 +25,6 @@ struct TokenScores {
 }
 
 extension TokenBatch {
-    /// The targets of each sequence, S.
-    var targetRanges: [Range<Int>] {
-        var next = 0
-        return boundaries.dropFirst().map { end in
-            let start = next
-            while next < targets.rows.count, targets.rows[next] < end { next += 1 }
-            return start..<next
-        }
-    }
-
     /// Some of the sequences as a batch of their own, without what is known of them as wholes.
     func sequences(_ range: Range<Int>) -> TokenBatch {
         let (start, end) = (boundaries[range.lowerBound], boundaries[range.upperBound])

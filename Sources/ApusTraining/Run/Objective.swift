@@ -110,6 +110,9 @@ package struct TokenLossOptions: Sendable, Equatable {
 /// `Σ wᵢ CEᵢ`, divided by the count of targets whatever their weights, as ms-swift does with `loss_scale`. Where the loss of
 /// routers counts, it is added times the count, so that of a step its mean over targets is.
 package struct NextToken: Objective {
+    /// Tokens are spread over experts by the micro-batch.
+    package var isAdditive: Bool { model.trunk.routerLossWeight == nil }
+
     private let model: CausalLanguageModel
     private let options: TokenLossOptions
 
@@ -141,20 +144,10 @@ package struct NextToken: Objective {
             tallies: tallies + [Tally("aux_loss", try share.detached(), count: targets.count)])
     }
 
-    /// The rows of targets of each sequence.
-    private func targetRanges(_ batch: TokenBatch) -> [Range<Int>] {
-        var next = 0
-        return batch.boundaries.dropFirst().map { end in
-            let first = next
-            while next < batch.targets.count, batch.targets.rows[next] < end { next += 1 }
-            return first..<next
-        }
-    }
-
     /// The sequences of which every target is hit.
     private func answerAccuracy(_ hits: Tensor, _ batch: TokenBatch) throws -> Tally {
         let hits: [Float] = try hits.to(.float32).values()
-        let right = targetRanges(batch).count { range in hits[range].allSatisfy { $0 == 1 } }
+        let right = batch.targetRanges.count { range in hits[range].allSatisfy { $0 == 1 } }
         return Tally("seq_acc", try Tensor.full([], Double(right)), count: batch.sequenceCount)
     }
 
@@ -162,7 +155,7 @@ package struct NextToken: Objective {
     private func channels(_ rows: Tensor, _ batch: TokenBatch) throws -> [Tally] {
         let losses: [Float] = try rows.to(.float32).values()
         var sums: [(name: String, sum: Double, count: Int)] = []
-        for (sequence, range) in targetRanges(batch).enumerated() {
+        for (sequence, range) in batch.targetRanges.enumerated() {
             let name = "loss_" + (batch.channels?[sequence] ?? "None")
             let sum = losses[range].reduce(0) { $0 + Double($1) }
             if let index = sums.firstIndex(where: { $0.name == name }) {

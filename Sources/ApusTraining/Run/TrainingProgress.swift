@@ -18,6 +18,8 @@ package struct TrainingProgress: Sendable, Equatable {
     private var bestSavedMetric: Double?
     /// Checkpoints in a row that came without a better evaluation.
     package private(set) var checkpointsWithoutProgress = 0
+    /// How often micro-batches were halved because memory ran out.
+    package var halvings = 0
     /// Which way the best checkpoint is sought; `greater_is_better`.
     package var greaterIsBetter = false
 
@@ -78,6 +80,7 @@ extension TrainingProgress {
                 "checkpoint": .string(best.path), "step": .int(best.step), "metric": .double(best.metric),
             ]
         }
+        if halvings > 0 { object["halvings"] = .int(halvings) }
         if let bestMetric, let bestSavedMetric {
             object["progress"] = [
                 "metric": .double(bestMetric), "saved_metric": .double(bestSavedMetric),
@@ -99,6 +102,7 @@ extension TrainingProgress {
         {
             best = (path, step, metric)
         }
+        halvings = min(max(0, json["halvings"]?.intValue ?? 0), 62)
         bestMetric = json["progress"]?["metric"]?.doubleValue
         bestSavedMetric = json["progress"]?["saved_metric"]?.doubleValue
         checkpointsWithoutProgress = json["progress"]?["checkpoints_without"]?.intValue ?? 0

@@ -28,8 +28,6 @@ package final class TrainingRun {
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
-    /// How often micro-batches were halved because memory ran out.
-    private var halvings = 0
     /// Whether the last checkpoint that was due is missing.
     private var hasFailedToSave = false
 
@@ -71,6 +69,7 @@ package final class TrainingRun {
                 log.console.print(
                     "the run ends early after step \(progress.step): \(plan.bestMetric) did not get better in the last "
                         + "\(progress.checkpointsWithoutProgress) checkpoints")
+                if hasFailedToSave { try update.withFoundWeights { try save(isDue: false, isLast: true) } }
                 break
             }
             let step = progress.step
@@ -82,9 +81,9 @@ package final class TrainingRun {
             // As in the Trainer, a step that float16 could not take does not move the schedule.
             let rate = try plateau?.rate() ?? plan.schedule.rate(at: step - update.skippedSteps())
             var parts = batches.enumerated().map { index, samples in
-                MicroBatch(samples: samples, draw: streamKey(plan.seed, UInt64(step), UInt64(index)))
+                MicroBatch(samples, draw: streamKey(plan.seed, UInt64(step), UInt64(index)))
             }
-            for _ in 0..<halvings { parts = parts.flatMap(\.halves) }
+            for _ in 0..<progress.halvings { parts = parts.flatMap(\.halves) }
             var tallies: [Tally]?
             while tallies == nil {
                 do {
@@ -124,9 +123,11 @@ package final class TrainingRun {
             }
             let signal = StopSignal.pending
             let isAsked = StopSignal.takeSaveRequest()
-            if plan.isTime(for: plan.saving, after: progress.step) || signal != nil || isAsked {
+            if isAsked, checkpoints == nil { log.console.print("SIGUSR1: --save_strategy is no, and nothing is saved") }
+            let isDue = plan.isTime(for: plan.saving, after: progress.step)
+            if isDue || signal != nil || isAsked {
                 let isLast = signal != nil || progress.step == plan.batches.totalSteps
-                try update.withFoundWeights { try save(isLast: isLast) }
+                try update.withFoundWeights { try save(isDue: isDue, isLast: isLast) }
             }
             if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
         }
@@ -138,9 +139,9 @@ package final class TrainingRun {
         var tallies: [Tally] = []
         let batches = parts.map { data.batch($0.samples, draw: $0.draw) }
         try objective.begin(batches)
-        for (batch, draw) in zip(batches, parts.map(\.draw)) {
+        for (batch, key) in zip(batches, parts.map(\.key)) {
             let context = try model.context(
-                for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: draw)
+                for: batch, isTraining: true, checkpointsLayers: plan.checkpointsLayers, randomKey: key)
             let part = try objective.loss(batch, context)
             if update.followsInPass {
                 var first: Tensor? = part.sum
@@ -166,13 +167,13 @@ package final class TrainingRun {
             throw error
         }
         update.forget()
-        halvings += 1
+        progress.halvings += 1
         let smaller = parts.flatMap(\.halves)
         let most = smaller.map(\.samples.count).max() ?? 1
         log.console.print(
             "step \(progress.step + 1): out of memory (\(error.message)); it is made again, and what follows, with at most "
-                + "\(most) sample\(most == 1 ? "" : "s") at once. Its result is the same, as if --gradient_accumulation_steps "
-                + "were larger.")
+                + "\(most) sample\(most == 1 ? "" : "s") at once. Its result is the same but for the order of sums, and for what "
+                + "dropout and noise draw, as with a larger --gradient_accumulation_steps.")
         return smaller
     }
 
@@ -221,10 +222,14 @@ package final class TrainingRun {
 
     /// Saves; where that fails, as on a full disk, the checkpoints before stay as they were, and the run goes on to the next.
     ///
+    /// - Parameters:
+    ///   - isDue: Whether it is time for one, and nobody asked.
+    ///   - isLast: Whether there is no next.
     /// - Throws: What stands in the way twice in a row, or at the end of the run.
-    private func save(isLast: Bool) throws {
+    private func save(isDue: Bool, isLast: Bool) throws {
         guard let checkpoints else { return }
-        progress.noteSaving()
+        // What a signal asks for is no checkpoint of the run's own rhythm.
+        if isDue { progress.noteSaving() }
         do {
             let path = try checkpoints.save(
                 progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
@@ -273,16 +278,21 @@ package final class TrainingRun {
 /// Samples that go through the model together.
 private struct MicroBatch {
     let samples: [Int]
-    /// Names the random numbers of the pass.
+    /// Names the random numbers that the samples are made with.
     let draw: UInt64
+    /// Names those of the pass.
+    let key: UInt64
 
-    /// The first half keeps the name.
+    init(_ samples: [Int], draw: UInt64, key: UInt64? = nil) {
+        (self.samples, self.draw, self.key) = (samples, draw, key ?? draw)
+    }
+
     var halves: [MicroBatch] {
         guard samples.count > 1 else { return [self] }
         let middle = (samples.count + 1) / 2
         return [
-            MicroBatch(samples: Array(samples[..<middle]), draw: draw),
-            MicroBatch(samples: Array(samples[middle...]), draw: streamKey(draw, 1)),
+            MicroBatch(Array(samples[..<middle]), draw: draw, key: key),
+            MicroBatch(Array(samples[middle...]), draw: draw, key: streamKey(key, 1)),
         ]
     }
 }

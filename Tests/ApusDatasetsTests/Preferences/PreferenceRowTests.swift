@@ -96,6 +96,21 @@ struct PreferenceRowTests {
         #expect(rejection?.reason == reason)
     }
 
+    /// What stands beside whole answers belongs to them, or is refused as anywhere.
+    @Test func wholeAnswersWithTools() throws {
+        let chosen = #"[{"role": "user", "content": "q"}, {"role": "assistant", "content": "yes"}]"#
+        let rejected = #"[{"role": "user", "content": "q"}, {"role": "assistant", "content": "no"}]"#
+        let tools = #"[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]"#
+        let row = try recognize(#"{"chosen": \#(chosen), "rejected": \#(rejected), "tools": \#(tools), "system": "s"}"#)
+        for conversation in [row.row.chosen, row.row.rejected] {
+            #expect(conversation.tools?.count == 1)
+            #expect(conversation.messages.map(\.role) == ["system", "user", "assistant"])
+        }
+        #expect(throws: RowRejection.self) {
+            try recognize(#"{"chosen": \#(chosen), "rejected": \#(rejected), "images": ["a.png"]}"#)
+        }
+    }
+
     @Test func marginsColumnsAndNotes() throws {
         #expect(try recognize(#"{"prompt": "Q", "chosen": "A", "rejected": "B", "margin": 0.5}"#).row.margin == 0.5)
         #expect(try recognize(#"{"prompt": "Q", "chosen": "A", "rejected": "B"}"#).row.margin == nil)

@@ -141,6 +141,7 @@ struct HeldAnswersTests {
         ("--num_beams 2 --stream true", "knows at the end"), ("--structured_outputs_regex (a", "character 3"),
         ("--structured_outputs_regex a --structured_outputs_choice b", "held to one of them"),
         (#"--structured_outputs_json {"type":"time"}"#, "#/type: got \"time\""), ("--compare true", "give --adapters"),
+        ("--adapters a --compare true --num_return_sequences 2", "one answer of each"),
         ("--adapters a --adapter_names x y", "a name of its own"), ("--adapters base=a --compare true", "none of them"),
         ("--adapters x=a --compare true --merge_lora true", "no base any more"), ("--metric bleu", "acc"),
     ])

@@ -49,6 +49,20 @@ struct EnvironmentVariableTests {
         }
     }
 
+    /// What a variable asks of one command it asks of all that would read it.
+    @Test func otherCommands() throws {
+        var notices: [String] = []
+        let pairs = try RLHFSettings(ArgumentLine(["--model", "m", "--dataset", "d"], for: .rlhf), notices: &notices)
+        #expect(notices.isEmpty, "\(notices)")
+        #expect(throws: UsageError.self) {
+            try EnvironmentVariables.check(["RANDOM_DATASET_RESPONSE": "1"], for: pairs)
+        }
+        let words = ["--model", "m", "--template", "seed_oss"]
+        let infer = try InferSettings(ArgumentLine(words, for: .infer), notices: &notices)
+        #expect(throws: UsageError.self) { try EnvironmentVariables.check(["THINKING_BUDGET": "512"], for: infer) }
+        #expect(try EnvironmentVariables.check(["RANDOM_DATASET_RESPONSE": "1"], for: infer) == [])
+    }
+
     /// The command line wins over the environment.
     @Test func options() throws {
         let environment = ["INFONCE_TEMPERATURE": "0.05"]

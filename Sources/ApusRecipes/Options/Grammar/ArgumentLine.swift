@@ -31,7 +31,15 @@ package struct ArgumentLine: Sendable {
         var reader = ArgumentLineReader(table: .table(for: command))
         var words = words[...]
         var record: [String] = []
-        if words.first == "--config" { words = words.dropFirst() }
+        if let first = words.first, first == "--config" || first.hasPrefix("--config=") {
+            let path = first == "--config" ? words.dropFirst().first : String(first.dropFirst("--config=".count))
+            guard let path, ConfigFile.isNamed(by: path) else {
+                throw UsageError(
+                    "--config: got \(path.map { "\"\($0)\"" } ?? "nothing"), wanted a .yaml or .json file of settings, as in "
+                        + "--config settings.yaml.")
+            }
+            words = [path] + words.dropFirst(first == "--config" ? 2 : 1)
+        }
         if let first = words.first, ConfigFile.isNamed(by: first) {
             words = words.dropFirst()
             let file = try ConfigFile(path: first)

@@ -7,6 +7,8 @@ struct ArgumentLineReader {
     var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     /// Values that hold where nothing else was given for their option.
     private var fallbacks: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
+    /// Kinds of LoRA that were named as if they were methods, and what they stand for where it was not given.
+    private var kindsOfLoRA: [(given: String, parts: [(name: String, word: String)], origin: ArgumentLine.Origin)] = []
     /// What to say where no model is given but under a name that is not known.
     private var unknownModel: String?
     /// Numbers of rows, which are put behind the name of the only data set.
@@ -91,6 +93,12 @@ struct ArgumentLineReader {
     ///
     /// - Throws: `UsageError` with every problem.
     mutating func finished() throws -> [String: ArgumentLine.Argument] {
+        for (given, parts, origin) in kindsOfLoRA {
+            let taken = parts.filter { table[$0.name]?.status == .supported && arguments[$0.name] == nil }
+            let now = (["--tuner_type lora"] + taken.map { "--\($0.name) \($0.word)" }).joined(separator: " ")
+            notices.append("\(given) is \(now).")
+            for (name, word) in taken { read(name: name, words: [word], origin: origin) }
+        }
         for (option, words, origin) in fallbacks where arguments[option] == nil {
             read(name: option, words: words, origin: origin)
         }
@@ -198,12 +206,8 @@ struct ArgumentLineReader {
         }
         // Other programs name kinds of LoRA as if they were methods.
         if option.name == "tuner_type", words.count == 1, let parts = Rename.kindsOfLoRA[words[0].lowercased()] {
-            let now = parts.map { "--\($0.name) \($0.word)" }.joined(separator: " ")
-            notices.append("\(spelling) \(words[0]) is --tuner_type lora \(now).")
             arguments["tuner_type"] = .init(value: .text("lora"), origin: origin)
-            for (name, word) in parts where table[name]?.status == .supported {
-                fallbacks.append((name, [word], origin))
-            }
+            kindsOfLoRA.append(("\(spelling) \(words[0])", parts.map { ($0.name, $0.word) }, origin))
             return
         }
         // In 1.x the flag was a share of the weights.

@@ -61,7 +61,11 @@ extension CommandSettings {
     /// Says which of some settings were chosen although they have no effect; nil where none was.
     package func withoutEffect(_ names: some Collection<String>, because reason: String) -> String? {
         let table = OptionTable.table(for: command)
-        let chosen = Self.fields.filter { names.contains($0.name) && $0.read(self) != table[$0.name]?.defaultValue }
+        let chosen = Self.fields.filter { field in
+            // What the command has no option for was not chosen.
+            guard names.contains(field.name), let option = table[field.name] else { return false }
+            return field.read(self) != option.defaultValue
+        }
         guard !chosen.isEmpty else { return nil }
         return "\(chosen.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason)."
     }

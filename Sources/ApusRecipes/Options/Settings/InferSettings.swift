@@ -146,6 +146,11 @@ extension InferSettings {
             }
         }
         guard compare else { return }
+        guard generation.numReturnSequences == 1 else {
+            throw SettingsError(
+                "--compare true and --num_return_sequences \(generation.numReturnSequences): \"responses\" has one answer of each "
+                    + "model. Leave one out.")
+        }
         guard !model.adapters.isEmpty else {
             throw SettingsError("--compare true: holds adapters against their base; give --adapters.")
         }

@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusOptimizers
 import ApusText
 
 /// The settings of a run that learns from preferences: those of fine-tuning, and what is learned of two answers.
@@ -51,6 +52,11 @@ extension RLHFSettings: CommandSettings {
         training.encoding.lossScale = preferences.chosenLossScale
         try training.settle(notices: &notices)
         let method = preferences.method
+        if method == .kto, preferences.precomputesReference, training.model.tunerType.rawValue == "longlora" {
+            throw SettingsError(
+                "--precompute_ref_log_probs true: with kto and --tuner_type longlora the reference is asked in the step. Leave it "
+                    + "out.")
+        }
         let idle = PreferenceSettings.fields.map(\.name).filter {
             !method.options.contains($0) && !["rlhf_type", "loss_scale", "loss_type", "beta"].contains($0)
         }
@@ -98,9 +104,15 @@ extension SFTSettings {
 
     /// The options without which a run computes other numbers.
     var decisiveOptions: [String] {
-        preferences == nil
+        let names =
+            preferences == nil
             ? Self.fields.filter(\.affectsNumbers).map(\.name)
             : RLHFSettings.fields.filter(\.affectsNumbers).map(\.name)
+        guard optimization.lrSchedulerType == .reduceOnPlateau else { return names }
+        // There the learning rate follows the evaluations.
+        return names + [
+            "eval_strategy", "eval_steps", "eval_epochs", "eval_delay", "metric_for_best_model", "greater_is_better",
+        ]
     }
 
     /// What an option is where a record does not name it.

@@ -169,7 +169,9 @@ package enum EnvironmentVariables {
                     notices.append("NPROC_PER_NODE=1 has no effect: Apus computes in one process.")
                 }
             case .only(let value, let condition, let instead):
-                guard Settings.command == .sft, condition.map({ holds($0, in: settings) }) ?? true else { continue }
+                // Templates write while answering too.
+                let isRead = settings.command.trains || condition?.option == "template"
+                guard isRead, condition.map({ holds($0, in: settings) }) ?? true else { continue }
                 for (name, word) in given where !isSame(word, value) {
                     problems.append("\(name)=\(word): ms-swift reads it, Apus does not yet: \(instead).")
                 }

@@ -11,6 +11,8 @@ enum NotYetOptions {
         var values: [String: Set<String>] = [
             "train_sampling_strategy": ["random"], "sequence_parallel_size": ["1"],
             "packing": ["false"], "streaming": ["false"], "is_binary_loss_scale": ["true"],
+            "label_smoothing_factor": ["0", "0.0"], "enable_dft_loss": ["false"], "enable_channel_loss": ["false"],
+            "acc_strategy": ["token"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"],
             "response_prefix": [""], "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],

@@ -6,7 +6,8 @@ extension OptionTable {
         "loss_type", "loss_scale", "infonce_temperature", "num_labels", "problem_type", "multi_label_format",
         "pair_format", "mlm_probability", "max_target_length", "streaming", "shuffle_buffer_size", "packing",
         "packing_length", "packing_strategy", "packing_num_proc", "predict_with_generate", "generation_max_length",
-        "prompt_format", "is_binary_loss_scale",
+        "prompt_format", "is_binary_loss_scale", "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss",
+        "acc_strategy", "neftune_noise_alpha",
     ]
 
     static let preferenceOptions: [CommandOption] = [
