@@ -82,6 +82,7 @@ let package = Package(
         target("ApusQuantization", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusOptimizers", ["ApusNN", "ApusTorch"]),
         target("ApusDatasets", ["ApusText", "ApusJSON"]),
+        target("ApusRewards", ["ApusFiles", "ApusJSON"]),
         target("ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf], exclude: ["TensorBoard/Proto"]),
         // Floor 3
         target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),
@@ -89,19 +90,20 @@ let package = Package(
         target(
             "ApusTraining",
             [
-                "ApusLanguageModel", "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles",
-                "ApusNN",
-                "ApusTorch", "ApusWeights", "ApusJSON",
+                "ApusGeneration", "ApusLanguageModel", "ApusOptimizers", "ApusDatasets", "ApusRewards", "ApusRunLog",
+                "ApusMetrics", "ApusFiles", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON",
             ]),
         // Floor 4
         target(
             "ApusRecipes",
             [
                 "ApusModels", "ApusGeneration", "ApusTraining", "ApusHub", "ApusLanguageModel", "ApusAdapters",
-                "ApusQuantization", "ApusOptimizers", "ApusDatasets", "ApusRunLog", "ApusMetrics", "ApusFiles",
-                "ApusText", "ApusWeights", "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
+                "ApusQuantization", "ApusOptimizers", "ApusDatasets", "ApusRewards", "ApusRunLog", "ApusMetrics",
+                "ApusFiles", "ApusText", "ApusWeights", "ApusNN", "ApusTorch", "ApusJSON", crypto, yams,
             ]),
-        target("Apus", ["ApusRecipes", "ApusAdapters", "ApusNN", "ApusDatasets", "ApusText", "ApusTorch", "ApusJSON"]),
+        target(
+            "Apus",
+            ["ApusRecipes", "ApusAdapters", "ApusNN", "ApusDatasets", "ApusRewards", "ApusText", "ApusTorch", "ApusJSON"]),
         // Floor 5
         program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),
@@ -157,6 +159,7 @@ let package = Package(
             swiftSettings: settings),
         tests("ApusHubTests", ["ApusHub", "ApusHubTesting", "ApusFiles", "ApusFilesTesting", "ApusJSON", nioHTTP]),
         tests("ApusMetricsTests", ["ApusMetrics"]),
+        tests("ApusRewardsTests", ["ApusRewards", "ApusFiles", "ApusJSON"]),
         tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
         tests(
             "ApusTrainingTests",

@@ -1,0 +1,38 @@
+package import ApusJSON
+
+/// An answer that is to be rewarded, with all that is known of its question.
+package struct Completion: Sendable {
+    /// The conversation up to the answer, as `{"role": …, "content": …}`.
+    package let messages: [JSONObject]
+
+    /// The answer.
+    package let text: String
+
+    /// Its tokens, without the one that ends it.
+    package let tokens: [Int32]
+
+    /// Whether it was cut off at the longest that an answer may be.
+    package let isTruncated: Bool
+
+    /// The other columns of the question's row, such as `solution`.
+    package let columns: JSONObject
+
+    package init(
+        messages: [JSONObject], text: String, tokens: [Int32], isTruncated: Bool = false, columns: JSONObject = [:]
+    ) {
+        self.messages = messages
+        self.text = text
+        self.tokens = tokens
+        self.isTruncated = isTruncated
+        self.columns = columns
+    }
+}
+
+/// Says how good answers are.
+package protocol RewardFunction: Sendable {
+    /// As in the log, such as `Format` in `rewards/Format/mean`.
+    var name: String { get }
+
+    /// One number for each answer, in order; nil where it has nothing to say of one.
+    func rewards(of completions: [Completion]) throws -> [Double?]
+}
