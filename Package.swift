@@ -103,7 +103,10 @@ let package = Package(
             ]),
         target(
             "Apus",
-            ["ApusRecipes", "ApusAdapters", "ApusNN", "ApusDatasets", "ApusRewards", "ApusText", "ApusTorch", "ApusJSON"]),
+            [
+                "ApusRecipes", "ApusAdapters", "ApusNN", "ApusDatasets", "ApusRewards", "ApusText", "ApusTorch",
+                "ApusJSON",
+            ]),
         // Floor 5
         program("ApusProgram", ["ApusRecipes", "CEdit", argumentParser], linkerSettings: light + rpath),
         program("TwoPlusTwo", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/TwoPlusTwo"),

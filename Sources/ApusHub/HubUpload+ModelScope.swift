@@ -154,7 +154,8 @@ extension Hub {
     /// Whether an address is one of the hub's own hosts beside that of its endpoint, such as lfs.modelscope.cn beside
     /// www.modelscope.cn.
     func hasStore(_ place: String, besides endpoint: String) -> Bool {
-        guard self == .modelScope, let place = URLComponents(string: place), let endpoint = URLComponents(string: endpoint),
+        guard self == .modelScope, let place = URLComponents(string: place),
+            let endpoint = URLComponents(string: endpoint),
             place.scheme == "https", endpoint.scheme == "https"
         else { return false }
         return ["modelscope.cn", "modelscope.ai"].contains { (domain: String) in

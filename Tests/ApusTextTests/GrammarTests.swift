@@ -96,17 +96,22 @@ struct GrammarTests {
         for regex in ["(){99999999999}", "(a{0}){99999999999}"] {
             #expect(Self.takes(try ByteGrammar(regex: regex), ""), "\(regex)")
         }
-        for regex in ["(){0,99999999999}", "a" + String(repeating: "*", count: 100_000), String(repeating: "(", count: 9999)] {
+        for regex in [
+            "(){0,99999999999}", "a" + String(repeating: "*", count: 100_000), String(repeating: "(", count: 9999),
+        ] {
             #expect(throws: GrammarError.self, "\(regex.prefix(20))") { try ByteGrammar(regex: regex) }
         }
-        for schema in [#"{"type": "integer", "minimum": -9223372036854775808}"#, #"{"type": "string", "pattern": "(^a$)"}"#] {
+        for schema in [
+            #"{"type": "integer", "minimum": -9223372036854775808}"#, #"{"type": "string", "pattern": "(^a$)"}"#,
+        ] {
             let value = try JSONValue(parsing: schema)
             #expect(throws: GrammarError.self, "\(schema)") { try ByteGrammar(jsonSchema: value) }
         }
     }
 
     @Test func typesChooseAmongValues() throws {
-        let grammar = try ByteGrammar(jsonSchema: JSONValue(parsing: #"{"enum": [1, "x", 2.5, null], "type": ["number", "null"]}"#))
+        let grammar = try ByteGrammar(
+            jsonSchema: JSONValue(parsing: #"{"enum": [1, "x", 2.5, null], "type": ["number", "null"]}"#))
         for (text, isTaken) in [("1", true), ("2.5", true), ("null", true), (#""x""#, false)] {
             #expect(Self.takes(grammar, text) == isTaken, "\(text)")
         }

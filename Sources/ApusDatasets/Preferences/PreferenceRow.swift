@@ -153,7 +153,8 @@ package struct PreferenceRecognizer: RowRecognizer {
         var ignored: [String] = []
         // The question may stand beside the answer once more, and only there with a system message.
         for column in [RowColumns.messages, .query] {
-            guard let value = try reader.take(column, isRequired: false), value.arrayValue?.first?.objectValue != nil else {
+            guard let value = try reader.take(column, isRequired: false), value.arrayValue?.first?.objectValue != nil
+            else {
                 continue
             }
             turns = try Self.whole(turns, system: MessageList(value: value, system: nil, notes: &ignored).messages)

@@ -46,8 +46,11 @@ public struct Inference {
                 ["result_path", "existing_result", "num_return_sequences", "logprobs", "top_logprobs", "metric"],
                 because: "only answers to a dataset are written to a file and measured")
         let ofNames = settings.compare ? nil : settings.withoutEffect(["adapter_names"], because: "--compare is false")
-        return [settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile, ofNames]
-            .compactMap(\.self)
+        return [
+            settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile,
+            ofNames,
+        ]
+        .compactMap(\.self)
     }
 
     /// Answers the question or the data set that the settings name, or standard input.

@@ -102,7 +102,9 @@ struct JSONSchemaReader {
                 }
             }
         }
-        guard !allowed.isEmpty else { throw GrammarError("\(path): no value is of the type \(types.joined(separator: ", "))") }
+        guard !allowed.isEmpty else {
+            throw GrammarError("\(path): no value is of the type \(types.joined(separator: ", "))")
+        }
         return .choice(allowed.map(literal))
     }
 

@@ -182,7 +182,9 @@ extension TinyRun {
             try ArgumentLine(["--model", "m", "--dataset", "d"] + words, for: .rlhf)
         }
         #expect { try line(given) } throws: { "\($0)".contains(given[0]) }
-        #expect(throws: Never.self) { try line([given[0], given[0].hasSuffix("strategy") ? "token" : given[1] == "true" ? "false" : "0"]) }
+        #expect(throws: Never.self) {
+            try line([given[0], given[0].hasSuffix("strategy") ? "token" : given[1] == "true" ? "false" : "0"])
+        }
     }
 
     /// A run that was stopped goes on as if nothing had happened, also where something is remembered of all pairs.
