@@ -45,7 +45,28 @@ package struct Sampling: Sendable, Equatable {
     ) throws -> Int32 {
         let scores = try processed(logits, at: place, among: allowed)
         if isGreedy { return Int32(try scores.argmax(-1).item()) }
+        if takesAll { return try drawn(scores, uniform(draw)) }
         return try candidates(scores).chosen(uniform(draw))
+    }
+
+    /// Whether every token may come.
+    private var takesAll: Bool {
+        func isShare(_ x: Double?) -> Bool { x.map { (0..<1).contains($0) } ?? false }
+        return topH == nil && (topK ?? 0) <= 0 && (topP ?? 1) >= 1 && minP == nil && (typicalP ?? 1) >= 1
+            && !isShare(epsilonCutoff) && !isShare(etaCutoff)
+    }
+
+    /// The token at a place in [0, 1) of the probabilities of all tokens laid end to end by their ids.
+    private func drawn(_ scores: Tensor, _ place: Double) throws -> Int32 {
+        let shares: [Float] = try softmax(temperature == 1 ? scores : scores / temperature).values()
+        var rest = shares.reduce(0) { $0 + Double($1) } * place
+        var last: Int32 = 0
+        for (id, share) in shares.enumerated() where share > 0 {
+            rest -= Double(share)
+            last = Int32(id)
+            if rest < 0 { return last }
+        }
+        return last
     }
 
     /// The scores of all tokens [V] behind the processors, on the CPU; of those that are not allowed −∞.

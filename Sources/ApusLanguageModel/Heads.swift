@@ -85,10 +85,15 @@ open class VocabularyHead: Linear {
     /// `CE(logitsᵢ, labelᵢ)` and the mean of `logitsᵢ` for each of the rows [N, D] that have a target, both [N].
     ///
     /// As in `crossEntropy` all logits are never there together.
+    ///
+    /// - Parameter temperature: What logits are divided by.
     package func tokenLosses(
-        _ rows: Tensor, labels: Tensor, _ context: ForwardContext
+        _ rows: Tensor, labels: Tensor, temperature: Double = 1, _ context: ForwardContext
     ) throws -> (losses: Tensor, meanLogits: Tensor) {
-        if isBare(context) { return try linearTokenLosses(scaled(rows), table, labels: labels) }
+        if isBare(context) {
+            let scaled = try scaled(rows)
+            return try linearTokenLosses(temperature == 1 ? scaled : scaled / temperature, table, labels: labels)
+        }
         let part = 256
         var losses: [Tensor] = []
         var means: [Tensor] = []
@@ -100,13 +105,31 @@ open class VocabularyHead: Linear {
             let number = means.count
             func loss(_ x: Tensor) throws -> Tensor {
                 let made = try self.logits(x, context)
-                let logits = try made.dtype == .float64 ? made : made.to(.float32)  // [n, V]
+                let wide = try made.dtype == .float64 ? made : made.to(.float32)
+                let logits = temperature == 1 ? wide : try wide / temperature  // [n, V]
                 if means.count == number { means.append(try withoutGradients { try logits.mean(-1) }) }
                 return try -logSoftmax(logits).gathered(1, wanted.unsqueezed(1)).squeezed(1)  // [n]
             }
             losses.append(try isRecordingGradients ? checkpointed(own(rows), loss) : loss(own(rows)))
         }
         return (try concatenated(losses), try concatenated(means))
+    }
+}
+
+extension VocabularyHead {
+    /// The entropy of what may come behind each of the rows [N, D], `−Σ p ln p` [N], without gradients.
+    ///
+    /// - Parameter temperature: What logits are divided by.
+    package func entropies(_ rows: Tensor, temperature: Double = 1, _ context: ForwardContext) throws -> Tensor {
+        try withoutGradients {
+            let part = 256
+            let parts = try stride(from: 0, to: rows.shape[0], by: part).map { start in
+                let own = try rows.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
+                let scores = try logSoftmax(logits(own, context).to(.float32) / temperature)  // [n, V]
+                return try -(exp(scores) * scores).sum(-1)
+            }
+            return try concatenated(parts)
+        }
     }
 }
 

@@ -26,6 +26,7 @@ struct Answering {
 
     private let settings: InferSettings
     private let language: LanguageModel
+    private let prompts: PromptEncoder
     /// Makes ids of what is read, in models that read a text whole; nil in those that continue it.
     private let reading: SourceTargetEncoder?
     private let generator: TokenGenerator
@@ -42,6 +43,8 @@ struct Answering {
         self.settings = settings
         self.language = language
         try language.choose(settings.encoding)
+        prompts = PromptEncoder(
+            settings.encoding, language.tokenizer, language.encoder, prefix: settings.generation.responsePrefix)
         let defaults = try language.generation()
         reading =
             language.readsTexts ? SourceTargetEncoder(settings.encoding, tokenizer: language.tokenizer) : nil
@@ -125,11 +128,7 @@ struct Answering {
     /// - Throws: `ModelError` for an empty prompt, and for one that is too long and not to be cut.
     func prompt(_ given: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
         if let reading { return try reading.source(given).ids }
-        var messages = given
-        if let system = settings.encoding.system, !system.isEmpty, messages.first?.role != "system" {
-            messages.insert(Message(role: "system", content: system), at: 0)
-        }
-        let prompt = try wholePrompt(messages, tools: tools)
+        let prompt = try wholePrompt(prompts.completed(given), tools: tools)
         guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
         guard prompt.count > promptLimit else { return prompt }
         switch settings.encoding.truncationStrategy {
@@ -144,13 +143,7 @@ struct Answering {
 
     /// The ids of a prompt of any length, for exactly these messages.
     func wholePrompt(_ messages: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
-        guard settings.encoding.useChatTemplate else {
-            return language.tokenizer.encode(messages.compactMap(\.text).joined())
-        }
-        let prompt = try language.encoder.generationPrompt(
-            messages, tools: tools, variables: settings.encoding.templateVariables,
-            answerStart: settings.generation.responsePrefix.map { _ in "" })
-        return prompt + language.tokenizer.encode(settings.generation.responsePrefix ?? "", addSpecialTokens: false)
+        try prompts(messages, tools: tools)
     }
 
     /// Answers to some prompts at once.

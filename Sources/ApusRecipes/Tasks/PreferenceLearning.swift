@@ -14,7 +14,7 @@ import Foundation
 /// Learning which of two answers is better, or which answers are good, on models that continue text; or a model that
 /// rewards answers.
 struct PreferenceLearning: TextTask {
-    private let preferences: PreferenceSettings
+    let preferences: PreferenceSettings
 
     init(_ preferences: PreferenceSettings) { self.preferences = preferences }
 
@@ -38,6 +38,7 @@ struct PreferenceLearning: TextTask {
         case .dpo, .orpo, .cpo, .simpo: preferences.pairTerms.metricNames
         case .kto: JudgedAnswers.metricNames
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
+        case .grpo: PolicyObjective.metricNames
         }
     }
 
@@ -46,6 +47,7 @@ struct PreferenceLearning: TextTask {
         if inputs.text.fallsBack, settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
+        if preferences.samplesAnswers { return try policy(inputs) }
         console.print(
             "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
         if preferences.method == .rewardModel {
@@ -169,7 +171,7 @@ struct PreferenceLearning: TextTask {
     // MARK: - Reference
 
     /// Looks at what of the reference can be wrong before anything is read that takes long.
-    private func checkReference(_ model: CausalLanguageModel, _ inputs: TrainingInputs) throws {
+    func checkReference(_ model: CausalLanguageModel, _ inputs: TrainingInputs) throws {
         if let name = preferences.refModel {
             let config = try ModelSource(name, surroundings: inputs.surroundings).config()
             let other = try Models.registry.model(config)
@@ -184,7 +186,7 @@ struct PreferenceLearning: TextTask {
     }
 
     /// The reference with its weights.
-    private func reference(
+    func reference(
         _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console
     ) throws -> Reference {
         if let adapter = preferences.refAdapters.first, loading.leavesBase, preferences.refModel == nil,
@@ -250,7 +252,7 @@ struct PreferenceLearning: TextTask {
 
 extension Reference {
     /// The second model, where there is one.
-    fileprivate var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
+    var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
 }
 
 /// What the reference of a run is made beside.

@@ -96,6 +96,8 @@ struct TrainingTask {
     ///
     /// Returns a second model, where that is kept beside.
     var compares: ((ReferenceLoading) throws -> (any TextModel)?)?
+    /// Begins to write what the task writes into the folder of the run, behind what so many steps have written.
+    var writes: ((_ folder: String, _ steps: Int) throws -> Void)?
 }
 
 /// A task's model, loaded.

@@ -150,6 +150,7 @@ public struct FineTuning {
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         try data.writeSplitOff(to: folder.path)
+        try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
         let plannedWithMemory = try withForecast(
             plan, model: model, beside: second, tuner: tuner, data: data, dtype: dtype)
@@ -234,7 +235,7 @@ public struct FineTuning {
                 order += batches.batches(ofStep: step).joined()
                 step += 1
             }
-            try data.train.prepare(places.map { order[$0] })
+            _ = try data.train.prepare(places.map { order[$0] }, step: 0)
             let batch = data.train.batch(places.map { order[$0] }, draw: plan.seed)
             try task.objective.begin([batch])
             let part = try task.objective.loss(batch, task.model.context(for: batch))

@@ -82,8 +82,10 @@ extension BatchPlan {
             sampleCount: packs?.count ?? data.train.count, batchSize: size,
             accumulation: optimization.gradientAccumulationSteps, dropLast: settings.data.dataloaderDropLast,
             epochs: optimization.epochs, maximumSteps: optimization.maxSteps > 0 ? optimization.maxSteps : nil,
+            // Answers to questions come in the order in which those are asked.
             order: EpochOrder(
-                method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
+                method: settings.data.trainDataloaderShuffle && settings.preferences?.samplesAnswers != true
+                    ? .torch : .sequential,
                 seed: UInt64(bitPattern: Int64(settings.data.dataSeed)),
                 grouping: batches.groupByLength ? LengthGrouping(lengths: lengths, batchSize: size) : nil),
             packs: packs)

@@ -48,9 +48,9 @@ struct TrainingSamples {
     ///   - bytes: Gives every byte that a training sample is made of to a digest.
     ///   - maximumDroppedShare: `max_dropped_ratio`.
     /// - Throws: `DatasetError` where more rows were left out.
-    init<Source: TrainingSource, Recognizer>(
+    init<Source: TrainingSource, Held: TrainingSource, Recognizer>(
         rows: LoadedRows<Recognizer>, isSplit: Bool, train: (Source, EncodingReport),
-        validation: (Source, EncodingReport)?, empty: Source, row: @escaping (Int) -> Int32,
+        validation: (Held, EncodingReport)?, empty: Held, row: @escaping (Int) -> Int32,
         bytes: (Int, (UnsafeRawBufferPointer) -> Void) -> Void, maximumDroppedShare: Double
     ) throws {
         dropped =

@@ -21,24 +21,35 @@ package enum Reference {
     func sums(
         _ batch: TokenBatch, trained: CausalLanguageModel, isTraining: Bool, place: (Int) -> (sample: Int32, place: Int)
     ) throws -> [Double]? {
-        func sums(_ model: CausalLanguageModel, _ adapters: AdapterSelection?) throws -> [Double] {
+        guard case .known(let scores) = self else {
+            return try losses(batch, trained: trained, isTraining: isTraining).map { losses in
+                batch.targetRanges.map { range in -range.reduce(0) { $0 + losses[$1] } }
+            }
+        }
+        return try (0..<batch.sequenceCount).map { sequence in
+            let (sample, place) = place(sequence)
+            guard let sum = scores.sums[sample]?[place] else {
+                throw ModelError("the reference was not asked about a sample before the run")
+            }
+            return sum
+        }
+    }
+
+    /// `−log p` of each target, N, without gradients; nil where there is no reference that can be asked.
+    ///
+    /// - Parameter temperature: What scores are divided by.
+    func losses(
+        _ batch: TokenBatch, trained: CausalLanguageModel, isTraining: Bool, temperature: Double = 1
+    ) throws -> [Double]? {
+        func losses(_ model: CausalLanguageModel, _ adapters: AdapterSelection?) throws -> [Double] {
             let context = try model.context(for: batch, adapters: adapters, groupsAttention: isTraining)
-            let losses = try TokenScores(model, batch, context).values
-            return batch.targetRanges.map { range in -range.reduce(0) { $0 + losses[$1] } }
+            return try TokenScores(model, batch, context, temperature: temperature).values
         }
         return try withoutGradients {
             switch self {
-            case .none: nil
-            case .adapters(let selection): try sums(trained, selection)
-            case .model(let model): try sums(model, nil)
-            case .known(let scores):
-                try (0..<batch.sequenceCount).map { sequence in
-                    let (sample, place) = place(sequence)
-                    guard let sum = scores.sums[sample]?[place] else {
-                        throw ModelError("the reference was not asked about a sample before the run")
-                    }
-                    return sum
-                }
+            case .none, .known: nil
+            case .adapters(let selection): try losses(trained, selection)
+            case .model(let model): try losses(model, nil)
             }
         }
     }

@@ -12,15 +12,23 @@ struct TokenScores {
     let values: [Double]
     /// The mean over the vocabulary of the scores behind each target, on the host.
     let meanLogits: [Double]
+    /// The entropy of what may stand in the place of each target, on the host; none where nobody asked.
+    let entropies: [Double]
 
-    init(_ model: CausalLanguageModel, _ batch: TokenBatch, _ context: ForwardContext) throws {
+    /// - Parameter temperature: What scores are divided by.
+    init(
+        _ model: CausalLanguageModel, _ batch: TokenBatch, _ context: ForwardContext, temperature: Double = 1,
+        asksEntropy: Bool = false
+    ) throws {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
         let labels = try Tensor(batch.targets.labels, device: hidden.device)
         let means: Tensor
-        (losses, means) = try model.head.tokenLosses(rows, labels: labels, context)
+        (losses, means) = try model.head.tokenLosses(rows, labels: labels, temperature: temperature, context)
         values = try losses.values()
         meanLogits = try means.values()
+        entropies =
+            asksEntropy ? try model.head.entropies(rows, temperature: temperature, context).values() : []
     }
 }
 

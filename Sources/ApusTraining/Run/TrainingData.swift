@@ -11,10 +11,12 @@ package protocol TrainingSource {
     /// What the loss of a step over these samples is divided by.
     func targetCount(_ samples: [Int]) -> Int
 
-    /// Makes samples ready, before anything else is asked of them.
+    /// Makes samples ready, before anything else is asked of them: reads them, or has a model answer and judges it.
     ///
-    /// - Throws: Where they are read only now, and cannot be.
-    func prepare(_ samples: [Int]) throws
+    /// - Parameter step: The steps that are done before the one they are for; nil in an evaluation.
+    /// - Returns: What is logged of that.
+    /// - Throws: Where they are made only now, and cannot be.
+    func prepare(_ samples: [Int], step: Int?) throws -> [Tally]
 
     /// Some samples end to end, as one micro-batch.
     ///
@@ -24,7 +26,7 @@ package protocol TrainingSource {
 
 extension TrainingSource {
     package var isEmpty: Bool { count == 0 }
-    package func prepare(_ samples: [Int]) throws {}
+    package func prepare(_ samples: [Int], step: Int?) throws -> [Tally] { [] }
 }
 
 extension TokenizedDataset: TrainingSource {
@@ -37,6 +39,11 @@ extension TokenizedDataset: TrainingSource {
 }
 
 extension StreamedDataset: TrainingSource {
+    package func prepare(_ samples: [Int], step: Int?) throws -> [Tally] {
+        try prepare(samples)
+        return []
+    }
+
     /// A stream has no end.
     package var count: Int { Int(Int32.max) }
 

@@ -75,7 +75,7 @@ package final class TrainingRun {
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime
             let batches = plan.batches.batches(ofStep: step)
-            try data.prepare(batches.flatMap { $0 })
+            window.add(try data.prepare(batches.flatMap { $0 }, step: step))
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
@@ -190,6 +190,7 @@ package final class TrainingRun {
         try withoutGradients {
             for start in stride(from: 0, to: validation.count, by: plan.evaluationBatchSize) {
                 let samples = Array(start..<min(start + plan.evaluationBatchSize, validation.count))
+                tallies.add(try validation.prepare(samples, step: nil))
                 let batch = validation.batch(samples, draw: nil)
                 try objective.begin([batch])
                 let part = try objective.loss(batch, model.context(for: batch))

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusJSON
 import ApusOptimizers
 import ApusText
@@ -48,10 +49,16 @@ extension RLHFSettings: CommandSettings {
     }()
 
     package mutating func settle(notices: inout [String]) throws {
+        if preferences.samplesAnswers {
+            training.optimization.usualAccumulation = 1
+            training.encoding.usualTruncation = .left
+            training.evaluation.usualMetric = "reward"
+        }
         try preferences.check()
         training.encoding.lossScale = preferences.chosenLossScale
         try training.settle(notices: &notices)
         let method = preferences.method
+        if preferences.samplesAnswers { try checkSampling(&notices) }
         if method == .kto, preferences.precomputesReference, training.model.tunerType.rawValue == "longlora" {
             throw SettingsError(
                 "--precompute_ref_log_probs true: with kto and --tuner_type longlora the reference is asked in the step. Leave it "
@@ -91,6 +98,36 @@ extension RLHFSettings: CommandSettings {
             notices.append(
                 "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the reference, "
                     + "give the same folder with --ref_adapters.")
+        }
+    }
+}
+
+extension RLHFSettings {
+    /// What learning from a model's own answers does not go with.
+    private func checkSampling(_ notices: inout [String]) throws {
+        let policy = preferences.policy
+        let word = preferences.method.rawValue
+        try policy.check(
+            form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
+            accumulation: training.optimization.gradientAccumulationSteps)
+        guard [.left, .delete].contains(training.encoding.truncationStrategy) else {
+            throw SettingsError(
+                "--truncation_strategy \(training.encoding.truncationStrategy.rawValue): --rlhf_type \(word) asks questions, "
+                    + "whose end cannot be cut. Give left or delete.")
+        }
+        guard !training.batches.groupByLength else {
+            throw SettingsError(
+                "--group_by_length true: how long answers get is not known before. Leave it out with --rlhf_type \(word).")
+        }
+        if policy.restrictsSampling {
+            notices.append(
+                "answers are drawn from fewer tokens than the loss looks at (--top_k, --top_p, --min_p, "
+                    + "--repetition_penalty or --structured_outputs_regex), which biases it. --temperature alone does not.")
+        }
+        if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
+            notices.append(
+                "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the "
+                    + "reference, give the same folder with --ref_adapters.")
         }
     }
 }

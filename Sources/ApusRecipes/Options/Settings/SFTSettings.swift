@@ -199,7 +199,10 @@ extension SFTSettings: CommandSettings {
         let names = task.metrics(loss: lossType, problem: model.problemType)
             .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
         let chosen = BestMetric.name(evaluation.metricForBestModel)
-        return names + (objective.enableChannelLoss && chosen.hasPrefix("loss_") ? [chosen] : [])
+        let isOpen =
+            objective.enableChannelLoss && chosen.hasPrefix("loss_")
+            || preferences?.samplesAnswers == true && chosen.hasPrefix("rewards/")
+        return names + (isOpen ? [chosen] : [])
     }
 
     /// Takes the task that the model's files leave no choice about.
@@ -373,7 +376,7 @@ extension SFTSettings: CommandSettings {
                 "--rlhf_type \(method.rawValue) is for models of --task_type \(wanted.rawValue), and this one is for "
                     + "\(model.taskType?.rawValue ?? ""). Leave --task_type out, or give another model.")
         }
-        guard encoding.truncationStrategy != .split else {
+        guard encoding.truncationStrategy != .split || preferences.samplesAnswers else {
             throw SettingsError(
                 "--truncation_strategy split: answers that are compared cannot be split. Give delete, left or right.")
         }

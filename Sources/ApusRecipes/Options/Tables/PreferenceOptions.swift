@@ -12,24 +12,24 @@ extension OptionTable {
 
     static let preferenceOptions: [CommandOption] = [
         option(
-            "rlhf_type", .words(of: PreferenceMethod.self, later: ["ppo", "grpo", "gkd"]), default: .text("dpo"),
+            "rlhf_type", .words(of: PreferenceMethod.self, later: ["ppo", "gkd"]), default: .text("dpo"),
             "How preferences are learned."),
         option(
             "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),
-            computed: "dpo, cpo: sigmoid; simpo: simpo; kto: kto",
+            computed: "dpo, cpo: sigmoid; simpo: simpo; kto: kto; grpo: grpo",
             "What is minimised; several make a mix, for dpo."),
         option(
             "loss_weights", .numbers(.from(0)), default: .numbers([]), "Weights of the losses of a mix; 1 unless given."
         ),
         option(
-            "beta", .number(.above(0)), computed: "0.1; simpo: 2",
+            "beta", .number(.from(0)), computed: "0.1; simpo: 2; grpo: 0.04",
             "How much it costs to leave the reference; without one, the sharpness of the loss."),
         option(
             "ref_model", .text, computed: "the model as it was",
-            "The model that dpo and kto compare with; it needs the same vocabulary."),
+            "The model that dpo, kto and grpo compare with; it needs the same vocabulary."),
         option(
             "ref_adapters", .list, default: .list([]),
-            "An adapter on the model that dpo and kto compare with."),
+            "An adapter on the model that dpo, kto and grpo compare with."),
         option(
             "precompute_ref_log_probs", .boolean, default: .boolean(false),
             "Ask the reference about every sample before the run; a second model is then given up."),

@@ -15,8 +15,9 @@ public struct EncodingSettings: Sendable {
     public var system: String?
     /// The most tokens of one sample or prompt; nil takes the model's limit.
     public var maxLength: Int?
-    /// What happens to a longer one.
-    public var truncationStrategy = TruncationStrategy.delete
+    private var givenTruncationStrategy: TruncationStrategy?
+    /// What happens to a longer one where the method of a run has a way of its own.
+    var usualTruncation: TruncationStrategy?
     /// Whether to use the chat template, or the bare text.
     public var useChatTemplate = true
     /// One of ms-swift's templates, by its name; nil takes the model's own.
@@ -43,6 +44,12 @@ public struct EncodingSettings: Sendable {
     public var maxTargetLength: Int?
 
     public init() {}
+
+    /// What happens to a longer sample or prompt; by default it is left out.
+    public var truncationStrategy: TruncationStrategy {
+        get { givenTruncationStrategy ?? usualTruncation ?? .delete }
+        set { givenTruncationStrategy = newValue }
+    }
 }
 
 extension EncodingSettings: SettingsPart {

@@ -40,12 +40,14 @@ public struct EvaluationSettings: Sendable {
     /// Whether what is published and returned at the end is the best checkpoint, and not the last.
     public var loadBestModelAtEnd = false
     private var givenGreaterIsBetter: Bool?
+    /// What makes a checkpoint the best where the method of a run has something of its own.
+    var usualMetric: String?
 
     public init() {}
 
     /// What makes a checkpoint the best; by default the loss, or rouge-l where answers are made.
     public var metricForBestModel: String {
-        get { givenMetricForBestModel ?? (predictWithGenerate ? "rouge-l" : "loss") }
+        get { givenMetricForBestModel ?? usualMetric ?? (predictWithGenerate ? "rouge-l" : "loss") }
         set { givenMetricForBestModel = newValue }
     }
 

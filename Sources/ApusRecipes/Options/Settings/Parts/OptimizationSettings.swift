@@ -56,11 +56,14 @@ public struct OptimizationSettings: Sendable {
     /// What happens at a gradient that is not a number.
     public var nanPolicy = NaNPolicy.stop
 
+    /// Micro-batches of one step where the method of a run has a number of its own.
+    var usualAccumulation: Int?
+
     public init() {}
 
     /// Micro-batches of one optimizer step; by default as many as make 16 samples.
     public var gradientAccumulationSteps: Int {
-        get { givenGradientAccumulationSteps ?? 15 / max(1, perDeviceTrainBatchSize) + 1 }
+        get { givenGradientAccumulationSteps ?? usualAccumulation ?? 15 / max(1, perDeviceTrainBatchSize) + 1 }
         set { givenGradientAccumulationSteps = newValue }
     }
 

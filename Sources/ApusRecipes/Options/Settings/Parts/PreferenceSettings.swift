@@ -1,3 +1,4 @@
+package import ApusRewards
 public import ApusText
 import ApusTraining
 
@@ -15,6 +16,8 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
     case kto
     /// A model that rewards answers, from pairs.
     case rewardModel = "rm"
+    /// Answers of the model itself, which are rewarded.
+    case grpo
 }
 
 /// A loss of preferences, by ms-swift's word.
@@ -36,6 +39,9 @@ public enum PreferenceLossType: String, Sendable, CaseIterable {
     case simpo
     case kto
     case apoZeroUnpaired = "apo_zero_unpaired"
+    case grpo, bnpo
+    case drGRPO = "dr_grpo"
+    case dapo, cispo, sapo, fipo
 }
 
 extension PreferenceMethod: OptionChoice {}
@@ -79,6 +85,10 @@ public struct PreferenceSettings: Sendable {
     public var centerRewardsCoefficient: Double?
     /// Which tokens count; nil is `last_round`, and every answer for orpo.
     public var lossScale: LossScale?
+    /// How a model learns from answers that it gives itself.
+    public var policy = PolicySettings()
+    /// What the rewards that are built in are made with.
+    package var rewards = RewardOptions()
 
     public init(_ method: PreferenceMethod = .dpo) { self.method = method }
 }
@@ -102,14 +112,14 @@ extension PreferenceSettings: SettingsPart {
         SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
         SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
         SettingsField("loss_scale", \.lossScale),
-    ]
+    ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
 }
 
 // MARK: Computed defaults
 
 extension PreferenceSettings {
     /// `beta`, or the method's.
-    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : 0.1) }
+    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : method == .grpo ? 0.04 : 0.1) }
 
     /// `lossType`, or the method's.
     public var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
@@ -118,7 +128,13 @@ extension PreferenceSettings {
     public var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
 
     /// Whether the trained model is compared with another.
-    var usesReference: Bool { method == .dpo || method == .kto }
+    var usesReference: Bool { method == .dpo || method == .kto || method == .grpo && chosenBeta > 0 }
+
+    /// Whether the model learns from its own answers.
+    var samplesAnswers: Bool { method == .grpo }
+
+    /// What is minimised of the model's own answers.
+    var policyForm: PolicyLossForm { PolicyLossForm(rawValue: chosenLossTypes.first?.rawValue ?? "") ?? .grpo }
 }
 
 extension PreferenceMethod {
@@ -133,6 +149,7 @@ extension PreferenceMethod {
         case .cpo: [.sigmoid, .hinge, .ipo, .simpo]
         case .simpo: [.simpo]
         case .kto: [.kto, .apoZeroUnpaired]
+        case .grpo: [.grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo]
         case .orpo, .rewardModel: []
         }
     }
@@ -155,6 +172,10 @@ extension PreferenceMethod {
                 "undesirable_weight",
             ]
         case .rewardModel: ["center_rewards_coefficient"]
+        case .grpo:
+            PolicySettings.options.union(RewardOptions.fields.map(\.name)).union([
+                "ref_model", "ref_adapters", "beta", "loss_type",
+            ])
         }
     }
 }
@@ -171,6 +192,9 @@ extension PreferenceSettings {
                     + (method.losses.isEmpty
                         ? "It has one loss; leave --loss_type out."
                         : "Give \(method.losses.map(\.rawValue).joined(separator: ", "))."))
+        }
+        if let beta, beta == 0, method != .grpo {
+            throw SettingsError("--beta 0: --rlhf_type \(word) would learn nothing. Give a number above 0.")
         }
         guard lossType.count <= 1 || method == .dpo else {
             throw SettingsError(
@@ -193,7 +217,7 @@ extension PreferenceSettings {
         guard usesReference || refModel == nil && refAdapters.isEmpty else {
             throw SettingsError(
                 "--\(refModel == nil ? "ref_adapters" : "ref_model"): --rlhf_type \(word) compares with no reference. "
-                    + "Leave it out, or give --rlhf_type dpo or kto.")
+                    + "Leave it out, or give --rlhf_type dpo, kto or grpo.")
         }
         guard refAdapters.count <= 1 else {
             throw SettingsError("--ref_adapters: got \(refAdapters.count), wanted one. Merge the others first.")
@@ -255,7 +279,7 @@ extension PreferenceLossType {
         case .apoDown: .apoDown
         case .discopop: .discopop
         case .sigmoidNorm, .simpo: .sigmoidNorm
-        case .sft, .kto, .apoZeroUnpaired: nil
+        case .sft, .kto, .apoZeroUnpaired, .grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo: nil
         }
     }
 }

@@ -1,0 +1,78 @@
+package import ApusJSON
+import ApusText
+
+/// A question that a model will answer itself, and what the row says beside it.
+package struct PromptRow: Sendable, Equatable {
+    /// Up to where the answer begins.
+    package var conversation: Conversation
+    /// The other columns, for whoever rewards answers.
+    ///
+    /// An answer that the row brings is its `solution`, where it has no such column.
+    package var columns: JSONObject
+
+    package init(_ conversation: Conversation, columns: JSONObject) {
+        self.conversation = conversation
+        self.columns = columns
+    }
+}
+
+package typealias PromptRows = RowDataset<PromptRecognizer>
+
+/// Turns rows of any format that `ConversationRecognizer` knows into questions; an answer at the end is taken off.
+package struct PromptRecognizer: RowRecognizer {
+    package static let advice =
+        "Give rows with \"messages\" that end with a question, or with \"query\"; --columns '{\"yours\": \"query\"}' "
+        + "renames columns."
+
+    package var mapping: ColumnMapping { conversations.mapping }
+    private let conversations: ConversationRecognizer
+
+    package init(_ options: ConversationRecognizer.Options) throws {
+        var options = options
+        options.requiresAnswer = false
+        conversations = try ConversationRecognizer(options)
+    }
+
+    package func recognize(_ value: JSONValue) throws -> RecognizedRow<PromptRow> {
+        let row = try conversations.recognize(value)
+        var conversation = row.row
+        var columns = conversation.otherColumns
+        if let last = conversation.messages.last, last.role == "assistant" {
+            conversation.messages.removeLast()
+            if columns["solution"] == nil, let text = last.text { columns["solution"] = .string(text) }
+        }
+        guard let last = conversation.messages.last, last.role != "assistant", last.role != "system" else {
+            throw RowRejection("the conversation does not end with a question")
+        }
+        return RecognizedRow(PromptRow(conversation, columns: columns), notes: row.notes, unusedColumns: [])
+    }
+}
+
+extension RowDataset where Recognizer == PromptRecognizer {
+    /// Encodes every question, once, on several threads.
+    ///
+    /// - Parameters:
+    ///   - truncation: The most tokens of a question and what happens to longer ones.
+    ///   - isStrict: Whether the first row that cannot be used is an error.
+    ///   - encode: The ids that a model goes on from.
+    /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
+    package func questions(
+        truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        encode: @Sendable (Conversation) throws -> [Int32]
+    ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
+        let (dataset, tallies) = try encoded(
+            into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
+            advice: "Give questions that the chat template takes, of at most --max_length tokens; --truncation_strategy "
+                + "left cuts longer ones."
+        ) { row, dataset in
+            let ids = try encode(row.conversation)
+            guard !ids.isEmpty else { throw RowRejection("no tokens") }
+            let (range, notes) = try truncation.part(ofLength: ids.count)
+            let weights = Array(repeating: Float(0), count: range.count)
+            _ = dataset.appendSequence(ids[range], weights: weights[...])
+            return notes
+        }
+        return (dataset, EncodingReport(dataset: dataset, tallies))
+    }
+}

@@ -1,0 +1,275 @@
+import ApusGeneration
+package import ApusRewards
+public import ApusTraining
+
+/// How a model learns from answers that it gives itself (`--rlhf_type grpo`).
+public struct PolicySettings: Sendable {
+    // MARK: Answers
+    /// G, the answers to each question.
+    public var numGenerations = 8
+    /// The same in evaluations; nil is as many.
+    public var numGenerationsEval: Int?
+    /// Answers that are sampled together; nil follows from `stepsPerGeneration`.
+    public var generationBatchSize: Int?
+    /// Micro-batches that a round of answers is sampled for; nil is those of one step.
+    public var stepsPerGeneration: Int?
+    /// How often each answer is learned from.
+    public var numIterations = 1
+    /// The most tokens of an answer.
+    public var maxCompletionLength = 512
+    /// What scores are divided by, in sampling and in learning.
+    public var temperature = 0.9
+    /// Draw among this many likeliest tokens; -1 draws among all.
+    public var topK = -1
+    /// Draw among the likeliest tokens that together have this probability.
+    public var topP = 1.0
+    /// Draw among the tokens that have at least this share of the likeliest one's probability.
+    public var minP = 0.0
+    /// Above 1 makes tokens that were used less likely.
+    public var repetitionPenalty = 1.0
+    /// Texts that end an answer.
+    public var stopWords: [String] = []
+    /// A regular expression that answers match as a whole.
+    public var structuredOutputsRegex: String?
+    /// Whether answers and their rewards are written to `completions.jsonl`.
+    public var logCompletions = false
+
+    // MARK: Rewards
+    /// What rewards answers: names, or programs.
+    public var rewardFuncs: [String] = []
+    /// Models that reward answers.
+    public var rewardModel: [String] = []
+    /// Adapters on those models.
+    public var rewardAdapters: [String] = []
+    /// One weight for each of them, functions first; empty is 1 for each.
+    public var rewardWeights: [Double] = []
+    public var advantageEstimator = AdvantageEstimator.grpo
+    /// What advantages are divided by; nil is the estimator's own.
+    public var scaleRewards: RewardScale?
+    /// Whether what it costs to leave the reference is taken off the rewards; nil is the estimator's own.
+    public var klInReward: Bool?
+    /// Whether questions whose answers are all rewarded alike are replaced by others.
+    public var dynamicSample = false
+    /// How often at most.
+    public var maxResampleTimes = 3
+    /// Whether answers that were cut off are left out of the loss.
+    public var overlongFilter = false
+
+    // MARK: Loss
+    /// How far below 1 a ratio counts.
+    public var epsilon = 0.2
+    /// How far above; nil is as far.
+    public var epsilonHigh: Double?
+    /// The highest ratio of answers that were bad; nil sets none.
+    public var delta: Double?
+    public var importanceSamplingLevel = RatioLevel.token
+    /// The gates of `sapo`.
+    public var tauPos = 1.0
+    public var tauNeg = 1.05
+    public var fipoDecayRate = 32.0
+    public var fipoClipRange: Double? = 0.2
+    public var fipoClipHighOnly = true
+    public var fipoSafetyThreshold: Double? = 4.0
+    /// The share of tokens with the highest entropy that count.
+    public var topEntropyQuantile = 1.0
+    /// Whether the entropy of answers is logged.
+    public var logEntropy = false
+    /// What is done where sampler and trainer find an answer differently probable; nil does nothing.
+    public var rolloutImportanceSamplingMode: SamplerCorrection?
+    public var rolloutImportanceSamplingThreshold = 2.0
+    /// Bad answers that became less probable by more than it, on the mean of their tokens, do not count; nil counts all.
+    public var offPolicySequenceMaskDelta: Double?
+
+    public init() {}
+}
+
+extension AdvantageEstimator: OptionChoice {}
+extension RewardScale: OptionChoice {}
+extension RatioLevel: OptionChoice {}
+extension SamplerCorrection: OptionChoice {}
+
+extension PolicySettings: SettingsPart {
+    package static let fields: [SettingsField<PolicySettings>] = [
+        SettingsField("num_generations", \.numGenerations, affectsNumbers: true),
+        SettingsField("num_generations_eval", \.numGenerationsEval),
+        SettingsField("generation_batch_size", \.generationBatchSize),
+        SettingsField("steps_per_generation", \.stepsPerGeneration, affectsNumbers: true),
+        SettingsField("num_iterations", \.numIterations, affectsNumbers: true),
+        SettingsField("max_completion_length", \.maxCompletionLength, affectsNumbers: true),
+        SettingsField("temperature", \.temperature, affectsNumbers: true),
+        SettingsField("top_k", \.topK, affectsNumbers: true),
+        SettingsField("top_p", \.topP, affectsNumbers: true),
+        SettingsField("min_p", \.minP, affectsNumbers: true),
+        SettingsField("repetition_penalty", \.repetitionPenalty, affectsNumbers: true),
+        SettingsField("stop_words", \.stopWords, affectsNumbers: true),
+        SettingsField("structured_outputs_regex", \.structuredOutputsRegex, affectsNumbers: true),
+        SettingsField("log_completions", \.logCompletions),
+        SettingsField("reward_funcs", \.rewardFuncs, affectsNumbers: true),
+        SettingsField("reward_model", \.rewardModel, affectsNumbers: true),
+        SettingsField("reward_adapters", \.rewardAdapters, affectsNumbers: true),
+        SettingsField("reward_weights", \.rewardWeights, affectsNumbers: true),
+        SettingsField("advantage_estimator", \.advantageEstimator, affectsNumbers: true),
+        SettingsField("scale_rewards", \.scaleRewards, affectsNumbers: true),
+        SettingsField("kl_in_reward", \.klInReward, affectsNumbers: true),
+        SettingsField("dynamic_sample", \.dynamicSample, affectsNumbers: true),
+        SettingsField("max_resample_times", \.maxResampleTimes, affectsNumbers: true),
+        SettingsField("overlong_filter", \.overlongFilter, affectsNumbers: true),
+        SettingsField("epsilon", \.epsilon, affectsNumbers: true),
+        SettingsField("epsilon_high", \.epsilonHigh, affectsNumbers: true),
+        SettingsField("delta", \.delta, affectsNumbers: true),
+        SettingsField("importance_sampling_level", \.importanceSamplingLevel, affectsNumbers: true),
+        SettingsField("tau_pos", \.tauPos, affectsNumbers: true),
+        SettingsField("tau_neg", \.tauNeg, affectsNumbers: true),
+        SettingsField("fipo_decay_rate", \.fipoDecayRate, affectsNumbers: true),
+        SettingsField("fipo_clip_range", \.fipoClipRange, affectsNumbers: true),
+        SettingsField("fipo_clip_high_only", \.fipoClipHighOnly, affectsNumbers: true),
+        SettingsField("fipo_safety_threshold", \.fipoSafetyThreshold, affectsNumbers: true),
+        SettingsField("top_entropy_quantile", \.topEntropyQuantile, affectsNumbers: true),
+        SettingsField("log_entropy", \.logEntropy),
+        SettingsField("rollout_importance_sampling_mode", \.rolloutImportanceSamplingMode, affectsNumbers: true),
+        SettingsField(
+            "rollout_importance_sampling_threshold", \.rolloutImportanceSamplingThreshold, affectsNumbers: true),
+        SettingsField("off_policy_sequence_mask_delta", \.offPolicySequenceMaskDelta, affectsNumbers: true),
+    ]
+
+    /// The options of `--rlhf_type grpo` beside those that other methods have too.
+    static let options = Set(fields.map(\.name))
+}
+
+extension RewardOptions: SettingsPart {
+    package static let fields: [SettingsField<RewardOptions>] = [
+        SettingsField("cosine_min_len_value_wrong", \.cosineMinLenValueWrong, affectsNumbers: true),
+        SettingsField("cosine_max_len_value_wrong", \.cosineMaxLenValueWrong, affectsNumbers: true),
+        SettingsField("cosine_min_len_value_correct", \.cosineMinLenValueCorrect, affectsNumbers: true),
+        SettingsField("cosine_max_len_value_correct", \.cosineMaxLenValueCorrect, affectsNumbers: true),
+        SettingsField("cosine_max_len", \.cosineMaxLen, affectsNumbers: true),
+        SettingsField("repetition_n_grams", \.repetitionNGrams, affectsNumbers: true),
+        SettingsField("repetition_max_penalty", \.repetitionMaxPenalty, affectsNumbers: true),
+        SettingsField("soft_max_length", \.softMaxLength, affectsNumbers: true),
+        SettingsField("soft_cache_length", \.softCacheLength, affectsNumbers: true),
+    ]
+}
+
+// MARK: Computed defaults
+
+extension PolicySettings {
+    /// `scaleRewards`, or the estimator's.
+    var chosenScale: RewardScale {
+        scaleRewards
+            ?? {
+                switch advantageEstimator {
+                case .grpo: .group
+                case .rloo: .none
+                case .reinforcePlusPlus: .batch
+                }
+            }()
+    }
+
+    /// `klInReward`, or the estimator's; GDPO measures each reward alone.
+    var takesDivergenceOffRewards: Bool { chosenScale != .gdpo && (klInReward ?? (advantageEstimator != .grpo)) }
+
+    /// `stepsPerGeneration`, or what the batch of answers comes to, or the micro-batches of a step.
+    func batchesPerRound(batchSize: Int, accumulation: Int) -> Int {
+        stepsPerGeneration ?? generationBatchSize.map { max(1, $0 / batchSize) } ?? accumulation
+    }
+
+    /// What answers are drawn with.
+    func sampling(seed: UInt64) -> Sampling {
+        var sampling = Sampling()
+        sampling.temperature = temperature
+        sampling.topK = topK > 0 ? topK : nil
+        sampling.topP = topP < 1 ? topP : nil
+        sampling.minP = minP > 0 ? minP : nil
+        sampling.processors.repetitionPenalty = repetitionPenalty
+        sampling.seed = seed
+        return sampling
+    }
+
+    /// Whether answers are drawn otherwise than the loss finds them probable.
+    var restrictsSampling: Bool {
+        topK > 0 || topP < 1 || minP > 0 || repetitionPenalty != 1 || structuredOutputsRegex != nil
+    }
+
+    /// What is minimised.
+    func loss(_ form: PolicyLossForm, beta: Double) -> PolicyLoss {
+        var loss = PolicyLoss()
+        loss.form = form
+        loss.level = importanceSamplingLevel
+        loss.clipLow = epsilon
+        loss.clipHigh = epsilonHigh ?? epsilon
+        loss.cap = delta
+        loss.divergenceWeight = takesDivergenceOffRewards ? 0 : beta
+        loss.gates = (tauPos, tauNeg)
+        loss.longest = maxCompletionLength
+        loss.future.halfLife = fipoDecayRate
+        loss.future.clip = fipoClipRange
+        loss.future.clipsHighOnly = fipoClipHighOnly
+        loss.future.safety = fipoSafetyThreshold
+        loss.correction = rolloutImportanceSamplingMode.map { ($0, rolloutImportanceSamplingThreshold) }
+        loss.staleness = offPolicySequenceMaskDelta
+        return loss
+    }
+}
+
+// MARK: Checks
+
+extension PolicySettings {
+    /// - Throws: `SettingsError` for settings that contradict each other.
+    func check(form: PolicyLossForm, batchSize: Int, accumulation: Int) throws {
+        let sources = rewardFuncs.count + rewardModel.count
+        guard sources > 0 else {
+            throw SettingsError(
+                "--rlhf_type grpo: nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format or "
+                    + "--reward_funcs ./score.py, or --reward_model.")
+        }
+        guard rewardWeights.isEmpty || rewardWeights.count == sources else {
+            throw SettingsError(
+                "--reward_weights: \(rewardWeights.count) weights for \(sources) rewards "
+                    + "(\((rewardFuncs + rewardModel).joined(separator: ", "))). Give one for each.")
+        }
+        guard rewardAdapters.count <= rewardModel.count else {
+            throw SettingsError(
+                "--reward_adapters: \(rewardAdapters.count) adapters for \(rewardModel.count) models. Give --reward_model the "
+                    + "model of each.")
+        }
+        guard stepsPerGeneration == nil || generationBatchSize == nil else {
+            throw SettingsError(
+                "--steps_per_generation and --generation_batch_size both say how many answers are sampled together. Give "
+                    + "one of them.")
+        }
+        if let size = generationBatchSize, size % batchSize != 0 {
+            throw SettingsError(
+                "--generation_batch_size \(size) is not a multiple of --per_device_train_batch_size \(batchSize). Give one "
+                    + "that is.")
+        }
+        let size = batchSize * batchesPerRound(batchSize: batchSize, accumulation: accumulation)
+        guard size % numGenerations == 0 else {
+            let fitting = (1...size).filter { size % $0 == 0 && $0 > 1 }.map(String.init).joined(separator: ", ")
+            throw SettingsError(
+                "--num_generations \(numGenerations) does not divide the \(size) answers that are sampled together "
+                    + "(--per_device_train_batch_size × --steps_per_generation). "
+                    + (fitting.isEmpty
+                        ? "Give a larger --per_device_train_batch_size or --gradient_accumulation_steps."
+                        : "Give one of \(fitting), or a larger batch."))
+        }
+        guard numGenerations > 1 || advantageEstimator == .grpo && chosenScale == .batch else {
+            throw SettingsError(
+                "--num_generations 1: an answer is compared with others to its question, and alone every advantage is 0. "
+                    + "Give 2 or more.")
+        }
+        if form == .cispo, (epsilonHigh ?? epsilon) < 1 {
+            throw SettingsError(
+                "--loss_type cispo caps ratios at --epsilon_high \(readable(epsilonHigh ?? epsilon)), below the 1 that they "
+                    + "begin with, so that all would be cut. Its authors give 5.")
+        }
+        if let delta, delta <= 1 + (epsilonHigh ?? epsilon) {
+            throw SettingsError(
+                "--delta \(readable(delta)) is the highest ratio and must be above 1 + --epsilon_high "
+                    + "(\(readable(1 + (epsilonHigh ?? epsilon)))).")
+        }
+        if chosenScale == .gdpo, klInReward == true {
+            throw SettingsError(
+                "--scale_rewards gdpo measures each reward alone and has no place for --kl_in_reward true. Leave one out.")
+        }
+    }
+}

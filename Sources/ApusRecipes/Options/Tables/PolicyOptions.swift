@@ -1,0 +1,116 @@
+import ApusTraining
+
+extension OptionTable {
+    /// What `--rlhf_type grpo` reads: how answers are sampled, rewarded and learned from.
+    static let policyOptions: [CommandOption] = [
+        // Answers
+        option(
+            "num_generations", .integer(from: 1), default: .integer(8), "Answers to each question, which are compared."),
+        option(
+            "num_generations_eval", .integer(from: 1), computed: "num_generations", "The same in evaluations."),
+        option(
+            "generation_batch_size", .integer(from: 1), computed: "from steps_per_generation",
+            "Answers that are sampled together."),
+        option(
+            "steps_per_generation", .integer(from: 1), computed: "gradient_accumulation_steps",
+            "Micro-batches that answers are sampled for at once."),
+        option(
+            "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
+        option(
+            "max_completion_length", .integer(from: 1), default: .integer(512), "The most tokens of an answer."),
+        option(
+            "temperature", .number(.above(0)), default: .number(0.9),
+            "What scores are divided by, in sampling and in learning."),
+        option("top_k", .integer(from: -1), default: .integer(-1), "Draw among this many likeliest tokens; -1: all."),
+        option(
+            "top_p", .number(.above(0, upTo: 1)), default: .number(1),
+            "Draw among the likeliest tokens that together have this probability."),
+        option(
+            "min_p", .number(.from(0, upTo: 1)), default: .number(0),
+            "Draw among tokens with at least this share of the likeliest one's probability."),
+        option(
+            "repetition_penalty", .number(.above(0)), default: .number(1),
+            "Above 1 makes tokens that were used less likely."),
+        option("stop_words", .list, default: .list([]), "Texts that end an answer."),
+        option("structured_outputs_regex", .text, "A regular expression that answers match as a whole."),
+        option(
+            "log_completions", .boolean, default: .boolean(false),
+            "Write answers with their rewards to completions.jsonl, and show some."),
+        // Rewards
+        option(
+            "reward_funcs", .list, default: .list([]),
+            "What rewards answers: accuracy, format, …, or the path of a program of yours."),
+        option("reward_model", .list, default: .list([]), "Models with one score that reward answers."),
+        option("reward_adapters", .list, default: .list([]), "Adapters on those models."),
+        option(
+            "reward_weights", .numbers(.any), default: .numbers([]),
+            "A weight for each reward, functions first; 1 unless given."),
+        option(
+            "advantage_estimator", .words(of: AdvantageEstimator.self), default: .text("grpo"),
+            "Than what an answer is better."),
+        option(
+            "scale_rewards", .words(of: RewardScale.self), computed: "by the estimator: group, none, batch",
+            "What advantages are divided by."),
+        option(
+            "kl_in_reward", .boolean, computed: "by the estimator",
+            "Take what it costs to leave the reference off the rewards, and not off the loss."),
+        option(
+            "dynamic_sample", .boolean, default: .boolean(false),
+            "Replace questions whose answers are all rewarded alike."),
+        option("max_resample_times", .integer(from: 1), default: .integer(3), "How often at most."),
+        option(
+            "overlong_filter", .boolean, default: .boolean(false), "Leave answers that were cut off out of the loss."),
+        option("cosine_min_len_value_wrong", .number(.any), default: .number(-0.5), "Reward cosine: short and wrong."),
+        option("cosine_max_len_value_wrong", .number(.any), default: .number(0), "Reward cosine: long and wrong."),
+        option("cosine_min_len_value_correct", .number(.any), default: .number(1), "Reward cosine: short and right."),
+        option("cosine_max_len_value_correct", .number(.any), default: .number(0.5), "Reward cosine: long and right."),
+        option(
+            "cosine_max_len", .integer(from: 1), computed: "max_completion_length",
+            "Reward cosine: the longest answer."),
+        option("repetition_n_grams", .integer(from: 1), default: .integer(3), "Reward repetition: words of a run."),
+        option(
+            "repetition_max_penalty", .number(.any), default: .number(-1), "Reward repetition: of nothing else."),
+        option(
+            "soft_max_length", .integer(from: 1), computed: "max_completion_length",
+            "Reward soft_overlong: the longest answer."),
+        option(
+            "soft_cache_length", .integer(from: 1), "Reward soft_overlong: how far below that a penalty begins."),
+        // Loss
+        option("epsilon", .number(.above(0)), default: .number(0.2), "How far below 1 a ratio counts."),
+        option("epsilon_high", .number(.above(0)), computed: "epsilon", "How far above 1 a ratio counts."),
+        option("delta", .number(.above(1)), "The highest ratio of answers that were bad."),
+        option(
+            "importance_sampling_level", .words(of: RatioLevel.self), default: .text("token"),
+            "Of what the ratio is taken: each token, or whole answers (GSPO)."),
+        option("tau_pos", .number(.above(0)), default: .number(1), "Gate of sapo for good answers."),
+        option("tau_neg", .number(.above(0)), default: .number(1.05), "Gate of sapo for bad answers."),
+        option("fipo_decay_rate", .number(.above(0)), default: .number(32), "Half life of fipo's weights, in tokens."),
+        option("fipo_clip_range", .number(.from(0)), default: .number(0.2), "How far fipo's weights go; 0: any."),
+        option(
+            "fipo_clip_high_only", .boolean, default: .boolean(true), "Whether fipo's weights are at least 1."),
+        option(
+            "fipo_safety_threshold", .number(.above(0)), default: .number(4),
+            "From which ratio on fipo makes no more of bad answers."),
+        option(
+            "top_entropy_quantile", .number(.above(0, upTo: 1)), default: .number(1),
+            "The share of tokens with the highest entropy that count."),
+        option("log_entropy", .boolean, default: .boolean(false), "Log the entropy of answers."),
+        option(
+            "rollout_importance_sampling_mode", .words(of: SamplerCorrection.self),
+            "What is done where sampler and trainer find an answer differently probable."),
+        option(
+            "rollout_importance_sampling_threshold", .number(.above(0)), default: .number(2), "From which ratio on."),
+        option(
+            "off_policy_sequence_mask_delta", .number(.any),
+            "Bad answers that became less probable by more than it do not count."),
+    ]
+
+    private static func option(
+        _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
+        _ help: String
+    ) -> CommandOption {
+        CommandOption(
+            name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf],
+            section: "grpo")
+    }
+}

@@ -1,0 +1,126 @@
+package import ApusLanguageModel
+package import ApusNN
+import ApusTorch
+
+/// Answers that the model gave itself and that were rewarded (GRPO and its family).
+package final class PolicyObjective: Objective {
+    private let model: CausalLanguageModel
+    private let loss: PolicyLoss
+    private let rollouts: RolloutSource
+    private let heldOut: HeldOutRollouts
+    private let maker: RolloutMaker
+    private let options: Options
+
+    package struct Options: Sendable, Equatable {
+        /// What scores are divided by, as in sampling.
+        package var temperature = 1.0
+        /// Whether the entropy of answers is told.
+        package var tellsEntropy = false
+        /// Only so many of the tokens with the highest entropy count in the loss proper.
+        package var entropyShare = 1.0
+
+        package init() {}
+    }
+
+    /// - Parameters:
+    ///   - maker: Of the answers that are learned from.
+    ///   - rollouts: Those answers.
+    ///   - heldOut: Answers that are only measured.
+    package init(
+        _ model: CausalLanguageModel, _ loss: PolicyLoss, _ maker: RolloutMaker, _ rollouts: RolloutSource,
+        _ heldOut: HeldOutRollouts, _ options: Options
+    ) {
+        self.model = model
+        self.loss = loss
+        self.maker = maker
+        self.rollouts = rollouts
+        self.heldOut = heldOut
+        self.options = options
+    }
+
+    /// The answer of a number in a batch; those that are only measured have negative ones.
+    private func rollout(_ number: Int32) throws -> Rollout {
+        number < 0 ? try heldOut.rollout(Int(~number)) : try rollouts.rollout(Int(number))
+    }
+
+    /// What an evaluation tells, but of the single rewards.
+    package static let metricNames = ["loss", "reward", "reward_std", "frac_reward_zero_std", "kl"]
+
+    package var participants: [any StepParticipant] { [rollouts] }
+
+    /// Which tokens have a high entropy depends on the others of a micro-batch.
+    package var isAdditive: Bool { options.entropyShare == 1 && model.trunk.routerLossWeight == nil }
+
+    package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+        guard case .classes(let numbers) = batch.labels else {
+            throw ModelError("answers that nobody sampled cannot be learned from")
+        }
+        let asksEntropy = options.tellsEntropy || options.entropyShare < 1
+        let scores = try TokenScores(
+            model, batch, context, temperature: options.temperature, asksEntropy: asksEntropy)
+        let threshold = options.entropyShare < 1 ? scores.entropies.quantile(1 - options.entropyShare) : nil
+        var total = 0.0
+        var slopes = Array(repeating: 0.0, count: scores.values.count)
+        var (divergence, tokens) = (0.0, 0)
+        var clipped = (low: 0, high: 0, of: 0)
+        var compares = false
+        var largest = 0.0
+        let answers = try numbers.map(rollout)
+        for (rollout, range) in zip(answers, batch.targetRanges) {
+            let logs = range.map { -scores.values[$0] }
+            var answer = PolicyLoss.Answer(logs: logs, old: rollout.old ?? logs, advantage: rollout.advantage)
+            answer.reference = loss.divergenceWeight > 0 ? rollout.reference : nil
+            answer.sampled = rollout.sampled
+            answer.isMasked = maker.isMasked(rollout)
+            if let threshold { answer.counts = range.map { scores.entropies[$0] >= threshold } }
+            let value = loss(answer)
+            total += value.sum
+            for (place, slope) in zip(range, value.slopes) { slopes[place] = -slope }
+            compares = compares || answer.reference != nil
+            divergence += value.divergence
+            tokens += value.tokens
+            clipped = (clipped.low + value.clipped.low, clipped.high + value.clipped.high, clipped.of + value.clipped.of)
+            largest = max(largest, value.largestCorrection)
+        }
+        var sum = try planned(total, gradient: slopes, of: scores.losses)
+        var tallies: [Tally] = []
+        func tell(_ name: String, _ sum: Double, of count: Int) throws {
+            tallies.append(Tally(name, try Tensor([sum]), count: count))
+        }
+        if compares { try tell("kl", divergence, of: tokens) }
+        switch loss.form {
+        case .sapo: break
+        case .cispo: try tell("cispo_clip_ratio", Double(clipped.high), of: clipped.of)
+        default:
+            try tell("clip_ratio/low_mean", Double(clipped.low), of: clipped.of)
+            try tell("clip_ratio/high_mean", Double(clipped.high), of: clipped.of)
+            try tell("clip_ratio/region_mean", Double(clipped.low + clipped.high), of: clipped.of)
+        }
+        if loss.correction != nil { try tell("rollout_correction/max", largest, of: 1) }
+        if options.tellsEntropy {
+            let means = batch.targetRanges.map { scores.entropies[$0].mean }
+            try tell("entropy/mean", means.reduce(0, +), of: means.count)
+            try tell("entropy/max", means.max() ?? 0, of: 1)
+            try tell("entropy/min", means.min() ?? 0, of: 1)
+        }
+        if let threshold { try tell("entropy/threshold", threshold, of: 1) }
+        let targets = maker.targets(answers)
+        if let weight = model.trunk.routerLossWeight, let balance = try context.balance?.loss() {
+            let share = try balance.to(sum.dtype) * Double(targets)
+            sum = try sum + share * weight
+            tallies.append(Tally("aux_loss", try share.detached(), count: targets))
+        }
+        return MicroLoss(sum: sum, targets: targets, tallies: tallies)
+    }
+}
+
+extension Array where Element == Double {
+    /// The number that a share of all is not above, between two of them in proportion; 0 of none.
+    fileprivate func quantile(_ share: Double) -> Double {
+        guard let last = indices.last else { return 0 }
+        let sorted = sorted()
+        let place = share * Double(last)
+        let low = Int(place)
+        return sorted[low] + (sorted[Swift.min(low + 1, last)] - sorted[low]) * (place - Double(low))
+    }
+}

@@ -1,0 +1,86 @@
+import ApusLanguageModel
+import ApusNN
+import ApusTorch
+
+/// An answer that the model in training gave, and what is known of it.
+package struct Rollout: Sendable, Equatable {
+    /// The number of the question in the data.
+    package var question: Int
+    /// The question and the answer, with the token that ended it.
+    package var ids: [Int32]
+    /// Tokens of the question.
+    package var questionLength: Int
+    /// Whether the answer was cut off.
+    package var isCut: Bool
+    /// `log π` of each token of the answer as it was drawn.
+    package var sampled: [Double]
+    /// The same by a pass over the whole answer before the first step with it; nil where that step is the only one.
+    package var old: [Double]?
+    /// The same of the reference; nil where nothing is compared.
+    package var reference: [Double]?
+    package var advantage = 0.0
+
+    package init(question: Int, ids: [Int32], questionLength: Int, isCut: Bool, sampled: [Double]) {
+        self.question = question
+        self.ids = ids
+        self.questionLength = questionLength
+        self.isCut = isCut
+        self.sampled = sampled
+    }
+
+    /// Tokens of the answer.
+    package var answerLength: Int { ids.count - questionLength }
+
+    /// Which tokens are learned.
+    var isTrained: [Bool] { ids.indices.map { $0 >= questionLength } }
+}
+
+extension TokenBatch {
+    /// Answers end to end.
+    ///
+    /// - Parameter numbers: What each is called, for those who look it up.
+    init(_ rollouts: [Rollout], numbers: [Int32]) {
+        let targets = TokenBatch(rollouts.map { ($0.ids, $0.isTrained) }).targets
+        self.init(rollouts.map(\.ids), targets: targets, labels: .classes(numbers))
+    }
+}
+
+// MARK: - Sizes
+
+/// How many answers are sampled together and for how many steps.
+///
+/// Micro-batches of B answers; a round is sampled for P micro-batches and used μ times. G answers to a question lie one
+/// behind the other, so that a round has `B · P / G` questions. What questions are left at the end of an epoch wait for
+/// another order, as in TRL.
+package struct RoundPlan: Sendable, Equatable {
+    /// G.
+    package let groupSize: Int
+    /// B.
+    package let batchSize: Int
+    /// P.
+    package let batches: Int
+    /// μ.
+    package let iterations: Int
+    package let questions: Int
+
+    package init(groupSize: Int, batchSize: Int, batches: Int, iterations: Int, questions: Int) {
+        self.groupSize = groupSize
+        self.batchSize = batchSize
+        self.batches = batches
+        self.iterations = iterations
+        self.questions = questions
+    }
+
+    /// Answers of a round.
+    package var size: Int { batchSize * batches }
+    package var questionsPerRound: Int { size / max(1, groupSize) }
+    package var roundsPerEpoch: Int { questions / max(1, questionsPerRound) }
+    /// What a run counts as its samples, each time that an answer is used.
+    package var uses: Int { roundsPerEpoch * size * iterations }
+
+    /// Where a use finds its answer.
+    package func place(of use: Int) -> (round: Int, answer: Int) {
+        let batch = use / batchSize
+        return (batch / (batches * iterations), batch % batches * batchSize + use % batchSize)
+    }
+}

@@ -1,0 +1,234 @@
+package import ApusGeneration
+package import ApusLanguageModel
+import ApusNN
+package import ApusRewards
+import ApusTorch
+
+/// Makes rounds of answers: the model answers, the answers are rewarded, and what the loss needs of them is measured.
+package final class RolloutMaker {
+    package struct Options: Sendable {
+        /// G, the answers to each question.
+        package var groupSize = 8
+        /// Micro-batches of so many answers are measured together.
+        package var batchSize = 1
+        package var estimator = AdvantageEstimator.grpo
+        package var scale = RewardScale.group
+        /// Of the reward functions; empty is 1 for each.
+        package var weights: [Double] = []
+        /// β, where what it costs to leave the reference is taken off the rewards; 0 takes nothing.
+        package var divergenceCost = 0.0
+        package var temperature = 1.0
+        /// What is minimised, which says what is counted.
+        package var form = PolicyLossForm.grpo
+        /// How often questions whose answers are all rewarded alike are replaced by others; 0 keeps them.
+        package var resampling = 0
+        /// Whether answers that were cut off are left out of the loss.
+        package var masksCut = false
+
+        package init() {}
+    }
+
+    /// A round as it is told of: answers with their texts, rewards and advantages.
+    package struct Report: Sendable {
+        package let prompts: [String]
+        package let completions: [Completion]
+        package let rewards: [(name: String, values: [Double])]
+        package let advantages: [Double]
+    }
+
+    /// A round as it is learned from.
+    struct Round {
+        let rollouts: [Rollout]
+        let tallies: [Tally]
+        let report: Report
+    }
+
+    private let model: CausalLanguageModel
+    private let questions: [[Int32]]
+    private let functions: [any RewardFunction]
+    private let sample: ([[Int32]], [UInt64]) throws -> [SampledAnswer]
+    private let describe: (Int, SampledAnswer) throws -> (prompt: String, completion: Completion)
+    let options: Options
+    /// What the model is compared with.
+    package var reference = Reference.none
+
+    /// - Parameters:
+    ///   - questions: The ids of each.
+    ///   - sample: Answers of the model to some questions; a number names the random stream of each.
+    ///   - describe: The question of a number and an answer to it as texts.
+    package init(
+        _ model: CausalLanguageModel, questions: [[Int32]], rewards functions: [any RewardFunction], _ options: Options,
+        sample: @escaping ([[Int32]], [UInt64]) throws -> [SampledAnswer],
+        describe: @escaping (Int, SampledAnswer) throws -> (prompt: String, completion: Completion)
+    ) {
+        self.model = model
+        self.questions = questions
+        self.functions = functions
+        self.options = options
+        self.sample = sample
+        self.describe = describe
+    }
+
+    var questionCount: Int { questions.count }
+    func length(of question: Int) -> Int { questions[question].count }
+
+    /// Answers with what was said of them.
+    private struct Scored {
+        var rollouts: [Rollout] = []
+        var prompts: [String] = []
+        var completions: [Completion] = []
+        /// By function, NaN where it says nothing.
+        var scores: [[Double]]
+
+        mutating func add(_ other: Scored, _ range: Range<Int>) {
+            rollouts += other.rollouts[range]
+            prompts += other.prompts[range]
+            completions += other.completions[range]
+            for index in scores.indices { scores[index] += other.scores[index][range] }
+        }
+    }
+
+    /// A round of answers.
+    ///
+    /// - Parameters:
+    ///   - asked: The numbers of its questions.
+    ///   - draw: Names the random stream of an answer of the round, by how often it was resampled.
+    ///   - others: The questions of a resampling; nil in an evaluation, where nothing is resampled.
+    ///   - keepsOld: Whether how probable the answers are is measured now, because the model moves between their uses.
+    func round(
+        _ asked: [Int], draw: (_ attempt: Int, _ answer: Int) -> UInt64, others: ((_ attempt: Int) -> [Int])? = nil,
+        keepsOld: Bool = false
+    ) throws -> Round {
+        // Generate and score.
+        var scored = try answered(asked) { draw(0, $0) }
+        if let others, options.resampling > 0 { scored = try varied(scored, draw: draw, others: others) }
+        var rollouts = scored.rollouts
+
+        // Measure.
+        let comparesInReward = options.divergenceCost > 0
+        var costs: [Double]?
+        for start in stride(from: 0, to: rollouts.count, by: options.batchSize) {
+            let range = start..<min(start + options.batchSize, rollouts.count)
+            let batch = TokenBatch(Array(rollouts[range]), numbers: range.map(Int32.init))
+            let reference = try reference.losses(
+                batch, trained: model, isTraining: true, temperature: options.temperature)
+            let old = keepsOld || comparesInReward ? try own(batch) : nil
+            for (number, targets) in zip(range, batch.targetRanges) {
+                if let reference { rollouts[number].reference = targets.map { -reference[$0] } }
+                if let old {
+                    let logs = targets.map { -old[$0] }
+                    if keepsOld { rollouts[number].old = logs }
+                    if comparesInReward, let reference {
+                        let gap = targets.reduce(0) { $0 + reference[$1] - old[$1] }
+                        costs = (costs ?? []) + [options.divergenceCost * gap]
+                    }
+                }
+            }
+        }
+
+        // Judge.
+        let weights = options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights
+        let advantages = Advantages(
+            scores: scored.scores, weights: weights, costs: costs, groupSize: options.groupSize,
+            estimator: options.estimator, scale: options.scale)
+        for index in rollouts.indices { rollouts[index].advantage = advantages.values[index] }
+        let report = Report(
+            prompts: scored.prompts, completions: scored.completions,
+            rewards: zip(functions, scored.scores).map { ($0.name, $1) }, advantages: advantages.values)
+        return Round(
+            rollouts: rollouts, tallies: try tallies(rollouts, scored.scores, advantages, costs), report: report)
+    }
+
+    /// `−log p` of each target by the model as it is.
+    private func own(_ batch: TokenBatch) throws -> [Double] {
+        try withoutGradients {
+            let context = try model.context(for: batch, groupsAttention: true)
+            return try TokenScores(model, batch, context, temperature: options.temperature).values
+        }
+    }
+
+    /// Asks each question G times and has the answers rewarded.
+    private func answered(_ asked: [Int], draw: (Int) -> UInt64) throws -> Scored {
+        let numbers = asked.flatMap { Array(repeating: $0, count: options.groupSize) }
+        let answers = try sample(numbers.map { questions[$0] }, numbers.indices.map(draw))
+        var scored = Scored(scores: [])
+        for (number, answer) in zip(numbers, answers) {
+            let (prompt, completion) = try describe(number, answer)
+            scored.prompts.append(prompt)
+            scored.completions.append(completion)
+            scored.rollouts.append(
+                Rollout(
+                    question: number, ids: questions[number] + answer.tokens + (answer.end.map { [$0] } ?? []),
+                    questionLength: questions[number].count, isCut: answer.isCut, sampled: answer.logProbabilities))
+        }
+        scored.scores = try functions.map { function in
+            let values = try function.rewards(of: scored.completions)
+            guard values.count == scored.completions.count else {
+                throw TrainingError(
+                    .other,
+                    "the reward \(function.name) gave \(values.count) numbers for \(scored.completions.count) answers")
+            }
+            return values.map { $0 ?? .nan }
+        }
+        return scored
+    }
+
+    /// A round without groups that teach nothing: they are replaced by answers to other questions, some times (DAPO).
+    private func varied(
+        _ first: Scored, draw: (Int, Int) -> UInt64, others: (Int) -> [Int]
+    ) throws -> Scored {
+        var kept = Scored(scores: functions.map { _ in [] })
+        var next = first
+        for attempt in 0... {
+            for group in Advantages.groups(next.rollouts.count, options.groupSize) where varies(next, group) {
+                kept.add(next, group)
+            }
+            if kept.rollouts.count >= first.rollouts.count {
+                var full = Scored(scores: functions.map { _ in [] })
+                full.add(kept, 0..<first.rollouts.count)
+                return full
+            }
+            guard attempt < options.resampling else { return first }
+            next = try answered(others(attempt + 1)) { draw(attempt + 1, $0) }
+        }
+        return first
+    }
+
+    private func varies(_ scored: Scored, _ group: Range<Int>) -> Bool {
+        let weights = options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights
+        let rewards = Advantages(
+            scores: scored.scores.map { Array($0[group]) }, weights: weights, groupSize: group.count,
+            estimator: .grpo, scale: .none
+        ).rewards
+        return rewards.deviation > 0
+    }
+
+    /// What is logged of a round, by ms-swift's names.
+    private func tallies(
+        _ rollouts: [Rollout], _ scores: [[Double]], _ advantages: Advantages, _ costs: [Double]?
+    ) throws -> [Tally] {
+        var tallies: [Tally] = []
+        func tell(_ name: String, _ value: Double, of count: Int = 1) throws {
+            tallies.append(Tally(name, try Tensor([value * Double(count)]), count: count))
+        }
+        let lengths = rollouts.map { Double($0.answerLength) }
+        try tell("completions/mean_length", lengths[...].mean)
+        try tell("completions/min_length", lengths.min() ?? 0)
+        try tell("completions/max_length", lengths.max() ?? 0)
+        try tell("completions/clipped_ratio", Double(rollouts.count { $0.isCut }) / Double(max(1, rollouts.count)))
+        let groups = Advantages.groups(rollouts.count, options.groupSize)
+        let deviations = groups.map { Array(advantages.rewards[$0]).deviation }
+        try tell("reward", advantages.rewards[...].mean)
+        try tell("reward_std", options.scale == .batch ? advantages.rewards.deviation : deviations[...].mean)
+        try tell(
+            "frac_reward_zero_std", Double(deviations.count { $0 <= 1e-8 }) / Double(max(1, deviations.count)))
+        for (function, values) in zip(functions, scores) {
+            let known = values.filter { !$0.isNaN }
+            guard !known.isEmpty else { continue }
+            try tell("rewards/\(function.name)/mean", known[...].mean)
+            try tell("rewards/\(function.name)/std", known.deviation)
+        }
+        if let costs, options.divergenceCost > 0 { try tell("kl", costs[...].mean / options.divergenceCost) }
+        return tallies
+    }
+}
