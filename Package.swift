@@ -149,9 +149,8 @@ let package = Package(
             "ApusModelsTests",
             [
                 "ApusModels", "ApusAdapters", "ApusQuantization", "ApusOptimizers", "ApusGeneration", "ApusTraining",
-                "ApusRunLog", "ApusMetrics", "ApusWeights", "ApusDatasets", "ApusFiles", "ApusJSON",
-                "ApusLanguageModel", "ApusNN",
-                "ApusTorch",
+                "ApusRunLog", "ApusMetrics", "ApusRewards", "ApusWeights", "ApusDatasets", "ApusFiles", "ApusJSON",
+                "ApusLanguageModel", "ApusNN", "ApusTorch",
             ]),
         .target(
             name: "ApusFilesTesting", dependencies: ["ApusFiles"], path: "Tests/ApusFilesTesting",

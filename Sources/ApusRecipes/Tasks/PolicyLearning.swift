@@ -78,7 +78,8 @@ extension PreferenceLearning {
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
         let objective = PolicyObjective(
-            model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut, options)
+            model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut, options
+        )
         let samples = try TrainingSamples(
             rows: questions.rows, isSplit: settings.data.isSplit, train: (source, questions.train.1),
             validation: questions.validation.map { (heldOut, $0.1) }, empty: heldOut,

@@ -79,7 +79,9 @@ package final class PolicyObjective: Objective {
             compares = compares || answer.reference != nil
             divergence += value.divergence
             tokens += value.tokens
-            clipped = (clipped.low + value.clipped.low, clipped.high + value.clipped.high, clipped.of + value.clipped.of)
+            clipped = (
+                clipped.low + value.clipped.low, clipped.high + value.clipped.high, clipped.of + value.clipped.of
+            )
             largest = max(largest, value.largestCorrection)
         }
         var sum = try planned(total, gradient: slopes, of: scores.losses)

@@ -63,7 +63,48 @@ struct PreferenceSettingsTests {
         (["--beta", "0"], "--beta"), (["--ld_alpha", "2"], "--ld_alpha"),
         (["--rlhf_type", "rm", "--num_labels", "2"], "--num_labels"), (["--streaming", "true"], "--streaming"),
         (["--truncation_strategy", "split"], "cannot be split"),
-        (["--num_generations", "8"], "methods that sample answers"),
+        (["--num_ppo_epochs", "8"], "methods that sample answers"),
+        (["--rlhf_type", "grpo"], "nothing rewards the answers"),
+        (
+            ["--rlhf_type", "grpo", "--reward_funcs", "format", "--reward_weights", "1", "2"],
+            "2 weights for 1 rewards"
+        ),
+        (
+            ["--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "6"],
+            "--num_generations 8 does not divide the 6 answers"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8", "--loss_type",
+                "cispo",
+            ], "Its authors give 5"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8", "--delta",
+                "1.1",
+            ], "must be above 1 + --epsilon_high"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8",
+                "--num_generations", "1",
+            ], "alone every advantage is 0"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8",
+                "--truncation_strategy", "right",
+            ], "whose end cannot be cut"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8",
+                "--generation_batch_size", "12",
+            ], "--generation_batch_size 12 is not a multiple"
+        ),
+        (["--rlhf_type", "grpo", "--loss_type", "sigmoid"], "grpo, bnpo, dr_grpo, dapo, cispo, sapo, fipo"),
+        (["--rlhf_type", "grpo", "--multi_turn_scheduler", "x"], "--multi_turn_scheduler"),
         (["--teacher_model", "t"], "--teacher_model"), (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (
             [
@@ -93,7 +134,10 @@ struct PreferenceSettingsTests {
 
     /// Settings come back from what a run records of them.
     @Test(arguments: PreferenceMethod.allCases) func recordsComeBack(method: PreferenceMethod) throws {
-        var first = try settings(["--rlhf_type", method.rawValue]).settings
+        let own =
+            method == .grpo
+            ? ["--reward_funcs", "format", "--per_device_train_batch_size", "8", "--epsilon_high", "0.3"] : []
+        var first = try settings(["--rlhf_type", method.rawValue] + own).settings
         if method == .dpo { first.preferences.lossType = [.sigmoid, .sft] }
         let again = try RLHFSettings(argsJSON: first.argsJSON())
         #expect(JSONValue.object(again.argsJSON()) == JSONValue.object(first.argsJSON()))

@@ -117,12 +117,14 @@ extension RLHFSettings {
         }
         guard !training.batches.groupByLength else {
             throw SettingsError(
-                "--group_by_length true: how long answers get is not known before. Leave it out with --rlhf_type \(word).")
+                "--group_by_length true: how long answers get is not known before. Leave it out with --rlhf_type \(word)."
+            )
         }
         if policy.restrictsSampling {
             notices.append(
                 "answers are drawn from fewer tokens than the loss looks at (--top_k, --top_p, --min_p, "
-                    + "--repetition_penalty or --structured_outputs_regex), which biases it. --temperature alone does not.")
+                    + "--repetition_penalty or --structured_outputs_regex), which biases it. --temperature alone does not."
+            )
         }
         if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
             notices.append(

@@ -269,7 +269,8 @@ extension PolicySettings {
         }
         if chosenScale == .gdpo, klInReward == true {
             throw SettingsError(
-                "--scale_rewards gdpo measures each reward alone and has no place for --kl_in_reward true. Leave one out.")
+                "--scale_rewards gdpo measures each reward alone and has no place for --kl_in_reward true. Leave one out."
+            )
         }
     }
 }

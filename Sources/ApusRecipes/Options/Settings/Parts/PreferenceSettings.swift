@@ -94,25 +94,26 @@ public struct PreferenceSettings: Sendable {
 }
 
 extension PreferenceSettings: SettingsPart {
-    package static let fields: [SettingsField<PreferenceSettings>] = [
-        SettingsField("rlhf_type", \.method, affectsNumbers: true),
-        SettingsField("ref_model", \.refModel, affectsNumbers: true),
-        SettingsField("ref_adapters", \.refAdapters, affectsNumbers: true),
-        SettingsField("precompute_ref_log_probs", \.precomputesReference, affectsNumbers: true),
-        SettingsField("beta", \.beta, affectsNumbers: true),
-        SettingsField("label_smoothing", \.labelSmoothing, affectsNumbers: true),
-        SettingsField("rpo_alpha", \.rpoAlpha, affectsNumbers: true),
-        SettingsField("ld_alpha", \.ldAlpha, affectsNumbers: true),
-        SettingsField("discopop_tau", \.discopopTau, affectsNumbers: true),
-        SettingsField("loss_type", \.lossType, affectsNumbers: true),
-        SettingsField("loss_weights", \.lossWeights, affectsNumbers: true),
-        SettingsField("cpo_alpha", \.cpoAlpha, affectsNumbers: true),
-        SettingsField("simpo_gamma", \.simpoGamma, affectsNumbers: true),
-        SettingsField("desirable_weight", \.desirableWeight, affectsNumbers: true),
-        SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
-        SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
-        SettingsField("loss_scale", \.lossScale),
-    ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
+    package static let fields: [SettingsField<PreferenceSettings>] =
+        [
+            SettingsField("rlhf_type", \.method, affectsNumbers: true),
+            SettingsField("ref_model", \.refModel, affectsNumbers: true),
+            SettingsField("ref_adapters", \.refAdapters, affectsNumbers: true),
+            SettingsField("precompute_ref_log_probs", \.precomputesReference, affectsNumbers: true),
+            SettingsField("beta", \.beta, affectsNumbers: true),
+            SettingsField("label_smoothing", \.labelSmoothing, affectsNumbers: true),
+            SettingsField("rpo_alpha", \.rpoAlpha, affectsNumbers: true),
+            SettingsField("ld_alpha", \.ldAlpha, affectsNumbers: true),
+            SettingsField("discopop_tau", \.discopopTau, affectsNumbers: true),
+            SettingsField("loss_type", \.lossType, affectsNumbers: true),
+            SettingsField("loss_weights", \.lossWeights, affectsNumbers: true),
+            SettingsField("cpo_alpha", \.cpoAlpha, affectsNumbers: true),
+            SettingsField("simpo_gamma", \.simpoGamma, affectsNumbers: true),
+            SettingsField("desirable_weight", \.desirableWeight, affectsNumbers: true),
+            SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
+            SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
+            SettingsField("loss_scale", \.lossScale),
+        ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
 }
 
 // MARK: Computed defaults

@@ -1,0 +1,199 @@
+import ApusGeneration
+import ApusRewards
+import ApusRunLog
+import Foundation
+import Testing
+
+@testable import ApusAdapters
+@testable import ApusDatasets
+@testable import ApusFiles
+@testable import ApusJSON
+@testable import ApusLanguageModel
+@testable import ApusModels
+@testable import ApusNN
+@testable import ApusOptimizers
+@testable import ApusTorch
+@testable import ApusTraining
+
+/// Answers that are sampled, rewarded and learned from as the loop does it, against TRL's GRPO trainer
+/// (Scripts/fixtures/make_policy.py): given its answers and rewards, twelve steps with everything that is logged.
+struct PolicyParityTests {
+    static let runs = [
+        "grpo", "grpo-again", "dapo", "bnpo", "dr-grpo", "cispo", "sapo", "gspo", "capped", "masked", "entropy",
+    ]
+
+    /// Rewards that somebody else gave.
+    private final class RecordedRewards: RewardFunction, @unchecked Sendable {
+        let name = "height"
+        var rounds: [[Double]]
+        init(_ rounds: [[Double]]) { self.rounds = rounds }
+        func rewards(of completions: [Completion]) -> [Double?] { rounds.removeFirst() }
+    }
+
+    private struct Recorded {
+        let json: JSONValue
+
+        init(_ name: String) throws { json = try Fixture.json("policy/\(name).json") }
+
+        func number(_ key: String) -> Double? { json["settings"]?[key]?.doubleValue }
+        func count(_ key: String, _ usual: Int) -> Int { number(key).map { Int($0) } ?? usual }
+        func word(_ key: String) -> String? { json["settings"]?[key]?.stringValue }
+        func steps(_ key: String) -> [Double?] { (json["steps"]?[key]?.arrayValue ?? []).map(\.doubleValue) }
+
+        var rounds: [JSONValue] { json["rounds"]?.arrayValue ?? [] }
+
+        static func rows(_ value: JSONValue?) -> [[Int32]] {
+            (value?.arrayValue ?? []).map { ($0.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) } }
+        }
+
+        var loss: PolicyLoss {
+            var loss = PolicyLoss()
+            loss.form = word("loss_type").flatMap(PolicyLossForm.init) ?? .grpo
+            loss.level = word("importance_sampling_level").flatMap(RatioLevel.init) ?? .token
+            loss.clipLow = number("epsilon") ?? 0.2
+            loss.clipHigh = number("epsilon_high") ?? loss.clipLow
+            loss.cap = number("delta")
+            loss.divergenceWeight = number("beta") ?? 0
+            loss.longest = count("max_completion_length", 1)
+            return loss
+        }
+    }
+
+    @Test(arguments: runs) func everyStepEqualsTRLs(name: String) throws {
+        let recorded = try Recorded(name)
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: .float32)
+        let folder = Fixture.root.appendingPathComponent("preferences/initial").path
+        let attached = try AdapterFiles.method(in: folder).attach(to: model)
+        try attached.load(from: folder, dtype: .float32, device: .cpu)
+        try attached.setTrainable(true)
+        let trained = attached.parameters.compactMap { name, slot in
+            slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
+        }
+
+        // Questions in the order in which they were asked, each once.
+        var questions: [[Int32]] = []
+        for round in recorded.rounds {
+            for ids in Recorded.rows(round["questions"]) where !questions.contains(ids) { questions.append(ids) }
+        }
+        let loss = recorded.loss
+        let limit = recorded.count("max_completion_length", 1)
+        var options = RolloutMaker.Options()
+        options.groupSize = recorded.count("num_generations", 1)
+        options.batchSize = 8
+        options.form = loss.form
+        options.scale = recorded.word("scale_rewards").flatMap(RewardScale.init) ?? .group
+        options.temperature = recorded.number("temperature") ?? 1
+        options.masksCut = recorded.json["settings"]?["mask_truncated_completions"]?.boolValue == true
+        var rounds = recorded.rounds[...]
+        let rewards = RecordedRewards(
+            rounds.map { ($0["rewards"]?.arrayValue ?? []).compactMap(\.doubleValue) })
+        let maker = RolloutMaker(
+            model, questions: questions, rewards: [rewards], options,
+            sample: { asked, _ in
+                let round = rounds.removeFirst()
+                #expect(asked == Recorded.rows(round["questions"]))
+                return Recorded.rows(round["answers"]).map { ids in
+                    var answer = SampledAnswer()
+                    answer.isCut = ids.count == limit && ids.last != 2
+                    answer.end = answer.isCut ? nil : 2
+                    answer.tokens = answer.isCut ? ids : Array(ids.dropLast())
+                    answer.logProbabilities = ids.map { _ in -1 }
+                    return answer
+                }
+            },
+            describe: { _, answer in ("", Completion(messages: [], text: "", tokens: answer.tokens)) })
+        if loss.divergenceWeight > 0 {
+            // As TRL does it: the adapter as it was.
+            let before = try AdapterFiles.method(in: folder).attach(to: model, named: "ref_adapter")
+            try before.load(from: folder, device: .cpu)
+            try before.setTrainable(false)
+            model.trunk.activeAdapters = .only(["default"])
+            maker.reference = .adapters(.only(["ref_adapter"]))
+        }
+        let accumulation = recorded.count("gradient_accumulation_steps", 1)
+        let plan = RoundPlan(
+            groupSize: options.groupSize, batchSize: 8, batches: recorded.count("steps_per_generation", accumulation),
+            iterations: recorded.count("num_iterations", 1), questions: recorded.count("questions", 0))
+        let source = try RolloutSource(
+            maker, plan, order: EpochOrder(method: .sequential, seed: 0), seed: 0, accumulation: accumulation,
+            longest: limit)
+        var objectiveOptions = PolicyObjective.Options()
+        objectiveOptions.temperature = options.temperature
+        objectiveOptions.entropyShare = recorded.number("top_entropy_quantile") ?? 1
+        let objective = PolicyObjective(
+            model, loss, maker, source, HeldOutRollouts(maker, seed: 0, longest: limit), objectiveOptions)
+
+        let total = recorded.steps("loss").count
+        let training = TrainingPlan(
+            batches: try BatchPlan(
+                sampleCount: source.count, batchSize: 8, accumulation: accumulation, maximumSteps: total,
+                order: EpochOrder(method: .sequential, seed: 0)),
+            schedule: Schedule(
+                .constant, peak: recorded.number("learning_rate") ?? 0, warmupSteps: 0, totalSteps: total),
+            maximumGradientNorm: 1, loggingSteps: 1)
+        let output = FileManager.default.temporaryDirectory.appendingPathComponent("apus-policy-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: output) }
+        let log = try RunLog(
+            RunFolder(outputDirectory: output, addVersion: false), RunLog.Options(maxSteps: total),
+            console: Console(output: Silence(), style: ConsoleStyle()))
+        let run = TrainingRun(
+            model: model, trained: trained, optimizer: try AdamW(ParameterGroup.decaying(trained, 0.1)),
+            participants: objective.participants, objective: objective, data: source, validation: TokenizedDataset(),
+            plan: training, checkpoints: nil, log: log)
+        #expect(try run() == .finished)
+
+        #expect(log.history.count >= total)
+        let names = (recorded.json["steps"]?.objectValue ?? [:]).keys.filter {
+            !["entropy", "learning_rate"].contains($0) && !$0.contains("terminated") && !$0.hasSuffix("low_min")
+                && !$0.hasSuffix("high_max")
+                // Of groups that is the mean of theirs, as in ms-swift.
+                && ($0 != "reward_std" || options.scale == .batch)
+                // TRL takes means of means where a step has several micro-batches.
+                && (accumulation == 1 || !$0.hasPrefix("clip_ratio") && $0 != "kl")
+        }
+        #expect(names.contains("loss") && names.contains("grad_norm") && names.contains("reward"))
+        var worst = ("", 0.0)
+        for name in names {
+            // What is told of a round is told once, where TRL tells it again.
+            for (step, wanted) in recorded.steps(name).enumerated() {
+                guard let wanted, let value = log.history[step][name]?.doubleValue else { continue }
+                let gap = abs(value - wanted) / max(1, abs(wanted))
+                if !(gap <= worst.1) { worst = ("\(name) of step \(step + 1), \(value) for \(wanted)", gap) }
+            }
+        }
+        #expect(log.history.prefix(total).allSatisfy { $0["loss"] != nil && $0["grad_norm"] != nil })
+        print("policy \(name): largest difference \(worst.1) of \(worst.0)")
+        #expect(worst.1 <= 1e-5)
+    }
+
+    /// The sampler's own log-probabilities are those of a pass over the whole answer, and a seed gives the same answers,
+    /// whatever the company.
+    @Test(arguments: ["qwen2-tied-gqa", "gemma2", "gpt2"]) func samplerAndTrainerAgree(base: String) throws {
+        let model = try Fixture.model(base, dtype: .float32)
+        var sampling = Sampling()
+        sampling.temperature = 0.8
+        let prompts: [[Int32]] = [[5, 9, 11], [5, 9, 11], [7, 8], [5, 9, 11]]
+        let generator = TokenGenerator(model, sampling: sampling, endTokens: [2, 17, 40, 99])
+        let answers = try generator.sampled(prompts, limit: 12, draws: [1, 2, 3, 4], isMeasured: true)
+        #expect(Set(answers.map(\.tokens)).count > 1)
+        let alone = try generator.sampled([prompts[3]], limit: 12, draws: [4], isMeasured: true)
+        #expect(alone[0].tokens == answers[3].tokens)
+        let rollouts = zip(prompts, answers).map { prompt, answer in
+            Rollout(
+                question: 0, ids: prompt + answer.tokens + (answer.end.map { [$0] } ?? []),
+                questionLength: prompt.count,
+                isCut: answer.isCut, sampled: answer.logProbabilities)
+        }
+        let batch = TokenBatch(rollouts, numbers: [0, 1, 2, 3])
+        let scores = try withoutGradients {
+            try TokenScores(model, batch, model.context(for: batch), temperature: 0.8, asksEntropy: true)
+        }
+        for (rollout, range) in zip(rollouts, batch.targetRanges) {
+            #expect(range.count == rollout.answerLength && rollout.sampled.count == rollout.answerLength)
+            for (sampled, place) in zip(rollout.sampled, range) {
+                #expect(abs(sampled + scores.values[place]) <= 1e-4)
+                #expect(scores.entropies[place] > 0)
+            }
+        }
+    }
+}

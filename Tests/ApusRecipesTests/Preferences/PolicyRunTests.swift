@@ -1,0 +1,194 @@
+import ApusDatasets
+import ApusJSON
+import ApusRewards
+import ApusRunLog
+import ApusText
+import ApusTorch
+import ApusTraining
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+extension TinyRun {
+    /// A run that learns from its own answers to a few questions; short ones are good.
+    init(sampling rows: Int) throws {
+        try self.init()
+        let lines = (0..<rows).map {
+            #"{"messages": [{"role": "user", "content": "n \#($0)"}], "solution": "\#($0)"}"# + "\n"
+        }
+        try folder.write(lines.joined(), to: "rows.jsonl")
+        settings.preferences = PreferenceSettings(.grpo)
+        settings.encoding.usualTruncation = .left
+        settings.evaluation.usualMetric = "reward"
+        settings.preferences?.policy.rewardFuncs = ["soft_overlong"]
+        settings.preferences?.rewards.softMaxLength = 7
+        settings.preferences?.rewards.softCacheLength = 6
+        settings.preferences?.policy.numGenerations = 4
+        settings.preferences?.policy.maxCompletionLength = 6
+        settings.optimization.perDeviceTrainBatchSize = 4
+        settings.optimization.gradientAccumulationSteps = 2
+        settings.output.loggingSteps = 1
+    }
+}
+
+/// `apus rlhf --rlhf_type grpo` on a tiny model.
+@Suite(.serialized) struct PolicyRunTests {
+    private typealias Change = (inout SFTSettings) -> Void
+
+    /// A run that was stopped goes on as if nothing had happened, also between the uses of a round.
+    @Test(arguments: [(1, 2, 2), (2, 2, 1), (4, 1, 1), (1, 3, 2)], [TunerType.lora, .full])
+    func interruptedIsUninterrupted(
+        of sizes: (iterations: Int, batches: Int, accumulation: Int), tuner: TunerType
+    ) throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.model.tunerType = tuner
+            $0.preferences?.policy.numIterations = sizes.iterations
+            $0.preferences?.policy.stepsPerGeneration = sizes.batches
+            $0.preferences?.policy.logCompletions = true
+            $0.optimization.gradientAccumulationSteps = sizes.accumulation
+        }
+        try run()
+        let answers = "\(run.output)/completions.jsonl"
+        let (whole, log, told) = (try run.numbers(6), try run.losses(), try Data(contentsOf: URL(filePath: answers)))
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+        #expect(try Data(contentsOf: URL(filePath: answers)) == told)
+        let lines = String(decoding: told, as: UTF8.self).split(separator: "\n")
+        let round = try JSONValue(parsing: String(try #require(lines.first)))
+        let count = 4 * sizes.batches
+        for key in ["step", "prompt", "completion", "SoftOverlong", "advantages", "solution"] {
+            #expect(round[key]?.arrayValue?.count == count, "\(key)")
+        }
+    }
+
+    /// Short answers are rewarded, and answers get shorter.
+    @Test func rewardsRise() throws {
+        let run = try TinyRun(sampling: 16).with {
+            $0.optimization.maxSteps = 40
+            $0.optimization.learningRate = 5e-3
+            $0.evaluation.saveStrategy = .no
+        }
+        try run()
+        let rewards = try run.logged("reward")
+        #expect(rewards.count == 40)
+        let (first, last) = (rewards.prefix(5).reduce(0, +) / 5, rewards.suffix(5).reduce(0, +) / 5)
+        #expect(last > first + 0.2, "\(rewards)")
+        #expect(try run.logged("completions/mean_length").last ?? 9 < run.logged("completions/mean_length").first ?? 0)
+        let pictures = try FileManager.default.contentsOfDirectory(atPath: "\(run.output)/images")
+        for name in ["train_reward.png", "train_kl.png", "train_completions_mean_length.png"] {
+            #expect(pictures.contains(name), "\(pictures)")
+        }
+    }
+
+    /// What is asked of answers is also asked of those to questions that are held back, and the best checkpoint follows it.
+    @Test func heldOutQuestions() throws {
+        let run = try TinyRun(sampling: 12).with {
+            $0.data.splitDatasetRatio = 0.34
+            $0.evaluation.perDeviceEvalBatchSize = 3
+            $0.optimization.maxSteps = 4
+            $0.evaluation.saveSteps = 2
+        }
+        let outcome = try run()
+        #expect(outcome.bestCheckpoint != nil)
+        let rewards = try run.logged("eval_reward")
+        #expect(rewards.count == 2 && rewards.allSatisfy { $0 <= 0 && $0 >= -1 })
+        #expect(try run.logged("eval_rewards/SoftOverlong/mean") == rewards)
+        #expect(try run.logged("eval_completions/mean_length").count == 2)
+        #expect(try run.logged("eval_loss").count == 2)
+    }
+
+    /// The same seed gives the same run, another seed other answers.
+    @Test func seedsDecide() throws {
+        let run = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 2 }
+        try run()
+        let again = run.with { $0.outputDirectoryName("again") }
+        try again()
+        #expect(try again.losses() == run.losses())
+        let other = run.with {
+            $0.model.seed = 7
+            $0.outputDirectoryName("other")
+        }
+        try other()
+        #expect(try other.logged("completions/mean_length") != run.logged("completions/mean_length"))
+    }
+
+    @Test(
+        arguments: [
+            {
+                $0.preferences?.lossType = [.dapo]
+                $0.preferences?.policy.epsilonHigh = 0.28
+            },
+            {
+                $0.preferences?.lossType = [.cispo]
+                $0.preferences?.policy.epsilonHigh = 5
+            },
+            { $0.preferences?.lossType = [.sapo] }, { $0.preferences?.lossType = [.fipo] },
+            { $0.preferences?.policy.importanceSamplingLevel = .sequence },
+            { $0.preferences?.policy.advantageEstimator = .rloo },
+            { $0.preferences?.policy.advantageEstimator = .reinforcePlusPlus },
+            { $0.preferences?.policy.scaleRewards = .gdpo }, { $0.preferences?.policy.dynamicSample = true },
+            { $0.preferences?.policy.overlongFilter = true },
+            {
+                $0.preferences?.policy.topEntropyQuantile = 0.3
+                $0.preferences?.policy.logEntropy = true
+            },
+            { $0.preferences?.policy.rolloutImportanceSamplingMode = .tokenTruncate },
+            { $0.preferences?.policy.structuredOutputsRegex = "[a-z]{1,5}" },
+            {
+                $0.preferences?.policy.topK = 5
+                $0.preferences?.policy.topP = 0.9
+            },
+            { $0.preferences?.beta = 0 },
+            { $0.preferences?.refModel = $0.model.name },
+            {
+                $0.model.quantization.method = .bitsAndBytes
+                $0.model.quantization.bits = 4
+            },
+        ] as [@Sendable (inout SFTSettings) -> Void])
+    func everyChoiceRuns(_ change: @Sendable (inout SFTSettings) -> Void) throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.optimization.maxSteps = 2
+            $0.evaluation.saveSteps = 2
+            change(&$0)
+        }
+        try run()
+        let losses = try run.logged("loss")
+        #expect(losses.count == 2 && losses.allSatisfy(\.isFinite))
+        #expect(try run.logged("grad_norm").allSatisfy(\.isFinite))
+    }
+
+    /// Whatever cannot go on says what is wrong and what to give.
+    @Test(
+        arguments: [
+            Case("--max_completion_length 4000 leaves no room") {
+                $0.preferences?.policy.maxCompletionLength = 4000
+            },
+            Case("the data have 8 questions") { $0.preferences?.policy.stepsPerGeneration = 64 },
+            Case("there is no reward \"accurate\"") { $0.preferences?.policy.rewardFuncs = ["accurate"] },
+            Case("--structured_outputs_regex") { $0.preferences?.policy.structuredOutputsRegex = "(" },
+        ])
+    func refusals(_ it: Case) throws {
+        let refusal = try TinyRun(sampling: 8).with(it.change).refusal()
+        #expect(refusal.contains(it.reason), "\(refusal)")
+    }
+
+    /// Rows without a question are left out by name, and answers at their ends are taken off.
+    @Test func rowsOfQuestions() throws {
+        let run = try TinyRun(sampling: 4).with { $0.optimization.maxSteps = 1 }
+        let rows = [
+            #"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#,
+            #"{"query": "c", "response": "d"}"#, #"{"messages": [{"role": "user", "content": "e"}]}"#,
+            #"{"query": "f"}"#,
+            #"{"messages": [{"role": "system", "content": "a"}]}"#,
+            #"{"messages": [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]}"#,
+        ]
+        try run.folder.write(rows.joined(separator: "\n"), to: "rows.jsonl")
+        try run()
+        let dropped = try String(contentsOfFile: "\(run.output)/dropped.jsonl", encoding: .utf8)
+        #expect(dropped.split(separator: "\n").count == 2)
+        #expect(dropped.contains("does not end with a question"), "\(dropped)")
+    }
+}

@@ -1,0 +1,107 @@
+import ApusJSON
+import Foundation
+import Testing
+
+@testable import ApusTraining
+
+/// Losses of answers with advantages, and advantages, by plain formulas in float64 (Scripts/fixtures/make_policy.py).
+struct PolicyLossTests {
+    private static func fixture() throws -> JSONValue {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../Fixtures/policy/losses.json")
+        return try JSONValue(parsing: Data(contentsOf: file))
+    }
+
+    private static func rows(_ value: JSONValue?) -> [[Double]] {
+        (value?.arrayValue ?? []).map { ($0.arrayValue ?? []).map { $0.doubleValue ?? .nan } }
+    }
+
+    private static func numbers(_ value: JSONValue?) -> [Double] {
+        (value?.arrayValue ?? []).map { $0.doubleValue ?? .nan }
+    }
+
+    private static func loss(_ options: JSONValue, longest: Int) throws -> PolicyLoss {
+        var loss = PolicyLoss()
+        loss.form = try #require(PolicyLossForm(rawValue: options["form"]?.stringValue ?? ""))
+        loss.level = try #require(RatioLevel(rawValue: options["level"]?.stringValue ?? "token"))
+        loss.clipLow = options["low"]?.doubleValue ?? 0.2
+        loss.clipHigh = options["high"]?.doubleValue ?? 0.2
+        loss.cap = options["cap"]?.doubleValue
+        loss.divergenceWeight = options["beta"]?.doubleValue ?? 0
+        loss.longest = longest
+        loss.staleness = options["staleness"]?.doubleValue
+        loss.future.halfLife = options["half_life"]?.doubleValue ?? 32
+        loss.future.safety = options["safety"]?.doubleValue ?? 4
+        if let form = options["correction"]?.stringValue.flatMap(SamplerCorrection.init) {
+            loss.correction = (form, options["limit"]?.doubleValue ?? 2)
+        }
+        return loss
+    }
+
+    @Test func valuesAndDerivatives() throws {
+        let fixture = try Self.fixture()
+        let (logs, old) = (Self.rows(fixture["logs"]), Self.rows(fixture["old"]))
+        let (reference, sampled) = (Self.rows(fixture["reference"]), Self.rows(fixture["sampled"]))
+        let advantages = Self.numbers(fixture["advantages"])
+        var forms: Set<PolicyLossForm> = []
+        for options in fixture["cases"]?.arrayValue ?? [] {
+            let loss = try Self.loss(options, longest: fixture["longest"]?.intValue ?? 0)
+            forms.insert(loss.form)
+            let (sums, slopes) = (Self.numbers(options["sums"]), Self.rows(options["slopes"]))
+            for index in logs.indices {
+                var answer = PolicyLoss.Answer(logs: logs[index], old: old[index], advantage: advantages[index])
+                answer.reference = loss.divergenceWeight > 0 ? reference[index] : nil
+                answer.sampled = sampled[index]
+                let value = loss(answer)
+                #expect(abs(value.sum - sums[index]) <= 1e-12, "\(options.serialized())")
+                for (slope, wanted) in zip(value.slopes, slopes[index]) {
+                    #expect(abs(slope - wanted) <= 1e-12, "\(options.serialized())")
+                }
+            }
+        }
+        #expect(forms == Set(PolicyLossForm.allCases))
+    }
+
+    @Test func advantages() throws {
+        let fixture = try #require(try Self.fixture()["estimates"])
+        let (scores, weights) = (Self.rows(fixture["scores"]), Self.numbers(fixture["weights"]))
+        let cases = fixture["cases"]?.arrayValue ?? []
+        #expect(cases.count == 21)
+        for it in cases {
+            let made = Advantages(
+                scores: scores, weights: weights, costs: it["costs"]?.isNull == true ? nil : Self.numbers(it["costs"]),
+                groupSize: fixture["groupSize"]?.intValue ?? 0,
+                estimator: try #require(AdvantageEstimator(rawValue: it["estimator"]?.stringValue ?? "")),
+                scale: try #require(RewardScale(rawValue: it["scale"]?.stringValue ?? "")))
+            for (value, wanted) in zip(made.rewards, Self.numbers(it["rewards"])) {
+                #expect(abs(value - wanted) <= 1e-12)
+            }
+            for (value, wanted) in zip(made.values, Self.numbers(it["values"])) {
+                #expect(abs(value - wanted) <= 1e-12, "\(it.serialized())")
+            }
+        }
+    }
+
+    /// An answer that is left out adds nothing, and what it clips is counted as it is capped.
+    @Test func answersThatDoNotCount() {
+        var answer = PolicyLoss.Answer(logs: [-1, -2], old: [-2, -1], advantage: 1)
+        let counted = PolicyLoss()(answer)
+        #expect(counted.clipped == (low: 0, high: 1, of: 2) && counted.tokens == 2)
+        answer.isMasked = true
+        let masked = PolicyLoss()(answer)
+        #expect(masked.sum == 0 && masked.slopes == [0, 0] && masked.tokens == 0 && masked.clipped.of == 0)
+        answer.isMasked = false
+        answer.counts = [false, true]
+        let half = PolicyLoss()(answer)
+        #expect(half.slopes[0] == 0 && half.slopes[1] != 0)
+    }
+
+    /// Rounds, and where the uses of their answers lie.
+    @Test func rounds() {
+        let plan = RoundPlan(groupSize: 4, batchSize: 2, batches: 4, iterations: 3, questions: 7)
+        #expect(plan.size == 8 && plan.questionsPerRound == 2 && plan.roundsPerEpoch == 3 && plan.uses == 72)
+        #expect((0..<4).map { plan.place(of: $0).answer } == [0, 1, 2, 3])
+        #expect(plan.place(of: 8) == (round: 0, answer: 0) && plan.place(of: 23) == (round: 0, answer: 7))
+        #expect(plan.place(of: 24) == (round: 1, answer: 0) && plan.place(of: 71) == (round: 2, answer: 7))
+    }
+}
