@@ -1,0 +1,71 @@
+import ApusJSON
+
+/// The rewards that have a name.
+package enum RewardFunctions {
+    /// A reward that comes with Apus.
+    private struct BuiltIn: Sendable {
+        let name: String
+        let make: @Sendable (RewardOptions) throws -> any RewardFunction
+
+        init(_ name: String, _ make: @escaping @Sendable (RewardOptions) throws -> any RewardFunction) {
+            self.name = name
+            self.make = make
+        }
+    }
+
+    private static let all: [BuiltIn] = [
+        BuiltIn("accuracy") { _ in MathAccuracy() },
+        BuiltIn("math") { _ in BoxedMath() },
+        BuiltIn("format") { _ in FormatReward() },
+        BuiltIn("react_format") { _ in ReActFormat() },
+        BuiltIn("toolbench") { _ in ToolCallReward() },
+        BuiltIn("cosine") { try CosineReward($0) },
+        BuiltIn("repetition") { try RepetitionPenalty($0) },
+        BuiltIn("soft_overlong") { try SoftOverlong($0) },
+    ]
+
+    /// The names, as ms-swift has them.
+    package static let names = all.map(\.name)
+
+    /// Rewards by their names, in order: those above, and programs (`./score.py`, `exec:python3 score.py`).
+    ///
+    /// - Throws: `RewardError` for a name that there is not, and for options that do not go together.
+    package static func named(_ names: [String], options: RewardOptions) throws -> [any RewardFunction] {
+        var seen: Set<String> = []
+        return try names.map { name in
+            guard seen.insert(name).inserted else {
+                throw RewardError("\(name): is given twice; to count it more, give it a weight.")
+            }
+            if let program = ProgramCommand(name) { return try ProgramReward(program, options) }
+            guard let found = all.first(where: { $0.name == name }) else {
+                throw RewardError(
+                    "there is no reward \"\(name)\"; there are \(Self.names.joined(separator: ", ")), and a program of one's "
+                        + "own by its path (./\(name)) or as 'exec:COMMAND WORDS'.")
+            }
+            return try found.make(options)
+        }
+    }
+}
+
+extension Completion {
+    /// What the question's row says is right: a text, or a number as it is written.
+    ///
+    /// - Returns: nil where the column says nothing (null).
+    /// - Throws: `RewardError` where the row has no such column, or something else in it.
+    func solution(for reward: String) throws -> String? {
+        switch columns["solution"] {
+        case .null?: return nil
+        case .string(let text)?: return text
+        case .int(let number)?: return String(number)
+        case .double?: return columns["solution"]?.serialized()
+        case nil:
+            let found = columns.isEmpty ? "has no other columns" : "has \(columns.keys.joined(separator: ", "))"
+            throw RewardError(
+                "\(reward): compares answers with the column \"solution\", and a row \(found). Rename the column that holds "
+                    + "the right answers (--columns '{\"answer\": \"solution\"}').")
+        case let other?:
+            throw RewardError(
+                "\(reward): the column \"solution\" holds \(other.serialized().prefix(80)); wanted a text or a number.")
+        }
+    }
+}
