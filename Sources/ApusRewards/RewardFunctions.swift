@@ -36,7 +36,7 @@ package enum RewardFunctions {
             guard seen.insert(name).inserted else {
                 throw RewardError("\(name): is given twice; to count it more, give it a weight.")
             }
-            if let program = ProgramReward.Call(name) { return try ProgramReward(program, options) }
+            if let program = ProgramCommand(name) { return try ProgramReward(program, options) }
             guard let found = all.first(where: { $0.name == name }) else {
                 throw RewardError(
                     "there is no reward \"\(name)\"; there are \(Self.names.joined(separator: ", ")), and a program of one's "

@@ -63,7 +63,8 @@ extension RowDataset where Recognizer == PromptRecognizer {
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
-            advice: "Give questions that the chat template takes, of at most --max_length tokens; --truncation_strategy "
+            advice:
+                "Give questions that the chat template takes, of at most --max_length tokens; --truncation_strategy "
                 + "left cuts longer ones."
         ) { row, dataset in
             let ids = try encode(row.conversation)

@@ -37,7 +37,8 @@ enum MathBoxes {
             return [",", "and", "or", ",and", ",or", ""].contains(words)
         }
         if between.count < 10 { return true }
-        let separates = between.contains(",") || between.contains(";") || between.contains(" and ") || between.contains(" or ")
+        let separates =
+            between.contains(",") || between.contains(";") || between.contains(" and ") || between.contains(" or ")
         return isOther && between.count < 70 && separates
     }
 
@@ -51,7 +52,9 @@ enum MathBoxes {
                 guard rest.first == "{" else {
                     // \boxed 5
                     let word = rest.prefix { !$0.isWhitespace && $0 != "$" && $0 != "." && $0 != "," && $0 != "\\" }
-                    if !word.isEmpty { boxes.append(Box(start: found.lowerBound, end: word.endIndex, content: String(word))) }
+                    if !word.isEmpty {
+                        boxes.append(Box(start: found.lowerBound, end: word.endIndex, content: String(word)))
+                    }
                     continue
                 }
                 guard let end = closing(of: rest) else { continue }

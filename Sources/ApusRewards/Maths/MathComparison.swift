@@ -82,7 +82,8 @@ enum MathComparison {
     // MARK: - Relations
 
     private static func areEqual(
-        _ wanted: [MathExpression], _ signs: [MathValue.Relation], _ given: [MathExpression], _ others: [MathValue.Relation]
+        _ wanted: [MathExpression], _ signs: [MathValue.Relation], _ given: [MathExpression],
+        _ others: [MathValue.Relation]
     ) -> Bool {
         guard signs.count == others.count else { return false }
         if signs.count > 1 {
@@ -189,7 +190,8 @@ enum MathComparison {
         return (0..<8).map { round in
             Dictionary(
                 uniqueKeysWithValues: names.enumerated().map { index, name in
-                    let spread = (Double(index * 8 + round + 1) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1)
+                    let spread = (Double(index * 8 + round + 1) * 0.618_033_988_749_895).truncatingRemainder(
+                        dividingBy: 1)
                     let size = 0.3 + 1.4 * spread
                     return (name, (round + index) % 3 == 2 ? -size : size)
                 })

@@ -84,7 +84,9 @@ struct MathEnvironments {
             return place
         }
         let start = skipped(end)
-        for word in [",and", ",or", "and", "or", ","] where matches(word, at: start) { return skipped(start + word.count) }
+        for word in [",and", ",or", "and", "or", ","] where matches(word, at: start) {
+            return skipped(start + word.count)
+        }
         return nil
     }
 
@@ -100,12 +102,17 @@ struct MathEnvironments {
         if found == nil, matches("$", at: place), previous != "\\", previous?.isNumber != true {
             found = content(place + 1, "$", isInline: true)
         }
-        if found == nil, matches("\\[", at: place), previous != "\\" { found = content(place + 2, "\\]", isInline: false) }
-        if found == nil, matches("\\(", at: place), previous != "\\" { found = content(place + 2, "\\)", isInline: true) }
+        if found == nil, matches("\\[", at: place), previous != "\\" {
+            found = content(place + 2, "\\]", isInline: false)
+        }
+        if found == nil, matches("\\(", at: place), previous != "\\" {
+            found = content(place + 2, "\\)", isInline: true)
+        }
         if found == nil { found = fraction(at: place) }
         guard var found else { return nil }
         let rest = String(characters[found.end..<min(found.end + 12, characters.count)]).trimmed.lowercased()
-        found.isPercentage = rest.hasPrefix("%") || rest.hasPrefix("\\%") || rest.hasPrefix("percent") || rest.hasPrefix("pct")
+        found.isPercentage =
+            rest.hasPrefix("%") || rest.hasPrefix("\\%") || rest.hasPrefix("percent") || rest.hasPrefix("pct")
         return found
     }
 

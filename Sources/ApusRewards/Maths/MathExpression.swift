@@ -131,7 +131,8 @@ extension MathExpression {
 
     /// - Returns: nil where it has no value: a letter without a number, a division by 0, infinity.
     func value(_ letters: [String: Double] = [:]) -> Approximation? {
-        guard let value = unchecked(letters), value.real.isFinite, value.imaginary.isFinite, value.largest.isFinite else {
+        guard let value = unchecked(letters), value.real.isFinite, value.imaginary.isFinite, value.largest.isFinite
+        else {
             return nil
         }
         return value

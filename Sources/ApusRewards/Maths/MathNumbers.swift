@@ -65,7 +65,9 @@ enum MathNumbers {
     private static func decimals(_ text: String) -> String {
         let text = text.replacing(" ", with: text.contains { "+-*/^×÷".contains($0) } ? " " : "")
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        guard parts.count == 2, !text.contains("."), parts[1].count != 3, parts[1].allSatisfy(\.isNumber) else { return text }
+        guard parts.count == 2, !text.contains("."), parts[1].count != 3, parts[1].allSatisfy(\.isNumber) else {
+            return text
+        }
         return text.replacing(",", with: ".")
     }
 }

@@ -148,7 +148,8 @@ struct MathParser {
     }
 
     private static let greek: Set<String> = [
-        "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau",
+        "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "theta", "lambda", "mu", "nu", "rho", "sigma",
+        "tau",
         "phi", "varphi", "omega", "Delta", "Omega",
     ]
 
@@ -334,7 +335,8 @@ struct MathParser {
         if next == .symbol("{") { return enclosed("{", "}") }
         guard var result = power() else { return nil }
         while let next, startsAtom(next), next != .symbol("(") {
-            if case .command(let name) = next, name != "frac", name != "pi", name != "sqrt", !Self.greek.contains(name) {
+            if case .command(let name) = next, name != "frac", name != "pi", name != "sqrt", !Self.greek.contains(name)
+            {
                 break
             }
             guard let factor = power() else { return nil }

@@ -34,24 +34,39 @@ enum MathText {
         let environments = MathEnvironments(text)
         if let found = environments.behind("answer", reach: 50) ?? environments.last { return found }
         let whole = Extract(latex: String(text.trimmed))
-        if whole.value != nil, !isWord(whole.text) { return whole }
+        if whole.value != nil, !hasWords(whole.text) { return whole }
         return MathNumbers.last(of: text)
     }
 
-    private static func isWord(_ text: String) -> Bool {
-        !text.contains { !$0.isLetter && !$0.isWhitespace } && text.contains { $0.isLetter }
+    /// Whether letters stand together that are no command, and so are no formula but a sentence.
+    private static func hasWords(_ text: String) -> Bool {
+        var (previous, run): (Character, Int) = (" ", 0)
+        for character in text {
+            guard character.isLetter else {
+                (previous, run) = (character, 0)
+                continue
+            }
+            run += 1
+            // Behind a brace it is the content of \text{…} or the name of an environment.
+            if run == 2, previous != "\\", previous != "{" { return true }
+        }
+        return false
     }
 
     // MARK: - One spelling of LaTeX
 
     private static let spellings: [(String, String)] = [
-        ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\cfrac", "\\frac"), ("\\mathrm", "\\text"), ("\\mathbf", "\\text"),
+        ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\cfrac", "\\frac"), ("\\mathrm", "\\text"),
+        ("\\mathbf", "\\text"),
         ("\\mathit", "\\text"), ("\\textbf", "\\text"), ("\\textrm", "\\text"), ("\\textit", "\\text"),
-        ("\\textnormal", "\\text"), ("\\displaystyle", ""), ("\\left", ""), ("\\right", ""), ("\\bigl", ""), ("\\bigr", ""),
-        ("\\big", ""), ("\\!", ""), ("\\,", " "), ("\\;", " "), ("\\:", " "), ("\\quad", " "), ("\\ ", " "), ("{,}", ","),
+        ("\\textnormal", "\\text"), ("\\displaystyle", ""), ("\\left", ""), ("\\right", ""), ("\\bigl", ""),
+        ("\\bigr", ""),
+        ("\\big", ""), ("\\!", ""), ("\\,", " "), ("\\;", " "), ("\\:", " "), ("\\quad", " "), ("\\ ", " "),
+        ("{,}", ","),
         ("\\$", ""), ("$", ""), ("\\(", ""), ("\\)", ""), ("\\[", ""), ("\\]", ""), ("\"", ""), ("~", " "),
         ("\\lbrace", "\\{"), ("\\rbrace", "\\}"), ("\\lbrack", "["), ("\\rbrack", "]"), ("\n", " "), ("\t", " "),
-        ("\\text{and}", ","), ("\\text{ and }", ","), ("\\text{or}", ","), ("\\text{ or }", ","), ("\\infinity", "\\infty"),
+        ("\\text{and}", ","), ("\\text{ and }", ","), ("\\text{or}", ","), ("\\text{ or }", ","),
+        ("\\infinity", "\\infty"),
         ("percentage", "\\%"), ("percent", "\\%"), ("\\text{\\%}", "\\%"), (" and ", ","), (" or ", ","),
         ("infinity", "\\infty"), ("**", "^"),
     ]
@@ -62,8 +77,11 @@ enum MathText {
     /// A formula without what only lays it out, and without the units behind it.
     static func normalized(_ latex: String) -> String {
         guard !longer.contains(where: { latex.contains($0) }) else { return String(latex.trimmed) }
-        var text = latex
+        // Line ends of matrices are no spaces, and doubled backslashes elsewhere are slips.
+        let isTable = latex.contains("\\begin{")
+        var text = latex.replacing("\\\\", with: isTable ? "\u{1}" : "\\")
         for (old, new) in spellings where text.contains(old) { text = text.replacing(old, with: new) }
+        text = text.replacing("\u{1}", with: "\\\\")
         text = String(text.trimmed)
         if text.hasSuffix("."), text.count > 1 { text = String(text.dropLast().trimmed) }
         for _ in 0..<2 { text = withoutUnit(text) }
@@ -72,12 +90,17 @@ enum MathText {
 
     /// Words behind a number that say of what it is one.
     private static let units: Set<String> = [
-        "m", "cm", "mm", "km", "dm", "ft", "foot", "feet", "in", "inch", "inches", "yd", "yard", "yards", "mile", "miles",
-        "meter", "meters", "metre", "metres", "g", "kg", "mg", "gram", "grams", "lb", "lbs", "pound", "pounds", "ton", "tons",
+        "m", "cm", "mm", "km", "dm", "ft", "foot", "feet", "in", "inch", "inches", "yd", "yard", "yards", "mile",
+        "miles",
+        "meter", "meters", "metre", "metres", "g", "kg", "mg", "gram", "grams", "lb", "lbs", "pound", "pounds", "ton",
+        "tons",
         "s", "sec", "second", "seconds", "min", "minute", "minutes", "h", "hr", "hour", "hours", "day", "days", "week",
-        "weeks", "month", "months", "year", "years", "l", "ml", "liter", "liters", "litre", "litres", "gallon", "gallons",
-        "mph", "kmph", "degree", "degrees", "deg", "unit", "units", "point", "points", "cent", "cents", "dollar", "dollars",
-        "rupee", "rupees", "square", "sq", "cubic", "acre", "acres", "hectare", "hectares", "people", "students", "student",
+        "weeks", "month", "months", "year", "years", "l", "ml", "liter", "liters", "litre", "litres", "gallon",
+        "gallons",
+        "mph", "kmph", "degree", "degrees", "deg", "unit", "units", "point", "points", "cent", "cents", "dollar",
+        "dollars",
+        "rupee", "rupees", "square", "sq", "cubic", "acre", "acres", "hectare", "hectares", "people", "students",
+        "student",
         "apples", "apple", "coins", "coin", "times", "ways", "way", "digits", "digit",
     ]
 

@@ -50,7 +50,8 @@ private struct MathTokenReader {
     private static func token(_ character: Character) -> MathToken? {
         switch character {
         case "a"..."z", "A"..."Z": .letter(character)
-        case "+", "-", "*", "/", "^", "_", "(", ")", "[", "]", "{", "}", "|", "!", "=", "<", ">", ",", ";", ":", "%", "&":
+        case "+", "-", "*", "/", "^", "_", "(", ")", "[", "]", "{", "}", "|", "!", "=", "<", ">", ",", ";", ":", "%",
+            "&":
             .symbol(character)
         case "−", "–": .symbol("-")
         case "×", "·", "⋅": .symbol("*")

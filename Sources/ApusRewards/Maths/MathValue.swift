@@ -97,6 +97,10 @@ indirect enum MathValue: Equatable, Sendable {
             return
         }
         if tokens.count == 1, case .words(let words) = first, !words.isEmpty {
+            if words.first?.isNumber == true || words.first == "-", let number = Self(latex: words) {
+                self = number
+                return
+            }
             self = .text(Self.plainWord(words))
             return
         }
@@ -146,7 +150,9 @@ indirect enum MathValue: Equatable, Sendable {
 
     private static func relation(_ tokens: ArraySlice<MathToken>) -> MathValue? {
         if let place = tokens.firstIndex(of: .command("in")) {
-            guard let name = name(tokens[..<place]), let value = MathValue(item: tokens[(place + 1)...]) else { return nil }
+            guard let name = name(tokens[..<place]), let value = MathValue(item: tokens[(place + 1)...]) else {
+                return nil
+            }
             return .assignment(name, value)
         }
         let sides = split(tokens) { relation(of: $0) != nil }
@@ -187,7 +193,9 @@ indirect enum MathValue: Equatable, Sendable {
             let values = items.compactMap { MathValue(item: $0) }
             return values.count == items.count ? .set(values.flatMap(\.elements)) : nil
         }
-        guard first == .symbol("(") || first == .symbol("["), last == .symbol(")") || last == .symbol("]") else { return nil }
+        guard first == .symbol("(") || first == .symbol("["), last == .symbol(")") || last == .symbol("]") else {
+            return nil
+        }
         let items = split(inner) { $0 == .symbol(",") || $0 == .symbol(";") }
         if items.count == 1, first == .symbol("("), last == .symbol(")") { return MathValue(item: inner) }
         let values = items.compactMap { MathValue(item: $0) }

@@ -1,4 +1,6 @@
-/// Punishes answers near the longest and beyond: `min(0, (longest − cache − length) / cache)`, lengths in tokens. From DAPO
+/// Punishes answers near the longest and beyond.
+///
+/// `min(0, (longest − cache − length) / cache)`, lengths in tokens. From DAPO
 /// (arXiv 2503.14476), without its floor of -1, as in ms-swift.
 struct SoftOverlong: RewardFunction {
     let name = "SoftOverlong"

@@ -35,8 +35,9 @@ struct MathAccuracy: RewardFunction {
     }
 }
 
-/// 1 for an answer whose first `\boxed{…}` is that of the column `solution`, or the whole texts where there is no box; what
-/// stands before `# Answer` is left out. ms-swift's `math`.
+/// 1 for an answer whose first `\boxed{…}` is that of the column `solution`; ms-swift's `math`.
+///
+/// Without a box the whole texts are compared, but for what stands before `# Answer`.
 struct BoxedMath: RewardFunction {
     let name = "MathORM"
 

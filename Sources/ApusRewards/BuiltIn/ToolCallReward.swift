@@ -57,7 +57,8 @@ struct ToolCallReward: RewardFunction {
         case (.array(let left), .array(let right)):
             return left.count == right.count && zip(left, right).allSatisfy(isEqual)
         case (.object(let left), .object(let right)):
-            return left.count == right.count && left.allSatisfy { key, value in right[key].map { isEqual(value, $0) } ?? false }
+            return left.count == right.count
+                && left.allSatisfy { key, value in right[key].map { isEqual(value, $0) } ?? false }
         default: return left == right
         }
     }

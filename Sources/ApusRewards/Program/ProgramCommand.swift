@@ -1,0 +1,90 @@
+import ApusFiles
+import Foundation
+
+/// A program and its words.
+struct ProgramCommand: Sendable {
+    /// As the user wrote it.
+    let shown: String
+    let words: [String]
+
+    /// - Parameter text: A path with a slash, or `exec:` and words as in a shell.
+    /// - Returns: nil where the text names no program.
+    init?(_ text: String) {
+        shown = text
+        if text.hasPrefix("exec:") {
+            words = Self.words(of: text.dropFirst("exec:".count))
+        } else if text.contains("/") {
+            words = [text]
+        } else {
+            return nil
+        }
+    }
+
+    private init(shown: String, words: [String]) {
+        (self.shown, self.words) = (shown, words)
+    }
+
+    /// The last word that is a file, without its ending: `score` of `exec:python3 ./score.py --fast`.
+    var name: String {
+        let isFile = { (word: String) in word.split(separator: ".").dropFirst().last?.first?.isLetter == true }
+        let file = words.last { $0.contains("/") } ?? words.last(where: isFile) ?? words.first ?? "program"
+        let last = FilePath.lastComponent(of: file)
+        guard let dot = last.lastIndex(of: "."), dot > last.startIndex else { return last }
+        return String(last[..<dot])
+    }
+
+    /// With the place of the program.
+    ///
+    /// - Throws: `RewardError` where there is none, or it may not be run.
+    func checked(path: String?) throws -> ProgramCommand {
+        guard let program = words.first else {
+            throw RewardError("\(shown): names no program; wanted 'exec:COMMAND WORDS', or a path such as ./score.py.")
+        }
+        if program.contains("/") {
+            guard FileManager.default.fileExists(atPath: program) else {
+                throw RewardError("\(shown): there is no file \(program).")
+            }
+            guard Self.canRun(program) else {
+                throw RewardError(
+                    "\(shown): \(program) cannot be run. Make it so (chmod +x \(program)), with a first line such as "
+                        + "\"#!/usr/bin/env python3\", or name what runs it: 'exec:python3 \(program)'.")
+            }
+            return self
+        }
+        let folders = (path ?? Self.usualPath).split(separator: ":")
+        let found = folders.map { "\($0)/\(program)" }.first { Self.canRun($0) }
+        guard let found else { throw RewardError("\(shown): there is no program \"\(program)\" on the PATH.") }
+        return ProgramCommand(shown: shown, words: [found] + words.dropFirst())
+    }
+
+    private static func canRun(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
+            && FileManager.default.isExecutableFile(atPath: path)
+    }
+
+    static let usualPath = "/usr/local/bin:/usr/bin:/bin"
+
+    private static func words(of text: Substring) -> [String] {
+        var (words, word): ([String], String?) = ([], nil)
+        var (quote, isEscaped): (Character?, Bool) = (nil, false)
+        for character in text {
+            if isEscaped {
+                word = (word ?? "") + String(character)
+                isEscaped = false
+            } else if character == "\\", quote != "'" {
+                isEscaped = true
+            } else if let open = quote {
+                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
+            } else if character == "'" || character == "\"" {
+                (quote, word) = (character, word ?? "")
+            } else if character.isWhitespace {
+                if let complete = word { words.append(complete) }
+                word = nil
+            } else {
+                word = (word ?? "") + String(character)
+            }
+        }
+        return words + [word].compactMap(\.self)
+    }
+}
