@@ -11,9 +11,9 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions + preferenceOptions + policyOptions
+        + noEffectOptions + preferenceOptions + policyOptions + proximalOptions
 
-    private static let ofPolicy = Set(policyOptions.map(\.name))
+    private static let ofPolicy = Set((policyOptions + proximalOptions).map(\.name))
 
     private static let tables: [Command: OptionTable] = Dictionary(
         uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })

@@ -3,6 +3,7 @@ import ApusGeneration
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusNN
 import ApusRewards
 import ApusRunLog
 import ApusText
@@ -26,34 +27,33 @@ extension PreferenceLearning {
 
         let questions = try Questions(inputs, model, longest: policy.maxCompletionLength)
         let answers = try PolicyAnswers(policy, inputs, model)
-        func maker(_ rows: PromptRows, _ data: TokenizedDataset, groupSize: Int, batchSize: Int) -> RolloutMaker {
-            var options = RolloutMaker.Options()
-            options.groupSize = groupSize
-            options.batchSize = batchSize
-            options.form = preferences.policyForm
-            options.estimator = policy.advantageEstimator
-            options.scale = policy.chosenScale
-            options.weights = policy.rewardWeights
-            options.divergenceCost = policy.takesDivergenceOffRewards ? preferences.chosenBeta : 0
-            options.temperature = policy.temperature
-            options.resampling = policy.dynamicSample ? policy.maxResampleTimes : 0
-            options.masksCut = policy.overlongFilter
-            return RolloutMaker(
-                model, questions: (0..<data.count).map { data.sample($0).ids }, rewards: rewards, options,
+        let tellsTokens = preferences.method == .ppo
+        let head = try tellsTokens ? ValueHead(width: model.sizes.width, device: settings.hardware.chosen) : nil
+        func maker(
+            _ rows: PromptRows, _ data: TokenizedDataset, groupSize: Int, batchSize: Int
+        ) -> RolloutMaker {
+            let maker = RolloutMaker(
+                model, questions: (0..<data.count).map { data.sample($0).ids }, rewards: rewards,
+                preferences.makerOptions(groupSize: groupSize, batchSize: batchSize),
                 sample: answers.sampled
             ) { question, answer in
                 try answers.described(answer, to: rows.recognized(at: Int(data.conversations[question])))
             }
+            maker.head = head
+            return maker
         }
         let (size, accumulation) = (
             settings.optimization.perDeviceTrainBatchSize, settings.optimization.gradientAccumulationSteps
         )
         let seed = UInt64(bitPattern: Int64(settings.model.seed))
-        let training = maker(questions.rows.train, questions.train.0, groupSize: policy.numGenerations, batchSize: size)
+        let groupSize = tellsTokens ? 1 : policy.numGenerations
+        let training = maker(questions.rows.train, questions.train.0, groupSize: groupSize, batchSize: size)
         let plan = RoundPlan(
-            groupSize: policy.numGenerations, batchSize: size,
-            batches: policy.batchesPerRound(batchSize: size, accumulation: accumulation),
-            iterations: policy.numIterations, questions: questions.train.0.count)
+            groupSize: groupSize, batchSize: size,
+            batches: tellsTokens
+                ? accumulation * preferences.proximal.numMiniBatches
+                : policy.batchesPerRound(batchSize: size, accumulation: accumulation),
+            iterations: tellsTokens ? preferences.proximal.numPPOEpochs : policy.numIterations, questions: questions.train.0.count)
         guard plan.roundsPerEpoch > 0 else {
             throw DatasetError(
                 "the data have \(plan.questions) questions, and \(plan.questionsPerRound) are asked together "
@@ -70,16 +70,21 @@ extension PreferenceLearning {
             training, plan, order: order, seed: seed, accumulation: accumulation, longest: policy.maxCompletionLength)
         let held = questions.validation ?? (TokenizedDataset(), questions.train.1)
         let measuring = maker(
-            questions.rows.validation, held.0, groupSize: policy.numGenerationsEval ?? policy.numGenerations,
+            questions.rows.validation, held.0, groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.maxCompletionLength)
         var options = PolicyObjective.Options()
         options.temperature = policy.temperature
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
-        let objective = PolicyObjective(
-            model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut, options
-        )
+        let objective: any Objective =
+            if let head {
+                ProximalObjective(model, ProximalLoss(preferences.proximal.options), head, training, source, heldOut)
+            } else {
+                PolicyObjective(
+                    model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut,
+                    options)
+            }
         let samples = try TrainingSamples(
             rows: questions.rows, isSplit: settings.data.isSplit, train: (source, questions.train.1),
             validation: questions.validation.map { (heldOut, $0.1) }, empty: heldOut,
@@ -118,6 +123,29 @@ extension PreferenceLearning {
         } catch let error as RewardError {
             throw SettingsError("--reward_funcs: \(error)")
         }
+    }
+}
+
+extension PreferenceSettings {
+    /// How rounds of answers are made.
+    fileprivate func makerOptions(groupSize: Int, batchSize: Int) -> RolloutMaker.Options {
+        var options = RolloutMaker.Options()
+        options.groupSize = groupSize
+        options.batchSize = batchSize
+        options.temperature = policy.temperature
+        options.weights = policy.rewardWeights
+        guard method == .grpo else {
+            options.proximal = proximal.options
+            options.scale = .none
+            return options
+        }
+        options.form = policyForm
+        options.estimator = policy.advantageEstimator
+        options.scale = policy.chosenScale
+        options.divergenceCost = policy.takesDivergenceOffRewards ? chosenBeta : 0
+        options.resampling = policy.dynamicSample ? policy.maxResampleTimes : 0
+        options.masksCut = policy.overlongFilter
+        return options
     }
 }
 

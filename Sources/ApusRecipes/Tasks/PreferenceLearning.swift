@@ -39,6 +39,7 @@ struct PreferenceLearning: TextTask {
         case .kto: JudgedAnswers.metricNames
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
         case .grpo: PolicyObjective.metricNames
+        case .ppo: ProximalObjective.metricNames
         }
     }
 

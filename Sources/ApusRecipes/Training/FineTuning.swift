@@ -123,7 +123,7 @@ public struct FineTuning {
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
-        let trained = tuner.trained(rate: settings.learningRate)
+        let trained = tuner.trained(rate: settings.learningRate) + task.objective.trained
         let optimizer = try settings.optimization.optimizer(
             trained, galore: settings.galore, heads: model.headNames, warmup: plan.schedule.warmupSteps,
             pagesNear: settings.outputDirectory)

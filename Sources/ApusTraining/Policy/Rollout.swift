@@ -19,6 +19,16 @@ package struct Rollout: Sendable, Equatable {
     /// The same of the reference; nil where nothing is compared.
     package var reference: [Double]?
     package var advantage = 0.0
+    /// The same token by token, where that is told apart.
+    package var tokens: Tokens?
+
+    /// What is known of each token of an answer.
+    package struct Tokens: Sendable, Equatable {
+        package var advantages: [Double]
+        /// What was expected before it when the answer was sampled.
+        package var values: [Double]
+        package var returns: [Double]
+    }
 
     package init(question: Int, ids: [Int32], questionLength: Int, isCut: Bool, sampled: [Double]) {
         self.question = question

@@ -24,6 +24,8 @@ package final class RolloutMaker {
         package var resampling = 0
         /// Whether answers that were cut off are left out of the loss.
         package var masksCut = false
+        /// Tells tokens apart by what is expected of them (PPO); nil does not.
+        package var proximal: ProximalOptions?
 
         package init() {}
     }
@@ -51,6 +53,8 @@ package final class RolloutMaker {
     let options: Options
     /// What the model is compared with.
     package var reference = Reference.none
+    /// Says what is expected of tokens.
+    package var head: ValueHead?
 
     /// - Parameters:
     ///   - questions: The ids of each.
@@ -107,17 +111,20 @@ package final class RolloutMaker {
         // Measure.
         let comparesInReward = options.divergenceCost > 0
         var costs: [Double]?
+        var answers: [(old: [Double], values: [Double])] = []
         for start in stride(from: 0, to: rollouts.count, by: options.batchSize) {
             let range = start..<min(start + options.batchSize, rollouts.count)
             let batch = TokenBatch(Array(rollouts[range]), numbers: range.map(Int32.init))
             let reference = try reference.losses(
                 batch, trained: model, isTraining: true, temperature: options.temperature)
-            let old = keepsOld || comparesInReward ? try own(batch) : nil
+            let isAsked = keepsOld || comparesInReward || options.proximal != nil
+            let (old, values) = isAsked ? try own(batch) : (nil, nil)
             for (number, targets) in zip(range, batch.targetRanges) {
                 if let reference { rollouts[number].reference = targets.map { -reference[$0] } }
                 if let old {
                     let logs = targets.map { -old[$0] }
                     if keepsOld { rollouts[number].old = logs }
+                    answers.append((logs, targets.map { values?[$0] ?? 0 }))
                     if comparesInReward, let reference {
                         let gap = targets.reduce(0) { $0 + reference[$1] - old[$1] }
                         costs = (costs ?? []) + [options.divergenceCost * gap]
@@ -132,19 +139,51 @@ package final class RolloutMaker {
             scores: scored.scores, weights: weights, costs: costs, groupSize: options.groupSize,
             estimator: options.estimator, scale: options.scale)
         for index in rollouts.indices { rollouts[index].advantage = advantages.values[index] }
+        var told = try tallies(rollouts, scored.scores, advantages, costs)
+        if let proximal = options.proximal {
+            told += try judgeTokens(&rollouts, answers, rewards: advantages.rewards, proximal)
+        }
         let report = Report(
             prompts: scored.prompts, completions: scored.completions,
             rewards: zip(functions, scored.scores).map { ($0.name, $1) }, advantages: advantages.values)
         return Round(
-            rollouts: rollouts, tallies: try tallies(rollouts, scored.scores, advantages, costs), report: report)
+            rollouts: rollouts, tallies: told, report: report)
     }
 
-    /// `−log p` of each target by the model as it is.
-    private func own(_ batch: TokenBatch) throws -> [Double] {
+    /// `−log p` of each target by the model as it is, and what is expected before it.
+    private func own(_ batch: TokenBatch) throws -> (losses: [Double], values: [Double]?) {
         try withoutGradients {
             let context = try model.context(for: batch, groupsAttention: true)
-            return try TokenScores(model, batch, context, temperature: options.temperature).values
+            let scores = try TokenScores(model, batch, context, temperature: options.temperature, head: head)
+            let expected: [Float]? = try scores.expected?.values()
+            return (scores.values, expected?.map(Double.init))
         }
+    }
+
+    /// Tells the tokens of answers apart by what was expected of them (PPO).
+    private func judgeTokens(
+        _ rollouts: inout [Rollout], _ answers: [(old: [Double], values: [Double])], rewards: [Double],
+        _ proximal: ProximalOptions
+    ) throws -> [Tally] {
+        let scores = zip(rollouts, rewards).map { $1 - ($0.isCut ? proximal.endlessCost ?? 0 : 0) }
+        let returns = ProximalReturns(
+            rollouts.indices.map {
+                ProximalReturns.Answer(
+                    old: answers[$0].old, reference: rollouts[$0].reference, values: answers[$0].values,
+                    score: scores[$0])
+            }, proximal)
+        for index in rollouts.indices {
+            rollouts[index].tokens = Rollout.Tokens(
+                advantages: returns.advantages[index], values: answers[index].values, returns: returns.returns[index])
+        }
+        let divergence = returns.divergences[...].mean
+        let score = scores[...].mean
+        return try [
+            ("objective/kl", divergence), ("objective/entropy", -answers.map { $0.old.reduce(0, +) }[...].mean),
+            ("objective/non_score_reward", -proximal.divergenceCost * divergence),
+            ("objective/rlhf_reward", score - proximal.divergenceCost * divergence), ("objective/scores", score),
+            ("val/num_eos_tokens", Double(rollouts.count { !$0.isCut })),
+        ].map { try Tally($0.0, Tensor([$0.1]), count: 1) }
     }
 
     /// Asks each question G times and has the answers rewarded.

@@ -147,35 +147,44 @@ package final class RolloutSource: TrainingSource, StepParticipant {
     }
 }
 
-/// An answer as a row of numbers, of one width for all.
+/// An answer as a row of numbers, of one width for all: six that count and name, its ids, and what is known of its tokens.
 private enum RolloutRow {
-    static func width(question: Int, answer: Int) -> Int { 7 + question + answer + 3 * answer }
+    static func width(question: Int, answer: Int) -> Int { 6 + question + answer + 6 * answer }
 
     static func values(of rollout: Rollout, question: Int, answer: Int) -> [Double] {
         func padded(_ numbers: [Double], _ count: Int) -> [Double] {
             numbers + Array(repeating: 0, count: max(0, count - numbers.count))
         }
+        let lists = [
+            rollout.sampled, rollout.old, rollout.reference, rollout.tokens?.advantages, rollout.tokens?.values,
+            rollout.tokens?.returns,
+        ]
+        let present = lists.enumerated().reduce(0) { $0 + ($1.element == nil ? 0 : 1 << $1.offset) }
         let head: [Double] = [
             Double(rollout.question), Double(rollout.questionLength), Double(rollout.ids.count), rollout.isCut ? 1 : 0,
-            rollout.advantage, rollout.old == nil ? 0 : 1, rollout.reference == nil ? 0 : 1,
+            rollout.advantage, Double(present),
         ]
-        return head + padded(rollout.ids.map(Double.init), question + answer) + padded(rollout.sampled, answer)
-            + padded(rollout.old ?? [], answer) + padded(rollout.reference ?? [], answer)
+        return head + padded(rollout.ids.map(Double.init), question + answer)
+            + lists.flatMap { padded($0 ?? [], answer) }
     }
 
     static func rollout(_ row: ArraySlice<Double>, question: Int, answer: Int) -> Rollout {
         let row = Array(row)
-        let (questionLength, count) = (Int(row[1]), Int(row[2]))
-        let ids = 7 + question + answer
-        func logs(_ part: Int) -> [Double] {
-            Array(row[ids + part * answer..<ids + part * answer + count - questionLength])
+        let (questionLength, count, present) = (Int(row[1]), Int(row[2]), Int(row[5]))
+        func list(_ number: Int) -> [Double]? {
+            guard present >> number & 1 == 1 else { return nil }
+            let start = 6 + question + answer + number * answer
+            return Array(row[start..<start + count - questionLength])
         }
         var rollout = Rollout(
-            question: Int(row[0]), ids: row[7..<7 + count].map { Int32($0) }, questionLength: questionLength,
-            isCut: row[3] == 1, sampled: logs(0))
+            question: Int(row[0]), ids: row[6..<6 + count].map { Int32($0) }, questionLength: questionLength,
+            isCut: row[3] == 1, sampled: list(0) ?? [])
         rollout.advantage = row[4]
-        rollout.old = row[5] == 1 ? logs(1) : nil
-        rollout.reference = row[6] == 1 ? logs(2) : nil
+        rollout.old = list(1)
+        rollout.reference = list(2)
+        if let advantages = list(3), let values = list(4), let returns = list(5) {
+            rollout.tokens = Rollout.Tokens(advantages: advantages, values: values, returns: returns)
+        }
         return rollout
     }
 }
@@ -235,7 +244,7 @@ package final class HeldOutRollouts: TrainingSource {
 extension RolloutMaker {
     /// What a loss over some answers is divided by.
     func targets(_ rollouts: [Rollout]) -> Int {
-        guard options.form.countsTokens else { return rollouts.count }
+        guard options.form.countsTokens || options.proximal != nil else { return rollouts.count }
         let counted = options.form == .bnpo ? rollouts.filter { !isMasked($0) } : rollouts
         return counted.reduce(0) { $0 + $1.answerLength }
     }

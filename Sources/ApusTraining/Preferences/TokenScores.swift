@@ -14,11 +14,13 @@ struct TokenScores {
     let meanLogits: [Double]
     /// The entropy of what may stand in the place of each target, on the host; none where nobody asked.
     let entropies: [Double]
+    /// What a head expects before each target, [N]; nil without one.
+    let expected: Tensor?
 
     /// - Parameter temperature: What scores are divided by.
     init(
         _ model: CausalLanguageModel, _ batch: TokenBatch, _ context: ForwardContext, temperature: Double = 1,
-        asksEntropy: Bool = false
+        asksEntropy: Bool = false, head: ValueHead? = nil
     ) throws {
         let hidden = try model.hiddenStates(batch, context)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(batch.targets.rows, device: hidden.device))  // [N, D]
@@ -29,6 +31,7 @@ struct TokenScores {
         meanLogits = try means.values()
         entropies =
             asksEntropy ? try model.head.entropies(rows, temperature: temperature, context).values() : []
+        expected = try head?(rows)
     }
 }
 

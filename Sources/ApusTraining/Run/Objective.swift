@@ -1,5 +1,6 @@
 package import ApusLanguageModel
 package import ApusNN
+package import ApusOptimizers
 package import ApusTorch
 
 /// A named sum over some targets, logged as its mean.
@@ -40,6 +41,9 @@ package protocol Objective {
     /// What it changes as a run goes on.
     var participants: [any StepParticipant] { get }
 
+    /// What trains beside the model.
+    var trained: [TrainedParameter] { get }
+
     /// Whether the loss of a step is the same however its samples are cut into micro-batches.
     var isAdditive: Bool { get }
 
@@ -59,6 +63,7 @@ package protocol Objective {
 
 extension Objective {
     package var participants: [any StepParticipant] { [] }
+    package var trained: [TrainedParameter] { [] }
     package var isAdditive: Bool { true }
     package func begin(_ batches: [TokenBatch]) throws {}
     package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] { [] }

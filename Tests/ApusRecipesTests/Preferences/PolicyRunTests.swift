@@ -64,9 +64,32 @@ extension TinyRun {
         }
     }
 
-    /// Short answers are rewarded, and answers get shorter.
-    @Test func rewardsRise() throws {
+    /// Token by token too.
+    @Test(arguments: [1, 2], [TunerType.lora, .full])
+    func interruptedProximalRun(miniBatches: Int, tuner: TunerType) throws {
         let run = try TinyRun(sampling: 16).with {
+            $0.model.tunerType = tuner
+            $0.preferences?.method = .ppo
+            $0.preferences?.proximal.numPPOEpochs = 3
+            $0.preferences?.proximal.numMiniBatches = miniBatches
+        }
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        for key in ["objective/kl", "loss/value_avg", "val/ratio", "objective/scores"] {
+            #expect(try run.logged(key).allSatisfy(\.isFinite), "\(key)")
+            #expect(try !run.logged(key).isEmpty, "\(key)")
+        }
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try run.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
+        #expect(try run.numbers(6) == whole)
+        #expect(try run.losses() == log)
+    }
+
+    /// Short answers are rewarded, and answers get shorter.
+    @Test(arguments: [PreferenceMethod.grpo, .ppo]) func rewardsRise(method: PreferenceMethod) throws {
+        let run = try TinyRun(sampling: 16).with {
+            $0.preferences?.method = method
+            $0.preferences?.proximal.numPPOEpochs = 1
             $0.optimization.maxSteps = 40
             $0.optimization.learningRate = 5e-3
             $0.evaluation.saveStrategy = .no
@@ -78,8 +101,8 @@ extension TinyRun {
         #expect(last > first + 0.2, "\(rewards)")
         #expect(try run.logged("completions/mean_length").last ?? 9 < run.logged("completions/mean_length").first ?? 0)
         let pictures = try FileManager.default.contentsOfDirectory(atPath: "\(run.output)/images")
-        for name in ["train_reward.png", "train_kl.png", "train_completions_mean_length.png"] {
-            #expect(pictures.contains(name), "\(pictures)")
+        for name in ["train_reward", method == .ppo ? "train_objective_kl" : "train_kl", "train_completions_mean_length"] {
+            #expect(pictures.contains("\(name).png"), "\(name)")
         }
     }
 

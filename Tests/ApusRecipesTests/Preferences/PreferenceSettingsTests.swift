@@ -63,7 +63,7 @@ struct PreferenceSettingsTests {
         (["--beta", "0"], "--beta"), (["--ld_alpha", "2"], "--ld_alpha"),
         (["--rlhf_type", "rm", "--num_labels", "2"], "--num_labels"), (["--streaming", "true"], "--streaming"),
         (["--truncation_strategy", "split"], "cannot be split"),
-        (["--num_ppo_epochs", "8"], "methods that sample answers"),
+        (["--reward_model_plugin", "8"], "--reward_model_plugin"),
         (["--rlhf_type", "grpo"], "nothing rewards the answers"),
         (
             ["--rlhf_type", "grpo", "--reward_funcs", "format", "--reward_weights", "1", "2"],
@@ -135,8 +135,7 @@ struct PreferenceSettingsTests {
     /// Settings come back from what a run records of them.
     @Test(arguments: PreferenceMethod.allCases) func recordsComeBack(method: PreferenceMethod) throws {
         let own =
-            method == .grpo
-            ? ["--reward_funcs", "format", "--per_device_train_batch_size", "8", "--epsilon_high", "0.3"] : []
+            [.grpo, .ppo].contains(method) ? ["--reward_funcs", "format", "--per_device_train_batch_size", "8", "--epsilon_high", "0.3"] : []
         var first = try settings(["--rlhf_type", method.rawValue] + own).settings
         if method == .dpo { first.preferences.lossType = [.sigmoid, .sft] }
         let again = try RLHFSettings(argsJSON: first.argsJSON())

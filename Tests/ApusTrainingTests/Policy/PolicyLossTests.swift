@@ -6,17 +6,17 @@ import Testing
 
 /// Losses of answers with advantages, and advantages, by plain formulas in float64 (Scripts/fixtures/make_policy.py).
 struct PolicyLossTests {
-    private static func fixture() throws -> JSONValue {
+    fileprivate static func fixture() throws -> JSONValue {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../../Fixtures/policy/losses.json")
         return try JSONValue(parsing: Data(contentsOf: file))
     }
 
-    private static func rows(_ value: JSONValue?) -> [[Double]] {
+    fileprivate static func rows(_ value: JSONValue?) -> [[Double]] {
         (value?.arrayValue ?? []).map { ($0.arrayValue ?? []).map { $0.doubleValue ?? .nan } }
     }
 
-    private static func numbers(_ value: JSONValue?) -> [Double] {
+    fileprivate static func numbers(_ value: JSONValue?) -> [Double] {
         (value?.arrayValue ?? []).map { $0.doubleValue ?? .nan }
     }
 
@@ -103,5 +103,50 @@ struct PolicyLossTests {
         #expect((0..<4).map { plan.place(of: $0).answer } == [0, 1, 2, 3])
         #expect(plan.place(of: 8) == (round: 0, answer: 0) && plan.place(of: 23) == (round: 0, answer: 7))
         #expect(plan.place(of: 24) == (round: 1, answer: 0) && plan.place(of: 71) == (round: 2, answer: 7))
+    }
+}
+
+extension PolicyLossTests {
+    /// Rewards, advantages and losses of PPO as TRL computes them.
+    @Test func proximal() throws {
+        let fixture = try #require(try Self.fixture()["ppo"])
+        let (logs, old) = (Self.rows(fixture["logs"]), Self.rows(fixture["old"]))
+        let (reference, values) = (Self.rows(fixture["reference"]), Self.rows(fixture["values"]))
+        let (scores, newValues) = (Self.numbers(fixture["scores"]), Self.rows(fixture["newValues"]))
+        func number(_ name: String) -> Double { fixture[name]?.doubleValue ?? .nan }
+        func expect(_ made: [Double], _ wanted: [Double], _ what: String) {
+            #expect(made.count == wanted.count)
+            for (made, wanted) in zip(made, wanted) { #expect(abs(made - wanted) <= 1e-12, "\(what)") }
+        }
+        let cases = fixture["cases"]?.arrayValue ?? []
+        #expect(cases.count == 4)
+        for it in cases {
+            var options = ProximalOptions()
+            options.estimator = try #require(DivergenceEstimator(rawValue: it["estimator"]?.stringValue ?? ""))
+            options.whitensRewards = it["whitens"]?.boolValue == true
+            options.divergenceCost = number("klCoefficient")
+            (options.discount, options.trace) = (number("gamma"), number("lambda"))
+            (options.clip, options.valueClip) = (number("clip"), number("valueClip"))
+            options.valueWeight = number("valueWeight")
+            let returns = ProximalReturns(
+                logs.indices.map {
+                    ProximalReturns.Answer(
+                        old: old[$0], reference: reference[$0], values: values[$0], score: scores[$0])
+                }, options)
+            for index in logs.indices {
+                expect(returns.rewards[index], Self.rows(it["rewards"])[index], "rewards")
+                expect(returns.advantages[index], Self.rows(it["advantages"])[index], "advantages")
+                expect(returns.returns[index], Self.rows(it["returns"])[index], "returns")
+            }
+            let made = logs.indices.map {
+                ProximalLoss(options)(
+                    logs: logs[$0], old: old[$0], advantages: returns.advantages[$0], values: newValues[$0],
+                    before: values[$0], returns: returns.returns[$0])
+            }
+            expect([made.reduce(0) { $0 + $1.policy }], [it["policy"]?.doubleValue ?? .nan], "policy")
+            expect([made.reduce(0) { $0 + $1.value }], [it["value"]?.doubleValue ?? .nan], "value")
+            expect(made.flatMap(\.slopes), Self.numbers(it["slopes"]), "slopes")
+            expect(made.flatMap(\.valueSlopes), Self.numbers(it["valueSlopes"]), "value slopes")
+        }
     }
 }

@@ -50,7 +50,7 @@ extension RLHFSettings: CommandSettings {
 
     package mutating func settle(notices: inout [String]) throws {
         if preferences.samplesAnswers {
-            training.optimization.usualAccumulation = 1
+            if preferences.method == .grpo { training.optimization.usualAccumulation = 1 }
             training.encoding.usualTruncation = .left
             training.evaluation.usualMetric = "reward"
         }
@@ -107,9 +107,12 @@ extension RLHFSettings {
     private func checkSampling(_ notices: inout [String]) throws {
         let policy = preferences.policy
         let word = preferences.method.rawValue
-        try policy.check(
+        try policy.checkRewards(word)
+        if preferences.method == .grpo {
+            try policy.check(
             form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
             accumulation: training.optimization.gradientAccumulationSteps)
+        }
         guard [.left, .delete].contains(training.encoding.truncationStrategy) else {
             throw SettingsError(
                 "--truncation_strategy \(training.encoding.truncationStrategy.rawValue): --rlhf_type \(word) asks questions, "

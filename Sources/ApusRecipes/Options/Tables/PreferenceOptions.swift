@@ -12,7 +12,7 @@ extension OptionTable {
 
     static let preferenceOptions: [CommandOption] = [
         option(
-            "rlhf_type", .words(of: PreferenceMethod.self, later: ["ppo", "gkd"]), default: .text("dpo"),
+            "rlhf_type", .words(of: PreferenceMethod.self, later: ["gkd"]), default: .text("dpo"),
             "How preferences are learned."),
         option(
             "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),

@@ -134,6 +134,13 @@ extension PolicySettings: SettingsPart {
 
     /// The options of `--rlhf_type grpo` beside those that other methods have too.
     static let options = Set(fields.map(\.name))
+
+    /// Those of them that say how answers are sampled and by what they are rewarded.
+    static let ofSampling: Set<String> = [
+        "max_completion_length", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop_words",
+        "structured_outputs_regex", "log_completions", "reward_funcs", "reward_model", "reward_adapters",
+        "reward_weights",
+    ]
 }
 
 extension RewardOptions: SettingsPart {
@@ -214,12 +221,12 @@ extension PolicySettings {
 // MARK: Checks
 
 extension PolicySettings {
-    /// - Throws: `SettingsError` for settings that contradict each other.
-    func check(form: PolicyLossForm, batchSize: Int, accumulation: Int) throws {
+    /// - Throws: `SettingsError` where nothing rewards answers, and for other numbers of weights or adapters.
+    func checkRewards(_ word: String) throws {
         let sources = rewardFuncs.count + rewardModel.count
         guard sources > 0 else {
             throw SettingsError(
-                "--rlhf_type grpo: nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format or "
+                "--rlhf_type \(word): nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format or "
                     + "--reward_funcs ./score.py, or --reward_model.")
         }
         guard rewardWeights.isEmpty || rewardWeights.count == sources else {
@@ -232,6 +239,10 @@ extension PolicySettings {
                 "--reward_adapters: \(rewardAdapters.count) adapters for \(rewardModel.count) models. Give --reward_model the "
                     + "model of each.")
         }
+    }
+
+    /// - Throws: `SettingsError` for settings that contradict each other.
+    func check(form: PolicyLossForm, batchSize: Int, accumulation: Int) throws {
         guard stepsPerGeneration == nil || generationBatchSize == nil else {
             throw SettingsError(
                 "--steps_per_generation and --generation_batch_size both say how many answers are sampled together. Give "

@@ -16,8 +16,10 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
     case kto
     /// A model that rewards answers, from pairs.
     case rewardModel = "rm"
-    /// Answers of the model itself, which are rewarded.
+    /// Answers of the model itself, compared with others to the same question by their rewards.
     case grpo
+    /// Answers of the model itself, token by token beside what it expects of them.
+    case ppo
 }
 
 /// A loss of preferences, by ms-swift's word.
@@ -87,6 +89,8 @@ public struct PreferenceSettings: Sendable {
     public var lossScale: LossScale?
     /// How a model learns from answers that it gives itself.
     public var policy = PolicySettings()
+    /// How it learns from them token by token.
+    public var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
     package var rewards = RewardOptions()
 
@@ -114,6 +118,7 @@ extension PreferenceSettings: SettingsPart {
             SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
             SettingsField("loss_scale", \.lossScale),
         ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
+        + ProximalSettings.fields.map { $0.inside(\.proximal) }
 }
 
 // MARK: Computed defaults
@@ -129,10 +134,17 @@ extension PreferenceSettings {
     public var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
 
     /// Whether the trained model is compared with another.
-    var usesReference: Bool { method == .dpo || method == .kto || method == .grpo && chosenBeta > 0 }
+    var usesReference: Bool {
+        switch method {
+        case .dpo, .kto: true
+        case .grpo: chosenBeta > 0
+        case .ppo: proximal.klCoef > 0
+        default: false
+        }
+    }
 
     /// Whether the model learns from its own answers.
-    var samplesAnswers: Bool { method == .grpo }
+    var samplesAnswers: Bool { method == .grpo || method == .ppo }
 
     /// What is minimised of the model's own answers.
     var policyForm: PolicyLossForm { PolicyLossForm(rawValue: chosenLossTypes.first?.rawValue ?? "") ?? .grpo }
@@ -151,7 +163,7 @@ extension PreferenceMethod {
         case .simpo: [.simpo]
         case .kto: [.kto, .apoZeroUnpaired]
         case .grpo: [.grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo]
-        case .orpo, .rewardModel: []
+        case .orpo, .rewardModel, .ppo: []
         }
     }
 
@@ -177,6 +189,9 @@ extension PreferenceMethod {
             PolicySettings.options.union(RewardOptions.fields.map(\.name)).union([
                 "ref_model", "ref_adapters", "beta", "loss_type",
             ])
+        case .ppo:
+            PolicySettings.ofSampling.union((RewardOptions.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
+                .union(["ref_model", "ref_adapters"])
         }
     }
 }
@@ -218,7 +233,7 @@ extension PreferenceSettings {
         guard usesReference || refModel == nil && refAdapters.isEmpty else {
             throw SettingsError(
                 "--\(refModel == nil ? "ref_adapters" : "ref_model"): --rlhf_type \(word) compares with no reference. "
-                    + "Leave it out, or give --rlhf_type dpo, kto or grpo.")
+                    + "Leave it out, or give --rlhf_type dpo, kto, grpo or ppo.")
         }
         guard refAdapters.count <= 1 else {
             throw SettingsError("--ref_adapters: got \(refAdapters.count), wanted one. Merge the others first.")

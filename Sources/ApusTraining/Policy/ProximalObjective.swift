@@ -1,0 +1,103 @@
+package import ApusLanguageModel
+package import ApusNN
+package import ApusOptimizers
+package import ApusTorch
+
+/// What the model expects of an answer before each of its tokens: `w · h + b` of the hidden states [N, D], in float32.
+///
+/// It begins at 0 and trains beside the model; checkpoints have it with the optimizer's state.
+package final class ValueHead: StepParticipant {
+    private let weight: Tensor  // [1, D]
+    private let bias: Tensor  // [1]
+
+    package init(width: Int, device: Device) throws {
+        weight = try Tensor.zeros([1, width], device: device)
+        bias = try Tensor.zeros([1], device: device)
+        try weight.setRequiresGradient(true)
+        try bias.setRequiresGradient(true)
+    }
+
+    package var state: [(name: String, tensor: Tensor)] {
+        [("policy.value_head.weight", weight), ("policy.value_head.bias", bias)]
+    }
+
+    package var trained: [TrainedParameter] {
+        state.map { TrainedParameter(name: $0.name, tensor: $0.tensor) }
+    }
+
+    /// [N, D] → [N].
+    func callAsFunction(_ rows: Tensor) throws -> Tensor {
+        try linear(rows.to(.float32), weight, bias).squeezed(1)
+    }
+}
+
+/// Answers that the model gave itself, learned from token by token beside what it expects of them (PPO).
+package final class ProximalObjective: Objective {
+    private let model: CausalLanguageModel
+    private let loss: ProximalLoss
+    private let head: ValueHead
+    private let maker: RolloutMaker
+    private let rollouts: RolloutSource
+    private let heldOut: HeldOutRollouts
+
+    package init(
+        _ model: CausalLanguageModel, _ loss: ProximalLoss, _ head: ValueHead, _ maker: RolloutMaker,
+        _ rollouts: RolloutSource, _ heldOut: HeldOutRollouts
+    ) {
+        self.model = model
+        self.loss = loss
+        self.head = head
+        self.maker = maker
+        self.rollouts = rollouts
+        self.heldOut = heldOut
+    }
+
+    package static let metricNames = PolicyObjective.metricNames + [
+        "objective/scores", "objective/rlhf_reward", "loss/policy_avg", "loss/value_avg",
+    ]
+
+    package var participants: [any StepParticipant] { [rollouts, head] }
+    package var trained: [TrainedParameter] { head.trained }
+    package var isAdditive: Bool { model.trunk.routerLossWeight == nil }
+
+    package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+        guard case .classes(let numbers) = batch.labels else {
+            throw ModelError("answers that nobody sampled cannot be learned from")
+        }
+        let scores = try TokenScores(model, batch, context, temperature: maker.options.temperature, head: head)
+        guard let values = scores.expected else { throw ModelError("nothing says what answers are worth") }
+        let expected: [Float] = try values.values()
+        var (slopes, valueSlopes) = ([Double](), [Double]())
+        var sum = ProximalLoss.Value()
+        for (number, range) in zip(numbers, batch.targetRanges) {
+            let rollout = try number < 0 ? heldOut.rollout(Int(~number)) : rollouts.rollout(Int(number))
+            guard let tokens = rollout.tokens else { throw ModelError("an answer was not judged before its step") }
+            let logs = range.map { -scores.values[$0] }
+            let value = loss(
+                logs: logs, old: rollout.old ?? logs, advantages: tokens.advantages,
+                values: range.map { Double(expected[$0]) }, before: tokens.values, returns: tokens.returns)
+            slopes += value.slopes.map(-)
+            valueSlopes += value.valueSlopes
+            sum.policy += value.policy
+            sum.value += value.value
+            sum.clipped += value.clipped
+            sum.valuesClipped += value.valuesClipped
+            sum.moved += value.moved
+            sum.ratios += value.ratios
+        }
+        let count = slopes.count
+        var total = try planned(sum.policy, gradient: slopes, of: scores.losses)
+        total = try total + planned(loss.options.valueWeight * sum.value, gradient: valueSlopes, of: values)
+        var tallies = try [
+            ("loss/policy_avg", sum.policy), ("loss/value_avg", sum.value), ("policy/approxkl_avg", sum.moved),
+            ("policy/clipfrac_avg", Double(sum.clipped)), ("val/clipfrac_avg", Double(sum.valuesClipped)),
+            ("val/ratio", sum.ratios),
+        ].map { try Tally($0.0, Tensor([$0.1]), count: count) }
+        if let weight = model.trunk.routerLossWeight, let balance = try context.balance?.loss() {
+            let share = try balance.to(total.dtype) * Double(count)
+            total = try total + share * weight
+            tallies.append(Tally("aux_loss", try share.detached(), count: count))
+        }
+        return MicroLoss(sum: total, targets: count, tallies: tallies)
+    }
+}
