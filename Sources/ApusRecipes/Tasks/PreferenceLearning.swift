@@ -38,6 +38,7 @@ struct PreferenceLearning: TextTask {
         case .dpo, .orpo, .cpo, .simpo: preferences.pairTerms.metricNames
         case .kto: JudgedAnswers.metricNames
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
+        case .gkd: []
         }
     }
 
@@ -184,8 +185,11 @@ struct PreferenceLearning: TextTask {
     }
 
     /// The reference with its weights.
-    private func reference(
-        _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console
+    ///
+    /// - Parameter word: What it is called.
+    func reference(
+        _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console,
+        as word: String = "reference"
     ) throws -> Reference {
         if let adapter = preferences.refAdapters.first, loading.leavesBase, preferences.refModel == nil,
             try Self.isBesideTheModel(adapter)
@@ -196,11 +200,11 @@ struct PreferenceLearning: TextTask {
             try attached.load(from: adapter, device: loading.device)
             try attached.setTrainable(false)
             loading.model.trunk.activeAdapters = .only(["default"])
-            console.print("reference: the model with the adapter \(adapter)")
+            console.print("\(word): the model with the adapter \(adapter)")
             return .adapters(.only([Self.referenceName]))
         }
         if preferences.refModel == nil, preferences.refAdapters.isEmpty, loading.leavesBase {
-            console.print("reference: the model without its adapter")
+            console.print("\(word): the model without its adapter")
             return .adapters(.base)
         }
         let name = preferences.refModel ?? settings.model.name ?? ""
@@ -219,7 +223,7 @@ struct PreferenceLearning: TextTask {
         }
         try model.setTrainable(false)
         model.trunk.attentionGroups = loading.model.trunk.attentionGroups
-        console.print("reference: a second model, \(name)")
+        console.print("\(word): a second model, \(name)")
         return .model(model)
     }
 
@@ -250,7 +254,7 @@ struct PreferenceLearning: TextTask {
 
 extension Reference {
     /// The second model, where there is one.
-    fileprivate var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
+    var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
 }
 
 /// What the reference of a run is made beside.

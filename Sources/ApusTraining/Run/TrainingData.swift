@@ -8,6 +8,9 @@ package protocol TrainingSource {
     /// Tokens of a sample.
     func length(of index: Int) -> Int
 
+    /// The most tokens that a sample can have, where the model adds some.
+    func longestLength(of index: Int) -> Int
+
     /// What the loss of a step over these samples is divided by.
     func targetCount(_ samples: [Int]) -> Int
 
@@ -15,6 +18,9 @@ package protocol TrainingSource {
     ///
     /// - Throws: Where they are read only now, and cannot be.
     func prepare(_ samples: [Int]) throws
+
+    /// The same for a step, by the steps before it; a source whose samples are made by the model makes them here.
+    func prepare(_ samples: [Int], step: Int) throws
 
     /// Some samples end to end, as one micro-batch.
     ///
@@ -24,7 +30,9 @@ package protocol TrainingSource {
 
 extension TrainingSource {
     package var isEmpty: Bool { count == 0 }
+    package func longestLength(of index: Int) -> Int { length(of: index) }
     package func prepare(_ samples: [Int]) throws {}
+    package func prepare(_ samples: [Int], step: Int) throws { try prepare(samples) }
 }
 
 extension TokenizedDataset: TrainingSource {

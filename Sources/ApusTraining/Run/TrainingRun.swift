@@ -75,7 +75,7 @@ package final class TrainingRun {
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime
             let batches = plan.batches.batches(ofStep: step)
-            try data.prepare(batches.flatMap { $0 })
+            try data.prepare(batches.flatMap { $0 }, step: step)
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.

@@ -15,6 +15,8 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
     case kto
     /// A model that rewards answers, from pairs.
     case rewardModel = "rm"
+    /// What a teacher finds probable behind each token of answers.
+    case gkd
 }
 
 /// A loss of preferences, by ms-swift's word.
@@ -51,7 +53,8 @@ public struct PreferenceSettings: Sendable {
     public var refAdapters: [String] = []
     /// Whether the reference is asked about every sample before the run, and then given up.
     public var precomputesReference = false
-    /// How much it costs to leave the reference; nil is 0.1, and 2 for simpo.
+    /// How much it costs to leave the reference, or in gkd which of two divergences counts; nil is 0.1, 2 for simpo and 0.5
+    /// for gkd.
     public var beta: Double?
     /// The share of pairs that are believed to be the wrong way round.
     public var labelSmoothing = 0.0
@@ -79,6 +82,8 @@ public struct PreferenceSettings: Sendable {
     public var centerRewardsCoefficient: Double?
     /// Which tokens count; nil is `last_round`, and every answer for orpo.
     public var lossScale: LossScale?
+    /// What gkd learns from a teacher.
+    public var distillation = DistillationSettings()
 
     public init(_ method: PreferenceMethod = .dpo) { self.method = method }
 }
@@ -102,14 +107,14 @@ extension PreferenceSettings: SettingsPart {
         SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
         SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
         SettingsField("loss_scale", \.lossScale),
-    ]
+    ] + DistillationSettings.fields.map { $0.inside(\.distillation) }
 }
 
 // MARK: Computed defaults
 
 extension PreferenceSettings {
     /// `beta`, or the method's.
-    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : 0.1) }
+    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : method == .gkd ? 0.5 : 0.1) }
 
     /// `lossType`, or the method's.
     public var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
@@ -133,7 +138,7 @@ extension PreferenceMethod {
         case .cpo: [.sigmoid, .hinge, .ipo, .simpo]
         case .simpo: [.simpo]
         case .kto: [.kto, .apoZeroUnpaired]
-        case .orpo, .rewardModel: []
+        case .orpo, .rewardModel, .gkd: []
         }
     }
 
@@ -155,6 +160,7 @@ extension PreferenceMethod {
                 "undesirable_weight",
             ]
         case .rewardModel: ["center_rewards_coefficient"]
+        case .gkd: DistillationSettings.options.union(["beta"])
         }
     }
 }
@@ -165,6 +171,8 @@ extension PreferenceSettings {
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check() throws {
         let word = method.rawValue
+        try checkBeta()
+        if method == .gkd { try distillation.check() }
         for loss in lossType where !method.losses.contains(loss) {
             throw SettingsError(
                 "--loss_type \(loss.rawValue) does not go with --rlhf_type \(word). "
@@ -202,6 +210,15 @@ extension PreferenceSettings {
             throw SettingsError(
                 "--ref_model and --ref_adapters both name the reference: an adapter goes on --model. Give one of them, or "
                     + "merge the adapter into that model (apus merge-lora).")
+        }
+    }
+
+    private func checkBeta() throws {
+        guard let beta, method.options.contains("beta") else { return }
+        guard method == .gkd ? beta <= 1 : beta > 0 else {
+            throw SettingsError(
+                "--beta \(readable(beta)): --rlhf_type \(method.rawValue) wants "
+                    + (method == .gkd ? "0 (KL of the teacher) to 1 (KL of the student)." : "more than 0."))
         }
     }
 
