@@ -106,11 +106,12 @@ extension RowDataset where Recognizer == ConversationRecognizer {
     ///
     /// - Parameters:
     ///   - truncation: `max_length` of each side and `truncation_strategy`.
+    ///   - answersItself: Whether the model answers every question itself, so that rows need no answer.
     ///   - isStrict: Whether the first row that cannot be used is an error.
     ///   - encode: The chat template and tokenizer.
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func distilled(
-        truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
+        truncation: Truncation, answersItself: Bool = false, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
         encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: DistilledDataset, report: EncodingReport) {
@@ -126,6 +127,12 @@ extension RowDataset where Recognizer == ConversationRecognizer {
                 tokens.keep(range)
                 guard tokens.isTrained.contains(true) else { throw RowRejection("nothing to train on") }
                 return (tokens.sample, encoded.notes + notes)
+            }
+            var conversation = conversation
+            if conversation.messages.last?.role != "assistant" {
+                guard answersItself else { throw RowRejection("no assistant message to learn from", "it ends with a question") }
+                // An empty one has the place and the end of an answer.
+                conversation.messages.append(Message(role: "assistant", content: ""))
             }
             let student = try side(conversation)
             guard let other = try conversation.forTeacher else {

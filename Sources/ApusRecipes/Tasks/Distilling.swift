@@ -66,12 +66,17 @@ struct Distilling: TextTask {
 
     private func samples(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> TrainingSamples {
         let (run, console) = (inputs.settings, inputs.console)
-        let rows = try inputs.rows(as: ConversationRecognizer(ConversationRecognizer.Options(run.data)))
+        var options = try ConversationRecognizer.Options(run.data)
+        options.requiresAnswer = settings.lmbda < 1
+        let rows = try inputs.rows(as: ConversationRecognizer(options))
         let truncation = try inputs.truncation(for: model)
         let encoding = ConversationEncoder(run.encoding, text: inputs.text)
+        // Evaluations measure the answers of the data.
+        var answersItself = settings.lmbda == 1
         let (train, validation) = try console.encoded(rows) { part, progress in
+            defer { answersItself = false }
             let result = try part.distilled(
-                truncation: truncation, isStrict: run.data.strict, threads: run.data.datasetNumProc,
+                truncation: truncation, answersItself: answersItself, isStrict: run.data.strict, threads: run.data.datasetNumProc,
                 progress: progress, encode: encoding.encode)
             return (result.dataset, result.report)
         }

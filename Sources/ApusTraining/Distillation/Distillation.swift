@@ -32,6 +32,8 @@ package final class Distillation: Objective {
         guard read.targets.labels == ofTeacher.targets.labels else {
             throw ModelError("the teacher reads another answer than the model")
         }
+        // First, so that nothing of the model's own pass lies beside the teacher's.
+        let taught = try taught(ofTeacher, isTraining: context.isTraining)
         let own = try context.undropped(read, of: model)
         let hidden = try model.hiddenStates(read, own)  // [T, D]
         let rows = try hidden.indexed(0, Tensor(read.targets.rows, device: hidden.device))  // [N, D]
@@ -39,8 +41,7 @@ package final class Distillation: Objective {
         var form = form
         if batch.isSampled { form.likelihoodWeight = 0 }
         let sums = try model.head.divergence(
-            rows, from: taught(ofTeacher, isTraining: context.isTraining),
-            labels: Tensor(read.targets.labels, device: hidden.device), form, own)
+            rows, from: taught, labels: Tensor(read.targets.labels, device: hidden.device), form, own)
         var loss = sums.loss
         var tallies: [Tally] = []
         if self.form.likelihoodWeight > 0 { tallies.append(Tally("jsd", sums.divergence, count: targets)) }

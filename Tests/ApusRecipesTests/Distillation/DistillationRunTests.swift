@@ -113,13 +113,19 @@ extension TinyRun {
         for (a, b) in zip(try run.logged("loss"), try split.logged("loss")) { #expect(abs(a - b) <= 1e-5) }
         // Another seed samples other answers.
         guard share > 0 else { return }
-        let other = run.with {
-            $0.model.seed = 43
-            $0.data.dataSeed = 42
-            $0.outputDirectoryName("other")
+        func first(_ seed: Int) throws -> Double? {
+            let other = run.with {
+                $0.model.tunerType = .full
+                $0.model.seed = seed
+                $0.data.dataSeed = 42
+                $0.optimization.maxSteps = 1
+                $0.evaluation.saveStrategy = .no
+                $0.outputDirectoryName("seed-\(seed)")
+            }
+            try other()
+            return try other.logged("loss").first
         }
-        try other()
-        #expect(try run.logged("completions/mean_length") != other.logged("completions/mean_length"))
+        #expect(try first(42) == first(42) && first(42) != first(43))
     }
 
     /// What the teacher finds probable is learned, from the data's answers and from the model's own.
@@ -162,7 +168,7 @@ extension TinyRun {
             $0.encoding.maxLength = 60
             $0.encoding.truncationStrategy = .right
         }
-        let long = String(repeating: "and ", count: 6)
+        let long = String(repeating: "and ", count: 10)
         try run.folder.write(
             (0..<6).map { row($0) }.joined() + row(6, teacher: long)
                 + #"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "teacher_prompt": 5}"#
@@ -173,6 +179,27 @@ extension TinyRun {
             (7, "the answer has other tokens behind teacher_prompt"), (8, "teacher_prompt is not a text"),
             (9, "teacher_prompt without a question"),
         ] { #expect(dropped.contains("\"line\": \(line), \"reason\": \"\(reason)\""), "\(dropped)") }
+    }
+
+    /// Questions alone are enough where every answer is the model's own.
+    @Test func questionsWithoutAnswers() throws {
+        let questions = (0..<6).map { #"{"messages": [{"role": "user", "content": "n \#($0)"}]}"# + "\n" }.joined()
+        let run = try TinyRun(distilling: 1).with { $0.optimization.maxSteps = 3 }
+        try run.folder.write(questions + #"{"query": "n 7"}"#, to: "rows.jsonl")
+        try run()
+        #expect(try run.logged("completions/mean_length").count == 3)
+        #expect(!FileManager.default.fileExists(atPath: "\(run.output)/dropped.jsonl"))
+        // What is measured of validation data are the data's answers.
+        let refusal = run.with {
+            $0.data.valDataset = $0.data.dataset
+            $0.outputDirectoryName("measured")
+        }.refusal()
+        #expect(refusal.contains("no assistant message to learn from"), "\(refusal)")
+        let both = run.with {
+            $0.preferences?.distillation.lmbda = 0.5
+            $0.outputDirectoryName("both")
+        }.refusal()
+        #expect(both.contains("no assistant message to learn from"), "\(both)")
     }
 
     // MARK: - Wrong inputs
