@@ -110,7 +110,9 @@ struct DistillationParityTests {
         func number(_ key: String) -> Double { json["settings"]?[key]?.doubleValue ?? .nan }
 
         var data: DistilledDataset {
-            func ids(_ value: JSONValue?) -> [Int32] { value?.arrayValue?.compactMap { $0.intValue.map(Int32.init) } ?? [] }
+            func ids(_ value: JSONValue?) -> [Int32] {
+                value?.arrayValue?.compactMap { $0.intValue.map(Int32.init) } ?? []
+            }
             return DistilledDataset(
                 (json["rows"]?.arrayValue ?? []).map { row in
                     let (prompt, answer) = (ids(row["prompt"]), ids(row["answer"]))
@@ -307,7 +309,8 @@ struct DistillationParityTests {
     @Test func ownAnswersTakeTheirPlace() throws {
         let sample = DistilledDataset.Sample(ids: [1, 2, 3, 4], isTrained: [false, false, true, true])
         let other = DistilledDataset.Sample(ids: [9, 1, 2, 3, 4], isTrained: [false, false, false, true, true])
-        let source = DistilledSamples(DistilledDataset([(student: sample, teacher: other), (student: sample, teacher: nil)]))
+        let source = DistilledSamples(
+            DistilledDataset([(student: sample, teacher: other), (student: sample, teacher: nil)]))
         var asked: [[Int32]] = []
         var drawn: [[UInt64]] = []
         source.own = OwnAnswers(share: 1, seed: 1, limit: 5) { prompts, draws in

@@ -117,7 +117,8 @@ extension RowDataset where Recognizer == ConversationRecognizer {
     ) throws -> (dataset: DistilledDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: DistilledDataset(), isStrict: isStrict, threads: threads, progress: progress,
-            advice: "Give rows that the chat template takes, with an assistant's answer and at most --max_length tokens; "
+            advice:
+                "Give rows that the chat template takes, with an assistant's answer and at most --max_length tokens; "
                 + "--truncation_strategy left or right cuts longer ones."
         ) { conversation, dataset in
             func side(_ conversation: Conversation) throws -> (sample: TokenizedDataset.Sample, notes: [String]) {
@@ -130,7 +131,9 @@ extension RowDataset where Recognizer == ConversationRecognizer {
             }
             var conversation = conversation
             if conversation.messages.last?.role != "assistant" {
-                guard answersItself else { throw RowRejection("no assistant message to learn from", "it ends with a question") }
+                guard answersItself else {
+                    throw RowRejection("no assistant message to learn from", "it ends with a question")
+                }
                 // An empty one has the place and the end of an answer.
                 conversation.messages.append(Message(role: "assistant", content: ""))
             }
@@ -143,7 +146,8 @@ extension RowDataset where Recognizer == ConversationRecognizer {
             guard teacher.sample.learned == student.sample.learned else {
                 throw RowRejection(
                     "the answer has other tokens behind teacher_prompt",
-                    "\(student.sample.learned.count) and \(teacher.sample.learned.count); --max_length may have cut one")
+                    "\(student.sample.learned.count) and \(teacher.sample.learned.count); --max_length may have cut one"
+                )
             }
             dataset.append(student.sample, teacher: teacher.sample)
             return Set(student.notes + teacher.notes).sorted()

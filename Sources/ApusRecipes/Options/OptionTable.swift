@@ -11,7 +11,7 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions + preferenceOptions
+        + noEffectOptions + preferenceOptions + distillationOptions
 
     private static let tables: [Command: OptionTable] = Dictionary(
         uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })

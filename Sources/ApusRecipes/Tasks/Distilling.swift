@@ -76,7 +76,8 @@ struct Distilling: TextTask {
         let (train, validation) = try console.encoded(rows) { part, progress in
             defer { answersItself = false }
             let result = try part.distilled(
-                truncation: truncation, answersItself: answersItself, isStrict: run.data.strict, threads: run.data.datasetNumProc,
+                truncation: truncation, answersItself: answersItself, isStrict: run.data.strict,
+                threads: run.data.datasetNumProc,
                 progress: progress, encode: encoding.encode)
             return (result.dataset, result.report)
         }
@@ -90,7 +91,9 @@ struct Distilling: TextTask {
             row: { data.rows[$0] }, bytes: data.withBytes, maximumDroppedShare: run.data.maxDroppedRatio)
         let first = data.sample(0)
         console.preview(first.student, inputs.text.tokenizer)
-        if let other = first.teacher { console.preview(other, inputs.text.tokenizer, as: "what the teacher reads of it") }
+        if let other = first.teacher {
+            console.preview(other, inputs.text.tokenizer, as: "what the teacher reads of it")
+        }
         return samples
     }
 
@@ -103,8 +106,9 @@ struct Distilling: TextTask {
         if inputs.settings.encoding.useChatTemplate { ends.addSuffix(of: inputs.text.encoder) }
         guard !ends.tokens.isEmpty else {
             throw SettingsError(
-                "--lmbda \(readable(settings.lmbda)): no token ends an answer of \(inputs.source.name), neither in its files nor "
-                    + "in its chat template. Name one as eos_token_id in its generation_config.json, or give --lmbda 0.")
+                "--lmbda \(readable(settings.lmbda)): no token ends an answer of \(inputs.source.name), neither in its "
+                    + "files nor in its chat template. Name one as eos_token_id in its generation_config.json, or give --lmbda 0."
+            )
         }
         var sampling = Sampling()
         sampling.temperature = settings.temperature

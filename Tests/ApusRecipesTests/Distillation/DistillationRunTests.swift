@@ -61,7 +61,8 @@ extension TinyRun {
             .compactMap { try JSONValue(parsing: String($0)).objectValue }
         let last = try #require(rows.last { $0["eval_loss"] != nil })
         let timing: Set = ["eval_runtime", "eval_samples_per_second", "eval_steps_per_second"]
-        let reported = last.keys.filter { $0.hasPrefix("eval_") && !timing.contains($0) }.map { String($0.dropFirst(5)) }
+        let reported = last.keys.filter { $0.hasPrefix("eval_") && !timing.contains($0) }
+            .map { String($0.dropFirst(5)) }
         #expect(reported == run.settings.task.metrics(loss: nil, problem: nil))
         // Steps that learn from the model's own answers say how long those were, and have no likelihood.
         let own = rows.filter { $0["completions/mean_length"] != nil }
@@ -72,7 +73,8 @@ extension TinyRun {
         let arguments = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(checkpoint)/args.json")))
         let again = try RLHFSettings(argsJSON: try #require(arguments.objectValue))
         #expect(again.preferences.method == .gkd && again.preferences.chosenBeta == 0.5)
-        #expect(again.preferences.distillation.teacherAdapters == run.settings.preferences?.distillation.teacherAdapters)
+        let given = run.settings.preferences?.distillation
+        #expect(again.preferences.distillation.teacherAdapters == given?.teacherAdapters)
         let isFull = run.settings.model.tunerType == .full
         var settings = InferSettings(model: isFull ? checkpoint : run.settings.model.name ?? "")
         if !isFull { settings.model.adapters = [checkpoint] }
@@ -145,8 +147,8 @@ extension TinyRun {
 
     private func row(_ index: Int, teacher: String? = nil) -> String {
         let words = teacher.map { ", \"teacher_prompt\": \"\($0)\"" } ?? ""
-        return #"{"messages": [{"role": "user", "content": "n \#(index)"}, {"role": "assistant", "content": "\#(index)!"}]\#(words)}"#
-            + "\n"
+        return #"{"messages": [{"role": "user", "content": "n \#(index)"}, "#
+            + #"{"role": "assistant", "content": "\#(index)!"}]\#(words)}"# + "\n"
     }
 
     /// A model learns without other words what it says with them.
@@ -171,8 +173,9 @@ extension TinyRun {
         let long = String(repeating: "and ", count: 10)
         try run.folder.write(
             (0..<6).map { row($0) }.joined() + row(6, teacher: long)
-                + #"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "teacher_prompt": 5}"#
-                + "\n" + #"{"messages": [{"role": "assistant", "content": "a"}], "teacher_prompt": "q"}"#, to: "rows.jsonl")
+                + #"{"query": "q", "response": "a", "teacher_prompt": 5}"#
+                + "\n" + #"{"messages": [{"role": "assistant", "content": "a"}], "teacher_prompt": "q"}"#,
+            to: "rows.jsonl")
         try run()
         let dropped = try String(contentsOfFile: "\(run.output)/dropped.jsonl", encoding: .utf8)
         for (line, reason) in [
@@ -217,7 +220,8 @@ extension TinyRun {
         let words = try String(contentsOfFile: "\(other)/tokenizer.json", encoding: .utf8)
         try run.folder.write(words.replacing("<|im_start|>", with: "<|begin|>"), to: "other/tokenizer.json")
         let spelled = second.refusal()
-        #expect(spelled.contains("its token 257 is \"<|begin|>\", that of the trained model \"<|im_start|>\""), "\(spelled)")
+        let wanted = #"its token 257 is "<|begin|>", that of the trained model "<|im_start|>""#
+        #expect(spelled.contains(wanted), "\(spelled)")
         let reads = run.with {
             $0.preferences?.distillation.teacherModel = "\(TinyRun.fixtures)/../seq2seq/t5"
         }.refusal()

@@ -23,8 +23,8 @@ extension OptionTable {
         ),
         option(
             "beta", .number(.from(0)), computed: "0.1; simpo: 2; gkd: 0.5",
-            "How much it costs to leave the reference; without one, the sharpness of the loss; in gkd from KL of the teacher, 0, "
-                + "to KL of the student, 1."),
+            "How much it costs to leave the reference; without one, the sharpness of the loss; in gkd from KL of the "
+                + "teacher, 0, to KL of the student, 1."),
         option(
             "ref_model", .text, computed: "the model as it was",
             "The model that dpo and kto compare with; it needs the same vocabulary."),
@@ -55,7 +55,7 @@ extension OptionTable {
             computed: "last_round; orpo: default",
             "Which tokens count: those of the last answer, or of every one; modifiers leave parts out.", in: .template,
             for: [.rlhf]),
-    ] + distillationOptions
+    ]
 
     fileprivate static let neverForPreferences: [String: String] = [
         "num_labels": "A reward model gives one score; leave it out.",
@@ -67,7 +67,7 @@ extension OptionTable {
         "predict_with_generate": "Leave it out; `apus infer --val_dataset` answers a data set after training.",
     ]
 
-    static func option(
+    private static func option(
         _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
         _ help: String
     ) -> CommandOption {

@@ -89,7 +89,9 @@ public struct PreferenceSettings: Sendable {
 }
 
 extension PreferenceSettings: SettingsPart {
-    package static let fields: [SettingsField<PreferenceSettings>] = [
+    package static let fields = own + DistillationSettings.fields.map { $0.inside(\.distillation) }
+
+    private static let own: [SettingsField<PreferenceSettings>] = [
         SettingsField("rlhf_type", \.method, affectsNumbers: true),
         SettingsField("ref_model", \.refModel, affectsNumbers: true),
         SettingsField("ref_adapters", \.refAdapters, affectsNumbers: true),
@@ -107,7 +109,7 @@ extension PreferenceSettings: SettingsPart {
         SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
         SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
         SettingsField("loss_scale", \.lossScale),
-    ] + DistillationSettings.fields.map { $0.inside(\.distillation) }
+    ]
 }
 
 // MARK: Computed defaults
