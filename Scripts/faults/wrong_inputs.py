@@ -317,6 +317,8 @@ def cases_of_preferences(m):
     bare = m.lines("unpaired.jsonl", [{"prompt": "q", "chosen": "a"}] * 4)
     same = m.lines("same.jsonl", [pair(0), pair(1, rejected="a1"), pair(2)])
     other = m.spoiled_model("other-vocabulary", lambda f: change_json(f / "config.json", vocab_size=300))
+    spelled = m.spoiled_model("other-tokens", lambda f: (f / "tokenizer.json").write_text(
+        (f / "tokenizer.json").read_text().replace("<|im_start|>", "<|begin|>")))
     return [
         case("pairs without a rejected answer", bare, ["unpaired.jsonl", "no rejected answer"]),
         case("equal answers, --strict", same, ["same.jsonl:2", "the same"], "--strict", "true"),
@@ -335,6 +337,14 @@ def cases_of_preferences(m):
         case("weights of a mix that are too few", good, ["--loss_weights"], "--loss_type", "sigmoid", "sft",
              "--loss_weights", 1),
         case("method that is not there yet", good, ["grpo"], method="grpo"),
+        case("distillation without a teacher", m.rows, ["--teacher_model", "teacher_prompt"], method="gkd"),
+        case("teacher of another tokenizer", m.rows, ["--teacher_model", "other-tokens", "token"],
+             "--teacher_model", spelled, method="gkd"),
+        case("teacher adapter that is missing", m.rows, ["none"], "--teacher_adapters", m.work / "none", method="gkd"),
+        case("share beyond all steps", m.rows, ["--lmbda", "2"], "--lmbda", 2, method="gkd"),
+        case("beta between no two divergences", m.rows, ["--beta", "1.5"], "--beta", 1.5, method="gkd"),
+        case("words of a teacher that are no text", m.lines("words.jsonl", [
+            {"query": "q", "response": "a", "teacher_prompt": 5}] * 4), ["words.jsonl", "teacher_prompt"], method="gkd"),
         case("margin that is no number", m.lines("margin.jsonl", [pair(i, margin="much") for i in range(4)]),
              ["margin.jsonl", "margin"], method="rm"),
     ]

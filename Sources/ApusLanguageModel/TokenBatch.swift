@@ -18,6 +18,8 @@ public struct TokenBatch: Sendable {
     package let source: SourceTokens?
     /// What kind of data each sequence belongs to, S; nil where that is not asked for.
     package var channels: [String?]?
+    /// Whether the answers are the model's own, and not those of the data.
+    package var isSampled = false
 
     /// - Parameter sequences: Token ids with, for each, whether it is to be predicted. The first of a sequence never is.
     package init(_ sequences: [(ids: [Int32], isTarget: [Bool])]) {

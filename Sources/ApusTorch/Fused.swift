@@ -148,6 +148,18 @@ package func linearTokenLosses(
     return (losses, try Tensor(owning: means))
 }
 
+/// How far a model's distribution is from a teacher's: JSD_β of softmax(z/τ) and softmax(y/τ), for each row, [N].
+///
+/// β 0 is `Σ T ln(T/S)`, 1 is `Σ S ln(S/T)`, and between `β Σ T ln(T/M) + (1-β) Σ S ln(S/M)` with `M = (1-β) S + β T`.
+/// Agarwal et al. 2023, <https://arxiv.org/abs/2306.13649>.
+///
+/// - Parameters:
+///   - logits: z, [N, V]; a gradient reaches them alone.
+///   - teacher: y, [N, V].
+package func divergence(_ logits: Tensor, from teacher: Tensor, beta: Double, temperature: Double) throws -> Tensor {
+    try Tensor(owning: withHandles(logits, teacher) { ct_divergence($0, $1, beta, temperature) })
+}
+
 /// `Σᵢ CE(logitsᵢ, labelᵢ)`: cross entropy from logits [N, V] and labels [N], summed.
 public func crossEntropySum(_ logits: Tensor, _ labels: Tensor) throws -> Tensor {
     try Tensor(owning: withHandles(logits, labels) { ct_cross_entropy_sum($0, $1) })

@@ -202,6 +202,8 @@ struct FusedOperation: Sendable {
             let weights = try Tensor(rowWeights, device: $0[0].device).to($0[0].dtype)
             return try -(all.gathered(1, labels(on: $0[0].device).unsqueezed(1)).squeezed(1) * weights).sum()
         },
+        divergence(beta: 0, temperature: 1), divergence(beta: 1, temperature: 0.9),
+        divergence(beta: 0.5, temperature: 1), divergence(beta: 0.1, temperature: 2),
         FusedOperation("crossEntropySum", [[9, 31]]) {
             try crossEntropySum($0[0], labels(on: $0[0].device))
         } formula: {
@@ -213,6 +215,25 @@ struct FusedOperation: Sendable {
             try (log(exp($0[0]) + 1) - $0[0] * targets($0[0])).sum() * 0.01
         },
     ]
+
+    private static func divergence(beta: Double, temperature: Double) -> FusedOperation {
+        @Sendable func teacher(_ x: Tensor) throws -> Tensor {
+            let made = try Tensor.empty(x.shape, dtype: .float32)
+            try made.fillNormal(generator: Generator(seed: 7))
+            return try made.to(x.dtype).to(x.device)
+        }
+        return FusedOperation("divergence, β \(beta)", [[9, 37]]) {
+            try ApusTorch.divergence($0[0], from: teacher($0[0]), beta: beta, temperature: temperature)
+        } formula: {
+            let s = try logSoftmax($0[0] / temperature)
+            let t = try logSoftmax(teacher($0[0]) / temperature)
+            let (student, teacher) = (try exp(s), try exp(t))
+            let m = try log(student * (1 - beta) + teacher * beta)
+            if beta == 0 { return try (teacher * (t - s)).sum(1) }
+            if beta == 1 { return try (student * (s - t)).sum(1) }
+            return try (teacher * (t - m)).sum(1) * beta + (student * (s - m)).sum(1) * (1 - beta)
+        }
+    }
 
     private static let rowWeights: [Float] = [1, 0.5, 1, 2, 1, 0, 1, 0.25, 1]
 

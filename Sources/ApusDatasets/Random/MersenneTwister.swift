@@ -16,6 +16,29 @@ struct MersenneTwister {
         }
     }
 
+    /// Seeded with several numbers, the reference's `init_by_array`.
+    init(key: [UInt32]) {
+        self.init(seed: 19_650_218)
+        func mixed(_ index: Int, _ factor: UInt32) -> UInt32 {
+            let previous = state[index - 1]
+            return state[index] ^ (previous ^ previous >> 30) &* factor
+        }
+        var index = 1
+        func advanced() -> Int { index + 1 == Self.size ? 1 : index + 1 }
+        for round in 0..<max(Self.size, key.count) {
+            let place = round % key.count
+            state[index] = mixed(index, 1_664_525) &+ key[place] &+ UInt32(place)
+            index = advanced()
+            if index == 1 { state[0] = state[Self.size - 1] }
+        }
+        for _ in 1..<Self.size {
+            state[index] = mixed(index, 1_566_083_941) &- UInt32(index)
+            index = advanced()
+            if index == 1 { state[0] = state[Self.size - 1] }
+        }
+        state[0] = 0x8000_0000
+    }
+
     mutating func next() -> UInt32 {
         if position == Self.size { refill() }
         var word = state[position]
@@ -33,6 +56,23 @@ struct MersenneTwister {
             state[index] = state[(index + 397) % Self.size] ^ mixed
         }
         position = 0
+    }
+}
+
+/// `random.Random(seed)` of Python, as far as tossing a coin needs it.
+package struct PythonRandom {
+    private var twister: MersenneTwister
+
+    package init(seed: Int) {
+        let size = UInt64(seed.magnitude)
+        let words = [UInt32(truncatingIfNeeded: size), UInt32(truncatingIfNeeded: size >> 32)]
+        twister = MersenneTwister(key: words[1] == 0 ? [words[0]] : words)
+    }
+
+    /// `random()`: 53 bits in [0, 1).
+    package mutating func uniform() -> Double {
+        let (high, low) = (twister.next() >> 5, twister.next() >> 6)
+        return (Double(high) * 67_108_864 + Double(low)) / 9_007_199_254_740_992
     }
 }
 

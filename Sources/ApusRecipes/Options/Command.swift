@@ -56,7 +56,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
         case .download: "Fetch models, adapters and data sets from a hub."
         case .pt: "Continue pretraining on plain text: sft that learns every token and uses no chat template."
-        case .rlhf: "Learn from preferences: dpo, orpo, cpo, simpo, kto, or a reward model."
+        case .rlhf: "Learn from preferences (dpo, orpo, cpo, simpo, kto, a reward model), or from a teacher (gkd)."
         case .deploy: "Serve a model over HTTP."
         case .eval: "Run benchmarks."
         case .app: "Chat in the browser."

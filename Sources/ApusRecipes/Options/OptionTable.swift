@@ -11,7 +11,7 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions + preferenceOptions + policyOptions + proximalOptions
+        + noEffectOptions + preferenceOptions + policyOptions + proximalOptions + distillationOptions
 
     private static let ofPolicy = Set((policyOptions + proximalOptions).map(\.name))
 

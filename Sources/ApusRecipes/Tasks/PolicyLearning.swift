@@ -25,7 +25,7 @@ extension PreferenceLearning {
         try checkReference(model, inputs)
         let rewards = try rewards(inputs)
 
-        let questions = try Questions(inputs, model, longest: policy.maxCompletionLength)
+        let questions = try Questions(inputs, model, longest: policy.completionLimit)
         let answers = try PolicyAnswers(policy, inputs, model)
         let tellsTokens = preferences.method == .ppo
         let head = try tellsTokens ? ValueHead(width: model.sizes.width, device: settings.hardware.chosen) : nil
@@ -62,17 +62,17 @@ extension PreferenceLearning {
         }
         console.print(
             "a round: \(plan.questionsPerRound) questions × \(plan.groupSize) answers of at most "
-                + "\(policy.maxCompletionLength) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))")
+                + "\(policy.completionLimit) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))")
         let order = EpochOrder(
             method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
             seed: UInt64(bitPattern: Int64(settings.data.dataSeed)))
         let source = try RolloutSource(
-            training, plan, order: order, seed: seed, accumulation: accumulation, longest: policy.maxCompletionLength)
+            training, plan, order: order, seed: seed, accumulation: accumulation, longest: policy.completionLimit)
         let held = questions.validation ?? (TokenizedDataset(), questions.train.1)
         let measuring = maker(
             questions.rows.validation, held.0, groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
-        let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.maxCompletionLength)
+        let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.completionLimit)
         var options = PolicyObjective.Options()
         options.temperature = policy.temperature
         options.tellsEntropy = policy.logEntropy
@@ -115,8 +115,8 @@ extension PreferenceLearning {
     private func rewards(_ inputs: TrainingInputs) throws -> [any RewardFunction] {
         var options = preferences.rewards
         let policy = preferences.policy
-        options.cosineMaxLen = options.cosineMaxLen ?? policy.maxCompletionLength
-        options.softMaxLength = options.softMaxLength ?? policy.maxCompletionLength
+        options.cosineMaxLen = options.cosineMaxLen ?? policy.completionLimit
+        options.softMaxLength = options.softMaxLength ?? policy.completionLimit
         options.environment = inputs.surroundings.environment
         do {
             return try RewardFunctions.named(policy.rewardFuncs, options: options)
@@ -209,7 +209,7 @@ private struct PolicyAnswers {
         }
         self.ends = ends
         tokenizer = text.tokenizer
-        longest = policy.maxCompletionLength
+        longest = policy.completionLimit
         console = inputs.console
     }
 

@@ -40,6 +40,7 @@ struct PreferenceLearning: TextTask {
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
         case .grpo: PolicyObjective.metricNames
         case .ppo: ProximalObjective.metricNames
+        case .gkd: []
         }
     }
 
@@ -187,8 +188,11 @@ struct PreferenceLearning: TextTask {
     }
 
     /// The reference with its weights.
+    ///
+    /// - Parameter word: What it is called.
     func reference(
-        _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console
+        _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console,
+        as word: String = "reference"
     ) throws -> Reference {
         if let adapter = preferences.refAdapters.first, loading.leavesBase, preferences.refModel == nil,
             try Self.isBesideTheModel(adapter)
@@ -199,11 +203,11 @@ struct PreferenceLearning: TextTask {
             try attached.load(from: adapter, device: loading.device)
             try attached.setTrainable(false)
             loading.model.trunk.activeAdapters = .only(["default"])
-            console.print("reference: the model with the adapter \(adapter)")
+            console.print("\(word): the model with the adapter \(adapter)")
             return .adapters(.only([Self.referenceName]))
         }
         if preferences.refModel == nil, preferences.refAdapters.isEmpty, loading.leavesBase {
-            console.print("reference: the model without its adapter")
+            console.print("\(word): the model without its adapter")
             return .adapters(.base)
         }
         let name = preferences.refModel ?? settings.model.name ?? ""
@@ -222,7 +226,7 @@ struct PreferenceLearning: TextTask {
         }
         try model.setTrainable(false)
         model.trunk.attentionGroups = loading.model.trunk.attentionGroups
-        console.print("reference: a second model, \(name)")
+        console.print("\(word): a second model, \(name)")
         return .model(model)
     }
 

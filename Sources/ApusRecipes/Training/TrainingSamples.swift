@@ -83,7 +83,7 @@ struct TrainingSamples {
             return (tokens, tokens)
         }
         func measure(_ samples: [Int]) -> (Int, Int) {
-            (samples.reduce(0) { $0 + train.length(of: $1) }, train.targetCount(samples))
+            (samples.reduce(0) { $0 + train.longestLength(of: $1) }, train.targetCount(samples))
         }
         let units = packs.map { $0.map { measure($0.map(Int.init)) } } ?? (0..<train.count).map { measure([$0]) }
         let longest = units.sorted { $0.0 > $1.0 }

@@ -8,6 +8,9 @@ package protocol TrainingSource {
     /// Tokens of a sample.
     func length(of index: Int) -> Int
 
+    /// The most tokens that a sample can have, where the model adds some.
+    func longestLength(of index: Int) -> Int
+
     /// What the loss of a step over these samples is divided by.
     func targetCount(_ samples: [Int]) -> Int
 
@@ -26,6 +29,7 @@ package protocol TrainingSource {
 
 extension TrainingSource {
     package var isEmpty: Bool { count == 0 }
+    package func longestLength(of index: Int) -> Int { length(of: index) }
     package func prepare(_ samples: [Int], step: Int?) throws -> [Tally] { [] }
 }
 

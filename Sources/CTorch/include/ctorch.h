@@ -229,6 +229,9 @@ ct_tensor ct_linear_cross_entropy(
     bool is_dynamic, ct_tensor *losses, ct_tensor *hits);
 /// CE(x_i Wᵀ, label_i) of each row, [N], logits made in chunks; `means` receives the mean of each row's logits, [N].
 ct_tensor ct_linear_token_losses(ct_tensor x, ct_tensor weight, ct_tensor labels, int64_t chunk, ct_tensor *means);
+/// The generalised Jensen-Shannon divergence between softmax(logits / temperature) and the teacher's, of each row of
+/// [N, V]: [N], differentiable in `logits` alone. β 0 is KL(teacher‖student), 1 is KL(student‖teacher).
+ct_tensor ct_divergence(ct_tensor logits, ct_tensor teacher, double beta, double temperature);
 /// A matrix [rows, columns] in four or eight bits: numbers are `code[index] · absmax` of their block of `block` numbers,
 /// or `number / 127 · absmax` of their row.
 typedef struct {

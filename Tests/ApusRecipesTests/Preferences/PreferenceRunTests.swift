@@ -40,7 +40,7 @@ extension TinyRun {
 /// `apus rlhf` on a tiny model, from rows to a checkpoint that answers.
 @Suite(.serialized) struct PreferenceRunTests {
     /// What an evaluation reports is what the method says that it does; a checkpoint answers, and its settings come back.
-    @Test(arguments: PreferenceMethod.allCases.filter { ![.grpo, .ppo].contains($0) }, [TunerType.lora, .full])
+    @Test(arguments: PreferenceMethod.allCases.filter { ![.grpo, .ppo, .gkd].contains($0) }, [TunerType.lora, .full])
     func everyMethodRuns(method: PreferenceMethod, tuner: TunerType) throws {
         let run = try TinyRun(preferring: method).with {
             $0.model.tunerType = tuner

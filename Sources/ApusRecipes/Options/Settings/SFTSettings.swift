@@ -73,7 +73,10 @@ extension SFTSettings {
     }
 
     /// What is learned.
-    var task: any TextTask { preferences.map { PreferenceLearning($0) } ?? taskType.task }
+    var task: any TextTask {
+        guard let preferences else { return taskType.task }
+        return preferences.method == .gkd ? Distilling(preferences) : PreferenceLearning(preferences)
+    }
 
     /// What is minimised, in tasks that leave a choice.
     public var lossType: LossType? {

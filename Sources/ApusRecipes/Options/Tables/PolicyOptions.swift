@@ -18,6 +18,7 @@ extension OptionTable {
             "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
         option(
             "max_completion_length", .integer(from: 1), default: .integer(512), "The most tokens of an answer."),
+        option("max_new_tokens", .integer(from: 1), "The older name of --max_completion_length."),
         option(
             "temperature", .number(.above(0)), default: .number(0.9),
             "What scores are divided by, in sampling and in learning."),
@@ -111,6 +112,6 @@ extension OptionTable {
     ) -> CommandOption {
         CommandOption(
             name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf],
-            section: "grpo")
+            section: "answers of the model's own: grpo, ppo, gkd")
     }
 }

@@ -7,7 +7,7 @@ extension OptionTable {
         "pair_format", "mlm_probability", "max_target_length", "streaming", "shuffle_buffer_size", "packing",
         "packing_length", "packing_strategy", "packing_num_proc", "predict_with_generate", "generation_max_length",
         "prompt_format", "is_binary_loss_scale", "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss",
-        "acc_strategy", "neftune_noise_alpha",
+        "acc_strategy", "neftune_noise_alpha", "temperature", "max_new_tokens",
     ]
 
     static let preferenceOptions: [CommandOption] = [
@@ -22,8 +22,9 @@ extension OptionTable {
             "loss_weights", .numbers(.from(0)), default: .numbers([]), "Weights of the losses of a mix; 1 unless given."
         ),
         option(
-            "beta", .number(.from(0)), computed: "0.1; simpo: 2; grpo: 0.04",
-            "How much it costs to leave the reference; without one, the sharpness of the loss."),
+            "beta", .number(.from(0)), computed: "0.1; simpo: 2; grpo: 0.04; gkd: 0.5",
+            "How much it costs to leave the reference; without one, the sharpness of the loss; in gkd from KL of the "
+                + "teacher, 0, to KL of the student, 1."),
         option(
             "ref_model", .text, computed: "the model as it was",
             "The model that dpo, kto and grpo compare with; it needs the same vocabulary."),
@@ -77,12 +78,9 @@ extension OptionTable {
 extension NotYetOptions {
     /// What to do instead of an option where preferences are learned.
     static func preferenceAdvice(_ field: String) -> String? {
-        if let advice = OptionTable.neverForPreferences[field] { return advice }
+        if let advice = OptionTable.neverForPreferences[field] ?? OptionTable.teacherAdvice[field] { return advice }
         let sampling = MSSwiftFields.reinforcement.filter { $0.argumentClass != "RLHFArguments" }.flatMap(\.names)
-        let ofOthers: Set<String> = [
-            "max_completion_length", "temperature", "sft_alpha", "lmbda", "seq_kd", "gkd_logits_topk", "max_new_tokens",
-        ]
-        guard sampling.contains(field) || ofOthers.contains(field) else { return nil }
-        return "It belongs to methods that sample answers (ppo, grpo, gkd), which are not there yet; leave it out."
+        guard sampling.contains(field) else { return nil }
+        return "It belongs to methods that sample answers (ppo, grpo), which are not there yet; leave it out."
     }
 }

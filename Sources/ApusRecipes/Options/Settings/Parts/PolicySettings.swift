@@ -17,6 +17,8 @@ public struct PolicySettings: Sendable {
     public var numIterations = 1
     /// The most tokens of an answer.
     public var maxCompletionLength = 512
+    /// The same by its older name; it counts where it is given.
+    public var maxNewTokens: Int?
     /// What scores are divided by, in sampling and in learning.
     public var temperature = 0.9
     /// Draw among this many likeliest tokens; -1 draws among all.
@@ -96,6 +98,7 @@ extension PolicySettings: SettingsPart {
         SettingsField("steps_per_generation", \.stepsPerGeneration, affectsNumbers: true),
         SettingsField("num_iterations", \.numIterations, affectsNumbers: true),
         SettingsField("max_completion_length", \.maxCompletionLength, affectsNumbers: true),
+        SettingsField("max_new_tokens", \.maxNewTokens, affectsNumbers: true),
         SettingsField("temperature", \.temperature, affectsNumbers: true),
         SettingsField("top_k", \.topK, affectsNumbers: true),
         SettingsField("top_p", \.topP, affectsNumbers: true),
@@ -135,12 +138,16 @@ extension PolicySettings: SettingsPart {
     /// The options of `--rlhf_type grpo` beside those that other methods have too.
     static let options = Set(fields.map(\.name))
 
-    /// Those of them that say how answers are sampled and by what they are rewarded.
-    static let ofSampling: Set<String> = [
-        "max_completion_length", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop_words",
-        "structured_outputs_regex", "log_completions", "reward_funcs", "reward_model", "reward_adapters",
-        "reward_weights",
+    /// Those of them that say how answers are sampled.
+    static let ofOwnAnswers: Set<String> = [
+        "max_completion_length", "max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
+        "stop_words", "structured_outputs_regex",
     ]
+
+    /// And by what they are rewarded.
+    static let ofSampling = ofOwnAnswers.union([
+        "log_completions", "reward_funcs", "reward_model", "reward_adapters", "reward_weights",
+    ])
 }
 
 extension RewardOptions: SettingsPart {
@@ -160,6 +167,9 @@ extension RewardOptions: SettingsPart {
 // MARK: Computed defaults
 
 extension PolicySettings {
+    /// The most tokens of an answer, by either name.
+    public var completionLimit: Int { maxNewTokens ?? maxCompletionLength }
+
     /// `scaleRewards`, or the estimator's.
     var chosenScale: RewardScale {
         scaleRewards
@@ -207,7 +217,7 @@ extension PolicySettings {
         loss.cap = delta
         loss.divergenceWeight = takesDivergenceOffRewards ? 0 : beta
         loss.gates = (tauPos, tauNeg)
-        loss.longest = maxCompletionLength
+        loss.longest = completionLimit
         loss.future.halfLife = fipoDecayRate
         loss.future.clip = fipoClipRange
         loss.future.clipsHighOnly = fipoClipHighOnly

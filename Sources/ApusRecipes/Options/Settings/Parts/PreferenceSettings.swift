@@ -20,6 +20,8 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
     case grpo
     /// Answers of the model itself, token by token beside what it expects of them.
     case ppo
+    /// What a teacher finds probable behind each token of answers.
+    case gkd
 }
 
 /// A loss of preferences, by ms-swift's word.
@@ -59,7 +61,8 @@ public struct PreferenceSettings: Sendable {
     public var refAdapters: [String] = []
     /// Whether the reference is asked about every sample before the run, and then given up.
     public var precomputesReference = false
-    /// How much it costs to leave the reference; nil is 0.1, and 2 for simpo.
+    /// How much it costs to leave the reference, or in gkd which of two divergences counts; nil is 0.1, 2 for simpo and 0.5
+    /// for gkd.
     public var beta: Double?
     /// The share of pairs that are believed to be the wrong way round.
     public var labelSmoothing = 0.0
@@ -93,6 +96,8 @@ public struct PreferenceSettings: Sendable {
     public var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
     package var rewards = RewardOptions()
+    /// What gkd learns from a teacher.
+    public var distillation = DistillationSettings()
 
     public init(_ method: PreferenceMethod = .dpo) { self.method = method }
 }
@@ -119,13 +124,22 @@ extension PreferenceSettings: SettingsPart {
             SettingsField("loss_scale", \.lossScale),
         ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
         + ProximalSettings.fields.map { $0.inside(\.proximal) }
+        + DistillationSettings.fields.map { $0.inside(\.distillation) }
 }
 
 // MARK: Computed defaults
 
 extension PreferenceSettings {
     /// `beta`, or the method's.
-    public var chosenBeta: Double { beta ?? (method == .simpo ? 2 : method == .grpo ? 0.04 : 0.1) }
+    public var chosenBeta: Double {
+        if let beta { return beta }
+        return switch method {
+        case .simpo: 2
+        case .grpo: 0.04
+        case .gkd: 0.5
+        default: 0.1
+        }
+    }
 
     /// `lossType`, or the method's.
     public var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
@@ -163,7 +177,7 @@ extension PreferenceMethod {
         case .simpo: [.simpo]
         case .kto: [.kto, .apoZeroUnpaired]
         case .grpo: [.grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo]
-        case .orpo, .rewardModel, .ppo: []
+        case .orpo, .rewardModel, .ppo, .gkd: []
         }
     }
 
@@ -192,6 +206,9 @@ extension PreferenceMethod {
         case .ppo:
             PolicySettings.ofSampling.union((RewardOptions.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])
+        case .gkd:
+            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).subtracting(["stop_words", "structured_outputs_regex"])
+                .union(["beta"])
         }
     }
 }
@@ -202,15 +219,14 @@ extension PreferenceSettings {
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check() throws {
         let word = method.rawValue
+        try checkBeta()
+        if method == .gkd { try distillation.check() }
         for loss in lossType where !method.losses.contains(loss) {
             throw SettingsError(
                 "--loss_type \(loss.rawValue) does not go with --rlhf_type \(word). "
                     + (method.losses.isEmpty
                         ? "It has one loss; leave --loss_type out."
                         : "Give \(method.losses.map(\.rawValue).joined(separator: ", "))."))
-        }
-        if let beta, beta == 0, method != .grpo {
-            throw SettingsError("--beta 0: --rlhf_type \(word) would learn nothing. Give a number above 0.")
         }
         guard lossType.count <= 1 || method == .dpo else {
             throw SettingsError(
@@ -242,6 +258,15 @@ extension PreferenceSettings {
             throw SettingsError(
                 "--ref_model and --ref_adapters both name the reference: an adapter goes on --model. Give one of them, or "
                     + "merge the adapter into that model (apus merge-lora).")
+        }
+    }
+
+    private func checkBeta() throws {
+        guard let beta, method.options.contains("beta") else { return }
+        guard method == .gkd ? beta <= 1 : beta > 0 || method == .grpo else {
+            throw SettingsError(
+                "--beta \(readable(beta)): --rlhf_type \(method.rawValue) wants "
+                    + (method == .gkd ? "0 (KL of the teacher) to 1 (KL of the student)." : "more than 0."))
         }
     }
 

@@ -1,0 +1,187 @@
+import ApusAdapters
+import ApusDatasets
+import ApusGeneration
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusRunLog
+import ApusText
+import ApusTraining
+
+/// Learning what a teacher finds probable behind each token of answers, those of the data or the model's own.
+struct Distilling: TextTask {
+    private let preferences: PreferenceSettings
+
+    init(_ preferences: PreferenceSettings) { self.preferences = preferences }
+
+    private var base: any TextTask { TaskType.causalLM.task }
+    private var settings: DistillationSettings { preferences.distillation }
+    private var form: DivergenceForm { settings.form(beta: preferences.chosenBeta, temperature: preferences.policy.temperature) }
+
+    var word: String { base.word }
+    var activity: String { base.activity }
+    var peft: PEFTTask? { base.peft }
+    var predictsTokens: Bool { base.predictsTokens }
+    var options: Set<String> { base.options }
+
+    func head(labelCount: Int?, config: JSONValue) throws -> ModelTask {
+        try base.head(labelCount: labelCount, config: config)
+    }
+
+    func metrics(loss: LossType?, problem: ProblemType?) -> [String] { Distillation.metricNames(form) }
+
+    func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask { try base.loaded(inputs) }
+
+    func training(_ inputs: TrainingInputs) throws -> TrainingTask {
+        let console = inputs.console
+        if inputs.text.fallsBack, inputs.settings.encoding.useChatTemplate {
+            console.print("\(inputs.source.name) has no chat template; ChatML is used")
+        }
+        console.print("note: nothing is dropped (--lora_dropout and the like) while a teacher is learned from")
+        let model = try Models.registry.model(inputs.config)
+        guard !model.trunk.hasEncoder else {
+            throw SettingsError(
+                "--rlhf_type gkd: \(model.architecture) reads a text whole and writes another; a teacher is learned from by "
+                    + "models that continue text. Give one of those.")
+        }
+        try model.setRouterLoss(inputs.settings.optimization.routerAuxLossCoef)
+        try checkTeacher(of: model, inputs)
+        let objective = Distillation(model, form)
+        let samples = try samples(inputs, model)
+        return TrainingTask(
+            model: model, samples: samples, objective: objective,
+            compares: { loading in
+                var asked = preferences
+                (asked.refModel, asked.refAdapters) = (settings.teacherModel, settings.teacherAdapters)
+                let teacher = try PreferenceLearning(asked).reference(
+                    inputs.settings, inputs.surroundings, loading, console, as: "teacher")
+                // Attention by groups belongs to the model that trains so.
+                if settings.teacherModel != nil { teacher.model?.trunk.attentionGroups = nil }
+                objective.teacher = teacher
+                return teacher.model
+            })
+    }
+
+    // MARK: - Data
+
+    private func samples(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> TrainingSamples {
+        let (run, console) = (inputs.settings, inputs.console)
+        var options = try ConversationRecognizer.Options(run.data)
+        options.requiresAnswer = settings.lmbda < 1
+        let rows = try inputs.rows(as: ConversationRecognizer(options))
+        let truncation = try inputs.truncation(for: model)
+        let encoding = ConversationEncoder(run.encoding, text: inputs.text)
+        // Evaluations measure the answers of the data.
+        var answersItself = settings.lmbda == 1
+        let (train, validation) = try console.encoded(rows) { part, progress in
+            defer { answersItself = false }
+            let result = try part.distilled(
+                truncation: truncation, answersItself: answersItself, isStrict: run.data.strict,
+                threads: run.data.datasetNumProc,
+                progress: progress, encode: encoding.encode)
+            return (result.dataset, result.report)
+        }
+        let data = train.0
+        try checkLearns(data, run)
+        let source = DistilledSamples(data)
+        if settings.lmbda > 0 { source.own = try ownAnswers(inputs, model) }
+        let samples = try TrainingSamples(
+            rows: rows, isSplit: run.data.isSplit, train: (source, train.1),
+            validation: validation.map { (DistilledSamples($0.0), $0.1) }, empty: DistilledSamples(),
+            row: { data.rows[$0] }, bytes: data.withBytes, maximumDroppedShare: run.data.maxDroppedRatio)
+        let first = data.sample(0)
+        console.preview(first.student, inputs.text.tokenizer)
+        if let other = first.teacher {
+            console.preview(other, inputs.text.tokenizer, as: "what the teacher reads of it")
+        }
+        return samples
+    }
+
+    /// How the model answers the questions of a step.
+    private func ownAnswers(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> OwnAnswers {
+        let (tokenizer, seed) = (inputs.text.tokenizer, inputs.settings.model.seed)
+        let defaults = try GenerationDefaults(
+            inputs.source, config: inputs.config, tokenizer: tokenizer, vocabularySize: model.vocabularySize)
+        var ends = AnswerEnds(tokens: defaults.endTokens, words: defaults.stopStrings, tokenizer: tokenizer)
+        if inputs.settings.encoding.useChatTemplate { ends.addSuffix(of: inputs.text.encoder) }
+        guard !ends.tokens.isEmpty else {
+            throw SettingsError(
+                "--lmbda \(readable(settings.lmbda)): no token ends an answer of \(inputs.source.name), neither in its "
+                    + "files nor in its chat template. Name one as eos_token_id in its generation_config.json, or give --lmbda 0."
+            )
+        }
+        // The token that ends an answer is learned too.
+        let policy = preferences.policy
+        let generator = TokenGenerator(
+            model, sampling: policy.sampling(seed: UInt64(bitPattern: Int64(seed))), endTokens: ends.tokens)
+        let limit = policy.completionLimit
+        return OwnAnswers(share: settings.lmbda, seed: seed, limit: limit) { prompts, draws in
+            try generator.sampled(prompts, limit: limit, draws: draws).map { $0.tokens + ($0.end.map { [$0] } ?? []) }
+        }
+    }
+
+    /// Refuses a run in which model and teacher are one and the same.
+    private func checkLearns(_ data: DistilledDataset, _ run: SFTSettings) throws {
+        guard settings.teacherModel == nil, settings.teacherAdapters.isEmpty, run.model.adapters.isEmpty,
+            settings.sftAlpha == 0, !data.hasTeacherWords
+        else { return }
+        throw SettingsError(
+            "--rlhf_type gkd without a teacher: the model would learn to stay as it is. Give --teacher_model or "
+                + "--teacher_adapters, rows with a \"teacher_prompt\" that tells the model more, or --sft_alpha.")
+    }
+
+    // MARK: - Teacher
+
+    /// Looks at what of the teacher can be wrong before anything is read that takes long.
+    private func checkTeacher(of model: CausalLanguageModel, _ inputs: TrainingInputs) throws {
+        for adapter in settings.teacherAdapters { _ = try AdapterFiles.weights(in: adapter) }
+        guard let name = settings.teacherModel else {
+            if settings.teacherModelType != nil {
+                throw SettingsError("--teacher_model_type: there is no --teacher_model. Give one, or leave it out.")
+            }
+            return
+        }
+        let source = try ModelSource(name, surroundings: inputs.surroundings)
+        let config = try source.config()
+        if let wanted = settings.teacherModelType, let type = config["model_type"]?.stringValue, wanted != type {
+            throw ModelError(
+                "--teacher_model_type is \(wanted), but config.json of \(name) says \(type); leave the flag out")
+        }
+        let teacher = try Models.registry.model(config)
+        guard !teacher.trunk.hasEncoder else {
+            throw SettingsError(
+                "--teacher_model \(name): \(teacher.architecture) reads a text whole and writes another. Give a model that "
+                    + "continues text.")
+        }
+        let (own, theirs) = (inputs.text.tokenizer, try TextParts.tokenizer(of: source))
+        if let difference = own.difference(from: theirs) {
+            throw SettingsError(
+                "--teacher_model \(name): \(difference). What two models find probable can only be compared over the same "
+                    + "tokens; give a teacher of the same family.")
+        }
+        if teacher.vocabularySize != model.vocabularySize {
+            let shared = min(teacher.vocabularySize, model.vocabularySize)
+            inputs.console.print(
+                "note: the tables have \(model.vocabularySize) and \(teacher.vocabularySize) rows for the same "
+                    + "\(own.vocabularySize) tokens; those behind \(shared) take no part")
+        }
+    }
+}
+
+extension Tokenizer {
+    /// What tells it apart from another, as far as tokens go; nil where every id stands for the same token.
+    fileprivate func difference(from other: Tokenizer) -> String? {
+        guard vocabularySize == other.vocabularySize else {
+            return "its tokenizer has \(other.vocabularySize) tokens, that of the trained model \(vocabularySize)"
+        }
+        // Ids may leave gaps; those behind the last token are nobody's.
+        for id in 0..<Int32(clamping: 2 * vocabularySize) {
+            let (own, theirs) = (token(of: id), other.token(of: id))
+            guard own == theirs else {
+                return "its token \(id) is \(theirs.map { "\"\($0)\"" } ?? "none"), that of the trained model "
+                    + "\(own.map { "\"\($0)\"" } ?? "none")"
+            }
+        }
+        return nil
+    }
+}
