@@ -34,8 +34,15 @@ constexpr int64_t block = 2048;
 // A function that a kernel calls must become part of each of its clones, or it is compiled for the oldest machine.
 #define CT_INLINE inline __attribute__((always_inline))
 
-/// ln Σ exp(x · scale) of one row.
-template <class T, class A> CT_INLINE A log_sum(const T *x, int64_t count, A scale) {
+/// What a row's scores are measured from: ln softmax(x · scale) = (x - top) · scale - rest. The difference comes first, so that
+/// the largest score loses nothing however large it is.
+template <class A> struct Origin {
+    A top, rest;
+
+    CT_INLINE A log_share(A x, A scale) const { return (x - top) * scale - rest; }
+};
+
+template <class T, class A> CT_INLINE Origin<A> origin(const T *x, int64_t count, A scale) {
     A tops[lanes], sums[lanes] = {};
     for (int l = 0; l < lanes; ++l) tops[l] = A(-INFINITY);
     int64_t i = 0;
@@ -52,7 +59,7 @@ template <class T, class A> CT_INLINE A log_sum(const T *x, int64_t count, A sca
     A sum = 0;
     for (; i < count; ++i) sum += fast_exp((A(load(x + i)) - top) * scale);
     for (int l = 0; l < lanes; ++l) sum += sums[l];
-    return top * scale + std::log(sum);
+    return {top, std::log(sum)};
 }
 
 /// What one element adds: to the divergence of T and to that of S; `slope` is what S is multiplied by in the gradient.
@@ -84,7 +91,7 @@ CT_INLINE void divergence_rows(
     int64_t count, A beta, A scale, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *z = logits + row * stride, *y = teacher + row * teacher_stride;
-        A z_sum = log_sum<T, A>(z, count, scale), y_sum = log_sum<T, A>(y, count, scale);
+        auto own = origin<T, A>(z, count, scale), theirs = origin<T, A>(y, count, scale);
         double t = 0, s = 0;
         int64_t i = 0;
         while (i + lanes <= count) {
@@ -93,7 +100,7 @@ CT_INLINE void divergence_rows(
             for (; i + lanes <= end; i += lanes)
                 for (int l = 0; l < lanes; ++l) {
                     auto one = term<A, kind>(
-                        A(load(z + i + l)) * scale - z_sum, A(load(y + i + l)) * scale - y_sum, beta);
+                        own.log_share(load(z + i + l), scale), theirs.log_share(load(y + i + l), scale), beta);
                     of_teacher[l] += one.teacher;
                     of_student[l] += one.student;
                     parts[i + l] = one.slope;
@@ -104,7 +111,7 @@ CT_INLINE void divergence_rows(
             }
         }
         for (; i < count; ++i) {
-            auto one = term<A, kind>(A(load(z + i)) * scale - z_sum, A(load(y + i)) * scale - y_sum, beta);
+            auto one = term<A, kind>(own.log_share(load(z + i), scale), theirs.log_share(load(y + i), scale), beta);
             t += double(one.teacher);
             s += double(one.student);
             parts[i] = one.slope;
@@ -114,7 +121,7 @@ CT_INLINE void divergence_rows(
         T *dz = gradient + row * count;
         A mean = kind == 0 ? A(0) : A(s), factor = kind == 2 ? (1 - beta) * scale : scale;
         for (i = 0; i < count; ++i) {
-            A share = kind == 0 ? A(0) : fast_exp(A(load(z + i)) * scale - z_sum) * mean;
+            A share = kind == 0 ? A(0) : fast_exp(own.log_share(load(z + i), scale)) * mean;
             store(dz + i, (parts[i] - share) * factor);
         }
     }
