@@ -11,7 +11,7 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions + preferenceOptions
+        + noEffectOptions + preferenceOptions + sampleOptions + rewardOptions
 
     private static let tables: [Command: OptionTable] = Dictionary(
         uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })
@@ -27,6 +27,7 @@ package struct OptionTable: Sendable {
         options = Self.allOptions.filter {
             $0.commands.contains(relative)
                 || command == .rlhf && $0.commands.contains(.sft) && !Self.notForPreferences.contains($0.name)
+                || command == .sample && $0.commands.contains(.infer) && Self.isShared($0)
         }.map { $0.of(command) }
         fieldNames = MSSwiftFields.names(of: command)
         positions = Dictionary(
