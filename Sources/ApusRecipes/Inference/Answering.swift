@@ -197,9 +197,10 @@ struct Answering {
         }
         return prompts.indices.map { prompt in
             let first = prompt * count
-            let room = language.model.maximumLength - prompts[prompt].count
+            let room = language.model.maximumLength - (reading == nil ? prompts[prompt].count : 1)
             return Answer(
-                text: texts[first].text, filledContext: ids[first].count >= room,
+                text: texts[first].text,
+                filledContext: prompts[prompt].count + ids[first].count >= language.model.maximumLength,
                 others: texts[first + 1..<first + count].map(\.text), logProbabilities: probabilities[first],
                 sequences: (first..<first + count).map { index in
                     Sequence(

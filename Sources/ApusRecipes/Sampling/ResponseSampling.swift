@@ -11,7 +11,6 @@ import Foundation
 /// Several answers to each row of a dataset, judged, of which the best are kept beside the worst: `apus sample`.
 public struct ResponseSampling {
     private let settings: SampleSettings
-    private let surroundings: Surroundings
     private let console: Console
     private let rows: RowDataset<ConversationRecognizer>
     /// What draws answers; nil where answers of earlier runs are judged.
@@ -25,10 +24,18 @@ public struct ResponseSampling {
 
     /// Looks at all that can be wrong, and loads the models.
     public init(_ settings: SampleSettings, surroundings: Surroundings = Surroundings()) throws {
+        try self.init(
+            settings, surroundings: surroundings,
+            console: Console(style: ConsoleStyle(environment: surroundings.environment)))
+    }
+
+    /// - Parameter own: Rewards that a program brings along, which judge whole answers.
+    init(
+        _ settings: SampleSettings, surroundings: Surroundings, console: Console, own: [any RewardFunction] = []
+    ) throws {
         self.settings = settings
+        self.console = console
         let surroundings = surroundings.reaching(settings.answering.hub)
-        self.surroundings = surroundings
-        console = Console(style: ConsoleStyle(environment: surroundings.environment))
         path = settings.outputDirectory + "/" + (settings.outputFile ?? Self.name(of: Date()))
         try OutputPlace.check(settings.outputDirectory, "output_dir")
         let options = settings.rewards.options(answerLength: settings.answerLength, surroundings)
@@ -39,7 +46,7 @@ public struct ResponseSampling {
                 try RewardFunctions.any(model, options: options, device: device, surroundings: surroundings)
             ]
         } else {
-            outcomes = try RewardFunctions.named(settings.rewards.rewardFuncs, options: options)
+            outcomes = try RewardFunctions.named(settings.rewards.rewardFuncs, options: options) + own
         }
         process = try settings.prmModel.map {
             try RewardFunctions.any($0, options: options, device: device, surroundings: surroundings)
@@ -179,7 +186,7 @@ public struct ResponseSampling {
     private func judged(
         _ row: SampledRow, _ answers: [Answering.Sequence], _ tally: inout Tally
     ) throws -> (kept: [JSONObject], all: [JSONObject]) {
-        guard settings.isJudged else {
+        guard !outcomes.isEmpty || process != nil else {
             let rows = answers.map { row.answered($0.text) }
             return (rows, settings.logCompletions ? rows : [])
         }
