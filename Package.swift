@@ -178,7 +178,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusAdapters", "ApusGeneration",
+                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusRewards", "ApusAdapters",
+                "ApusGeneration",
                 "ApusLanguageModel",
                 "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",
                 "ApusOptimizers", "ApusTorch", "ApusWeights", "ApusDatasets", "ApusText", "ApusJSON", "ApusTraining",

@@ -17,7 +17,8 @@ struct Apus: ParsableCommand {
             """,
         version: ApusVersion.current,
         subcommands: [
-            SFT.self, Pretrain.self, RLHF.self, Infer.self, Export.self, MergeLoRA.self, Params.self, Tokenize.self,
+            SFT.self, Pretrain.self, RLHF.self, Infer.self, Sample.self, Export.self, MergeLoRA.self, Params.self,
+            Tokenize.self,
             Template.self,
             DownloadCommand.self,
         ])

@@ -80,6 +80,15 @@ struct Infer: PassthroughCommand {
     }
 }
 
+struct Sample: PassthroughCommand {
+    static let command = Command.sample
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    func run(_ settings: SampleSettings, _ line: ArgumentLine) throws {
+        try runSample(settings)
+    }
+}
+
 struct Export: PassthroughCommand {
     static let command = Command.export
     @Argument(parsing: .captureForPassthrough) var words: [String] = []

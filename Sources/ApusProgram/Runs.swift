@@ -24,6 +24,10 @@ func runInfer(_ settings: InferSettings) throws {
     try inference(terminal: settings.question == nil && !settings.hasData ? TerminalInput() : nil)
 }
 
+func runSample(_ settings: SampleSettings) throws {
+    try ResponseSampling(settings, surroundings: surroundings)()
+}
+
 func runExport(_ settings: ExportSettings) throws {
     print(try ModelExport(settings, surroundings: surroundings)())
 }

@@ -17,6 +17,17 @@ struct Answering {
         var others: [String] = []
         /// How probable its tokens were, where that is wanted.
         var logProbabilities: [TokenProbability] = []
+        /// This answer and the others with their tokens, but for those of a beam search.
+        var sequences: [Sequence] = []
+    }
+
+    /// A text with the tokens that it was read off.
+    struct Sequence {
+        let text: String
+        /// Without the one that ends it.
+        let tokens: [Int32]
+        /// Whether it ended because there was no room for more.
+        let isTruncated: Bool
     }
 
     /// What the settings and the model's files ask for and do not get.
@@ -179,10 +190,16 @@ struct Answering {
         }
         return prompts.indices.map { prompt in
             let first = prompt * count
+            let room = language.model.maximumLength - (reading == nil ? prompts[prompt].count : 1)
             return Answer(
                 text: texts[first].text,
                 filledContext: prompts[prompt].count + ids[first].count >= language.model.maximumLength,
-                others: texts[first + 1..<first + count].map(\.text), logProbabilities: probabilities[first])
+                others: texts[first + 1..<first + count].map(\.text), logProbabilities: probabilities[first],
+                sequences: (first..<first + count).map { index in
+                    Sequence(
+                        text: texts[index].text, tokens: ids[index],
+                        isTruncated: !texts[index].isStopped && ids[index].count >= min(newTokens ?? room, room))
+                })
         }
     }
 

@@ -18,9 +18,4 @@ package enum SilentTraining {
         }
         return checkpoint
     }
-
-    private struct NoOutput: TerminalOutput {
-        let columns: Int? = nil
-        func write(_ text: String) {}
-    }
 }

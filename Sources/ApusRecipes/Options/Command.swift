@@ -29,8 +29,8 @@ package enum Command: String, CaseIterable, Sendable {
     /// Whether Apus has the command; the others are ms-swift's and are refused by name.
     package var isSupported: Bool {
         switch self {
-        case .sft, .pt, .rlhf, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download: true
-        case .deploy, .eval, .app, .webUI, .rollout, .sample: false
+        case .sft, .pt, .rlhf, .infer, .export, .mergeLoRA, .params, .tokenize, .template, .download, .sample: true
+        case .deploy, .eval, .app, .webUI, .rollout: false
         }
     }
 
@@ -62,7 +62,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .app: "Chat in the browser."
         case .webUI: "Train in the browser."
         case .rollout: "Serve generations to a reinforcement-learning run."
-        case .sample: "Draw and filter samples."
+        case .sample: "Draw several answers to each question, judge them, keep the best beside the worst."
         }
     }
 
@@ -130,6 +130,13 @@ package enum Command: String, CaseIterable, Sendable {
             [
                 "apus download Qwen/Qwen2.5-0.5B-Instruct",
                 "apus download hf::sentence-transformers/stsb --repo_type dataset --local_dir stsb",
+            ]
+        case .sample:
+            [
+                "apus sample --model Qwen2.5-0.5B-Instruct --dataset questions.jsonl --num_return_sequences 8 "
+                    + "--max_new_tokens 512",
+                "apus sample --model Qwen2.5-0.5B-Instruct --dataset maths.jsonl --reward_funcs accuracy ./score.py "
+                    + "--n_best_to_keep 2 --output_file pairs.jsonl",
             ]
         default: []
         }

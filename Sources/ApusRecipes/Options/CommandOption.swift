@@ -69,6 +69,7 @@ package enum OptionGroup: String, CaseIterable, Sendable {
     case optimizer = "Optimizer and learning rate"
     case evaluation = "Evaluating and saving"
     case generation = "Generation"
+    case rewards = "Rewards"
     case output = "Output"
     case device = "Device"
     case hub = "Hub"

@@ -11,7 +11,8 @@ package struct OptionTable: Sendable {
         modelOptions + quantizationOptions + dataOptions + templateOptions + tunerOptions + trainingOptions
         + evaluationOptions
         + outputOptions + inferOptions + exportOptions + generationOptions + ownOptions + hubOptions + deviceOptions
-        + noEffectOptions + preferenceOptions + policyOptions + proximalOptions + distillationOptions
+        + noEffectOptions + preferenceOptions + policyOptions + proximalOptions + distillationOptions + sampleOptions
+        + rewardOptions
 
     private static let ofPolicy = Set((policyOptions + proximalOptions).map(\.name))
 
@@ -30,6 +31,7 @@ package struct OptionTable: Sendable {
             $0.commands.contains(relative)
                 || command == .rlhf && $0.commands.contains(.sft) && !Self.notForPreferences.contains($0.name)
                     && !Self.ofPolicy.contains($0.name)
+                || command == .sample && $0.commands.contains(.infer) && Self.isShared($0)
         }.map { $0.of(command) }
         fieldNames = MSSwiftFields.names(of: command)
         positions = Dictionary(

@@ -113,13 +113,17 @@ extension PreferenceLearning {
 
     /// What rewards answers, functions first.
     private func rewards(_ inputs: TrainingInputs) throws -> [any RewardFunction] {
-        var options = preferences.rewards
         let policy = preferences.policy
-        options.cosineMaxLen = options.cosineMaxLen ?? policy.completionLimit
+        var options = preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings)
         options.softMaxLength = options.softMaxLength ?? policy.completionLimit
-        options.environment = inputs.surroundings.environment
         do {
-            return try RewardFunctions.named(policy.rewardFuncs, options: options)
+            let functions = try RewardFunctions.named(preferences.rewards.rewardFuncs, options: options)
+            return try functions
+                + policy.rewardModel.map {
+                    try RewardModel(
+                        $0, adapters: policy.rewardAdapters, device: inputs.settings.hardware.chosen,
+                        surroundings: inputs.surroundings)
+                }
         } catch let error as RewardError {
             throw SettingsError("--reward_funcs: \(error)")
         }
@@ -133,7 +137,7 @@ extension PreferenceSettings {
         options.groupSize = groupSize
         options.batchSize = batchSize
         options.temperature = policy.temperature
-        options.weights = policy.rewardWeights
+        options.weights = rewards.rewardWeights ?? []
         guard method == .grpo else {
             options.proximal = proximal.options
             options.scale = .none

@@ -1,6 +1,5 @@
 import ApusDatasets
 import ApusJSON
-import ApusRewards
 import ApusRunLog
 import ApusText
 import ApusTorch
@@ -21,7 +20,7 @@ extension TinyRun {
         settings.preferences = PreferenceSettings(.grpo)
         settings.encoding.usualTruncation = .left
         settings.evaluation.usualMetric = "reward"
-        settings.preferences?.policy.rewardFuncs = ["soft_overlong"]
+        settings.preferences?.rewards.rewardFuncs = ["soft_overlong"]
         settings.preferences?.rewards.softMaxLength = 7
         settings.preferences?.rewards.softCacheLength = 6
         settings.preferences?.policy.numGenerations = 4
@@ -192,7 +191,7 @@ extension TinyRun {
                 $0.preferences?.policy.maxCompletionLength = 4000
             },
             Case("the data have 8 questions") { $0.preferences?.policy.stepsPerGeneration = 64 },
-            Case("there is no reward \"accurate\"") { $0.preferences?.policy.rewardFuncs = ["accurate"] },
+            Case("there is no reward \"accurate\"") { $0.preferences?.rewards.rewardFuncs = ["accurate"] },
             Case("--structured_outputs_regex") { $0.preferences?.policy.structuredOutputsRegex = "(" },
         ])
     func refusals(_ it: Case) throws {

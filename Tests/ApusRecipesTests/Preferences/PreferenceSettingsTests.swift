@@ -67,7 +67,7 @@ struct PreferenceSettingsTests {
         (["--rlhf_type", "grpo"], "nothing rewards the answers"),
         (
             ["--rlhf_type", "grpo", "--reward_funcs", "format", "--reward_weights", "1", "2"],
-            "2 weights for 1 rewards"
+            "got 2 for 1 rewards"
         ),
         (
             ["--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "6"],

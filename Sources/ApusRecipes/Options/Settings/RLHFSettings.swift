@@ -107,7 +107,18 @@ extension RLHFSettings {
     private func checkSampling(_ notices: inout [String]) throws {
         let policy = preferences.policy
         let word = preferences.method.rawValue
-        try policy.checkRewards(word)
+        let rewards = preferences.rewards
+        guard !rewards.rewardFuncs.isEmpty || !policy.rewardModel.isEmpty else {
+            throw SettingsError(
+                "--rlhf_type \(word): nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format "
+                    + "or --reward_funcs ./score.py, or --reward_model.")
+        }
+        try rewards.check(models: policy.rewardModel)
+        guard policy.rewardAdapters.isEmpty || policy.rewardModel.count == 1 else {
+            throw SettingsError(
+                "--reward_adapters: they go on one --reward_model, and there are \(policy.rewardModel.count). Merge them "
+                    + "into their models first.")
+        }
         if preferences.method == .grpo {
             try policy.check(
             form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,

@@ -14,7 +14,8 @@ enum NotYetOptions {
             "label_smoothing_factor": ["0", "0.0"], "enable_dft_loss": ["false"], "enable_channel_loss": ["false"],
             "acc_strategy": ["token"], "neftune_noise_alpha": ["0", "0.0"],
             "safe_serialization": ["true"], "max_shard_size": ["5gb"],
-            "response_prefix": [""], "do_train": ["true"], "quant_bits": ["0"], "model_kwargs": ["{}"],
+            "response_prefix": [""], "engine_kwargs": ["{}"], "num_beams": ["1"], "do_train": ["true"],
+            "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
@@ -52,6 +53,7 @@ enum NotYetOptions {
             "tensorboard", "the log goes to logging.jsonl and TensorBoard's files; such services are not there yet"
         ),
         ("infer_backend", ["vllm", "sglang", "lmdeploy"], "transformers", "Apus answers with its own engine"),
+        ("sampler_engine", ["vllm", "lmdeploy"], "transformers", "Apus answers with its own engine"),
         (
             "optim", ["adamw_hf", "adamw_torch_npu_fused", "adamw_apex_fused"], "adamw_torch",
             "it is AdamW in another implementation"
@@ -127,6 +129,8 @@ enum NotYetOptions {
         "sglang_kv_cache_dtype": "Leave it out; keys and values are kept in --torch_dtype.",
         "lmdeploy_tp": "Apus computes on one device; leave it out.",
         "lmdeploy_quant_policy": "Leave it out, or give 0.",
+        "engine_kwargs": "Leave it out; these are settings of engines that Apus has not.",
+        "num_beams": "Leave it out; sampling draws answers, and a beam search looks for the likeliest.",
         "to_cached_dataset": "`apus sft` prepares data in seconds; leave it out.",
         "to_mcore": "Leave it out; Apus writes Hugging Face folders.",
         "to_hf": "Leave it out; Apus writes Hugging Face folders.",

@@ -38,14 +38,8 @@ extension OptionTable {
             "log_completions", .boolean, default: .boolean(false),
             "Write answers with their rewards to completions.jsonl, and show some."),
         // Rewards
-        option(
-            "reward_funcs", .list, default: .list([]),
-            "What rewards answers: accuracy, format, …, or the path of a program of yours."),
         option("reward_model", .list, default: .list([]), "Models with one score that reward answers."),
         option("reward_adapters", .list, default: .list([]), "Adapters on those models."),
-        option(
-            "reward_weights", .numbers(.any), default: .numbers([]),
-            "A weight for each reward, functions first; 1 unless given."),
         option(
             "advantage_estimator", .words(of: AdvantageEstimator.self), default: .text("grpo"),
             "Than what an answer is better."),
@@ -61,21 +55,6 @@ extension OptionTable {
         option("max_resample_times", .integer(from: 1), default: .integer(3), "How often at most."),
         option(
             "overlong_filter", .boolean, default: .boolean(false), "Leave answers that were cut off out of the loss."),
-        option("cosine_min_len_value_wrong", .number(.any), default: .number(-0.5), "Reward cosine: short and wrong."),
-        option("cosine_max_len_value_wrong", .number(.any), default: .number(0), "Reward cosine: long and wrong."),
-        option("cosine_min_len_value_correct", .number(.any), default: .number(1), "Reward cosine: short and right."),
-        option("cosine_max_len_value_correct", .number(.any), default: .number(0.5), "Reward cosine: long and right."),
-        option(
-            "cosine_max_len", .integer(from: 1), computed: "max_completion_length",
-            "Reward cosine: the longest answer."),
-        option("repetition_n_grams", .integer(from: 1), default: .integer(3), "Reward repetition: words of a run."),
-        option(
-            "repetition_max_penalty", .number(.any), default: .number(-1), "Reward repetition: of nothing else."),
-        option(
-            "soft_max_length", .integer(from: 1), computed: "max_completion_length",
-            "Reward soft_overlong: the longest answer."),
-        option(
-            "soft_cache_length", .integer(from: 1), "Reward soft_overlong: how far below that a penalty begins."),
         // Loss
         option("epsilon", .number(.above(0)), default: .number(0.2), "How far below 1 a ratio counts."),
         option("epsilon_high", .number(.above(0)), computed: "epsilon", "How far above 1 a ratio counts."),

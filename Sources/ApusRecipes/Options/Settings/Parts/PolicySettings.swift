@@ -1,5 +1,4 @@
 import ApusGeneration
-package import ApusRewards
 public import ApusTraining
 
 /// How a model learns from answers that it gives itself (`--rlhf_type grpo`).
@@ -37,14 +36,10 @@ public struct PolicySettings: Sendable {
     public var logCompletions = false
 
     // MARK: Rewards
-    /// What rewards answers: names, or programs.
-    public var rewardFuncs: [String] = []
     /// Models that reward answers.
     public var rewardModel: [String] = []
     /// Adapters on those models.
     public var rewardAdapters: [String] = []
-    /// One weight for each of them, functions first; empty is 1 for each.
-    public var rewardWeights: [Double] = []
     public var advantageEstimator = AdvantageEstimator.grpo
     /// What advantages are divided by; nil is the estimator's own.
     public var scaleRewards: RewardScale?
@@ -107,10 +102,8 @@ extension PolicySettings: SettingsPart {
         SettingsField("stop_words", \.stopWords, affectsNumbers: true),
         SettingsField("structured_outputs_regex", \.structuredOutputsRegex, affectsNumbers: true),
         SettingsField("log_completions", \.logCompletions),
-        SettingsField("reward_funcs", \.rewardFuncs, affectsNumbers: true),
         SettingsField("reward_model", \.rewardModel, affectsNumbers: true),
         SettingsField("reward_adapters", \.rewardAdapters, affectsNumbers: true),
-        SettingsField("reward_weights", \.rewardWeights, affectsNumbers: true),
         SettingsField("advantage_estimator", \.advantageEstimator, affectsNumbers: true),
         SettingsField("scale_rewards", \.scaleRewards, affectsNumbers: true),
         SettingsField("kl_in_reward", \.klInReward, affectsNumbers: true),
@@ -146,22 +139,8 @@ extension PolicySettings: SettingsPart {
 
     /// And by what they are rewarded.
     static let ofSampling = ofOwnAnswers.union([
-        "log_completions", "reward_funcs", "reward_model", "reward_adapters", "reward_weights",
+        "log_completions", "reward_model", "reward_adapters",
     ])
-}
-
-extension RewardOptions: SettingsPart {
-    package static let fields: [SettingsField<RewardOptions>] = [
-        SettingsField("cosine_min_len_value_wrong", \.cosineMinLenValueWrong, affectsNumbers: true),
-        SettingsField("cosine_max_len_value_wrong", \.cosineMaxLenValueWrong, affectsNumbers: true),
-        SettingsField("cosine_min_len_value_correct", \.cosineMinLenValueCorrect, affectsNumbers: true),
-        SettingsField("cosine_max_len_value_correct", \.cosineMaxLenValueCorrect, affectsNumbers: true),
-        SettingsField("cosine_max_len", \.cosineMaxLen, affectsNumbers: true),
-        SettingsField("repetition_n_grams", \.repetitionNGrams, affectsNumbers: true),
-        SettingsField("repetition_max_penalty", \.repetitionMaxPenalty, affectsNumbers: true),
-        SettingsField("soft_max_length", \.softMaxLength, affectsNumbers: true),
-        SettingsField("soft_cache_length", \.softCacheLength, affectsNumbers: true),
-    ]
 }
 
 // MARK: Computed defaults
@@ -231,26 +210,6 @@ extension PolicySettings {
 // MARK: Checks
 
 extension PolicySettings {
-    /// - Throws: `SettingsError` where nothing rewards answers, and for other numbers of weights or adapters.
-    func checkRewards(_ word: String) throws {
-        let sources = rewardFuncs.count + rewardModel.count
-        guard sources > 0 else {
-            throw SettingsError(
-                "--rlhf_type \(word): nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format or "
-                    + "--reward_funcs ./score.py, or --reward_model.")
-        }
-        guard rewardWeights.isEmpty || rewardWeights.count == sources else {
-            throw SettingsError(
-                "--reward_weights: \(rewardWeights.count) weights for \(sources) rewards "
-                    + "(\((rewardFuncs + rewardModel).joined(separator: ", "))). Give one for each.")
-        }
-        guard rewardAdapters.count <= rewardModel.count else {
-            throw SettingsError(
-                "--reward_adapters: \(rewardAdapters.count) adapters for \(rewardModel.count) models. Give --reward_model the "
-                    + "model of each.")
-        }
-    }
-
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check(form: PolicyLossForm, batchSize: Int, accumulation: Int) throws {
         guard stepsPerGeneration == nil || generationBatchSize == nil else {

@@ -1,4 +1,3 @@
-package import ApusRewards
 public import ApusText
 import ApusTraining
 
@@ -95,7 +94,7 @@ public struct PreferenceSettings: Sendable {
     /// How it learns from them token by token.
     public var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
-    package var rewards = RewardOptions()
+    public var rewards = RewardSettings()
     /// What gkd learns from a teacher.
     public var distillation = DistillationSettings()
 
@@ -122,7 +121,7 @@ extension PreferenceSettings: SettingsPart {
             SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
             SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
             SettingsField("loss_scale", \.lossScale),
-        ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardOptions.fields.map { $0.inside(\.rewards) }
+        ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardSettings.fields.map { $0.inside(\.rewards) }
         + ProximalSettings.fields.map { $0.inside(\.proximal) }
         + DistillationSettings.fields.map { $0.inside(\.distillation) }
 }
@@ -200,11 +199,11 @@ extension PreferenceMethod {
             ]
         case .rewardModel: ["center_rewards_coefficient"]
         case .grpo:
-            PolicySettings.options.union(RewardOptions.fields.map(\.name)).union([
+            PolicySettings.options.union(RewardSettings.fields.map(\.name)).union([
                 "ref_model", "ref_adapters", "beta", "loss_type",
             ])
         case .ppo:
-            PolicySettings.ofSampling.union((RewardOptions.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
+            PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])
         case .gkd:
             DistillationSettings.options.union(PolicySettings.ofOwnAnswers).subtracting(["stop_words", "structured_outputs_regex"])

@@ -1,0 +1,265 @@
+import ApusDatasets
+import ApusFiles
+import ApusJSON
+import ApusLanguageModel
+import ApusRewards
+import ApusRunLog
+import ApusText
+import ApusTorch
+import Foundation
+
+/// Several answers to each row of a dataset, judged, of which the best are kept beside the worst: `apus sample`.
+public struct ResponseSampling {
+    private let settings: SampleSettings
+    private let console: Console
+    private let rows: RowDataset<ConversationRecognizer>
+    /// What draws answers; nil where answers of earlier runs are judged.
+    private let answering: Answering?
+    private let tokenizer: Tokenizer?
+    private let cache: CachedAnswers
+    private let outcomes: [any RewardFunction]
+    private let process: (any RewardFunction)?
+    /// The output.
+    public let path: String
+
+    /// Looks at all that can be wrong, and loads the models.
+    public init(_ settings: SampleSettings, surroundings: Surroundings = Surroundings()) throws {
+        try self.init(
+            settings, surroundings: surroundings,
+            console: Console(style: ConsoleStyle(environment: surroundings.environment)))
+    }
+
+    /// - Parameter own: Rewards that a program brings along, which judge whole answers.
+    init(
+        _ settings: SampleSettings, surroundings: Surroundings, console: Console, own: [any RewardFunction] = []
+    ) throws {
+        self.settings = settings
+        self.console = console
+        let surroundings = surroundings.reaching(settings.answering.hub)
+        path = settings.outputDirectory + "/" + (settings.outputFile ?? Self.name(of: Date()))
+        try OutputPlace.check(settings.outputDirectory, "output_dir")
+        let options = settings.rewards.options(answerLength: settings.answerLength, surroundings)
+        let device = settings.answering.hardware.chosen
+        cache = try CachedAnswers(settings.cacheFiles)
+        if let model = settings.ormModel {
+            outcomes = [
+                try RewardFunctions.any(model, options: options, device: device, surroundings: surroundings)
+            ]
+        } else {
+            outcomes = try RewardFunctions.named(settings.rewards.rewardFuncs, options: options) + own
+        }
+        process = try settings.prmModel.map {
+            try RewardFunctions.any($0, options: options, device: device, surroundings: surroundings)
+        }
+        var recognition = try ConversationRecognizer.Options(settings.answering.data)
+        recognition.requiresAnswer = false
+        var data = settings.answering.data
+        data.valDataset = []
+        let loaded = try DatasetLoader(data, surroundings: surroundings)
+            .load(data.dataset, as: ConversationRecognizer(recognition))
+        console.print(loaded.report.text)
+        rows = loaded.train
+        guard settings.samplerEngine != .none else {
+            (answering, tokenizer) = (nil, nil)
+            return
+        }
+        let adapted = try AdaptedModel(settings.answering.model, device: device, surroundings: surroundings)
+        for note in adapted.notices { console.print("note: \(note)") }
+        guard let language = (adapted.form as? LoadedLanguage)?.language else {
+            throw ModelError(
+                "\(adapted.source.name) \(adapted.task.task.activity); `apus sample` asks models that continue text.")
+        }
+        let answering = try Answering(settings.answering, language: language)
+        for notice in answering.notices { console.print("note: \(notice)") }
+        (self.answering, tokenizer) = (answering, language.tokenizer)
+    }
+
+    private static func name(of time: Date) -> String {
+        let parts = Calendar(identifier: .gregorian).dateComponents(
+            [.year, .month, .day, .hour, .minute, .second], from: time)
+        return String(
+            format: "%04d-%02d-%02d-%02d-%02d-%02d.jsonl", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0,
+            parts.hour ?? 0, parts.minute ?? 0, parts.second ?? 0)
+    }
+
+    // MARK: - The run
+
+    /// What became of the rows.
+    private struct Tally {
+        var written = 0
+        var withoutAnswers = 0
+        var easy = 0
+        var undecided = 0
+        var wrong = 0
+    }
+
+    /// Samples all rows that the settings name, and that an earlier run has not done.
+    public func callAsFunction() throws {
+        guard settings.overrideExistFile || !FileManager.default.fileExists(atPath: path) else {
+            return console.print(
+                "note: \(path) is there already, and nothing is sampled; --override_exist_file true does it again")
+        }
+        let file = try SampleFile(path, settings)
+        let record = JSONValue.object(settings.argsJSON()).serialized(indent: 2) + "\n"
+        try LocalFileSystem().writeAtomically(Data(record.utf8), to: settings.outputDirectory + "/args.json")
+        let range = range
+        let bar = console.startProgress("Sample", total: range.count)
+        if file.done > 0 { console.print("\(file.done) rows of \(SampleFile.partial(path)) are done") }
+        var tally = Tally()
+        var start = range.lowerBound + file.done
+        while start < range.upperBound {
+            let end = min(start + settings.numSamplingBatchSize, range.upperBound)
+            let (kept, all) = try sampled(start..<end, &tally)
+            try file.append(kept, completions: all, done: end - range.lowerBound)
+            bar.update(to: end - range.lowerBound)
+            start = end
+        }
+        bar.finish()
+        try file.finish()
+        report(tally, of: range.count)
+    }
+
+    /// The rows of the shard, or as many of them as batches are wanted.
+    private var range: Range<Int> {
+        var range = 0..<rows.count
+        if settings.dataRange.count == 2 {
+            let (shard, count) = (settings.dataRange[0], settings.dataRange[1])
+            let size = rows.count / count
+            // The last shard has what is left over.
+            range = size * shard..<(shard == count - 1 ? rows.count : size * (shard + 1))
+        }
+        guard let batches = settings.numSamplingBatches else { return range }
+        let limit = batches.multipliedReportingOverflow(by: settings.numSamplingBatchSize)
+        return range.prefix(limit.overflow ? range.count : limit.partialValue)
+    }
+
+    private func sampled(
+        _ range: Range<Int>, _ tally: inout Tally
+    ) throws -> (kept: [JSONObject], all: [JSONObject]) {
+        let batch = try range.map { index in
+            SampledRow(
+                try rows.recognized(at: index), index: index, system: settings.answering.encoding.system)
+        }
+        var kept: [JSONObject] = []
+        var all: [JSONObject] = []
+        for (row, answers) in zip(batch, try answers(to: batch)) {
+            guard !answers.isEmpty else {
+                tally.withoutAnswers += 1
+                continue
+            }
+            let (rows, completions) = try judged(row, answers, &tally)
+            kept += rows
+            all += completions
+        }
+        tally.written += kept.count
+        return (kept, all)
+    }
+
+    /// The answers of earlier runs where there are enough, else new ones.
+    private func answers(to batch: [SampledRow]) throws -> [[Answering.Sequence]] {
+        var answers = batch.map { cached($0) }
+        guard let answering else { return answers }
+        let open = batch.indices.filter { answers[$0].count != settings.answering.generation.numReturnSequences }
+        guard !open.isEmpty else { return answers }
+        let new = try answering.answers(
+            to: open.map { index in
+                do {
+                    return try answering.prompt(batch[index].asked, tools: batch[index].tools)
+                } catch {
+                    throw DatasetError("\(rows.place(of: batch[index].index)): \(error)")
+                }
+            }, draws: open.map { UInt64(batch[$0].index) })
+        for (index, answer) in zip(open, new) { answers[index] = answer.sequences }
+        return answers
+    }
+
+    private func cached(_ row: SampledRow) -> [Answering.Sequence] {
+        cache.answers(to: row).map { text in
+            // How long an answer was in tokens, only a tokenizer knows.
+            Answering.Sequence(
+                text: text, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [], isTruncated: false)
+        }
+    }
+
+    // MARK: - Judging
+
+    private func judged(
+        _ row: SampledRow, _ answers: [Answering.Sequence], _ tally: inout Tally
+    ) throws -> (kept: [JSONObject], all: [JSONObject]) {
+        guard !outcomes.isEmpty || process != nil else {
+            let rows = answers.map { row.answered($0.text) }
+            return (rows, settings.logCompletions ? rows : [])
+        }
+        // The answer that a row brings is one of those that are compared.
+        let reference = row.reference.map { text in
+            Answering.Sequence(
+                text: text, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [], isTruncated: false)
+        }
+        let candidates = answers + [reference].compactMap(\.self)
+        let completions = candidates.map { row.completion($0) }
+        let byName = try (outcomes + [process].compactMap(\.self)).map { reward in
+            do {
+                return (reward.name, try reward.rewards(of: completions))
+            } catch {
+                throw DatasetError("\(rows.place(of: row.index)): \(error)")
+            }
+        }
+        let whole = outcomes.isEmpty ? nil : sum(byName.prefix(outcomes.count).map(\.1), count: candidates.count)
+        let scores = SampleScores(
+            outcomes: whole, processes: process == nil ? nil : byName.last?.1, count: candidates.count,
+            threshold: settings.prmThreshold)
+        let all = settings.logCompletions ? logged(row, answers, byName, scores) : []
+        if let share = settings.easyQueryThreshold, scores.isEasy(share: share, of: answers.count) {
+            tally.easy += 1
+            return ([], all)
+        }
+        guard candidates.indices.contains(where: scores.isGood) else {
+            tally.wrong += 1
+            return ([], all)
+        }
+        let pairs = scores.pairs(keeping: settings.nBestToKeep).filter {
+            candidates[$0.chosen].text != candidates[$0.rejected].text
+        }
+        if pairs.isEmpty { tally.undecided += 1 }
+        let kept = pairs.map { pair in
+            var answered = row.answered(candidates[pair.chosen].text)
+            answered["rejected_response"] = .string(candidates[pair.rejected].text)
+            return answered
+        }
+        return (kept, all)
+    }
+
+    /// The sum of rewards by their weights; nil where no reward says anything of an answer.
+    private func sum(_ rewards: [[Double?]], count: Int) -> [Double?] {
+        (0..<count).map { index in
+            let known = rewards.enumerated().compactMap { place, rewards in
+                rewards[index].map { $0 * (settings.rewards.rewardWeights?[place] ?? 1) }
+            }
+            return known.isEmpty ? nil : known.reduce(0, +)
+        }
+    }
+
+    private func logged(
+        _ row: SampledRow, _ answers: [Answering.Sequence], _ rewards: [(String, [Double?])], _ scores: SampleScores
+    ) -> [JSONObject] {
+        answers.enumerated().map { index, answer in
+            var logged = row.answered(answer.text)
+            logged["rewards"] = .object(
+                rewards.reduce(into: JSONObject()) { $0[$1.0] = $1.1[index].map(JSONValue.double) ?? .null })
+            logged["score"] = scores.totals[index].map(JSONValue.double) ?? .null
+            logged["is_truncated"] = .bool(answer.isTruncated)
+            return logged
+        }
+    }
+
+    private func report(_ tally: Tally, of count: Int) {
+        let reasons = [
+            (tally.withoutAnswers, "have no answer in --cache_files"),
+            (tally.easy, "are too easy (--easy_query_threshold)"),
+            (tally.wrong, "have no answer that is right and good enough"),
+            (tally.undecided, "have no two answers that differ in score"),
+        ]
+        for (number, reason) in reasons where number > 0 { console.print("  \(number) rows \(reason)") }
+        console.print("output: \(path): \(tally.written) rows in this run, of \(count) questions")
+    }
+}

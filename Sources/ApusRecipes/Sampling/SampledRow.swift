@@ -1,0 +1,90 @@
+import ApusDatasets
+import ApusJSON
+import ApusRewards
+import ApusText
+import Crypto
+import Foundation
+
+/// A question of a dataset, as it is answered and written.
+struct SampledRow {
+    /// Its place among the rows, which names the random stream of its answers.
+    let index: Int
+    /// The conversation before the answer.
+    let asked: [Message]
+    let tools: [JSONValue]?
+    /// The answer that the row brings.
+    let reference: String?
+    let columns: JSONObject
+    /// The MD5 of the row in JSON with sorted keys, as ms-swift names rows.
+    let id: String
+
+    init(_ conversation: Conversation, index: Int, system: String?) {
+        self.index = index
+        var messages = conversation.messages
+        if let system, !system.isEmpty {
+            // As in ms-swift a given system text takes the place of the row's own.
+            if messages.first?.role == "system" { messages.removeFirst() }
+            messages.insert(Message(role: "system", content: system), at: 0)
+        }
+        tools = conversation.tools
+        columns = conversation.otherColumns
+        let isAnswered = messages.last?.role == "assistant"
+        reference = isAnswered ? messages.last?.text : nil
+        asked = isAnswered ? Array(messages.dropLast()) : messages
+        var row = columns
+        row["messages"] = .array(messages.map(\.json))
+        if let tools { row["tools"] = .array(tools) }
+        let text = JSONValue.object(row).serialized(sortedKeys: true, escapeNonASCII: true)
+        id = Insecure.MD5.hash(data: Array(text.utf8)).map { byte in
+            (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }.joined()
+    }
+
+    /// The row with an answer.
+    func answered(_ answer: String) -> JSONObject {
+        var row = columns
+        row["messages"] = .array((asked + [Message(role: "assistant", content: answer)]).map(\.json))
+        if let tools { row["tools"] = .array(tools) }
+        row["id"] = .string(id)
+        return row
+    }
+
+    /// An answer to be judged; where the row has no column `solution`, that is the answer it brings.
+    func completion(_ answer: Answering.Sequence) -> ApusRewards.Completion {
+        var columns = columns
+        if columns["solution"] == nil, let reference { columns["solution"] = .string(reference) }
+        return ApusRewards.Completion(
+            messages: asked.compactMap(\.json.objectValue), text: answer.text, tokens: answer.tokens,
+            isTruncated: answer.isTruncated, columns: columns)
+    }
+}
+
+/// Answers of earlier runs, by the ids of their rows.
+struct CachedAnswers {
+    private var answers: [String: [String]] = [:]
+
+    /// - Throws: `DatasetError` for a line that is no such row.
+    init(_ files: [String]) throws {
+        for file in files {
+            let text: String
+            do { text = try String(contentsOfFile: file, encoding: .utf8) } catch {
+                throw SettingsError("--cache_files \(file): cannot be read: \(error.localizedDescription)")
+            }
+            for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+                if line.allSatisfy(\.isWhitespace) { continue }
+                let row = try? JSONValue(parsing: String(line))
+                let last = row?["messages"]?.arrayValue?.last
+                guard let id = row?["id"]?.stringValue, last?["role"]?.stringValue == "assistant",
+                    let answer = last?["content"]?.stringValue
+                else {
+                    throw DatasetError(
+                        "\(file):\(number + 1): wanted a row with \"id\" and \"messages\" that end with an answer, as `apus sample` "
+                            + "writes it without --orm_model and the like.")
+                }
+                answers[id, default: []].append(answer)
+            }
+        }
+    }
+
+    func answers(to row: SampledRow) -> [String] { answers[row.id] ?? [] }
+}
