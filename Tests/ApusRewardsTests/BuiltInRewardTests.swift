@@ -45,6 +45,16 @@ struct BuiltInRewardTests {
         #expect(others.sorted() == Self.others.sorted(), "\(others.joined(separator: "\n"))")
     }
 
+    /// Decimals are rounded beside fractions and roots, and not beside whole numbers.
+    @Test(arguments: [
+        ("$0$", "0.0000001", false), ("$1$", "1.0000001", false), ("$\\sqrt{4}$", "2.0000001", false),
+        ("$1$", "1.000", true), ("$\\frac{1}{3}$", "0.333333", true), ("$\\frac{1}{3}$", "0.33333", false),
+        ("$\\sqrt{2}$", "1.414214", true), ("$\\sqrt{4}$", "2.0", true), ("$1.5$", "1.5000001", true),
+    ])
+    func decimals(_ solution: String, _ answer: String, _ isRight: Bool) {
+        #expect(MathAccuracy.isRight("\\boxed{\(answer)}", solution: solution) == isRight)
+    }
+
     /// A formula that stands outside of `$…$`: math_verify takes a number out of it or nothing, Apus reads it as a whole.
     private func isBare(_ text: String) -> Bool {
         if let answer = text.firstMatch(of: /<answer>(.*)<\/answer>/) { return isBare(String(answer.1)) }

@@ -2,6 +2,7 @@ import ApusAdapters
 import ApusDatasets
 import ApusHub
 import ApusLanguageModel
+import ApusRewards
 import ApusText
 import ApusTorch
 import ApusTraining
@@ -13,6 +14,7 @@ extension HubError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.d
 extension DatasetError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.data } }
 extension ModelError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.configuration } }
 extension AdapterError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.configuration } }
+extension RewardError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.configuration } }
 extension WeightsError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.data } }
 extension TokenizerError: ExitCodeProviding { package var exitCode: Int32 { ExitCode.data } }
 

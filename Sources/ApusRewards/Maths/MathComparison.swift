@@ -142,7 +142,9 @@ enum MathComparison {
     static func areEqual(_ wanted: MathExpression, _ given: MathExpression) -> Bool {
         if wanted == given { return true }
         if let first = wanted.exact, let second = given.exact {
-            if wanted.isDecimal || given.isDecimal {
+            // Decimals are rounded beside what has them too, and not beside a whole number.
+            let isWhole = first.isInteger && !wanted.isDecimal || second.isInteger && !given.isDecimal
+            if wanted.isDecimal || given.isDecimal, !isWhole {
                 guard let first = first.roundedToSixPlaces else { return false }
                 return first == second.roundedToSixPlaces
             }
@@ -159,6 +161,8 @@ enum MathComparison {
         guard wanted.symbols.isEmpty, given.symbols.isEmpty, let first = wanted.value(), let second = given.value(),
             first.isReal, second.isReal, max(first.largest, second.largest) < 1e8
         else { return false }
+        let exact = wanted.isDecimal ? second.real : first.real
+        if abs(exact - exact.rounded()) < 1e-9 { return abs(first.real - second.real) <= 1e-12 * max(1, abs(exact)) }
         return (first.real * 1e6).rounded(.toNearestOrEven) == (second.real * 1e6).rounded(.toNearestOrEven)
     }
 
