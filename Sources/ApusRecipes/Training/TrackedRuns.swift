@@ -25,7 +25,7 @@ extension RunLog.Options {
             wandb = TrackedRun(
                 id: id, project: value("WANDB_PROJECT") ?? "huggingface", owner: value("WANDB_ENTITY"),
                 name: settings.runName ?? value("WANDB_NAME"),
-                folder: FilePath.join(value("WANDB_DIR") ?? ".", "wandb"),
+                folder: value("WANDB_DIR").map { FilePath.join($0, "wandb") } ?? "wandb",
                 config: config)
         }
         if settings.reportTo.contains(.swanlab) {

@@ -67,8 +67,24 @@ package struct TrackedRun: Sendable {
     func yaml(_ facts: (_ place: Int) -> [String] = { _ in [] }) -> Data {
         let lines = config.enumerated().flatMap { place, entry in
             ["\(JSONValue.string(entry.key).serialized()):"]
-                + (facts(place) + ["value: \(entry.value.serialized())"]).map { "  \($0)" }
+                + (facts(place) + ["value: \(Self.yaml(entry.value))"]).map { "  \($0)" }
         }
         return Data((lines.joined(separator: "\n") + "\n").utf8)
+    }
+
+    /// JSON is YAML but for numbers: in YAML 1.1 one with an exponent has a point, and what is no number a word.
+    private static func yaml(_ value: JSONValue) -> String {
+        switch value {
+        case .double(let number) where number.isNaN: return ".nan"
+        case .double(let number) where number.isInfinite: return number < 0 ? "-.inf" : ".inf"
+        case .double:
+            let text = value.serialized()
+            return text.contains(".") ? text : text.replacing("e", with: ".0e")
+        case .array(let values): return "[\(values.map(yaml).joined(separator: ", "))]"
+        case .object(let entries):
+            let parts = entries.map { "\(JSONValue.string($0.key).serialized()): \(yaml($0.value))" }
+            return "{\(parts.joined(separator: ", "))}"
+        default: return value.serialized()
+        }
     }
 }

@@ -69,6 +69,24 @@ import Testing
             config.hasPrefix("\"learning_rate\":\n  desc: ''\n  sort: 0\n  value: 0.0001\n\"model\":\n  desc: ''\n"))
     }
 
+    /// A reader of YAML 1.1 takes `1e-08` for a word.
+    @Test func numbersAreNumbersInYAML() {
+        var run = run("/", project: "p")
+        run.config = ["a": 1e-8, "b": [.double(.nan), 1e30, ["c": .double(-.infinity)]], "d": 0.5, "e": 3]
+        #expect(
+            String(decoding: run.yaml(), as: UTF8.self) == """
+                "a":
+                  value: 1.0e-08
+                "b":
+                  value: [.nan, 1.0e+30, {"c": -.inf}]
+                "d":
+                  value: 0.5
+                "e":
+                  value: 3
+
+                """)
+    }
+
     /// Two runs of one second have folders of their own.
     @Test func foldersAreNew() throws {
         let disk = SimulatedDisk()
