@@ -81,9 +81,11 @@ let package = Package(
         target("ApusAdapters", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusQuantization", ["ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         target("ApusOptimizers", ["ApusNN", "ApusTorch"]),
-        target("ApusDatasets", ["ApusText", "ApusJSON"]),
+        target("ApusDatasets", ["ApusText", "ApusFiles", "ApusJSON"]),
         target("ApusRewards", ["ApusFiles", "ApusJSON"]),
-        target("ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf], exclude: ["TensorBoard/Proto"]),
+        target(
+            "ApusRunLog", ["ApusFiles", "ApusJSON", "CCairo", protobuf],
+            exclude: ["TensorBoard/Proto", "Trackers/Proto"]),
         // Floor 3
         target("ApusModels", ["ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"]),
         target("ApusGeneration", ["ApusLanguageModel", "ApusNN", "ApusText", "ApusTorch"]),
@@ -144,7 +146,7 @@ let package = Package(
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusQuantizationTests", ["ApusQuantization", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
-        tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusJSON"]),
+        tests("ApusDatasetsTests", ["ApusDatasets", "ApusText", "ApusFiles", "ApusJSON"]),
         tests(
             "ApusModelsTests",
             [
@@ -162,7 +164,7 @@ let package = Package(
         tests("ApusHubTests", ["ApusHub", "ApusHubTesting", "ApusFiles", "ApusFilesTesting", "ApusJSON", nioHTTP]),
         tests("ApusMetricsTests", ["ApusMetrics"]),
         tests("ApusRewardsTests", ["ApusRewards", "ApusFiles", "ApusJSON"]),
-        tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+        tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON", protobuf]),
         tests(
             "ApusTrainingTests",
             ["ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),

@@ -11,11 +11,12 @@ import Foundation
 
 /// Measures how fast conversations become samples, with ms-swift's template `qwen2_5`, and in how much memory.
 ///
-///     DataBench prepare TOKENIZER DATA.jsonl [THREADS]
+///     DataBench prepare TOKENIZER DATA.jsonl [THREADS] [CACHE]
 ///     DataBench stream TOKENIZER DATA.jsonl SAMPLES [THREADS]
 ///
 /// `prepare` reads, encodes and packs all rows before a run, as `apus sft --packing true` does; `stream` takes so
-/// many samples of a stream, as `--streaming true` does. Each prints one JSON object. Its `checksum` is, over all samples,
+/// many samples of a stream, as `--streaming true` does. With CACHE, a folder, rows that were encoded before are taken from there,
+/// and others are kept there. Each prints one JSON object. Its `checksum` is, over all samples,
 /// the sum of id · place, places counted from 1, and again over the targets alone; it is compared with that of ms-swift.
 @main
 struct DataBench {
@@ -24,15 +25,17 @@ struct DataBench {
     static func main() throws {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch (arguments.first, arguments.count) {
-        case ("prepare", 3...4):
-            try prepare(try encoder(arguments[1]), file: arguments[2], threads: number(arguments, 3))
+        case ("prepare", 3...5):
+            let cache = arguments.count > 4 ? SampleCache(folder: arguments[4], origin: arguments[1]) { _ in } : nil
+            try prepare(
+                try encoder(arguments[1]), file: arguments[2], threads: number(arguments, 3), cache: cache)
         case ("stream", 4...5):
             try stream(
                 try encoder(arguments[1]), file: arguments[2], count: number(arguments, 3),
                 threads: number(arguments, 4))
         default:
             print(
-                "usage: DataBench prepare TOKENIZER DATA.jsonl [THREADS] | "
+                "usage: DataBench prepare TOKENIZER DATA.jsonl [THREADS] [CACHE] | "
                     + "DataBench stream TOKENIZER DATA.jsonl SAMPLES [THREADS]")
             exit(2)
         }
@@ -51,7 +54,8 @@ struct DataBench {
         return ConversationEncoder(tokenizer: tokenizer, chat: chat)
     }
 
-    private static func prepare(_ encoder: ConversationEncoder, file: String, threads: Int) throws {
+    private static func prepare(_ encoder: ConversationEncoder, file: String, threads: Int, cache: SampleCache?) throws
+    {
         var loader = DatasetLoader()
         loader.threads = threads
         loader.shufflesTraining = false
@@ -60,7 +64,9 @@ struct DataBench {
         let (start, processor) = (clock.now, processorSeconds())
         let rows = try loader.load([file])
         let read = clock.now
-        let data = try rows.train.tokenized(truncation: truncation, threads: threads, encode: encoder.encode).dataset
+        let data = try rows.train.tokenized(
+            truncation: truncation, threads: threads, cache: cache, encode: encoder.encode
+        ).dataset
         let encoded = clock.now
         let lengths = data.indices.map { Int32(data.length(of: $0)) }
         let packs = SamplePacking.packs(lengths: lengths, capacity: limit, strategy: .binPacking)

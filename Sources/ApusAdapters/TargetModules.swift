@@ -60,7 +60,7 @@ package enum TargetModules: Sendable, Equatable {
     /// Python's `re.fullmatch`.
     ///
     /// An expression that cannot be read matches nothing; `validate` reports it.
-    static func fullMatch(_ pattern: String, _ text: String) -> Bool {
+    package static func fullMatch(_ pattern: String, _ text: String) -> Bool {
         guard let expression = try? NSRegularExpression(pattern: "^(?:\(pattern))$") else { return false }
         let whole = NSRange(text.startIndex..., in: text)
         return expression.firstMatch(in: text, options: [.anchored], range: whole)?.range == whole

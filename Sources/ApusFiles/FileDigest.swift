@@ -29,19 +29,26 @@ extension FileSystem {
 }
 
 /// SHA-256 and a count of the bytes that went through.
-struct DigestHasher {
+package struct DigestHasher {
     /// Small enough that bytes stay in the cache between hashing and writing.
     static let chunk = 1 << 20
 
     private var hash = SHA256()
     private var bytes: Int64 = 0
 
-    mutating func update(_ data: UnsafeRawBufferPointer) {
+    package init() {}
+
+    /// Adds a text, and where it ends.
+    package mutating func update(_ text: String) {
+        (Array(text.utf8) + [0]).withUnsafeBytes { update($0) }
+    }
+
+    package mutating func update(_ data: UnsafeRawBufferPointer) {
         hash.update(bufferPointer: data)
         bytes += Int64(data.count)
     }
 
-    func finish() -> FileDigest {
+    package func finish() -> FileDigest {
         FileDigest(bytes: bytes, sha256: Self.hexadecimal(hash.finalize()))
     }
 

@@ -15,6 +15,10 @@ package final class RunLog {
         package var writesTensorBoard = true
         /// Where the TensorBoard files go; nil is `runs` in the run's folder.
         package var tensorBoardFolder: String?
+        /// What Weights & Biases is told, where it is.
+        package var wandb: TrackedRun?
+        /// What SwanLab is told, where it is.
+        package var swanLab: TrackedRun?
         package var drawsCurves = true
         /// Sees each row: the step, the steps in all, the metrics.
         package var onRecord: ((_ step: Int, _ steps: Int, _ metrics: [String: Double]) -> Void)?
@@ -50,6 +54,7 @@ package final class RunLog {
     package let imagesPath: String
     private let rows: JSONLines
     private let tensorBoard: TensorBoardWriter?
+    private let trackers: [any RunTracker]
     private let bar: ProgressBar
     private let startTime: Double
     private let startStep: Int
@@ -87,6 +92,17 @@ package final class RunLog {
                 options.tensorBoardFolder ?? folder.tensorBoardPath, resumingAfter: options.resumingAfter,
                 date: clock.date(),
                 fileSystem: fileSystem) : nil
+        let reported = options.resumingAfter.map { _ in earlier.count }
+        var trackers: [any RunTracker] = []
+        if let run = options.wandb {
+            trackers.append(
+                try WandbTracker(run, reported: reported, date: clock.date(), fileSystem: fileSystem))
+        }
+        if let run = options.swanLab {
+            trackers.append(
+                try SwanLabTracker(run, reported: reported, date: clock.date(), fileSystem: fileSystem))
+        }
+        self.trackers = trackers
         startTime = clock.now()
         bar = console.startProgress("Train", total: options.maxSteps, initial: startStep)
         for line in rows.damagedLines { console.print("\(folder.loggingPath):\(line): not JSON; left as it is") }
@@ -149,6 +165,10 @@ package final class RunLog {
                 try tensorBoard.flush()
             }
         }
+        for tracker in trackers {
+            let named = points.map { (Curves.tag(of: $0.name), $0.value) }
+            trying { try tracker.report(named, step: step, date: clock.date()) }
+        }
     }
 
     private func writeRows() throws {
@@ -172,9 +192,11 @@ package final class RunLog {
 
     /// Ends the log: draws the pictures and writes the last row, which is returned.
     ///
-    /// - Parameter summary: What the row starts with: `model_parameter_info`, …, `best_metric`.
+    /// - Parameters:
+    ///   - summary: What the row starts with: `model_parameter_info`, …, `best_metric`.
+    ///   - error: What the run ended early with; nil where it did not.
     @discardableResult
-    package func finish(summary: JSONObject) throws -> JSONObject {
+    package func finish(summary: JSONObject, error: (any Error)? = nil) throws -> JSONObject {
         bar.finish()
         var row = summary
         row["global_step"] = .int(step)
@@ -184,6 +206,10 @@ package final class RunLog {
         try writeRows()
         try rows.synchronize()
         try tensorBoard?.flush()
+        for tracker in trackers {
+            try tracker.finish(error: error.map { "\($0)" }, date: clock.date())
+            console.print(tracker.advice)
+        }
         if options.drawsCurves { try drawCurves() }
         return row
     }

@@ -40,6 +40,11 @@ extension Tensor {
 }
 
 extension Generator {
+    /// Whole numbers from 0 to below the largest of int64 (`torch.randint`), int64.
+    package func integers(_ count: Int) throws -> Tensor {
+        try Tensor(owning: withRaw { ct_random_integers(Int64(count), $0) })
+    }
+
     /// The numbers below `count` in random order (`torch.randperm`), int64.
     package func permutation(of count: Int) throws -> Tensor {
         try Tensor(owning: withRaw { ct_randperm(Int64(count), $0) })

@@ -154,6 +154,11 @@ ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g)
     return guarded([&] { return own(at::multinomial(ref(probabilities), count, false, generator(g))); });
 }
 
+ct_tensor ct_random_integers(int64_t count, ct_generator g) {
+    return guarded([&] {
+        return own(at::randint(std::numeric_limits<int64_t>::max(), {count}, generator(g), at::kLong));
+    });
+}
 ct_tensor ct_randperm(int64_t count, ct_generator g) {
     return guarded([&] { return own(at::randperm(count, generator(g), at::kLong)); });
 }

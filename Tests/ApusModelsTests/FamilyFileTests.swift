@@ -10,12 +10,16 @@ import Testing
 
 /// Families read from files of other kinds, and configurations that must not be passed over.
 struct FamilyFileTests {
-    static let files: [String] = {
-        let path = Fixture.root.appendingPathComponent("gguf/families").path
-        return ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
-    }()
+    static let files = names(in: "gguf/families")
+    /// Of families that are read and not written.
+    static let latentFiles = names(in: "gguf/latent")
 
-    @Test func thereAreFiles() { #expect(Self.files.count >= 11) }
+    private static func names(in folder: String) -> [String] {
+        let path = Fixture.root.appendingPathComponent(folder).path
+        return ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+    }
+
+    @Test func thereAreFiles() { #expect(Self.files.count >= 11 && Self.latentFiles.count == 3) }
 
     /// The scores of a fixture's texts from weights in another file are those of `transformers` from its own.
     private static func distance(_ model: CausalLanguageModel, _ fixture: Fixture) throws -> Double {
@@ -50,6 +54,46 @@ struct FamilyFileTests {
         let distance = try Self.distance(Self.gguf(file), Fixture("models/\(name)"))
         print("gguf \(name): logits \(distance)")
         #expect(distance <= 1e-5)
+    }
+
+    /// Keys and values of a latent come from one matrix or from two; the model has one.
+    @Test(arguments: latentFiles) func latentAttentionIsRead(file: String) throws {
+        let path = Fixture.root.appendingPathComponent("gguf/latent/\(file)").path
+        let (source, name) = (try GGUFModel(GGUFFile(path: path)), String(file.dropLast(".gguf".count)))
+        let distance = try Self.distance(source, Fixture("models/\(name)"))
+        print("gguf \(name): logits \(distance)")
+        #expect(distance <= 1e-5)
+        let expected = try Fixture.json("models/\(name)/config.json")
+        for key in [
+            "q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "n_routed_experts",
+            "n_shared_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace",
+            "num_key_value_heads", "routed_scaling_factor",
+        ] {
+            #expect(source.config[key] == expected[key], "\(key)")
+        }
+        let stored = try SafetensorsFile(
+            path: Fixture.root.appendingPathComponent("models/\(name)/model.safetensors").path)
+        let matrix = "model.layers.0.self_attn.kv_b_proj.weight"
+        let values = try stored.tensor(matrix, dtype: .float32, device: .cpu).tensor.values(as: Float.self)
+        #expect(try source.dequantized(matrix) == values)
+        // A half of the matrix alone is no matrix.
+        guard var data = FileManager.default.contents(atPath: path),
+            let place = data.range(of: Data("blk.1.attn_v_b.weight".utf8))
+        else { return }
+        data.replaceSubrange(place, with: Data("blk.1.attn_rot_embd.w".utf8))
+        let broken = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf")
+        defer { try? FileManager.default.removeItem(at: broken) }
+        try data.write(to: broken)
+        #expect(throws: WeightsError.self) { try GGUFModel(GGUFFile(path: broken.path)) }
+    }
+
+    @Test func latentAttentionIsNotWritten() throws {
+        let model = try Fixture.model("deepseek-v2")
+        #expect {
+            try Self.description(model, Fixture.json("models/deepseek-v2/config.json"))
+        } throws: {
+            "\($0)".contains("models of type \"deepseek_v2\" are not written as GGUF")
+        }
     }
 
     private static func description(

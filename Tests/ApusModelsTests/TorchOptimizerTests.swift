@@ -79,6 +79,24 @@ struct TorchOptimizerTests {
             (rmsprop.decay, rmsprop.epsilon, rmsprop.momentum, rmsprop.isCentered) = (0.9, 1e-4, 0.8, true)
             return try RMSprop(groups, settings: rmsprop)
         case "stable-adamw": return try StableAdamW(groups)
+        case "ademamix", "ademamix-grown":
+            var settings = AdEMAMix.Settings()
+            settings.beta2 = 0.95
+            if name == "ademamix-grown" {
+                (settings.beta3, settings.alpha, settings.epsilon) = (0.99, 3, 1e-6)
+                (settings.alphaSteps, settings.beta3Steps) = (8, 12)
+            }
+            return try AdEMAMix(groups, settings: settings)
+        case "apollo", "apollo-tensor":
+            var options = APOLLO.Options()
+            (options.rank, options.gap) = (4, 6)
+            if name == "apollo-tensor" { (options.rank, options.scale, options.scaling) = (1, 16, .tensor) }
+            return try APOLLO(groups, options: options) { $0 != "table" }
+        case "grokadamw": return try GrokAdamW(groups)
+        case "grokadamw-other":
+            var settings = GrokAdamW.Settings()
+            (settings.kept, settings.amplification, settings.layerDecay, settings.maximumNorm) = (0.9, 5, 0.3, 0)
+            return try GrokAdamW(groups, settings: settings)
         case "schedule-free-adamw":
             free.warmupSteps = 5
             return try ScheduleFree(groups, settings: free)
@@ -95,6 +113,7 @@ struct TorchOptimizerTests {
     private static let names = [
         "sgd", "sgd-momentum", "sgd-nesterov", "adafactor", "adafactor-momentum", "lion", "adagrad", "adagrad-decay",
         "rmsprop", "rmsprop-centered", "stable-adamw", "schedule-free-adamw", "schedule-free-sgd", "muon",
+        "ademamix", "ademamix-grown", "apollo", "apollo-tensor", "grokadamw", "grokadamw-other",
     ]
 
     @Test(arguments: names) func twentySteps(name: String) throws {

@@ -14,16 +14,27 @@ extension RowDataset where Recognizer == ConversationRecognizer {
     ///   - isStrict: Whether the first conversation that cannot be used is an error.
     ///   - threads: `dataset_num_proc`.
     ///   - progress: How many of the distinct rows are done; calls do not overlap but come from any thread.
+    ///   - cache: Where what an earlier run encoded of the same rows is found; `nil` encodes them in any case.
     ///   - encode: The chat template and tokenizer.
     /// - Throws: `DatasetError` naming file and line when strict, and when no conversation is left.
     package func tokenized(
         truncation: Truncation, requiresTargets: Bool = true, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: ConversationEncoding
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
+        encode: ConversationEncoding
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
+        let options = [
+            "max_length": truncation.maximumLength.map(String.init) ?? "", "strict": "\(isStrict)",
+            "strategy": truncation.strategy.rawValue, "targets": "\(requiresTargets)",
+        ]
+        func find(
+            _ distinct: DistinctRows, _ encode: () throws -> EncodedRows<TokenizedDataset>
+        ) throws -> EncodedRows<TokenizedDataset> {
+            try cache?.encoded(self, distinct, options: options, anew: encode) ?? encode()
+        }
         let (dataset, tallies) = try encoded(
             into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice: "Give rows that the chat template takes, with an assistant's answer and at most --max_length "
-                + "tokens; --truncation_strategy left or right cuts longer ones."
+                + "tokens; --truncation_strategy left or right cuts longer ones.", finding: find
         ) { conversation, dataset in
             let encoded = try encode(conversation)
             guard encoded.ids.count == encoded.weights.count else {

@@ -29,6 +29,12 @@ struct EncodingTallies: Sendable {
     var notes = RowTally()
 }
 
+/// The sequences of the distinct rows of a data set, and what became of each row.
+struct EncodedRows<Store: Sendable>: Sendable {
+    var store: Store
+    var outcomes: [Result<(sequences: Range<Int32>, notes: [String]), RowRejection>] = []
+}
+
 extension RowDataset {
     /// Encodes every distinct row, once, on several threads.
     ///
@@ -37,15 +43,48 @@ extension RowDataset {
     /// - Parameters:
     ///   - store: An empty store.
     ///   - advice: What to try when nothing is left.
+    ///   - find: Looks for what an earlier run encoded, and else encodes.
     ///   - append: Adds the sequences of a row to a store and returns what is worth knowing of them, or adds none and
     ///     throws.
     /// - Throws: `DatasetError` naming file and line for a `RowFault`, and when strict for any row that cannot be
     ///   encoded; and when no sample is left.
     func encoded<Store: SampleStore>(
         into store: Store, isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
-        advice: String, append: @Sendable (Recognizer.Row, inout Store) throws -> [String]
+        advice: String,
+        finding find: @escaping (DistinctRows, () throws -> EncodedRows<Store>) throws -> EncodedRows<Store> = {
+            try $1()
+        },
+        append: @Sendable (Recognizer.Row, inout Store) throws -> [String]
     ) throws -> (Store, EncodingTallies) {
         let distinct = DistinctRows(rows)
+        let encoded = try find(distinct) {
+            try self.encoded(distinct, into: store, isStrict: isStrict, threads: threads, progress: progress, append)
+        }
+        var whole = encoded.store
+        var tallies = EncodingTallies()
+        tallies.rowCount = distinct.first.count
+        for (outcome, sample) in zip(encoded.outcomes, distinct.first) {
+            if case .failure(let rejection) = outcome { tallies.droppedRows.append(dropped(sample, rejection)) }
+        }
+        for sample in rows.indices {
+            switch encoded.outcomes[distinct.number(of: sample)] {
+            case .success(let (sequences, notes)):
+                for sequence in sequences { whole.appendSample(sequence: sequence, row: sample) }
+                for note in notes { tallies.notes.add(note, example: place(of: sample)) }
+            case .failure(let rejection): tallies.dropped.add(rejection, place: place(of: sample))
+            }
+        }
+        guard !whole.isEmpty || isEmpty else {
+            throw DatasetError("no sample is left of \(count):\n\(tallies.dropped.lines(indent: 2))\n\(advice)")
+        }
+        return (whole, tallies)
+    }
+
+    private func encoded<Store: SampleStore>(
+        _ distinct: DistinctRows, into store: Store, isStrict: Bool, threads: Int,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
+        _ append: @Sendable (Recognizer.Row, inout Store) throws -> [String]
+    ) throws -> EncodedRows<Store> {
         var parts = try inParallelChunks(of: distinct.first.count, threads: threads, progress: progress) { range in
             var part = store
             var outcomes: [Result<(count: Int, notes: [String]), RowRejection>] = []
@@ -66,43 +105,26 @@ extension RowDataset {
             }
             return (store: part, outcomes: outcomes)
         }
-        var whole = store
-        whole.reserveCapacity(for: parts.map(\.store))
-        var outcomes: [Result<(sequences: Range<Int32>, notes: [String]), RowRejection>] = []
-        outcomes.reserveCapacity(distinct.first.count)
+        var whole = EncodedRows(store: store)
+        whole.store.reserveCapacity(for: parts.map(\.store))
+        whole.outcomes.reserveCapacity(distinct.first.count)
         for index in parts.indices {
             let part = parts[index]
             // Each part is freed as soon as it is joined, so that the tokens are not held twice.
             parts[index] = (store, [])
             var next = 0
             for outcome in part.outcomes {
-                outcomes.append(
+                whole.outcomes.append(
                     outcome.map { count, notes in
-                        let first = Int32(whole.sequenceCount)
+                        let first = Int32(whole.store.sequenceCount)
                         for _ in 0..<count {
-                            _ = whole.appendSequence(next, of: part.store)
+                            _ = whole.store.appendSequence(next, of: part.store)
                             next += 1
                         }
                         return (first..<first + Int32(count), notes)
                     })
             }
         }
-        var tallies = EncodingTallies()
-        tallies.rowCount = distinct.first.count
-        for (outcome, sample) in zip(outcomes, distinct.first) {
-            if case .failure(let rejection) = outcome { tallies.droppedRows.append(dropped(sample, rejection)) }
-        }
-        for sample in rows.indices {
-            switch outcomes[distinct.number(of: sample)] {
-            case .success(let (sequences, notes)):
-                for sequence in sequences { whole.appendSample(sequence: sequence, row: sample) }
-                for note in notes { tallies.notes.add(note, example: place(of: sample)) }
-            case .failure(let rejection): tallies.dropped.add(rejection, place: place(of: sample))
-            }
-        }
-        guard !whole.isEmpty || isEmpty else {
-            throw DatasetError("no sample is left of \(count):\n\(tallies.dropped.lines(indent: 2))\n\(advice)")
-        }
-        return (whole, tallies)
+        return whole
     }
 }

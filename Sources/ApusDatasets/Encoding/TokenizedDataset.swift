@@ -126,3 +126,34 @@ extension TokenizedDataset: SampleStore {
         conversations.append(Int32(row))
     }
 }
+
+extension TokenizedDataset: KeptSamples {
+    func write(to file: ArrayWriter) throws {
+        try file.write(ids)
+        try file.write(trainedBits)
+        try file.write(offsets)
+        let weighted = weights.keys.sorted()
+        try file.write(weighted)
+        try file.write(weighted.flatMap { weights[$0] ?? [] })
+        let named = channels.keys.sorted()
+        try file.write(named)
+        try file.write(named.map { channels[$0] ?? "" })
+    }
+
+    init(from file: inout ArrayReader) throws {
+        ids = try file.array()
+        trainedBits = try file.array()
+        offsets = try file.array()
+        let weighted = try file.array(of: Int.self)
+        let values = try file.array(of: Float.self)
+        let named = try file.array(of: Int.self)
+        let names = try file.strings()
+        var next = 0
+        for sequence in weighted {
+            let end = next + offsets[sequence + 1] - offsets[sequence]
+            weights[sequence] = Array(values[next..<end])
+            next = end
+        }
+        for (sequence, name) in zip(named, names) { channels[sequence] = name }
+    }
+}

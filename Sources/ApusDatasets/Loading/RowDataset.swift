@@ -1,3 +1,4 @@
+import ApusFiles
 package import ApusJSON
 
 /// A row of a file; eight bytes, so that a million rows cost eight megabytes.
@@ -54,6 +55,21 @@ package struct RowDataset<Recognizer: RowRecognizer>: Sendable {
         DatasetError(
             "\(place(of: index)): " + (holdsUnusable ? "" : "the file was changed while it was read: ") + "\(rejection)"
         )
+    }
+
+    /// Gives everything that some rows are made of to a digest: how their files are read, and their bytes.
+    func digest(_ samples: [Int], into hash: inout DigestHasher) {
+        let forms = files.map(\.form)
+        for form in forms { hash.update(form) }
+        for sample in samples {
+            let row = rows[sample]
+            files[Int(row.file)].withBytes(of: Int(row.row)) { bytes in
+                withUnsafeBytes(of: (row.file.littleEndian, UInt32(truncatingIfNeeded: bytes.count))) {
+                    hash.update($0)
+                }
+                hash.update(bytes)
+            }
+        }
     }
 
     /// What is said of a row that is left out.

@@ -10,7 +10,7 @@ struct RowFile: Sendable {
     let path: String
     private let bytes: Data
     private let ranges: [Range<Int>]
-    private let knownLine = KnownLine()
+    private let knownLines = KnownLines()
     private let change: RowChange
     private let rows: Rows
     /// What the user should hear of how the file is read.
@@ -124,15 +124,25 @@ struct RowFile: Sendable {
         }
     }
 
+    /// How bytes become a row, as a text that is the same where that is the same.
+    var form: String {
+        let names = change.columns.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return "\(rows) \(names) \(change.rule?.rawValue ?? "")"
+    }
+
+    func withBytes(of row: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[ranges[row]])) }
+    }
+
     /// `path:line`, the line on which a row begins.
     func place(of row: Int) -> String { "\(path):\(lineNumber(of: row))" }
 
     /// The line on which a row begins; of a file of Arrow's the number of the row.
     func lineNumber(of row: Int) -> Int {
-        knownLine.number(of: row) { known in
-            let start = known.map { ranges[$0].lowerBound } ?? 0
+        knownLines.number(of: row) { from, to in
+            let start = from.map { ranges[$0].lowerBound } ?? 0
             let rest = bytes[(bytes.startIndex + start)...]
-            return Self.line(of: ranges[row].lowerBound - start, in: rest) - 1
+            return Self.line(of: ranges[to].lowerBound - start, in: rest) - 1
         }
     }
 
@@ -151,18 +161,25 @@ struct RowFile: Sendable {
     }
 }
 
-/// The line of the row that was asked for last, from which the next is counted: rows are mostly asked for in order, and
-/// counting each from the beginning of a long file would take hours.
-private final class KnownLine: Sendable {
-    private let known = Mutex<(row: Int, line: Int)?>(nil)
+/// The lines of every 64th row as far as they were asked for, from which those between are counted.
+///
+/// Places are asked for in any order, of few rows or of all that are left out: counting each from the beginning of a long
+/// file would take hours.
+private final class KnownLines: Sendable {
+    private static let distance = 64
+    private let known = Mutex<[Int]>([])
 
-    /// - Parameter count: The line ends from a row, or from the beginning, to the one asked for.
-    func number(of row: Int, count: (_ from: Int?) -> Int) -> Int {
-        known.withLock { known in
-            let start = known.flatMap { $0.row <= row ? $0 : nil }
-            let line = (start?.line ?? 1) + count(start?.row)
-            known = (row, line)
-            return line
+    /// - Parameter count: The line ends from a row, or from the beginning, to a row.
+    func number(of row: Int, count: (_ from: Int?, _ to: Int) -> Int) -> Int {
+        let place = row / Self.distance
+        let start = known.withLock { known in
+            if known.isEmpty { known.append(1 + count(nil, 0)) }
+            while known.count <= place {
+                let last = (known.count - 1) * Self.distance
+                known.append(known[known.count - 1] + count(last, last + Self.distance))
+            }
+            return known[place]
         }
+        return start + count(place * Self.distance, row)
     }
 }

@@ -30,6 +30,15 @@ extension Surroundings {
         return surroundings
     }
 
+    /// Where encoded rows are kept: in the cache of data sets that `HF_DATASETS_CACHE` names, else in the user's.
+    var sampleFolder: String {
+        func value(_ name: String) -> String? {
+            environment[name].flatMap { $0.isEmpty ? nil : NSString(string: $0).expandingTildeInPath }
+        }
+        return value("HF_DATASETS_CACHE").map { "\($0)/apus" }
+            ?? "\(value("XDG_CACHE_HOME") ?? "\(NSHomeDirectory())/.cache")/apus/samples"
+    }
+
     /// The folder of a model of a hub.
     ///
     /// - Throws: `ModelError` or `HubError` when there is none.

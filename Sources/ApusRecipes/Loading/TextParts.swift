@@ -15,6 +15,8 @@ struct TextParts {
     let hasOwnTemplate: Bool
     /// Whether one was chosen by its name.
     private(set) var isNamed = false
+    /// The date that texts show; nil where they show none.
+    private(set) var date: String?
     /// What a user should know about the files and the choice, a sentence each.
     var notices: [String]
     /// Whether conversations are written as ChatML because nothing says how.
@@ -82,6 +84,7 @@ struct TextParts {
     func with(_ clock: TemplateClock) -> TextParts {
         var copy = self
         copy.encoder = encoder.with(clock)
+        copy.date = encoder.showsDate ? clock.face : nil
         return copy
     }
 }

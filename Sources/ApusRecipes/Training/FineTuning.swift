@@ -152,6 +152,7 @@ public struct FineTuning {
         try data.writeSplitOff(to: folder.path)
         try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
+        let runID = resume.saved?.runID ?? UUID().uuidString
         let plannedWithMemory = try withForecast(
             plan, model: model, beside: second, tuner: tuner, data: data, dtype: dtype)
         let checkpoints =
@@ -162,13 +163,17 @@ public struct FineTuning {
                 contents: tuner.contents(
                     model, source: source, config: config, arguments: arguments, settings: settings,
                     labels: task.labels, companions: task.companions),
-                identity: identity.json, runID: resume.saved?.runID ?? UUID().uuidString,
+                identity: identity.json, runID: runID,
                 limit: settings.evaluation.saveTotalLimit, savesState: !settings.evaluation.saveOnlyModel,
                 makesLinks: settings.output.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.output.loggingDirectory
         options.writesTensorBoard = settings.output.reportTo.contains(.tensorBoard)
+        options.track(
+            settings.output, surroundings, runID: runID,
+            arguments: try JSONValue(parsing: arguments).objectValue ?? JSONObject(), config: config,
+            parameterCount: tuner.parameterCount.total)
         options.onRecord = onRecord
         console.print("The logging file will be saved in: \(folder.loggingPath)")
         let log = try RunLog(folder, options, console: console)
@@ -182,7 +187,7 @@ public struct FineTuning {
             ending = try run()
         } catch {
             // The last line of the log is written whatever happens; the error that ended the run is what counts.
-            _ = try? log.finish(summary: summary(tuner, model, data, run.progress))
+            _ = try? log.finish(summary: summary(tuner, model, data, run.progress), error: error)
             throw error
         }
         try log.finish(summary: summary(tuner, model, data, run.progress))

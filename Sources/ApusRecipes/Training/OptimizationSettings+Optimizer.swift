@@ -1,3 +1,4 @@
+import ApusAdapters
 import ApusFiles
 import ApusOptimizers
 import ApusTorch
@@ -33,6 +34,12 @@ extension OptimizationSettings {
         case .scheduleFreeAdamW, .scheduleFreeSGD:
             arguments.scheduleFree.warmupSteps = warmup
             return try ScheduleFree(groups, settings: arguments.scheduleFree)
+        case .adEMAMix: return try AdEMAMix(groups, settings: arguments.adEMAMix)
+        case .pagedAdEMAMix:
+            return try AdEMAMix(groups, settings: arguments.adEMAMix, memory: pages(near: folder))
+        case .grokAdamW: return try GrokAdamW(groups, settings: arguments.grokAdamW)
+        case .apollo:
+            return try APOLLO(groups, settings: adam, options: arguments.apollo, isProjected: projects)
         case .lomo: return LOMO(groups)
         case .adaLOMO: return try AdaLOMO(groups)
         case .fusedAdamW where galore.isOn, .adamW where galore.isOn:
@@ -50,10 +57,26 @@ extension OptimizationSettings {
         }
     }
 
+    /// Whether the gradient of a matrix is projected: of a linear layer that `--optim_target_modules` names.
+    private func projects(_ name: String) -> Bool {
+        guard !Self.isTable(name) else { return false }
+        let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+        return (optimTargetModules ?? [Self.allLinear]).contains { word in
+            word.replacing("_", with: "-") == Self.allLinear || module.contains(word)
+                || TargetModules.fullMatch(word, module)
+        }
+    }
+
+    private static let allLinear = "all-linear"
+
+    /// Whether a parameter belongs to a table of words.
+    private static func isTable(_ name: String) -> Bool {
+        name.split(separator: ".").contains { part in ["embed", "wte", "wpe"].contains { part.contains($0) } }
+    }
+
     /// Whether a parameter belongs to a table of words or makes the answer.
     private static func isTableOrHead(_ name: String, heads: [String]) -> Bool {
-        let parts = name.split(separator: ".")
-        return parts.contains { part in ["embed", "wte", "wpe"].contains { part.contains($0) } }
+        isTable(name)
             || heads.contains { name == $0 || name.hasPrefix("\($0).") || name.contains(".\($0).") }
     }
 
@@ -84,14 +107,17 @@ extension OptimizerName {
     fileprivate func momentBytes(_ galore: GaLoreSettings, width: Int) -> Int {
         if galore.isOn { return min(8, (galore.isQuantized ? 2 : 8) * galore.rank / max(1, width)) }
         return switch self {
-        case .sgd, .lomo, .adaLOMO, .adafactor, .pagedAdamW, .pagedAdamW8Bit, .pagedLion, .pagedLion8Bit: 0
+        case .sgd, .lomo, .adaLOMO, .adafactor, .pagedAdamW, .pagedAdamW8Bit, .pagedLion, .pagedLion8Bit,
+            .pagedAdEMAMix:
+            0
         case .lion8Bit: 1
         case .adamW8Bit: 2
         case .lion, .adagrad, .rmsprop: 4
         case .fusedAdamW, .adamW, .stableAdamW: 8
         // The weights that are trained and those that take the steps, beside those of the model.
         case .scheduleFreeSGD: 8
-        case .scheduleFreeAdamW: 12
+        case .scheduleFreeAdamW, .adEMAMix, .grokAdamW: 12
+        case .apollo: 8
         }
     }
 }

@@ -84,9 +84,9 @@ package final class TensorBoardWriter {
         let body: [UInt8] = try event.serializedBytes()
         let length = Self.littleEndian(UInt64(body.count))
         buffer += length
-        buffer += Self.littleEndian(CRC32C.masked(length))
+        buffer += Self.littleEndian(CRC32.castagnoli.masked(length))
         buffer += body
-        buffer += Self.littleEndian(CRC32C.masked(body))
+        buffer += Self.littleEndian(CRC32.castagnoli.masked(body))
         if buffer.count >= Self.bufferLimit { try flush() }
     }
 

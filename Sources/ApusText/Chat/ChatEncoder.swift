@@ -59,6 +59,14 @@ package struct ChatEncoder: Sendable {
         if case .named(let writer) = writer { writer.template.stopWords } else { [] }
     }
 
+    /// Whether a text may show the date.
+    package var showsDate: Bool {
+        switch writer {
+        case .jinja(let template): template.showsDate
+        case .named(let writer): writer.template.variant == .gpt || "\(writer.template)".contains("{{DATE ")
+        }
+    }
+
     /// The same encoder at another date.
     package func with(_ clock: TemplateClock) -> ChatEncoder {
         switch writer {

@@ -16,6 +16,7 @@ public struct ChatTemplate: Sendable {
     /// Variables that every rendering sees: the special tokens.
     let constants: [String: String]
     private let names: [String]
+    let showsDate: Bool
     var clock: TemplateClock
 
     /// - Parameters:
@@ -47,6 +48,7 @@ public struct ChatTemplate: Sendable {
         self.clock = clock
         constants = specialTokens
         names = sources.keys.sorted()
+        showsDate = sources.values.contains { $0.contains("strftime_now") }
         templates = try sources.filter { $0.key == "default" || $0.key == "tool_use" }.mapValues {
             try JinjaTemplate(source: $0, limits: limits)
         }

@@ -1,21 +1,24 @@
 import ApusJSON
 
 extension GGUFArchitecture {
-    /// The architectures that are read and written.
+    /// The architectures that are read, most of them also written.
     package static let all = [
         mixtral, llama, qwen2, qwen3, gpt2, gemma, gemma2, gemma3, granite, olmo2, phi3, qwen2MoE, qwen3MoE, smolLM3,
-        miniCPM, glm4, gptNeoX, falconOfTwoNorms, falcon,
+        miniCPM, glm4, gptNeoX, falconOfTwoNorms, falcon, deepSeek3, deepSeek2,
     ]
 
     /// The description of a file, of which there may be several of one name.
     static func of(_ file: GGUFFile, named name: String) -> GGUFArchitecture? {
-        all.first { $0.name == name && ($0.sign.map { file[$0] != nil } ?? true) }
+        all.first { architecture in
+            architecture.name == name
+                && (architecture.sign.map { sign in file.tensors.contains { $0.name.hasSuffix(sign) } } ?? true)
+        }
     }
 
     /// The description that a `config.json` is written by.
     static func of(_ config: JSONValue) -> GGUFArchitecture? {
         let type = config["model_type"]?.stringValue ?? ""
-        return all.first { $0.modelTypes.contains(type) && ($0.isMeant?(config) ?? true) }
+        return all.first { $0.isWritten && $0.modelTypes.contains(type) && ($0.isMeant?(config) ?? true) }
     }
 
     /// Llama, and what has its shape: Mistral, SmolLM2, TinyLlama.

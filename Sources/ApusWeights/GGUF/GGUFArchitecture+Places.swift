@@ -25,7 +25,10 @@ extension GGUFArchitecture {
             String(layer) == fields[1]
         else { return nil }
         if Self.derived.contains(String(fields[2])) { return .derived }
-        return parts.first { $0.file == fields[2] }.map { .tensor("\(layers).\(layer).\($0.model).\(kind)", $0.form) }
+        return parts.first { $0.file == fields[2] }.map { part in
+            let mark = part.form == .buffer ? "_" : "."
+            return .tensor("\(layers).\(layer).\(part.model)\(mark)\(kind)", part.form)
+        }
     }
 
     /// What the file calls the tensor that the Hugging Face model calls `name`, how it lies there, and the number of

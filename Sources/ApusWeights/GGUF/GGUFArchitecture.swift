@@ -14,8 +14,10 @@ package struct GGUFArchitecture: Sendable {
     var tops = [
         Part("token_embd", "model.embed_tokens"), Part("output_norm", "model.norm"), Part("output", "lm_head"),
     ]
-    /// A tensor by which files of this kind are told from others that say the same name.
+    /// What the name of a tensor ends with by which files of this kind are told from others that say the same name.
     var sign: String?
+    /// Whether files of this kind are written too.
+    var isWritten = true
     /// By which a `config.json` is told from those of others that have the same type; nil takes every one.
     var isMeant: (@Sendable (JSONValue) -> Bool)?
     /// What the layers lie below in the model.
@@ -37,6 +39,8 @@ package struct GGUFArchitecture: Sendable {
     var values: [Value] = []
     /// Keys that every file of the family has, with a text that says nothing more.
     var words: [(key: String, text: String)] = []
+    /// The key of how experts are chosen, by the key of how many groups they come in; nil where that is always the same.
+    var choice: (config: String, groups: String, ofGroups: String, ofAll: String)?
     /// Layers that differ from the others in turn.
     var pattern: Pattern?
     /// What files of the family mean of `config.json` without saying it, and what a missing key there means.
@@ -86,6 +90,13 @@ package struct GGUFArchitecture: Sendable {
         case stacked
         /// A matrix of one row, which some files have as a vector.
         case row
+        /// A vector that the model calls `<name>_bias`.
+        case buffer
+        /// Of the one matrix that makes keys and values of a latent: the keys' part, [heads, rank, size] with the rank
+        /// first, which the file has apart from the values' part.
+        case latentKeys
+        /// The values' part, [heads, size, rank].
+        case latentValues
     }
 
     /// What `config.json` calls the sizes.
@@ -116,6 +127,8 @@ package struct GGUFArchitecture: Sendable {
         /// What a missing `original_max_position_embeddings` means, in a family whose positions may turn a part of each
         /// head alone, and by other frequencies in texts beyond that length (LongRoPE).
         var firstLength: Int?
+        /// Whether keys and values are made of a latent of low rank, and a part of each head alone turns.
+        var isLatent = false
         /// The key of the number by whose root scores of attention are divided, which no file says.
         ///
         /// It is the width of a head, and in the model of so many layers the width of the model over the heads.

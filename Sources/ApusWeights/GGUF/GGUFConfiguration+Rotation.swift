@@ -36,6 +36,11 @@ extension GGUFConfiguration {
             scaling["original_max_position_embeddings"] = originalContext.map(JSONValue.int)
             scaling["beta_fast"] = try value("rope.scaling.yarn_beta_fast", \.doubleValue).map(JSONValue.double)
             scaling["beta_slow"] = try value("rope.scaling.yarn_beta_slow", \.doubleValue).map(JSONValue.double)
+            // A tenth of what scales attention where positions are stretched.
+            if let magnitude = try value("rope.scaling.yarn_log_multiplier", \.doubleValue) {
+                let all = (magnitude * 1e7).rounded() / 1e6
+                (scaling["mscale"], scaling["mscale_all_dim"]) = (.double(all), .double(all))
+            }
             json["rope_scaling"] = .object(scaling)
         case let other:
             throw WeightsError(

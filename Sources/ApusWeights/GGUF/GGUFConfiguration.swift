@@ -29,6 +29,9 @@ struct GGUFConfiguration {
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
         for value in architecture.values { try read(value) }
+        if let choice = architecture.choice {
+            json[choice.config] = .string(json[choice.groups]?.intValue ?? 1 > 1 ? choice.ofGroups : choice.ofAll)
+        }
         if names.isRotary { try readRotation(names, headDim: headDim) }
         try readLayers(headDim: headDim)
         json["tie_word_embeddings"] = .bool(file["output.weight"] == nil)
@@ -49,6 +52,7 @@ struct GGUFConfiguration {
                 "a \(architecture.modelClass) with \(expertCount) experts is not supported")
         }
         for (key, harmless) in architecture.foreign {
+            usedKeys.insert(prefix + key)
             guard let value = file.metadata[prefix + key], value != harmless else { continue }
             throw WeightsError(
                 file.path, item: prefix + key, "a \(architecture.modelClass) has nothing of this kind",
@@ -62,10 +66,12 @@ struct GGUFConfiguration {
         let rotated = try value("rope.dimension_count", \.intValue)
         let turnsWhole = names.firstLength == nil && names.rotatedShare == nil
         let headDim =
-            try value("attention.key_length", \.intValue) ?? (turnsWhole ? rotated : nil) ?? hiddenSize / headCount
+            try names.isLatent
+            ? readLatent(rotated: rotated)
+            : value("attention.key_length", \.intValue) ?? (turnsWhole ? rotated : nil) ?? hiddenSize / headCount
         guard headDim > 0, headDim % 2 == 0, headCount % keyValueHeadCount == 0,
             rotated ?? headDim == headDim || !turnsWhole,
-            try value("attention.value_length", \.intValue) ?? headDim == headDim
+            try names.isLatent || value("attention.value_length", \.intValue) ?? headDim == headDim
         else {
             throw WeightsError(
                 file.path, item: prefix + "attention.head_count",
@@ -102,6 +108,28 @@ struct GGUFConfiguration {
         json["vocab_size"] = .int(embedding.shape[0])
         json[names.context] = .int(try count("context_length"))
         return headDim
+    }
+
+    /// The sizes of latent attention.
+    ///
+    /// Newer files give the width of heads without the latent under keys of their own, because it is attended to itself.
+    ///
+    /// - Returns: The elements of a head that turn.
+    private mutating func readLatent(rotated: Int?) throws -> Int {
+        let turning = try rotated ?? count("rope.dimension_count")
+        let (key, value) = (try count("attention.key_length"), try count("attention.value_length"))
+        let whole = try optionalCount("attention.key_length_mla") ?? key
+        guard turning > 0, whole > turning else {
+            throw WeightsError(
+                file.path, item: prefix + "rope.dimension_count", "\(turning) of the \(whole) elements of a head turn")
+        }
+        json["num_key_value_heads"] = .int(headCount)
+        json["q_lora_rank"] = try optionalCount("attention.q_lora_rank").map(JSONValue.int) ?? .null
+        json["kv_lora_rank"] = .int(try count("attention.kv_lora_rank"))
+        json["qk_rope_head_dim"] = .int(turning)
+        json["qk_nope_head_dim"] = .int(whole - turning)
+        json["v_head_dim"] = .int(try optionalCount("attention.value_length_mla") ?? value)
+        return turning
     }
 
     /// A number that only some families have.

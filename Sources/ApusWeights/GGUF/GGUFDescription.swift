@@ -41,7 +41,7 @@ package struct GGUFDescription {
     package init(_ config: JSONValue, sizes: Sizes, type: GGUFFileType, path: String) throws {
         let family = config["model_type"]?.stringValue ?? ""
         guard let architecture = GGUFArchitecture.of(config) else {
-            let known = GGUFArchitecture.all.flatMap(\.modelTypes).joined(separator: ", ")
+            let known = GGUFArchitecture.all.filter(\.isWritten).flatMap(\.modelTypes).joined(separator: ", ")
             throw WeightsError(
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
                 advice: "export the model as safetensors and convert that")

@@ -11,10 +11,13 @@ package final class GGUFModel: Sendable {
             case .transposed: source.shape.reversed()
             case .row where source.shape.count == 1: [1] + source.shape
             case .plain, .permuted, .grouped, .raised, .row: source.shape
+            case .latent(let values): [source.shape[0] * (source.shape[2] + values.shape[1]), source.shape[1]]
             }
         }
         package let source: GGUFTensor
         let layout: Layout
+
+        var elementCount: Int { shape.reduce(1, *) }
     }
 
     /// How the elements of a tensor lie in the file.
@@ -30,6 +33,8 @@ package final class GGUFModel: Sendable {
         case raised
         /// A matrix of one row, which may be a vector in the file.
         case row
+        /// Head by head the rows of keys, which are columns in the file, and those of values, which another tensor has.
+        case latent(values: GGUFTensor)
     }
 
     package let file: GGUFFile
@@ -61,11 +66,11 @@ package final class GGUFModel: Sendable {
         unusedKeys = configuration.unusedKeys
         entries = try file.tensors.compactMap { tensor in
             switch architecture.place(of: tensor.name) {
-            case .derived?: nil
+            case .derived?, .tensor(_, .latentValues)?: nil
             case .tensor(let name, let form)?:
                 Entry(
                     name: name, source: tensor,
-                    layout: try Self.layout(of: tensor, form, configuration, path: file.path))
+                    layout: try Self.layout(of: tensor, form, configuration, in: file))
             case nil:
                 throw WeightsError(
                     file.path, item: tensor.name, "this tensor has no place in a \(architecture.modelClass)",
@@ -76,11 +81,22 @@ package final class GGUFModel: Sendable {
     }
 
     private static func layout(
-        of tensor: GGUFTensor, _ form: GGUFArchitecture.Form, _ configuration: GGUFConfiguration, path: String
+        of tensor: GGUFTensor, _ form: GGUFArchitecture.Form, _ configuration: GGUFConfiguration, in file: GGUFFile
     ) throws -> Layout {
+        let path = file.path
         let heads: Int
         switch form {
-        case .plain: return .plain
+        case .plain, .buffer, .latentValues: return .plain
+        case .latentKeys:
+            let name = tensor.name.replacing("attn_k_b", with: "attn_v_b")
+            guard let values = file[name], tensor.shape.count == 3, values.shape.count == 3,
+                tensor.shape[0] == values.shape[0], tensor.shape[1] == values.shape[2]
+            else {
+                throw WeightsError(
+                    path, item: tensor.name, "shape \(tensor.shape) does not go with \(name), which makes values",
+                    advice: WeightsError.downloadAgain)
+            }
+            return .latent(values: values)
         case .transposed: return tensor.shape.count == 2 ? .transposed : .plain
         case .raised: return .raised
         case .row: return .row
@@ -124,9 +140,9 @@ package final class GGUFModel: Sendable {
     /// - Throws: `WeightsError` when there is no such tensor or its type cannot be dequantised.
     package func dequantized(_ name: String) throws -> [Float] {
         let entry = try entry(named: name)
-        return try Array(unsafeUninitializedCapacity: entry.source.elementCount) { buffer, count in
-            try write(entry, to: buffer.baseAddress, count: entry.source.elementCount)
-            count = entry.source.elementCount
+        return try Array(unsafeUninitializedCapacity: entry.elementCount) { buffer, count in
+            try write(entry, to: buffer.baseAddress, count: entry.elementCount)
+            count = entry.elementCount
         }
     }
 
@@ -146,6 +162,9 @@ package final class GGUFModel: Sendable {
     private func write<Out: DequantizedElement>(
         _ entry: Entry, to out: UnsafeMutablePointer<Out>?, count: Int
     ) throws {
+        if case .latent(let values) = entry.layout, let out, count == entry.elementCount {
+            return try writeLatent(keys: entry.source, values: values, to: out)
+        }
         let isOther = entry.layout == .transposed || entry.layout == .raised
         guard isOther, let out, count == entry.source.elementCount, count > 0 else {
             return try file.dequantize(entry.source, into: out, count: count, sourceRow: entry.sourceRow)
@@ -162,6 +181,30 @@ package final class GGUFModel: Sendable {
     }
 }
 
+extension GGUFModel {
+    /// The matrix of a latent [heads · (k + v), rank] from [heads, rank, k] and [heads, v, rank].
+    private func writeLatent<Out: DequantizedElement>(
+        keys: GGUFTensor, values: GGUFTensor, to out: UnsafeMutablePointer<Out>
+    ) throws {
+        let (heads, rank, size) = (keys.shape[0], keys.shape[1], keys.shape[2])
+        let own = values.shape[1] * rank
+        let (k, v) = (try file.dequantized(keys), try file.dequantized(values))
+        var next = 0
+        for head in 0..<heads {
+            for row in 0..<size {
+                for column in 0..<rank {
+                    out[next] = .rounding(k[(head * rank + column) * size + row])
+                    next += 1
+                }
+            }
+            for value in v[head * own..<(head + 1) * own] {
+                out[next] = .rounding(value)
+                next += 1
+            }
+        }
+    }
+}
+
 extension GGUFModel.Entry {
     /// For each row of the model the row of the file, where they differ.
     fileprivate var sourceRow: (@Sendable (Int) -> Int)? {
@@ -171,7 +214,7 @@ extension GGUFModel.Entry {
             let permutation = HeadPermutation(width: rows / heads)
             return { permutation.rowInFile($0) }
         case .grouped(let groups): return { groups.rowInFile($0) }
-        case .plain, .transposed, .raised, .row: return nil
+        case .plain, .transposed, .raised, .row, .latent: return nil
         }
     }
 }

@@ -141,6 +141,8 @@ package struct GGUFConversion {
             return [try reordered(tensor) { order.rowInModel($0) }]
         case .queries: return [try permuted(tensor, item, heads: description.sizes.heads)]
         case .keys: return [try permuted(tensor, item, heads: description.sizes.keyValueHeads)]
+        case .buffer, .latentKeys, .latentValues:
+            throw WeightsError(path, item: item.name, "is of a form that is read and not written")
         }
     }
 

@@ -79,7 +79,7 @@ struct PublicCommandsTests {
 
     /// Another name for the same numbers is read as that, and said.
     @Test(arguments: [
-        "--report_to wandb", "--optim adamw_hf", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
+        "--report_to mlflow", "--optim adamw_hf", "--model_type qwen2_5-7b-instruct", "--deepspeed zero3",
         "--device_map auto", "--tuner_backend unsloth", "--lazy_tokenize true",
         "--label_names labels",
     ])

@@ -9,6 +9,9 @@ struct OptimizerArguments {
     var rmsprop = RMSprop.Settings()
     var scheduleFree = ScheduleFree.Settings()
     var muon = Muon.Settings()
+    var adEMAMix = AdEMAMix.Settings()
+    var apollo = APOLLO.Options()
+    var grokAdamW = GrokAdamW.Settings()
 
     /// - Throws: `SettingsError` for a name that the optimizer does not have, or a value outside its range.
     init(_ settings: OptimizationSettings) throws {
@@ -68,6 +71,29 @@ struct OptimizerArguments {
             }
             scheduleFree.ratePower = try arguments.number("weight_lr_power", .any) ?? scheduleFree.ratePower
             scheduleFree.stepPower = try arguments.number("r", .any) ?? scheduleFree.stepPower
+        case .adEMAMix, .pagedAdEMAMix:
+            adEMAMix.beta1 = try arguments.number("beta1", .from(0, below: 1)) ?? settings.adamBeta1
+            adEMAMix.beta2 = try arguments.number("beta2", .from(0, below: 1)) ?? settings.adamBeta2
+            adEMAMix.beta3 = try arguments.number("beta3", .from(0, below: 1)) ?? adEMAMix.beta3
+            adEMAMix.alpha = try arguments.number("alpha", .from(0)) ?? adEMAMix.alpha
+            adEMAMix.epsilon = try arguments.number("eps", .from(0)) ?? settings.adamEpsilon
+            adEMAMix.alphaSteps = try arguments.integer("t_alpha", from: 1)
+            adEMAMix.beta3Steps = try arguments.integer("t_beta3", from: 1)
+            guard adEMAMix.beta3Steps == nil || adEMAMix.beta1 > 0 && adEMAMix.beta3 > 0 else {
+                throw SettingsError(
+                    "--optim_args: t_beta3 has beta3 grow from beta1, which needs both above 0. Leave it out, or give them."
+                )
+            }
+        case .apollo:
+            apollo.rank = try arguments.integer("rank", from: 1) ?? apollo.rank
+            apollo.gap = try arguments.integer("update_proj_gap", from: 1) ?? apollo.gap
+            apollo.scale = try arguments.number("scale", .above(0)) ?? apollo.scale
+            apollo.scaling = try arguments.word("scale_type") ?? apollo.scaling
+        case .grokAdamW:
+            grokAdamW.kept = try arguments.number("alpha_init", .from(0, upTo: 1)) ?? grokAdamW.kept
+            grokAdamW.amplification = try arguments.number("lamb", .from(0)) ?? grokAdamW.amplification
+            grokAdamW.layerDecay = try arguments.number("gamma", .from(0, upTo: 1)) ?? grokAdamW.layerDecay
+            grokAdamW.maximumNorm = try arguments.number("gradient_clipping", .from(0)) ?? grokAdamW.maximumNorm
         default: break
         }
     }
@@ -82,6 +108,9 @@ extension OptimizerName {
         case .adagrad: ["lr_decay", "eps"]
         case .rmsprop: ["momentum", "alpha", "eps", "centered"]
         case .scheduleFreeAdamW, .scheduleFreeSGD: ["weight_lr_power", "r"]
+        case .adEMAMix, .pagedAdEMAMix: ["beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"]
+        case .apollo: ["rank", "update_proj_gap", "scale", "scale_type"]
+        case .grokAdamW: ["alpha_init", "lamb", "gamma", "gradient_clipping"]
         default: []
         }
     }

@@ -252,6 +252,12 @@ extension SFTSettings: CommandSettings {
             note("--lr_scheduler_type is \(optimization.lrSchedulerType.rawValue)", ["warmup_ratio", "warmup_steps"])
         }
         if optimization.optimizer == .muon { note("--optimizer is muon", ["optim"]) }
+        if optimization.optim != .apollo { note("--optim is not apollo_adamw", ["optim_target_modules"]) }
+        if optimization.optim == .grokAdamW {
+            note(
+                "--optim grokadamw has constants of its own, as in the Trainer",
+                ["adam_beta1", "adam_beta2", "adam_epsilon"])
+        }
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
@@ -269,6 +275,8 @@ extension SFTSettings: CommandSettings {
         if output.loggingStrategy != .steps { note("--logging_strategy is not steps", ["logging_steps"]) }
         if !batches.packing { note("--packing is false", ["packing_length", "packing_strategy"]) }
         if !batches.streaming { note("--streaming is false", ["shuffle_buffer_size"]) }
+        if batches.streaming { note("--streaming is true", ["load_from_cache_file"]) }
+        if preferences != nil { note("answers that are compared are encoded anew", ["load_from_cache_file"]) }
         if data.interleaveProb.isEmpty { note("--interleave_prob is not given", ["stopping_strategy"]) }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }

@@ -66,6 +66,14 @@ public enum OptimizerName: String, Sendable, CaseIterable {
     case scheduleFreeSGD = "schedule_free_sgd"
     /// AdamW with shorter steps at large gradients.
     case stableAdamW = "stable_adamw"
+    /// AdamW with a second, slower first moment.
+    case adEMAMix = "ademamix"
+    /// The same with moments in a mapped file.
+    case pagedAdEMAMix = "paged_ademamix_32bit"
+    /// Gradients scaled as AdamW would in a random projection of a low rank.
+    case apollo = "apollo_adamw"
+    /// AdamW that follows the slow part of gradients more strongly.
+    case grokAdamW = "grokadamw"
 
     var isPaged: Bool { rawValue.hasPrefix("paged_") }
     var followsInPass: Bool { self == .lomo || self == .adaLOMO }
@@ -93,6 +101,7 @@ public enum IntervalStrategy: String, Sendable, CaseIterable {
 /// Where the log also goes.
 public enum ReportTarget: String, Sendable, CaseIterable {
     case tensorBoard = "tensorboard"
+    case wandb, swanlab
     case none
 }
 

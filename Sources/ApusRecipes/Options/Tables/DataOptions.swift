@@ -34,6 +34,9 @@ extension OptionTable {
             "max_dropped_ratio", .number(.from(0, upTo: 1)), default: .number(0.5),
             "Share of rows that may be left out; more ends the run.", in: .data, for: [.sft]),
         CommandOption(
+            "load_from_cache_file", .boolean, default: .boolean(true),
+            "Take rows that an earlier run encoded in the same way from the cache.", in: .data, for: [.sft]),
+        CommandOption(
             "packing", .boolean, default: .boolean(false), "Lay samples together, so that a batch holds full packs.",
             in: .data, for: [.sft]),
         CommandOption(

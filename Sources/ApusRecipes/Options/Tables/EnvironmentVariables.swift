@@ -34,6 +34,7 @@ package enum EnvironmentVariables {
             ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"],
             .read("where Hugging Face's cache lies")
         ),
+        (["HF_DATASETS_CACHE"], .read("where encoded rows are kept; else in the user's cache folder")),
         (["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], .read("1: the hubs are not reached")),
         (["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"], .read("seconds to wait for the hub")),
         (["MODELSCOPE_CACHE"], .read("where ModelScope's cache lies")),
@@ -111,8 +112,12 @@ package enum EnvironmentVariables {
             .withoutEffect("Apus answers with its own engine")
         ),
         (
-            ["WANDB_PROJECT", "WANDB_API_KEY", "SWANLAB_API_KEY", "SWANLAB_PROJECT"],
-            .withoutEffect("the log goes to logging.jsonl and TensorBoard's files")
+            ["WANDB_PROJECT", "WANDB_ENTITY", "WANDB_NAME", "WANDB_DIR", "SWANLAB_PROJECT", "SWANLAB_LOG_DIR"],
+            .read("what --report_to wandb and swanlab write, and where")
+        ),
+        (
+            ["WANDB_API_KEY", "WANDB_MODE", "SWANLAB_API_KEY", "SWANLAB_MODE"],
+            .withoutEffect("nothing is sent; `wandb sync` and `swanlab sync` upload what a run wrote")
         ),
         (
             [

@@ -45,8 +45,8 @@ extension OptionTable {
             "the text of rows is turned into tokens once, before training", [.sft, .infer],
             ["lazy_tokenize": .boolean]),
         noEffect(
-            "there is no cache of prepared data", [.sft, .infer],
-            ["load_from_cache_file": .boolean, "download_mode": .text]),
+            "what lies in the caches of the hubs is taken from there", [.sft, .infer], ["download_mode": .text]),
+        noEffect("rows are encoded when they are answered", [.infer], ["load_from_cache_file": .boolean]),
         noEffect(
             "columns that a task does not know never reach the model", [.sft, .infer],
             ["remove_unused_columns": .boolean, "label_names": .list, "include_for_metrics": .list]),
@@ -78,7 +78,7 @@ extension OptionTable {
             ["enable_jit_checkpoint": .boolean, "use_flash_ckpt": .boolean]),
         noEffect("a loss that is not a number stops the run", [.sft], ["logging_nan_inf_filter": .boolean]),
         noEffect("there is one log", [.sft], logging),
-        noEffect("it names a run for services that Apus does not report to", [.sft], services),
+        noEffect("nothing is sent, and other services are not reported to", [.sft], services),
         noEffect("the answers of an evaluation are the likeliest tokens", [.sft], answers),
         noEffect(
             "what was written is published once, at the end", [.sft],
@@ -124,9 +124,9 @@ extension OptionTable {
         "restore_callback_states_from_checkpoint": .boolean,
     ]
     private static let services: KeyValuePairs<String, OptionKind> = [
-        "run_name": .text, "project": .text, "trackio_space_id": .text, "trackio_bucket_id": .text,
-        "trackio_static_space_id": .text, "swanlab_token": .text, "swanlab_project": .text, "swanlab_workspace": .text,
-        "swanlab_exp_name": .text, "swanlab_notification_method": .text, "swanlab_webhook_url": .text,
+        "project": .text, "trackio_space_id": .text, "trackio_bucket_id": .text,
+        "trackio_static_space_id": .text, "swanlab_token": .text,
+        "swanlab_notification_method": .text, "swanlab_webhook_url": .text,
         "swanlab_secret": .text, "swanlab_sender_email": .text, "swanlab_receiver_email": .text,
         "swanlab_smtp_server": .text, "swanlab_smtp_port": .integer, "swanlab_email_language": .text,
         "swanlab_mode": .text,

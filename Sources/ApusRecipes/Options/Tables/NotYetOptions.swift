@@ -49,8 +49,8 @@ enum NotYetOptions {
     /// Words of ms-swift that are read as other words, with the reason.
     static let substitutes: [(option: String, words: [String], other: String, reason: String)] = [
         (
-            "report_to", ["wandb", "swanlab", "mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune", "all"],
-            "tensorboard", "the log goes to logging.jsonl and TensorBoard's files; such services are not there yet"
+            "report_to", ["mlflow", "comet_ml", "trackio", "clearml", "dvclive", "neptune", "all"],
+            "tensorboard", "the log goes to logging.jsonl, TensorBoard, wandb and swanlab; this is not there yet"
         ),
         ("infer_backend", ["vllm", "sglang", "lmdeploy"], "transformers", "Apus answers with its own engine"),
         ("sampler_engine", ["vllm", "lmdeploy"], "transformers", "Apus answers with its own engine"),
@@ -108,7 +108,6 @@ enum NotYetOptions {
         "freeze_llm": "--tuner_type lora leaves the model's weights as they are.",
         "galore_optim_per_parameter": "Leave it out; one optimizer moves all weights.",
         "mrl_dims": "Leave it out; vectors are trained in full length.",
-        "optim_target_modules": "--target_modules chooses layers for an adapter.",
         "hub_revision": "Leave it out; what is published goes to the main branch.",
         "eval_metric": "Leave it out; each task measures what fits it.",
         "eval_use_evalscope": "Leave it out, and evaluate the merged model with EvalScope.",

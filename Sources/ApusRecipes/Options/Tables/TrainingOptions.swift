@@ -51,10 +51,9 @@ extension OptionTable {
             .words(
                 of: OptimizerName.self,
                 later: [
-                    "ademamix", "ademamix_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "rmsprop_bnb",
-                    "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "galore_adamw", "galore_adamw_8bit", "galore_adafactor",
-                    "grokadamw", "schedule_free_radam", "apollo_adamw", "adamw_torch_4bit", "adamw_torch_8bit",
-                    "adamw_anyprecision", "adamw_torch_xla",
+                    "ademamix_8bit", "paged_ademamix_8bit", "rmsprop_bnb", "rmsprop_bnb_8bit", "rmsprop_bnb_32bit",
+                    "galore_adamw", "galore_adamw_8bit", "galore_adafactor", "schedule_free_radam",
+                    "adamw_torch_4bit", "adamw_torch_8bit", "adamw_anyprecision", "adamw_torch_xla",
                 ]),
             default: .text("adamw_torch_fused"),
             "Optimizer; 8bit: moments of 8 bits, paged: moments in a mapped file, lomo: no gradients kept.",
@@ -66,6 +65,10 @@ extension OptionTable {
         CommandOption(
             "optim_args", .text, "What else the optimizer has, as momentum=0.9,nesterov=true.", in: .optimizer,
             for: [.sft]),
+        CommandOption(
+            "optim_target_modules", .list, computed: "all-linear",
+            "Layers whose gradients --optim apollo_adamw projects: parts of names, regular expressions.",
+            in: .optimizer, for: [.sft]),
         CommandOption(
             "paged_memory", .text, computed: "what the system spares",
             "How much of paged moments stays in memory: 500MB, 2GiB.", in: .optimizer, for: [.sft]),
@@ -220,7 +223,17 @@ extension OptionTable {
             .choices(
                 ReportTarget.allCases.map(\.rawValue),
                 later: ["azure_ml", "codecarbon", "flyte", "dagshub"]),
-            default: .list(["tensorboard"]), "Where the log also goes.", in: .output, for: [.sft]),
+            default: .list(["tensorboard"]), "Where the log also goes: files; nothing is sent.", in: .output,
+            for: [.sft]),
+        CommandOption(
+            "run_name", .text, "What wandb and swanlab call the run.", in: .output, for: [.sft]),
+        CommandOption(
+            "swanlab_project", .text, computed: "SWANLAB_PROJECT, else ms-swift", "Project of SwanLab.", in: .output,
+            for: [.sft]),
+        CommandOption(
+            "swanlab_workspace", .text, computed: "the user's", "Workspace of SwanLab.", in: .output, for: [.sft]),
+        CommandOption(
+            "swanlab_exp_name", .text, computed: "run_name", "What SwanLab calls the run.", in: .output, for: [.sft]),
         CommandOption(
             "disable_tqdm", .boolean, computed: "false in a terminal", "No progress bar.", in: .output,
             for: [.sft]),

@@ -38,6 +38,8 @@ public struct DataSettings: Sendable {
     public var stoppingStrategy = StoppingStrategy.firstExhausted
     /// The share of rows that may be left out.
     public var maxDroppedRatio = 0.5
+    /// Whether rows that an earlier run encoded in the same way are taken from the cache.
+    public var loadFromCacheFile = true
     /// The name that self-cognition data gives the model, in Chinese and in English.
     public var modelName: [String]?
     /// The name that self-cognition data gives its author, in Chinese and in English.
@@ -76,6 +78,7 @@ extension DataSettings: SettingsPart {
         SettingsField("interleave_prob", \.interleaveProb),
         SettingsField("stopping_strategy", \.stoppingStrategy),
         SettingsField("max_dropped_ratio", \.maxDroppedRatio),
+        SettingsField("load_from_cache_file", \.loadFromCacheFile),
     ]
 
     /// How data sets are mixed; nil where they are not.

@@ -33,6 +33,8 @@ public struct OptimizationSettings: Sendable {
     public var optimizer: OptimizerPlugin?
     /// What else the optimizer has, such as `momentum=0.9,nesterov=true`.
     public var optimArgs: String?
+    /// The layers whose gradients are projected, by parts of their names; nil takes all linear layers.
+    public var optimTargetModules: [String]?
     /// How much of paged moments stays in memory, such as `2GiB`; nil leaves it to the system.
     public var pagedMemory: String?
     /// The decay of all weights but biases and norms.
@@ -101,6 +103,7 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("lr_scheduler_kwargs", \.lrSchedulerKwargs, affectsNumbers: true),
         SettingsField("optimizer", \.optimizer, affectsNumbers: true),
         SettingsField("optim_args", \.optimArgs, affectsNumbers: true),
+        SettingsField("optim_target_modules", \.optimTargetModules, affectsNumbers: true),
     ]
 
     /// `pagedMemory` in bytes.

@@ -18,6 +18,14 @@ public struct OutputSettings: Sendable {
     public var loggingDirectory: String?
     /// Where the log also goes.
     public var reportTo = [ReportTarget.tensorBoard]
+    /// What trackers call the run; nil leaves it to them.
+    public var runName: String?
+    /// The project of SwanLab; nil is `SWANLAB_PROJECT`, else `ms-swift`.
+    public var swanlabProject: String?
+    /// The workspace of SwanLab; nil is the user's.
+    public var swanlabWorkspace: String?
+    /// What SwanLab calls the run; nil is `runName`.
+    public var swanlabExperimentName: String?
     /// Whether there is no progress bar; nil shows one in a terminal.
     public var disableTQDM: Bool?
 
@@ -36,6 +44,10 @@ extension OutputSettings: SettingsPart {
         SettingsField("report_to", \.reportTo),
         SettingsField("disable_tqdm", \.disableTQDM),
         SettingsField("logging_strategy", \.loggingStrategy),
+        SettingsField("run_name", \.runName),
+        SettingsField("swanlab_project", \.swanlabProject),
+        SettingsField("swanlab_workspace", \.swanlabWorkspace),
+        SettingsField("swanlab_exp_name", \.swanlabExperimentName),
     ]
 
     /// - Throws: `SettingsError` where `none` stands among others.
