@@ -24,6 +24,7 @@ import time
 
 from tiny_model import REPOSITORY, make_model, make_rows, tokenizer, write_json
 from wrong_case import Case
+import wrong_rewards
 import wrong_words
 
 SECONDS = 20
@@ -336,7 +337,6 @@ def cases_of_preferences(m):
         case("loss of another method", good, ["--loss_type", "exo_pair"], "--loss_type", "exo_pair", method="cpo"),
         case("weights of a mix that are too few", good, ["--loss_weights"], "--loss_type", "sigmoid", "sft",
              "--loss_weights", 1),
-        case("method that is not there yet", good, ["grpo"], method="grpo"),
         case("distillation without a teacher", m.rows, ["--teacher_model", "teacher_prompt"], method="gkd"),
         case("teacher of another tokenizer", m.rows, ["--teacher_model", "other-tokens", "token"],
              "--teacher_model", spelled, method="gkd"),
@@ -683,6 +683,7 @@ def main():
         "Words of the command line": cases_of_arguments, "Older words, environments, contradictions": wrong_words.cases_of_words,
         "Configuration files": wrong_words.cases_of_configurations, "Data": cases_of_data,
         "Data files": wrong_words.cases_of_files, "Labels": cases_of_labels, "Preferences": cases_of_preferences,
+        "Rewards": wrong_rewards.cases_of_rewards,
         "Models": cases_of_models,
         "Hubs": wrong_words.cases_of_hubs, "Adapters and exports": cases_of_adapters, "Runs": cases_of_runs,
         "Tools": cases_of_tools,

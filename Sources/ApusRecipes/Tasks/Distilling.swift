@@ -16,7 +16,9 @@ struct Distilling: TextTask {
 
     private var base: any TextTask { TaskType.causalLM.task }
     private var settings: DistillationSettings { preferences.distillation }
-    private var form: DivergenceForm { settings.form(beta: preferences.chosenBeta, temperature: preferences.policy.temperature) }
+    private var form: DivergenceForm {
+        settings.form(beta: preferences.chosenBeta, temperature: preferences.policy.temperature)
+    }
 
     var word: String { base.word }
     var activity: String { base.activity }

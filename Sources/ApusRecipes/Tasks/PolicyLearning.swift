@@ -53,7 +53,8 @@ extension PreferenceLearning {
             batches: tellsTokens
                 ? accumulation * preferences.proximal.numMiniBatches
                 : policy.batchesPerRound(batchSize: size, accumulation: accumulation),
-            iterations: tellsTokens ? preferences.proximal.numPPOEpochs : policy.numIterations, questions: questions.train.0.count)
+            iterations: tellsTokens ? preferences.proximal.numPPOEpochs : policy.numIterations,
+            questions: questions.train.0.count)
         guard plan.roundsPerEpoch > 0 else {
             throw DatasetError(
                 "the data have \(plan.questions) questions, and \(plan.questionsPerRound) are asked together "
@@ -70,7 +71,8 @@ extension PreferenceLearning {
             training, plan, order: order, seed: seed, accumulation: accumulation, longest: policy.completionLimit)
         let held = questions.validation ?? (TokenizedDataset(), questions.train.1)
         let measuring = maker(
-            questions.rows.validation, held.0, groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
+            questions.rows.validation, held.0,
+            groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.completionLimit)
         var options = PolicyObjective.Options()

@@ -52,9 +52,10 @@ package final class ProximalObjective: Objective {
         self.heldOut = heldOut
     }
 
-    package static let metricNames = PolicyObjective.metricNames + [
-        "objective/scores", "objective/rlhf_reward", "loss/policy_avg", "loss/value_avg",
-    ]
+    package static let metricNames =
+        PolicyObjective.metricNames + [
+            "objective/scores", "objective/rlhf_reward", "loss/policy_avg", "loss/value_avg",
+        ]
 
     package var participants: [any StepParticipant] { [rollouts, head] }
     package var trained: [TrainedParameter] { head.trained }

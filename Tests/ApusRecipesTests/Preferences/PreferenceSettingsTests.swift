@@ -105,7 +105,7 @@ struct PreferenceSettingsTests {
         ),
         (["--rlhf_type", "grpo", "--loss_type", "sigmoid"], "grpo, bnpo, dr_grpo, dapo, cispo, sapo, fipo"),
         (["--rlhf_type", "grpo", "--multi_turn_scheduler", "x"], "--multi_turn_scheduler"),
- (["--task_type", "seq_cls"], "--task_type causal_lm"),
+        (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (
             [
@@ -136,7 +136,8 @@ struct PreferenceSettingsTests {
     /// Settings come back from what a run records of them.
     @Test(arguments: PreferenceMethod.allCases) func recordsComeBack(method: PreferenceMethod) throws {
         let own =
-            [.grpo, .ppo].contains(method) ? ["--reward_funcs", "format", "--per_device_train_batch_size", "8", "--epsilon_high", "0.3"] : []
+            [.grpo, .ppo].contains(method)
+            ? ["--reward_funcs", "format", "--per_device_train_batch_size", "8", "--epsilon_high", "0.3"] : []
         var first = try settings(["--rlhf_type", method.rawValue] + own).settings
         if method == .dpo { first.preferences.lossType = [.sigmoid, .sft] }
         let again = try RLHFSettings(argsJSON: first.argsJSON())

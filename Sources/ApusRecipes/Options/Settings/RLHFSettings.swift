@@ -121,8 +121,8 @@ extension RLHFSettings {
         }
         if preferences.method == .grpo {
             try policy.check(
-            form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
-            accumulation: training.optimization.gradientAccumulationSteps)
+                form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
+                accumulation: training.optimization.gradientAccumulationSteps)
         }
         guard [.left, .delete].contains(training.encoding.truncationStrategy) else {
             throw SettingsError(

@@ -206,8 +206,10 @@ extension PreferenceMethod {
             PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])
         case .gkd:
-            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).subtracting(["stop_words", "structured_outputs_regex"])
-                .union(["beta"])
+            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).subtracting([
+                "stop_words", "structured_outputs_regex",
+            ])
+            .union(["beta"])
         }
     }
 }

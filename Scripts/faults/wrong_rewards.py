@@ -1,0 +1,51 @@
+"""Wrong rewards, programs and sizes of rounds, for wrong_inputs.py."""
+
+from wrong_case import Case
+
+
+def cases_of_rewards(m):
+    asked = m.lines("asked.jsonl", [{"query": f"q{i}", "solution": "4"} for i in range(8)])
+
+    def program(name, text):
+        file = m.text(name, "#!/bin/sh\n" + text)
+        file.chmod(0o755)
+        return file
+
+    def case(name, culprits, *more, method="grpo", rows=None, reward="format"):
+        words = ["rlhf", "--rlhf_type", method, *m.sft(*more, rows=rows or asked)[1:]]
+        for option, value in (("--per_device_train_batch_size", 8), ("--max_completion_length", 4)):
+            words += [option, value] if option not in more else []
+        return Case(name, words + (["--reward_funcs", reward] if reward else []), culprits)
+
+    good = program("good.sh", "while read -r line; do echo 1; done\n")
+    return [
+        case("answers that nothing rewards", ["--reward_funcs", "--reward_model"], reward=None),
+        case("reward that nobody knows", ["\"acuracy\"", "accuracy"], reward="acuracy"),
+        case("reward program that is not there", ["none.py"], reward=m.work / "none.py"),
+        case("reward program that may not be run", ["plain.sh"], reward=m.text("plain.sh", "#!/bin/sh\n")),
+        case("reward program that dies", ["dies.sh", "3"], reward=program("dies.sh", "exit 3\n")),
+        case("reward program that hangs", ["hangs.sh"], "--reward_timeout", 1, reward=program("hangs.sh", "sleep 60\n")),
+        case("reward program that prints words", ["words.sh", "good"], reward=program(
+            "words.sh", "while read -r line; do echo good; done\n")),
+        case("reward program that gives too few numbers", ["few.sh"], reward=program("few.sh", "read -r line; echo 1\n")),
+        case("reward program whose number is none", ["nan.sh"], reward=program(
+            "nan.sh", "while read -r line; do echo nan; done\n")),
+        case("weights of rewards that are too many", ["--reward_weights", "2"], "--reward_weights", 1, 2),
+        case("answers that are no multiple of a group", ["--num_generations", "6"], "--per_device_train_batch_size", 6),
+        case("groups of one", ["--num_generations 1"], "--num_generations", 1),
+        case("fewer questions than a round asks", ["questions"], "--steps_per_generation", 64),
+        case("answers longer than the model", ["--max_completion_length"], "--max_completion_length", 100_000),
+        case("ratios that are all cut", ["cispo", "--epsilon_high"], "--loss_type", "cispo"),
+        case("cap below the clip", ["--delta"], "--delta", 1.1),
+        case("loss of pairs", ["--loss_type", "sigmoid"], "--loss_type", "sigmoid"),
+        case("questions whose end is cut", ["--truncation_strategy", "left"], "--truncation_strategy", "right"),
+        case("rows without a solution", ["solution"], reward="accuracy", rows=m.lines(
+            "unsolved.jsonl", [{"query": f"q{i}"} for i in range(8)])),
+        case("rows without a question", ["answers.jsonl"], rows=m.lines(
+            "answers.jsonl", [{"messages": [{"role": "assistant", "content": "a"}]}] * 4)),
+        case("reward model that is a language model", ["--num_labels 1"], "--reward_model", m.model, reward=None),
+        case("reward model that is not there", ["nowhere"], "--reward_model", m.work / "nowhere", reward=None),
+        case("PPO without rewards", ["ppo", "--reward_funcs"], method="ppo", reward=None),
+        case("PPO that clips to nothing", ["--cliprange"], "--cliprange", 0, method="ppo", reward=good),
+        case("turns with tools", ["--multi_turn_scheduler"], "--multi_turn_scheduler", "math_tip_trick"),
+    ]
