@@ -3,8 +3,8 @@
 usage: Benchmarks/policy.py learn APUS MODEL [--steps 60] [--rate 2e-4] [--picture FILE]
        Benchmarks/policy.py speed APUS MODEL --peer PYTHON [--steps 3] [--answers 16] [--tokens 64] [--precision bf16]
 
-`learn` asks sums of two digits ("What is 3 + 4?"). A program rewards each answer: 0.25 where it is a number and nothing
-else, and 1 more where it is the right one. It prints the mean reward of the first and the last rounds, that of held-out
+`learn` asks sums of two digits ("What is 3 + 4?"). A program rewards each answer: 0.5 times the share of its letters that are
+digits (the wanted form is a number and nothing else), and 1 more where it is the right number and nothing else. It prints the mean reward of the first and the last rounds, that of held-out
 questions before and after, and draws the course. `speed` samples rounds of answers of a fixed length to the same questions
 in both programs (none ends early) and learns from them once, LoRA r = 8 on all linear layers, β 0; the first step is left
 out of medians. PYTHON is the interpreter of an environment with TRL (Scripts/parity/environment). Let nothing else run.
@@ -27,7 +27,8 @@ import json, sys
 for line in sys.stdin:
     row = json.loads(line)
     text = row["completion"].strip()
-    print((0.25 if text.isdigit() else 0) + (1 if text == row["row"]["solution"] else 0), flush=True)
+    digits = sum(letter.isdigit() for letter in text) / max(1, len(text))
+    print(0.5 * digits + (1 if text == row["row"]["solution"] else 0), flush=True)
 '''
 
 PEER = r'''

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stops training runs at random moments and proves that the resumed ones end in the same bits.
 
-usage: kills.py --apus .build/debug/apus [--kills 30] [--terms 30] [--full 4] [--seed N] [--work DIR]
+usage: kills.py --apus .build/debug/apus [--kills 30] [--terms 30] [--full 4] [--method sft|grpo|ppo] [--seed N] [--work DIR]
 
 An undisturbed run sets the bar. Each trial starts the same command, stops it with SIGKILL or SIGTERM, and goes on with
 `--resume_from_checkpoint last` until the run ends; some are stopped twice, some are stopped while a checkpoint is being
@@ -56,8 +56,9 @@ class Ended:
 class Trainer:
     """One way to train, and what it leaves when nobody disturbs it."""
 
-    def __init__(self, apus, work, tuner):
+    def __init__(self, apus, work, tuner, method="sft"):
         self.apus = apus
+        self.method = method
         self.work = work / tuner
         self.work.mkdir()
         self.model = make_model(self.work / "model")
@@ -76,16 +77,26 @@ class Trainer:
 
     def command(self, output, resumes):
         words = [
-            self.apus, "sft", "--model", self.model, "--dataset", self.rows, "--output_dir", output,
+            self.apus, *self.method_words(), "--model", self.model, "--dataset", self.rows, "--output_dir", output,
             "--tuner_type", self.tuner, "--torch_dtype", "float32", "--max_steps", STEPS, "--save_steps", 2,
-            "--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 2, "--logging_steps", 1,
-            "--save_total_limit", 2, "--device", "cpu",
+            "--gradient_accumulation_steps", 2, "--logging_steps", 1, "--save_total_limit", 2, "--device", "cpu",
         ]
-        if self.tuner == "lora":
+        if self.tuner == "lora" and self.method == "sft":
             words += ["--lora_dropout", 0.1]
         if resumes:
             words += ["--resume_from_checkpoint", "last"]
         return [str(word) for word in words]
+
+    def method_words(self):
+        """Rounds of grpo serve four steps, so that runs are stopped between their uses too."""
+        if self.method == "sft":
+            return ["sft", "--per_device_train_batch_size", 2]
+        rewarded = [
+            "rlhf", "--rlhf_type", self.method, "--per_device_train_batch_size", 4, "--max_completion_length", 6,
+            "--reward_funcs", "soft_overlong", "--soft_max_length", 7, "--soft_cache_length", 6]
+        if self.method == "ppo":
+            return rewarded + ["--num_ppo_epochs", 3]
+        return rewarded + ["--num_generations", 4, "--steps_per_generation", 4, "--num_iterations", 2]
 
     def run(self, output, stop=None, resumes=False):
         """Runs the command to its end, or until `stop`."""
@@ -152,7 +163,7 @@ def log_rows(folder):
 def log_values(folder):
     """(step, the values that must repeat) of each logged step, in the order of the file."""
     return [
-        (int(row["global_step/max_steps"].split("/")[0]), [row[key] for key in REPEATED_VALUES])
+        (int(row["global_step/max_steps"].split("/")[0]), [row.get(key) for key in REPEATED_VALUES])
         for row in log_rows(folder) if "global_step/max_steps" in row
     ]
 
@@ -267,6 +278,7 @@ def main():
     parser.add_argument("--kills", type=int, default=30, help="trials with SIGKILL")
     parser.add_argument("--terms", type=int, default=30, help="trials with SIGTERM")
     parser.add_argument("--full", type=int, default=4, help="trials with --tuner_type full, half of them SIGTERM")
+    parser.add_argument("--method", choices=["sft", "grpo", "ppo"], default="sft", help="what the runs do")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--work", help="a new folder to work in; failed runs stay there")
     arguments = parser.parse_args()
@@ -284,7 +296,7 @@ def main():
     for tuner, kinds in plans:
         if not kinds:
             continue
-        trainer = Trainer(apus, work, tuner)
+        trainer = Trainer(apus, work, tuner, arguments.method)
         print(f"{tuner}: undisturbed {trainer.duration:.2f} s for {STEPS} steps", flush=True)
         for number, kind in enumerate(kinds):
             problems, has_resumed, told = trial(trainer, number, kind, chance)

@@ -129,7 +129,7 @@ struct ProgramRewardTests {
     @Test func crashes() throws {
         let code = try failure("#!/bin/sh\nread line; echo 1; read line; echo no such file >&2; exit 3")
         #expect(code.contains("score.sh: ended with exit code 3 for completion 2 of 2 (\"second\")"), "\(code)")
-        #expect(code.hasSuffix("It said:\nno such file (the second time)"), "\(code)")
+        #expect(code.contains("It said:\nno such file (the second time). Try it by hand"), "\(code)")
         let signal = try failure("#!/bin/sh\nread line; kill -9 $$")
         #expect(signal.contains("ended with signal 9 for completion 1 of 2"), "\(signal)")
         let few = try failure("#!/bin/sh\nread line; echo 1; read line")

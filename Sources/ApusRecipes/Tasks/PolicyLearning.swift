@@ -26,6 +26,7 @@ extension PreferenceLearning {
         let rewards = try rewards(inputs)
 
         let questions = try Questions(inputs, model, longest: policy.completionLimit)
+        try rehearse(rewards, questions)
         let answers = try PolicyAnswers(policy, inputs, model)
         let tellsTokens = preferences.method == .ppo
         let head = try tellsTokens ? ValueHead(width: model.sizes.width, device: settings.hardware.chosen) : nil
@@ -111,6 +112,22 @@ extension PreferenceLearning {
                     if step % every == 0 { console.print(report.excerpt(step: step + 1)) }
                 }
             })
+    }
+
+    /// Has the rewards judge two answers of no words, so that what is wrong with them is said before the run.
+    private func rehearse(_ rewards: [any RewardFunction], _ questions: Questions) throws {
+        let rows = try questions.train.0.conversations.prefix(2).map {
+            try questions.rows.train.recognized(at: Int($0))
+        }
+        let answers = rows.map {
+            ApusRewards.Completion(
+                messages: $0.conversation.messages.map(\.fields), text: "", tokens: [], columns: $0.columns)
+        }
+        do {
+            for reward in rewards { _ = try reward.rewards(of: answers) }
+        } catch let error as RewardError {
+            throw SettingsError("--reward_funcs: \(error)")
+        }
     }
 
     /// What rewards answers, functions first.

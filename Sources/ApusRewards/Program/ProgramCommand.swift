@@ -46,7 +46,7 @@ struct ProgramCommand: Sendable {
             }
             guard Self.canRun(program) else {
                 throw RewardError(
-                    "\(shown): \(program) cannot be run. Make it so (chmod +x \(program)), with a first line such as "
+                    "\(shown): \(program) cannot be run. Give it leave (chmod +x \(program)) and a first line such as "
                         + "\"#!/usr/bin/env python3\", or name what runs it: 'exec:python3 \(program)'.")
             }
             return self

@@ -42,7 +42,9 @@ final class ProgramReward: RewardFunction {
                     return try exchange(input, completions, &running)
                 } catch let again as ProgramFailure {
                     running = nil
-                    throw RewardError("\(command.shown): \(again.described(completions)) (the second time)")
+                    throw RewardError(
+                        "\(command.shown): \(again.described(completions)) (the second time). Try it by hand: a JSON object a "
+                            + "line goes in, one number for each comes out.")
                 }
             } catch let failure as ProgramFailure {
                 running = nil

@@ -111,6 +111,9 @@ extension OptionTable {
         noEffect("it is read only by --task_type decision", everywhere, decision),
         noEffect("it is read only by the engine it is named after", [.infer], engines),
         noEffect("answering has no loss", [.infer], ["loss_scale": .text]),
+        noEffect("Apus samples answers with its own engine, in the process that trains", [.rlhf], samplers),
+        noEffect("answers are measured in the micro-batches that they are learned in", [.rlhf], measuring),
+        noEffect("`apus infer` answers a data set after training", [.rlhf], ["num_sample_generations": .integer]),
         noEffect("an export reads no data and writes no answers", [.export, .mergeLoRA], unread),
     ].flatMap(\.self)
 
@@ -163,6 +166,20 @@ extension OptionTable {
         "sglang_speculative_algorithm": .text, "sglang_speculative_num_steps": .integer,
         "sglang_speculative_eagle_topk": .integer, "sglang_speculative_num_draft_tokens": .integer,
     ]
+    private static let samplers: KeyValuePairs<String, OptionKind> = [
+        "use_vllm": .boolean, "vllm_mode": .text, "vllm_max_num_seqs": .integer, "vllm_enable_prefix_caching": .boolean,
+        "vllm_enable_lora": .boolean, "vllm_server_base_url": .list, "vllm_server_host": .list,
+        "vllm_server_port": .list, "vllm_server_timeout": .number(.any), "vllm_server_group_port": .list,
+        "vllm_server_pass_dataset": .boolean, "vllm_gpu_memory_utilization": .number(.any),
+        "vllm_tensor_parallel_size": .integer, "vllm_pipeline_parallel_size": .integer,
+        "vllm_data_parallel_size": .integer, "vllm_enable_expert_parallel": .boolean, "vllm_max_model_len": .integer,
+        "vllm_disable_custom_all_reduce": .boolean, "vllm_enforce_eager": .boolean, "vllm_limit_mm_per_prompt": .text,
+        "vllm_max_lora_rank": .integer, "vllm_use_async_engine": .boolean, "vllm_reasoning_parser": .text,
+        "vllm_disable_cascade_attn": .boolean, "vllm_mm_processor_cache_gb": .text, "vllm_speculative_config": .text,
+        "vllm_engine_kwargs": .text, "enable_flattened_weight_sync": .boolean, "sleep_level": .integer,
+        "move_model_batches": .integer, "offload_optimizer": .boolean, "offload_model": .boolean,
+    ]
+    private static let measuring: KeyValuePairs<String, OptionKind> = ["local_rollout_forward_batch_size": .integer]
     private static let unread: KeyValuePairs<String, OptionKind> = [
         "dataset": .list, "val_dataset": .list, "custom_dataset_info": .list, "split_dataset_ratio": .number(.any),
         "columns": .text,

@@ -17,6 +17,7 @@ enum NotYetOptions {
             "response_prefix": [""], "engine_kwargs": ["{}"], "num_beams": ["1"], "do_train": ["true"],
             "quant_bits": ["0"], "model_kwargs": ["{}"],
             "vllm_tensor_parallel_size": ["1"], "vllm_pipeline_parallel_size": ["1"], "vllm_data_parallel_size": ["1"],
+            "completion_length_limit_scope": ["per_round"], "sdar_loss_coef": ["0", "0.0"],
             "lmdeploy_tp": ["1"], "lmdeploy_quant_policy": ["0"], "sglang_tp_size": ["1"], "sglang_pp_size": ["1"],
             "sglang_dp_size": ["1"], "sglang_ep_size": ["1"], "sglang_kv_cache_dtype": ["auto"],
         ]
@@ -24,6 +25,8 @@ enum NotYetOptions {
             freeze_llm galore_optim_per_parameter use_vllm
             eval_use_evalscope ignore_data_skip sortish_sampler
             to_cached_dataset to_ollama to_mcore to_hf
+            async_generate sync_ref_model use_gym_env log_rollout_offpolicy_metrics chord_enable_phi_function
+            rlsd_negative_only wandb_log_unique_prompts
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }
         return values

@@ -81,6 +81,25 @@ extension NotYetOptions {
         if let advice = OptionTable.neverForPreferences[field] ?? OptionTable.teacherAdvice[field] { return advice }
         let sampling = MSSwiftFields.reinforcement.filter { $0.argumentClass != "RLHFArguments" }.flatMap(\.names)
         guard sampling.contains(field) else { return nil }
-        return "It belongs to methods that sample answers (ppo, grpo), which are not there yet; leave it out."
+        return samplingAdvice[field] ?? "It belongs to additions to grpo that are not there yet; leave it out."
     }
+
+    private static let samplingAdvice: [String: String] = {
+        let turns = "Answers have one turn here; leave it out."
+        let files = "The files of the reward model say it; leave it out."
+        return [
+            "response_length": "Give --max_completion_length.", "multi_turn_scheduler": turns, "max_turns": turns,
+            "completion_length_limit_scope": turns, "gym_env": turns, "use_gym_env": turns,
+            "reward_model_plugin":
+                "Apus runs no code that is given as a file; --reward_funcs takes a program that reads lines and writes "
+                + "numbers.",
+            "reward_model_type": files, "reward_template": files,
+            "reward_model_revision":
+                "`apus download MODEL --revision …` fetches it; give the folder with --reward_model.",
+            "async_generate": "Answers are sampled with the weights of the moment; leave it out.",
+            "sync_ref_model": "The reference stays as it is; leave it out.",
+            "ref_model_sync_steps": "The reference stays as it is; leave it out.",
+            "ref_model_mixup_alpha": "The reference stays as it is; leave it out.",
+        ]
+    }()
 }
