@@ -3,8 +3,8 @@
 usage: Benchmarks/policy.py learn APUS MODEL [--steps 60] [--rate 2e-4] [--picture FILE]
        Benchmarks/policy.py speed APUS MODEL --peer PYTHON [--steps 3] [--answers 16] [--tokens 64] [--precision bf16]
 
-`learn` asks sums of two digits ("What is 3 + 4?"). A program rewards each answer: 0.5 times the share of its letters that are
-digits (the wanted form is a number and nothing else), and 1 more where it is the right number and nothing else. It prints the mean reward of the first and the last rounds, that of held-out
+`learn` asks sums of two digits ("What is 3 + 4?"). A program rewards each answer: 1 where the last number in it is the right
+one, and 0.5 times the share of its letters that are digits (the wanted form is a number and nothing else). It prints the mean reward of the first and the last rounds, that of held-out
 questions before and after, and draws the course. `speed` samples rounds of answers of a fixed length to the same questions
 in both programs (none ends early) and learns from them once, LoRA r = 8 on all linear layers, β 0; the first step is left
 out of medians. PYTHON is the interpreter of an environment with TRL (Scripts/parity/environment). Let nothing else run.
@@ -23,12 +23,13 @@ import time
 from pathlib import Path
 
 REWARD = r'''#!/usr/bin/env python3
-import json, sys
+import json, re, sys
 for line in sys.stdin:
     row = json.loads(line)
     text = row["completion"].strip()
     digits = sum(letter.isdigit() for letter in text) / max(1, len(text))
-    print(0.5 * digits + (1 if text == row["row"]["solution"] else 0), flush=True)
+    numbers = re.findall("[0-9]+", text)
+    print(0.5 * digits + (1 if numbers and numbers[-1] == row["row"]["solution"] else 0), flush=True)
 '''
 
 PEER = r'''
@@ -104,7 +105,7 @@ def learn(options):
             "--reward_funcs", program(folder, REWARD), "--per_device_train_batch_size", 32, "--num_generations", 8,
             "--num_generations_eval", 4, "--per_device_eval_batch_size", 40, "--max_completion_length", 8, "--system",
             "Answer with the number alone.", "--max_steps", options.steps, "--learning_rate", options.rate, "--beta",
-            "0.01", "--eval_on_start", "true", "--eval_steps", options.steps, "--save_strategy", "no", "--temperature", 1,
+            "0.01", "--eval_on_start", "true", "--eval_strategy", "steps", "--eval_steps", options.steps, "--save_strategy", "no", "--temperature", 1,
         ], Path(folder) / "run")
         minutes = (time.time() - started) / 60
         picture = Path(folder) / "run" / "images" / "train_reward.png"

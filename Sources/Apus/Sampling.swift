@@ -78,7 +78,7 @@ public struct Sampling: Sendable {
 }
 
 /// A reward of a program, as the recipes know rewards.
-private struct OwnReward: RewardFunction {
+struct OwnReward: RewardFunction {
     let reward: any Reward
     var name: String { reward.name }
 

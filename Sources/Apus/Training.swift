@@ -20,7 +20,7 @@ public struct OwnMethod: Sendable {
     }
 }
 
-/// Fine-tuning, as `apus sft` does it: the same data, files and numbers, without a word printed.
+/// Fine-tuning, as `apus sft` and `apus rlhf` do it: the same data, files and numbers, without a word printed.
 ///
 /// ```swift
 /// var training = Training(model: "Qwen2.5-0.5B-Instruct", data: ["conversations.jsonl"])
@@ -46,6 +46,12 @@ public struct Training: Sendable {
         case regression(outputs: Int = 1)
         case classification(classes: Int)
         case embedding
+        /// Which of two answers is better, from rows with "rejected_response" or "chosen" and "rejected" (DPO).
+        case preferring
+        /// What rewards say of answers that the model gives itself to the questions of the rows (GRPO): some of a program's
+        /// own, some by ms-swift's names, added up.
+        case rewarded(
+            by: [any Reward], named: [String] = [], answersPerQuestion: Int = 8, maximumTokens: Int = 128)
     }
 
     /// A state of the run that is worth telling.
@@ -116,6 +122,10 @@ public struct Training: Sendable {
             settings.model.numLabels = classes
             settings.encoding.useChatTemplate = false
         case .embedding: settings.model.taskType = .embedding
+        case .preferring: settings.learnPreferences()
+        case .rewarded(let rewards, let names, let answers, let tokens):
+            settings.learnFromRewards(rewards.map(OwnReward.init), names, groupSize: answers, longest: tokens)
+            settings.optimization.perDeviceTrainBatchSize = max(batchSize, answers)
         }
         return settings
     }

@@ -1,4 +1,5 @@
 import ApusLanguageModel
+package import ApusRewards
 import ApusRunLog
 
 /// A training run that prints nothing and tells a program how it goes.
@@ -8,7 +9,7 @@ package enum SilentTraining {
     package static func run(
         _ settings: SFTSettings, onRecord: @escaping (Int, Int, [String: Double]) -> Void
     ) throws -> String {
-        var run = try FineTuning(settings.validated())
+        var run = try settings.preferences == nil ? FineTuning(settings.validated()) : FineTuning(settled(settings))
         run.console = Console(output: NoOutput(), style: ConsoleStyle())
         run.onRecord = onRecord
         run.takesSignals = false
@@ -17,5 +18,29 @@ package enum SilentTraining {
             throw ModelError("\(outcome.folder): the run saved no checkpoint")
         }
         return checkpoint
+    }
+
+    private static func settled(_ settings: SFTSettings) throws -> RLHFSettings {
+        var settings = RLHFSettings(settings)
+        var notices: [String] = []
+        try settings.settle(notices: &notices)
+        return settings
+    }
+}
+
+extension SFTSettings {
+    /// Learns which of two answers is better.
+    package mutating func learnPreferences() { preferences = PreferenceSettings(.dpo) }
+
+    /// Learns from what rewards say of the model's own answers.
+    package mutating func learnFromRewards(
+        _ own: [any RewardFunction], _ names: [String], groupSize: Int, longest: Int
+    ) {
+        var chosen = PreferenceSettings(.grpo)
+        chosen.ownRewards = own
+        chosen.rewards.rewardFuncs = names
+        chosen.policy.numGenerations = groupSize
+        chosen.policy.maxCompletionLength = longest
+        preferences = chosen
     }
 }

@@ -137,7 +137,7 @@ extension PreferenceLearning {
         options.softMaxLength = options.softMaxLength ?? policy.completionLimit
         do {
             let functions = try RewardFunctions.named(preferences.rewards.rewardFuncs, options: options)
-            return try functions
+            return try functions + preferences.ownRewards
                 + policy.rewardModel.map {
                     try RewardModel(
                         $0, adapters: policy.rewardAdapters, device: inputs.settings.hardware.chosen,

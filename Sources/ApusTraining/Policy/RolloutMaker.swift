@@ -251,20 +251,22 @@ package final class RolloutMaker {
             tallies.append(Tally(name, try Tensor([value * Double(count)]), count: count))
         }
         let lengths = rollouts.map { Double($0.answerLength) }
-        try tell("completions/mean_length", lengths[...].mean)
+        try tell("completions/mean_length", lengths[...].mean, of: lengths.count)
         try tell("completions/min_length", lengths.min() ?? 0)
         try tell("completions/max_length", lengths.max() ?? 0)
-        try tell("completions/clipped_ratio", Double(rollouts.count { $0.isCut }) / Double(max(1, rollouts.count)))
+        try tell(
+            "completions/clipped_ratio", Double(rollouts.count { $0.isCut }) / Double(max(1, rollouts.count)),
+            of: rollouts.count)
         let groups = Advantages.groups(rollouts.count, options.groupSize)
         let deviations = groups.map { Array(advantages.rewards[$0]).deviation }
-        try tell("reward", advantages.rewards[...].mean)
+        try tell("reward", advantages.rewards[...].mean, of: advantages.rewards.count)
         try tell("reward_std", options.scale == .batch ? advantages.rewards.deviation : deviations[...].mean)
         try tell(
             "frac_reward_zero_std", Double(deviations.count { $0 <= 1e-8 }) / Double(max(1, deviations.count)))
         for (function, values) in zip(functions, scores) {
             let known = values.filter { !$0.isNaN }
             guard !known.isEmpty else { continue }
-            try tell("rewards/\(function.name)/mean", known[...].mean)
+            try tell("rewards/\(function.name)/mean", known[...].mean, of: known.count)
             try tell("rewards/\(function.name)/std", known.deviation)
         }
         if let costs, options.divergenceCost > 0 { try tell("kl", costs[...].mean / options.divergenceCost) }

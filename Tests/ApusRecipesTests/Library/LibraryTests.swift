@@ -5,6 +5,37 @@ import Testing
 
 /// The library as a program sees it, by its public names alone.
 struct LibraryTests {
+    /// Short answers are good.
+    private struct Brevity: Reward {
+        let name = "brevity"
+        func reward(for answer: JudgedAnswer) -> Double? {
+            answer.columns["topic"] == nil ? nil : 1 / Double(1 + answer.text.count)
+        }
+    }
+
+    /// Pairs are learned, and what a reward of the program's own says.
+    @Test(arguments: [Training.Task.preferring, .rewarded(by: [Brevity()], answersPerQuestion: 4, maximumTokens: 5)])
+    func learnsWhatIsBetter(task: Training.Task) throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        let rows = (0..<8).map {
+            #"{"prompt": "say \#($0)", "chosen": "it is \#($0)", "rejected": "no", "topic": "1"}"#
+        }
+        try folder.write(rows.joined(separator: "\n"), to: "rows.jsonl")
+        var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        training.task = task
+        training.maximumSteps = 2
+        training.outputFolder = "\(folder.path)/output"
+        var told: Set<String> = []
+        let adapter = try training.run { told.formUnion($0.metrics.keys) }
+        #expect(FileManager.default.fileExists(atPath: "\(adapter)/adapter_model.safetensors"))
+        if case .preferring = task {
+            #expect(told.contains("rewards/margins"))
+        } else {
+            #expect(told.isSuperset(of: ["reward", "rewards/brevity/mean", "completions/mean_length"]))
+        }
+    }
+
     @Test func trainsAttachesMergesAndSaves() throws {
         let base = try TinyModelFolder.chat()
         let folder = try TemporaryFolder()

@@ -49,11 +49,7 @@ extension RLHFSettings: CommandSettings {
     }()
 
     package mutating func settle(notices: inout [String]) throws {
-        if preferences.samplesAnswers {
-            if preferences.method == .grpo { training.optimization.usualAccumulation = 1 }
-            training.encoding.usualTruncation = .left
-            training.evaluation.usualMetric = "reward"
-        }
+        chooseUsual()
         try preferences.check()
         training.encoding.lossScale = preferences.chosenLossScale
         try training.settle(notices: &notices)
@@ -103,12 +99,20 @@ extension RLHFSettings: CommandSettings {
 }
 
 extension RLHFSettings {
+    /// What a method sets otherwise than others where nothing else is asked for.
+    private mutating func chooseUsual() {
+        guard preferences.samplesAnswers else { return }
+        if preferences.method == .grpo { training.optimization.usualAccumulation = 1 }
+        training.encoding.usualTruncation = .left
+        training.evaluation.usualMetric = "reward"
+    }
+
     /// What learning from a model's own answers does not go with.
     private func checkSampling(_ notices: inout [String]) throws {
         let policy = preferences.policy
         let word = preferences.method.rawValue
         let rewards = preferences.rewards
-        guard !rewards.rewardFuncs.isEmpty || !policy.rewardModel.isEmpty else {
+        guard !rewards.rewardFuncs.isEmpty || !policy.rewardModel.isEmpty || !preferences.ownRewards.isEmpty else {
             throw SettingsError(
                 "--rlhf_type \(word): nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format "
                     + "or --reward_funcs ./score.py, or --reward_model.")

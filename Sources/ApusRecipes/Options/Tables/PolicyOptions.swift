@@ -1,21 +1,10 @@
 import ApusTraining
 
 extension OptionTable {
-    /// What `--rlhf_type grpo` reads: how answers are sampled, rewarded and learned from.
-    static let policyOptions: [CommandOption] = [
-        // Answers
-        option(
-            "num_generations", .integer(from: 1), default: .integer(8), "Answers to each question, which are compared."),
-        option(
-            "num_generations_eval", .integer(from: 1), computed: "num_generations", "The same in evaluations."),
-        option(
-            "generation_batch_size", .integer(from: 1), computed: "from steps_per_generation",
-            "Answers that are sampled together."),
-        option(
-            "steps_per_generation", .integer(from: 1), computed: "gradient_accumulation_steps",
-            "Micro-batches that answers are sampled for at once."),
-        option(
-            "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
+    /// What `--rlhf_type grpo` reads, and parts of it others: how answers are sampled, rewarded and learned from.
+    static let policyOptions = ofAnswers + ofGroups
+
+    private static let ofAnswers: [CommandOption] = [
         option(
             "max_completion_length", .integer(from: 1), default: .integer(512), "The most tokens of an answer."),
         option("max_new_tokens", .integer(from: 1), "The older name of --max_completion_length."),
@@ -37,60 +26,80 @@ extension OptionTable {
         option(
             "log_completions", .boolean, default: .boolean(false),
             "Write answers with their rewards to completions.jsonl, and show some."),
-        // Rewards
         option("reward_model", .list, default: .list([]), "Models with one score that reward answers."),
         option("reward_adapters", .list, default: .list([]), "Adapters on those models."),
-        option(
+    ]
+
+    private static let ofGroups: [CommandOption] = [
+        grouped(
+            "num_generations", .integer(from: 1), default: .integer(8), "Answers to each question, which are compared."),
+        grouped(
+            "num_generations_eval", .integer(from: 1), computed: "num_generations", "The same in evaluations."),
+        grouped(
+            "generation_batch_size", .integer(from: 1), computed: "from steps_per_generation",
+            "Answers that are sampled together."),
+        grouped(
+            "steps_per_generation", .integer(from: 1), computed: "gradient_accumulation_steps",
+            "Micro-batches that answers are sampled for at once."),
+        grouped(
+            "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
+        grouped(
             "advantage_estimator", .words(of: AdvantageEstimator.self), default: .text("grpo"),
             "Than what an answer is better."),
-        option(
+        grouped(
             "scale_rewards", .words(of: RewardScale.self), computed: "by the estimator: group, none, batch",
             "What advantages are divided by."),
-        option(
+        grouped(
             "kl_in_reward", .boolean, computed: "by the estimator",
             "Take what it costs to leave the reference off the rewards, and not off the loss."),
-        option(
+        grouped(
             "dynamic_sample", .boolean, default: .boolean(false),
             "Replace questions whose answers are all rewarded alike."),
-        option("max_resample_times", .integer(from: 1), default: .integer(3), "How often at most."),
-        option(
+        grouped("max_resample_times", .integer(from: 1), default: .integer(3), "How often at most."),
+        grouped(
             "overlong_filter", .boolean, default: .boolean(false), "Leave answers that were cut off out of the loss."),
-        // Loss
-        option("epsilon", .number(.above(0)), default: .number(0.2), "How far below 1 a ratio counts."),
-        option("epsilon_high", .number(.above(0)), computed: "epsilon", "How far above 1 a ratio counts."),
-        option("delta", .number(.above(1)), "The highest ratio of answers that were bad."),
-        option(
+        grouped("epsilon", .number(.above(0)), default: .number(0.2), "How far below 1 a ratio counts."),
+        grouped("epsilon_high", .number(.above(0)), computed: "epsilon", "How far above 1 a ratio counts."),
+        grouped("delta", .number(.above(1)), "The highest ratio of answers that were bad."),
+        grouped(
             "importance_sampling_level", .words(of: RatioLevel.self), default: .text("token"),
             "Of what the ratio is taken: each token, or whole answers (GSPO)."),
-        option("tau_pos", .number(.above(0)), default: .number(1), "Gate of sapo for good answers."),
-        option("tau_neg", .number(.above(0)), default: .number(1.05), "Gate of sapo for bad answers."),
-        option("fipo_decay_rate", .number(.above(0)), default: .number(32), "Half life of fipo's weights, in tokens."),
-        option("fipo_clip_range", .number(.from(0)), default: .number(0.2), "How far fipo's weights go; 0: any."),
-        option(
+        grouped("tau_pos", .number(.above(0)), default: .number(1), "Gate of sapo for good answers."),
+        grouped("tau_neg", .number(.above(0)), default: .number(1.05), "Gate of sapo for bad answers."),
+        grouped("fipo_decay_rate", .number(.above(0)), default: .number(32), "Half life of fipo's weights, in tokens."),
+        grouped("fipo_clip_range", .number(.from(0)), default: .number(0.2), "How far fipo's weights go; 0: any."),
+        grouped(
             "fipo_clip_high_only", .boolean, default: .boolean(true), "Whether fipo's weights are at least 1."),
-        option(
+        grouped(
             "fipo_safety_threshold", .number(.above(0)), default: .number(4),
             "From which ratio on fipo makes no more of bad answers."),
-        option(
+        grouped(
             "top_entropy_quantile", .number(.above(0, upTo: 1)), default: .number(1),
             "The share of tokens with the highest entropy that count."),
-        option("log_entropy", .boolean, default: .boolean(false), "Log the entropy of answers."),
-        option(
+        grouped("log_entropy", .boolean, default: .boolean(false), "Log the entropy of answers."),
+        grouped(
             "rollout_importance_sampling_mode", .words(of: SamplerCorrection.self),
             "What is done where sampler and trainer find an answer differently probable."),
-        option(
+        grouped(
             "rollout_importance_sampling_threshold", .number(.above(0)), default: .number(2), "From which ratio on."),
-        option(
+        grouped(
             "off_policy_sequence_mask_delta", .number(.any),
             "Bad answers that became less probable by more than it do not count."),
     ]
 
-    private static func option(
+    private static func grouped(
         _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
         _ help: String
     ) -> CommandOption {
+        option(name, kind, default: defaultValue, computed: computed, help, section: "grpo")
+    }
+
+    private static func option(
+        _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, computed: String? = nil,
+        _ help: String, section: String = "answers of the model's own: grpo, ppo, gkd"
+    ) -> CommandOption {
         CommandOption(
             name, kind, default: defaultValue, computed: computed, help, in: .preferences, for: [.rlhf],
-            section: "answers of the model's own: grpo, ppo, gkd")
+            section: section)
     }
 }

@@ -1,3 +1,4 @@
+package import ApusRewards
 public import ApusText
 import ApusTraining
 
@@ -95,6 +96,8 @@ public struct PreferenceSettings: Sendable {
     public var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
     public var rewards = RewardSettings()
+    /// Rewards that a program brings along; its runs are told apart by their names alone.
+    package var ownRewards: [any RewardFunction] = []
     /// What gkd learns from a teacher.
     public var distillation = DistillationSettings()
 
