@@ -173,7 +173,7 @@ struct ProgramRewardTests {
     }
 
     @Test func endlessLines() throws {
-        let text = try failure("#!/bin/sh\nexec cat /dev/zero")
+        let text = try failure("#!/bin/sh\nread a; exec cat /dev/zero")
         #expect(text.contains("more than a million bytes without a line break for completion 1 of 2"), "\(text)")
     }
 

@@ -56,7 +56,7 @@ package enum Command: String, CaseIterable, Sendable {
         case .template: "Show what a conversation becomes: text, tokens and which of them train."
         case .download: "Fetch models, adapters and data sets from a hub."
         case .pt: "Continue pretraining on plain text: sft that learns every token and uses no chat template."
-        case .rlhf: "Learn from preferences (dpo, orpo, cpo, simpo, kto, a reward model), or from a teacher (gkd)."
+        case .rlhf: "Learn from preferences (dpo, orpo, cpo, simpo, kto, rm), rewards (grpo, ppo) or a teacher (gkd)."
         case .deploy: "Serve a model over HTTP."
         case .eval: "Run benchmarks."
         case .app: "Chat in the browser."
@@ -92,8 +92,8 @@ package enum Command: String, CaseIterable, Sendable {
         case .rlhf:
             [
                 "apus rlhf --rlhf_type dpo --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl --output_dir output",
-                "apus rlhf --rlhf_type rm --model Qwen2.5-0.5B-Instruct --dataset pairs.jsonl "
-                    + "--center_rewards_coefficient 0.01",
+                "apus rlhf --rlhf_type grpo --model Qwen2.5-0.5B-Instruct --dataset questions.jsonl "
+                    + "--reward_funcs accuracy ./score.py --per_device_train_batch_size 16",
             ]
         case .infer:
             [
