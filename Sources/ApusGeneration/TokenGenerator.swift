@@ -16,6 +16,9 @@ package struct SampledAnswer: Sendable, Equatable {
     package var logProbabilities: [Double] = []
 
     package init() {}
+
+    /// What is learned of it: the token that ended it too.
+    package var learned: [Int32] { tokens + (end.map { [$0] } ?? []) }
 }
 
 /// Continues token sequences with a model, or answers them where an encoder reads them first: ids in, ids out.

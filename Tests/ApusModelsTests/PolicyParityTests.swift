@@ -101,7 +101,7 @@ struct PolicyParityTests {
                     return answer
                 }
             },
-            describe: { _, answer in ("", Completion(messages: [], text: "", tokens: answer.tokens)) })
+            describe: { _, answer in Completion(messages: [], text: "", tokens: answer.tokens) })
         if loss.divergenceWeight > 0 {
             // As TRL does it: the adapter as it was.
             let before = try AdapterFiles.method(in: folder).attach(to: model, named: "ref_adapter")
@@ -118,7 +118,6 @@ struct PolicyParityTests {
             maker, plan, order: EpochOrder(method: .sequential, seed: 0), seed: 0, accumulation: accumulation,
             longest: limit)
         var objectiveOptions = PolicyObjective.Options()
-        objectiveOptions.temperature = options.temperature
         objectiveOptions.entropyShare = recorded.number("top_entropy_quantile") ?? 1
         let objective = PolicyObjective(
             model, loss, maker, source, HeldOutRollouts(maker, seed: 0, longest: limit), objectiveOptions)
@@ -166,6 +165,58 @@ struct PolicyParityTests {
         #expect(worst.1 <= 1e-5)
     }
 
+    /// A step is the same however its answers are cut into micro-batches.
+    @Test(arguments: PolicyLossForm.allCases, RatioLevel.allCases)
+    func accumulationIsExact(form: PolicyLossForm, level: RatioLevel) throws {
+        let folder = Fixture.root.appendingPathComponent("preferences/initial").path
+        let recorded = try Recorded("grpo")
+        let round = try #require(recorded.rounds.first)
+        let (questions, answers) = (Recorded.rows(round["questions"]), Recorded.rows(round["answers"]))
+        func gradients(_ size: Int) throws -> (loss: Double, gradients: [Tensor]) {
+            let model = try Fixture.model("qwen2-tied-gqa", dtype: .float64)
+            let attached = try AdapterFiles.method(in: folder).attach(to: model)
+            try attached.load(from: folder, dtype: .float64, device: .cpu)
+            try attached.setTrainable(true)
+            var loss = PolicyLoss()
+            (loss.form, loss.level, loss.divergenceWeight) = (form, level, 0.04)
+            (loss.clipHigh, loss.longest) = (form == .cispo ? 5 : 0.2, 9)
+            var options = RolloutMaker.Options()
+            (options.groupSize, options.batchSize, options.form) = (4, size, form)
+            let maker = RolloutMaker(
+                model, questions: [questions[0], questions[4]],
+                rewards: [RecordedRewards([(0..<8).map { Double($0 * 5 % 7) }])], options,
+                sample: { _, _ in
+                    answers.map { ids in
+                        var answer = SampledAnswer()
+                        answer.tokens = ids
+                        return answer
+                    }
+                }, describe: { _, answer in Completion(messages: [], text: "", tokens: answer.tokens) })
+            maker.reference = .adapters(.base)
+            let plan = RoundPlan(groupSize: 4, batchSize: size, batches: 8 / size, iterations: 1, questions: 2)
+            let source = try RolloutSource(
+                maker, plan, order: EpochOrder(method: .sequential, seed: 0), seed: 0, accumulation: 8 / size,
+                longest: 9)
+            let objective = PolicyObjective(
+                model, loss, maker, source, HeldOutRollouts(maker, seed: 0, longest: 9), PolicyObjective.Options())
+            let uses = Array(0..<8)
+            _ = try source.prepare(uses, step: 0)
+            let targets = source.targetCount(uses)
+            var total = 0.0
+            for start in stride(from: 0, to: 8, by: size) {
+                let batch = source.batch(Array(uses[start..<start + size]), draw: 0)
+                let sum = try objective.loss(batch, model.context(for: batch, isTraining: true)).sum / Double(targets)
+                try sum.backward()
+                total += try sum.item()
+            }
+            return (total, attached.parameters.compactMap { $0.slot.tensor?.gradient })
+        }
+        let (whole, parts) = (try gradients(8), try gradients(2))
+        #expect(abs(whole.loss - parts.loss) <= 1e-12)
+        #expect(!whole.gradients.isEmpty && whole.gradients.count == parts.gradients.count)
+        for (a, b) in zip(whole.gradients, parts.gradients) { #expect(try relativeDifference(a, b) <= 1e-9) }
+    }
+
     /// The sampler's own log-probabilities are those of a pass over the whole answer, and a seed gives the same answers,
     /// whatever the company.
     @Test(arguments: ["qwen2-tied-gqa", "gemma2", "gpt2"]) func samplerAndTrainerAgree(base: String) throws {
@@ -189,8 +240,9 @@ struct PolicyParityTests {
             try TokenScores(model, batch, model.context(for: batch), temperature: 0.8, asksEntropy: true)
         }
         for (rollout, range) in zip(rollouts, batch.targetRanges) {
-            #expect(range.count == rollout.answerLength && rollout.sampled.count == rollout.answerLength)
-            for (sampled, place) in zip(rollout.sampled, range) {
+            let drawn = try #require(rollout.sampled)
+            #expect(range.count == rollout.answerLength && drawn.count == rollout.answerLength)
+            for (sampled, place) in zip(drawn, range) {
                 #expect(abs(sampled + scores.values[place]) <= 1e-4)
                 #expect(scores.entropies[place] > 0)
             }

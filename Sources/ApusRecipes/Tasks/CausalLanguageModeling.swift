@@ -68,14 +68,11 @@ struct CausalLanguageModeling: TextTask {
     }
 
     private func objective(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> any Objective {
-        let (settings, text) = (inputs.settings, inputs.text)
+        let settings = inputs.settings
         guard settings.evaluation.predictWithGenerate else { return NextToken(model, settings.objective.tokens) }
-        let defaults = try GenerationDefaults(
-            inputs.source, config: inputs.config, tokenizer: text.tokenizer, vocabularySize: model.vocabularySize)
-        var ends = AnswerEnds(tokens: defaults.endTokens, words: defaults.stopStrings, tokenizer: text.tokenizer)
-        if settings.encoding.useChatTemplate { ends.addSuffix(of: text.encoder) }
         return AnsweredTargets(
-            model: model, tokenizer: text.tokenizer, limit: settings.evaluation.maxNewTokens, ends: ends,
+            model: model, tokenizer: inputs.text.tokenizer, limit: settings.evaluation.maxNewTokens,
+            ends: try inputs.answerEnds(of: model),
             options: settings.objective.tokens)
     }
 

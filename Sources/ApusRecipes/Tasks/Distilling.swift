@@ -101,25 +101,16 @@ struct Distilling: TextTask {
 
     /// How the model answers the questions of a step.
     private func ownAnswers(_ inputs: TrainingInputs, _ model: CausalLanguageModel) throws -> OwnAnswers {
-        let (tokenizer, seed) = (inputs.text.tokenizer, inputs.settings.model.seed)
-        let defaults = try GenerationDefaults(
-            inputs.source, config: inputs.config, tokenizer: tokenizer, vocabularySize: model.vocabularySize)
-        var ends = AnswerEnds(tokens: defaults.endTokens, words: defaults.stopStrings, tokenizer: tokenizer)
-        if inputs.settings.encoding.useChatTemplate { ends.addSuffix(of: inputs.text.encoder) }
-        guard !ends.tokens.isEmpty else {
+        let answers = try AnswerSampler(preferences.policy, inputs, model)
+        guard answers.hasEnds else {
             throw SettingsError(
-                "--lmbda \(readable(settings.lmbda)): no token ends an answer of \(inputs.source.name), neither in its "
+                "--lmbda \(readable(settings.lmbda)): nothing ends an answer of \(inputs.source.name), neither in its "
                     + "files nor in its chat template. Name one as eos_token_id in its generation_config.json, or give --lmbda 0."
             )
         }
-        // The token that ends an answer is learned too.
-        let policy = preferences.policy
-        let generator = TokenGenerator(
-            model, sampling: policy.sampling(seed: UInt64(bitPattern: Int64(seed))), endTokens: ends.tokens)
-        let limit = policy.completionLimit
-        return OwnAnswers(share: settings.lmbda, seed: seed, limit: limit) { prompts, draws in
-            try generator.sampled(prompts, limit: limit, draws: draws).map { $0.tokens + ($0.end.map { [$0] } ?? []) }
-        }
+        return OwnAnswers(
+            share: settings.lmbda, seed: inputs.settings.model.seed, limit: preferences.policy.completionLimit
+        ) { try answers($0, draws: $1).map(\.learned) }
     }
 
     /// Refuses a run in which model and teacher are one and the same.

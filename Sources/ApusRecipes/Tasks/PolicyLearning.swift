@@ -27,7 +27,7 @@ extension PreferenceLearning {
 
         let questions = try Questions(inputs, model, longest: policy.completionLimit)
         try rehearse(rewards, questions)
-        let answers = try PolicyAnswers(policy, inputs, model)
+        let answers = try AnswerSampler(policy, inputs, model)
         let tellsTokens = preferences.method == .ppo
         let head = try tellsTokens ? ValueHead(width: model.sizes.width, device: settings.hardware.chosen) : nil
         func maker(
@@ -36,9 +36,9 @@ extension PreferenceLearning {
             let maker = RolloutMaker(
                 model, questions: (0..<data.count).map { data.sample($0).ids }, rewards: rewards,
                 preferences.makerOptions(groupSize: groupSize, batchSize: batchSize),
-                sample: answers.sampled
+                sample: answers.callAsFunction
             ) { question, answer in
-                try answers.described(answer, to: rows.recognized(at: Int(data.conversations[question])))
+                try answers.completion(answer, to: rows.recognized(at: Int(data.conversations[question])))
             }
             maker.head = head
             return maker
@@ -77,7 +77,6 @@ extension PreferenceLearning {
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.completionLimit)
         var options = PolicyObjective.Options()
-        options.temperature = policy.temperature
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
         let objective: any Objective =
@@ -105,7 +104,7 @@ extension PreferenceLearning {
             },
             writes: { folder, steps in
                 guard policy.logCompletions else { return }
-                let file = try CompletionsFile(in: folder, after: steps)
+                let file = try CompletionsFile(in: folder, after: steps) { inputs.text.tokenizer.decode($0) }
                 let every = max(1, settings.output.loggingSteps)
                 source.onRound = { step, report in
                     try file.append(report, step: step + 1)
@@ -202,71 +201,5 @@ private struct Questions {
         self.rows = rows
         let first = text.tokenizer.decode(train.0.sample(0).ids)
         inputs.console.print("first question:\n\(first)")
-    }
-}
-
-/// Answers of the model in training, and their texts.
-private struct PolicyAnswers {
-    private let generator: TokenGenerator
-    private let tokenizer: Tokenizer
-    private let ends: AnswerEnds
-    private let longest: Int
-    private let console: Console
-
-    init(_ policy: PolicySettings, _ inputs: TrainingInputs, _ model: CausalLanguageModel) throws {
-        let (settings, text) = (inputs.settings, inputs.text)
-        let defaults = try GenerationDefaults(
-            inputs.source, config: inputs.config, tokenizer: text.tokenizer, vocabularySize: model.vocabularySize)
-        var ends = AnswerEnds(
-            tokens: defaults.endTokens, words: policy.stopWords + defaults.stopStrings, tokenizer: text.tokenizer)
-        if settings.encoding.useChatTemplate { ends.addSuffix(of: text.encoder) }
-        do {
-            let constraint = try policy.structuredOutputsRegex.map {
-                try TokenConstraint(ByteGrammar(regex: $0), tokenizer: text.tokenizer)
-            }
-            generator = TokenGenerator(
-                model, sampling: policy.sampling(seed: UInt64(bitPattern: Int64(settings.model.seed))),
-                endTokens: ends.tokens, constraint: constraint)
-        } catch let error as GrammarError {
-            throw SettingsError("--structured_outputs_regex: \(error).")
-        }
-        self.ends = ends
-        tokenizer = text.tokenizer
-        longest = policy.completionLimit
-        console = inputs.console
-    }
-
-    /// Answers to some questions, of which equal ones are read once.
-    func sampled(_ questions: [[Int32]], draws: [UInt64]) throws -> [SampledAnswer] {
-        var texts = questions.map { _ in AnswerText(tokenizer, ends: ends) }
-        let watchesText = !ends.stops.isEmpty || !ends.sequences.isEmpty
-        var lengths = questions.map { _ in 0 }
-        let bar = console.startProgress("Answers", total: longest)
-        defer { bar.finish() }
-        return try generator.sampled(
-            questions, limit: longest, draws: draws, isMeasured: true,
-            onToken: { index, token in
-                lengths[index] += 1
-                bar.update(to: lengths[index])
-                guard watchesText else { return true }
-                texts[index].append(token)
-                return !texts[index].isStopped
-            })
-    }
-
-    /// An answer and its question as texts.
-    func described(
-        _ answer: SampledAnswer, to row: PromptRow
-    ) throws -> (prompt: String, completion: ApusRewards.Completion) {
-        var text = AnswerText(tokenizer, ends: ends)
-        for token in answer.tokens { text.append(token) }
-        _ = text.finish()
-        let messages = row.conversation.messages
-        return (
-            prompt: messages.last?.text ?? "",
-            completion: ApusRewards.Completion(
-                messages: messages.map(\.fields), text: text.text, tokens: answer.tokens, isTruncated: answer.isCut,
-                columns: row.columns)
-        )
     }
 }

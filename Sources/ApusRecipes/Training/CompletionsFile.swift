@@ -7,9 +7,13 @@ import Foundation
 /// `completions.jsonl` of a run: a line for each round of answers, with a list under each name, as ms-swift writes it.
 struct CompletionsFile {
     private let path: String
+    private let text: ([Int32]) -> String
 
-    /// - Parameter steps: The steps whose lines stay; what later ones wrote goes, as a run that goes on writes it again.
-    init(in folder: String, after steps: Int) throws {
+    /// - Parameters:
+    ///   - text: Of ids.
+    ///   - steps: The steps whose lines stay; what later ones wrote goes, as a run that goes on writes it again.
+    init(in folder: String, after steps: Int, text: @escaping ([Int32]) -> String) throws {
+        self.text = text
         path = FilePath.join(folder, "completions.jsonl")
         var kept = Data()
         if steps > 0, let data = FileManager.default.contents(atPath: path) {
@@ -25,8 +29,8 @@ struct CompletionsFile {
 
     func append(_ report: RolloutMaker.Report, step: Int) throws {
         var row: JSONObject = [
-            "step": .array(report.prompts.map { _ in .string("\(step)") }),
-            "prompt": .array(report.prompts.map(JSONValue.string)),
+            "step": .array(report.completions.map { _ in .string("\(step)") }),
+            "prompt": .array(report.questions.map { .string(text($0)) }),
             "completion": .array(report.completions.map { .string($0.text) }),
         ]
         for (name, values) in report.rewards { row[name] = .array(values.map { $0.isNaN ? .null : .double($0) }) }
@@ -41,6 +45,11 @@ struct CompletionsFile {
     }
 }
 
+extension ApusRewards.Completion {
+    /// The last words before the answer.
+    fileprivate var question: String { messages.last?["content"]?.stringValue ?? "" }
+}
+
 extension RolloutMaker.Report {
     /// Some of the answers with their rewards, as a few lines.
     func excerpt(step: Int) -> String {
@@ -52,7 +61,7 @@ extension RolloutMaker.Report {
         for index in completions.indices.prefix(4) {
             let told = rewards.map { name, values in "\(name) \(String(format: "%.3g", values[index]))" }
             lines.append(
-                "  \(line(prompts[index], 40)) → \(line(completions[index].text, 80))  [\(told.joined(separator: ", ")), "
+                "  \(line(completions[index].question, 40)) → \(line(completions[index].text, 80))  [\(told.joined(separator: ", ")), "
                     + "advantage \(String(format: "%+.2f", advantages[index]))]")
         }
         return lines.joined(separator: "\n")

@@ -12,8 +12,6 @@ package final class PolicyObjective: Objective {
     private let options: Options
 
     package struct Options: Sendable, Equatable {
-        /// What scores are divided by, as in sampling.
-        package var temperature = 1.0
         /// Whether the entropy of answers is told.
         package var tellsEntropy = false
         /// Only so many of the tokens with the highest entropy count in the loss proper.
@@ -57,7 +55,7 @@ package final class PolicyObjective: Objective {
         }
         let asksEntropy = options.tellsEntropy || options.entropyShare < 1
         let scores = try TokenScores(
-            model, batch, context, temperature: options.temperature, asksEntropy: asksEntropy)
+            model, batch, context, temperature: maker.options.temperature, asksEntropy: asksEntropy)
         let threshold = options.entropyShare < 1 ? scores.entropies.quantile(1 - options.entropyShare) : nil
         var total = 0.0
         var slopes = Array(repeating: 0.0, count: scores.values.count)

@@ -12,8 +12,8 @@ package struct Rollout: Sendable, Equatable {
     package var questionLength: Int
     /// Whether the answer was cut off.
     package var isCut: Bool
-    /// `log π` of each token of the answer as it was drawn.
-    package var sampled: [Double]
+    /// `log π` of each token of the answer as it was drawn; nil where nobody asks.
+    package var sampled: [Double]?
     /// The same by a pass over the whole answer before the first step with it; nil where that step is the only one.
     package var old: [Double]?
     /// The same of the reference; nil where nothing is compared.
@@ -30,7 +30,7 @@ package struct Rollout: Sendable, Equatable {
         package var returns: [Double]
     }
 
-    package init(question: Int, ids: [Int32], questionLength: Int, isCut: Bool, sampled: [Double]) {
+    package init(question: Int, ids: [Int32], questionLength: Int, isCut: Bool, sampled: [Double]? = nil) {
         self.question = question
         self.ids = ids
         self.questionLength = questionLength

@@ -32,7 +32,8 @@ package final class RolloutMaker {
 
     /// A round as it is told of: answers with their texts, rewards and advantages.
     package struct Report: Sendable {
-        package let prompts: [String]
+        /// The ids of the question behind each answer.
+        package let questions: [[Int32]]
         package let completions: [Completion]
         package let rewards: [(name: String, values: [Double])]
         package let advantages: [Double]
@@ -49,7 +50,7 @@ package final class RolloutMaker {
     private let questions: [[Int32]]
     private let functions: [any RewardFunction]
     private let sample: ([[Int32]], [UInt64]) throws -> [SampledAnswer]
-    private let describe: (Int, SampledAnswer) throws -> (prompt: String, completion: Completion)
+    private let describe: (Int, SampledAnswer) throws -> Completion
     let options: Options
     /// What the model is compared with.
     package var reference = Reference.none
@@ -59,11 +60,11 @@ package final class RolloutMaker {
     /// - Parameters:
     ///   - questions: The ids of each.
     ///   - sample: Answers of the model to some questions; a number names the random stream of each.
-    ///   - describe: The question of a number and an answer to it as texts.
+    ///   - describe: An answer to the question of a number, as rewards see it.
     package init(
         _ model: CausalLanguageModel, questions: [[Int32]], rewards functions: [any RewardFunction], _ options: Options,
         sample: @escaping ([[Int32]], [UInt64]) throws -> [SampledAnswer],
-        describe: @escaping (Int, SampledAnswer) throws -> (prompt: String, completion: Completion)
+        describe: @escaping (Int, SampledAnswer) throws -> Completion
     ) {
         self.model = model
         self.questions = questions
@@ -73,20 +74,19 @@ package final class RolloutMaker {
         self.describe = describe
     }
 
+    private var weights: [Double] { options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights }
     var questionCount: Int { questions.count }
     func length(of question: Int) -> Int { questions[question].count }
 
     /// Answers with what was said of them.
     private struct Scored {
         var rollouts: [Rollout] = []
-        var prompts: [String] = []
         var completions: [Completion] = []
         /// By function, NaN where it says nothing.
         var scores: [[Double]]
 
         mutating func add(_ other: Scored, _ range: Range<Int>) {
             rollouts += other.rollouts[range]
-            prompts += other.prompts[range]
             completions += other.completions[range]
             for index in scores.indices { scores[index] += other.scores[index][range] }
         }
@@ -134,7 +134,6 @@ package final class RolloutMaker {
         }
 
         // Judge.
-        let weights = options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights
         let advantages = Advantages(
             scores: scored.scores, weights: weights, costs: costs, groupSize: options.groupSize,
             estimator: options.estimator, scale: options.scale)
@@ -144,7 +143,7 @@ package final class RolloutMaker {
             told += try judgeTokens(&rollouts, answers, rewards: advantages.rewards, proximal)
         }
         let report = Report(
-            prompts: scored.prompts, completions: scored.completions,
+            questions: rollouts.map { questions[$0.question] }, completions: scored.completions,
             rewards: zip(functions, scored.scores).map { ($0.name, $1) }, advantages: advantages.values)
         return Round(
             rollouts: rollouts, tallies: told, report: report)
@@ -192,13 +191,12 @@ package final class RolloutMaker {
         let answers = try sample(numbers.map { questions[$0] }, numbers.indices.map(draw))
         var scored = Scored(scores: [])
         for (number, answer) in zip(numbers, answers) {
-            let (prompt, completion) = try describe(number, answer)
-            scored.prompts.append(prompt)
-            scored.completions.append(completion)
+            scored.completions.append(try describe(number, answer))
             scored.rollouts.append(
                 Rollout(
-                    question: number, ids: questions[number] + answer.tokens + (answer.end.map { [$0] } ?? []),
-                    questionLength: questions[number].count, isCut: answer.isCut, sampled: answer.logProbabilities))
+                    question: number, ids: questions[number] + answer.learned,
+                    questionLength: questions[number].count, isCut: answer.isCut,
+                    sampled: answer.logProbabilities.isEmpty ? nil : answer.logProbabilities))
         }
         scored.scores = try functions.map { function in
             let values = try function.rewards(of: scored.completions)
@@ -234,7 +232,6 @@ package final class RolloutMaker {
     }
 
     private func varies(_ scored: Scored, _ group: Range<Int>) -> Bool {
-        let weights = options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights
         let rewards = Advantages(
             scores: scored.scores.map { Array($0[group]) }, weights: weights, groupSize: group.count,
             estimator: .grpo, scale: .none

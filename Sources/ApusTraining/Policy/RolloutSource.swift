@@ -178,7 +178,7 @@ private enum RolloutRow {
         }
         var rollout = Rollout(
             question: Int(row[0]), ids: row[6..<6 + count].map { Int32($0) }, questionLength: questionLength,
-            isCut: row[3] == 1, sampled: list(0) ?? [])
+            isCut: row[3] == 1, sampled: list(0))
         rollout.advantage = row[4]
         rollout.old = list(1)
         rollout.reference = list(2)

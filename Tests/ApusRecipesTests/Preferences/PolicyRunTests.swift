@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusJSON
+import ApusRewards
 import ApusRunLog
 import ApusText
 import ApusTorch
@@ -21,8 +22,8 @@ extension TinyRun {
         settings.encoding.usualTruncation = .left
         settings.evaluation.usualMetric = "reward"
         settings.preferences?.rewards.rewardFuncs = ["soft_overlong"]
-        settings.preferences?.rewards.softMaxLength = 7
-        settings.preferences?.rewards.softCacheLength = 6
+        settings.preferences?.rewards.options.softMaxLength = 7
+        settings.preferences?.rewards.options.softCacheLength = 6
         settings.preferences?.policy.numGenerations = 4
         settings.preferences?.policy.maxCompletionLength = 6
         settings.optimization.perDeviceTrainBatchSize = 4

@@ -89,7 +89,7 @@ extension PolicySettings: SettingsPart {
     package static let fields: [SettingsField<PolicySettings>] = [
         SettingsField("num_generations", \.numGenerations, affectsNumbers: true),
         SettingsField("num_generations_eval", \.numGenerationsEval),
-        SettingsField("generation_batch_size", \.generationBatchSize),
+        SettingsField("generation_batch_size", \.generationBatchSize, affectsNumbers: true),
         SettingsField("steps_per_generation", \.stepsPerGeneration, affectsNumbers: true),
         SettingsField("num_iterations", \.numIterations, affectsNumbers: true),
         SettingsField("max_completion_length", \.maxCompletionLength, affectsNumbers: true),
@@ -180,6 +180,9 @@ extension PolicySettings {
         sampling.seed = seed
         return sampling
     }
+
+    /// Whether it matters how probable the sampler found its answers.
+    var comparesWithSampler: Bool { rolloutImportanceSamplingMode != nil || offPolicySequenceMaskDelta != nil }
 
     /// Whether answers are drawn otherwise than the loss finds them probable.
     var restrictsSampling: Bool {

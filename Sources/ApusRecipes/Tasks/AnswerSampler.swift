@@ -1,0 +1,79 @@
+import ApusDatasets
+import ApusGeneration
+import ApusLanguageModel
+import ApusRewards
+import ApusRunLog
+import ApusText
+
+/// How a model in training answers, and what its answers say.
+struct AnswerSampler {
+    /// Whether anything ends an answer before it is as long as it may be.
+    let hasEnds: Bool
+
+    private let generator: TokenGenerator
+    private let tokenizer: Tokenizer
+    private let ends: AnswerEnds
+    private let longest: Int
+    private let isMeasured: Bool
+    private let console: Console
+
+    /// - Throws: `SettingsError` for a form of answers that cannot be followed.
+    init(_ policy: PolicySettings, _ inputs: TrainingInputs, _ model: CausalLanguageModel) throws {
+        ends = try inputs.answerEnds(of: model, words: policy.stopWords)
+        tokenizer = inputs.text.tokenizer
+        do {
+            let constraint = try policy.structuredOutputsRegex.map { [tokenizer] in
+                try TokenConstraint(ByteGrammar(regex: $0), tokenizer: tokenizer)
+            }
+            generator = TokenGenerator(
+                model, sampling: policy.sampling(seed: UInt64(bitPattern: Int64(inputs.settings.model.seed))),
+                endTokens: ends.tokens, constraint: constraint)
+        } catch let error as GrammarError {
+            throw SettingsError("--structured_outputs_regex: \(error).")
+        }
+        hasEnds = !ends.tokens.isEmpty || !ends.stops.isEmpty || !ends.sequences.isEmpty
+        longest = policy.completionLimit
+        isMeasured = policy.comparesWithSampler
+        console = inputs.console
+    }
+
+    /// Answers to some questions, of which equal ones are read once.
+    func callAsFunction(_ questions: [[Int32]], draws: [UInt64]) throws -> [SampledAnswer] {
+        let watchesText = !ends.stops.isEmpty || !ends.sequences.isEmpty
+        var texts = watchesText ? questions.map { _ in AnswerText(tokenizer, ends: ends) } : []
+        var lengths = questions.map { _ in 0 }
+        let bar = console.startProgress("Answers", total: longest)
+        defer { bar.finish() }
+        return try generator.sampled(
+            questions, limit: longest, draws: draws, isMeasured: isMeasured,
+            onToken: { index, token in
+                lengths[index] += 1
+                bar.update(to: lengths[index])
+                guard watchesText else { return true }
+                texts[index].append(token)
+                return !texts[index].isStopped
+            })
+    }
+
+    /// An answer as rewards see it.
+    func completion(_ answer: SampledAnswer, to row: PromptRow) -> ApusRewards.Completion {
+        var text = AnswerText(tokenizer, ends: ends)
+        for token in answer.tokens { text.append(token) }
+        _ = text.finish()
+        return ApusRewards.Completion(
+            messages: row.conversation.messages.map(\.fields), text: text.text, tokens: answer.tokens,
+            isTruncated: answer.isCut, columns: row.columns)
+    }
+}
+
+extension TrainingInputs {
+    /// Where answers of a model end: by its files, by some words, and by the template that it is trained with.
+    func answerEnds(of model: CausalLanguageModel, words: [String] = []) throws -> AnswerEnds {
+        let defaults = try GenerationDefaults(
+            source, config: config, tokenizer: text.tokenizer, vocabularySize: model.vocabularySize)
+        var ends = AnswerEnds(
+            tokens: defaults.endTokens, words: words + defaults.stopStrings, tokenizer: text.tokenizer)
+        if settings.encoding.useChatTemplate { ends.addSuffix(of: text.encoder) }
+        return ends
+    }
+}
