@@ -120,12 +120,4 @@ extension VocabularyHead {
     private func requiresGradient(_ rows: Tensor, _ context: ForwardContext) throws -> Bool {
         try logits(rows.narrowed(0, start: 0, length: 1).detached(), context).requiresGradient
     }
-
-    /// A scalar whose gradient with respect to `x` is known.
-    private func carrying(_ value: Tensor, gradient: Tensor, of x: Tensor) throws -> Tensor {
-        // What a device cannot hold is rounded.
-        let wide: DType = x.device == .mps ? .float32 : .float64
-        let product = try (x.to(wide) * gradient.to(wide)).sum()
-        return try product + (value.to(wide) - product.detached())
-    }
 }

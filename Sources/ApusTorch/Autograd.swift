@@ -107,3 +107,11 @@ package func withComposedForms<Result>(_ body: () throws -> Result) rethrows -> 
     defer { ct_set_composed(before) }
     return try body()
 }
+
+/// A scalar whose gradient with respect to `x` is known.
+package func carrying(_ value: Tensor, gradient: Tensor, of x: Tensor) throws -> Tensor {
+    // What a device cannot hold is rounded.
+    let wide: DType = x.device == .mps ? .float32 : .float64
+    let product = try (x.to(wide) * gradient.to(wide)).sum()
+    return try product + (value.to(wide) - product.detached())
+}

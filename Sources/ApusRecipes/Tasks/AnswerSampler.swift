@@ -4,6 +4,7 @@ import ApusLanguageModel
 import ApusRewards
 import ApusRunLog
 import ApusText
+import ApusTorch
 
 /// How a model in training answers, and what its answers say.
 struct AnswerSampler {
@@ -37,8 +38,19 @@ struct AnswerSampler {
         console = inputs.console
     }
 
-    /// Answers to some questions, of which equal ones are read once.
+    /// Answers to some questions, of which equal ones are read once; in halves where there is no memory for all.
     func callAsFunction(_ questions: [[Int32]], draws: [UInt64]) throws -> [SampledAnswer] {
+        do {
+            return try together(questions, draws)
+        } catch let error as TorchError where error.kind == .outOfMemory && questions.count > 1 {
+            let middle = questions.count / 2
+            console.print("out of memory (\(error.message)): \(questions.count) answers are sampled in two halves")
+            return try self(Array(questions[..<middle]), draws: Array(draws[..<middle]))
+                + self(Array(questions[middle...]), draws: Array(draws[middle...]))
+        }
+    }
+
+    private func together(_ questions: [[Int32]], _ draws: [UInt64]) throws -> [SampledAnswer] {
         let watchesText = !ends.stops.isEmpty || !ends.sequences.isEmpty
         var texts = watchesText ? questions.map { _ in AnswerText(tokenizer, ends: ends) } : []
         var lengths = questions.map { _ in 0 }

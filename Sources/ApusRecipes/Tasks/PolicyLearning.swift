@@ -28,6 +28,11 @@ extension PreferenceLearning {
         let questions = try Questions(inputs, model, longest: policy.completionLimit)
         try rehearse(rewards, questions)
         let answers = try AnswerSampler(policy, inputs, model)
+        if !answers.hasEnds {
+            console.print(
+                "note: nothing ends an answer of \(inputs.source.name) before it has \(policy.completionLimit) tokens, neither its "
+                    + "files nor its chat template; --stop_words gives a text that does")
+        }
         let tellsTokens = preferences.method == .ppo
         let head = try tellsTokens ? ValueHead(width: model.sizes.width, device: settings.hardware.chosen) : nil
         func maker(
@@ -91,7 +96,12 @@ extension PreferenceLearning {
             rows: questions.rows, isSplit: settings.data.isSplit, train: (source, questions.train.1),
             validation: questions.validation.map { (heldOut, $0.1) }, empty: heldOut,
             row: { questions.train.0.conversations[source.question(of: $0)] },
-            bytes: { questions.train.0.withBytes(of: source.question(of: $0), $1) },
+            bytes: { question, digest in
+                questions.train.0.withBytes(of: question, digest)
+                // Rewards look at the columns.
+                let columns = JSONValue.object(try questions.row(question).columns).serialized()
+                columns.utf8CString.withUnsafeBytes(digest)
+            }, digested: questions.train.0.count,
             maximumDroppedShare: settings.data.maxDroppedRatio)
         return TrainingTask(
             model: model, samples: samples, objective: objective,
@@ -115,9 +125,7 @@ extension PreferenceLearning {
 
     /// Has the rewards judge two answers of no words, so that what is wrong with them is said before the run.
     private func rehearse(_ rewards: [any RewardFunction], _ questions: Questions) throws {
-        let rows = try questions.train.0.conversations.prefix(2).map {
-            try questions.rows.train.recognized(at: Int($0))
-        }
+        let rows = try (0..<min(2, questions.train.0.count)).map(questions.row)
         let answers = rows.map {
             ApusRewards.Completion(
                 messages: $0.conversation.messages.map(\.fields), text: "", tokens: [], columns: $0.columns)
@@ -176,6 +184,11 @@ private struct Questions {
     let rows: LoadedRows<PromptRecognizer>
     let train: (TokenizedDataset, EncodingReport)
     let validation: (TokenizedDataset, EncodingReport)?
+
+    /// The row of a question that is learned from.
+    func row(_ question: Int) throws -> PromptRow {
+        try rows.train.recognized(at: Int(train.0.conversations[question]))
+    }
 
     /// - Parameter longest: The most tokens of an answer, which need their room.
     init(_ inputs: TrainingInputs, _ model: CausalLanguageModel, longest: Int) throws {

@@ -49,9 +49,11 @@ struct PreferenceLearning: TextTask {
         if inputs.text.fallsBack, settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
+        if preferences.method != .grpo {
+            console.print(
+                "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
+        }
         if preferences.samplesAnswers { return try policy(inputs) }
-        console.print(
-            "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
         if preferences.method == .rewardModel {
             guard (settings.optimization.routerAuxLossCoef ?? 0) == 0 else {
                 throw SettingsError(

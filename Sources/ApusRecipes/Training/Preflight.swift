@@ -58,7 +58,7 @@ struct Preflight {
         }
         resume = try ResumePoint(settings, console: console)
         if resume.saved != nil {
-            try resume.check(RunIdentity(settings, config: config, dtype: dtype, data: nil, totalSteps: nil))
+            try resume.check(RunIdentity(settings, config: config, dtype: dtype, task: nil, totalSteps: nil))
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
         let head = try settings.task.head(labelCount: settings.model.numLabels ?? 1, config: config)

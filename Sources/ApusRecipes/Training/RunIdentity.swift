@@ -2,6 +2,7 @@ import ApusAdapters
 import ApusDatasets
 import ApusJSON
 import ApusOptimizers
+import ApusRewards
 import ApusTorch
 import ApusTraining
 import Crypto
@@ -12,14 +13,17 @@ import Foundation
 /// It is stored with every checkpoint, and a run that resumes must have the same.
 struct RunIdentity {
     private let settings: SFTSettings
+    /// Whether a step is the same however it is cut into micro-batches.
+    private let isAdditive: Bool
     let json: JSONValue
 
     /// - Parameters:
     ///   - dtype: The type of the weights, as it was settled.
-    ///   - data: Nil before the data are read; what they decide is compared later then.
+    ///   - task: Nil before the data are read; what it decides is compared later then.
     ///   - totalSteps: The steps of the whole run.
-    init(_ settings: SFTSettings, config: JSONValue, dtype: DType, data: TrainingSamples?, totalSteps: Int?) {
+    init(_ settings: SFTSettings, config: JSONValue, dtype: DType, task: TrainingTask?, totalSteps: Int?) {
         self.settings = settings
+        isAdditive = task?.objective.isAdditive ?? true
         var identity = JSONObject()
         let values = settings.record
         for name in settings.decisiveOptions { identity[name] = values[name] }
@@ -27,7 +31,10 @@ struct RunIdentity {
         identity["torch_dtype"] = .string(dtype.rawValue)
         identity["model_config"] = .string(Self.digest(config.serialized(sortedKeys: true)))
         if let totalSteps { identity["total_steps"] = .int(totalSteps) }
-        if let data {
+        if let own = settings.preferences?.ownRewards, !own.isEmpty {
+            identity["own_rewards"] = .array(own.map { .string($0.name) })
+        }
+        if let data = task?.samples {
             identity["train_data"] = .string(data.fingerprint)
             identity["train_samples"] = .int(data.train.count)
         }
@@ -103,7 +110,8 @@ struct RunIdentity {
     }
 
     private var drawsByBatch: Bool {
-        settings.preferences == nil
+        // While preferences are learned nothing is dropped, but from a model's own answers.
+        settings.preferences.map { $0.method == .grpo } ?? true
             && (settings.taskType.task.drawsSamples || settings.objective.neftuneNoiseAlpha ?? 0 > 0
                 || settings.model.tunerType.options.contains("lora_dropout") && settings.tuner.loraDropout > 0)
     }
@@ -130,6 +138,10 @@ struct RunIdentity {
                 "infonce learns from all samples of a micro-batch together"
             } else if settings.preferences?.comparesPairs == true {
                 "this loss compares the pairs of a micro-batch with each other"
+            } else if settings.preferences?.policy.stepsPerGeneration != nil {
+                "--steps_per_generation makes rounds of so many whole micro-batches"
+            } else if !isAdditive {
+                "what is minimised looks at the samples of a micro-batch together"
             } else if settings.batches.groupByLength {
                 "--group_by_length makes groups of the size of the micro-batch"
             } else if settings.data.dataloaderDropLast {

@@ -45,13 +45,14 @@ struct TrainingSamples {
 
     /// - Parameters:
     ///   - split: A data set with what became of it, for training and, where there is any, for validation.
-    ///   - bytes: Gives every byte that a training sample is made of to a digest.
+    ///   - bytes: Gives every byte that a training sample is made of to a digest, or one of `digested` questions of it.
     ///   - maximumDroppedShare: `max_dropped_ratio`.
     /// - Throws: `DatasetError` where more rows were left out.
     init<Source: TrainingSource, Held: TrainingSource, Recognizer>(
         rows: LoadedRows<Recognizer>, isSplit: Bool, train: (Source, EncodingReport),
         validation: (Held, EncodingReport)?, empty: Held, row: @escaping (Int) -> Int32,
-        bytes: (Int, (UnsafeRawBufferPointer) -> Void) -> Void, maximumDroppedShare: Double
+        bytes: (Int, (UnsafeRawBufferPointer) -> Void) throws -> Void, digested: Int? = nil,
+        maximumDroppedShare: Double
     ) throws {
         dropped =
             rows.report.files.flatMap(\.droppedRows) + train.1.droppedRows + (validation?.1.droppedRows ?? [])
@@ -64,7 +65,7 @@ struct TrainingSamples {
         validationStatistics = validation.flatMap { $0.1.lengths.map(String.init(describing:)) }
         placeOfSample = { rows.train.place(of: Int(row($0))) }
         var hash = SHA256()
-        for index in 0..<train.0.count { bytes(index) { hash.update(bufferPointer: $0) } }
+        for index in 0..<(digested ?? train.0.count) { try bytes(index) { hash.update(bufferPointer: $0) } }
         fingerprint = Self.text(of: hash)
         let held = rows.validation
         splitOff = isSplit && !held.isEmpty ? { try (0..<held.count).map { try held.row(at: $0) } } : nil

@@ -22,6 +22,9 @@ package final class Distillation: Objective {
         form.likelihoodWeight > 0 ? ["loss", "jsd", "nll_loss"] : ["loss"]
     }
 
+    /// Tokens are spread over experts by the micro-batch.
+    package var isAdditive: Bool { model.trunk.routerLossWeight == nil }
+
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let count = batch.sequenceGroups.count
         guard count > 0, batch.sequenceCount % count == 0 else {
@@ -46,9 +49,6 @@ package final class Distillation: Objective {
         var tallies: [Tally] = []
         if self.form.likelihoodWeight > 0 { tallies.append(Tally("jsd", sums.divergence, count: targets)) }
         if let likelihood = sums.likelihood { tallies.append(Tally("nll_loss", likelihood, count: targets)) }
-        if batch.isSampled {
-            tallies.append(Tally("completions/mean_length", try Tensor([Double(targets)]), count: count))
-        }
         if let weight = model.trunk.routerLossWeight, let balance = try own.balance?.loss() {
             let share = try balance.to(loss.dtype) * Double(targets)
             loss = try loss + share * weight

@@ -106,6 +106,11 @@ extension Array where Element == Double {
     }
 }
 
+extension Array where Element == Double {
+    /// Whether all are the same but for rounding, as `torch.isclose` judges their deviation.
+    var isFlat: Bool { deviation <= 1e-8 }
+}
+
 extension ArraySlice where Element == Double {
     /// 0 of none.
     var mean: Double { isEmpty ? 0 : reduce(0, +) / Double(count) }

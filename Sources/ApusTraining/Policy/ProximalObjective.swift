@@ -65,6 +65,8 @@ package final class ProximalObjective: Objective {
         guard case .classes(let numbers) = batch.labels else {
             throw ModelError("answers that nobody sampled cannot be learned from")
         }
+        // Nothing is dropped, as where the answers were judged.
+        let context = try context.undropped(batch, of: model)
         let scores = try TokenScores(model, batch, context, temperature: maker.options.temperature, head: head)
         guard let values = scores.expected else { throw ModelError("nothing says what answers are worth") }
         let expected: [Float] = try values.values()

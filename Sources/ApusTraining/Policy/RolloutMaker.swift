@@ -36,6 +36,7 @@ package final class RolloutMaker {
         package let questions: [[Int32]]
         package let completions: [Completion]
         package let rewards: [(name: String, values: [Double])]
+        /// Of answers that are told apart by tokens, the mean over these.
         package let advantages: [Double]
     }
 
@@ -144,7 +145,8 @@ package final class RolloutMaker {
         }
         let report = Report(
             questions: rollouts.map { questions[$0.question] }, completions: scored.completions,
-            rewards: zip(functions, scored.scores).map { ($0.name, $1) }, advantages: advantages.values)
+            rewards: zip(functions, scored.scores).map { ($0.name, $1) },
+            advantages: rollouts.map { $0.tokens.map { $0.advantages[...].mean } ?? $0.advantage })
         return Round(
             rollouts: rollouts, tallies: told, report: report)
     }
@@ -236,7 +238,7 @@ package final class RolloutMaker {
             scores: scored.scores.map { Array($0[group]) }, weights: weights, groupSize: group.count,
             estimator: .grpo, scale: .none
         ).rewards
-        return rewards.deviation > 0
+        return !rewards.isFlat
     }
 
     /// What is logged of a round, by ms-swift's names.
@@ -255,11 +257,15 @@ package final class RolloutMaker {
             "completions/clipped_ratio", Double(rollouts.count { $0.isCut }) / Double(max(1, rollouts.count)),
             of: rollouts.count)
         let groups = Advantages.groups(rollouts.count, options.groupSize)
-        let deviations = groups.map { Array(advantages.rewards[$0]).deviation }
+        let rewards = groups.map { Array(advantages.rewards[$0]) }
         try tell("reward", advantages.rewards[...].mean, of: advantages.rewards.count)
-        try tell("reward_std", options.scale == .batch ? advantages.rewards.deviation : deviations[...].mean)
-        try tell(
-            "frac_reward_zero_std", Double(deviations.count { $0 <= 1e-8 }) / Double(max(1, deviations.count)))
+        // An answer alone has no spread.
+        if options.groupSize > 1 {
+            try tell(
+                "reward_std",
+                options.scale == .batch ? advantages.rewards.deviation : rewards.map(\.deviation)[...].mean)
+            try tell("frac_reward_zero_std", Double(rewards.count(where: \.isFlat)) / Double(max(1, rewards.count)))
+        }
         for (function, values) in zip(functions, scores) {
             let known = values.filter { !$0.isNaN }
             guard !known.isEmpty else { continue }

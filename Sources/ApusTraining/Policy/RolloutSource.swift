@@ -11,9 +11,10 @@ package final class RolloutSource: TrainingSource, StepParticipant {
     private let plan: RoundPlan
     private let order: EpochOrder
     private let seed: UInt64
-    private let accumulation: Int
-    /// The most tokens of an answer.
-    private let longest: Int
+    /// The steps of the run, which say what epoch a step belongs to.
+    private let steps: BatchPlan
+    /// The most tokens of an answer, and of a question.
+    private let longest: (answer: Int, question: Int)
     private var epoch = 0
     /// The rounds of the present step, by their numbers among all.
     private var rounds: [Int: [Rollout]] = [:]
@@ -34,25 +35,26 @@ package final class RolloutSource: TrainingSource, StepParticipant {
         self.plan = plan
         self.order = order
         self.seed = seed
-        self.accumulation = accumulation
-        self.longest = longest
+        // Steps are asked about beyond any number of them.
+        steps = try BatchPlan(
+            sampleCount: plan.uses, batchSize: plan.batchSize, accumulation: accumulation, maximumSteps: 1,
+            order: EpochOrder(method: .sequential, seed: 0))
+        self.longest = (longest, (0..<maker.questionCount).map(maker.length).max() ?? 0)
         if movesBetweenUses {
-            let width = RolloutRow.width(question: longestQuestion, answer: longest)
+            let width = RolloutRow.width(question: self.longest.question, answer: longest)
             buffer = try Tensor.full([plan.size + 1, width], -1, dtype: .float64)
         }
     }
 
-    private var longestQuestion: Int { (0..<maker.questionCount).map(maker.length).max() ?? 0 }
-
     /// Whether the model moves while a round is in use.
-    private var movesBetweenUses: Bool { accumulation % (plan.batches * plan.iterations) != 0 }
+    private var movesBetweenUses: Bool { steps.accumulation % (plan.batches * plan.iterations) != 0 }
 
     // MARK: - As a source
 
     package var count: Int { plan.uses }
 
     package func length(of use: Int) -> Int {
-        known(use).map(\.ids.count) ?? maker.length(of: question(of: use)) + longest
+        known(use).map(\.ids.count) ?? maker.length(of: question(of: use)) + longest.answer
     }
 
     package func targetCount(_ uses: [Int]) -> Int { maker.targets(uses.compactMap(known)) }
@@ -63,8 +65,7 @@ package final class RolloutSource: TrainingSource, StepParticipant {
 
     package func prepare(_ uses: [Int], step: Int?) throws -> [Tally] {
         guard let step else { return [] }
-        let batchesPerEpoch = plan.roundsPerEpoch * plan.batches * plan.iterations
-        epoch = step / max(1, (batchesPerEpoch + accumulation - 1) / accumulation)
+        epoch = steps.epoch(ofStep: step)
         let wanted = Set(uses.map { number(of: plan.place(of: $0).round) }).sorted()
         rounds = rounds.filter { wanted.contains($0.key) }
         var tallies: [Tally] = []
@@ -125,13 +126,15 @@ package final class RolloutSource: TrainingSource, StepParticipant {
     package var state: [(name: String, tensor: Tensor)] { buffer.map { [("policy.rollouts", $0)] } ?? [] }
 
     package func starting(at step: Int) throws {
+        // What was sampled before the first step, for a start that asks the data, came from another model.
+        rounds = [:]
         guard step > 0, let buffer else { return }
         let rows: [Double] = try buffer.values()
         let width = buffer.shape[1]
         guard rows[0] >= 0 else { return }
         rounds = [
             Int(rows[0]): (1...plan.size).map {
-                RolloutRow.rollout(rows[$0 * width..<($0 + 1) * width], question: longestQuestion, answer: longest)
+                RolloutRow.rollout(rows[$0 * width..<($0 + 1) * width], question: longest.question, answer: longest.answer)
             }
         ]
     }
@@ -141,7 +144,7 @@ package final class RolloutSource: TrainingSource, StepParticipant {
         let width = buffer.shape[1]
         var values = [Double(number)] + Array(repeating: 0.0, count: width - 1)
         for rollout in round {
-            values += RolloutRow.values(of: rollout, question: longestQuestion, answer: longest)
+            values += RolloutRow.values(of: rollout, question: longest.question, answer: longest.answer)
         }
         try withoutGradients { try buffer.copy(from: Tensor(values, shape: buffer.shape)) }
     }

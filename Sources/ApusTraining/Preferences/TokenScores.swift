@@ -61,9 +61,9 @@ extension ForwardContext {
 ///
 /// - Parameter gradient: One number for each element of `x`.
 func planned(_ value: Double, gradient: [Double], of x: Tensor) throws -> Tensor {
-    // What a device cannot hold is rounded.
-    let wide: DType = x.device == .mps ? .float32 : .float64
-    let factors = try Tensor(gradient, shape: x.shape).to(wide).to(x.device)
-    let product = try (x.to(wide) * factors).sum()
-    return try product + (value - product.item())
+    func made(_ numbers: [Double], _ shape: [Int]) throws -> Tensor {
+        // What a device cannot hold is rounded.
+        try Tensor(numbers, shape: shape).to(x.device == .mps ? .float32 : .float64).to(x.device)
+    }
+    return try carrying(made([value], []), gradient: made(gradient, x.shape), of: x)
 }

@@ -125,6 +125,53 @@ extension TinyRun {
         #expect(try run.logged("eval_loss").count == 2)
     }
 
+    /// Another way to sample, to reward or to learn is another run, and so are other rounds.
+    @Test func anotherRunIsRefused() throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.optimization.maxSteps = 4
+            $0.preferences?.policy.stepsPerGeneration = 1
+        }
+        try run()
+        for it in [
+            Case("beta: 0.04 there, 0.1 here") { $0.preferences?.beta = 0.1 },
+            Case("num_iterations: 1 there, 2 here") { $0.preferences?.policy.numIterations = 2 },
+            Case("steps_per_generation: 1 there, 2 here") { $0.preferences?.policy.stepsPerGeneration = 2 },
+            Case("temperature: 0.9 there, 1 here") { $0.preferences?.policy.temperature = 1 },
+            Case("soft_cache_length: 6 there, 5 here") { $0.preferences?.rewards.options.softCacheLength = 5 },
+            Case("rounds of so many whole micro-batches") {
+                $0.optimization.perDeviceTrainBatchSize = 8
+                $0.optimization.gradientAccumulationSteps = 1
+            },
+        ] {
+            let refusal = run.with {
+                $0.evaluation.resumeFromCheckpoint = "last"
+                it.change(&$0)
+            }.refusal()
+            #expect(refusal.contains("belongs to another run") && refusal.contains(it.reason), "\(refusal)")
+        }
+        // Rewards look at the columns.
+        let file = "\(run.folder.path)/rows.jsonl"
+        let rows = try String(contentsOfFile: file, encoding: .utf8)
+        try run.folder.write(rows.replacing(#""solution": "3""#, with: #""solution": "4""#), to: "rows.jsonl")
+        let refusal = run.with { $0.evaluation.resumeFromCheckpoint = "last" }.refusal()
+        #expect(refusal.contains("train_data"), "\(refusal)")
+    }
+
+    /// What looks at a micro-batch as a whole keeps it.
+    @Test func microBatchesThatMatter() throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.optimization.maxSteps = 2
+            $0.preferences?.policy.topEntropyQuantile = 0.5
+        }
+        try run()
+        let refusal = run.with {
+            $0.optimization.perDeviceTrainBatchSize = 8
+            $0.optimization.gradientAccumulationSteps = 1
+            $0.evaluation.resumeFromCheckpoint = "last"
+        }.refusal()
+        #expect(refusal.contains("samples of a micro-batch together"), "\(refusal)")
+    }
+
     /// The same seed gives the same run, another seed other answers.
     @Test func seedsDecide() throws {
         let run = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 2 }

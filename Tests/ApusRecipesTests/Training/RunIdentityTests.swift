@@ -10,7 +10,7 @@ struct RunIdentityTests {
     private func identity(_ change: (inout SFTSettings) -> Void = { _ in }, steps: Int? = 100) -> RunIdentity {
         var settings = SFTSettings(model: "m", dataset: ["d.jsonl"])
         change(&settings)
-        return RunIdentity(settings, config: config, dtype: .float32, data: nil, totalSteps: steps)
+        return RunIdentity(settings, config: config, dtype: .float32, task: nil, totalSteps: steps)
     }
 
     private func saved(_ change: (inout JSONObject) -> Void = { _ in }) -> JSONValue {

@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusJSON
 import ApusOptimizers
+import ApusRewards
 import ApusText
 
 /// The settings of a run that learns from preferences: those of fine-tuning, and what is learned of two answers.
@@ -55,13 +56,15 @@ extension RLHFSettings: CommandSettings {
         try training.settle(notices: &notices)
         let method = preferences.method
         if preferences.samplesAnswers { try checkSampling(&notices) }
+        if method == .gkd, preferences.distillation.lmbda > 0 { noteRestrictedSampling(&notices) }
         if method == .kto, preferences.precomputesReference, training.model.tunerType.rawValue == "longlora" {
             throw SettingsError(
                 "--precompute_ref_log_probs true: with kto and --tuner_type longlora the reference is asked in the step. Leave it "
                     + "out.")
         }
         let idle = PreferenceSettings.fields.map(\.name).filter {
-            !method.options.contains($0) && !["rlhf_type", "loss_scale", "loss_type", "beta"].contains($0)
+            !method.options.contains($0) && !["rlhf_type", "loss_type", "beta"].contains($0)
+                && ($0 != "loss_scale" || preferences.samplesAnswers)
         }
         if let notice = withoutEffect(idle, because: "--rlhf_type is \(method.rawValue)") { notices.append(notice) }
         if let beta = preferences.beta, !method.options.contains("beta") {
@@ -107,6 +110,13 @@ extension RLHFSettings {
         training.evaluation.usualMetric = "reward"
     }
 
+    private func noteRestrictedSampling(_ notices: inout [String]) {
+        guard preferences.policy.restrictsSampling else { return }
+        notices.append(
+            "answers are drawn from fewer tokens than the loss looks at (--top_k, --top_p, --min_p, --repetition_penalty or "
+                + "--structured_outputs_regex), which biases it. --temperature alone does not.")
+    }
+
     /// What learning from a model's own answers does not go with.
     private func checkSampling(_ notices: inout [String]) throws {
         let policy = preferences.policy
@@ -117,7 +127,7 @@ extension RLHFSettings {
                 "--rlhf_type \(word): nothing rewards the answers. Give --reward_funcs, as in --reward_funcs accuracy format "
                     + "or --reward_funcs ./score.py, or --reward_model.")
         }
-        try rewards.check(models: policy.rewardModel)
+        try rewards.check(besides: preferences.ownRewards.map(\.name) + policy.rewardModel)
         guard policy.rewardAdapters.isEmpty || policy.rewardModel.count == 1 else {
             throw SettingsError(
                 "--reward_adapters: they go on one --reward_model, and there are \(policy.rewardModel.count). Merge them "
@@ -138,12 +148,7 @@ extension RLHFSettings {
                 "--group_by_length true: how long answers get is not known before. Leave it out with --rlhf_type \(word)."
             )
         }
-        if policy.restrictsSampling {
-            notices.append(
-                "answers are drawn from fewer tokens than the loss looks at (--top_k, --top_p, --min_p, "
-                    + "--repetition_penalty or --structured_outputs_regex), which biases it. --temperature alone does not."
-            )
-        }
+        noteRestrictedSampling(&notices)
         if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
             notices.append(
                 "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the "

@@ -12,7 +12,7 @@ extension OptionTable {
 
     static let preferenceOptions: [CommandOption] = [
         option(
-            "rlhf_type", .words(of: PreferenceMethod.self, later: ["gkd"]), default: .text("dpo"),
+            "rlhf_type", .words(of: PreferenceMethod.self), default: .text("dpo"),
             "How preferences are learned."),
         option(
             "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),
@@ -27,10 +27,10 @@ extension OptionTable {
                 + "teacher, 0, to KL of the student, 1."),
         option(
             "ref_model", .text, computed: "the model as it was",
-            "The model that dpo, kto and grpo compare with; it needs the same vocabulary."),
+            "The model that dpo, kto, grpo and ppo compare with; it needs the same vocabulary."),
         option(
             "ref_adapters", .list, default: .list([]),
-            "An adapter on the model that dpo, kto and grpo compare with."),
+            "An adapter on the model that dpo, kto, grpo and ppo compare with."),
         option(
             "precompute_ref_log_probs", .boolean, default: .boolean(false),
             "Ask the reference about every sample before the run; a second model is then given up."),

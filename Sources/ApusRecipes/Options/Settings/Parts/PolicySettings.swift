@@ -235,7 +235,7 @@ extension PolicySettings {
                         ? "Give a larger --per_device_train_batch_size or --gradient_accumulation_steps."
                         : "Give one of \(fitting), or a larger batch."))
         }
-        guard numGenerations > 1 || advantageEstimator == .grpo && chosenScale == .batch else {
+        guard numGenerations > 1 else {
             throw SettingsError(
                 "--num_generations 1: an answer is compared with others to its question, and alone every advantage is 0. "
                     + "Give 2 or more.")

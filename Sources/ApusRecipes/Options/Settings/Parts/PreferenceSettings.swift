@@ -209,9 +209,7 @@ extension PreferenceMethod {
             PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])
         case .gkd:
-            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).subtracting([
-                "stop_words", "structured_outputs_regex",
-            ])
+            DistillationSettings.options.union(PolicySettings.ofOwnAnswers)
             .union(["beta"])
         }
     }
@@ -251,9 +249,11 @@ extension PreferenceSettings {
                     + "are the wrong way round.")
         }
         guard usesReference || refModel == nil && refAdapters.isEmpty else {
+            let price = method == .grpo ? "--beta 0" : method == .ppo ? "--kl_coef 0" : nil
             throw SettingsError(
-                "--\(refModel == nil ? "ref_adapters" : "ref_model"): --rlhf_type \(word) compares with no reference. "
-                    + "Leave it out, or give --rlhf_type dpo, kto, grpo or ppo.")
+                "--\(refModel == nil ? "ref_adapters" : "ref_model"): --rlhf_type \(word) "
+                    + (price.map { "with \($0) compares with no reference. Leave it out, or give more than 0." }
+                        ?? "compares with no reference. Leave it out, or give --rlhf_type dpo, kto, grpo or ppo."))
         }
         guard refAdapters.count <= 1 else {
             throw SettingsError("--ref_adapters: got \(refAdapters.count), wanted one. Merge the others first.")

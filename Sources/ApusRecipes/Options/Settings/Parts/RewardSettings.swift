@@ -36,10 +36,10 @@ extension RewardSettings: SettingsPart {
         return options
     }
 
-    /// - Parameter models: Reward models, whose weights come behind those of the rewards.
+    /// - Parameter others: Rewards that are named elsewhere, whose weights come behind those of the rewards.
     /// - Throws: `SettingsError` for weights that are not those of the rewards.
-    func check(models: [String] = []) throws {
-        let sources = rewardFuncs + models
+    func check(besides others: [String] = []) throws {
+        let sources = rewardFuncs + others
         guard let rewardWeights, !rewardWeights.isEmpty, rewardWeights.count != sources.count else { return }
         throw SettingsError(
             "--reward_weights: got \(rewardWeights.count) for \(sources.count) rewards "
