@@ -66,7 +66,8 @@ let package = Package(
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
-        .target(name: "CTorch", dependencies: ["CLibtorch"]),
+        // As libtorch was built: without it some of its classes have members more.
+        .target(name: "CTorch", dependencies: ["CLibtorch"], cxxSettings: [.define("NDEBUG")]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
         // Floor 1

@@ -14,13 +14,17 @@ import Foundation
 
 /// Times LoRA steps on given token ids, as `Benchmarks/peers/hf_peft.py` does for the Python programs.
 ///
-/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP] [nf4|fp4|int8]
+/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]
+///
+/// With `--profile` the last step is taken apart: what each operation took, and each product alone.
 @main
 struct StepBench {
     static func main() throws {
-        let arguments = CommandLine.arguments
+        let arguments = CommandLine.arguments.filter { $0 != "--profile" }
+        let isProfiled = CommandLine.arguments.contains("--profile")
         guard arguments.count >= 5, let steps = Int(arguments[3]), let dtype = DType(rawValue: arguments[4]) else {
-            print("usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8]")
+            print(
+                "usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]")
             exit(2)
         }
         let batch = arguments.count > 5 ? Int(arguments[5]) ?? 4 : 4
@@ -68,7 +72,7 @@ struct StepBench {
 
         var (seconds, tokens, losses): ([Double], [Int], [Double]) = ([], [], [])
         var firstStep = 0.0
-        for step in 0..<steps {
+        func take(_ step: Int) throws {
             let started = ProcessInfo.processInfo.systemUptime
             let samples = plan.batches(ofStep: step)[0].map { data.sample($0) }
             let micro = TokenBatch(samples.map { ($0.ids, $0.isTrained) })
@@ -82,14 +86,57 @@ struct StepBench {
             losses.append(try loss.item())
             seconds.append(ProcessInfo.processInfo.systemUptime - started)
             tokens.append(micro.tokens.count)
+        }
+        for step in 0..<steps - (isProfiled ? 1 : 0) {
+            try take(step)
             if step == 0 { firstStep = secondsSinceStart() }
         }
+        if isProfiled { return try tell { try take(steps - 1) } }
         let timed = Double(tokens.dropFirst(warmup).reduce(0, +)) / seconds.dropFirst(warmup).reduce(0, +)
         let report: JSONValue = [
             "peer": "apus", "precision": .string(dtype.rawValue), "tokens_per_second": .double(timed),
             "seconds_to_first_step": .double(firstStep), "weights_gib": .double(Double(weights) / 1_073_741_824),
             "peak_gib": .double(Double(ResidentMemory.peak ?? 0) / 1_073_741_824),
             "step_seconds": .array(seconds.map(JSONValue.double)), "losses": .array(losses.map(JSONValue.double)),
+        ]
+        print(report.serialized())
+    }
+
+    /// Prints what operations take in a step.
+    static func tell(_ step: () throws -> Void) throws {
+        func usage() -> rusage {
+            var usage = rusage()
+            #if canImport(Darwin)
+                getrusage(RUSAGE_SELF, &usage)
+            #else
+                getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+            #endif
+            return usage
+        }
+        func processor(_ usage: rusage) -> (user: Double, system: Double) {
+            func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+            return (seconds(usage.ru_utime), seconds(usage.ru_stime))
+        }
+        var (before, after) = (usage(), usage())
+        var elapsed = 0.0
+        let profile = try Profile.of(measuresProducts: true) {
+            before = usage()
+            let started = ProcessInfo.processInfo.systemUptime
+            try step()
+            elapsed = ProcessInfo.processInfo.systemUptime - started
+            after = usage()
+        }
+        let entries: [JSONValue] = profile.entries.map {
+            [
+                "name": .string($0.name), "shapes": .string($0.shapes), "calls": .int($0.calls),
+                "seconds": .double($0.seconds), "operations": .double($0.operations), "alone": .double($0.alone),
+            ]
+        }
+        let report: JSONValue = [
+            "seconds": .double(elapsed), "user_seconds": .double(processor(after).user - processor(before).user),
+            "system_seconds": .double(processor(after).system - processor(before).system),
+            "page_faults": .int(after.ru_minflt - before.ru_minflt), "threads": .int(Torch.threads),
+            "entries": .array(entries),
         ]
         print(report.serialized())
     }

@@ -6,6 +6,12 @@ package protocol ResumableState: AnyObject {
     var state: [(name: String, tensor: Tensor)] { get }
 }
 
+/// A state whose tensors are not always of one shape, so that it takes up by itself what a checkpoint has.
+package protocol GrowingState: ResumableState {
+    /// - Parameter stored: By the names of `state`.
+    func restore(_ stored: [String: Tensor]) throws
+}
+
 /// What takes part in the steps of a run beside the loss and the optimizer: methods with a schedule of their own.
 package protocol StepParticipant: ResumableState {
     /// A scalar that is added to the loss of each step, once a step; nil adds nothing.

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 #include <atomic>
 
 #include "include/ctorch.h"
@@ -15,10 +16,14 @@ void clear_error() noexcept;
 /// Makes this thread's parallel regions get as many threads as libtorch believes they have.
 bool grants_threads() noexcept;
 
-template <class Body> auto guarded(Body &&body) noexcept -> decltype(body()) {
+/// - Parameter name: The caller, as profiles name it.
+template <class Body>
+auto guarded(Body &&body, const char *name = __builtin_FUNCTION()) noexcept -> decltype(body()) {
     using Result = decltype(body());
     static thread_local const bool prepared [[maybe_unused]] = grants_threads();
     try {
+        at::RecordFunction record(at::RecordScope::USER_SCOPE);
+        if (record.isActive()) record.before(name);
         return body();
     } catch (const c10::OutOfMemoryError &error) {
         fail(CT_ERROR_OUT_OF_MEMORY, error.what_without_backtrace());

@@ -91,17 +91,16 @@ struct PolicyParityTests {
             model, questions: questions, rewards: [rewards], options,
             sample: { asked, _ in
                 let round = rounds.removeFirst()
-                #expect(asked == Recorded.rows(round["questions"]))
+                #expect(asked.map { questions[$0] } == Recorded.rows(round["questions"]))
                 return Recorded.rows(round["answers"]).map { ids in
                     var answer = SampledAnswer()
                     answer.isCut = ids.count == limit && ids.last != 2
                     answer.end = answer.isCut ? nil : 2
                     answer.tokens = answer.isCut ? ids : Array(ids.dropLast())
                     answer.logProbabilities = ids.map { _ in -1 }
-                    return answer
+                    return Episode(answer, Completion(messages: [], text: "", tokens: answer.tokens))
                 }
-            },
-            describe: { _, answer in Completion(messages: [], text: "", tokens: answer.tokens) })
+            })
         if loss.divergenceWeight > 0 {
             // As TRL does it: the adapter as it was.
             let before = try AdapterFiles.method(in: folder).attach(to: model, named: "ref_adapter")
@@ -196,9 +195,9 @@ struct PolicyParityTests {
                     answers.map { ids in
                         var answer = SampledAnswer()
                         answer.tokens = ids
-                        return answer
+                        return Episode(answer, Completion(messages: [], text: "", tokens: ids))
                     }
-                }, describe: { _, answer in Completion(messages: [], text: "", tokens: answer.tokens) })
+                })
             maker.reference = .adapters(.base)
             // Used twice, so that it is remembered how probable the answers were.
             let plan = RoundPlan(groupSize: 4, batchSize: size, batches: 8 / size, iterations: 2, questions: 2)
@@ -245,14 +244,12 @@ struct PolicyParityTests {
         let maker = RolloutMaker(
             model, questions: (0..<6).map { [5, Int32($0 + 6)] }, rewards: [Parity()], options,
             sample: { asked, _ in
-                asked.map { _ in
+                asked.map { question in
                     var answer = SampledAnswer()
                     answer.tokens = [9]
-                    return answer
+                    let text = question % 2 == 0 ? "even" : "odd"
+                    return Episode(answer, Completion(messages: [], text: text, tokens: answer.tokens))
                 }
-            },
-            describe: { question, answer in
-                Completion(messages: [], text: question % 2 == 0 ? "even" : "odd", tokens: answer.tokens)
             })
         func questions(_ others: @escaping (Int) -> [Int]) throws -> [Int] {
             let round = try maker.round([0, 1], draw: { UInt64($0 * 100 + $1) }, others: others)
@@ -278,8 +275,7 @@ struct PolicyParityTests {
         #expect(alone[0].tokens == answers[3].tokens)
         let rollouts = zip(prompts, answers).map { prompt, answer in
             Rollout(
-                question: 0, ids: prompt + answer.tokens + (answer.end.map { [$0] } ?? []),
-                questionLength: prompt.count,
+                question: 0, ids: prompt + answer.learned, isOwn: answer.learned.map { _ in true },
                 isCut: answer.isCut, sampled: answer.logProbabilities)
         }
         let batch = TokenBatch(rollouts, numbers: [0, 1, 2, 3])

@@ -138,7 +138,7 @@ struct ProgramRewardTests {
 
     @Test func silence() throws {
         let text = try failure("#!/bin/sh\nread line; echo 1; exec sleep 60", seconds: 0.5)
-        #expect(text.contains("wrote no number within 0.5 seconds for completion 2 of 2 (\"second\")"), "\(text)")
+        #expect(text.contains("wrote nothing within 0.5 seconds for completion 2 of 2 (\"second\")"), "\(text)")
     }
 
     /// Nobody reads what is written; that ends neither this program nor the test.
@@ -152,9 +152,9 @@ struct ProgramRewardTests {
 
     @Test(arguments: [
         ("good", "wrote \"good\" for completion 1 of 2"), ("", "wrote \"\" for completion 1 of 2"),
-        ("nan", "wrote nan for completion 1 of 2"), ("-inf", "wrote -inf for completion 1 of 2"),
-        ("1 2", "wrote \"1 2\" for completion 1 of 2"), ("1\n2\n3", "wrote \"3\" after the numbers of all 2"),
-        ("1\n2\n3,", "wrote \"3,\" after the numbers of all 2"),
+        ("nan", "wrote \"nan\" for completion 1 of 2"), ("-inf", "wrote \"-inf\" for completion 1 of 2"),
+        ("1 2", "wrote \"1 2\" for completion 1 of 2"), ("1\n2\n3", "wrote \"3\" after the lines of all 2"),
+        ("1\n2\n3,", "wrote \"3,\" after the lines of all 2"),
     ])
     func wordsInsteadOfNumbers(_ output: String, _ message: String) throws {
         let text = try failure("#!/bin/sh\nread a; read b; cat <<'EOF'\n\(output)\nEOF\nwhile read line; do :; done")
@@ -169,7 +169,7 @@ struct ProgramRewardTests {
         #expect(try reward.rewards(of: answers("a")) == [1])
         usleep(600_000)
         let error = #expect(throws: RewardError.self) { try reward.rewards(of: answers("b")) }
-        #expect(error?.description.contains("wrote \"2\" after the numbers of all") == true)
+        #expect(error?.description.contains("wrote \"2\" after the lines of all") == true)
     }
 
     @Test func endlessLines() throws {
@@ -179,7 +179,7 @@ struct ProgramRewardTests {
 
     @Test func endlessErrors() throws {
         let text = try failure("#!/bin/sh\nyes no >&2", seconds: 1)
-        #expect(text.contains("wrote no number within 1 seconds") && text.count < 4000, "\(text)")
+        #expect(text.contains("wrote nothing within 1 seconds") && text.count < 4000, "\(text)")
     }
 
     /// A program and what it started end with the reward.

@@ -1,5 +1,6 @@
 import ApusJSON
 import ApusText
+import Foundation
 
 /// The ids that a model goes on from, of conversations.
 struct PromptEncoder: Sendable {
@@ -22,6 +23,30 @@ struct PromptEncoder: Sendable {
         let prompt = try chat.generationPrompt(
             messages, tools: tools, variables: settings.templateVariables, answerStart: prefix.map { _ in "" })
         return prompt + tokenizer.encode(prefix ?? "", addSpecialTokens: false)
+    }
+
+    /// The ids between the assistant's answer to some messages and its next, which answers those that follow.
+    ///
+    /// - Parameter written: The end of the answer, where that may hold what the template writes behind answers.
+    /// - Throws: `SettingsError` for a template that does not write answers as they are.
+    func following(
+        _ messages: [Message], _ next: [Message], tools: [JSONValue]?, without written: String
+    ) throws -> [Int32] {
+        guard settings.useChatTemplate else {
+            return tokenizer.encode(next.compactMap(\.text).joined(), addSpecialTokens: false)
+        }
+        let answer = "Wv4Tn8Rb2K"
+        let text = try chat.prompt(
+            messages + [Message(role: "assistant", content: answer)] + next, tools: tools,
+            variables: settings.templateVariables)
+        guard let end = text.range(of: answer, options: .backwards)?.upperBound else {
+            throw SettingsError(
+                "the chat template leaves out the answers before the last, so that a conversation cannot go on. Give another "
+                    + "--template.")
+        }
+        let rest = text[end...]
+        let twice = (0...min(rest.count, written.count)).last { written.hasSuffix(rest.prefix($0)) } ?? 0
+        return tokenizer.encode(String(rest.dropFirst(twice)), addSpecialTokens: false)
     }
 
     /// Messages with the system text of the settings, where they bring none.

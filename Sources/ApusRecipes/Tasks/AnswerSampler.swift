@@ -14,7 +14,8 @@ struct AnswerSampler {
     private let generator: TokenGenerator
     private let tokenizer: Tokenizer
     private let ends: AnswerEnds
-    private let longest: Int
+    /// The most tokens of an answer.
+    let longest: Int
     private let isMeasured: Bool
     private let console: Console
 
@@ -39,41 +40,53 @@ struct AnswerSampler {
     }
 
     /// Answers to some questions, of which equal ones are read once; in halves where there is no memory for all.
-    func callAsFunction(_ questions: [[Int32]], draws: [UInt64]) throws -> [SampledAnswer] {
+    ///
+    /// - Parameter limits: The most tokens of each answer; nil is the longest that an answer may be.
+    func callAsFunction(_ questions: [[Int32]], draws: [UInt64], limits: [Int]? = nil) throws -> [SampledAnswer] {
         do {
-            return try together(questions, draws)
+            return try together(questions, draws, limits ?? questions.map { _ in longest })
         } catch let error as TorchError where error.kind == .outOfMemory && questions.count > 1 {
             let middle = questions.count / 2
             console.print("out of memory (\(error.message)): \(questions.count) answers are sampled in two halves")
-            return try self(Array(questions[..<middle]), draws: Array(draws[..<middle]))
-                + self(Array(questions[middle...]), draws: Array(draws[middle...]))
+            return try self(
+                Array(questions[..<middle]), draws: Array(draws[..<middle]), limits: limits.map { Array($0[..<middle]) })
+                + self(
+                    Array(questions[middle...]), draws: Array(draws[middle...]), limits: limits.map { Array($0[middle...]) })
         }
     }
 
-    private func together(_ questions: [[Int32]], _ draws: [UInt64]) throws -> [SampledAnswer] {
+    private func together(_ questions: [[Int32]], _ draws: [UInt64], _ limits: [Int]) throws -> [SampledAnswer] {
         let watchesText = !ends.stops.isEmpty || !ends.sequences.isEmpty
         var texts = watchesText ? questions.map { _ in AnswerText(tokenizer, ends: ends) } : []
         var lengths = questions.map { _ in 0 }
-        let bar = console.startProgress("Answers", total: longest)
+        let bar = console.startProgress("Answers", total: limits.max() ?? 0)
         defer { bar.finish() }
-        return try generator.sampled(
-            questions, limit: longest, draws: draws, isMeasured: isMeasured,
+        var answers = try generator.sampled(
+            questions, limit: limits.max(), draws: draws, isMeasured: isMeasured,
             onToken: { index, token in
                 lengths[index] += 1
                 bar.update(to: lengths[index])
-                guard watchesText else { return true }
-                texts[index].append(token)
-                return !texts[index].isStopped
+                if watchesText { texts[index].append(token) }
+                return lengths[index] < limits[index] && !(watchesText && texts[index].isStopped)
             })
+        for index in answers.indices where answers[index].end == nil && lengths[index] >= limits[index] {
+            answers[index].isCut = !(watchesText && texts[index].isStopped)
+        }
+        return answers
+    }
+
+    /// What an answer says.
+    func text(of answer: SampledAnswer) -> String {
+        var text = AnswerText(tokenizer, ends: ends)
+        for token in answer.tokens { text.append(token) }
+        _ = text.finish()
+        return text.text
     }
 
     /// An answer as rewards see it.
     func completion(_ answer: SampledAnswer, to row: PromptRow) -> ApusRewards.Completion {
-        var text = AnswerText(tokenizer, ends: ends)
-        for token in answer.tokens { text.append(token) }
-        _ = text.finish()
-        return ApusRewards.Completion(
-            messages: row.conversation.messages.map(\.fields), text: text.text, tokens: answer.tokens,
+        ApusRewards.Completion(
+            messages: row.conversation.messages.map(\.fields), text: text(of: answer), tokens: answer.tokens,
             isTruncated: answer.isCut, columns: row.columns)
     }
 }

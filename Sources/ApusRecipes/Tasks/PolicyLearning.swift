@@ -26,8 +26,9 @@ extension PreferenceLearning {
         let rewards = try rewards(inputs)
 
         let questions = try Questions(inputs, model, longest: policy.completionLimit)
-        try rehearse(rewards, questions)
         let answers = try AnswerSampler(policy, inputs, model)
+        let turns = try turns(inputs, model, questions, answers)
+        try rehearse(rewards, turns?.scheduler, questions)
         if !answers.hasEnds {
             console.print(
                 "note: nothing ends an answer of \(inputs.source.name) before it has \(policy.completionLimit) tokens, neither its "
@@ -40,10 +41,15 @@ extension PreferenceLearning {
         ) -> RolloutMaker {
             let maker = RolloutMaker(
                 model, questions: (0..<data.count).map { data.sample($0).ids }, rewards: rewards,
-                preferences.makerOptions(groupSize: groupSize, batchSize: batchSize),
-                sample: answers.callAsFunction
-            ) { question, answer in
-                try answers.completion(answer, to: rows.recognized(at: Int(data.conversations[question])))
+                preferences.makerOptions(groupSize: groupSize, batchSize: batchSize)
+            ) { numbers, draws in
+                let asked = try numbers.map {
+                    (row: try rows.recognized(at: Int(data.conversations[$0])), ids: data.sample($0).ids)
+                }
+                if let turns { return try turns.episodes(asked, draws: draws) }
+                return try zip(answers(asked.map(\.ids), draws: draws), asked).map {
+                    Episode($0, answers.completion($0, to: $1.row))
+                }
             }
             maker.head = head
             return maker
@@ -70,17 +76,18 @@ extension PreferenceLearning {
         console.print(
             "a round: \(plan.questionsPerRound) questions × \(plan.groupSize) answers of at most "
                 + "\(policy.completionLimit) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))")
+        let longest = policy.longestEpisode(room: model.maximumLength - inputs.promptPlaces)
         let order = EpochOrder(
             method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
             seed: UInt64(bitPattern: Int64(settings.data.dataSeed)))
         let source = try RolloutSource(
-            training, plan, order: order, seed: seed, accumulation: accumulation, longest: policy.completionLimit)
+            training, plan, order: order, seed: seed, accumulation: accumulation, longest: longest)
         let held = questions.validation ?? (TokenizedDataset(), questions.train.1)
         let measuring = maker(
             questions.rows.validation, held.0,
             groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
-        let heldOut = HeldOutRollouts(measuring, seed: seed, longest: policy.completionLimit)
+        let heldOut = HeldOutRollouts(measuring, seed: seed, longest: longest)
         var options = PolicyObjective.Options()
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
@@ -123,8 +130,28 @@ extension PreferenceLearning {
             })
     }
 
-    /// Has the rewards judge two answers of no words, so that what is wrong with them is said before the run.
-    private func rehearse(_ rewards: [any RewardFunction], _ questions: Questions) throws {
+    /// What goes on behind answers; nil where each stands alone.
+    private func turns(
+        _ inputs: TrainingInputs, _ model: CausalLanguageModel, _ questions: Questions, _ sampler: AnswerSampler
+    ) throws -> TurnTaking? {
+        let policy = preferences.policy
+        guard preferences.method == .grpo, let name = policy.multiTurnScheduler else { return nil }
+        do {
+            return TurnTaking(
+                scheduler: try TurnSchedulers.named(
+                    name, options: preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings)),
+                longest: policy.maxTurns, limitsTotal: policy.completionLengthLimitScope == .total,
+                room: model.maximumLength - inputs.promptPlaces, sampler: sampler, tokenizer: inputs.text.tokenizer,
+                prompts: questions.prompts)
+        } catch let error as RewardError {
+            throw SettingsError("--multi_turn_scheduler: \(error)")
+        }
+    }
+
+    /// Has two answers of no words judged and answered, so that what is wrong is said before the run.
+    private func rehearse(
+        _ rewards: [any RewardFunction], _ scheduler: (any TurnScheduler)?, _ questions: Questions
+    ) throws {
         let rows = try (0..<min(2, questions.train.0.count)).map(questions.row)
         let answers = rows.map {
             ApusRewards.Completion(
@@ -134,6 +161,11 @@ extension PreferenceLearning {
             for reward in rewards { _ = try reward.rewards(of: answers) }
         } catch let error as RewardError {
             throw SettingsError("--reward_funcs: \(error)")
+        }
+        do {
+            _ = try scheduler?.turns(after: answers, turn: 1)
+        } catch let error as RewardError {
+            throw SettingsError("--multi_turn_scheduler: \(error)")
         }
     }
 
@@ -175,6 +207,7 @@ extension PreferenceSettings {
         options.divergenceCost = policy.takesDivergenceOffRewards ? chosenBeta : 0
         options.resampling = policy.dynamicSample ? policy.maxResampleTimes : 0
         options.masksCut = policy.overlongFilter
+        options.tellsTurns = policy.multiTurnScheduler != nil
         return options
     }
 }
@@ -182,6 +215,7 @@ extension PreferenceSettings {
 /// The questions of a run.
 private struct Questions {
     let rows: LoadedRows<PromptRecognizer>
+    let prompts: PromptEncoder
     let train: (TokenizedDataset, EncodingReport)
     let validation: (TokenizedDataset, EncodingReport)?
 
@@ -203,8 +237,8 @@ private struct Questions {
         let truncation = try Truncation(
             maximumLength: min(settings.encoding.maxLength ?? room, room),
             strategy: settings.encoding.truncationStrategy)
-        let prompts = PromptEncoder(settings.encoding, text.tokenizer, text.encoder)
-        (train, validation) = try inputs.console.encoded(rows) { part, progress in
+        prompts = PromptEncoder(settings.encoding, text.tokenizer, text.encoder)
+        (train, validation) = try inputs.console.encoded(rows) { [prompts] part, progress in
             let result = try part.questions(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
                 progress: progress

@@ -6,8 +6,7 @@ struct ProgramFailure: Error {
         case ended(status: String, after: Int)
         case closedInput(after: Int)
         case silent(seconds: Double, after: Int)
-        case noNumber(String, Int)
-        case notFinite(String, Int)
+        case wrong(String, Int)
         case tooMany(String)
         case endless(Int)
     }
@@ -20,29 +19,29 @@ struct ProgramFailure: Error {
     var mayBeChance: Bool {
         switch kind {
         case .ended, .closedInput, .silent: true
-        case .cannotStart, .noNumber, .notFinite, .tooMany, .endless: false
+        case .cannotStart, .wrong, .tooMany, .endless: false
         }
     }
 
-    func described(_ completions: [Completion]) -> String {
+    /// - Parameter line: What a line should have been.
+    func described(_ completions: [Completion], wanted line: String) -> String {
         let count = completions.count
         func place(_ index: Int) -> String {
             guard index < count else { return "behind the last completion" }
             return "for completion \(index + 1) of \(count) (\"\(Self.short(completions[index].text))\")"
         }
-        let wanted = "; wanted one number or null a line, in the order of the completions"
+        let wanted = "; wanted \(line) a line, in the order of the completions"
         let text =
             switch kind {
             case .cannotStart(let reason): "cannot be started: \(reason)"
             case .ended(let status, let after): "ended with \(status) \(place(after))"
             case .closedInput(let after): "closed its standard input \(place(after))"
             case .silent(let seconds, let after):
-                "wrote no number within \(Self.readable(seconds)) seconds \(place(after)). If it writes through a buffer, empty "
+                "wrote nothing within \(Self.readable(seconds)) seconds \(place(after)). If it writes through a buffer, empty "
                     + "it after each line (print(…, flush=True))"
-            case .noNumber(let line, let index): "wrote \"\(Self.short(line))\" \(place(index))\(wanted)"
-            case .notFinite(let line, let index): "wrote \(line) \(place(index))\(wanted)"
+            case .wrong(let line, let index): "wrote \"\(Self.short(line))\" \(place(index))\(wanted)"
             case .tooMany(let line):
-                "wrote \"\(Self.short(line))\" after the numbers of all \(count) completions\(wanted)"
+                "wrote \"\(Self.short(line))\" after the lines of all \(count) completions\(wanted)"
             case .endless(let index): "wrote more than a million bytes without a line break \(place(index))\(wanted)"
             }
         return errors.isEmpty ? text : "\(text). It said:\n\(errors)"

@@ -174,17 +174,21 @@ extension CheckpointStore {
     }
 
     private static func fill(_ states: [any ResumableState], from path: String) throws {
-        let state = states.flatMap(\.state)
-        guard !state.isEmpty else { return }
+        let expected = states.map { ($0, $0.state) }.filter { !$1.isEmpty }
+        guard !expected.isEmpty else { return }
         let store = try SafetensorsFile(path: path)
-        let names = Set(state.map(\.name))
-        guard names == Set(store.tensorNames) else {
+        guard Set(expected.flatMap(\.1).map(\.name)) == Set(store.tensorNames) else {
             throw TrainingError(.resume, "\(path): the optimizer's state belongs to other parameters")
         }
         try withoutGradients {
-            for (name, tensor) in state {
-                let (stored, _) = try store.tensor(name, dtype: tensor.dtype, device: tensor.device)
-                try tensor.copy(from: stored)
+            for (owner, state) in expected {
+                let growing = owner as? any GrowingState
+                var stored: [String: Tensor] = [:]
+                for (name, tensor) in state {
+                    let (read, _) = try store.tensor(name, dtype: tensor.dtype, device: tensor.device)
+                    if growing == nil { try tensor.copy(from: read) } else { stored[name] = read }
+                }
+                try growing?.restore(stored)
             }
         }
     }

@@ -1,15 +1,50 @@
+package import ApusGeneration
 import ApusLanguageModel
 import ApusNN
+package import ApusRewards
 import ApusTorch
+
+/// What stands behind a question: an answer, or several with what others said between them.
+package struct Episode: Sendable {
+    package var ids: [Int32]
+    /// Which of them the model wrote.
+    package var isOwn: [Bool]
+    /// Whether the last answer was cut off.
+    package var isCut: Bool
+    /// `log π` of the model's tokens as they were drawn; empty where nobody asked.
+    package var logProbabilities: [Double]
+    /// The answers.
+    package var turns: Int
+    /// The last answer as rewards see it, with all before it in its messages.
+    package var completion: Completion
+
+    /// An answer alone.
+    package init(_ answer: SampledAnswer, _ completion: Completion) {
+        self.init(
+            ids: answer.learned, isOwn: answer.learned.map { _ in true }, isCut: answer.isCut,
+            logProbabilities: answer.logProbabilities, turns: 1, completion)
+    }
+
+    package init(
+        ids: [Int32], isOwn: [Bool], isCut: Bool, logProbabilities: [Double], turns: Int, _ completion: Completion
+    ) {
+        self.ids = ids
+        self.isOwn = isOwn
+        self.isCut = isCut
+        self.logProbabilities = logProbabilities
+        self.turns = turns
+        self.completion = completion
+    }
+}
 
 /// An answer that the model in training gave, and what is known of it.
 package struct Rollout: Sendable, Equatable {
     /// The number of the question in the data.
     package var question: Int
-    /// The question and the answer, with the token that ended it.
+    /// The question and the answer, with the token that ended it; where there are several answers, with all between them.
     package var ids: [Int32]
-    /// Tokens of the question.
-    package var questionLength: Int
+    /// Which of them the model wrote, and learns from.
+    package var isTrained: [Bool]
     /// Whether the answer was cut off.
     package var isCut: Bool
     /// `log π` of each token of the answer as it was drawn; nil where nobody asks.
@@ -30,19 +65,17 @@ package struct Rollout: Sendable, Equatable {
         package var returns: [Double]
     }
 
-    package init(question: Int, ids: [Int32], questionLength: Int, isCut: Bool, sampled: [Double]? = nil) {
+    /// - Parameter isOwn: Which tokens at the end of the ids the model wrote.
+    package init(question: Int, ids: [Int32], isOwn: [Bool], isCut: Bool, sampled: [Double]? = nil) {
         self.question = question
         self.ids = ids
-        self.questionLength = questionLength
+        isTrained = Array(repeating: false, count: ids.count - isOwn.count) + isOwn
         self.isCut = isCut
         self.sampled = sampled
     }
 
-    /// Tokens of the answer.
-    package var answerLength: Int { ids.count - questionLength }
-
-    /// Which tokens are learned.
-    var isTrained: [Bool] { ids.indices.map { $0 >= questionLength } }
+    /// Tokens that the model wrote.
+    package var answerLength: Int { isTrained.count { $0 } }
 }
 
 extension TokenBatch {

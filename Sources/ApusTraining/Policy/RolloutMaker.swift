@@ -1,4 +1,3 @@
-package import ApusGeneration
 package import ApusLanguageModel
 import ApusNN
 package import ApusRewards
@@ -24,6 +23,8 @@ package final class RolloutMaker {
         package var resampling = 0
         /// Whether answers that were cut off are left out of the loss.
         package var masksCut = false
+        /// Whether it is told how many answers conversations have.
+        package var tellsTurns = false
         /// Tells tokens apart by what is expected of them (PPO); nil does not.
         package var proximal: ProximalOptions?
 
@@ -50,8 +51,7 @@ package final class RolloutMaker {
     private let model: CausalLanguageModel
     private let questions: [[Int32]]
     private let functions: [any RewardFunction]
-    private let sample: ([[Int32]], [UInt64]) throws -> [SampledAnswer]
-    private let describe: (Int, SampledAnswer) throws -> Completion
+    private let sample: ([Int], [UInt64]) throws -> [Episode]
     let options: Options
     /// What the model is compared with.
     package var reference = Reference.none
@@ -60,19 +60,16 @@ package final class RolloutMaker {
 
     /// - Parameters:
     ///   - questions: The ids of each.
-    ///   - sample: Answers of the model to some questions; a number names the random stream of each.
-    ///   - describe: An answer to the question of a number, as rewards see it.
+    ///   - sample: What the model answers to questions of some numbers; another number names the random stream of each.
     package init(
         _ model: CausalLanguageModel, questions: [[Int32]], rewards functions: [any RewardFunction], _ options: Options,
-        sample: @escaping ([[Int32]], [UInt64]) throws -> [SampledAnswer],
-        describe: @escaping (Int, SampledAnswer) throws -> Completion
+        sample: @escaping ([Int], [UInt64]) throws -> [Episode]
     ) {
         self.model = model
         self.questions = questions
         self.functions = functions
         self.options = options
         self.sample = sample
-        self.describe = describe
     }
 
     private var weights: [Double] { options.weights.isEmpty ? functions.map { _ in 1.0 } : options.weights }
@@ -83,12 +80,15 @@ package final class RolloutMaker {
     private struct Scored {
         var rollouts: [Rollout] = []
         var completions: [Completion] = []
+        /// The answers of each conversation.
+        var turns: [Int] = []
         /// By function, NaN where it says nothing.
         var scores: [[Double]]
 
         mutating func add(_ other: Scored, _ range: Range<Int>) {
             rollouts += other.rollouts[range]
             completions += other.completions[range]
+            turns += other.turns[range]
             for index in scores.indices { scores[index] += other.scores[index][range] }
         }
     }
@@ -140,6 +140,10 @@ package final class RolloutMaker {
             estimator: options.estimator, scale: options.scale)
         for index in rollouts.indices { rollouts[index].advantage = advantages.values[index] }
         var told = try tallies(rollouts, scored.scores, advantages, costs)
+        if options.tellsTurns {
+            let turns = scored.turns.map(Double.init)
+            told.append(try Tally("num_turns", Tensor([turns.reduce(0, +)]), count: turns.count))
+        }
         if let proximal = options.proximal {
             told += try judgeTokens(&rollouts, answers, rewards: advantages.rewards, proximal)
         }
@@ -190,15 +194,14 @@ package final class RolloutMaker {
     /// Asks each question G times and has the answers rewarded.
     private func answered(_ asked: [Int], draw: (Int) -> UInt64) throws -> Scored {
         let numbers = asked.flatMap { Array(repeating: $0, count: options.groupSize) }
-        let answers = try sample(numbers.map { questions[$0] }, numbers.indices.map(draw))
         var scored = Scored(scores: [])
-        for (number, answer) in zip(numbers, answers) {
-            scored.completions.append(try describe(number, answer))
+        for (number, episode) in zip(numbers, try sample(numbers, numbers.indices.map(draw))) {
+            scored.completions.append(episode.completion)
+            scored.turns.append(episode.turns)
             scored.rollouts.append(
                 Rollout(
-                    question: number, ids: questions[number] + answer.learned,
-                    questionLength: questions[number].count, isCut: answer.isCut,
-                    sampled: answer.logProbabilities.isEmpty ? nil : answer.logProbabilities))
+                    question: number, ids: questions[number] + episode.ids, isOwn: episode.isOwn, isCut: episode.isCut,
+                    sampled: episode.logProbabilities.isEmpty ? nil : episode.logProbabilities))
         }
         scored.scores = try functions.map { function in
             let values = try function.rewards(of: scored.completions)

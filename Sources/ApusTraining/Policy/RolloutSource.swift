@@ -6,15 +6,15 @@ package import ApusTorch
 /// Answers of the model in training to the questions of a data set, sampled before the steps that learn from them.
 ///
 /// A sample is one use of one answer, so that those of an epoch are counted by `RoundPlan`.
-package final class RolloutSource: TrainingSource, StepParticipant {
+package final class RolloutSource: TrainingSource, StepParticipant, GrowingState {
     private let maker: RolloutMaker
     private let plan: RoundPlan
     private let order: EpochOrder
     private let seed: UInt64
     /// The steps of the run, which say what epoch a step belongs to.
     private let steps: BatchPlan
-    /// The most tokens of an answer, and of a question.
-    private let longest: (answer: Int, question: Int)
+    /// The most tokens behind a question.
+    private let longest: Int
     private var epoch = 0
     /// The rounds of the present step, by their numbers among all.
     private var rounds: [Int: [Rollout]] = [:]
@@ -22,12 +22,13 @@ package final class RolloutSource: TrainingSource, StepParticipant {
     private var ordered: (epoch: Int, questions: [Int]) = (-1, [])
     /// Sees every round, with the steps that are done before it.
     package var onRound: ((Int, RolloutMaker.Report) throws -> Void)?
-    /// The last round, where a run that goes on between its uses must have it.
-    private var buffer: Tensor?
+    /// The round that a checkpoint had in use.
+    private var restored: (number: Int, round: [Rollout])?
 
     /// - Parameters:
     ///   - order: In which the questions are asked.
     ///   - accumulation: Micro-batches of a step.
+    ///   - longest: The most tokens behind a question.
     package init(
         _ maker: RolloutMaker, _ plan: RoundPlan, order: EpochOrder, seed: UInt64, accumulation: Int, longest: Int
     ) throws {
@@ -39,11 +40,7 @@ package final class RolloutSource: TrainingSource, StepParticipant {
         steps = try BatchPlan(
             sampleCount: plan.uses, batchSize: plan.batchSize, accumulation: accumulation, maximumSteps: 1,
             order: EpochOrder(method: .sequential, seed: 0))
-        self.longest = (longest, (0..<maker.questionCount).map(maker.length).max() ?? 0)
-        if movesBetweenUses {
-            let width = RolloutRow.width(question: self.longest.question, answer: longest)
-            buffer = try Tensor.full([plan.size + 1, width], -1, dtype: .float64)
-        }
+        self.longest = longest
     }
 
     /// Whether the model moves while a round is in use.
@@ -54,7 +51,7 @@ package final class RolloutSource: TrainingSource, StepParticipant {
     package var count: Int { plan.uses }
 
     package func length(of use: Int) -> Int {
-        known(use).map(\.ids.count) ?? maker.length(of: question(of: use)) + longest.answer
+        known(use).map(\.ids.count) ?? maker.length(of: question(of: use)) + longest
     }
 
     package func targetCount(_ uses: [Int]) -> Int { maker.targets(uses.compactMap(known)) }
@@ -83,7 +80,6 @@ package final class RolloutSource: TrainingSource, StepParticipant {
                 keepsOld: movesBetweenUses)
             rounds[number] = round.rollouts
             tallies += round.tallies
-            try remember(round.rollouts, number: number)
             try onRound?(step, round.report)
         }
         return tallies
@@ -123,72 +119,64 @@ package final class RolloutSource: TrainingSource, StepParticipant {
 
     // MARK: - As a part of steps
 
-    package var state: [(name: String, tensor: Tensor)] { buffer.map { [("policy.rollouts", $0)] } ?? [] }
+    /// The last round, where a run that goes on between its uses must have it.
+    package var state: [(name: String, tensor: Tensor)] {
+        guard movesBetweenUses else { return [] }
+        let last = rounds.max { $0.key < $1.key }
+        let numbers = last.map { [Double($0.key)] + $0.value.flatMap(\.numbers) } ?? [-1]
+        return (try? Tensor(numbers)).map { [("policy.rollouts", $0)] } ?? []
+    }
+
+    package func restore(_ stored: [String: Tensor]) throws {
+        guard let numbers: [Double] = try stored["policy.rollouts"]?.values(), numbers[0] >= 0 else { return }
+        var rest = numbers.dropFirst()
+        let round = (0..<plan.size).compactMap { _ in Rollout(takenFrom: &rest) }
+        guard round.count == plan.size, rest.isEmpty else {
+            throw TrainingError(.resume, "the round of answers in the checkpoint is of another size")
+        }
+        restored = (Int(numbers[0]), round)
+    }
 
     package func starting(at step: Int) throws {
         // What was sampled before the first step, for a start that asks the data, came from another model.
         rounds = [:]
-        guard step > 0, let buffer else { return }
-        let rows: [Double] = try buffer.values()
-        let width = buffer.shape[1]
-        guard rows[0] >= 0 else { return }
-        rounds = [
-            Int(rows[0]): (1...plan.size).map {
-                RolloutRow.rollout(rows[$0 * width..<($0 + 1) * width], question: longest.question, answer: longest.answer)
-            }
-        ]
-    }
-
-    private func remember(_ round: [Rollout], number: Int) throws {
-        guard let buffer else { return }
-        let width = buffer.shape[1]
-        var values = [Double(number)] + Array(repeating: 0.0, count: width - 1)
-        for rollout in round {
-            values += RolloutRow.values(of: rollout, question: longest.question, answer: longest.answer)
-        }
-        try withoutGradients { try buffer.copy(from: Tensor(values, shape: buffer.shape)) }
+        if step > 0, let restored { rounds[restored.number] = restored.round }
+        restored = nil
     }
 }
 
-/// An answer as a row of numbers, of one width for all: six that count and name, its ids, and what is known of its tokens.
-private enum RolloutRow {
-    static func width(question: Int, answer: Int) -> Int { 6 + question + answer + 6 * answer }
+// MARK: - In checkpoints
 
-    static func values(of rollout: Rollout, question: Int, answer: Int) -> [Double] {
-        func padded(_ numbers: [Double], _ count: Int) -> [Double] {
-            numbers + Array(repeating: 0, count: max(0, count - numbers.count))
-        }
-        let lists = [
-            rollout.sampled, rollout.old, rollout.reference, rollout.tokens?.advantages, rollout.tokens?.values,
-            rollout.tokens?.returns,
-        ]
+extension Rollout {
+    private var lists: [[Double]?] { [sampled, old, reference, tokens?.advantages, tokens?.values, tokens?.returns] }
+
+    /// Everything: the question, the tokens, whether it was cut, the advantage, and by bits which lists
+    /// there are; then the ids, which are the model's, and the lists.
+    fileprivate var numbers: [Double] {
         let present = lists.enumerated().reduce(0) { $0 + ($1.element == nil ? 0 : 1 << $1.offset) }
-        let head: [Double] = [
-            Double(rollout.question), Double(rollout.questionLength), Double(rollout.ids.count), rollout.isCut ? 1 : 0,
-            rollout.advantage, Double(present),
-        ]
-        return head + padded(rollout.ids.map(Double.init), question + answer)
-            + lists.flatMap { padded($0 ?? [], answer) }
+        return [Double(question), Double(ids.count), isCut ? 1 : 0, advantage, Double(present)] + ids.map(Double.init)
+            + isTrained.map { $0 ? 1 : 0 } + lists.flatMap { $0 ?? [] }
     }
 
-    static func rollout(_ row: ArraySlice<Double>, question: Int, answer: Int) -> Rollout {
-        let row = Array(row)
-        let (questionLength, count, present) = (Int(row[1]), Int(row[2]), Int(row[5]))
-        func list(_ number: Int) -> [Double]? {
-            guard present >> number & 1 == 1 else { return nil }
-            let start = 6 + question + answer + number * answer
-            return Array(row[start..<start + count - questionLength])
+    /// - Returns: nil where the numbers are none of an answer.
+    fileprivate init?(takenFrom numbers: inout ArraySlice<Double>) {
+        func take(_ count: Int) -> [Double]? {
+            guard count >= 0, numbers.count >= count else { return nil }
+            defer { numbers = numbers.dropFirst(count) }
+            return Array(numbers.prefix(count))
         }
-        var rollout = Rollout(
-            question: Int(row[0]), ids: row[6..<6 + count].map { Int32($0) }, questionLength: questionLength,
-            isCut: row[3] == 1, sampled: list(0))
-        rollout.advantage = row[4]
-        rollout.old = list(1)
-        rollout.reference = list(2)
-        if let advantages = list(3), let values = list(4), let returns = list(5) {
-            rollout.tokens = Rollout.Tokens(advantages: advantages, values: values, returns: returns)
+        guard let head = take(5), let length = Int(exactly: head[1]), let present = Int(exactly: head[4]),
+            let question = Int(exactly: head[0]), let ids = take(length), let marks = take(length)
+        else { return nil }
+        self.init(
+            question: question, ids: ids.compactMap { Int32(exactly: $0) }, isOwn: marks.map { $0 == 1 }, isCut: head[2] == 1)
+        advantage = head[3]
+        let own = answerLength
+        let lists = (0..<6).map { present >> $0 & 1 == 1 ? take(own) : nil }
+        (sampled, old, reference) = (lists[0], lists[1], lists[2])
+        if let advantages = lists[3], let values = lists[4], let returns = lists[5] {
+            tokens = Tokens(advantages: advantages, values: values, returns: returns)
         }
-        return rollout
     }
 }
 

@@ -34,6 +34,18 @@ void ct_keep_heap(void);
 /// Bounds the machine code that products on the CPU leave behind; to be called before the first product.
 void ct_bound_product_code(void);
 
+// --- profiles -------------------------------------------------------------------------------------------------------
+/// Times every operation from now on.
+int ct_profile_start(void);
+/// Ends that, and tells of each operation how often it was called, the seconds that it took itself, and of products their
+/// shapes, the floating-point operations of a call, and, if asked, the shortest time of a call alone.
+int ct_profile_end(
+    bool measures_products,
+    void (*tell)(
+        void *context, const char *name, const char *shapes, int64_t calls, double seconds, double operations,
+        double alone),
+    void *context);
+
 // --- making tensors -------------------------------------------------------------------------------------------------
 // dtype: c10::ScalarType's number. device_type: c10::DeviceType's number.
 ct_tensor ct_empty(const int64_t *shape, int rank, int dtype, int device_type, int device_index);

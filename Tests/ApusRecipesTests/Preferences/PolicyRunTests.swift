@@ -85,6 +85,81 @@ extension TinyRun {
         #expect(try run.losses() == log)
     }
 
+    /// A conversation of several answers: what others said is not learned, and what the model said is as probable as it was
+    /// drawn; a run that was stopped goes on with the same conversations.
+    @Test(arguments: ["per_round", "total"]) func severalTurns(scope: String) throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.optimization.learningRate = 1e-12
+            $0.preferences?.policy.completionLengthLimitScope = scope == "total" ? .total : .answer
+            $0.preferences?.policy.maxTurns = 3
+            $0.preferences?.policy.numIterations = 2
+            $0.preferences?.policy.maxCompletionLength = 12
+            $0.preferences?.policy.logCompletions = true
+            $0.preferences?.policy.rolloutImportanceSamplingMode = .tokenTruncate
+        }
+        try run.folder.write(
+            """
+            import json, sys
+            for line in sys.stdin:
+                row = json.loads(line)
+                assert row["messages"][-1]["role"] == "user" and len(row["messages"]) == 2 * row["turn"] - 1, row
+                following = {"messages": [{"role": "user", "content": "again %d" % row["turn"]}]}
+                print(json.dumps(following if "n" in row["messages"][0]["content"] else None), flush=True)
+            """, to: "turns.py")
+        let several = run.with {
+            $0.preferences?.policy.multiTurnScheduler = "exec:python3 \(run.folder.path)/turns.py"
+        }
+        try several()
+        let (whole, log) = (try several.numbers(6), try several.losses())
+        #expect(try several.logged("rollout_correction/max").allSatisfy { abs($0 - 1) <= 1e-4 })
+        let turns = try several.logged("num_turns")
+        #expect(turns.contains { $0 > 1 } && turns.allSatisfy { $0 >= 1 && $0 <= 3 }, "\(turns)")
+        let longest = try several.logged("completions/max_length").max() ?? 0
+        #expect(scope == "total" ? longest <= 12 : longest > 12, "\(longest)")
+        try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
+        try several.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
+        #expect(try several.numbers(6) == whole)
+        #expect(try several.losses() == log)
+    }
+
+    /// The model is told once, in its own voice, that it was wrong, and goes on.
+    @Test func mathTips() throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.preferences?.policy.multiTurnScheduler = "math_tip_trick"
+            $0.preferences?.policy.maxCompletionLength = 12
+            $0.preferences?.policy.logCompletions = true
+            $0.preferences?.policy.rolloutImportanceSamplingMode = .tokenTruncate
+            $0.optimization.maxSteps = 2
+            $0.optimization.learningRate = 1e-12
+        }
+        // Room for the tip, of which each byte is a token.
+        let config = "\(run.folder.path)/model/config.json"
+        let text = try String(contentsOfFile: config, encoding: .utf8)
+        try text.replacing("\"max_position_embeddings\": 64", with: "\"max_position_embeddings\": 256")
+            .write(toFile: config, atomically: true, encoding: .utf8)
+        try run()
+        let ratios = try run.logged("rollout_correction/max")
+        #expect(ratios.allSatisfy { abs($0 - 1) <= 1e-4 }, "\(ratios)")
+        let told = try String(contentsOfFile: "\(run.output)/completions.jsonl", encoding: .utf8)
+        let answers = try told.split(separator: "\n").flatMap {
+            try JSONValue(parsing: String($0))["completion"]?.arrayValue ?? []
+        }.compactMap(\.stringValue)
+        // Each answer that ended by itself was wrong.
+        #expect(answers.contains { $0.contains("But wait... It seems I made a mistake,") })
+        let turns = try run.logged("num_turns")
+        #expect(turns.allSatisfy { $0 > 1 && $0 <= 2 }, "\(turns)")
+    }
+
+    /// What a scheduler says wrong is said before the run.
+    @Test(arguments: [
+        ("exec:echo hello", "wrote \"hello\""), ("exec:python3 -c 0", "ended with exit code 0"), ("gym_scheduler", "there is no scheduler"),
+        (#"exec:echo '{"messages": [{"role": "assistant", "content": "x"}]}'"#, "wanted null, {"),
+    ]) func schedulersThatFail(name: String, words: String) throws {
+        let run = try TinyRun(sampling: 8).with { $0.preferences?.policy.multiTurnScheduler = name }
+        let refusal = run.refusal()
+        #expect(refusal.contains(words) && refusal.contains("--multi_turn_scheduler"), "\(refusal)")
+    }
+
     /// Short answers are rewarded, and answers get shorter.
     @Test(arguments: [PreferenceMethod.grpo, .ppo]) func rewardsRise(method: PreferenceMethod) throws {
         let run = try TinyRun(sampling: 16).with {

@@ -149,6 +149,13 @@ extension RLHFSettings {
             )
         }
         noteRestrictedSampling(&notices)
+        if preferences.method == .grpo, policy.multiTurnScheduler == nil {
+            let idle = [
+                policy.maxTurns == nil ? nil : "max_turns",
+                policy.completionLengthLimitScope == .answer ? nil : "completion_length_limit_scope",
+            ].compactMap(\.self)
+            if let notice = withoutEffect(idle, because: "there is no --multi_turn_scheduler") { notices.append(notice) }
+        }
         if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
             notices.append(
                 "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the "

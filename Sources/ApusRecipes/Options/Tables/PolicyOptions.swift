@@ -44,6 +44,13 @@ extension OptionTable {
         grouped(
             "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
         grouped(
+            "multi_turn_scheduler", .text,
+            "What follows answers: math_tip_trick, a program's path, or 'exec:COMMAND WORDS'."),
+        grouped("max_turns", .integer(from: 1), "The most answers of a conversation."),
+        grouped(
+            "completion_length_limit_scope", .words(of: LengthLimitScope.self), default: .text("per_round"),
+            "Whether an answer or all of a conversation has at most max_completion_length tokens."),
+        grouped(
             "advantage_estimator", .words(of: AdvantageEstimator.self), default: .text("grpo"),
             "Than what an answer is better."),
         grouped(

@@ -85,11 +85,12 @@ extension NotYetOptions {
     }
 
     private static let samplingAdvice: [String: String] = {
-        let turns = "Answers have one turn here; leave it out."
+        let environment =
+            "An environment is a program: --multi_turn_scheduler ./environment.py says what follows answers, --reward_funcs "
+            + "./score.py what they are worth."
         let files = "The files of the reward model say it; leave it out."
         return [
-            "response_length": "Give --max_completion_length.", "multi_turn_scheduler": turns, "max_turns": turns,
-            "completion_length_limit_scope": turns, "gym_env": turns, "use_gym_env": turns,
+            "response_length": "Give --max_completion_length.", "gym_env": environment, "use_gym_env": environment,
             "reward_model_plugin":
                 "Apus runs no code that is given as a file; --reward_funcs takes a program that reads lines and writes "
                 + "numbers.",

@@ -32,6 +32,12 @@ public struct PolicySettings: Sendable {
     public var stopWords: [String] = []
     /// A regular expression that answers match as a whole.
     public var structuredOutputsRegex: String?
+    /// What goes on behind answers: a name or a program; nil leaves each alone.
+    public var multiTurnScheduler: String?
+    /// The most answers of a conversation; nil sets no limit.
+    public var maxTurns: Int?
+    /// What `maxCompletionLength` limits where there are several answers.
+    public var completionLengthLimitScope = LengthLimitScope.answer
     /// Whether answers and their rewards are written to `completions.jsonl`.
     public var logCompletions = false
 
@@ -80,6 +86,15 @@ public struct PolicySettings: Sendable {
     public init() {}
 }
 
+/// What a limit of answers counts, by ms-swift's words.
+public enum LengthLimitScope: String, Sendable, CaseIterable {
+    /// The tokens of one answer.
+    case answer = "per_round"
+    /// The tokens of all answers of a conversation.
+    case total
+}
+
+extension LengthLimitScope: OptionChoice {}
 extension AdvantageEstimator: OptionChoice {}
 extension RewardScale: OptionChoice {}
 extension RatioLevel: OptionChoice {}
@@ -101,6 +116,9 @@ extension PolicySettings: SettingsPart {
         SettingsField("repetition_penalty", \.repetitionPenalty, affectsNumbers: true),
         SettingsField("stop_words", \.stopWords, affectsNumbers: true),
         SettingsField("structured_outputs_regex", \.structuredOutputsRegex, affectsNumbers: true),
+        SettingsField("multi_turn_scheduler", \.multiTurnScheduler, affectsNumbers: true),
+        SettingsField("max_turns", \.maxTurns, affectsNumbers: true),
+        SettingsField("completion_length_limit_scope", \.completionLengthLimitScope, affectsNumbers: true),
         SettingsField("log_completions", \.logCompletions),
         SettingsField("reward_model", \.rewardModel, affectsNumbers: true),
         SettingsField("reward_adapters", \.rewardAdapters, affectsNumbers: true),
@@ -148,6 +166,13 @@ extension PolicySettings: SettingsPart {
 extension PolicySettings {
     /// The most tokens of an answer, by either name.
     public var completionLimit: Int { maxNewTokens ?? maxCompletionLength }
+
+    /// The most tokens behind a question, as far as they are known: what others say comes on top.
+    func longestEpisode(room: Int) -> Int {
+        guard multiTurnScheduler != nil, completionLengthLimitScope == .answer else { return completionLimit }
+        let (all, overflows) = completionLimit.multipliedReportingOverflow(by: maxTurns ?? .max)
+        return overflows ? room : min(all, room)
+    }
 
     /// `scaleRewards`, or the estimator's.
     var chosenScale: RewardScale {
