@@ -26,7 +26,9 @@ struct DataBench {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch (arguments.first, arguments.count) {
         case ("prepare", 3...5):
-            let cache = arguments.count > 4 ? SampleCache(folder: arguments[4], origin: arguments[1]) { _ in } : nil
+            let cache =
+                arguments.count > 4
+                ? SampleCache(folder: arguments[4], origin: { arguments[1] }, say: { _ in }) : nil
             try prepare(
                 try encoder(arguments[1]), file: arguments[2], threads: number(arguments, 3), cache: cache)
         case ("stream", 4...5):

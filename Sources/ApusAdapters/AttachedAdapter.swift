@@ -27,6 +27,24 @@ package struct AttachedAdapter {
         } + saved.map { (type(of: method).modelPrefix + storedPath($0.path), $0.slot) }
     }
 
+    /// The names of trained matrices that linear layers multiply with: of adapters on linear layers or with such layers, and
+    /// of the model's own.
+    package func linearMatrices(of model: Module) -> Set<String> {
+        func matrices(_ module: Module) -> Set<String> {
+            Set(module.modules().filter { $0.module is Linear }.map { "\($0.path).weight" })
+        }
+        let ofAdapters = parts.flatMap { part in
+            let own = matrices(part.adapter)
+            // PEFT's adapters are layers where their matrices are called weights.
+            return part.adapter.parameters().map(\.name)
+                .filter { own.contains($0) || part.host is Linear && $0.hasSuffix(".weight") }
+                .map { part.prefix + $0 }
+        }
+        let ofModel = matrices(model)
+        return Set(ofAdapters).union(
+            saved.filter { ofModel.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) })
+    }
+
     /// PEFT's name of a model's own parameter: below an adapter it lies in what PEFT calls the base layer.
     func storedPath(_ path: String) -> String {
         guard let dot = path.lastIndex(of: ".") else { return path }

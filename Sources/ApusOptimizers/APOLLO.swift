@@ -30,8 +30,6 @@ package final class APOLLO: Optimizer {
     private let settings: AdamW.Settings
     private let options: Options
     private let projected: WeightList
-    /// Of each projected weight, where its next projection is drawn from: int64.
-    private let seeds: [Tensor]
     private let plain: WeightList
 
     private static let growth = 1.01
@@ -57,9 +55,6 @@ package final class APOLLO: Optimizer {
             ]
         }
         plain = try WeightList(parts(false)) { ["exp_avg": $0, "exp_avg_sq": $0, "step": []] }
-        // Weights are counted from 1, those that are not projected first.
-        let first = plain.entries.count + 1
-        seeds = try projected.entries.indices.map { try Tensor([Int64(first + $0)]) }
     }
 
     package func step(rate: Double) throws {
@@ -67,18 +62,14 @@ package final class APOLLO: Optimizer {
             let (update, correction) = try moments(of: gradient, entry, step: entry.nextStep())
             try move(entry, update, by: rate * correction, rate: rate)
         }
-        var numbers: [String: Int] = [:]
-        for (number, entry) in projected.entries.enumerated() { numbers[entry.weight.parameter.name] = number }
-        try projected.move(rate: rate) { entry, gradient, rate in
-            let seed = seeds[numbers[entry.weight.parameter.name] ?? 0]
-            try follow(gradient, entry, seed: seed, rate: rate)
-        }
+        try projected.move(rate: rate) { entry, gradient, rate in try follow(gradient, entry, rate: rate) }
     }
 
-    private func follow(_ gradient: Tensor, _ entry: WeightList.Entry, seed: Tensor, rate: Double) throws {
+    private func follow(_ gradient: Tensor, _ entry: WeightList.Entry, rate: Double) throws {
         let step = try entry.nextStep()
         let isTall = gradient.shape[0] >= gradient.shape[1]
-        if Int(step - 1).isMultiple(of: options.gap) { try draw(entry["projector"], from: seed) }
+        let (draws, since) = Int(step - 1).quotientAndRemainder(dividingBy: options.gap)
+        if since == 0 { try draw(entry["projector"], of: entry.number, after: draws) }
         let projector = try entry["projector"].transposed(0, 1)
         let low = try isTall ? matmul(gradient, projector) : matmul(projector, gradient)  // [m, r] or [r, n]
         let (normed, correction) = try moments(of: low, entry, step: step)
@@ -114,20 +105,24 @@ package final class APOLLO: Optimizer {
         if entry.decay > 0 { try entry.values.multiply(by: 1 - rate * entry.decay) }
     }
 
-    /// Draws a projection, and the seed of the next one.
-    private func draw(_ projector: Tensor, from seed: Tensor) throws {
-        let number = UInt64(bitPattern: try seed.values(as: Int64.self)[0])
+    /// Draws a projection from a seed that follows from which weight it is for and how many it had, so that a run that goes
+    /// on draws what it would have drawn.
+    ///
+    /// A first seed is the number of the weight, from 1, those that are not projected first; a next one is the 15th draw of the
+    /// last.
+    private func draw(_ projector: Tensor, of number: Int, after draws: Int) throws {
+        var seed = UInt64(plain.entries.count + 1 + number)
+        for _ in 0..<draws {
+            let next = try Generator(seed: seed).integers(Self.advance).values(as: Int64.self)
+            seed = UInt64(bitPattern: next[Self.advance - 1])
+        }
         // On the CPU, so that every device has the same.
         let drawn = try Tensor.zeros(projector.shape, dtype: projector.dtype)
-        try drawn.fillNormal(generator: Generator(seed: number))
+        try drawn.fillNormal(generator: Generator(seed: seed))
         try projector.copy(from: drawn * (1 / Double(options.rank).squareRoot()))
-        let next = try Generator(seed: number).integers(Self.advance)
-        try seed.copy(from: next.narrowed(0, start: Self.advance - 1, length: 1))
     }
 
     private static let advance = 15
 
-    package var state: [(name: String, tensor: Tensor)] {
-        projected.state + zip(projected.entries, seeds).map { ("seed.\($0.weight.parameter.name)", $1) } + plain.state
-    }
+    package var state: [(name: String, tensor: Tensor)] { projected.state + plain.state }
 }

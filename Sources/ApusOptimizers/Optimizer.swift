@@ -51,6 +51,13 @@ package protocol Optimizer: ResumableState {
     func step(rate: Double) throws
 }
 
+extension Optimizer {
+    /// The bytes of what is remembered beside the values that are moved.
+    package var rememberedBytes: Int {
+        state.reduce(0) { $1.name.hasPrefix(MasterWeight.prefix) ? $0 : $0 + $1.tensor.byteCount }
+    }
+}
+
 /// An optimizer whose weights in training are not the ones that it has found.
 ///
 /// While the model answers or is saved, it has the found ones.

@@ -61,6 +61,8 @@ struct MasterWeight {
     }
 
     var state: [(name: String, tensor: Tensor)] {
-        values === parameter.tensor ? [] : [("master.\(parameter.name)", values)]
+        values === parameter.tensor ? [] : [(Self.prefix + parameter.name, values)]
     }
+
+    static let prefix = "master."
 }

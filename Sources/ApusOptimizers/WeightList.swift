@@ -3,6 +3,8 @@ import ApusTorch
 /// The weights of an optimizer that moves them one after the other, each with what is remembered of it.
 struct WeightList {
     struct Entry {
+        /// Its place in the list, from 0.
+        let number: Int
         let weight: MasterWeight
         let decay: Double
         let rateFactor: Double
@@ -35,16 +37,15 @@ struct WeightList {
         _ groups: [ParameterGroup], memory: StateMemory = .plain, _ shapes: ([Int]) -> [String: [Int]]
     ) throws {
         self.memory = memory
-        entries = try groups.flatMap { group in
-            try group.parameters.map { parameter in
-                let weight = try MasterWeight(parameter)
-                let values = weight.values
-                return Entry(
-                    weight: weight, decay: group.decay, rateFactor: group.rateFactor,
-                    memory: try shapes(values.shape).mapValues {
-                        try memory.zeros($0, dtype: values.dtype, device: values.device)
-                    })
-            }
+        let parameters = groups.flatMap { group in group.parameters.map { (group, $0) } }
+        entries = try parameters.enumerated().map { number, part in
+            let (group, weight) = (part.0, try MasterWeight(part.1))
+            let values = weight.values
+            return Entry(
+                number: number, weight: weight, decay: group.decay, rateFactor: group.rateFactor,
+                memory: try shapes(values.shape).mapValues {
+                    try memory.zeros($0, dtype: values.dtype, device: values.device)
+                })
         }
     }
 

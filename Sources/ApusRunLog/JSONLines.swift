@@ -8,8 +8,7 @@ package final class JSONLines {
     /// The numbers, from 1, of rows that are not JSON objects although whole rows follow; they stay in the file.
     package private(set) var damagedLines: [Int] = []
 
-    private let file: any OpenFile
-    private var size = 0
+    private let file: GrowingFile
 
     /// Opens or creates a file of rows.
     ///
@@ -22,8 +21,8 @@ package final class JSONLines {
         visit: (JSONObject) -> Void = { _ in }
     ) throws {
         let text = try fileSystem.status(path) == nil ? [] : Array(fileSystem.contents(of: path))
-        file = try fileSystem.open(path, .append)
-        readRows(text, keeping ?? { 0..<$0.count }, visit)
+        file = try GrowingFile(path, size: Int64(text.count), fileSystem: fileSystem)
+        let size = readRows(text, keeping ?? { 0..<$0.count }, visit)
         if size < text.count { try file.truncate(to: Int64(size)) }
     }
 
@@ -31,14 +30,7 @@ package final class JSONLines {
     ///
     /// A row that fails halfway, on a full disk, is taken back.
     package func append(_ row: JSONObject) throws {
-        let text = Array((JSONValue.object(row).serialized() + "\n").utf8)
-        do {
-            try text.withUnsafeBytes { try file.write($0) }
-        } catch {
-            try? file.truncate(to: Int64(size))
-            throw error
-        }
-        size += text.count
+        try file.append(Array((JSONValue.object(row).serialized() + "\n").utf8))
     }
 
     /// Waits until all rows are on the disk.
@@ -46,8 +38,10 @@ package final class JSONLines {
         try file.synchronize()
     }
 
-    /// Sets `size` to the end of the last row that is whole and wanted.
-    private func readRows(_ text: [UInt8], _ keeping: ([JSONObject]) -> Range<Int>, _ visit: (JSONObject) -> Void) {
+    /// - Returns: The end of the last row that is whole and wanted.
+    private func readRows(
+        _ text: [UInt8], _ keeping: ([JSONObject]) -> Range<Int>, _ visit: (JSONObject) -> Void
+    ) -> Int {
         var start = 0
         var line = 0
         var rows: [(row: JSONObject, end: Int, line: Int)] = []
@@ -63,9 +57,9 @@ package final class JSONLines {
         }
         let kept = keeping(rows.map(\.row)).clamped(to: 0..<rows.count)
         for index in kept { visit(rows[index].row) }
-        guard kept.upperBound > 0 else { return }
+        guard kept.upperBound > 0 else { return 0 }
         let last = rows[kept.upperBound - 1]
-        size = last.end
         damagedLines = damaged.filter { $0 < last.line }
+        return last.end
     }
 }

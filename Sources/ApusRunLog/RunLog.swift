@@ -190,27 +190,38 @@ package final class RunLog {
         }
     }
 
+    /// As `trying`, at the end, where there is no next time and each failure is said.
+    private func ending(_ what: String, _ write: () throws -> Void) {
+        do {
+            try write()
+        } catch {
+            console.print("warning: \(what) cannot be completed: \(error). What was trained is not touched by that.")
+        }
+    }
+
     /// Ends the log: draws the pictures and writes the last row, which is returned.
     ///
-    /// - Parameters:
-    ///   - summary: What the row starts with: `model_parameter_info`, …, `best_metric`.
-    ///   - error: What the run ended early with; nil where it did not.
+    /// What cannot be written is said, and is no reason to call a run failed that trained.
+    ///
+    /// - Parameter summary: What the row starts with: `model_parameter_info`, …, `best_metric`.
     @discardableResult
-    package func finish(summary: JSONObject, error: (any Error)? = nil) throws -> JSONObject {
+    package func finish(summary: JSONObject, _ ending: RunEnding = .finished) -> JSONObject {
         bar.finish()
         var row = summary
         row["global_step"] = .int(step)
         row["log_history"] = .array(history.map { .object($0) })
         if let memory { row["memory"] = .double(LogValue.rounded(memory, digits: 2)) }
         unwritten.append(row)
-        try writeRows()
-        try rows.synchronize()
-        try tensorBoard?.flush()
+        self.ending("logging.jsonl") {
+            try writeRows()
+            try rows.synchronize()
+        }
+        self.ending("the file of TensorBoard") { try tensorBoard?.flush() }
         for tracker in trackers {
-            try tracker.finish(error: error.map { "\($0)" }, date: clock.date())
+            self.ending("what a tracker is told") { try tracker.finish(ending, date: clock.date()) }
             console.print(tracker.advice)
         }
-        if options.drawsCurves { try drawCurves() }
+        if options.drawsCurves { self.ending("the pictures of the curves") { try drawCurves() } }
         return row
     }
 

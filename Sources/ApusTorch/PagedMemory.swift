@@ -7,7 +7,8 @@ import Foundation
 package final class PagedMemory {
     private let descriptor: Int32
     private let limit: Int?
-    private var size = 0
+    /// The bytes of all that was made, by whole pages.
+    package private(set) var size = 0
     /// What exceeds the limit, by the tensor that lies there; whoever asks for it keeps the tensor.
     private var evicted: [ObjectIdentifier: Region] = [:]
 

@@ -16,6 +16,10 @@ import Testing
     private final class Record: Sendable {
         let said = Mutex<[String]>([])
         let calls = Mutex(0)
+        /// How often it was asked what decides beside the rows.
+        let origins = Mutex(0)
+        /// Done before the first row is encoded.
+        let interruption = Mutex<(@Sendable () -> Void)?>(nil)
     }
 
     private var cacheFolder: String { folder.url.appending(path: "kept").path }
@@ -46,8 +50,13 @@ import Testing
         _ rows: ConversationDataset, _ record: Record = Record(), origin: String = "origin", length: Int = 40,
         cached: Bool = true, _ change: (inout SampleCache) -> Void = { _ in }
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
-        var cache = SampleCache(folder: cacheFolder, origin: origin) { text in record.said.withLock { $0.append(text) }
-        }
+        var cache = SampleCache(
+            folder: cacheFolder,
+            origin: {
+                record.origins.withLock { $0 += 1 }
+                if origin.isEmpty { throw DatasetError("the tokenizer cannot be read") }
+                return origin
+            }, say: { text in record.said.withLock { $0.append(text) } })
         cache.leastRows = 1
         cache.patience = 0.1
         change(&cache)
@@ -55,6 +64,10 @@ import Testing
             truncation: Truncation(maximumLength: length), threads: 2, cache: cached ? cache : nil
         ) { conversation in
             record.calls.withLock { $0 += 1 }
+            record.interruption.withLock { interruption in
+                interruption?()
+                interruption = nil
+            }
             var encoded = try byteEncoding(conversation)
             encoded.channel = conversation.channel
             let weight = conversation.messages.last?.weight ?? 1
@@ -107,8 +120,97 @@ import Testing
         #expect(try calls { _ = try encoded(try rows(), $0, length: 41) } > 0)
         #expect(try calls { _ = try encoded(try rows { $0.seed = 7 }, $0) } > 0)
         #expect(try calls { _ = try encoded(try rows(note: "."), $0) } > 0)
-        #expect(try calls { _ = try encoded(try rows(), $0) { $0.leastRows = 81 } } > 0)
         #expect(try entries().count == 5)
+    }
+
+    /// What is encoded in a second is neither looked for nor kept, and nothing is digested for it.
+    @Test func fewRowsHaveNoCache() throws {
+        let rows = try rows()
+        #expect(SampleCache(folder: "", origin: { "" }, say: { _ in }).leastRows == 5000)
+        func used(_ leastRows: Int) throws -> (calls: Int, origins: Int) {
+            let record = Record()
+            _ = try encoded(rows, record) { $0.leastRows = leastRows }
+            return (record.calls.withLock { $0 }, record.origins.withLock { $0 })
+        }
+        // 60 rows of JSON and 20 of the table, of which some come several times.
+        #expect(try used(81) == (80, 0))
+        #expect(!FileManager.default.fileExists(atPath: cacheFolder))
+        // Before and after encoding.
+        #expect(try used(80) == (80, 2))
+        #expect(try used(80) == (0, 1))
+        #expect(try used(81) == (80, 0))
+    }
+
+    @Test func whatCannotBeNamedIsNotKept() throws {
+        let (rows, record) = (try rows(), Record())
+        let anew = try encoded(rows, cached: false)
+        expectEqual(try encoded(rows, record, origin: ""), anew)
+        #expect(
+            record.said.withLock { $0 }
+                == ["note: encoded samples are not looked for and not kept: the tokenizer cannot be read"])
+        #expect(!FileManager.default.fileExists(atPath: cacheFolder))
+    }
+
+    /// Rows that are changed after they were counted are not kept as those of before.
+    @Test func whatChangesMeanwhileIsNotKept() throws {
+        // Smaller files are read, not mapped.
+        let (rows, record) = (try rows(note: String(repeating: ".", count: 1000)), Record())
+        let path = folder.url.appending(path: "rows.jsonl").path
+        record.interruption.withLock {
+            $0 = {
+                let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+                let handle = FileHandle(forUpdatingAtPath: path)
+                try? handle?.write(contentsOf: Data(text.replacing(": \"q", with: ": \"Q").utf8))
+                try? handle?.close()
+            }
+        }
+        _ = try encoded(rows, record, length: 2000)
+        #expect(record.said.withLock { $0 }.contains { $0.hasSuffix("a file was changed while it was encoded") })
+        #expect((try? entries()) ?? [] == [])
+    }
+
+    /// Of two that write the same at once each has its samples, and one whole folder is left.
+    @Test func twoWritersMeet() throws {
+        let rows = try rows()
+        let anew = try encoded(rows, cached: false)
+        let records = (0..<4).map { _ in Record() }
+        // It only names the folder.
+        nonisolated(unsafe) let suite = self
+        DispatchQueue.concurrentPerform(iterations: records.count) { number in
+            do {
+                suite.expectEqual(try suite.encoded(rows, records[number]) { $0.patience = 60 }, anew)
+            } catch {
+                Issue.record(error)
+            }
+        }
+        #expect(records.allSatisfy { $0.said.withLock { $0.allSatisfy { $0.hasPrefix("encoded by") } } })
+        #expect(try FileManager.default.contentsOfDirectory(atPath: cacheFolder).count == 1)
+        let last = Record()
+        expectEqual(try encoded(rows, last), anew)
+        #expect(last.calls.withLock { $0 } == 0)
+    }
+
+    /// A file whose arrays do not belong together is refused, whatever its digest says.
+    @Test func arraysAreChecked() throws {
+        _ = try encoded(try rows())
+        let path = "\(cacheFolder)/\(try #require(entries().first))/samples.bin"
+        let whole = try Data(contentsOf: URL(filePath: path))
+        var refused = 0
+        for place in stride(from: 0, to: whole.count, by: 29) {
+            var data = whole
+            data[place] ^= 0x55
+            let changed = try folder.write(String(), to: "changed.bin")
+            try data.write(to: URL(filePath: changed))
+            do {
+                var file = try ArrayReader(changed, size: Int64(data.count), fileSystem: LocalFileSystem())
+                var rows = try EncodedRows<TokenizedDataset>(from: &file)
+                for number in 0..<rows.store.sequenceCount { rows.store.appendSample(sequence: Int32(number), row: 0) }
+                for sample in rows.store.indices { _ = rows.store.sample(sample) }
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused > 20)
     }
 
     @Test(arguments: ["", "samples.bin", "MANIFEST.json", "end"])
@@ -179,7 +281,7 @@ import Testing
     @Test func strictRunsStopAtTheRowsThatOthersLeaveOut() throws {
         let rows = try rows()
         _ = try encoded(rows)
-        let cache = SampleCache(folder: cacheFolder, origin: "origin") { _ in }
+        let cache = SampleCache(folder: cacheFolder, origin: { "origin" }, say: { _ in })
         #expect(throws: DatasetError.self) {
             try rows.tokenized(
                 truncation: Truncation(maximumLength: 40), isStrict: true, cache: cache, encode: byteEncoding)

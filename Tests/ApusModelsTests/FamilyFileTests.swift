@@ -69,22 +69,64 @@ struct FamilyFileTests {
             "n_shared_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace",
             "num_key_value_heads", "routed_scaling_factor",
         ] {
-            #expect(source.config[key] == expected[key], "\(key)")
+            let value: JSONValue? = expected[key]
+            #expect(value != nil && source.config[key] == value, "\(key)")
         }
         let stored = try SafetensorsFile(
             path: Fixture.root.appendingPathComponent("models/\(name)/model.safetensors").path)
         let matrix = "model.layers.0.self_attn.kv_b_proj.weight"
         let values = try stored.tensor(matrix, dtype: .float32, device: .cpu).tensor.values(as: Float.self)
         #expect(try source.dequantized(matrix) == values)
-        // A half of the matrix alone is no matrix.
-        guard var data = FileManager.default.contents(atPath: path),
-            let place = data.range(of: Data("blk.1.attn_v_b.weight".utf8))
-        else { return }
-        data.replaceSubrange(place, with: Data("blk.1.attn_rot_embd.w".utf8))
-        let broken = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf")
-        defer { try? FileManager.default.removeItem(at: broken) }
-        try data.write(to: broken)
-        #expect(throws: WeightsError.self) { try GGUFModel(GGUFFile(path: broken.path)) }
+    }
+
+    /// A copy of a file with some bytes replaced by as many others.
+    private static func changed(_ file: String, _ changes: [(from: String, to: String)]) throws -> GGUFModel {
+        let path = Fixture.root.appendingPathComponent("gguf/latent/\(file)")
+        var data = try Data(contentsOf: path)
+        for (from, to) in changes {
+            data.replaceSubrange(try #require(data.range(of: Data(from.utf8))), with: Data(to.utf8))
+        }
+        let copy = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf")
+        defer { try? FileManager.default.removeItem(at: copy) }
+        try data.write(to: copy)
+        return try GGUFModel(GGUFFile(path: copy.path))
+    }
+
+    @Test(arguments: ["deepseek-v2.gguf", "deepseek-v3.gguf"]) func aHalfOfTheMatrixIsNone(file: String) {
+        #expect {
+            // A tensor that is passed over.
+            try Self.changed(file, [("blk.1.attn_v_b.weight", "blk.1.attn_rot_embd.w")])
+        } throws: {
+            "\($0)".contains("does not go with blk.1.attn_v_b.weight")
+        }
+    }
+
+    /// Where a file of DeepSeek-V3 says nothing of groups, all experts are one group, as for llama.cpp: the defaults of
+    /// `config.json`, eight groups, are not meant.
+    @Test func expertsWithoutGroupsAreOne() throws {
+        let file = "deepseek-v3.gguf"
+        let source = try Self.changed(
+            file,
+            [
+                ("deepseek2.expert_group_count", "deepseek2.unread_number_nr_1"),
+                ("deepseek2.expert_group_used_count", "deepseek2.a_second_unread_number0"),
+            ])
+        #expect(source.config["n_group"] == 1 && source.config["topk_group"] == 1)
+        func scores(_ config: JSONValue) throws -> [Float] {
+            let model = try Models.registry.model(config)
+            try model.loadWeights(SplitExperts(source) ?? source, dtype: .float32, device: .cpu)
+            return try withoutGradients {
+                let batch = try Fixture("models/deepseek-v3").batch()
+                let context = try model.context(for: batch)
+                return try model.logits(model.hiddenStates(batch, context), context).values(as: Float.self)
+            }
+        }
+        var fields = try #require(try Fixture.json("models/deepseek-v3/config.json").objectValue)
+        let grouped = try scores(.object(fields))
+        (fields["n_group"], fields["topk_group"]) = (1, 1)
+        let ungrouped = try scores(.object(fields))
+        #expect(ungrouped != grouped)
+        #expect(try scores(source.config) == ungrouped)
     }
 
     @Test func latentAttentionIsNotWritten() throws {

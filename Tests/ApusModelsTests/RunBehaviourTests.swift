@@ -189,7 +189,7 @@ struct RunBehaviourTests {
             MemoryForecast(
                 shape: sizes, weightBytes: 1_000_000 * dtype.size, dtype: dtype, trainedCount: 1_000_000,
                 trainedDType: trained, tokens: tokens, targets: 100, adaptedRank: 0, checkpointsLayers: checkpoints,
-                momentBytes: moments ? 8 : 0)
+                stateBytes: moments ? 8_000_000 : 0)
         }
         let plain = forecast(.float32, trained: .float32)
         #expect(plain.weights == 4_000_000)
@@ -205,13 +205,13 @@ struct RunBehaviourTests {
         // Of gradients that are followed in the pass a part is there, and of 16 bits no values beside the tensor.
         let followed = MemoryForecast(
             shape: sizes, weightBytes: 2_000_000, dtype: .bfloat16, trainedCount: 1_000_000, trainedDType: .bfloat16,
-            tokens: 10, targets: 10, adaptedRank: 0, checkpointsLayers: true, momentBytes: 0, heldGradients: 100_000,
+            tokens: 10, targets: 10, adaptedRank: 0, checkpointsLayers: true, stateBytes: 0, heldGradients: 100_000,
             keepsMasters: false)
         #expect(followed.trained == 2_000_000 + 600_000)
         let packed = MemoryForecast(
             shape: sizes, weightBytes: 600_000, largestMatrix: 50_000, dtype: .bfloat16, trainedCount: 10,
             trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, checkpointsLayers: false,
-            momentBytes: 8)
+            stateBytes: 80)
         #expect(packed.weights == 600_000 && packed.matrix == 200_000)
         #expect(
             plain.total == MemoryForecast.process + plain.weights + plain.trained + plain.activations + plain.logits)

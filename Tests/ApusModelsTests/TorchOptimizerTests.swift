@@ -161,6 +161,60 @@ struct TorchOptimizerTests {
         for (parameter, start) in zip(course.trained, before) { #expect(try parameter.tensor.detached().equals(start)) }
     }
 
+    /// What is forecast of memory is what is remembered: of a projected matrix of m ≥ n two moments [m, r] and the projection.
+    @Test func whatIsRememberedIsCounted() throws {
+        func bytes(_ name: String, _ dtype: DType = .float32) throws -> Int {
+            try Course("steps", dtype: dtype) { try Self.optimizer(name, $0) }.optimizer.rememberedBytes
+        }
+        // A bias of 7, a table [6, 5], matrices [14, 9] and [8, 13]; of each a step, of a projected one a norm.
+        let (plain, all) = (7 + 6 * 5, 7 + 6 * 5 + 14 * 9 + 8 * 13)
+        #expect(try bytes("apollo") == 4 * (2 * plain + 2 + 2 * 4 * (14 + 13) + 4 * (9 + 8) + 4))
+        #expect(try bytes("apollo-tensor") == 4 * (2 * plain + 2 + 2 * (14 + 13) + (9 + 8) + 4))
+        #expect(try bytes("ademamix") == 4 * (3 * all + 4))
+        // The values in float32 beside weights of 16 bits count elsewhere.
+        #expect(try bytes("ademamix", .bfloat16) == 4 * (3 * all + 4))
+        #expect(try bytes("sgd") == 0)
+    }
+
+    private static func paged(_ name: String, _ groups: [ParameterGroup], _ memory: StateMemory) throws -> any Optimizer
+    {
+        switch name {
+        case "adamw": try AdamW(groups, memory: memory)
+        case "adamw-8bit": try AdamW8Bit(groups, memory: memory)
+        case "lion": try Lion(groups, memory: memory)
+        case "lion-8bit": try Lion8Bit(groups, memory: memory)
+        default: try AdEMAMix(groups, memory: memory)
+        }
+    }
+
+    /// Paged optimizers have in pages what is as large as a weight, and move it by the same bits.
+    @Test(arguments: [("adamw", 8), ("adamw-8bit", 2), ("lion", 4), ("lion-8bit", 1), ("ademamix", 12)])
+    func pagesChangeNothing(name: String, bytes: Int) throws {
+        let (count, pages) = (400 * 300, try PagedMemory(folder: NSTemporaryDirectory(), limit: 0))
+        func end(_ memory: StateMemory) throws -> Tensor {
+            let generator = try Generator(seed: 7)
+            func drawn() throws -> Tensor {
+                let tensor = try Tensor.zeros([400, 300])
+                try tensor.fillNormal(generator: generator)
+                return tensor
+            }
+            let parameter = TrainedParameter(name: "w", tensor: try drawn())
+            try parameter.tensor.setRequiresGradient(true)
+            let optimizer = try Self.paged(name, [ParameterGroup([parameter], decay: 0.1)], memory)
+            for _ in 0..<3 {
+                parameter.clearGradient()
+                let gradient = try drawn()
+                try (parameter.tensor * gradient).sum().backward()
+                try optimizer.step(rate: Self.rate)
+            }
+            return try parameter.tensor.detached()
+        }
+        let plain = try end(.plain)
+        #expect(pages.size == 0)
+        #expect(try end(.paged(pages)).equals(plain))
+        #expect(pages.size >= count * bytes && pages.size < count * bytes + 12 * 4096 * 4, "\(pages.size)")
+    }
+
     @Test(arguments: [false, true]) func lionOf8BitsIsThatOfBitsandbytes(isPaged: Bool) throws {
         let memory =
             isPaged ? StateMemory.paged(try PagedMemory(folder: NSTemporaryDirectory(), limit: 0)) : .plain

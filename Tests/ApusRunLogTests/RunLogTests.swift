@@ -55,7 +55,7 @@ import Testing
             log.record(step: step, epoch: Double(step) / 2, metrics: [("loss", 2 / Double(step))])
         }
         log.record(step: 2, epoch: 1, metrics: [("eval_loss", 0.5)])
-        let row = try log.finish(summary: ["model_parameter_info": "M", "best_metric": 0.5])
+        let row = log.finish(summary: ["model_parameter_info": "M", "best_metric": 0.5])
         #expect(row.keys == ["model_parameter_info", "best_metric", "global_step", "log_history"])
         #expect(row["global_step"] == 2)
         #expect(row["log_history"]?.arrayValue?.count == 3)
@@ -85,7 +85,7 @@ import Testing
                     ("eval_runtime", bent), ("eval_mcc", -bent),
                 ])
         }
-        try log.finish(summary: [:])
+        log.finish(summary: [:])
         let images = try LocalFileSystem().contentsOfDirectory(folder("images")).sorted()
         #expect(images == ["eval_mcc.png", "train_acc.png", "train_loss.png"])
     }
@@ -108,12 +108,12 @@ import Testing
         do {
             let log = try open(RunLog.Options(maxSteps: 4))
             for step in 1...4 { log.record(step: step, epoch: 0, metrics: [("loss", Double(step))]) }
-            try log.finish(summary: [:])
+            log.finish(summary: [:])
         }
         let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
         #expect(log.history.map { $0["step"] } == [1, 2])
         for step in 3...4 { log.record(step: step, epoch: 0, metrics: [("loss", 10)]) }
-        try log.finish(summary: [:])
+        log.finish(summary: [:])
         let parsed = try rows().map { try JSONValue(parsing: $0) }
         #expect(parsed.map { $0["loss"]?.doubleValue } == [1, 2, 10, 10, nil])
         #expect(parsed.last?["log_history"]?.arrayValue?.count == 4)
@@ -126,7 +126,7 @@ import Testing
         for (steps, loss) in [(4, 1.0), (3, 2.0)] {
             let log = try open(RunLog.Options(maxSteps: 4))
             for step in 1...steps { log.record(step: step, epoch: 0, metrics: [("loss", loss)]) }
-            if isSummarized { try log.finish(summary: [:]) }
+            if isSummarized { log.finish(summary: [:]) }
         }
         let log = try open(RunLog.Options(maxSteps: 4, resumingAfter: 2))
         #expect(log.history.map { $0["loss"]?.doubleValue } == [2, 2])

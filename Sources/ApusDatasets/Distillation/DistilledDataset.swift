@@ -79,6 +79,14 @@ extension DistilledDataset: SampleStore {
         sequences.append(sequence)
         rows.append(Int32(row))
     }
+
+    func write(to file: ArrayWriter) throws { try sides.write(to: file) }
+
+    init(from file: inout ArrayReader) throws {
+        sides = try TokenizedDataset(from: &file)
+        guard sides.sequenceCount.isMultiple(of: 2) else { throw file.misfit }
+        sides.appendSequencesAsSamples()
+    }
 }
 
 extension TokenizedDataset.Sample {
@@ -112,14 +120,15 @@ extension RowDataset where Recognizer == ConversationRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func distilled(
         truncation: Truncation, answersItself: Bool = false, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: DistilledDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: DistilledDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice:
                 "Give rows that the chat template takes, with an assistant's answer and at most --max_length tokens; "
-                + "--truncation_strategy left or right cuts longer ones."
+                + "--truncation_strategy left or right cuts longer ones.",
+            cache: cache, options: truncation.words.merging(["answers": "\(answersItself)"]) { $1 }
         ) { conversation, dataset in
             func side(_ conversation: Conversation) throws -> (sample: TokenizedDataset.Sample, notes: [String]) {
                 let encoded = try encode(conversation)

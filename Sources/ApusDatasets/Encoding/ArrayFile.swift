@@ -27,6 +27,13 @@ struct ArrayWriter {
     }
 }
 
+extension [Int] {
+    /// Whether these are the places where parts of so many elements begin, and where the last one ends.
+    func areBounds(of count: Int) -> Bool {
+        first == 0 && last == count && zip(self, dropFirst()).allSatisfy { $0 <= $1 }
+    }
+}
+
 /// Reads the arrays of an `ArrayWriter` in the same order.
 struct ArrayReader {
     private let file: any OpenFile
@@ -51,12 +58,19 @@ struct ArrayReader {
         let lengths = try array(of: Int.self)
         let bytes = try array(of: UInt8.self)
         var next = 0
-        let distinct = lengths.map { length in
+        let distinct = try lengths.map { length in
+            guard 0...bytes.count - next ~= length else { throw misfit }
             defer { next += length }
             return String(decoding: bytes[next..<next + length], as: UTF8.self)
         }
-        return places.map { distinct[Int($0)] }
+        return try places.map { place in
+            guard distinct.indices.contains(Int(place)) else { throw misfit }
+            return distinct[Int(place)]
+        }
     }
+
+    /// What is said of arrays that cannot belong together.
+    var misfit: DatasetError { DatasetError("\(path): its arrays do not belong together") }
 
     private mutating func elements<Element: BitwiseCopyable>(_ count: Int, of: Element.Type) throws -> [Element] {
         let bytes = count * MemoryLayout<Element>.stride

@@ -22,19 +22,11 @@ extension RowDataset where Recognizer == ConversationRecognizer {
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: ConversationEncoding
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
-        let options = [
-            "max_length": truncation.maximumLength.map(String.init) ?? "", "strict": "\(isStrict)",
-            "strategy": truncation.strategy.rawValue, "targets": "\(requiresTargets)",
-        ]
-        func find(
-            _ distinct: DistinctRows, _ encode: () throws -> EncodedRows<TokenizedDataset>
-        ) throws -> EncodedRows<TokenizedDataset> {
-            try cache?.encoded(self, distinct, options: options, anew: encode) ?? encode()
-        }
         let (dataset, tallies) = try encoded(
             into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice: "Give rows that the chat template takes, with an assistant's answer and at most --max_length "
-                + "tokens; --truncation_strategy left or right cuts longer ones.", finding: find
+                + "tokens; --truncation_strategy left or right cuts longer ones.",
+            cache: cache, options: truncation.words.merging(["targets": "\(requiresTargets)"]) { $1 }
         ) { conversation, dataset in
             let encoded = try encode(conversation)
             guard encoded.ids.count == encoded.weights.count else {

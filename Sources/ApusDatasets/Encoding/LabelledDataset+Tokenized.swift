@@ -34,13 +34,15 @@ extension RowDataset where Recognizer == LabelledRecognizer {
     ///   strict for any row that cannot be used; and when no row is left.
     package func tokenized(
         scheme: LabelScheme?, maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false,
-        threads: Int = 1, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, encode: LabelledEncoding
+        threads: Int = 1, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
+        encode: LabelledEncoding
     ) throws -> (dataset: ScoredDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
         let (dataset, tallies) = try encoded(
             into: ScoredDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice:
-                "Give rows with a text of at most --max_length tokens; --truncation_strategy right cuts longer ones."
+                "Give rows with a text of at most --max_length tokens; --truncation_strategy right cuts longer ones.",
+            cache: cache, options: truncation.words.merging(["labels": scheme?.cacheWord ?? ""]) { $1 }
         ) { row, dataset in
             // Before the text: a wrong label is an error also of a row that would be dropped.
             let target = try scheme.flatMap { scheme in try row.label.map { try scheme.target(of: $0) } }

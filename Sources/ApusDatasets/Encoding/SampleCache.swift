@@ -2,30 +2,21 @@ import ApusFiles
 import ApusJSON
 import Foundation
 
-/// Samples that can be kept on disk.
-protocol KeptSamples: SampleStore {
-    func write(to file: ArrayWriter) throws
-    init(from file: inout ArrayReader) throws
-}
-
 /// Encoded rows of earlier runs on disk (`--load_from_cache_file`).
 ///
-/// Each set of rows has a folder whose name is the SHA-256 of all that its samples are made of: the version of the encoders,
-/// what the caller says of tokenizer, template and options, and the bytes of every row. What is found is therefore, to the
-/// bit, what encoding anew would give, and nothing has to be cleared when something changes. Reports with their places are
-/// made anew from it.
+/// Each set of rows has a folder whose name is the SHA-256 of all that its samples are made of: what the caller says of the
+/// program, tokenizer, template and options, and the bytes of every row. What is found is therefore, to the bit, what encoding
+/// anew would give, and nothing has to be cleared when something changes. Reports with their places are made anew from it.
 ///
 /// A folder appears whole or not at all and is verified before it is used; a damaged one is removed and its rows are encoded
 /// anew. Processes that use the same cache exclude each other while one of them reads, puts a folder in place or removes
 /// the oldest.
-package struct SampleCache: Sendable {
-    /// What an encoder makes of a row; raised whenever that changes, so that samples of before are not found.
-    package static let version = 1
+package struct SampleCache {
     private static let fileName = "samples.bin"
 
     private let folder: String
-    private let origin: String
-    private let say: @Sendable (String) -> Void
+    private let origin: () throws -> String
+    private let say: (String) -> Void
     var fileSystem: any FileSystem = LocalFileSystem()
     /// Fewer distinct rows are encoded in less than about a second, which is not worth a file.
     var leastRows = 5000
@@ -36,30 +27,40 @@ package struct SampleCache: Sendable {
 
     /// - Parameters:
     ///   - folder: Where the folders lie; made when it is needed.
-    ///   - origin: Everything beside the rows that decides what an encoder makes of them.
+    ///   - origin: Everything beside the rows that decides what an encoder makes of them; asked for enough rows alone.
     ///   - say: Told what a user should know.
-    package init(folder: String, origin: String, say: @escaping @Sendable (String) -> Void) {
+    package init(folder: String, origin: @escaping () throws -> String, say: @escaping (String) -> Void) {
         (self.folder, self.origin, self.say) = (folder, origin, say)
     }
 
     /// Finds what was encoded of some rows, and else encodes and keeps them.
     ///
     /// - Parameter options: Further words that decide what becomes of a row.
-    func encoded<Store: KeptSamples, Recognizer>(
+    func encoded<Store: SampleStore, Recognizer>(
         _ rows: RowDataset<Recognizer>, _ distinct: DistinctRows, options: [String: String],
         anew encode: () throws -> EncodedRows<Store>
     ) throws -> EncodedRows<Store> {
         guard distinct.first.count >= leastRows else { return try encode() }
-        let words = options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        var hash = DigestHasher()
-        for text in ["apus samples \(Self.version)", "\(Store.self)", "\(Recognizer.self)", origin] + words {
-            hash.update(text)
+        func name() throws -> String {
+            let words = options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            var hash = DigestHasher()
+            for text in ["\(Store.self)", "\(Recognizer.self)", try origin()] + words { hash.update(text) }
+            rows.digest(distinct.first, into: &hash)
+            return hash.finish().sha256
         }
-        rows.digest(distinct.first, into: &hash)
-        let entry = FilePath.join(folder, hash.finish().sha256)
+        let first: String
+        do {
+            first = try name()
+        } catch {
+            say("note: encoded samples are not looked for and not kept: \(error)")
+            return try encode()
+        }
+        let entry = FilePath.join(folder, first)
         if let found: EncodedRows<Store> = find(entry, rowCount: distinct.first.count) { return found }
         let encoded = try encode()
         do {
+            // Rows are mapped: a file that was written to meanwhile gave other samples than its name says.
+            guard try name() == first else { throw DatasetError("a file was changed while it was encoded") }
             try keep(encoded, as: entry)
         } catch {
             say("note: the encoded samples are not kept for a later run: \(error)")
@@ -69,7 +70,7 @@ package struct SampleCache: Sendable {
 
     // MARK: - Parts
 
-    private func find<Store: KeptSamples>(_ entry: String, rowCount: Int) -> EncodedRows<Store>? {
+    private func find<Store: SampleStore>(_ entry: String, rowCount: Int) -> EncodedRows<Store>? {
         do {
             guard try fileSystem.status(entry) != nil else { return nil }
             return try locked {
@@ -96,7 +97,7 @@ package struct SampleCache: Sendable {
         }
     }
 
-    private func keep<Store: KeptSamples>(_ rows: EncodedRows<Store>, as entry: String) throws {
+    private func keep<Store: SampleStore>(_ rows: EncodedRows<Store>, as entry: String) throws {
         try fileSystem.createDirectories(folder)
         try fileSystem.sweepStaging(in: folder)
         // Four bytes a token and a bit, and what the rows take.
@@ -146,7 +147,7 @@ package struct SampleCache: Sendable {
     }
 }
 
-extension EncodedRows where Store: KeptSamples {
+extension EncodedRows where Store: SampleStore {
     func write(to file: ArrayWriter) throws {
         try store.write(to: file)
         var counts: [Int32] = []
@@ -180,6 +181,10 @@ extension EncodedRows where Store: KeptSamples {
         let hasDetail = try file.array(of: UInt8.self)
         let (noted, notes) = (try file.array(of: Int32.self), try file.strings())
         var (sequence, rejection, note) = (Int32(0), 0, 0)
+        guard details.count == reasons.count, hasDetail.count == reasons.count, noted.count == notes.count,
+            counts.allSatisfy({ $0 >= Self.rejected }), counts.count(where: { $0 == Self.rejected }) == reasons.count,
+            counts.reduce(0, { $0 + max(0, Int($1)) }) == store.sequenceCount
+        else { throw file.misfit }
         for (row, count) in counts.enumerated() {
             guard count != Self.rejected else {
                 let detail = hasDetail[rejection] == 1 ? details[rejection] : nil
@@ -194,9 +199,6 @@ extension EncodedRows where Store: KeptSamples {
             }
             outcomes.append(.success((sequence..<sequence + count, texts)))
             sequence += count
-        }
-        guard Int(sequence) == store.sequenceCount else {
-            throw DatasetError("the sequences of rows are not all there")
         }
     }
 

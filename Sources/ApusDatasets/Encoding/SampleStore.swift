@@ -16,6 +16,12 @@ protocol SampleStore: Sendable {
 
     /// - Parameter row: The number of the sample in the `RowDataset` it came from.
     mutating func appendSample(sequence: Int32, row: Int)
+
+    /// Writes the stored sequences, without samples.
+    func write(to file: ArrayWriter) throws
+
+    /// - Throws: `DatasetError` for arrays that do not belong together.
+    init(from file: inout ArrayReader) throws
 }
 
 /// What became of rows when they were encoded.
@@ -43,23 +49,24 @@ extension RowDataset {
     /// - Parameters:
     ///   - store: An empty store.
     ///   - advice: What to try when nothing is left.
-    ///   - find: Looks for what an earlier run encoded, and else encodes.
+    ///   - cache: Where what an earlier run encoded of the same rows is found; `nil` encodes them in any case.
+    ///   - options: All that `append` goes by beside the row and what the cache knows of a tokenizer.
     ///   - append: Adds the sequences of a row to a store and returns what is worth knowing of them, or adds none and
     ///     throws.
     /// - Throws: `DatasetError` naming file and line for a `RowFault`, and when strict for any row that cannot be
     ///   encoded; and when no sample is left.
     func encoded<Store: SampleStore>(
         into store: Store, isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
-        advice: String,
-        finding find: @escaping (DistinctRows, () throws -> EncodedRows<Store>) throws -> EncodedRows<Store> = {
-            try $1()
-        },
+        advice: String, cache: SampleCache?, options: [String: String],
         append: @Sendable (Recognizer.Row, inout Store) throws -> [String]
     ) throws -> (Store, EncodingTallies) {
         let distinct = DistinctRows(rows)
-        let encoded = try find(distinct) {
+        func anew() throws -> EncodedRows<Store> {
             try self.encoded(distinct, into: store, isStrict: isStrict, threads: threads, progress: progress, append)
         }
+        var options = options
+        options["strict"] = "\(isStrict)"
+        let encoded = try cache?.encoded(self, distinct, options: options, anew: anew) ?? anew()
         var whole = encoded.store
         var tallies = EncodingTallies()
         tallies.rowCount = distinct.first.count

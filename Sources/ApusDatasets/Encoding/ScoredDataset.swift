@@ -133,4 +133,26 @@ extension ScoredDataset: SampleStore {
         sequences.append(sequence)
         rows.append(Int32(row))
     }
+
+    func write(to file: ArrayWriter) throws {
+        try file.write(ids)
+        try file.write(segments)
+        try file.write(offsets)
+        try file.write(values)
+        try file.write(valueOffsets)
+        try file.write(classes)
+    }
+
+    init(from file: inout ArrayReader) throws {
+        ids = try file.array()
+        segments = try file.array()
+        offsets = try file.array()
+        values = try file.array()
+        valueOffsets = try file.array()
+        classes = try file.array()
+        guard offsets.areBounds(of: ids.count), valueOffsets.areBounds(of: values.count),
+            valueOffsets.count == offsets.count, classes.count == sequenceCount,
+            segments.isEmpty || segments.count == ids.count
+        else { throw file.misfit }
+    }
 }

@@ -89,6 +89,11 @@ package struct TokenizedDataset: Sendable {
         trainedBits[position >> 6] >> UInt64(position & 63) & 1 == 1
     }
 
+    /// Makes a sample of each stored sequence.
+    mutating func appendSequencesAsSamples() {
+        for number in 0..<sequenceCount { appendSample(sequence: Int32(number), row: number) }
+    }
+
     /// Stores a sequence and returns its number, for `appendSample`.
     mutating func appendSequence(
         _ newIDs: ArraySlice<Int32>, weights newWeights: ArraySlice<Float>, channel: String? = nil
@@ -125,9 +130,7 @@ extension TokenizedDataset: SampleStore {
         sequences.append(sequence)
         conversations.append(Int32(row))
     }
-}
 
-extension TokenizedDataset: KeptSamples {
     func write(to file: ArrayWriter) throws {
         try file.write(ids)
         try file.write(trainedBits)
@@ -148,6 +151,11 @@ extension TokenizedDataset: KeptSamples {
         let values = try file.array(of: Float.self)
         let named = try file.array(of: Int.self)
         let names = try file.strings()
+        guard offsets.areBounds(of: ids.count), trainedBits.count == (ids.count + 63) / 64,
+            named.count == names.count, (weighted + named).allSatisfy({ 0..<sequenceCount ~= $0 }),
+            Set(weighted).count == weighted.count,
+            weighted.reduce(0, { $0 + offsets[$1 + 1] - offsets[$1] }) == values.count
+        else { throw file.misfit }
         var next = 0
         for sequence in weighted {
             let end = next + offsets[sequence + 1] - offsets[sequence]

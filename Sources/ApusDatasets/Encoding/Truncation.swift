@@ -25,6 +25,11 @@ package struct Truncation: Sendable, Equatable {
         self.strategy = strategy
     }
 
+    /// What a cache of encoded rows knows it by.
+    var words: [String: String] {
+        ["max_length": maximumLength.map(String.init) ?? "", "strategy": strategy.rawValue]
+    }
+
     /// The parts of a sample of `length` tokens that are samples, with a note when it is not the whole.
     ///
     /// - Throws: `RowRejection` when there is none.

@@ -8,11 +8,13 @@ extension RowDataset where Recognizer == EmbeddingRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
     package func tokenized(
         maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
-        return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+        return try grouped(
+            isStrict: isStrict, threads: threads, progress: progress, cache: cache, options: truncation.words
+        ) { row in
             var notes: [String] = []
             func text(_ text: RowText) throws -> GroupedDataset.Text {
                 try GroupedDataset.Text(encoded: try encode(text), truncation: truncation, notes: &notes)
@@ -35,11 +37,13 @@ extension RowDataset where Recognizer == RerankerRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
     package func tokenized(
         maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (_ query: RowText, _ document: RowText) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
-        return try grouped(isStrict: isStrict, threads: threads, progress: progress) { row in
+        return try grouped(
+            isStrict: isStrict, threads: threads, progress: progress, cache: cache, options: truncation.words
+        ) { row in
             var notes: [String] = []
             func pair(_ document: RowText) throws -> GroupedDataset.Text {
                 try GroupedDataset.Text(encoded: try encode(row.query, document), truncation: truncation, notes: &notes)
@@ -54,11 +58,14 @@ extension RowDataset where Recognizer == RerankerRecognizer {
 extension RowDataset {
     fileprivate func grouped(
         isStrict: Bool, threads: Int, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)?,
+        cache: SampleCache?, options: [String: String],
         group: @Sendable (Recognizer.Row) throws -> (GroupedDataset.Group, notes: [String])
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: GroupedDataset(), isStrict: isStrict, threads: threads, progress: progress,
-            advice: "Give rows with texts of at most --max_length tokens; --truncation_strategy right cuts longer ones."
+            advice:
+                "Give rows with texts of at most --max_length tokens; --truncation_strategy right cuts longer ones.",
+            cache: cache, options: options
         ) { row, dataset in
             let (group, notes) = try group(row)
             dataset.appendGroup(group)

@@ -159,4 +159,30 @@ extension GroupedDataset: SampleStore {
         sequences.append(sequence)
         rows.append(Int32(row))
     }
+
+    func write(to file: ArrayWriter) throws {
+        try file.write(ids)
+        try file.write(segments)
+        try file.write(offsets)
+        try file.write(shapes.flatMap { [$0.hasAnchor ? 1 : 0, Int32($0.positives), Int32($0.negatives)] })
+        try file.write(shapes.map { $0.label ?? .nan })
+    }
+
+    init(from file: inout ArrayReader) throws {
+        ids = try file.array()
+        segments = try file.array()
+        offsets = try file.array()
+        let (counts, labels) = (try file.array(of: Int32.self).map(Int.init), try file.array(of: Float.self))
+        guard counts.count == 3 * labels.count, counts.allSatisfy({ $0 >= 0 }) else { throw file.misfit }
+        for (number, label) in labels.enumerated() {
+            shapes.append(
+                Shape(
+                    firstText: shapes.last?.texts.upperBound ?? 0, hasAnchor: counts[3 * number] == 1,
+                    positives: counts[3 * number + 1], negatives: counts[3 * number + 2],
+                    label: label.isNaN ? nil : label))
+        }
+        guard offsets.areBounds(of: ids.count), offsets.count == (shapes.last?.texts.upperBound ?? 0) + 1,
+            segments.isEmpty || segments.count == ids.count
+        else { throw file.misfit }
+    }
 }

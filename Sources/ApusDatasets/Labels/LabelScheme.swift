@@ -1,3 +1,5 @@
+import ApusJSON
+
 /// What is learned from a label, by the name that a `config.json` has for it (`problem_type`).
 public enum ProblemType: String, Sendable, CaseIterable {
     /// One or more numbers, by their squared error.
@@ -62,6 +64,12 @@ package struct LabelScheme: Sendable, Equatable {
 
     /// More is a column of numbers or texts taken for classes.
     static let maximumCount = 1_000_000
+
+    /// What a cache of encoded rows knows it by.
+    var cacheWord: String {
+        let names = JSONValue.array((map?.names ?? []).map(JSONValue.string)).serialized()
+        return "\(problemType.rawValue) \(labelCount) \(format?.rawValue ?? "") \(names)"
+    }
 
     /// The target of a label.
     ///

@@ -97,6 +97,25 @@ extension JudgedDataset: SampleStore {
         sequences.append(sequence)
         rows.append(Int32(row))
     }
+
+    func write(to file: ArrayWriter) throws {
+        try answers.write(to: file)
+        try file.write(judgements.map { $0 ? UInt8(1) : 0 })
+        try file.write(starts)
+        try file.write([maximumLength ?? 0])
+    }
+
+    init(from file: inout ArrayReader) throws {
+        answers = try TokenizedDataset(from: &file)
+        judgements = try file.array(of: UInt8.self).map { $0 == 1 }
+        starts = try file.array()
+        let limits = try file.array(of: Int.self)
+        maximumLength = limits.first { $0 > 0 }
+        answers.appendSequencesAsSamples()
+        guard judgements.count == answers.sequenceCount, starts.count == judgements.count,
+            starts.indices.allSatisfy({ 0..<answers.length(of: $0) ~= Int(starts[$0]) })
+        else { throw file.misfit }
+    }
 }
 
 extension RowDataset where Recognizer == JudgedRecognizer {
@@ -109,14 +128,15 @@ extension RowDataset where Recognizer == JudgedRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func judged(
         truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: JudgedDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: JudgedDataset(maximumLength: truncation.maximumLength), isStrict: isStrict, threads: threads,
             progress: progress,
             advice: "Give rows that the chat template takes, with an answer and at most --max_length tokens; "
-                + "--truncation_strategy left or right cuts longer ones."
+                + "--truncation_strategy left or right cuts longer ones.",
+            cache: cache, options: truncation.words
         ) { row, dataset in
             let encoded = try encode(row.conversation)
             var tokens = AnswerTokens(encoded)

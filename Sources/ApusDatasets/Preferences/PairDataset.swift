@@ -74,6 +74,18 @@ extension PairDataset: SampleStore {
         sequences.append(sequence)
         rows.append(Int32(row))
     }
+
+    func write(to file: ArrayWriter) throws {
+        try sides.write(to: file)
+        try file.write(margins.map { $0 ?? .nan })
+    }
+
+    init(from file: inout ArrayReader) throws {
+        sides = try TokenizedDataset(from: &file)
+        margins = try file.array(of: Float.self).map { $0.isNaN ? nil : $0 }
+        guard sides.sequenceCount == 2 * margins.count else { throw file.misfit }
+        sides.appendSequencesAsSamples()
+    }
 }
 
 extension RowDataset where Recognizer == PreferenceRecognizer {
@@ -89,13 +101,14 @@ extension RowDataset where Recognizer == PreferenceRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func paired(
         truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (Conversation) throws -> EncodedConversation
     ) throws -> (dataset: PairDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: PairDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice: "Give rows that the chat template takes, with two answers and at most --max_length tokens; "
-                + "--truncation_strategy left or right cuts longer ones."
+                + "--truncation_strategy left or right cuts longer ones.",
+            cache: cache, options: truncation.words
         ) { row, dataset in
             let (first, second) = (try encode(row.chosen), try encode(row.rejected))
             var (chosen, rejected) = (AnswerTokens(first), AnswerTokens(second))

@@ -58,14 +58,15 @@ extension RowDataset where Recognizer == PromptRecognizer {
     /// - Throws: `DatasetError` naming file and line when strict, and when no row is left.
     package func questions(
         truncation: Truncation, isStrict: Bool = false, threads: Int = 1,
-        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil,
+        progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
         encode: @Sendable (Conversation) throws -> [Int32]
     ) throws -> (dataset: TokenizedDataset, report: EncodingReport) {
         let (dataset, tallies) = try encoded(
             into: TokenizedDataset(), isStrict: isStrict, threads: threads, progress: progress,
             advice:
                 "Give questions that the chat template takes, of at most --max_length tokens; --truncation_strategy "
-                + "left cuts longer ones."
+                + "left cuts longer ones.",
+            cache: cache, options: truncation.words
         ) { row, dataset in
             let ids = try encode(row.conversation)
             guard !ids.isEmpty else { throw RowRejection("no tokens") }

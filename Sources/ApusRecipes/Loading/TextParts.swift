@@ -15,7 +15,7 @@ struct TextParts {
     let hasOwnTemplate: Bool
     /// Whether one was chosen by its name.
     private(set) var isNamed = false
-    /// The date that texts show; nil where they show none.
+    /// What texts show of the date, to the second where they may show that; nil where they show none.
     private(set) var date: String?
     /// What a user should know about the files and the choice, a sentence each.
     var notices: [String]
@@ -84,7 +84,7 @@ struct TextParts {
     func with(_ clock: TemplateClock) -> TextParts {
         var copy = self
         copy.encoder = encoder.with(clock)
-        copy.date = encoder.showsDate ? clock.face : nil
+        copy.date = encoder.showsDate ? encoder.showsTime ? clock.face : String(clock.face.prefix(10)) : nil
         return copy
     }
 }

@@ -23,7 +23,6 @@ struct CausalLanguageModeling: TextTask {
         "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
         "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss", "acc_strategy", "predict_with_generate",
-        "load_from_cache_file",
     ])
     let predictsTokens = true
     let generatedMetrics = AnswerMetrics.names
@@ -51,7 +50,7 @@ struct CausalLanguageModeling: TextTask {
             return TrainingTask(model: model, samples: samples, objective: objective)
         }
         let rows = try inputs.rows(as: recognizer)
-        let cache = try inputs.sampleCache()
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,

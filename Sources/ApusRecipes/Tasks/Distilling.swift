@@ -75,12 +75,13 @@ struct Distilling: TextTask {
         let encoding = ConversationEncoder(run.encoding, text: inputs.text)
         // Evaluations measure the answers of the data.
         var answersItself = settings.lmbda == 1
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             defer { answersItself = false }
             let result = try part.distilled(
                 truncation: truncation, answersItself: answersItself, isStrict: run.data.strict,
                 threads: run.data.datasetNumProc,
-                progress: progress, encode: encoding.encode)
+                progress: progress, cache: cache, encode: encoding.encode)
             return (result.dataset, result.report)
         }
         let data = train.0

@@ -33,10 +33,11 @@ struct DocumentRanking: TextTask {
         options.columns = settings.data.columns
         let rows = try inputs.rows(as: RerankerRecognizer(options))
         let encoder = inputs.encoder(for: model)
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
-                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
+                threads: settings.data.datasetNumProc, progress: progress, cache: cache, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let isListwise = settings.lossType == .listwiseReranker

@@ -48,10 +48,11 @@ struct MaskedLanguageModeling: TextTask {
                 data, mask: mask, special: special, vocabulary: tokenizer.vocabularySize,
                 share: settings.encoding.mlmProbability)
         }
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 scheme: nil, maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
-                threads: settings.data.datasetNumProc, progress: progress
+                threads: settings.data.datasetNumProc, progress: progress, cache: cache
             ) { row in
                 let encoded = try encoder.encode(row)
                 guard !encoded.ids.allSatisfy(special.contains) else {

@@ -238,10 +238,11 @@ private struct Questions {
             maximumLength: min(settings.encoding.maxLength ?? room, room),
             strategy: settings.encoding.truncationStrategy)
         prompts = PromptEncoder(settings.encoding, text.tokenizer, text.encoder)
+        let cache = inputs.sampleCache()
         (train, validation) = try inputs.console.encoded(rows) { [prompts] part, progress in
             let result = try part.questions(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
-                progress: progress
+                progress: progress, cache: cache
             ) { try prompts(prompts.completed($0.messages), tools: $0.tools) }
             return (result.dataset, result.report)
         }

@@ -106,10 +106,11 @@ struct PreferenceLearning: TextTask {
         let rows = try inputs.rows(as: PreferenceRecognizer(ConversationRecognizer.Options(settings.data)))
         let truncation = try inputs.truncation(for: model)
         let encoding = ConversationEncoder(settings.encoding, text: inputs.text)
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.paired(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
-                progress: progress, encode: encoding.encode)
+                progress: progress, cache: cache, encode: encoding.encode)
             return (result.dataset, result.report)
         }
         let data = train.0
@@ -129,10 +130,11 @@ struct PreferenceLearning: TextTask {
         let rows = try inputs.rows(as: JudgedRecognizer(ConversationRecognizer.Options(settings.data)))
         let truncation = try inputs.truncation(for: model)
         let encoding = ConversationEncoder(settings.encoding, text: inputs.text)
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.judged(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
-                progress: progress, encode: encoding.encode)
+                progress: progress, cache: cache, encode: encoding.encode)
             return (result.dataset, result.report)
         }
         let data = train.0

@@ -47,10 +47,11 @@ struct SentenceEmbedding: TextTask {
         options.label = label
         let rows = try inputs.rows(as: EmbeddingRecognizer(options))
         let encoder = inputs.encoder(for: model, files: files)
+        let cache = inputs.sampleCache(with: ["label": .string("\(label)")])
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 maximumLength: encoder.limit, strategy: encoder.strategy, isStrict: settings.data.strict,
-                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
+                threads: settings.data.datasetNumProc, progress: progress, cache: cache, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let data = train.0

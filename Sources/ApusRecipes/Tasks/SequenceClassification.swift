@@ -64,11 +64,12 @@ struct SequenceClassification: TextTask {
         }
         let model = try Models.registry.classifier(inputs.config, labels: scheme.labelCount)
         let encoder = inputs.encoder(for: model)
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 scheme: scheme, maximumLength: encoder.limit, strategy: encoder.strategy,
                 isStrict: settings.data.strict,
-                threads: settings.data.datasetNumProc, progress: progress, encode: encoder.encode)
+                threads: settings.data.datasetNumProc, progress: progress, cache: cache, encode: encoder.encode)
             return (result.dataset, result.report)
         }
         let data = train.0

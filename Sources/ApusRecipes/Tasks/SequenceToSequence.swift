@@ -21,7 +21,7 @@ struct SequenceToSequence: TextTask {
     let options = GenerationSettings.options.union([
         "max_target_length", "predict_with_generate", "generation_max_length", "prompt_format",
         "disable_auto_column_mapping", "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss",
-        "acc_strategy", "load_from_cache_file",
+        "acc_strategy",
     ])
     let predictsTokens = true
     let generatedMetrics = AnswerMetrics.names
@@ -45,7 +45,7 @@ struct SequenceToSequence: TextTask {
         let start = model.trunk.startToken ?? 0
         let rows = try inputs.rows(as: ConversationRecognizer(ConversationRecognizer.Options(settings.data)))
         let encoding = SourceTargetEncoder(settings.encoding, tokenizer: tokenizer)
-        let cache = try inputs.sampleCache()
+        let cache = inputs.sampleCache()
         let (train, validation) = try console.encoded(rows) { part, progress in
             let result = try part.tokenized(
                 truncation: Truncation(), isStrict: settings.data.strict, threads: settings.data.datasetNumProc,

@@ -125,7 +125,8 @@ public struct FineTuning {
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
         let trained = tuner.trained(rate: settings.learningRate) + task.objective.trained
         let optimizer = try settings.optimization.optimizer(
-            trained, galore: settings.galore, heads: model.headNames, warmup: plan.schedule.warmupSteps,
+            trained, galore: settings.galore, linear: tuner.linearMatrices(of: model), heads: model.headNames,
+            warmup: plan.schedule.warmupSteps,
             pagesNear: settings.outputDirectory)
         let plateau =
             plan.schedule.kind == .reduceOnPlateau
@@ -154,7 +155,7 @@ public struct FineTuning {
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
         let runID = resume.saved?.runID ?? UUID().uuidString
         let plannedWithMemory = try withForecast(
-            plan, model: model, beside: second, tuner: tuner, data: data, dtype: dtype)
+            plan, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype)
         let checkpoints =
             try plan.saving == .never
             ? nil
@@ -187,10 +188,10 @@ public struct FineTuning {
             ending = try run()
         } catch {
             // The last line of the log is written whatever happens; the error that ended the run is what counts.
-            _ = try? log.finish(summary: summary(tuner, model, data, run.progress), error: error)
+            log.finish(summary: summary(tuner, model, data, run.progress), .failed("\(error)"))
             throw error
         }
-        try log.finish(summary: summary(tuner, model, data, run.progress))
+        log.finish(summary: summary(tuner, model, data, run.progress), RunEnding(ending))
         let outcome = report(ending, run, device: device, folder: folder)
         if let publisher, let checkpoint = outcome.finalCheckpoint, outcome.signal == nil {
             try publisher.publish(checkpoint, base: source.name, what: "End of training")
@@ -274,11 +275,12 @@ public struct FineTuning {
 
     private func withForecast(
         _ plan: TrainingPlan, model: any TextModel, beside second: (any TextModel)?, tuner: Tuner,
-        data: TrainingSamples, dtype: DType
+        optimizer: any Optimizer, data: TrainingSamples, dtype: DType
     ) throws -> TrainingPlan {
         var plan = plan
         let followsInPass = settings.optimization.optim.followsInPass
-        let momentBytes = try settings.optimization.momentBytes(settings.galore, width: model.sizes.width)
+        let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
+        let stateBytes = isPaged ? 0 : optimizer.rememberedBytes
         func forecast(checkpoints: Bool) -> MemoryForecast {
             let largest = data.largestBatch(
                 size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
@@ -294,7 +296,7 @@ public struct FineTuning {
                     ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
-                momentBytes: momentBytes,
+                stateBytes: stateBytes,
                 heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,
                 keepsMasters: !followsInPass)
         }

@@ -8,11 +8,13 @@ extension OptimizationSettings {
     /// The optimizer of trained tensors.
     ///
     /// - Parameters:
+    ///   - linear: The trained matrices of linear layers, by their names.
     ///   - heads: Paths of the modules that make the model's answer.
     ///   - warmup: The steps of the run that warm up.
     ///   - folder: Paged moments lie in a file in it, or in the nearest folder above that there is.
     func optimizer(
-        _ trained: [TrainedParameter], galore: GaLoreSettings, heads: [String], warmup: Int, pagesNear folder: String
+        _ trained: [TrainedParameter], galore: GaLoreSettings, linear: Set<String>, heads: [String], warmup: Int,
+        pagesNear folder: String
     ) throws -> any Optimizer {
         let groups = ParameterGroup.decaying(trained, weightDecay)
         var arguments = try OptimizerArguments(self)
@@ -39,7 +41,8 @@ extension OptimizationSettings {
             return try AdEMAMix(groups, settings: arguments.adEMAMix, memory: pages(near: folder))
         case .grokAdamW: return try GrokAdamW(groups, settings: arguments.grokAdamW)
         case .apollo:
-            return try APOLLO(groups, settings: adam, options: arguments.apollo, isProjected: projects)
+            let projected = try projected(of: linear)
+            return try APOLLO(groups, settings: adam, options: arguments.apollo, isProjected: projected.contains)
         case .lomo: return LOMO(groups)
         case .adaLOMO: return try AdaLOMO(groups)
         case .fusedAdamW where galore.isOn, .adamW where galore.isOn:
@@ -49,7 +52,9 @@ extension OptimizationSettings {
             options.scale = galore.scale
             options.projection = galore.projection
             options.lazy = galore.lazy
-            return try GaLore(groups, settings: adam, options: options) { galore.chooses($0, heads: heads) }
+            return try GaLore(groups, settings: adam, options: options) {
+                galore.chooses($0, linear: linear, heads: heads)
+            }
         case .fusedAdamW, .adamW: return try AdamW(groups, settings: adam)
         case .pagedAdamW: return try AdamW(groups, settings: adam, memory: pages(near: folder))
         case .adamW8Bit: return try AdamW8Bit(groups, settings: adam)
@@ -57,13 +62,25 @@ extension OptimizationSettings {
         }
     }
 
-    /// Whether the gradient of a matrix is projected: of a linear layer that `--optim_target_modules` names.
-    private func projects(_ name: String) -> Bool {
-        guard !Self.isTable(name) else { return false }
-        let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
-        return (optimTargetModules ?? [Self.allLinear]).contains { word in
-            word.replacing("_", with: "-") == Self.allLinear || module.contains(word)
-                || TargetModules.fullMatch(word, module)
+    /// The matrices whose gradients APOLLO projects: those of `linear` that `--optim_target_modules` names.
+    ///
+    /// - Parameter linear: The trained matrices of linear layers, by their names.
+    /// - Throws: `SettingsError` for a word that names none.
+    func projected(of linear: Set<String>) throws -> Set<String> {
+        guard let words = optimTargetModules else { return linear }
+        return try words.reduce(into: []) { chosen, word in
+            let isAll = word.replacing("_", with: "-") == Self.allLinear
+            let named = linear.filter { name in
+                let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+                return isAll || module.contains(word) || TargetModules.fullMatch(word, module)
+            }
+            guard isAll || !named.isEmpty else {
+                let example = linear.min().map { ", such as \($0.replacing(".weight", with: ""))" } ?? ""
+                throw SettingsError(
+                    "--optim_target_modules: \"\(word)\" names no linear layer that is trained\(example). Give a part of such a "
+                        + "name, a regular expression for all of it, or all-linear.")
+            }
+            chosen.formUnion(named)
         }
     }
 
@@ -86,38 +103,5 @@ extension OptimizationSettings {
             folder = FilePath.parent(of: folder)
         }
         return .paged(try PagedMemory(folder: folder, limit: pagedBytes))
-    }
-}
-
-extension OptimizationSettings {
-    /// What the optimizer remembers of a trained element takes, of what stays in memory.
-    ///
-    /// - Parameter width: Of the model, beside which the rank of GaLore is small.
-    func momentBytes(_ galore: GaLoreSettings, width: Int) throws -> Int {
-        let arguments = try OptimizerArguments(self)
-        if optimizer == .muon { return 4 }
-        let further =
-            (arguments.sgd.momentum > 0 ? 4 : 0) + (arguments.adafactor.beta1 == nil ? 0 : 4)
-            + (arguments.rmsprop.momentum > 0 ? 4 : 0) + (arguments.rmsprop.isCentered ? 4 : 0)
-        return optim.momentBytes(galore, width: width) + further
-    }
-}
-
-extension OptimizerName {
-    fileprivate func momentBytes(_ galore: GaLoreSettings, width: Int) -> Int {
-        if galore.isOn { return min(8, (galore.isQuantized ? 2 : 8) * galore.rank / max(1, width)) }
-        return switch self {
-        case .sgd, .lomo, .adaLOMO, .adafactor, .pagedAdamW, .pagedAdamW8Bit, .pagedLion, .pagedLion8Bit,
-            .pagedAdEMAMix:
-            0
-        case .lion8Bit: 1
-        case .adamW8Bit: 2
-        case .lion, .adagrad, .rmsprop: 4
-        case .fusedAdamW, .adamW, .stableAdamW: 8
-        // The weights that are trained and those that take the steps, beside those of the model.
-        case .scheduleFreeSGD: 8
-        case .scheduleFreeAdamW, .adEMAMix, .grokAdamW: 12
-        case .apollo: 8
-        }
     }
 }

@@ -72,6 +72,9 @@ struct Preflight {
         }
         bits = settings.model.quantization.bits ?? packed?.bits
         let tuner = try Tuner(settings, model: model, config: config, sourceName: source.recordedName, bits: bits)
+        if settings.optimization.optim == .apollo, settings.optimization.optimizer != .muon {
+            _ = try settings.optimization.projected(of: tuner.linearMatrices(of: model))
+        }
         promptPlaces = model.promptPlaces
         text = try TextParts(source, of: model, settings.encoding)
         for notice in text.notices { console.print("note: \(notice)") }
@@ -80,6 +83,7 @@ struct Preflight {
             source, config: config, options: settings.model.quantization, dtype: dtype, device: device,
             wholeModules: tuner.wholeModules)
         if let notice = weights.notice { console.print("note: \(notice)") }
+        try surroundings.checkTrackers(settings.output)
         for adapter in settings.model.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.
         folder = try Self.existingFolder(settings, resume: resume)

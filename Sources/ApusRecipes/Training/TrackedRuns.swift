@@ -1,6 +1,7 @@
 import ApusFiles
 import ApusJSON
 import ApusRunLog
+import ApusTraining
 
 extension RunLog.Options {
     /// Has the run reported to the services that the settings name.
@@ -12,9 +13,7 @@ extension RunLog.Options {
         _ settings: OutputSettings, _ surroundings: Surroundings, runID: String, arguments: JSONObject,
         config: JSONValue, parameterCount: Int
     ) {
-        func value(_ name: String) -> String? {
-            surroundings.environment[name].flatMap { $0.isEmpty ? nil : $0 }
-        }
+        func value(_ name: String) -> String? { surroundings.setting(name) }
         // As the Trainer has it: the model's configuration under the arguments.
         var facts = config.objectValue ?? JSONObject()
         for (name, value) in arguments { facts[name] = value }
@@ -25,7 +24,7 @@ extension RunLog.Options {
             wandb = TrackedRun(
                 id: id, project: value("WANDB_PROJECT") ?? "huggingface", owner: value("WANDB_ENTITY"),
                 name: settings.runName ?? value("WANDB_NAME"),
-                folder: value("WANDB_DIR").map { FilePath.join($0, "wandb") } ?? "wandb",
+                folder: surroundings.wandbFolder,
                 config: config)
         }
         if settings.reportTo.contains(.swanlab) {
@@ -34,7 +33,34 @@ extension RunLog.Options {
             swanLab = TrackedRun(
                 id: id, project: settings.swanlabProject ?? value("SWANLAB_PROJECT") ?? "ms-swift",
                 owner: settings.swanlabWorkspace, name: settings.swanlabExperimentName ?? settings.runName,
-                folder: value("SWANLAB_LOG_DIR") ?? "swanlog", config: config)
+                folder: surroundings.swanLabFolder, config: config)
+        }
+    }
+}
+
+extension Surroundings {
+    fileprivate func setting(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    fileprivate var wandbFolder: String { setting("WANDB_DIR").map { FilePath.join($0, "wandb") } ?? "wandb" }
+    fileprivate var swanLabFolder: String { setting("SWANLAB_LOG_DIR") ?? "swanlog" }
+
+    /// Refuses a folder of a tracker that cannot be written, before there is any work to lose.
+    ///
+    /// - Throws: `SettingsError`.
+    func checkTrackers(_ settings: OutputSettings) throws {
+        for (target, name, folder) in [
+            (ReportTarget.wandb, "WANDB_DIR", wandbFolder), (.swanlab, "SWANLAB_LOG_DIR", swanLabFolder),
+        ] where settings.reportTo.contains(target) {
+            try OutputPlace.check(folder, "report_to \(target.rawValue), which writes into its folder (\(name))")
+        }
+    }
+}
+
+extension RunEnding {
+    init(_ ending: TrainingRun.Ending) {
+        switch ending {
+        case .finished: self = .finished
+        case .stopped(let signal): self = .stopped(signal: signal)
         }
     }
 }

@@ -148,6 +148,13 @@ struct Tuner {
         }
     }
 
+    /// The names of trained matrices that linear layers multiply with.
+    func linearMatrices(of model: any TextModel) -> Set<String> {
+        if let attached { return attached.linearMatrices(of: model) }
+        let linear = Set(model.modules().filter { $0.module is Linear }.map { "\($0.path).weight" })
+        return linear.intersection((own?.parameters ?? []).map(\.name))
+    }
+
     var trainedCount: Int {
         (own?.parameters ?? attached?.parameters ?? []).reduce(0) { $0 + $1.slot.count }
     }

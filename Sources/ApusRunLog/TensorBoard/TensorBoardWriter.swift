@@ -10,10 +10,9 @@ import Synchronization
 package final class TensorBoardWriter {
     package let path: String
 
-    private let file: any OpenFile
+    private let file: GrowingFile
     private var buffer: [UInt8] = []
     private var knownTags: Set<String> = []
-    private static let bufferLimit = 1 << 16
     private static let filesMade = Atomic<Int>(0)
 
     /// Starts a new event file in `folder`, which is created when missing.
@@ -32,7 +31,7 @@ package final class TensorBoardWriter {
         let digits = String(time)
         let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
         path = FilePath.join(folder, "events.out.tfevents.\(padded).\(HostName.current).\(process).\(count)")
-        file = try fileSystem.open(path, .createNew)
+        file = try GrowingFile(creating: path, fileSystem: fileSystem)
         try add(
             TensorBoardEvent.with {
                 $0.wallTime = date.timeIntervalSince1970
@@ -53,7 +52,7 @@ package final class TensorBoardWriter {
         try? flush()
     }
 
-    /// Adds a point to the curve `tag`.
+    /// Adds a point to the curve `tag`, which `flush` writes.
     package func scalar(_ tag: String, _ value: Double, step: Int, date: Date = Date()) throws {
         try add(
             TensorBoardEvent.with { event in
@@ -73,10 +72,11 @@ package final class TensorBoardWriter {
             })
     }
 
-    /// Hands all events to the operating system, so that a running TensorBoard shows them.
+    /// Hands all events to the operating system, so that a running TensorBoard shows them; what it does not take goes with
+    /// the next call.
     package func flush() throws {
         guard !buffer.isEmpty else { return }
-        try buffer.withUnsafeBytes { try file.write($0) }
+        try file.append(buffer)
         buffer.removeAll(keepingCapacity: true)
     }
 
@@ -87,7 +87,6 @@ package final class TensorBoardWriter {
         buffer += Self.littleEndian(CRC32.castagnoli.masked(length))
         buffer += body
         buffer += Self.littleEndian(CRC32.castagnoli.masked(body))
-        if buffer.count >= Self.bufferLimit { try flush() }
     }
 
     private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {

@@ -14,15 +14,16 @@ final class RecordLog {
     private static let blockSize = 32768
     private static let headerSize = 7
 
-    private let file: any OpenFile
+    private let file: GrowingFile
     private var buffer: [UInt8] = []
+    /// Of what was appended, written or not.
     private var size = 0
 
     /// - Parameters:
     ///   - path: Of a file that is not there yet.
     ///   - mark: Four letters.
     init(_ path: String, mark: String, magic: UInt16, version: UInt8, fileSystem: any FileSystem) throws {
-        file = try fileSystem.open(path, .createNew)
+        file = try GrowingFile(creating: path, fileSystem: fileSystem)
         put(Array(mark.utf8) + Self.bytes(of: magic) + [version])
         try flush()
     }
@@ -51,10 +52,10 @@ final class RecordLog {
         } while !rest.isEmpty
     }
 
-    /// Hands everything to the operating system.
+    /// Hands everything to the operating system; what it does not take goes with the next call.
     func flush() throws {
         guard !buffer.isEmpty else { return }
-        try buffer.withUnsafeBytes { try file.write($0) }
+        try file.append(buffer)
         buffer.removeAll(keepingCapacity: true)
     }
 

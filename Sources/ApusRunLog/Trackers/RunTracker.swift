@@ -12,8 +12,15 @@ protocol RunTracker: AnyObject {
     /// - Parameter points: Values by the names that the service shows, such as `train/loss`.
     func report(_ points: [(name: String, value: Double)], step: Int, date: Date) throws
 
-    /// - Parameter error: Why the run ended early; nil where it did not.
-    func finish(error: String?, date: Date) throws
+    func finish(_ ending: RunEnding, date: Date) throws
+}
+
+/// How a run ended.
+package enum RunEnding: Sendable, Equatable {
+    case finished
+    /// Somebody asked for it.
+    case stopped(signal: Int32)
+    case failed(String)
 }
 
 /// What a service is told of a run.

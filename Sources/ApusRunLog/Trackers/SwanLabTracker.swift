@@ -74,10 +74,16 @@ final class SwanLabTracker: RunTracker {
         try log.flush()
     }
 
-    func finish(error: String?, date: Date) throws {
+    func finish(_ ending: RunEnding, date: Date) throws {
+        let (state, error): (SwanLabRunState, String) =
+            switch ending {
+            case .finished: (.finished, "")
+            case .stopped(let signal): (.aborted, StopSignal.name(of: signal))
+            case .failed(let error): (.crashed, error)
+            }
         try add(.finish, date) {
-            $0.finish.state = error == nil ? .finished : .crashed
-            $0.finish.error = error ?? ""
+            $0.finish.state = state
+            $0.finish.error = error
             $0.finish.finishedAt = Google_Protobuf_Timestamp(date: date)
         }
         try log.flush()

@@ -86,11 +86,18 @@ final class WandbTracker: RunTracker {
         try log.flush()
     }
 
-    func finish(error: String?, date: Date) throws {
+    func finish(_ ending: RunEnding, date: Date) throws {
+        let code: Int32 =
+            switch ending {
+            case .finished: 0
+            // What the service shows as killed.
+            case .stopped: 255
+            case .failed: 1
+            }
         let text = JSONValue.object(summary).serialized()
         try fileSystem.writeAtomically(Data(text.utf8), to: FilePath.join(folder, "files/wandb-summary.json"))
         try add {
-            $0.exit.exitCode = error == nil ? 0 : 1
+            $0.exit.exitCode = code
             $0.exit.runtime = Int32(clamping: Int(max(0, date.timeIntervalSince(start))))
         }
         try log.flush()

@@ -67,6 +67,9 @@ package struct ChatEncoder: Sendable {
         }
     }
 
+    /// Whether a text may show the time of the day beside the date.
+    package var showsTime: Bool { if case .jinja(let template) = writer { template.showsTime } else { false } }
+
     /// The same encoder at another date.
     package func with(_ clock: TemplateClock) -> ChatEncoder {
         switch writer {

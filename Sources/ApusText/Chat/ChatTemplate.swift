@@ -17,6 +17,8 @@ public struct ChatTemplate: Sendable {
     let constants: [String: String]
     private let names: [String]
     let showsDate: Bool
+    /// Whether the time of the day may be shown too.
+    let showsTime: Bool
     var clock: TemplateClock
 
     /// - Parameters:
@@ -48,7 +50,9 @@ public struct ChatTemplate: Sendable {
         self.clock = clock
         constants = specialTokens
         names = sources.keys.sorted()
-        showsDate = sources.values.contains { $0.contains("strftime_now") }
+        let dated = sources.values.filter { $0.contains("strftime_now") }
+        showsDate = !dated.isEmpty
+        showsTime = !dated.allSatisfy(TemplateClock.namesDaysAlone)
         templates = try sources.filter { $0.key == "default" || $0.key == "tool_use" }.mapValues {
             try JinjaTemplate(source: $0, limits: limits)
         }

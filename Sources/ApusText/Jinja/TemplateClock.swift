@@ -37,6 +37,14 @@ public struct TemplateClock: Sendable {
             .time(includingFractionalSeconds: false).timeSeparator(.colon)
     }
 
+    /// Whether every field of a date in a template is the same for a whole day.
+    ///
+    /// A template that names no field has its format from elsewhere, and may show anything.
+    static func namesDaysAlone(_ template: String) -> Bool {
+        let fields = template.matches(of: /(^|[^{])%[-_0^#]?([A-Za-z])/).map(\.2)
+        return !fields.isEmpty && fields.allSatisfy { "aAbBCdDeFgGhjmuUVwWxyY".contains($0) }
+    }
+
     /// The current date in C's `strftime` notation, as Python's `datetime.now().strftime(format)`.
     func formatted(_ format: JinjaText) throws -> JinjaText {
         guard format.bytes.count <= 1024, !format.bytes.contains(0) else {

@@ -23,20 +23,20 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - tokens: Tokens of the largest micro-batch.
     ///   - targets: Its targets.
     ///   - adaptedRank: The rank of the adapters, 0 without.
-    ///   - momentBytes: What the optimizer remembers of a trained element.
+    ///   - stateBytes: What the optimizer remembers in memory.
     ///   - heldGradients: Elements whose gradients are there at a time; nil is all.
     ///   - keepsMasters: Whether the values that are moved are kept beside tensors of 16 bits.
     package init(
         shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
-        trainedDType: DType, tokens: Int, targets: Int, adaptedRank: Int, checkpointsLayers: Bool, momentBytes: Int,
+        trainedDType: DType, tokens: Int, targets: Int, adaptedRank: Int, checkpointsLayers: Bool, stateBytes: Int,
         heldGradients: Int? = nil, keepsMasters: Bool = true
     ) {
         weights = weightBytes
         // Larger ones are made in parts of so many numbers (Sources/CTorch/fused/quantized_linear.cpp), in float32.
         matrix = min(largestMatrix, 1 << 24) * 4
         let wide = trainedDType.isShortFloat ? 4 : 0
-        let remembered = trainedDType.size + (keepsMasters ? wide : 0) + momentBytes
-        trained = trainedCount * remembered + (heldGradients ?? trainedCount) * (trainedDType.size + wide)
+        let values = trainedDType.size + (keepsMasters ? wide : 0)
+        trained = trainedCount * values + stateBytes + (heldGradients ?? trainedCount) * (trainedDType.size + wide)
         // What one layer keeps for its backward pass: the inputs of its products, q, k, v, the attention's output,
         // gate and up; and, beside them, what the widest operation makes while it runs.
         let queries = shape.heads * shape.headSize

@@ -247,7 +247,9 @@ struct SettingsTests {
         "--optim sgd --optim_args momentum=x", "--optim rmsprop --optim_args weight_decay=0.1",
         "--optimizer muon --optim_args ns_steps=0", "--optimizer lorap",
         "--tuner_type full --optimizer muon --use_galore true", "--optimizer galore",
-        "--optim schedule_free_adamw --adam_beta1 0",
+        "--optim schedule_free_adamw --adam_beta1 0", "--optim apollo_adamw --optim_args proj=svd",
+        "--optim apollo_adamw --optim_args proj_type=left",
+        "--optim grokadamw --optim_args grokking_signal_decay_rate=-1",
     ])
     func contradictions(words: String) {
         #expect(throws: SettingsError.self) { try sft(words) }
@@ -363,6 +365,7 @@ struct SettingsTests {
             "--num_labels 2 --label_smoothing_factor 0.1",
             "--optim sgd --optim_args momentum=0.9,nesterov=true", "--optimizer muon --optim_args ns_steps=6",
             "--optimizer lorap --lorap_lr_ratio 16", "--optimizer default --optim adafactor",
+            "--optim apollo_adamw --optim_args rank=8,proj=random,scale_type=channel,update_proj_gap=9,proj_type=std",
             "--tuner_type oft --oft_block_size 0 --oft_r 4", "--tuner_type waveft --wavelet_family db2",
         ] {
             var notices: [String] = []

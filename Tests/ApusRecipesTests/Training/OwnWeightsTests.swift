@@ -109,6 +109,11 @@ struct OwnWeightsTests {
             $0.galore.rank = 4
             $0.galore.updateGap = 4
         },
+        Case("apollo") {
+            $0.optimization.optim = .apollo
+            $0.optimization.optimArgs = "rank=4,update_proj_gap=3"
+            $0.optimization.optimTargetModules = ["attn", #".*\.mlp\..*"#]
+        },
         Case("8 bits") { $0.optimization.optim = .adamW8Bit },
         Case("paged") {
             $0.optimization.optim = .pagedAdamW8Bit
@@ -141,12 +146,47 @@ struct OwnWeightsTests {
         }
     }
 
+    /// A table of words is none, whatever it is called, nor is a norm; of an adapter it is what hangs on linear layers.
+    @Test func linearMatricesAreThoseOfLinearLayers() throws {
+        let run = try TinyRun()
+        let source = try ModelSource("\(run.folder.path)/model", surroundings: Surroundings())
+        let config = try source.config()
+        let layers = try #require(config["num_hidden_layers"]?.intValue)
+        func names(_ tuner: TunerType, _ change: (inout SFTSettings) -> Void = { _ in }) throws -> Set<String> {
+            var settings = run.settings
+            settings.model.tunerType = tuner
+            change(&settings)
+            let model = try Models.registry.model(config)
+            return try Tuner(settings, model: model, config: config, sourceName: "m", bits: nil)
+                .linearMatrices(of: model)
+        }
+        let matrices =
+            ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
+            + ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
+        let paths = (0..<layers).flatMap { layer in matrices.map { "model.layers.\(layer).\($0)" } }
+        #expect(try names(.full) == Set(paths.map { "\($0).weight" }))
+        #expect(try names(.full) { $0.full.freezeParameters = ["model.layers"] } == [])
+        let lora = try names(.lora) { $0.tuner.modulesToSave = ["embed_tokens", "norm"] }
+        #expect(
+            lora == Set(paths.flatMap { path in ["A", "B"].map { "base_model.model.\(path).lora_\($0).weight" } }))
+    }
+
     @Test(arguments: [
         Case("--tuner_type lora trains an adapter") { $0.galore.isOn = true },
         Case("--use_galore true with --optim sgd") {
             $0.model.tunerType = .full
             $0.galore.isOn = true
             $0.optimization.optim = .sgd
+        },
+        Case("\"kan\" names no linear layer that is trained, such as model.layers.0.mlp.down_proj.") {
+            $0.model.tunerType = .full
+            $0.optimization.optim = .apollo
+            $0.optimization.optimTargetModules = ["mlp", "kan"]
+        },
+        Case("--optim_target_modules: \"embed_tokens\" names no linear layer") {
+            $0.model.tunerType = .full
+            $0.optimization.optim = .apollo
+            $0.optimization.optimTargetModules = ["embed_tokens"]
         },
         Case("--paged_memory: got \"much\"") { $0.optimization.pagedMemory = "much" },
         Case("leave nothing to train") {

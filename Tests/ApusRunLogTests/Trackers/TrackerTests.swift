@@ -34,7 +34,7 @@ import Testing
         for (place, row) in Self.rows.enumerated() {
             try tracker.report(row.points, step: row.step, date: Self.start + 0.5 * Double(place + 1))
         }
-        try tracker.finish(error: fails ? "it broke" : nil, date: Self.start + 3)
+        try tracker.finish(fails ? .failed("it broke") : .finished, date: Self.start + 3)
     }
 
     @Test(arguments: [false, true]) func wandb(isResumed: Bool) throws {
@@ -112,7 +112,7 @@ import Testing
             let folder = try RunFolder(existing: "/run", fileSystem: disk)
             let log = try RunLog(folder, options, console: Console(style: ConsoleStyle()), fileSystem: disk)
             for step in steps { log.record(step: step, epoch: 0.5, metrics: [("loss", 1), ("eval_loss", 2)]) }
-            try log.finish(summary: [:], error: nil)
+            log.finish(summary: [:])
             folder.lock.release()
         }
         try log(resumingAfter: nil, steps: [1, 2, 3])
@@ -134,6 +134,110 @@ import Testing
         }
         #expect(swan.map { $0.filter { $0.scalar.key == "train/loss" }.map(\.scalar.step) } == [[1, 2, 3], [3, 4]])
         #expect(swan.allSatisfy { $0.last?.finish.state == .finished })
+    }
+
+    /// A signal is neither an end nor a failure.
+    @Test func whatASignalEndsIsSaidSo() throws {
+        let disk = SimulatedDisk()
+        let (wandb, swan) = (run("/wandb", project: "p"), run("/swanlog", project: "p"))
+        try WandbTracker(wandb, reported: nil, date: Self.start, timeZone: .gmt, fileSystem: disk)
+            .finish(.stopped(signal: SIGTERM), date: Self.start)
+        try SwanLabTracker(swan, reported: nil, date: Self.start, timeZone: .gmt, fileSystem: disk)
+            .finish(.stopped(signal: SIGTERM), date: Self.start)
+        func last(_ path: String) throws -> [UInt8] { try #require(Self.records(disk.contents(of: path)).last) }
+        let exit = try WandbRecord(
+            serializedBytes: last("/wandb/offline-run-20250615_150640-abcd1234/run-abcd1234.wandb"))
+        #expect(exit.exit.exitCode == 255)
+        let end = try SwanLabRecord(serializedBytes: last("/swanlog/run-20250615_150640-abcd1234/run-abcd1234.swanlab"))
+        #expect(end.finish.state == .aborted && end.finish.error == "SIGTERM")
+    }
+
+    /// A write that stops halfway leaves nothing, and what it was to write follows with the next.
+    @Test(arguments: ["wandb", "swanlab", "tensorboard"]) func aFullDiskCostsNoRecord(service: String) throws {
+        let place = try TemporaryFolder()
+        let runs = place("runs")
+        /// What lies in the file after each of the calls, and which of them failed.
+        func written(failingAtCall call: Int) throws -> (calls: Int, files: [Data], failures: [Bool])? {
+            try LocalFileSystem().removeTree(runs)
+            let disk = FaultyFileSystem(LocalFileSystem(), failing: .once(ENOSPC), atCall: call)
+            let run = run(runs, project: "p")
+            let path: String
+            var parts: [() throws -> Void] = []
+            switch service {
+            case "tensorboard":
+                guard let writer = try? TensorBoardWriter(runs, date: Self.start, fileSystem: disk) else {
+                    return nil
+                }
+                path = writer.path
+                parts = (1...4).map { step in
+                    {
+                        try writer.scalar("train/loss", 0.5, step: step, date: Self.start)
+                        try writer.flush()
+                    }
+                }
+            default:
+                let tracker: (any RunTracker)? =
+                    service == "wandb"
+                    ? try? WandbTracker(
+                        run, reported: nil, date: Self.start, timeZone: .gmt, host: "m", fileSystem: disk)
+                    : try? SwanLabTracker(run, reported: nil, date: Self.start, timeZone: .gmt, fileSystem: disk)
+                guard let tracker else { return nil }
+                path = FilePath.join(
+                    runs,
+                    service == "wandb"
+                        ? "offline-run-20250615_150640-abcd1234/run-abcd1234.wandb"
+                        : "run-20250615_150640-abcd1234/run-abcd1234.swanlab")
+                parts = (1...3).map { step in
+                    { try tracker.report([("train/loss", 0.5)], step: step, date: Self.start) }
+                }
+                parts.append { try tracker.finish(.finished, date: Self.start) }
+            }
+            var (files, failures) = ([try LocalFileSystem().contents(of: path)], [Bool]())
+            for part in parts {
+                do {
+                    try part()
+                    failures.append(false)
+                } catch {
+                    failures.append(true)
+                }
+                files.append(try LocalFileSystem().contents(of: path))
+            }
+            return (disk.callCount, files, failures)
+        }
+        let whole = try #require(try written(failingAtCall: .max))
+        #expect(whole.failures == [false, false, false, false] && Set(whole.files).count == 5)
+        var places: Set<Int> = []
+        for call in 1...whole.calls {
+            guard let broken = try written(failingAtCall: call) else { continue }
+            for (number, hasFailed) in broken.failures.enumerated() {
+                if hasFailed { places.insert(number) }
+                #expect(broken.files[number + 1] == whole.files[hasFailed ? number : number + 1], "call \(call)")
+            }
+        }
+        #expect(places == [0, 1, 2, 3])
+    }
+
+    /// What a tracker cannot write at the end is said, and the log ends as it would.
+    @Test func aRunThatTrainedDoesNotFailAtTheEnd() throws {
+        let terminal = FakeTerminal(columns: nil)
+        func log(failingAtCall call: Int) throws -> (log: RunLog, disk: FaultyFileSystem) {
+            let disk = SimulatedDisk()
+            try disk.createDirectories("/run")
+            let faulty = FaultyFileSystem(disk, failing: .persistent(ENOSPC), atCall: call)
+            var options = RunLog.Options(maxSteps: 1)
+            options.wandb = run("/wandb", project: "p")
+            options.drawsCurves = false
+            let log = try RunLog(
+                RunFolder(existing: "/run", fileSystem: disk), options,
+                console: Console(output: terminal, style: ConsoleStyle(), now: terminal.now), fileSystem: faulty)
+            return (log, faulty)
+        }
+        let opening = try log(failingAtCall: .max).disk.callCount
+        // The log ends with a row, and then come TensorBoard, which has nothing more to say, and the tracker.
+        let row = try log(failingAtCall: opening + 3).log.finish(summary: ["best_metric": 0.5])
+        #expect(row["best_metric"] == 0.5)
+        #expect(terminal.written.contains("warning: what a tracker is told cannot be completed"))
+        #expect(!terminal.written.contains("warning: logging.jsonl"))
     }
 
     private static func place(_ record: WandbRecord.OneOf_RecordType) -> Int64? {

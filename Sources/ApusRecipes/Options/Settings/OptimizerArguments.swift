@@ -89,14 +89,29 @@ struct OptimizerArguments {
             apollo.gap = try arguments.integer("update_proj_gap", from: 1) ?? apollo.gap
             apollo.scale = try arguments.number("scale", .above(0)) ?? apollo.scale
             apollo.scaling = try arguments.word("scale_type") ?? apollo.scaling
+            // What there is of either.
+            let _: RandomProjection? = try arguments.word("proj")
+            let _: ShorterSide? = try arguments.word("proj_type")
         case .grokAdamW:
             grokAdamW.kept = try arguments.number("alpha_init", .from(0, upTo: 1)) ?? grokAdamW.kept
             grokAdamW.amplification = try arguments.number("lamb", .from(0)) ?? grokAdamW.amplification
             grokAdamW.layerDecay = try arguments.number("gamma", .from(0, upTo: 1)) ?? grokAdamW.layerDecay
+            // It says how fast α falls with losses that are compared, and as in the Trainer none are.
+            _ = try arguments.number("grokking_signal_decay_rate", .from(0))
             grokAdamW.maximumNorm = try arguments.number("gradient_clipping", .from(0)) ?? grokAdamW.maximumNorm
         default: break
         }
     }
+}
+
+/// How APOLLO finds projections: its package knows `svd` too, which is GaLore's.
+private enum RandomProjection: String, CaseIterable {
+    case random
+}
+
+/// Which side of a gradient is projected.
+private enum ShorterSide: String, CaseIterable {
+    case std
 }
 
 extension OptimizerName {
@@ -109,8 +124,8 @@ extension OptimizerName {
         case .rmsprop: ["momentum", "alpha", "eps", "centered"]
         case .scheduleFreeAdamW, .scheduleFreeSGD: ["weight_lr_power", "r"]
         case .adEMAMix, .pagedAdEMAMix: ["beta1", "beta2", "beta3", "alpha", "eps", "t_alpha", "t_beta3"]
-        case .apollo: ["rank", "update_proj_gap", "scale", "scale_type"]
-        case .grokAdamW: ["alpha_init", "lamb", "gamma", "gradient_clipping"]
+        case .apollo: ["rank", "proj", "update_proj_gap", "scale", "scale_type", "proj_type"]
+        case .grokAdamW: ["alpha_init", "lamb", "gamma", "grokking_signal_decay_rate", "gradient_clipping"]
         default: []
         }
     }

@@ -257,6 +257,11 @@ extension SFTSettings: CommandSettings {
             note(
                 "--optim grokadamw has constants of its own, as in the Trainer",
                 ["adam_beta1", "adam_beta2", "adam_epsilon"])
+            if optimization.optimArgs?.contains("grokking_signal_decay_rate") == true {
+                notices.append(
+                    "--optim_args grokking_signal_decay_rate: without effect, because no losses are compared, as in the "
+                        + "Trainer.")
+            }
         }
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
@@ -276,7 +281,6 @@ extension SFTSettings: CommandSettings {
         if !batches.packing { note("--packing is false", ["packing_length", "packing_strategy"]) }
         if !batches.streaming { note("--streaming is false", ["shuffle_buffer_size"]) }
         if batches.streaming { note("--streaming is true", ["load_from_cache_file"]) }
-        if preferences != nil { note("answers that are compared are encoded anew", ["load_from_cache_file"]) }
         if data.interleaveProb.isEmpty { note("--interleave_prob is not given", ["stopping_strategy"]) }
         if lossType != .infoNCE { note("--loss_type is not infonce", ["infonce_temperature"]) }
         if output.addVersion { note("each run gets a new folder", ["overwrite_output_dir"]) }

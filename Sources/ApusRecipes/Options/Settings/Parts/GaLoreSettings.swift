@@ -86,12 +86,12 @@ extension GaLoreSettings: SettingsPart {
 
     /// Whether the gradient of a weight is projected; matrices alone are asked for.
     ///
-    /// - Parameter heads: Paths of the modules that make the model's answer.
-    func chooses(_ name: String, heads: [String]) -> Bool {
+    /// - Parameters:
+    ///   - linear: The trained matrices of linear layers; other matrices are tables.
+    ///   - heads: Paths of the modules that make the model's answer.
+    func chooses(_ name: String, linear: Set<String>, heads: [String]) -> Bool {
         let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
-        let isEmbedding = ["embed", "wte", "wpe"].contains { module.split(separator: ".").last?.contains($0) == true }
-        if isEmbedding && targetModules == nil { return includesEmbeddings }
-        guard let targetModules else { return !heads.contains(module) }
+        guard let targetModules else { return linear.contains(name) ? !heads.contains(module) : includesEmbeddings }
         return targetModules.contains { module.contains($0) }
     }
 }

@@ -209,8 +209,7 @@ extension PreferenceMethod {
             PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])
         case .gkd:
-            DistillationSettings.options.union(PolicySettings.ofOwnAnswers)
-            .union(["beta"])
+            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).union(["beta"])
         }
     }
 }

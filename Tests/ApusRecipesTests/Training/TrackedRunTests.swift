@@ -1,0 +1,46 @@
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+@testable import ApusRunLog
+
+/// What trackers are told of whole runs.
+@Suite(.serialized) struct TrackedRunTests {
+    /// A folder that cannot be written is refused before any data are looked at.
+    @Test(arguments: [(ReportTarget.wandb, "WANDB_DIR"), (.swanlab, "SWANLAB_LOG_DIR")])
+    func aFolderThatCannotBeWrittenIsRefusedFirst(target: ReportTarget, name: String) throws {
+        let tiny = try TinyRun()
+        var settings = tiny.settings
+        settings.output.reportTo = [target]
+        settings.data.dataset = ["\(tiny.folder.path)/nowhere.jsonl"]
+        let surroundings = Surroundings(environment: [name: "\(tiny.folder.path)/rows.jsonl"])
+        let error = #expect(throws: SettingsError.self) { try FineTuning(settings, surroundings: surroundings)() }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.hasPrefix("--report_to \(target.rawValue), which writes into its folder (\(name)) "), "\(text)")
+        #expect(text.contains("rows.jsonl is a file, not a folder"), "\(text)")
+    }
+
+    /// A run that a signal ends is told as such, and as finished when it goes on to its end.
+    @Test func aSignalIsTold() throws {
+        let tiny = try TinyRun()
+        var settings = tiny.settings
+        settings.output.reportTo = [.swanlab]
+        let folder = "\(tiny.folder.path)/swan"
+        let surroundings = Surroundings(environment: ["SWANLAB_LOG_DIR": folder])
+        var run = try FineTuning(settings, surroundings: surroundings)
+        run.onRecord = { step, _, _ in if step == 3 { raise(SIGTERM) } }
+        let outcome = try run()
+        StopSignal.reset()
+        #expect(outcome.signal == SIGTERM)
+        settings.evaluation.resumeFromCheckpoint = "last"
+        _ = try FineTuning(settings, surroundings: surroundings)()
+        StopSignal.reset()
+        let ends = try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { name in
+            let id = name.split(separator: "-").last ?? ""
+            return try Data(contentsOf: URL(filePath: "\(folder)/\(name)/run-\(id).swanlab"))
+        }
+        #expect(ends.count == 2)
+        #expect(ends[0].range(of: Data("SIGTERM".utf8)) != nil)
+        #expect(ends[1].range(of: Data("SIGTERM".utf8)) == nil)
+    }
+}
