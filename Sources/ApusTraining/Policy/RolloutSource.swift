@@ -134,7 +134,8 @@ package final class RolloutSource: TrainingSource, StepParticipant {
         guard rows[0] >= 0 else { return }
         rounds = [
             Int(rows[0]): (1...plan.size).map {
-                RolloutRow.rollout(rows[$0 * width..<($0 + 1) * width], question: longest.question, answer: longest.answer)
+                RolloutRow.rollout(
+                    rows[$0 * width..<($0 + 1) * width], question: longest.question, answer: longest.answer)
             }
         ]
     }

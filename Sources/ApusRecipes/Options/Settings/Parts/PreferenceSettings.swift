@@ -210,7 +210,7 @@ extension PreferenceMethod {
                 .union(["ref_model", "ref_adapters"])
         case .gkd:
             DistillationSettings.options.union(PolicySettings.ofOwnAnswers)
-            .union(["beta"])
+                .union(["beta"])
         }
     }
 }
