@@ -17,6 +17,9 @@ def cases_of_rewards(m):
             words += [option, value] if option not in more else []
         return Case(name, words + (["--reward_funcs", reward] if reward else []), culprits)
 
+    def sample(name, culprits, *more):
+        return Case(name, ["sample", "--model", m.model, "--dataset", asked, "--output_dir", m.work / "sampled", "--device", "cpu", *more], culprits)
+
     good = program("good.sh", "while read -r line; do echo 1; done\n")
     return [
         case("answers that nothing rewards", ["--reward_funcs", "--reward_model"], reward=None),
@@ -30,6 +33,7 @@ def cases_of_rewards(m):
         case("reward program that gives too few numbers", ["few.sh"], reward=program("few.sh", "read -r line; echo 1\n")),
         case("reward program whose number is none", ["nan.sh"], reward=program(
             "nan.sh", "while read -r line; do echo nan; done\n")),
+        case("reward command with an open quote", ["'", "exec:"], reward="exec:sh 'good.sh"),
         case("weights of rewards that are too many", ["--reward_weights", "2"], "--reward_weights", 1, 2),
         case("answers that are no multiple of a group", ["--num_generations", "6"], "--per_device_train_batch_size", 6),
         case("groups of one", ["--num_generations 1"], "--num_generations", 1),
@@ -48,4 +52,8 @@ def cases_of_rewards(m):
         case("PPO without rewards", ["ppo", "--reward_funcs"], method="ppo", reward=None),
         case("PPO that clips to nothing", ["--cliprange"], "--cliprange", 0, method="ppo", reward=good),
         case("turns with tools", ["--multi_turn_scheduler"], "--multi_turn_scheduler", "math_tip_trick"),
+        sample("judge that is not there", ["rewards/score.py"], "--orm_model", "rewards/score.py"),
+        sample("judge whose command has an open quote", ["'"], "--orm_model", "exec:sh 'good.sh"),
+        sample("answers of earlier runs that are none", ["cached.jsonl", "messages"], "--sampler_engine", "no", "--cache_files",
+               m.lines("cached.jsonl", [{"id": "a", "messages": [{"role": "user", "content": "a"}]}]), "--reward_funcs", "format"),
     ]

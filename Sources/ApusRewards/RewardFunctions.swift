@@ -27,6 +27,9 @@ package enum RewardFunctions {
     /// The names, as ms-swift has them.
     package static let names = all.map(\.name)
 
+    /// Whether a name is that of a program.
+    package static func isProgram(_ name: String) -> Bool { ProgramCommand(name) != nil }
+
     /// Rewards by their names, in order: those above, and programs (`./score.py`, `exec:python3 score.py`).
     ///
     /// - Throws: `RewardError` for a name that there is not, and for options that do not go together.
@@ -44,6 +47,24 @@ package enum RewardFunctions {
             }
             return try found.make(options)
         }
+    }
+
+    /// The same rewards with names that tell them apart in files and logs: a second `score` is `score-2`.
+    package static func distinctlyNamed(_ functions: [any RewardFunction]) -> [any RewardFunction] {
+        var seen: Set<String> = []
+        return functions.map { function in
+            if seen.insert(function.name).inserted { return function }
+            let names = (2...).lazy.map { "\(function.name)-\($0)" }
+            guard let name = names.first(where: { seen.insert($0).inserted }) else { return function }
+            return RenamedReward(name: name, function: function)
+        }
+    }
+
+    private struct RenamedReward: RewardFunction {
+        let name: String
+        let function: any RewardFunction
+
+        func rewards(of completions: [Completion]) throws -> [Double?] { try function.rewards(of: completions) }
     }
 }
 

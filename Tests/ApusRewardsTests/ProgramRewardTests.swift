@@ -164,12 +164,38 @@ struct ProgramRewardTests {
 
     /// One line more, written late, belongs to no answer of the next batch.
     @Test func numbersThatComeLate() throws {
+        let (asked, said) = (folder.appending(path: "asked").path, folder.appending(path: "said").path)
         let reward = try reward(
-            program("#!/bin/sh\nread a; echo 1; sleep 0.2; echo 2; while read line; do echo 3; done"))
+            program(
+                """
+                #!/bin/sh
+                read a; echo 1
+                while ! [ -e \(asked) ]; do sleep 0.01; done
+                echo 2; touch \(said)
+                while read line; do echo 3; done
+                """))
         #expect(try reward.rewards(of: answers("a")) == [1])
-        usleep(600_000)
+        try Data().write(to: URL(fileURLWithPath: asked))
+        for _ in 0..<2000 where !FileManager.default.fileExists(atPath: said) { usleep(10_000) }
+        try #require(FileManager.default.fileExists(atPath: said))
         let error = #expect(throws: RewardError.self) { try reward.rewards(of: answers("b")) }
         #expect(error?.description.contains("wrote \"2\" after the lines of all") == true)
+    }
+
+    /// A program has its three streams and no others, such as those of the programs beside it.
+    @Test func streamsOfOtherPrograms() throws {
+        let other = try reward(program("#!/bin/sh\nwhile read line; do echo 1; done", name: "other.sh"))
+        #expect(try other.rewards(of: answers("a")) == [1])
+        let counting = try reward(
+            program(
+                """
+                #!/usr/bin/env python3
+                import os, sys
+                for line in sys.stdin:
+                    pipes = [os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{n}")]
+                    print(sum(name.startswith("pipe:") for name in pipes))
+                """, name: "counting.py"))
+        #expect(try counting.rewards(of: answers("a")) == [3])
     }
 
     @Test func endlessLines() throws {
@@ -216,6 +242,8 @@ struct ProgramRewardTests {
         #expect(
             message("exec:no-such-program-anywhere x").contains("no program \"no-such-program-anywhere\" on the PATH"))
         #expect(message("exec:  ").contains("names no program"))
+        #expect(message("exec:sh 'one word.sh").contains("ends behind an open '"))
+        #expect(message("exec:sh word\\").contains("ends behind a \\"))
         #expect(message(folder.path).contains("cannot be run"))
         let path = try program("print(1)", name: "score.py")
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)

@@ -27,6 +27,7 @@ package final class RewardModel: RewardFunction {
         scorer = Mutex(try Scorer(model, adapters: adapters, device: device, dtype: dtype, surroundings: surroundings))
     }
 
+    /// - Returns: nil for an answer that is longer with its question than the model may read, and for a score that is no number.
     package func rewards(of completions: [ApusRewards.Completion]) throws -> [Double?] {
         try scorer.withLock { try $0.scores(completions) }
     }
@@ -70,14 +71,22 @@ private struct Scorer {
         let sequences = try completions.map { completion in
             let asked = try completion.messages.map { try Message(.object($0)) }
             let answered = asked + [Message(role: "assistant", content: completion.text)]
-            return try encoder.fitted(encoder.encode(LabelledRow(.messages(answered))))
+            return try encoder.encode(LabelledRow(.messages(answered)))
         }
-        return try withoutGradients {
-            try stride(from: 0, to: sequences.count, by: Self.groupSize).flatMap { start in
-                let group = sequences[start..<min(start + Self.groupSize, sequences.count)]
-                let batch = TokenBatch(group.map(\.ids), segments: group.map(\.segments))
-                return try model.scores(batch, model.context(for: batch)).rows().map { $0[0] }
+        // What is too long for the model, it has nothing to say of; the others it does.
+        let fitting = sequences.indices.compactMap { index in
+            (try? encoder.fitted(sequences[index])).map { (index, $0) }
+        }
+        var scores = [Double?](repeating: nil, count: completions.count)
+        try withoutGradients {
+            for start in stride(from: 0, to: fitting.count, by: Self.groupSize) {
+                let group = fitting[start..<min(start + Self.groupSize, fitting.count)]
+                let batch = TokenBatch(group.map(\.1.ids), segments: group.map(\.1.segments))
+                for ((index, _), row) in zip(group, try model.scores(batch, model.context(for: batch)).rows()) {
+                    scores[index] = row[0].isFinite ? row[0] : nil
+                }
             }
         }
+        return scores
     }
 }

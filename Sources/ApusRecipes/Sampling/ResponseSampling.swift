@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusFiles
+import ApusHub
 import ApusJSON
 import ApusLanguageModel
 import ApusRewards
@@ -40,17 +41,18 @@ public struct ResponseSampling {
         try OutputPlace.check(settings.outputDirectory, "output_dir")
         let options = settings.rewards.options(answerLength: settings.answerLength, surroundings)
         let device = settings.answering.hardware.chosen
-        cache = try CachedAnswers(settings.cacheFiles)
-        if let model = settings.ormModel {
-            outcomes = [
-                try RewardFunctions.any(model, options: options, device: device, surroundings: surroundings)
-            ]
-        } else {
-            outcomes = try RewardFunctions.named(settings.rewards.rewardFuncs, options: options) + own
-        }
-        process = try settings.prmModel.map {
+        let outcomes: [any RewardFunction] =
+            if let model = settings.ormModel {
+                [try RewardFunctions.any(model, options: options, device: device, surroundings: surroundings)]
+            } else {
+                try RewardFunctions.named(settings.rewards.rewardFuncs, options: options) + own
+            }
+        let process = try settings.prmModel.map {
             try RewardFunctions.any($0, options: options, device: device, surroundings: surroundings)
         }
+        let judges = RewardFunctions.distinctlyNamed(outcomes + [process].compactMap(\.self))
+        self.outcomes = Array(judges.prefix(outcomes.count))
+        self.process = process == nil ? nil : judges.last
         var recognition = try ConversationRecognizer.Options(settings.answering.data)
         recognition.requiresAnswer = false
         var data = settings.answering.data
@@ -59,8 +61,21 @@ public struct ResponseSampling {
             .load(data.dataset, as: ConversationRecognizer(recognition))
         console.print(loaded.report.text)
         rows = loaded.train
+        var cache = try CachedAnswers(settings.cacheFiles)
+        if !settings.cacheFiles.isEmpty {
+            let system = settings.answering.encoding.system
+            let ids = try (0..<rows.count).map {
+                SampledRow(try loaded.train.recognized(at: $0), index: $0, system: system).id
+            }
+            try cache.tellApart(ids) { loaded.train.place(of: $0) }
+        }
+        self.cache = cache
         guard settings.samplerEngine != .none else {
-            (answering, tokenizer) = (nil, nil)
+            answering = nil
+            // The length of answers that are there already is counted, where a model says in which tokens.
+            tokenizer = try settings.answering.model.name.map {
+                try TextParts(ModelSource($0, surroundings: surroundings, need: .texts)).tokenizer
+            }
             return
         }
         let adapted = try AdaptedModel(settings.answering.model, device: device, surroundings: surroundings)
@@ -91,6 +106,8 @@ public struct ResponseSampling {
         var easy = 0
         var undecided = 0
         var wrong = 0
+        /// Answers of which a reward said nothing, by its name.
+        var unjudged: [String: Int] = [:]
     }
 
     /// Samples all rows that the settings name, and that an earlier run has not done.
@@ -99,18 +116,25 @@ public struct ResponseSampling {
             return console.print(
                 "note: \(path) is there already, and nothing is sampled; --override_exist_file true does it again")
         }
-        let file = try SampleFile(path, settings)
+        let range = range
+        var sources: JSONObject = [:]
+        if let fingerprint = cache.fingerprint { sources["cache_files"] = .string(fingerprint) }
+        let file = try SampleFile(path, settings, sources: sources) { place in
+            // A data set that got shorter has no such row, and so another id.
+            let index = range.lowerBound + place
+            return index < rows.count ? try row(index).id : ""
+        }
         let record = JSONValue.object(settings.argsJSON()).serialized(indent: 2) + "\n"
         try LocalFileSystem().writeAtomically(Data(record.utf8), to: settings.outputDirectory + "/args.json")
-        let range = range
         let bar = console.startProgress("Sample", total: range.count)
         if file.done > 0 { console.print("\(file.done) rows of \(SampleFile.partial(path)) are done") }
         var tally = Tally()
         var start = range.lowerBound + file.done
         while start < range.upperBound {
             let end = min(start + settings.numSamplingBatchSize, range.upperBound)
-            let (kept, all) = try sampled(start..<end, &tally)
-            try file.append(kept, completions: all, done: end - range.lowerBound)
+            let batch = try (start..<end).map(row)
+            let (kept, all) = try sampled(batch, &tally)
+            try file.append(kept, completions: all, ids: batch.map(\.id), done: end - range.lowerBound)
             bar.update(to: end - range.lowerBound)
             start = end
         }
@@ -133,13 +157,13 @@ public struct ResponseSampling {
         return range.prefix(limit.overflow ? range.count : limit.partialValue)
     }
 
+    private func row(_ index: Int) throws -> SampledRow {
+        SampledRow(try rows.recognized(at: index), index: index, system: settings.answering.encoding.system)
+    }
+
     private func sampled(
-        _ range: Range<Int>, _ tally: inout Tally
+        _ batch: [SampledRow], _ tally: inout Tally
     ) throws -> (kept: [JSONObject], all: [JSONObject]) {
-        let batch = try range.map { index in
-            SampledRow(
-                try rows.recognized(at: index), index: index, system: settings.answering.encoding.system)
-        }
         var kept: [JSONObject] = []
         var all: [JSONObject] = []
         for (row, answers) in zip(batch, try answers(to: batch)) {
@@ -174,10 +198,11 @@ public struct ResponseSampling {
     }
 
     private func cached(_ row: SampledRow) -> [Answering.Sequence] {
-        cache.answers(to: row).map { text in
+        cache.answers(to: row).map { answer in
             // How long an answer was in tokens, only a tokenizer knows.
             Answering.Sequence(
-                text: text, tokens: tokenizer?.encode(text, addSpecialTokens: false) ?? [], isTruncated: false)
+                text: answer.text, tokens: tokenizer?.encode(answer.text, addSpecialTokens: false) ?? [],
+                isTruncated: answer.isTruncated)
         }
     }
 
@@ -203,6 +228,10 @@ public struct ResponseSampling {
             } catch {
                 throw DatasetError("\(rows.place(of: row.index)): \(error)")
             }
+        }
+        for (name, rewards) in byName {
+            let count = rewards.count { $0 == nil }
+            if count > 0 { tally.unjudged[name, default: 0] += count }
         }
         let whole = outcomes.isEmpty ? nil : sum(byName.prefix(outcomes.count).map(\.1), count: candidates.count)
         let scores = SampleScores(
@@ -231,9 +260,11 @@ public struct ResponseSampling {
 
     /// The sum of rewards by their weights; nil where no reward says anything of an answer.
     private func sum(_ rewards: [[Double?]], count: Int) -> [Double?] {
-        (0..<count).map { index in
+        // Whoever names weights names one for each; without any, all count the same.
+        let weights = settings.rewards.rewardWeights ?? []
+        return (0..<count).map { index in
             let known = rewards.enumerated().compactMap { place, rewards in
-                rewards[index].map { $0 * (settings.rewards.rewardWeights?[place] ?? 1) }
+                rewards[index].map { $0 * (weights.indices.contains(place) ? weights[place] : 1) }
             }
             return known.isEmpty ? nil : known.reduce(0, +)
         }
@@ -260,6 +291,9 @@ public struct ResponseSampling {
             (tally.undecided, "have no two answers that differ in score"),
         ]
         for (number, reason) in reasons where number > 0 { console.print("  \(number) rows \(reason)") }
+        for (name, number) in tally.unjudged.sorted(by: { $0.key < $1.key }) {
+            console.print("  \(number) answers got no reward of \(name), and count as unjudged by it")
+        }
         console.print("output: \(path): \(tally.written) rows in this run, of \(count) questions")
     }
 }

@@ -1,11 +1,12 @@
 import ApusFiles
 import ApusJSON
+import Crypto
 import Foundation
 
 /// The output of `sample`, which grows beside its place and takes it when it is complete.
 ///
 /// After each batch a small file says how many rows are done and how long the output was then, so that a run that was cut off
-/// at any moment goes on behind the last whole batch.
+/// at any moment goes on behind the last whole batch. One run at a time has an output.
 final class SampleFile {
     let path: String
     /// The rows that were done before this run.
@@ -13,6 +14,9 @@ final class SampleFile {
     private let settings: JSONObject
     private let output: FileHandle
     private let completions: FileHandle?
+    private let lock: (any FileLock)?
+    /// Over the rows that are done.
+    private var digest = SHA256()
 
     /// What may differ in a run that goes on.
     private static let free: Set<String> = [
@@ -20,22 +24,27 @@ final class SampleFile {
         "reward_timeout", "dataset_num_proc", "device", "use_cpu", "ignore_args_error", "hub_token", "apus_version",
     ]
 
-    static func partial(_ path: String) -> String { path + ".resume" }
-    static func state(_ path: String) -> String { path + ".state.json" }
+    static func partial(_ path: String) -> String { path + ".apus-partial" }
+    static func state(_ path: String) -> String { path + ".apus-state.json" }
     static func completions(_ path: String) -> String {
         (path.hasSuffix(".jsonl") ? String(path.dropLast(6)) : path) + "-completions.jsonl"
     }
 
-    /// - Throws: `SettingsError` for the output of a run that was cut off, where it is neither to go on nor to begin anew, and
-    ///   for one that other settings have made.
-    init(_ path: String, _ settings: SampleSettings) throws {
+    /// - Parameters:
+    ///   - sources: What else decides the rows, under names of options.
+    ///   - rowID: The id of a row by its place in the run; asked of those that are done.
+    /// - Throws: `SettingsError` for the output of a run that was cut off, where it is neither to go on nor to begin anew, for
+    ///   one that other settings or data have made, and for one that another run is writing.
+    init(_ path: String, _ settings: SampleSettings, sources: JSONObject, rowID: (Int) throws -> String) throws {
         self.path = path
-        let current = settings.argsJSON().reduce(into: JSONObject()) { kept, entry in
-            if !Self.free.contains(entry.key) { kept[entry.key] = entry.value }
+        var current = settings.argsJSON().filter { !Self.free.contains($0.key) }.reduce(into: JSONObject()) {
+            $0[$1.key] = $1.value
         }
+        for (name, value) in sources { current[name] = value }
         self.settings = current
         let files = LocalFileSystem()
         try files.createDirectories(FilePath.parent(of: path))
+        lock = try Self.lock(path)
         let (partial, completions) = (Self.partial(path), Self.completions(path))
         let hasBegun = FileManager.default.fileExists(atPath: partial)
         guard !hasBegun || settings.resume || settings.overrideExistFile else {
@@ -44,25 +53,70 @@ final class SampleFile {
                     + "or --override_exist_file true to begin anew.")
         }
         var sizes: (output: Int, completions: Int) = (0, 0)
-        if hasBegun, settings.resume {
+        if hasBegun, settings.resume, !settings.overrideExistFile {
             let state = try Self.read(path)
-            if let old = state["settings"]?.objectValue, old != current {
-                let names = current.keys.filter { old[$0] != current[$0] }
-                throw SettingsError(
-                    "--resume true: \(partial) was begun with other settings: "
-                        + names.map { "--\($0) \((old[$0] ?? .null).serialized())" }.joined(separator: ", ")
-                        + ". Give the same, or --override_exist_file true to begin anew.")
-            }
+            try Self.compare(state["settings"]?.objectValue, current, partial)
             done = state["rows"]?.intValue ?? 0
+            for row in 0..<done { digest.update(data: Data(try rowID(row).utf8)) }
+            guard done == 0 || state["rows_sha256"]?.stringValue == Self.text(of: digest) else {
+                throw SettingsError(
+                    "--resume true: \(partial) was begun with other rows: the first \(done) of --dataset are no longer those "
+                        + "that were done. Give the same data, or --override_exist_file true to begin anew.")
+            }
             sizes = (state["bytes"]?.intValue ?? 0, state["completion_bytes"]?.intValue ?? 0)
+            // A run that ended between the two last renamings left it in its place.
+            if sizes.completions > 0, !FileManager.default.fileExists(atPath: Self.partial(completions)),
+                FileManager.default.fileExists(atPath: completions)
+            {
+                try files.rename(completions, to: Self.partial(completions))
+            }
+        }
+        if settings.logCompletions, !settings.overrideExistFile, FileManager.default.fileExists(atPath: completions) {
+            throw SettingsError(
+                "--log_completions true: \(completions) is there already, and is not written over. Give another --output_file, or "
+                    + "--override_exist_file true, which gives the old file another name.")
         }
         output = try Self.open(partial, size: sizes.output)
-        self.completions = settings.logCompletions ? try Self.open(completions, size: sizes.completions) : nil
+        self.completions =
+            settings.logCompletions ? try Self.open(Self.partial(completions), size: sizes.completions) : nil
+    }
+
+    /// Keeps other runs away from an output as long as the lock is there; the system drops it however a run ends.
+    private static func lock(_ path: String) throws -> (any FileLock)? {
+        let file = FilePath.join(FilePath.parent(of: path), ".\(FilePath.lastComponent(of: path)).apus-lock")
+        let files = LocalFileSystem()
+        try files.open(file, .append).close()
+        do {
+            guard let lock = try files.lock(file) else {
+                throw SettingsError(
+                    "--output_file \(path): another run is writing it. Wait for that to end, or give another name.")
+            }
+            return lock
+        } catch let error as FileError where error.code == ENOTSUP {
+            // On a disk without locks nobody is kept out.
+            return nil
+        }
+    }
+
+    /// - Throws: `SettingsError` naming what differs.
+    private static func compare(_ old: JSONObject?, _ new: JSONObject, _ partial: String) throws {
+        guard let old, old != new else { return }
+        let names = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted()
+        guard !names.isEmpty else { return }
+        throw SettingsError(
+            "--resume true: \(partial) was begun with other settings: "
+                + names.map { "--\($0) \((old[$0] ?? .null).serialized())" }.joined(separator: ", ")
+                + ". Give the same, or --override_exist_file true to begin anew.")
+    }
+
+    private static func text(of digest: SHA256) -> String {
+        digest.finalize().prefix(16).map { String(format: "%02x", $0) }.joined()
     }
 
     private static func read(_ path: String) throws -> JSONObject {
+        // Without it the run was cut off in its first batch.
         guard let data = FileManager.default.contents(atPath: state(path)) else { return [:] }
-        guard let object = try JSONValue(parsing: data).objectValue else {
+        guard let object = try? JSONValue(parsing: data).objectValue else {
             throw SettingsError("\(state(path)): is no JSON object. --override_exist_file true begins anew.")
         }
         return object
@@ -81,8 +135,10 @@ final class SampleFile {
 
     /// Writes what came of some rows.
     ///
-    /// - Parameter done: The rows that are done now.
-    func append(_ rows: [JSONObject], completions all: [JSONObject], done: Int) throws {
+    /// - Parameters:
+    ///   - ids: Of these rows.
+    ///   - done: The rows that are done now.
+    func append(_ rows: [JSONObject], completions all: [JSONObject], ids: [String], done: Int) throws {
         func write(_ rows: [JSONObject], to handle: FileHandle) throws {
             let text = rows.map { JSONValue.object($0).serialized() + "\n" }.joined()
             try handle.write(contentsOf: Data(text.utf8))
@@ -91,8 +147,9 @@ final class SampleFile {
         try write(rows, to: output)
         if let completions { try write(all, to: completions) }
         self.done = done
+        for id in ids { digest.update(data: Data(id.utf8)) }
         let state: JSONObject = [
-            "rows": .int(done), "bytes": .int(Int(try output.offset())),
+            "rows": .int(done), "rows_sha256": .string(Self.text(of: digest)), "bytes": .int(Int(try output.offset())),
             "completion_bytes": .int(Int(try completions?.offset() ?? 0)), "settings": .object(settings),
         ]
         try LocalFileSystem().writeAtomically(
@@ -104,11 +161,19 @@ final class SampleFile {
         try output.close()
         try completions?.close()
         let files = LocalFileSystem()
-        if FileManager.default.fileExists(atPath: path) {
-            try files.rename(path, to: "\(path).\(Int(Date().timeIntervalSince1970))")
+        for place in (completions == nil ? [] : [Self.completions(path)]) + [path] {
+            if FileManager.default.fileExists(atPath: place) { try files.rename(place, to: Self.older(place)) }
+            try files.rename(Self.partial(place), to: place)
         }
-        try files.rename(Self.partial(path), to: path)
         if FileManager.default.fileExists(atPath: Self.state(path)) { try files.removeFile(Self.state(path)) }
         try files.synchronizeDirectory(FilePath.parent(of: path))
+        lock?.release()
+    }
+
+    /// A name for an old output that no file has.
+    private static func older(_ path: String) -> String {
+        let time = Int(Date().timeIntervalSince1970)
+        let names = (0...).lazy.map { "\(path).\(time)" + ($0 == 0 ? "" : "-\($0)") }
+        return names.first { !FileManager.default.fileExists(atPath: $0) } ?? "\(path).\(time)"
     }
 }

@@ -58,33 +58,3 @@ struct SampledRow {
             isTruncated: answer.isTruncated, columns: columns)
     }
 }
-
-/// Answers of earlier runs, by the ids of their rows.
-struct CachedAnswers {
-    private var answers: [String: [String]] = [:]
-
-    /// - Throws: `DatasetError` for a line that is no such row.
-    init(_ files: [String]) throws {
-        for file in files {
-            let text: String
-            do { text = try String(contentsOfFile: file, encoding: .utf8) } catch {
-                throw SettingsError("--cache_files \(file): cannot be read: \(error.localizedDescription)")
-            }
-            for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-                if line.allSatisfy(\.isWhitespace) { continue }
-                let row = try? JSONValue(parsing: String(line))
-                let last = row?["messages"]?.arrayValue?.last
-                guard let id = row?["id"]?.stringValue, last?["role"]?.stringValue == "assistant",
-                    let answer = last?["content"]?.stringValue
-                else {
-                    throw DatasetError(
-                        "\(file):\(number + 1): wanted a row with \"id\" and \"messages\" that end with an answer, as `apus sample` "
-                            + "writes it without --orm_model and the like.")
-                }
-                answers[id, default: []].append(answer)
-            }
-        }
-    }
-
-    func answers(to row: SampledRow) -> [String] { answers[row.id] ?? [] }
-}

@@ -176,12 +176,12 @@ extension PreferenceLearning {
         options.softMaxLength = options.softMaxLength ?? policy.completionLimit
         do {
             let functions = try RewardFunctions.named(preferences.rewards.rewardFuncs, options: options)
-            return try functions + preferences.ownRewards
-                + policy.rewardModel.map {
-                    try RewardModel(
-                        $0, adapters: policy.rewardAdapters, device: inputs.settings.hardware.chosen,
-                        surroundings: inputs.surroundings)
-                }
+            let models = try policy.rewardModel.map {
+                try RewardModel(
+                    $0, adapters: policy.rewardAdapters, device: inputs.settings.hardware.chosen,
+                    surroundings: inputs.surroundings)
+            }
+            return RewardFunctions.distinctlyNamed(functions + preferences.ownRewards + models)
         } catch let error as RewardError {
             throw SettingsError("--reward_funcs: \(error)")
         }

@@ -21,8 +21,10 @@ struct ReActFormat: RewardFunction {
 
     func rewards(of completions: [Completion]) -> [Double?] {
         completions.map { completion in
+            let inputs = completion.text.ranges(of: "Action Input:")
             let acts = Thought.ends(of: completion.text[...]).contains { rest in
-                rest.hasPrefix("Action:") && rest.dropFirst("Action:".count).contains("Action Input:")
+                guard rest.hasPrefix("Action:"), let input = inputs.last else { return false }
+                return input.lowerBound >= rest.index(rest.startIndex, offsetBy: "Action:".count)
             }
             return acts ? 1 : 0
         }

@@ -22,6 +22,8 @@ struct MathAccuracy: RewardFunction {
     }
 
     static func agree(_ wanted: MathText.Extract, _ given: MathText.Extract) -> Bool {
+        // Who names a unit where one is wanted, names that one.
+        if let wanted = wanted.unit, let given = given.unit, wanted != given { return false }
         if let wanted = wanted.value, let given = given.value, MathComparison.isEqual(wanted, given) { return true }
         return !wanted.text.isEmpty && wanted.text == given.text
     }

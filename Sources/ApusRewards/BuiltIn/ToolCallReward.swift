@@ -65,7 +65,15 @@ struct ToolCallReward: RewardFunction {
 
     /// ROUGE-L: F1 of the longest common subsequence of words.
     private static func overlap(_ left: String, _ right: String) -> Double {
-        let (left, right) = (left.split(whereSeparator: \.isWhitespace), right.split(whereSeparator: \.isWhitespace))
+        var numbers: [Substring: Int] = [:]
+        func words(_ text: String) -> [Int] {
+            text.split(whereSeparator: \.isWhitespace).prefix(10_000).map { word in
+                let number = numbers[word] ?? numbers.count
+                numbers[word] = number
+                return number
+            }
+        }
+        let (left, right) = (words(left), words(right))
         guard !left.isEmpty, !right.isEmpty else { return 0 }
         var lengths = [Int](repeating: 0, count: right.count + 1)
         for word in left {

@@ -9,24 +9,25 @@ enum MathBoxes {
     /// The content of the last box of a text, with that of boxes right before it: "`\boxed{1}` and `\boxed{2}`" are 1 and 2.
     ///
     /// - Returns: nil where there is no box.
-    static func last(of text: String) -> String? {
-        let boxes = boxes(of: text)
+    static func last(of text: String) -> String? { last(of: text, depth: 0) }
+
+    private static func last(of text: String, depth: Int) -> String? {
+        let boxes = boxes(of: text, depth: depth)
         guard let last = boxes.last else { return nil }
         var contents = [last.content]
         var next = last
         for box in boxes.dropLast().reversed() {
-            guard box.end <= next.start, belong(text[box.end..<next.start], isOther: box.content != contents[0]) else {
-                break
-            }
-            if box.content != contents[0] { contents.insert(box.content, at: 0) }
+            let isOther = box.content != contents.last
+            guard box.end <= next.start, belong(text[box.end..<next.start], isOther: isOther) else { break }
+            if isOther { contents.append(box.content) }
             next = box
         }
-        return contents.joined(separator: ",")
+        return contents.reversed().joined(separator: ",")
     }
 
     /// The content of the first box with braces.
     static func first(of text: String) -> String? {
-        boxes(of: text).first?.content
+        boxes(of: text, depth: 0).first?.content
     }
 
     /// Whether boxes with this text between them are parts of one answer.
@@ -42,7 +43,12 @@ enum MathBoxes {
         return isOther && between.count < 70 && separates
     }
 
-    private static func boxes(of text: String) -> [Box] {
+    /// The outermost boxes in order, with the content of the last box in each.
+    ///
+    /// - Parameter depth: How many boxes are around the text; so deep that it would overflow the stack they are not looked for.
+    private static func boxes(of text: String, depth: Int) -> [Box] {
+        guard depth < 20, text.contains("\\boxed") || text.contains("\\fbox") else { return [] }
+        let ends = closings(of: text)
         var boxes: [Box] = []
         for name in ["\\boxed", "\\fbox"] {
             var place = text.startIndex
@@ -57,30 +63,25 @@ enum MathBoxes {
                     }
                     continue
                 }
-                guard let end = closing(of: rest) else { continue }
-                let content = rest[rest.index(after: rest.startIndex)..<end]
-                boxes.append(
-                    Box(start: found.lowerBound, end: text.index(after: end), content: String(content.trimmed)))
+                guard let end = ends[rest.startIndex] else { continue }
+                let content = String(rest[rest.index(after: rest.startIndex)..<end].trimmed)
                 // A box in a box is the same answer.
+                let inner = last(of: content, depth: depth + 1) ?? content
+                boxes.append(Box(start: found.lowerBound, end: text.index(after: end), content: inner))
                 place = text.index(after: end)
             }
         }
-        return boxes.sorted { $0.start < $1.start }.map { box in
-            guard let inner = last(of: box.content) else { return box }
-            return Box(start: box.start, end: box.end, content: inner)
-        }
+        return boxes.sorted { $0.start < $1.start }
     }
 
-    /// Where the brace that a text begins with is closed; nil where it is not.
-    private static func closing(of text: Substring) -> String.Index? {
-        var depth = 0
+    /// Where each brace is closed.
+    private static func closings(of text: String) -> [String.Index: String.Index] {
+        var open: [String.Index] = []
+        var ends: [String.Index: String.Index] = [:]
         for index in text.indices {
-            if text[index] == "{" { depth += 1 }
-            if text[index] == "}" {
-                depth -= 1
-                if depth == 0 { return index }
-            }
+            if text[index] == "{" { open.append(index) }
+            if text[index] == "}", let start = open.popLast() { ends[start] = index }
         }
-        return nil
+        return ends
     }
 }

@@ -13,6 +13,8 @@ indirect enum MathExpression: Equatable, Sendable {
     case negative(MathExpression)
     /// Of a hundred.
     case percent(MathExpression)
+    /// Of a circle's 360, which only trigonometric functions look at.
+    case degree(MathExpression)
     case function(Function, [MathExpression])
 
     enum Function: String, CaseIterable, Sendable {
@@ -32,7 +34,57 @@ indirect enum MathExpression: Equatable, Sendable {
         case .number, .symbol, .pi, .e, .imaginaryUnit, .infinity: []
         case .sum(let parts), .product(let parts), .function(_, let parts): parts
         case .quotient(let first, let second), .power(let first, let second): [first, second]
-        case .negative(let part), .percent(let part): [part]
+        case .negative(let part), .percent(let part), .degree(let part): [part]
+        }
+    }
+
+    /// The most formulas of which one holds the next.
+    var height: Int { 1 + (parts.map(\.height).max() ?? 0) }
+
+    /// The formulas in it, and itself.
+    var size: Int { parts.reduce(1) { $0 + $1.size } }
+
+    /// With what is made of each part, from the innermost.
+    func mapped(_ change: (MathExpression) -> MathExpression) -> MathExpression {
+        let inner: MathExpression =
+            switch self {
+            case .number, .symbol, .pi, .e, .imaginaryUnit, .infinity: self
+            case .sum(let parts): .sum(parts.map { $0.mapped(change) })
+            case .product(let parts): .product(parts.map { $0.mapped(change) })
+            case .quotient(let over, let under): .quotient(over.mapped(change), under.mapped(change))
+            case .power(let base, let exponent): .power(base.mapped(change), exponent.mapped(change))
+            case .negative(let part): .negative(part.mapped(change))
+            case .percent(let part): .percent(part.mapped(change))
+            case .degree(let part): .degree(part.mapped(change))
+            case .function(let function, let arguments): .function(function, arguments.map { $0.mapped(change) })
+            }
+        return change(inner)
+    }
+
+    /// With the part of a circle's 2π in place of degrees.
+    var inRadians: MathExpression {
+        mapped { part in
+            guard case .degree(let degrees) = part else { return part }
+            return .product([degrees, .quotient(.pi, .integer(180))])
+        }
+    }
+
+    /// The largest number that is written in it.
+    var largestNumber: Double {
+        if case .number(let value, _) = self { return abs(value.double) }
+        return parts.map(\.largestNumber).max() ?? 0
+    }
+
+    /// Whether it is made of numbers by arithmetic alone, so that its value is a fraction, however large.
+    var isArithmetic: Bool {
+        switch self {
+        case .number: true
+        case .symbol, .pi, .e, .imaginaryUnit, .infinity: false
+        case .sum, .product, .quotient, .negative, .percent, .degree: parts.allSatisfy(\.isArithmetic)
+        case .power(let base, let exponent): base.isArithmetic && exponent.exact?.isInteger == true
+        case .function(let function, let arguments):
+            [.absolute, .floor, .ceil, .factorial, .binom, .max, .min].contains(function)
+                && arguments.allSatisfy(\.isArithmetic)
         }
     }
 
@@ -58,7 +110,7 @@ indirect enum MathExpression: Equatable, Sendable {
     var isDecimal: Bool {
         switch self {
         case .number(_, let isDecimal): isDecimal
-        case .negative(let part), .percent(let part): part.isDecimal
+        case .negative(let part), .percent(let part), .degree(let part): part.isDecimal
         default: false
         }
     }
@@ -79,6 +131,7 @@ indirect enum MathExpression: Equatable, Sendable {
             guard let base = base.exact, let exponent = exponent.exact else { return nil }
             return base.power(exponent)
         case .negative(let part): return part.exact?.negated
+        case .degree(let part): return part.exact
         case .percent(let part): return part.exact.flatMap { value in Rational(1, 100).flatMap { value * $0 } }
         case .function(let function, let arguments): return Self.exact(function, arguments.map(\.exact))
         }
@@ -107,133 +160,6 @@ indirect enum MathExpression: Equatable, Sendable {
             if rest == 0 { return first }
             return Rational(function == .floor ? (rest < 0 ? whole - 1 : whole) : (rest > 0 ? whole + 1 : whole), 1)
         default: return nil
-        }
-    }
-}
-
-// MARK: - Numbers in place of letters
-
-extension MathExpression {
-    /// A complex number, and the largest one on the way to it, from which its error is judged.
-    struct Approximation {
-        var real: Double
-        var imaginary: Double = 0
-        var largest: Double
-
-        init(_ real: Double, _ imaginary: Double = 0, largest: Double = 0) {
-            self.real = real
-            self.imaginary = imaginary
-            self.largest = max(largest, hypot(real, imaginary))
-        }
-
-        var isReal: Bool { abs(imaginary) <= 1e-13 * max(1, abs(real)) }
-    }
-
-    /// - Returns: nil where it has no value: a letter without a number, a division by 0, infinity.
-    func value(_ letters: [String: Double] = [:]) -> Approximation? {
-        guard let value = unchecked(letters), value.real.isFinite, value.imaginary.isFinite, value.largest.isFinite
-        else {
-            return nil
-        }
-        return value
-    }
-
-    private func unchecked(_ letters: [String: Double]) -> Approximation? {
-        switch self {
-        case .number(let value, _): return Approximation(value.double)
-        case .symbol(let name): return letters[name].map { Approximation($0) }
-        case .pi: return Approximation(.pi)
-        case .e: return Approximation(M_E)
-        case .imaginaryUnit: return Approximation(0, 1)
-        case .infinity: return nil
-        case .sum(let parts):
-            return Self.combined(parts, letters, start: 0) { ($0.real + $1.real, $0.imaginary + $1.imaginary) }
-        case .product(let parts): return Self.combined(parts, letters, start: 1, Self.product)
-        case .quotient(let over, let under):
-            guard let over = over.value(letters), let under = under.value(letters) else { return nil }
-            let square = under.real * under.real + under.imaginary * under.imaginary
-            guard square > 0 else { return nil }
-            let inverse = Approximation(under.real / square, -under.imaginary / square)
-            let (real, imaginary) = Self.product(over, inverse)
-            return Approximation(real, imaginary, largest: max(over.largest, under.largest))
-        case .power(let base, let exponent):
-            guard let base = base.value(letters), let exponent = exponent.value(letters) else { return nil }
-            return Self.power(base, exponent)
-        case .negative(let part):
-            return part.value(letters).map { Approximation(-$0.real, -$0.imaginary, largest: $0.largest) }
-        case .percent(let part):
-            return part.value(letters).map { Approximation($0.real / 100, $0.imaginary / 100, largest: $0.largest) }
-        case .function(let function, let arguments):
-            let values = arguments.compactMap { $0.value(letters) }
-            guard values.count == arguments.count else { return nil }
-            return Self.value(of: function, values)
-        }
-    }
-
-    private static func combined(
-        _ parts: [MathExpression], _ letters: [String: Double], start: Double,
-        _ combine: (Approximation, Approximation) -> (Double, Double)
-    ) -> Approximation? {
-        var result = Approximation(start)
-        for part in parts {
-            guard let value = part.value(letters) else { return nil }
-            let (real, imaginary) = combine(result, value)
-            result = Approximation(real, imaginary, largest: max(result.largest, value.largest))
-        }
-        return result
-    }
-
-    private static func product(_ left: Approximation, _ right: Approximation) -> (Double, Double) {
-        (
-            left.real * right.real - left.imaginary * right.imaginary,
-            left.real * right.imaginary + left.imaginary * right.real
-        )
-    }
-
-    private static func power(_ base: Approximation, _ exponent: Approximation) -> Approximation? {
-        let largest = max(base.largest, exponent.largest)
-        if base.isReal, exponent.isReal, base.real >= 0 || exponent.real == exponent.real.rounded() {
-            guard base.real != 0 || exponent.real > 0 else { return nil }
-            return Approximation(pow(base.real, exponent.real), largest: largest)
-        }
-        let radius = hypot(base.real, base.imaginary)
-        guard radius > 0 else { return nil }
-        let (length, angle) = (log(radius), atan2(base.imaginary, base.real))
-        let scale = exp(exponent.real * length - exponent.imaginary * angle)
-        let turn = exponent.real * angle + exponent.imaginary * length
-        return Approximation(scale * cos(turn), scale * sin(turn), largest: largest)
-    }
-
-    private static func value(of function: Function, _ arguments: [Approximation]) -> Approximation? {
-        let largest = arguments.map(\.largest).max() ?? 0
-        func real(_ value: Double) -> Approximation? { Approximation(value, largest: largest) }
-        if function == .absolute { return real(hypot(arguments[0].real, arguments[0].imaginary)) }
-        if function == .root {
-            guard arguments[0].real != 0 else { return nil }
-            return power(arguments[1], Approximation(1 / arguments[0].real))
-        }
-        if function == .exp { return power(Approximation(M_E), arguments[0]) }
-        guard arguments.allSatisfy(\.isReal), let x = arguments.first?.real else { return nil }
-        switch function {
-        case .sin: return real(Foundation.sin(x))
-        case .cos: return real(Foundation.cos(x))
-        case .tan: return real(Foundation.tan(x))
-        case .cot: return real(1 / Foundation.tan(x))
-        case .sec: return real(1 / Foundation.cos(x))
-        case .csc: return real(1 / Foundation.sin(x))
-        case .arcsin: return real(asin(x))
-        case .arccos: return real(acos(x))
-        case .arctan: return real(atan(x))
-        case .sinh: return real(Foundation.sinh(x))
-        case .cosh: return real(Foundation.cosh(x))
-        case .tanh: return real(Foundation.tanh(x))
-        case .log: return real(Foundation.log(arguments[1].real) / Foundation.log(x))
-        case .floor: return real(x.rounded(.down))
-        case .ceil: return real(x.rounded(.up))
-        case .factorial: return x >= 0 ? real(tgamma(x + 1)) : nil
-        case .max: return real(arguments.map(\.real).max() ?? x)
-        case .min: return real(arguments.map(\.real).min() ?? x)
-        case .binom, .absolute, .root, .exp: return nil
         }
     }
 }

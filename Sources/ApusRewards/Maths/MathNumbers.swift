@@ -4,21 +4,38 @@ enum MathNumbers {
     /// word.
     static func last(of text: String) -> MathText.Extract? {
         let characters = Array(text)
-        let word = Array("answer")
-        let ends = characters.indices.dropLast(word.count).filter { start in
-            (0..<word.count).allSatisfy { characters[start + $0].lowercased() == String(word[$0]) }
+        let word = ["a", "n", "s", "w", "e", "r"]
+        let end = characters.indices.dropLast(word.count).last { start in
+            (0..<word.count).allSatisfy { characters[start + $0].lowercased() == word[$0] }
         }
-        if let end = ends.last.map({ $0 + word.count }), let first = all(in: String(characters[end...])).first {
-            return first
+        // Of many that are none, some are looked at.
+        if let end {
+            for piece in all(in: Array(characters[(end + word.count)...]), limit: 100) {
+                if let extract = piece.extract { return extract }
+            }
         }
-        return all(in: text).last
+        for piece in all(in: characters).reversed().prefix(100) {
+            if let extract = piece.extract { return extract }
+        }
+        return nil
     }
 
-    private static func all(in text: String) -> [MathText.Extract] {
-        let characters = Array(text)
-        var found: [MathText.Extract] = []
+    private struct Piece {
+        let text: String
+        let isPercentage: Bool
+
+        /// Nil for what cannot be read as a formula.
+        var extract: MathText.Extract? {
+            // In running text a comma is a decimal one unless three digits follow.
+            let extract = MathText.Extract(latex: MathNumbers.decimals(text), isPercentage: isPercentage)
+            return extract.value == nil ? nil : extract
+        }
+    }
+
+    private static func all(in characters: [Character], limit: Int = .max) -> [Piece] {
+        var found: [Piece] = []
         var place = 0
-        while place < characters.count {
+        while place < characters.count, found.count < limit {
             guard startsNumber(characters, at: place) else {
                 place += 1
                 continue
@@ -30,9 +47,7 @@ enum MathNumbers {
             place = max(end, place + 1)
             let rest = String(characters[end..<min(end + 12, characters.count)]).trimmed.lowercased()
             let isPercentage = rest.hasPrefix("%") || rest.hasPrefix("percent") || rest.hasPrefix("pct")
-            // In running text a comma is a decimal one unless three digits follow.
-            let extract = MathText.Extract(latex: decimals(piece), isPercentage: isPercentage)
-            if extract.value != nil { found.append(extract) }
+            found.append(Piece(text: piece, isPercentage: isPercentage))
         }
         return found
     }
@@ -41,7 +56,7 @@ enum MathNumbers {
     private static func startsNumber(_ characters: [Character], at place: Int) -> Bool {
         if place > 0, !characters[place - 1].isWhitespace, !"=*:$€£¥(#".contains(characters[place - 1]) { return false }
         var next = place
-        while next < characters.count, "-(.".contains(characters[next]) { next += 1 }
+        while next < min(characters.count, place + 20), "-(.".contains(characters[next]) { next += 1 }
         return next < characters.count && characters[next].isASCII && characters[next].isNumber
     }
 

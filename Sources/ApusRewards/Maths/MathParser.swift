@@ -6,9 +6,15 @@
 /// signed  = ("-" | "+")* power
 /// power   = atom ("!" | "%" | "°")* ("^" group)?
 /// ```
+///
+/// What can be read in two ways is not read: `2^3^2`, `3!!`, `dy/dx`.
 struct MathParser {
     private let tokens: ArraySlice<MathToken>
     private var place: Int
+    /// How deep it is in formulas within formulas.
+    private var depth = 0
+    /// Formulas without a bound would overflow the stack of whoever looks at them.
+    private static let deepest = (formulas: 40, parts: 100)
 
     private init(_ tokens: ArraySlice<MathToken>) {
         self.tokens = tokens
@@ -18,7 +24,7 @@ struct MathParser {
     /// - Returns: nil where the tokens are no formula, or one that is not known.
     static func expression(_ tokens: ArraySlice<MathToken>) -> MathExpression? {
         var parser = MathParser(tokens)
-        guard let sum = parser.sum(), parser.place == tokens.endIndex else { return nil }
+        guard let sum = parser.sum(), parser.place == tokens.endIndex, sum.height <= deepest.parts else { return nil }
         return sum
     }
 
@@ -55,36 +61,47 @@ struct MathParser {
     }
 
     private mutating func product() -> MathExpression? {
-        guard var result = signed() else { return nil }
+        guard let first = signed() else { return nil }
+        // What multiplies so far; a quotient takes all of it.
+        var factors = [first]
+        var (isRatio, divisions) = (false, 0)
         while let next {
             if take("*") || take(command: "cdot") || take(command: "times") || take(command: "ast") {
                 guard let factor = signed() else { return nil }
-                result = Self.product(result, factor)
-            } else if take("/") || take(":") || take(command: "div") {
-                guard let divisor = signed() else { return nil }
-                result = .quotient(result, divisor)
+                factors.append(factor)
+            } else if next == .symbol("/") || next == .symbol(":") || next == .command("div") {
+                // 1:2:3 is no number.
+                if next == .symbol(":"), isRatio { return nil }
+                isRatio = next == .symbol(":")
+                let isDerivative = isDifferential(place - 2) && isDifferential(place + 1)
+                place += 1
+                divisions += 1
+                guard divisions <= 10, !isDerivative, let divisor = signed() else { return nil }
+                factors = [.quotient(Self.product(factors), divisor)]
             } else if startsAtom(next) {
-                let wasNumber = Self.isInteger(result)
+                let wasNumber = factors.count == 1 && Self.isInteger(factors[0])
                 if case .number = next, place > tokens.startIndex, case .number = tokens[place - 1] { return nil }
+                // Words do not commute.
+                if case .run = next, place > tokens.startIndex, case .run = tokens[place - 1] { return nil }
                 let isFraction = next == .command("frac")
                 guard let factor = power() else { return nil }
                 // 5 1/2 is five and a half.
                 if wasNumber, isFraction, case .quotient(let over, let under) = factor, Self.isInteger(over),
                     Self.isInteger(under)
                 {
-                    result = Self.mixed(result, factor)
+                    factors = [Self.mixed(factors[0], factor)]
                 } else {
-                    result = Self.product(result, factor)
+                    factors.append(factor)
                 }
             } else {
-                return result
+                break
             }
         }
-        return result
+        return Self.product(factors)
     }
 
-    private static func product(_ left: MathExpression, _ right: MathExpression) -> MathExpression {
-        if case .product(let parts) = left { .product(parts + [right]) } else { .product([left, right]) }
+    private static func product(_ factors: [MathExpression]) -> MathExpression {
+        factors.count == 1 ? factors[0] : .product(factors)
     }
 
     private static func isInteger(_ expression: MathExpression) -> Bool {
@@ -100,23 +117,37 @@ struct MathParser {
     }
 
     private mutating func signed() -> MathExpression? {
-        if take("-") { return signed().map { .negative($0) } }
-        if take("+") { return signed() }
-        return power()
+        var isNegative = false
+        var hasSign = false
+        while next == .symbol("-") || next == .symbol("+") {
+            if next == .symbol("-") { isNegative.toggle() }
+            hasSign = true
+            place += 1
+        }
+        guard hasSign else { return power() }
+        return power().map { isNegative ? .negative($0) : $0 }
     }
 
     private mutating func power() -> MathExpression? {
         guard var result = atom() else { return nil }
+        var (hasPower, signs) = (false, 0)
         while true {
+            signs += 1
+            guard signs <= 5 else { return nil }
             if take("!") {
+                guard next != .symbol("!") else { return nil }
                 result = .function(.factorial, [result])
             } else if take("%") {
                 result = .percent(result)
-            } else if take(command: "circ") || take(command: "degree") {
-                continue
+            } else if take(command: "degree") {
+                result = .degree(result)
             } else if take("^") {
-                if isDegree() { continue }
-                guard let exponent = group() else { return nil }
+                if isDegree() {
+                    result = .degree(result)
+                    continue
+                }
+                guard !hasPower, let exponent = group() else { return nil }
+                hasPower = true
                 result = .power(result, exponent)
             } else {
                 return result
@@ -124,7 +155,7 @@ struct MathParser {
         }
     }
 
-    /// Takes the `\circ` or `{\circ}` of degrees behind `^`.
+    /// Takes the `\circ` or `{\circ}` of degrees behind `^`; elsewhere it joins functions and is not known.
     private mutating func isDegree() -> Bool {
         if take(command: "circ") || take(command: "degree") { return true }
         let braced: [MathToken] = [.symbol("{"), .command("circ"), .symbol("}")]
@@ -137,7 +168,7 @@ struct MathParser {
 
     private func startsAtom(_ token: MathToken) -> Bool {
         switch token {
-        case .number, .letter: true
+        case .number, .letter, .run: true
         case .words: false
         case .symbol(let character): character == "(" || character == "{"
         case .command(let name):
@@ -171,7 +202,9 @@ struct MathParser {
     }
 
     private mutating func atom() -> MathExpression? {
-        guard let next else { return nil }
+        guard let next, depth < Self.deepest.formulas else { return nil }
+        depth += 1
+        defer { depth -= 1 }
         switch next {
         case .number(let text):
             place += 1
@@ -181,6 +214,9 @@ struct MathParser {
         case .letter(let letter):
             place += 1
             return named(String(letter))
+        case .run(let name):
+            place += 1
+            return .symbol(name)
         case .words: return nil
         case .symbol("("): return enclosed("(", ")")
         case .symbol("["): return enclosed("[", "]")
@@ -221,7 +257,7 @@ struct MathParser {
     private mutating func index() -> String? {
         func text(_ token: MathToken) -> String? {
             switch token {
-            case .number(let text), .words(let text): text
+            case .number(let text), .words(let text), .run(let text): text
             case .letter(let letter): String(letter)
             case .command, .symbol: nil
             }
@@ -271,8 +307,22 @@ struct MathParser {
             }
             return nil
         }
-        guard let over = group(), let under = group() else { return nil }
+        // \frac{dy}{dx} is no quotient.
+        let start = place
+        guard let over = group() else { return nil }
+        let middle = place
+        guard let under = group(), !(isDifferential(start) && isDifferential(middle)) else { return nil }
         return (over, under)
+    }
+
+    /// Whether `dx` stands there, perhaps behind a brace.
+    private func isDifferential(_ place: Int) -> Bool {
+        guard tokens.indices.contains(place) else { return false }
+        let rest = tokens[place...]
+        guard (rest.first == .symbol("{") ? rest.dropFirst() : rest).first == .letter("d") else { return false }
+        if rest.first == .symbol("{") { return true }
+        if case .letter? = rest.dropFirst().first { return true }
+        return false
     }
 
     private mutating func root() -> MathExpression? {
@@ -325,7 +375,7 @@ struct MathParser {
         // An inverse is written like a power.
         if exponent == .negative(.integer(1)) { return nil }
         guard let argument = argument() else { return nil }
-        let result = MathExpression.function(function, [argument])
+        let result = MathExpression.function(function, [argument.inRadians])
         return exponent.map { .power(result, $0) } ?? result
     }
 
@@ -333,15 +383,16 @@ struct MathParser {
     private mutating func argument() -> MathExpression? {
         if next == .symbol("(") { return enclosed("(", ")") }
         if next == .symbol("{") { return enclosed("{", "}") }
-        guard var result = power() else { return nil }
+        guard let first = power() else { return nil }
+        var factors = [first]
         while let next, startsAtom(next), next != .symbol("(") {
             if case .command(let name) = next, name != "frac", name != "pi", name != "sqrt", !Self.greek.contains(name)
             {
                 break
             }
             guard let factor = power() else { return nil }
-            result = Self.product(result, factor)
+            factors.append(factor)
         }
-        return result
+        return Self.product(factors)
     }
 }

@@ -5,13 +5,36 @@ enum MathToken: Equatable {
     case command(String)
     case words(String)
     case letter(Character)
+    /// Letters that stand together and look like a word or a name (`mgh`): three or more, and not in the order of the alphabet,
+    /// as those of products are (`abc`).
+    case run(String)
     /// An operator, a brace, a bracket or punctuation.
     case symbol(Character)
 
-    /// - Returns: nil where something in it is not known.
+    /// The most tokens of a formula that is read, and the deepest brackets.
+    private static let most = (tokens: 2000, depth: 60)
+
+    /// - Returns: nil where something in it is not known, and where it is too long or its brackets are too deep to be anybody's
+    ///   answer.
     static func tokens(of text: String) -> [MathToken]? {
         var reader = MathTokenReader(characters: Array(text))
-        return reader.tokens()
+        guard let tokens = reader.tokens(), tokens.count <= most.tokens else { return nil }
+        var depth = 0
+        for token in tokens {
+            depth = max(0, depth + token.depthChange)
+            if depth > most.depth { return nil }
+        }
+        return tokens
+    }
+
+    /// 1 for what opens a bracket, -1 for what closes one.
+    var depthChange: Int {
+        switch self {
+        case .symbol("("), .symbol("["), .symbol("{"), .command("{"): 1
+        case .symbol(")"), .symbol("]"), .symbol("}"), .command("}"): -1
+        case .command(let name): name.hasPrefix("begin ") ? 1 : name.hasPrefix("end ") ? -1 : 0
+        default: 0
+        }
     }
 }
 
@@ -19,6 +42,8 @@ private struct MathTokenReader {
     let characters: [Character]
     private var place = 0
     private var depth = 0
+    /// Where the letters end that were seen to be a product.
+    private var productEnd = 0
 
     init(characters: [Character]) {
         self.characters = characters
@@ -36,6 +61,8 @@ private struct MathTokenReader {
             } else if next == "\\" {
                 guard let token = command() else { return nil }
                 tokens.append(token)
+            } else if let run = run() {
+                tokens.append(.run(run))
             } else {
                 place += 1
                 guard let token = Self.token(next) else { return nil }
@@ -45,6 +72,22 @@ private struct MathTokenReader {
             }
         }
         return tokens
+    }
+
+    /// Takes letters that are no product; the last may have an index or a power of its own.
+    private mutating func run() -> String? {
+        guard place >= productEnd else { return nil }
+        var end = place
+        while end < characters.count, characters[end].isASCII, characters[end].isLetter { end += 1 }
+        if end < characters.count, "_^'".contains(characters[end]) { end -= 1 }
+        guard end - place >= 3 else { return nil }
+        let letters = characters[place..<end].map { $0.lowercased() }
+        guard letters != letters.sorted() else {
+            productEnd = end
+            return nil
+        }
+        place = end
+        return letters.joined()
     }
 
     private static func token(_ character: Character) -> MathToken? {
@@ -59,7 +102,7 @@ private struct MathTokenReader {
         case "π": .command("pi")
         case "√": .command("sqrt")
         case "∞": .command("infty")
-        case "°": .command("circ")
+        case "°": .command("degree")
         case "≤": .command("le")
         case "≥": .command("ge")
         case "≠": .command("ne")

@@ -11,7 +11,9 @@ indirect enum MathValue: Equatable, Sendable {
     case interval(MathExpression, MathExpression, isOpen: Bool, endIsOpen: Bool)
     case union([MathValue])
     case matrix([[MathExpression]])
-    /// In lower case.
+    /// `1:2:3`
+    case ratio([MathExpression])
+    /// In lower case and without spaces.
     case text(String)
 
     enum Relation: Sendable {
@@ -60,22 +62,13 @@ indirect enum MathValue: Equatable, Sendable {
         var parts: [ArraySlice<MathToken>] = []
         var (start, depth) = (tokens.startIndex, 0)
         for (index, token) in zip(tokens.indices, tokens) {
-            depth += depthChange(token)
+            depth += token.depthChange
             if depth == 0, isSeparator(token) {
                 parts.append(tokens[start..<index])
                 start = index + 1
             }
         }
         return parts + [tokens[start...]]
-    }
-
-    private static func depthChange(_ token: MathToken) -> Int {
-        switch token {
-        case .symbol("("), .symbol("["), .symbol("{"), .command("{"): 1
-        case .symbol(")"), .symbol("]"), .symbol("}"), .command("}"): -1
-        case .command(let name): name.hasPrefix("begin ") ? 1 : name.hasPrefix("end ") ? -1 : 0
-        default: 0
-        }
     }
 
     private init?(item tokens: ArraySlice<MathToken>) {
@@ -104,6 +97,10 @@ indirect enum MathValue: Equatable, Sendable {
             self = .text(Self.plainWord(words))
             return
         }
+        if let found = Self.words(tokens) ?? Self.ratio(tokens) {
+            self = found
+            return
+        }
         if tokens.elementsEqual([.command("emptyset")]) || tokens.elementsEqual([.command("varnothing")]) {
             self = .set([])
             return
@@ -118,7 +115,35 @@ indirect enum MathValue: Equatable, Sendable {
 
     /// The word in `(a)`.
     private static func plainWord(_ text: String) -> String {
-        text.hasPrefix("(") && text.hasSuffix(")") ? String(text.dropFirst().dropLast().trimmed) : text
+        let word = text.hasPrefix("(") && text.hasSuffix(")") ? String(text.dropFirst().dropLast()) : text
+        return word.filter { !$0.isWhitespace }
+    }
+
+    /// Nothing but letters, of which some are a word: no product, whose order would not count.
+    private static func words(_ tokens: ArraySlice<MathToken>) -> MathValue? {
+        var (text, hasRun) = ("", false)
+        for token in tokens {
+            switch token {
+            case .run(let run): (text, hasRun) = (text + run, true)
+            case .letter(let letter): text += letter.lowercased()
+            default: return nil
+            }
+        }
+        return hasRun ? .text(text) : nil
+    }
+
+    /// Three or more numbers between colons, or a time of day; of two other numbers the parser makes a quotient.
+    private static func ratio(_ tokens: ArraySlice<MathToken>) -> MathValue? {
+        let parts = split(tokens) { $0 == .symbol(":") }
+        if parts.count == 2, case .number(let hours)? = parts[0].first, case .number(let minutes)? = parts[1].first,
+            parts.allSatisfy({ $0.count == 1 }), minutes.count == 2, let hour = Int(hours), let minute = Int(minutes),
+            hour <= 24, minute < 60
+        {
+            return .text("\(hour):\(minutes)")
+        }
+        guard parts.count > 2 else { return nil }
+        let numbers = parts.compactMap { MathParser.expression($0) }
+        return numbers.count == parts.count ? .ratio(numbers) : nil
     }
 
     private init?(bothSigns tokens: ArraySlice<MathToken>) {
@@ -150,7 +175,9 @@ indirect enum MathValue: Equatable, Sendable {
 
     private static func relation(_ tokens: ArraySlice<MathToken>) -> MathValue? {
         if let place = tokens.firstIndex(of: .command("in")) {
-            guard let name = name(tokens[..<place]), let value = MathValue(item: tokens[(place + 1)...]) else {
+            let rest = tokens[(place + 1)...]
+            guard !rest.contains(.command("in")), let name = name(tokens[..<place]), let value = MathValue(item: rest)
+            else {
                 return nil
             }
             return .assignment(name, value)
@@ -160,26 +187,41 @@ indirect enum MathValue: Equatable, Sendable {
         let signs = sides.dropLast().compactMap { relation(of: tokens[$0.endIndex]) }
         guard signs.count == sides.count - 1 else { return nil }
         if signs.allSatisfy({ $0 == .equal }), let name = name(sides[0]) {
-            // Of a chain of equations the last is the answer.
+            // Of a chain of equations the last is the answer, unless one before says something else.
+            guard MathComparison.doNotContradict(sides.dropFirst().compactMap { MathParser.expression($0) }) else {
+                return nil
+            }
             return MathValue(item: sides[sides.count - 1]).map { .assignment(name, $0) }
         }
         let parsed = sides.compactMap { MathParser.expression($0) }
         return parsed.count == sides.count ? .relation(parsed, signs) : nil
     }
 
-    /// The left side of an assignment: a letter, or a function of letters.
+    /// The left side of an assignment: a letter, a name of points (`AB`), or a function of something (`f(2)`).
     private static func name(_ tokens: ArraySlice<MathToken>) -> String? {
-        if let expression = MathParser.expression(tokens) {
-            if case .symbol(let name) = expression { return name }
-            if case .product(let parts) = expression, parts.count == 2, case .symbol(let function) = parts[0],
-                case .symbol(let argument) = parts[1], tokens.contains(.symbol("("))
-            {
-                return "\(function)(\(argument))"
-            }
-        }
         if tokens.count == 1, case .words(let words)? = tokens.first { return words }
-        return nil
+        if tokens.count == 1, case .run(let name)? = tokens.first { return name }
+        let letters = tokens.compactMap { token -> Character? in
+            if case .letter(let letter) = token, letter.isUppercase { letter } else { nil }
+        }
+        if letters.count == tokens.count, letters.count > 1 { return String(letters) }
+        guard let expression = MathParser.expression(tokens) else { return nil }
+        if case .symbol(let name) = expression { return name }
+        guard case .product(let parts) = expression, parts.count == 2, case .symbol(let function) = parts[0],
+            tokens.dropFirst().first == .symbol("("), tokens.last == .symbol(")"),
+            case .letter(let letter)? = tokens.first, Self.functions.contains(letter)
+        else { return nil }
+        switch parts[1] {
+        case .symbol(let argument): return "\(function)(\(argument))"
+        case .number(let value, _) where value.isInteger: return "\(function)(\(value.numerator))"
+        default: return nil
+        }
     }
+
+    /// Letters that stand for functions where brackets follow.
+    private static let functions: Set<Character> = [
+        "f", "g", "h", "p", "q", "u", "F", "G", "H", "P", "E", "V", "A", "S", "T",
+    ]
 
     // MARK: - Brackets
 
@@ -211,7 +253,7 @@ indirect enum MathValue: Equatable, Sendable {
     private static func isOnePair(_ tokens: ArraySlice<MathToken>) -> Bool {
         var depth = 0
         for (index, token) in zip(tokens.indices, tokens) {
-            depth += depthChange(token)
+            depth += token.depthChange
             if depth == 0 { return index == tokens.endIndex - 1 }
         }
         return false

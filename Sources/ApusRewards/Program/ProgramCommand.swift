@@ -6,22 +6,24 @@ struct ProgramCommand: Sendable {
     /// As the user wrote it.
     let shown: String
     let words: [String]
+    /// What was begun and never ended, such as a quote; nil where nothing was.
+    private let open: String?
 
     /// - Parameter text: A path with a slash, or `exec:` and words as in a shell.
     /// - Returns: nil where the text names no program.
     init?(_ text: String) {
         shown = text
         if text.hasPrefix("exec:") {
-            words = Self.words(of: text.dropFirst("exec:".count))
+            (words, open) = Self.words(of: text.dropFirst("exec:".count))
         } else if text.contains("/") {
-            words = [text]
+            (words, open) = ([text], nil)
         } else {
             return nil
         }
     }
 
     private init(shown: String, words: [String]) {
-        (self.shown, self.words) = (shown, words)
+        (self.shown, self.words, open) = (shown, words, nil)
     }
 
     /// The last word that is a file, without its ending: `score` of `exec:python3 ./score.py --fast`.
@@ -37,6 +39,9 @@ struct ProgramCommand: Sendable {
     ///
     /// - Throws: `RewardError` where there is none, or it may not be run.
     func checked(path: String?) throws -> ProgramCommand {
+        if let open {
+            throw RewardError("\(shown): ends behind \(open). Close the quote, or write \\ before it.")
+        }
         guard let program = words.first else {
             throw RewardError("\(shown): names no program; wanted 'exec:COMMAND WORDS', or a path such as ./score.py.")
         }
@@ -65,7 +70,7 @@ struct ProgramCommand: Sendable {
 
     static let usualPath = "/usr/local/bin:/usr/bin:/bin"
 
-    private static func words(of text: Substring) -> [String] {
+    private static func words(of text: Substring) -> (words: [String], open: String?) {
         var (words, word): ([String], String?) = ([], nil)
         var (quote, isEscaped): (Character?, Bool) = (nil, false)
         for character in text {
@@ -85,6 +90,7 @@ struct ProgramCommand: Sendable {
                 word = (word ?? "") + String(character)
             }
         }
-        return words + [word].compactMap(\.self)
+        let open = quote.map { "an open \($0)" } ?? (isEscaped ? "a \\" : nil)
+        return (words + [word].compactMap(\.self), open)
     }
 }

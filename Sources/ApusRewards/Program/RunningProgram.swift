@@ -21,6 +21,9 @@ final class RunningProgram {
 
     /// - Throws: `ProgramFailure` where it cannot be started.
     init(_ command: ProgramCommand, environment: [String: String]) throws {
+        // Of programs that are started at once, none may get the pipes of another before these are marked as not for it.
+        Self.starting.lock()
+        defer { Self.starting.unlock() }
         var (input, output, errors) = (try Pipe(), try Pipe(), try Pipe())
         defer {
             input.closeOthers()
@@ -53,6 +56,8 @@ final class RunningProgram {
     }
 
     // MARK: - Starting
+
+    private static let starting = NSLock()
 
     private struct Pipe {
         private(set) var reading: Int32

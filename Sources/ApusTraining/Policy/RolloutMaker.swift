@@ -271,6 +271,10 @@ package final class RolloutMaker {
         }
         for (function, values) in zip(functions, scores) {
             let known = values.filter { !$0.isNaN }
+            // Said only where it happens: a reward that says nothing of an answer is easily overlooked.
+            if known.count < values.count {
+                try tell("rewards/\(function.name)/unjudged", Double(values.count - known.count))
+            }
             guard !known.isEmpty else { continue }
             try tell("rewards/\(function.name)/mean", known[...].mean, of: known.count)
             try tell("rewards/\(function.name)/std", known.deviation)

@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusRewards
 import ApusTorch
 import Foundation
 import Testing
@@ -159,7 +160,7 @@ import Testing
         }
         let failure = #expect(throws: (any Error).self) { try run(resume: false) }
         #expect("\(failure.map { "\($0)" } ?? "")".contains("rows.jsonl:4: \(score): ended with exit code 7"))
-        let partial = "\(folder.path)/out.jsonl.resume"
+        let partial = "\(folder.path)/out.jsonl.apus-partial"
         #expect(FileManager.default.fileExists(atPath: partial))
         // What was half written when the power went is written again.
         let handle = try FileHandle(forUpdating: URL(fileURLWithPath: partial))
@@ -173,6 +174,13 @@ import Testing
         #expect(
             "\(#expect(throws: SettingsError.self) { try run(resume: true, seed: 1) }.map { "\($0)" } ?? "")".contains(
                 "--seed 42"))
+        // Other rows where some are done are another run.
+        let rows = try String(contentsOfFile: "\(folder.path)/rows.jsonl", encoding: .utf8)
+        try folder.write(rows.replacing("n 1", with: "m 1"), to: "rows.jsonl")
+        #expect(
+            "\(#expect(throws: SettingsError.self) { try run(resume: true) }.map { "\($0)" } ?? "")".contains(
+                "begun with other rows: the first 3"))
+        try folder.write(rows, to: "rows.jsonl")
         try run(resume: true)
         #expect(try TinyModelFolder.rows("\(folder.path)/out.jsonl") == whole)
         #expect(try String(contentsOfFile: "\(folder.path)/out-completions.jsonl", encoding: .utf8) == completions)
@@ -201,6 +209,134 @@ import Testing
         #expect(try sampled().count == 20)
         let old = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasPrefix("out.jsonl.") }
         #expect(old.count == 1)
+    }
+
+    /// A file with the name of the completions that is somebody else's stays; with leave it gets another name.
+    @Test func completionsThatAreThere() throws {
+        try folder.write("old\n", to: "out-completions.jsonl")
+        let path = "\(folder.path)/out-completions.jsonl"
+        let score = try program(Self.lengths)
+        let change = { (settings: inout SampleSettings) in
+            settings.rewards.rewardFuncs = [score]
+            settings.logCompletions = true
+        }
+        let error = #expect(throws: SettingsError.self) {
+            try ResponseSampling(settings(change), surroundings: Surroundings(environment: environment))()
+        }
+        #expect(error.map { "\($0)" }?.contains("out-completions.jsonl is there already") == true)
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "old\n")
+        _ = try sampled(change)
+        #expect(try TinyModelFolder.rows(path).count == 20)
+        let old = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter {
+            $0.hasPrefix("out-completions.jsonl.")
+        }
+        #expect(old.count == 1)
+    }
+
+    /// Two runs do not write one output.
+    @Test func outputsInUse() throws {
+        let settings = try settings()
+        let path = "\(folder.path)/out.jsonl"
+        let file: SampleFile? = try SampleFile(path, settings, sources: [:]) { _ in "" }
+        let error = #expect(throws: SettingsError.self) { try SampleFile(path, settings, sources: [:]) { _ in "" } }
+        #expect(error.map { "\($0)" }?.contains("another run is writing it") == true)
+        #expect(file?.done == 0)
+    }
+
+    /// No weights at all are the same as none given; and rewards of one name are told apart.
+    @Test func weightsAndNames() throws {
+        let score = try program(Self.lengths)
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/b", withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: score, toPath: "\(folder.path)/b/score.py")
+        _ = try sampled {
+            $0.rewards.rewardFuncs = [score, "\(folder.path)/b/score.py"]
+            $0.rewards.rewardWeights = []
+            $0.logCompletions = true
+        }
+        let all = try TinyModelFolder.rows("\(folder.path)/out-completions.jsonl")
+        #expect(all.count == 20)
+        for row in all {
+            let rewards = try #require(row["rewards"]?.objectValue)
+            #expect(Array(rewards.keys) == ["score", "score-2"] && rewards["score"] == rewards["score-2"])
+        }
+    }
+
+    /// Rows that are the same have their own answers each; where these cannot be shared out, that is an error.
+    @Test func equalRows() throws {
+        let row =
+            #"{"messages": [{"role": "user", "content": "n"}, {"role": "assistant", "content": "a"}], "level": 1}"#
+        try folder.write("\(row)\n\(row)\n", to: "rows.jsonl")
+        let score = try program(Self.lengths)
+        let direct = try sampled { $0.rewards.rewardFuncs = [score] }
+        let answers = try sampled { $0.outputFile = "answers.jsonl" }
+        #expect(answers.count == 8 && Set(answers.compactMap { $0["id"]?.stringValue }).count == 1)
+        func judged() throws -> [JSONValue] {
+            try sampled {
+                $0.answering.model.name = nil
+                $0.samplerEngine = .none
+                $0.cacheFiles = ["\(folder.path)/answers.jsonl"]
+                $0.rewards.rewardFuncs = [score]
+            }
+        }
+        #expect(try judged() == direct && !direct.isEmpty)
+        let lines = answers.dropLast().map { $0.serialized() + "\n" }.joined()
+        try folder.write(lines, to: "answers.jsonl")
+        let error = #expect(throws: (any Error).self) { try judged() }
+        #expect(
+            "\(error.map { "\($0)" } ?? "")".contains("rows.jsonl:1 and \(folder.path)/rows.jsonl:2 are the same row"))
+    }
+
+    /// Without a model to draw answers their tokens are counted by its tokenizer, as those of new ones are.
+    @Test func tokensOfAnswersThatAreThere() throws {
+        let count = try program("for line in sys.stdin: print(1 + len(json.loads(line)['token_ids']))")
+        let rewards = { (settings: inout SampleSettings) in
+            settings.rewards.rewardFuncs = [count]
+            settings.logCompletions = true
+        }
+        _ = try sampled { $0.outputFile = "answers.jsonl" }
+        _ = try sampled {
+            rewards(&$0)
+            $0.samplerEngine = .none
+            $0.cacheFiles = ["\(folder.path)/answers.jsonl"]
+        }
+        let counted = try TinyModelFolder.rows("\(folder.path)/out-completions.jsonl")
+            .compactMap { $0["score"]?.doubleValue }
+        #expect(counted.count == 20 && Set(counted).count > 1)
+        let error = #expect(throws: SettingsError.self) {
+            try settings {
+                $0.answering.model.name = nil
+                $0.samplerEngine = .none
+                $0.cacheFiles = ["\(folder.path)/answers.jsonl"]
+                $0.rewards.rewardFuncs = ["cosine"]
+            }
+        }
+        #expect(error.map { "\($0)" }?.contains("cosine counts the tokens of answers. Give --model") == true)
+    }
+
+    @Test(arguments: [
+        (
+            "--reward_funcs format --cosine_max_len 9",
+            "--cosine_max_len: without effect, because there is no reward cosine"
+        ),
+        ("--reward_funcs format --repetition_n_grams 2", "--repetition_n_grams: without effect"),
+        ("--reward_funcs format --reward_timeout 2", "--reward_timeout: without effect, because no program"),
+        ("--reward_funcs format --soft_max_length 9", "--soft_max_length: without effect"),
+        ("--orm_model format --reward_weights 1", "--reward_weights: without effect"),
+        ("--sampler_engine no --cache_files a --top_k 5", "--top_k: without effect, because --sampler_engine no"),
+        ("--resume true --output_file a.jsonl --override_exist_file true", "--resume: without effect"),
+    ])
+    func optionsWithoutEffect(_ words: String, _ message: String) throws {
+        let words = ["--model", "m", "--dataset", "d.jsonl"] + words.split(separator: " ").map(String.init)
+        var notices: [String] = []
+        _ = try? SampleSettings(ArgumentLine(words, for: .sample), notices: &notices)
+        #expect(notices.contains { $0.contains(message) }, "\(notices)")
+    }
+
+    /// What was meant as a path is not looked for on a hub.
+    @Test(arguments: ["rewards/score.py", "/nowhere/model", "output/v0/checkpoint-100", "~/model"])
+    func judgesThatAreNotThere(_ word: String) throws {
+        let error = #expect(throws: RewardError.self) { try sampled { $0.ormModel = word } }
+        #expect(error?.description.contains("\(word): there is no such file or folder") == true)
     }
 
     @Test(arguments: [

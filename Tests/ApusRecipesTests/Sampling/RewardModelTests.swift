@@ -36,6 +36,11 @@ import Testing
         for (reward, row) in zip(rewards, rows) {
             #expect(abs(reward - (try #require(row["response"]?.doubleValue))) < 1e-6)
         }
+        // What is longer than the model may read has no score; the others have theirs.
+        let long = Completion(messages: [], text: String(repeating: "a b c ", count: 100_000), tokens: [])
+        let beside = try model.rewards(of: [long, completions[0], long])
+        #expect(beside.map { $0 == nil } == [true, false, true])
+        #expect(abs((try #require(beside[1])) - rewards[0]) < 1e-6)
         if tuner == .lora {
             let named = try RewardModel(
                 run.settings.model.name ?? "", adapters: [checkpoint], device: .cpu, surroundings: Surroundings())

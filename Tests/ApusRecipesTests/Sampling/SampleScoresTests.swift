@@ -55,4 +55,14 @@ struct SampleScoresTests {
         #expect(scores.pairs(keeping: 5).map { [$0.chosen, $0.rejected] } == [[0, 3], [2, 3]])
         #expect(SampleScores(outcomes: [nil, nil], processes: nil, count: 2, threshold: 0).pairs(keeping: 5).isEmpty)
     }
+
+    /// The share is rounded down, in binary as in Python: 29 % of 100 answers are 28.
+    @Test(arguments: [
+        (28, 100, 0.29, true), (27, 100, 0.29, false), (1, 2, 0.75, true), (0, 1, 0.5, true), (2, 4, 1, false),
+    ])
+    func easyQuestions(_ right: Int, _ count: Int, _ share: Double, _ isEasy: Bool) {
+        let outcomes = (0..<count).map { $0 < right ? 1.0 : 0 }
+        let scores = SampleScores(outcomes: outcomes, processes: nil, count: count, threshold: 0)
+        #expect(scores.isEasy(share: share, of: count) == isEasy)
+    }
 }

@@ -67,6 +67,11 @@ extension RLHFSettings: CommandSettings {
                 && ($0 != "loss_scale" || preferences.samplesAnswers)
         }
         if let notice = withoutEffect(idle, because: "--rlhf_type is \(method.rawValue)") { notices.append(notice) }
+        if preferences.samplesAnswers {
+            for (names, reason) in RewardSettings.idle(of: preferences.rewards.rewardFuncs) {
+                if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
+            }
+        }
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }

@@ -145,6 +145,25 @@ extension SampleSettings: CommandSettings {
         {
             notices.append(notice)
         }
+        let judges = rewards.rewardFuncs + [ormModel, prmModel].compactMap(\.self)
+        var idle = RewardSettings.idle(of: judges)
+        if rewards.rewardFuncs.isEmpty { idle.append((["reward_weights"], "--reward_funcs is not given")) }
+        if samplerEngine == .none {
+            let counted = ["cosine", "soft_overlong"].filter(judges.contains)
+            guard counted.isEmpty || answering.model.name != nil else {
+                throw SettingsError(
+                    "--sampler_engine no: \(counted.joined(separator: " and ")) counts the tokens of answers. Give --model, whose "
+                        + "tokenizer says what they are; it is not loaded otherwise.")
+            }
+            let drawing = GenerationSettings.fields.map(\.name).filter {
+                $0 != "max_new_tokens" || !counted.contains("cosine")
+            }
+            idle.append((drawing + ["adapters"], "--sampler_engine no draws no answers"))
+        }
+        if overrideExistFile { idle.append((["resume"], "--override_exist_file true begins anew")) }
+        for (names, reason) in idle {
+            if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
+        }
         // Answering takes several answers to a row where there are rows.
         answering.data.valDataset = answering.data.dataset
     }

@@ -36,6 +36,22 @@ extension RewardSettings: SettingsPart {
         return options
     }
 
+    /// Options that no reward of those that are asked looks at, and why.
+    ///
+    /// - Parameter sources: Names of rewards and programs.
+    static func idle(of sources: [String]) -> [(names: [String], reason: String)] {
+        let names = fields.map(\.name)
+        var idle: [(names: [String], reason: String)] = ["cosine", "repetition", "soft_overlong"].compactMap { reward in
+            guard !sources.contains(reward) else { return nil }
+            let prefix = reward == "soft_overlong" ? "soft_" : "\(reward)_"
+            return (names.filter { $0.hasPrefix(prefix) }, "there is no reward \(reward) among those that are asked")
+        }
+        if !sources.contains(where: RewardFunctions.isProgram) {
+            idle.append((["reward_timeout"], "no program is asked for a reward"))
+        }
+        return idle
+    }
+
     /// - Parameter others: Rewards that are named elsewhere, whose weights come behind those of the rewards.
     /// - Throws: `SettingsError` for weights that are not those of the rewards.
     func check(besides others: [String] = []) throws {
