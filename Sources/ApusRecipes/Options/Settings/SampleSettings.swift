@@ -147,7 +147,6 @@ extension SampleSettings: CommandSettings {
         }
         let judges = rewards.rewardFuncs + [ormModel, prmModel].compactMap(\.self)
         var idle = RewardSettings.idle(of: judges)
-        if rewards.rewardFuncs.isEmpty { idle.append((["reward_weights"], "--reward_funcs is not given")) }
         if samplerEngine == .none {
             let counted = ["cosine", "soft_overlong"].filter(judges.contains)
             guard counted.isEmpty || answering.model.name != nil else {
