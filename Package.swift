@@ -66,7 +66,10 @@ let package = Package(
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
-        .target(name: "CTorch", dependencies: ["CLibtorch"]),
+        // Read by launch.cpp and kernels.h.
+        .target(
+            name: "CTorch", dependencies: ["CLibtorch"],
+            exclude: ["fused/cuda/device.cuh", "fused/cuda/kernels.cuh"]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
         // Floor 1
@@ -133,6 +136,12 @@ let package = Package(
             "DecodeBench",
             ["ApusModels", "ApusGeneration", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"],
             path: "Benchmarks/DecodeBench"),
+        program(
+            "DeviceCheck",
+            [
+                "ApusTorchTesting", "ApusModels", "ApusAdapters", "ApusGeneration", "ApusTraining", "ApusOptimizers",
+                "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON",
+            ], path: "Benchmarks/DeviceCheck"),
         program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
         .target(
@@ -142,7 +151,10 @@ let package = Package(
                 "ApusTorch", "ApusJSON",
             ], path: "Tests/ApusMutations", swiftSettings: settings),
         tests("ApusMutationsTests", ["ApusMutations"]),
-        tests("ApusTorchTests", ["ApusTorch"]),
+        .target(
+            name: "ApusTorchTesting", dependencies: ["ApusTorch"], path: "Tests/ApusTorchTesting",
+            swiftSettings: settings),
+        tests("ApusTorchTests", ["ApusTorch", "ApusTorchTesting"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusQuantizationTests", ["ApusQuantization", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),
