@@ -7,8 +7,8 @@ import Foundation
 /// usage: device-check PART [--device cpu|cuda] [--tiny] [--shape NAME] [--data FILE] [--batch N]
 ///                    [--steps N] [--item TITLE] [--checkpointing] [--architectures sm_80,sm_90]
 ///
-/// On the processor the same table compares its kernels with composed forms in float64. Exits with 1 where an item is not
-/// as it should be.
+/// `config` prints the config.json of a shape instead. On the processor the same table compares its kernels with composed
+/// forms in float64. Exits with 1 where an item is not as it should be.
 @main
 struct DeviceCheck {
     static let parts: [String: @Sendable (Settings, inout Report) throws -> Void] = [
@@ -20,6 +20,10 @@ struct DeviceCheck {
     static func main() {
         do {
             let settings = try Settings(Array(CommandLine.arguments.dropFirst()))
+            if settings.part == "config" {
+                print(settings.shape.config.serialized())
+                return
+            }
             guard let part = parts[settings.part] else {
                 throw Problem("no part \(settings.part); there are \(parts.keys.sorted().joined(separator: ", "))")
             }
