@@ -16,10 +16,10 @@ completions_bash := $(PREFIX)/share/bash-completion/completions/apus
 completions_zsh := $(PREFIX)/share/zsh/site-functions/_apus
 completions_fish := $(PREFIX)/share/fish/vendor_completions.d/apus.fish
 
-.PHONY: help setup build quickstart test check docs parity bench install uninstall clean
+.PHONY: help setup build quickstart test check docs parity bench gpu-bundle install uninstall clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s%s\n", $$1, $$2 }'
 
 setup: ## fetch libtorch and the system libraries; does nothing when they are there (CUDA=1: with the CUDA kernels)
 	@Scripts/setup
@@ -46,6 +46,9 @@ parity: build ## compare with the Python programs, live
 
 bench: build ## measure time and memory, beside the Python programs
 	@Benchmarks/run
+
+gpu-bundle: setup ## pack what checks and measures a GPU elsewhere (Docs/gpu.md)
+	@Scripts/gpu-bundle
 
 install: build ## put apus and its completions into PREFIX and make `swift sft` work
 	@mkdir -p "$(bin)"

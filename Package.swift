@@ -66,8 +66,11 @@ let package = Package(
         .systemLibrary(
             name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"]), .brew(["oniguruma"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
-        // As libtorch was built: without it some of its classes have members more.
-        .target(name: "CTorch", dependencies: ["CLibtorch"], cxxSettings: [.define("NDEBUG")]),
+        // NDEBUG as libtorch was built: without it some of its classes have members more.
+        .target(
+            name: "CTorch", dependencies: ["CLibtorch"],
+            // Read by launch.cpp and kernels.h.
+            exclude: ["fused/cuda/device.cuh", "fused/cuda/kernels.cuh"], cxxSettings: [.define("NDEBUG")]),
         target("ApusTorch", ["CTorch"]),
         target("ApusJSON"),
         // Floor 1
@@ -134,6 +137,12 @@ let package = Package(
             "DecodeBench",
             ["ApusModels", "ApusGeneration", "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON"],
             path: "Benchmarks/DecodeBench"),
+        program(
+            "DeviceCheck",
+            [
+                "ApusTorchTesting", "ApusModels", "ApusAdapters", "ApusGeneration", "ApusTraining", "ApusOptimizers",
+                "ApusLanguageModel", "ApusNN", "ApusTorch", "ApusJSON",
+            ], path: "Benchmarks/DeviceCheck"),
         program("Mutations", ["ApusMutations"], path: "Benchmarks/Mutations"),
         // Tests
         .target(
@@ -143,7 +152,10 @@ let package = Package(
                 "ApusTorch", "ApusJSON",
             ], path: "Tests/ApusMutations", swiftSettings: settings),
         tests("ApusMutationsTests", ["ApusMutations"]),
-        tests("ApusTorchTests", ["ApusTorch"]),
+        .target(
+            name: "ApusTorchTesting", dependencies: ["ApusTorch"], path: "Tests/ApusTorchTesting",
+            swiftSettings: settings),
+        tests("ApusTorchTests", ["ApusTorch", "ApusTorchTesting"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusQuantizationTests", ["ApusQuantization", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),

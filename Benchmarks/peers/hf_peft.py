@@ -6,6 +6,9 @@ order and padded to the longest of their micro-batch.
 
     hf_peft.py --model FOLDER --data data.json --steps 25 [--precision bf16|bf16-autocast|fp32] > result.json
 
+With --random the folder needs a config.json alone, and the weights are drawn where they are computed with; --device cuda
+computes on a GPU, of which the memory is then told.
+
 With --method any other method of PEFT is trained in LoRA's place, as the adapter_config.json of a folder describes it.
 
 The precisions, of which the fastest is the fair peer on a given machine (a processor without bfloat16 instructions
@@ -31,7 +34,10 @@ def seconds_since_process_start():
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
-def peak_memory_mib():
+def peak_memory_mib(device):
+    if device == "cuda":
+        import torch
+        return torch.cuda.max_memory_allocated() / 1048576
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
@@ -52,6 +58,8 @@ def parse():
     parser.add_argument("--full", action="store_true", help="train all weights instead of LoRA")
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--checkpointing", action="store_true", help="recompute activations")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--random", action="store_true", help="draw the weights instead of reading them")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--method", type=Path, help="folder of an adapter_config.json: another method than LoRA, made anew")
@@ -72,8 +80,14 @@ def make_model(options):
         quantized["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type=options.quantize, bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype)
-    model = AutoModelForCausalLM.from_pretrained(
-        options.model, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **quantized)
+    if options.random:
+        from transformers import AutoConfig
+        with torch.device(options.device):
+            model = AutoModelForCausalLM.from_config(
+                AutoConfig.from_pretrained(options.model), dtype=dtype, attn_implementation="sdpa")
+    else:
+        model = AutoModelForCausalLM.from_pretrained(
+            options.model, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **quantized)
     model.config.use_cache = False
     if options.full:
         return model
@@ -133,7 +147,7 @@ def train(options, model, rows):
                           args=TrainingArguments(
             output_dir=scratch, max_steps=options.steps, per_device_train_batch_size=options.batch,
             gradient_accumulation_steps=options.accumulation, learning_rate=options.learning_rate,
-            lr_scheduler_type="constant", seed=options.seed, bf16=options.precision == "bf16-autocast", use_cpu=True,
+            lr_scheduler_type="constant", seed=options.seed, bf16=options.precision == "bf16-autocast", use_cpu=options.device == "cpu",
             gradient_checkpointing=options.checkpointing, train_sampling_strategy="sequential", logging_steps=1,
             save_strategy="no", report_to="none", disable_tqdm=True, remove_unused_columns=False))
         trainer.remove_callback(PrinterCallback)
@@ -191,7 +205,7 @@ def main():
         "samplesPerSecond": rate("samples"),
         "paddedTokensPerSecond": rate("padded"),
         "secondsToFirstStep": clock.first,
-        "peakMemoryMiB": peak_memory_mib(),
+        "peakMemoryMiB": peak_memory_mib(options.device),
         "trainableParameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "stepSeconds": seconds,
         "tokens": [step["tokens"] for step in counts],

@@ -2,8 +2,9 @@
 
 From an Alpaca-style file (chat-formatted; only answers are supervised):
     make_data.py --tokenizer FOLDER --alpaca alpaca_en_demo.json --rows 200 --out data.json
-Random ids of one length, of which the last part is supervised:
+Random ids of one length, of which the last part is supervised, or of lengths between two, supervised whole:
     make_data.py --fixed 256 --supervised 64 --rows 200 --out data.json
+    make_data.py --fixed 512 --shortest 64 --rows 200 --out data.json
 """
 
 import argparse
@@ -28,9 +29,12 @@ def alpaca_rows(tokenizer_folder, file):
         yield {"ids": head + tail, "labels": [IGNORED] * len(head) + tail}
 
 
-def fixed_rows(length, supervised, vocabulary):
+def fixed_rows(longest, shortest, supervised, vocabulary):
     source = random.Random(42)
     while True:
+        length = longest
+        if shortest:
+            length = supervised = source.randint(shortest, longest)
         ids = [source.randrange(vocabulary) for _ in range(length)]
         yield {"ids": ids, "labels": [IGNORED] * (length - supervised) + ids[length - supervised :]}
 
@@ -43,12 +47,13 @@ def main():
     parser.add_argument("--alpaca", type=Path)
     parser.add_argument("--max-length", type=int, default=512, help="longer rows are left out")
     parser.add_argument("--fixed", type=int, help="make random rows of this length")
+    parser.add_argument("--shortest", type=int, help="the least length of random rows, whose ids are all supervised")
     parser.add_argument("--supervised", type=int, default=64, help="supervised ids of a random row")
     parser.add_argument("--vocabulary", type=int, default=151643, help="ids stay below this (taken modulo)")
     options = parser.parse_args()
 
     if options.fixed:
-        source = fixed_rows(options.fixed, options.supervised, options.vocabulary)
+        source = fixed_rows(options.fixed, options.shortest, options.supervised, options.vocabulary)
     elif options.alpaca and options.tokenizer:
         source = alpaca_rows(options.tokenizer, options.alpaca)
     else:

@@ -53,7 +53,7 @@ open class VocabularyHead: Linear {
         if isBare(context) {
             return try linearCrossEntropy(scaled(rows), table, labels: labels, rowWeights: weights, form: form)
         }
-        let part = 256
+        let part = rowsAtATime(on: rows.device)
         var sums: [Tensor] = []
         var parts: [TokenLosses] = []
         for start in stride(from: 0, to: rows.shape[0], by: part) {
@@ -94,7 +94,7 @@ open class VocabularyHead: Linear {
             let scaled = try scaled(rows)
             return try linearTokenLosses(temperature == 1 ? scaled : scaled / temperature, table, labels: labels)
         }
-        let part = 256
+        let part = rowsAtATime(on: rows.device)
         var losses: [Tensor] = []
         var means: [Tensor] = []
         for start in stride(from: 0, to: rows.shape[0], by: part) {
@@ -122,7 +122,7 @@ extension VocabularyHead {
     /// - Parameter temperature: What logits are divided by.
     package func entropies(_ rows: Tensor, temperature: Double = 1, _ context: ForwardContext) throws -> Tensor {
         try withoutGradients {
-            let part = 256
+            let part = rowsAtATime(on: rows.device)
             let parts = try stride(from: 0, to: rows.shape[0], by: part).map { start in
                 let own = try rows.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
                 let scores = try logSoftmax(logits(own, context).to(.float32) / temperature)  // [n, V]

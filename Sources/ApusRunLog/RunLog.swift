@@ -114,13 +114,17 @@ package final class RunLog {
     }
 
     /// Moves the bar: `step` optimizer steps are done.
-    package func advance(to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil) {
+    ///
+    /// - Parameter memory: The bytes that are held now where the model is; nil for the memory of the process.
+    package func advance(
+        to step: Int, loss: Double? = nil, tokensPerSecond: Double? = nil, memory: () -> Int64? = { nil }
+    ) {
         self.step = step
         var postfix: [(String, String)] = []
         if let loss { postfix.append(("loss", String(format: "%.4g", loss))) }
         if let tokensPerSecond { postfix.append(("tok/s", String(format: "%.0f", tokensPerSecond))) }
         let now = clock.now()
-        if now - resident.read >= 0.5 { resident = (ResidentMemory.current, now) }
+        if now - resident.read >= 0.5 { resident = (memory() ?? ResidentMemory.current, now) }
         if let bytes = resident.bytes { postfix.append(("mem", ByteCount.format(bytes))) }
         bar.update(to: step, postfix: postfix)
     }

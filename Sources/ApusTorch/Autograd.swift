@@ -102,9 +102,20 @@ package func carrying(_ loss: Tensor, along x: Tensor) throws -> Tensor {
 ///
 /// Synchronous, since the mode belongs to the thread.
 package func withComposedForms<Result>(_ body: () throws -> Result) rethrows -> Result {
-    let before = ct_composed()
-    ct_set_composed(true)
-    defer { ct_set_composed(before) }
+    try withForm(2, body)
+}
+
+/// Runs `body` with the kernels for CUDA on the processor, of the operations that have some, for tests.
+///
+/// Synchronous, since the mode belongs to the thread.
+package func withDeviceKernels<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try withForm(1, body)
+}
+
+private func withForm<Result>(_ form: Int32, _ body: () throws -> Result) rethrows -> Result {
+    let before = ct_form()
+    ct_set_form(form)
+    defer { ct_set_form(before) }
     return try body()
 }
 

@@ -44,6 +44,21 @@ public enum Device: Sendable, Equatable, CustomStringConvertible {
         if ct_load_cuda() != 0 { throw TorchError.last() }
     }
 
+    /// Why fused operations in this type are computed by ordinary ones, where the device could have kernels for them.
+    package func kernelNote(for dtype: DType) -> String? {
+        guard case .cuda = self, let note = ct_kernel_note(index, dtype.scalarType) else { return nil }
+        return note.pointee == 0 ? nil : String(cString: note)
+    }
+
+    /// The bytes of the kernels for an architecture such as `sm_90`, compiled on this machine, which needs no device.
+    ///
+    /// - Throws: `TorchError` when CUDA's run-time compiler is not there, or refuses them.
+    package static func compileKernels(for architecture: String) throws -> Int {
+        let bytes = ct_compile_kernels(architecture)
+        if bytes < 0 { throw TorchError.last() }
+        return Int(bytes)
+    }
+
     /// A CUDA device where its kernels are installed and one answers, else the CPU.
     package static var fastest: Device { ct_load_cuda() == 0 ? .cuda(0) : .cpu }
 

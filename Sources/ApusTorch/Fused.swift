@@ -88,6 +88,10 @@ package struct TokenLosses {
     }
 }
 
+/// Rows whose scores of a whole vocabulary are made at a time: on the processor what its caches hold beside the table, on a
+/// device enough for full products.
+package func rowsAtATime(on device: Device) -> Int { device == .cpu ? 256 : 2048 }
+
 /// `Σᵢ weightᵢ · CE(xᵢ Wᵀ, labelᵢ)`, without ever holding all logits.
 ///
 /// - Parameters:
@@ -95,19 +99,20 @@ package struct TokenLosses {
 ///   - weight: The head, [V, D].
 ///   - labels: One id a row, [N].
 ///   - rowWeights: The weight of each row's loss; 1 when absent.
-///   - chunk: Rows whose logits exist at a time.
+///   - chunk: Rows whose logits exist at a time; by default as many as suit the device.
 ///   - form: What stands in the place of CE.
 package func linearCrossEntropy(
-    _ x: Tensor, _ weight: Tensor, labels: Tensor, rowWeights: Tensor? = nil, chunk: Int = 256,
+    _ x: Tensor, _ weight: Tensor, labels: Tensor, rowWeights: Tensor? = nil, chunk: Int? = nil,
     form: TokenLossForm = .crossEntropy
 ) throws -> TokenLosses {
     var (rows, hits): (ct_tensor?, ct_tensor?)
+    let chunk = Int64(chunk ?? rowsAtATime(on: x.device))
     let smoothing = if case .smoothed(let share) = form { share } else { 0.0 }
     let sum = try Tensor(
         owning: withHandles(x, weight, labels) { x, weight, labels in
             withHandle(ifPresent: rowWeights) {
                 ct_linear_cross_entropy(
-                    x, weight, labels, $0, Int64(chunk), smoothing, form == .dynamic, &rows, &hits)
+                    x, weight, labels, $0, chunk, smoothing, form == .dynamic, &rows, &hits)
             }
         })
     return TokenLosses(sum: sum, rows: try Tensor(owning: rows), hits: try Tensor(owning: hits))
@@ -138,13 +143,14 @@ package func crossEntropy(
 ///   - x: The hidden states of the rows that have a target, [N, D].
 ///   - weight: The head, [V, D]; where it trains, the backward pass makes the logits again.
 ///   - labels: One id a row, [N].
-///   - chunk: Rows whose logits exist at a time.
+///   - chunk: Rows whose logits exist at a time; by default as many as suit the device.
 package func linearTokenLosses(
-    _ x: Tensor, _ weight: Tensor, labels: Tensor, chunk: Int = 256
+    _ x: Tensor, _ weight: Tensor, labels: Tensor, chunk: Int? = nil
 ) throws -> (losses: Tensor, meanLogits: Tensor) {
     var means: ct_tensor?
+    let chunk = Int64(chunk ?? rowsAtATime(on: x.device))
     let losses = try Tensor(
-        owning: withHandles(x, weight, labels) { ct_linear_token_losses($0, $1, $2, Int64(chunk), &means) })
+        owning: withHandles(x, weight, labels) { ct_linear_token_losses($0, $1, $2, chunk, &means) })
     return (losses, try Tensor(owning: means))
 }
 

@@ -120,7 +120,12 @@ ct_tensor ct_to_dtype(ct_tensor x, int dtype) {
 }
 ct_tensor ct_to_device(ct_tensor x, int device_type, int device_index) {
     return guarded([&] {
-        return own(ref(x).to(at::Device(static_cast<at::DeviceType>(device_type), c10::DeviceIndex(device_index))));
+        at::Device device(static_cast<at::DeviceType>(device_type), c10::DeviceIndex(device_index));
+        // What a step brings along is copied while the device computes; pinning a model's weights would keep their memory.
+        constexpr size_t most = 1 << 22;
+        bool is_small = ref(x).nbytes() > 0 && ref(x).nbytes() <= most;
+        if (ref(x).is_cpu() && device.is_cuda() && is_small) return own(ref(x).pin_memory().to(device, /*non_blocking=*/true));
+        return own(ref(x).to(device));
     });
 }
 

@@ -1,3 +1,4 @@
+#include "fused/cuda/launch.h"
 #include "fused/forms.h"
 #include "guard.h"
 
@@ -37,7 +38,13 @@ const bool orders_sums = [] {
 }();
 }  // namespace
 
-thread_local bool composes = false;
+thread_local std::optional<Form> wanted_form;
+
+Form form_of(const at::Tensor &x, std::optional<at::ScalarType> result) {
+    if (composes()) return Form::composed;
+    if (x.is_cpu()) return wanted_form.value_or(Form::processor);
+    return x.is_cuda() && has_device_kernels(x.device(), result.value_or(x.scalar_type())) ? Form::device : Form::composed;
+}
 
 void fail(int kind, const char *message) noexcept {
     last_kind = kind;
@@ -68,6 +75,8 @@ int ct_threads(void) { return at::get_num_threads(); }
 
 int ct_load_cuda(void) {
     return guarded([] {
+        // Read when the library of products is first used; a value of the user's stays.
+        setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
         // libtorch registers its CUDA kernels when the library is loaded; RTLD_GLOBAL lets them find each other.
         static void *kernels = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
         if (!kernels) {
@@ -76,12 +85,36 @@ int ct_load_cuda(void) {
         }
         TORCH_CHECK(at::hasCUDA(), "libtorch finds no CUDA device");
         at::globalContext().lazyInitDevice(at::kCUDA);
+        // A resumed run has the bits of one without a stop, so sums have one order; what has no such form goes on without.
+        at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+        at::globalContext().setDeterministicFillUninitializedMemory(false);
         return 0;
     });
 }
 
-void ct_set_composed(bool value) { composes = value; }
-bool ct_composed(void) { return composes; }
+void ct_set_form(int form) {
+    wanted_form = form < 0 ? std::nullopt : std::optional(static_cast<Form>(form));
+}
+int ct_form(void) { return wanted_form ? int(*wanted_form) : -1; }
+
+const char *ct_kernel_note(int device_index, int dtype) {
+    static thread_local std::string text;
+    return guarded([&] {
+        at::Device device(at::kCUDA, c10::DeviceIndex(device_index));
+        text = has_device_kernels(device, static_cast<at::ScalarType>(dtype)) ? "" : kernel_note();
+        return text.c_str();
+    });
+}
+
+int64_t ct_compile_kernels(const char *architecture) {
+    return guarded([&] {
+        int64_t bytes = 0;
+        for (auto type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+            bytes += int64_t(compiled_kernels(type, architecture).size());
+        }
+        return bytes;
+    });
+}
 
 int ct_device_memory(int device_type, int device_index, int64_t out[4]) {
     return guarded([&] {

@@ -1,3 +1,4 @@
+import ApusTorchTesting
 import Testing
 
 @testable import ApusTorch
@@ -12,30 +13,7 @@ struct FormTests {
 
     static var devices: [Device] { Device.fastest == .cpu ? [.cpu] : [.cpu, .fastest] }
 
-    /// The inputs, with gradients to be asked for.
-    private func inputs(_ operation: FusedOperation, _ dtype: DType, _ device: Device) throws -> [Tensor] {
-        try operation.shapes.enumerated().map { index, shape in
-            let x = try Tensor.empty(shape, dtype: .float32)
-            try x.fillNormal(generator: Generator(seed: UInt64(index + 1)))
-            let input = try x.to(dtype).to(device)
-            try input.setRequiresGradient(true)
-            return input
-        }
-    }
-
-    /// The value and the gradients of all inputs.
-    private func results(
-        _ operation: FusedOperation, _ dtype: DType, _ device: Device, _ body: ([Tensor]) throws -> Tensor
-    ) throws -> [Tensor] {
-        let inputs = try inputs(operation, dtype, device)
-        let y = try body(inputs)
-        let direction = try Tensor.empty(y.shape, dtype: .float32)
-        try direction.fillNormal(generator: Generator(seed: 99))
-        try y.backward(direction.to(y.dtype).to(device))
-        return try [y] + inputs.map { try #require($0.gradient, "no gradient") }
-    }
-
-    private func distance(_ ours: Tensor, _ theirs: Tensor) throws -> Double {
+    static func distance(_ ours: Tensor, _ theirs: Tensor) throws -> Double {
         try withoutGradients {
             let plain = try theirs.to(.cpu).to(.float64)
             return try abs(ours.to(.cpu).to(.float64) - plain).max().item() / Swift.max(1, abs(plain).max().item())
@@ -46,11 +24,11 @@ struct FormTests {
     func kernelAndComposedFormAgree(name: String, tolerance: (dtype: DType, bound: Double)) throws {
         let operation = try #require(FusedOperation.all.first { $0.name == name })
         let dtype = tolerance.dtype
-        let composed = try withComposedForms { try results(operation, dtype, .cpu, operation.fused) }
+        let composed = try withComposedForms { try operation.results(dtype, .cpu, operation.fused) }
         for device in Self.devices {
-            for (ours, theirs) in zip(try results(operation, dtype, device, operation.fused), composed) {
+            for (ours, theirs) in zip(try operation.results(dtype, device, operation.fused), composed) {
                 #expect(ours.shape == theirs.shape && ours.dtype == theirs.dtype)
-                #expect(try distance(ours, theirs) <= tolerance.bound, "on \(device)")
+                #expect(try Self.distance(ours, theirs) <= tolerance.bound, "on \(device)")
             }
         }
     }
@@ -60,12 +38,13 @@ struct FormTests {
         let operation = try #require(FusedOperation.all.first { $0.name == name })
         let written = try #require(operation.formula)
         for (dtype, bound) in [(DType.float64, 1e-10), (.float32, 2e-5)] {
-            let formula = try results(operation, dtype, .cpu, written)
-            let kernel = try results(operation, dtype, .cpu, operation.fused)
-            let composed = try withComposedForms { try results(operation, dtype, .cpu, operation.fused) }
+            let formula = try operation.results(dtype, .cpu, written)
+            let kernel = try operation.results(dtype, .cpu, operation.fused)
+            let composed = try withComposedForms { try operation.results(dtype, .cpu, operation.fused) }
             for (index, wanted) in formula.enumerated() {
-                #expect(try distance(kernel[index], wanted) <= bound, "kernel in \(dtype), result \(index)")
-                #expect(try distance(composed[index], wanted) <= bound, "composed form in \(dtype), result \(index)")
+                #expect(try Self.distance(kernel[index], wanted) <= bound, "kernel in \(dtype), result \(index)")
+                #expect(
+                    try Self.distance(composed[index], wanted) <= bound, "composed form in \(dtype), result \(index)")
             }
         }
     }
@@ -73,8 +52,8 @@ struct FormTests {
     /// Central differences in float64, of a few elements of each input.
     @Test(arguments: FusedOperation.all.map(\.name)) func gradientsAreThoseOfFiniteDifferences(name: String) throws {
         let operation = try #require(FusedOperation.all.first { $0.name == name })
-        let gradients = try results(operation, .float64, .cpu, operation.fused).dropFirst()
-        let inputs = try inputs(operation, .float64, .cpu)
+        let gradients = try operation.results(.float64, .cpu, operation.fused).dropFirst()
+        let inputs = try operation.inputs(.float64, .cpu)
         for (number, gradient) in gradients.enumerated() {
             let (values, analytic): ([Double], [Double]) = (try inputs[number].values(), try gradient.values())
             for index in stride(from: 0, to: values.count, by: max(1, values.count / 5)) {
@@ -107,6 +86,7 @@ struct FormTests {
             let short = try x.to(dtype)
             let kernel = try dropout(short, probability: chance, key: key)
             #expect(try withComposedForms { try dropout(short, probability: chance, key: key) }.equals(kernel))
+            #expect(try withDeviceKernels { try dropout(short, probability: chance, key: key) }.equals(kernel))
         }
     }
 }

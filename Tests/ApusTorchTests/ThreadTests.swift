@@ -1,3 +1,4 @@
+import ApusTorchTesting
 import Foundation
 import Testing
 

@@ -294,6 +294,7 @@ public struct FineTuning {
                 tokens: largest.tokens,
                 targets: !settings.task.predictsTokens
                     ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
+                scoredRows: rowsAtATime(on: model.device),
                 adaptedRank: tuner.adaptedRank,
                 checkpointsLayers: checkpoints,
                 stateBytes: stateBytes,

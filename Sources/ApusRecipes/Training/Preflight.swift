@@ -56,6 +56,9 @@ struct Preflight {
                 "--device \(device): \(error). Leave --device out to compute where it is possible, or for CUDA run "
                     + "`make setup CUDA=1`.")
         }
+        if let note = device.kernelNote(for: dtype) {
+            console.print("note: on \(device) operations are computed by libtorch's alone, because \(note)")
+        }
         resume = try ResumePoint(settings, console: console)
         if resume.saved != nil {
             try resume.check(RunIdentity(settings, config: config, dtype: dtype, task: nil, totalSteps: nil))

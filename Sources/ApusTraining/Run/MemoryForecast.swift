@@ -22,13 +22,15 @@ package struct MemoryForecast: Sendable, Equatable {
     ///     are moved and their gradients in float32.
     ///   - tokens: Tokens of the largest micro-batch.
     ///   - targets: Its targets.
+    ///   - scoredRows: Rows whose scores of the vocabulary exist at a time.
     ///   - adaptedRank: The rank of the adapters, 0 without.
     ///   - stateBytes: What the optimizer remembers in memory.
     ///   - heldGradients: Elements whose gradients are there at a time; nil is all.
     ///   - keepsMasters: Whether the values that are moved are kept beside tensors of 16 bits.
     package init(
         shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
-        trainedDType: DType, tokens: Int, targets: Int, adaptedRank: Int, checkpointsLayers: Bool, stateBytes: Int,
+        trainedDType: DType, tokens: Int, targets: Int,
+        scoredRows: Int = rowsAtATime(on: .cpu), adaptedRank: Int, checkpointsLayers: Bool, stateBytes: Int,
         heldGradients: Int? = nil, keepsMasters: Bool = true
     ) {
         weights = weightBytes
@@ -45,6 +47,6 @@ package struct MemoryForecast: Sendable, Equatable {
         let transient = 3 * shape.hidden + 4 * shape.width
         let layers = checkpointsLayers ? shape.width * shape.layers + kept : kept * shape.layers
         activations = tokens * (layers + transient) * dtype.size
-        logits = min(256, targets) * shape.vocabulary * dtype.size + 2 * targets * shape.width * dtype.size
+        logits = min(scoredRows, targets) * shape.vocabulary * dtype.size + 2 * targets * shape.width * dtype.size
     }
 }

@@ -109,7 +109,9 @@ package final class TrainingRun {
             window.add(
                 outcome, tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
                 seconds: ProcessInfo.processInfo.systemUptime - started)
-            log.advance(to: progress.step, loss: outcome.loss, tokensPerSecond: window.tokensPerSecond)
+            log.advance(to: progress.step, loss: outcome.loss, tokensPerSecond: window.tokensPerSecond) {
+                model.device.memory.map { Int64($0.used) }
+            }
 
             if plan.isTimeToLog(after: progress.step) {
                 log.record(

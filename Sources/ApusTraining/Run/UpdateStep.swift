@@ -178,8 +178,7 @@ package final class UpdateStep {
         if let scaler, let first = gradients.first {
             try scaleAll(gradients, by: Tensor.full([], 1 / scaler.scale(), device: first.device))
         }
-        let norm = try clipGradients(of: trained, to: maximumNorm).item()
-        let own = try parts.reduce(0.0) { $0 + (try $1.sum.item()) / Double($1.targets) }
+        let (norm, own) = try figures(clipGradients(of: trained, to: maximumNorm))
         let loss = try group.sum([own])[0]
         let verdict = try judge(loss: loss, norm: norm)
         if verdict == .done {
@@ -187,6 +186,17 @@ package final class UpdateStep {
             for participant in participants { try participant.stepped(to: step) }
         }
         return Outcome(loss: loss, norm: norm, verdict: verdict)
+    }
+
+    /// The norm and the loss, for which the device is waited for once.
+    private func figures(_ norm: Tensor) throws -> (norm: Double, loss: Double) {
+        guard let first = parts.first?.sum else { return (try norm.item(), 0) }
+        // What a device cannot hold is rounded.
+        let wide: DType = first.device == .mps ? .float32 : .float64
+        let all: [Double] = try stacked(
+            ([norm] + parts.map(\.sum)).map { try $0.to(wide).to(first.device) }, axis: 0
+        ).values()
+        return (all[0], zip(all.dropFirst(), parts).reduce(0) { $0 + $1.0 / Double($1.1.targets) })
     }
 
     /// The outcome of a step whose gradients were followed in the pass.

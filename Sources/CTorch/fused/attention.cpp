@@ -149,7 +149,7 @@ ct_tensor ct_attention(
         const auto &q = ref(q_), &k = ref(k_), &v = ref(v_);
         auto table = optional(table_);
         auto plan = c10::make_intrusive<AttentionPlan>(*options, q, k, v, table);
-        if (composes) return own(composed_attention(q, k, v, table, *plan));
+        if (composes()) return own(composed_attention(q, k, v, table, *plan));
         bool learns = at::GradMode::is_enabled();
         bool records = learns && (q.requires_grad() || k.requires_grad() || v.requires_grad());
         bool learns_table = learns && table.defined() && table.requires_grad();

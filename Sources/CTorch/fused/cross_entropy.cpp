@@ -9,6 +9,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "exponential.h"
 #include "forms.h"
@@ -134,7 +135,8 @@ Loss composed_loss(
 Loss chunk_loss(
     at::Tensor &logits, const at::Tensor &labels, const at::Tensor &weights, bool wants_gradient, double smoothing = 0,
     bool is_dynamic = false) {
-    if (!takes_kernel(logits)) return composed_loss(logits, labels, weights, wants_gradient, smoothing, is_dynamic);
+    auto form = form_of(logits);
+    if (form == Form::composed) return composed_loss(logits, labels, weights, wants_gradient, smoothing, is_dynamic);
     int64_t rows = logits.size(0), vocabulary = logits.size(1);
     auto losses = at::empty({rows}, logits.options().dtype(wide_type(logits)));
     auto hits = at::empty({rows}, logits.options().dtype(at::kByte));
@@ -145,6 +147,9 @@ Loss chunk_loss(
         const auto *w = data<float>(weights);
         auto *o = data<typename Arithmetic<T>::Type>(losses);
         auto *h = data<uint8_t>(hits);
+        if (form == Form::device)
+            return launch(
+                CT_KERNEL(T, cross_entropy), logits, rows, x, l, w, o, h, vocabulary, wants_gradient, smoothing, is_dynamic);
         parallel_for(rows, 1, [&](int64_t a, int64_t b) {
             loss_kernel(x, l, w, o, h, vocabulary, wants_gradient, smoothing, is_dynamic, a, b);
         });

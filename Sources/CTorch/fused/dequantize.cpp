@@ -6,6 +6,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "forms.h"
 
@@ -109,12 +110,29 @@ template <class T> void read_rounded(T *out, const Reader &reader, int64_t first
     }
 }
 
+void dequantize_on_device(const Quantized &matrix, const at::Tensor &result, int64_t start, int64_t count, bool rounds) {
+    auto pointer = []<class T>(const at::Tensor &x, T *) { return x.defined() ? data<T>(x) : nullptr; };
+    bool is_nested = matrix.absmax_code.defined();
+    with_elements(result, "dequantize", [&](auto *type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        constexpr float *numbers = nullptr;
+        constexpr uint8_t *indices = nullptr;
+        launch(
+            CT_KERNEL(T, dequantize), result, blocks_for((count + 7) / 8), data<T>(result),
+            static_cast<const uint8_t *>(matrix.packed.data_ptr()), pointer(matrix.code, numbers),
+            is_nested ? nullptr : data<float>(matrix.absmax), is_nested ? data<uint8_t>(matrix.absmax) : indices,
+            pointer(matrix.absmax_code, numbers), pointer(matrix.absmax_scale, numbers), float(matrix.offset),
+            matrix.absmax_block, matrix.block, start, count, rounds);
+    });
+}
+
 }  // namespace
 
 at::Tensor dequantized(
     const Quantized &matrix, int64_t first, int64_t count, at::ScalarType values, at::ScalarType storage,
     Scratch *room) {
-    if (!takes_kernel(matrix.packed)) {
+    auto form = form_of(matrix.packed, storage);
+    if (form == Form::composed) {
         return dequantized_composed(matrix, values).narrow(0, first, count).to(storage);
     }
     // Numbers of half precision that are to be stored as float are few; they are made in two steps.
@@ -125,6 +143,10 @@ at::Tensor dequantized(
     }
     int64_t start = first * matrix.columns, end = start + count * matrix.columns, block = matrix.block;
     int64_t first_block = start / block, blocks = end > start ? (end + block - 1) / block - first_block : 0;
+    if (form == Form::device) {
+        dequantize_on_device(matrix, result, start, end - start, storage != values && values == at::kBFloat16);
+        return result;
+    }
     Reader reader(matrix);
     with_elements(result, "dequantize", [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;

@@ -5,6 +5,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "forms.h"
 
@@ -65,6 +66,10 @@ void run(at::Tensor &out, const at::Tensor &x, double probability, uint64_t key,
         using T = std::remove_pointer_t<decltype(type)>;
         auto *o = data<T>(out);
         const auto *i = data<T>(x);
+        if (form_of(x) == Form::device)
+            return launch(
+                CT_KERNEL(T, drop), x, blocks_for(x.numel()), o, i, x.numel(), mask.low, mask.high, mask.threshold,
+                mask.scale, accumulate);
         parallel_for(x.numel(), 16384, [&](int64_t a, int64_t b) { drop(o, i, a, b, mask, accumulate); });
     });
 }
@@ -114,7 +119,7 @@ struct Dropout : torch::autograd::Function<Dropout> {
 
 at::Tensor dropped(const at::Tensor &x, double probability, uint64_t key) {
     check(x, probability);
-    if (!takes_kernel(x)) return composed(x, probability, key);
+    if (form_of(x) == Form::composed) return composed(x, probability, key);
     auto source = x.contiguous();
     auto result = at::empty_like(source);
     run(result, source, probability, key, false);
@@ -127,7 +132,7 @@ at::Tensor dropped_with_gradient(const at::Tensor &x, double probability, uint64
 
 void add_dropped(at::Tensor &target, const at::Tensor &x, double probability, uint64_t key) {
     check(x, probability);
-    if (!takes_kernel(x)) {
+    if (form_of(x) == Form::composed) {
         target.add_(composed(x, probability, key));
         return;
     }

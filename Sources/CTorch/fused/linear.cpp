@@ -129,7 +129,7 @@ using namespace ctorch;
 
 ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias) {
     return guarded([&] {
-        if (composes) return own(composed(ref(x), ref(weight), optional(bias)));
+        if (composes()) return own(composed(ref(x), ref(weight), optional(bias)));
         return own(Linear::apply(ref(x), ref(weight), bias_of(bias)));
     });
 }
@@ -141,7 +141,7 @@ ct_tensor ct_lora_linear(
         TORCH_CHECK(
             ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
             ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
-        if (composes) {
+        if (composes()) {
             auto kept = probability > 0 ? dropped_with_gradient(ref(x), probability, key) : ref(x);
             return own(composed_lora(ref(x), ref(weight), optional(bias), ref(a), ref(b), kept, scale));
         }

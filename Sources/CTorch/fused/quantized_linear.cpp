@@ -202,7 +202,7 @@ ct_tensor ct_quantized_linear(ct_tensor x, const ct_quantized *matrix, ct_tensor
     return guarded([&] {
         auto holder = held(*matrix, ref(x));
         auto type = static_cast<at::ScalarType>(dtype);
-        if (composes) return own(composed(ref(x), holder->matrix, bias, type).to(type).to(ref(x).scalar_type()));
+        if (composes()) return own(composed(ref(x), holder->matrix, bias, type).to(type).to(ref(x).scalar_type()));
         return own(QuantizedLinear::apply(ref(x), present(bias), holder, int64_t(dtype)));
     });
 }
@@ -216,7 +216,7 @@ ct_tensor ct_quantized_lora_linear(
         TORCH_CHECK(
             ref(a).dim() == 2 && ref(b).dim() == 2 && ref(a).size(0) == ref(b).size(1), "lora_linear: A has shape ",
             ref(a).sizes(), ", B ", ref(b).sizes(), "; A must be [rank, in], B [out, rank]");
-        if (composes) {
+        if (composes()) {
             auto y = composed(ref(x), holder->matrix, bias, type);
             auto wide = computable(probability > 0 ? dropped_with_gradient(ref(x), probability, key) : ref(x));
             auto z = at::matmul(wide, ref(a).to(wide.scalar_type()).t());

@@ -3,6 +3,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "forms.h"
 
@@ -77,6 +78,8 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
             auto *out = data<T>(y);
             const auto *in = data<T>(x), *w = data<T>(weight);
             auto *s = data<typename Arithmetic<T>::Type>(scales);
+            if (form_of(x) == Form::device)
+                return launch(CT_KERNEL(T, rms_norm_forward), x, count, out, s, in, w, width, epsilon);
             parallel_for(count, 16, [&](int64_t a, int64_t b) { forward_kernel(out, s, in, w, width, epsilon, a, b); });
         });
         context->save_for_backward({x, weight, scales});
@@ -97,6 +100,8 @@ struct RMSNorm : torch::autograd::Function<RMSNorm> {
                 auto *out = data<T>(dx);
                 const auto *in = data<T>(x), *g = data<T>(dy), *w = data<T>(weight);
                 const auto *s = data<typename Arithmetic<T>::Type>(scales);
+                if (form_of(x) == Form::device)
+                    return launch(CT_KERNEL(T, rms_norm_backward), x, count, out, g, in, w, s, width);
                 parallel_for(count, 16, [&](int64_t a, int64_t b) { backward_kernel(out, g, in, w, s, width, a, b); });
             });
         }
@@ -129,7 +134,7 @@ ct_tensor ct_rms_norm(ct_tensor x, ct_tensor weight, double epsilon) {
         TORCH_CHECK(
             ref(x).scalar_type() == ref(weight).scalar_type(), "rms_norm: the input is ", ref(x).scalar_type(),
             ", the weight ", ref(weight).scalar_type());
-        if (!takes_kernel(ref(x))) return own(composed(ref(x), ref(weight), epsilon));
+        if (form_of(ref(x)) == Form::composed) return own(composed(ref(x), ref(weight), epsilon));
         return own(RMSNorm::apply(ref(x), ref(weight).contiguous(), epsilon));
     });
 }

@@ -3,6 +3,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "forms.h"
 
@@ -48,7 +49,8 @@ at::Tensor composed(const at::Tensor &x, const at::Tensor &cosines, const at::Te
 
 at::Tensor rotated(const at::Tensor &x_, const at::Tensor &cosines, const at::Tensor &sines, double direction) {
     auto x = x_.contiguous();
-    if (!takes_kernel(x)) return composed(x, cosines, sines, direction);
+    auto form = form_of(x);
+    if (form == Form::composed) return composed(x, cosines, sines, direction);
     auto y = at::empty_like(x);
     int64_t tokens = x.size(0), heads = x.size(1), half = x.size(2) / 2;
     with_elements(x, "rope", [&](auto *type) {
@@ -56,6 +58,8 @@ at::Tensor rotated(const at::Tensor &x_, const at::Tensor &cosines, const at::Te
         auto *out = data<T>(y);
         const auto *in = data<T>(x);
         const auto *c = data<float>(cosines), *s = data<float>(sines);
+        if (form == Form::device)
+            return launch(CT_KERNEL(T, rotate), x, tokens, out, in, c, s, unsigned(heads), unsigned(half), direction);
         parallel_for(tokens, 16, [&](int64_t a, int64_t b) { rotate(out, in, c, s, heads, half, direction, a, b); });
     });
     return y;

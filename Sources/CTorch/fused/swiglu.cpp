@@ -3,6 +3,7 @@
 
 #include "../guard.h"
 #include "../parallel.h"
+#include "cuda/launch.h"
 #include "elements.h"
 #include "exponential.h"
 #include "forms.h"
@@ -50,6 +51,8 @@ struct SwiGLU : torch::autograd::Function<SwiGLU> {
             using T = std::remove_pointer_t<decltype(type)>;
             auto *out = data<T>(y);
             const auto *g = data<T>(gate), *u = data<T>(up);
+            if (form_of(gate) == Form::device)
+                return launch(CT_KERNEL(T, swiglu_forward), gate, blocks_for(gate.numel()), out, g, u, gate.numel());
             parallel_for(gate.numel(), 8192, [&](int64_t a, int64_t b) { forward_kernel(out, g, u, a, b); });
         });
         context->save_for_backward({gate, up});
@@ -66,6 +69,9 @@ struct SwiGLU : torch::autograd::Function<SwiGLU> {
             using T = std::remove_pointer_t<decltype(type)>;
             auto *gate_out = data<T>(dg), *up_out = data<T>(du);
             const auto *d = data<T>(dy), *g = data<T>(gate), *u = data<T>(up);
+            if (form_of(gate) == Form::device)
+                return launch(
+                    CT_KERNEL(T, swiglu_backward), gate, blocks_for(gate.numel()), gate_out, up_out, d, g, u, gate.numel());
             parallel_for(gate.numel(), 8192, [&](int64_t a, int64_t b) { backward_kernel(gate_out, up_out, d, g, u, a, b); });
         });
         return {dg, du};
@@ -82,7 +88,7 @@ ct_tensor ct_swiglu(ct_tensor gate, ct_tensor up) {
         TORCH_CHECK(
             ref(gate).sizes() == ref(up).sizes() && ref(gate).scalar_type() == ref(up).scalar_type(),
             "swiglu: gate and up differ: ", ref(gate).sizes(), " and ", ref(up).sizes());
-        if (!takes_kernel(ref(gate))) return own(at::silu(ref(gate)) * ref(up));
+        if (form_of(ref(gate)) == Form::composed) return own(at::silu(ref(gate)) * ref(up));
         return own(SwiGLU::apply(ref(gate), ref(up)));
     });
 }

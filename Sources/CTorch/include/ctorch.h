@@ -23,9 +23,16 @@ void ct_set_threads(int count);
 int ct_threads(void);
 /// Loads the kernels of CUDA; 0 when they are there and a device answers.
 int ct_load_cuda(void);
-/// Whether this thread computes fused operations by their composed forms where it could by kernels, for tests.
-void ct_set_composed(bool value);
-bool ct_composed(void);
+/// The form by which this thread computes fused operations on the processor, for tests: 0 its kernels, 1 those of CUDA,
+/// 2 composed forms, also on devices; -1 leaves it to the device.
+void ct_set_form(int form);
+int ct_form(void);
+/// Compiles the kernels of a CUDA device for an element type: why operations on it are computed by composed forms, empty
+/// where they are not.
+const char *ct_kernel_note(int device_index, int dtype);
+/// Compiles the kernels of every type for an architecture such as "sm_90", on any machine with CUDA's run-time compiler:
+/// the bytes of their code, or -1.
+int64_t ct_compile_kernels(const char *architecture);
 int64_t ct_live_tensors(void);
 /// Bytes that tensors on a device take now and took at most, and bytes that the device has free and in all.
 int ct_device_memory(int device_type, int device_index, int64_t out[4]);

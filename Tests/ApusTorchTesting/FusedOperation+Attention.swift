@@ -1,6 +1,5 @@
+import ApusTorch
 import Foundation
-
-@testable import ApusTorch
 
 /// What a test asks of attention, with its formula.
 struct AttentionCase: Sendable {

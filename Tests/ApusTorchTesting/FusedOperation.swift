@@ -1,15 +1,15 @@
-@testable import ApusTorch
+package import ApusTorch
 
-/// A fused operation with its formula in ordinary operations, for the tests of all of them.
-struct FusedOperation: Sendable {
-    let name: String
+/// A fused operation with its formula in ordinary operations, for the tests of all of them on every device.
+package struct FusedOperation: Sendable {
+    package let name: String
     /// Of the inputs, which are drawn at random and given gradients.
-    let shapes: [[Int]]
-    let fused: @Sendable ([Tensor]) throws -> Tensor
+    package let shapes: [[Int]]
+    package let fused: @Sendable ([Tensor]) throws -> Tensor
     /// Nil where ordinary operations have none: the error function of GELU.
-    let formula: (@Sendable ([Tensor]) throws -> Tensor)?
+    package let formula: (@Sendable ([Tensor]) throws -> Tensor)?
 
-    init(
+    package init(
         _ name: String, _ shapes: [[Int]], _ fused: @escaping @Sendable ([Tensor]) throws -> Tensor,
         formula: (@Sendable ([Tensor]) throws -> Tensor)?
     ) {
@@ -19,10 +19,46 @@ struct FusedOperation: Sendable {
         self.formula = formula
     }
 
+    /// The value and the gradients of all inputs, which are drawn from the numbers of their places and then rounded.
+    ///
+    /// - Parameters:
+    ///   - rounding: What the inputs are rounded to before they are given in `dtype`; nil for that type itself.
+    ///   - body: `fused` or `formula`.
+    package func results(
+        _ dtype: DType, _ device: Device, rounding: DType? = nil, _ body: ([Tensor]) throws -> Tensor
+    ) throws -> [Tensor] {
+        let inputs = try inputs(dtype, device, rounding: rounding)
+        let y = try body(inputs)
+        let direction = try Self.drawn(y.shape, seed: 99).to(rounding ?? dtype)
+        try y.backward(direction.to(y.dtype).to(device))
+        return try [y]
+            + inputs.map {
+                guard let gradient = $0.gradient else {
+                    throw TorchError(kind: .invalidOperation, message: "\(name): an input has no gradient")
+                }
+                return gradient
+            }
+    }
+
+    /// The inputs, with gradients to be asked for.
+    package func inputs(_ dtype: DType, _ device: Device, rounding: DType? = nil) throws -> [Tensor] {
+        try shapes.enumerated().map { index, shape in
+            let input = try Self.drawn(shape, seed: UInt64(index + 1)).to(rounding ?? dtype).to(dtype).to(device)
+            try input.setRequiresGradient(true)
+            return input
+        }
+    }
+
+    package static func drawn(_ shape: [Int], seed: UInt64) throws -> Tensor {
+        let x = try Tensor.empty(shape, dtype: .float32)
+        try x.fillNormal(generator: Generator(seed: seed))
+        return x
+    }
+
     /// More elements than libtorch computes on one thread.
     private static let large = [130, 300]
 
-    static let all: [FusedOperation] =
+    package static let all: [FusedOperation] =
         linears + attentions + norms + elementwise + losses + [
             FusedOperation("rotated", [[9, 3, 8]]) {
                 let angles = try angles(on: $0[0].device)
@@ -92,7 +128,7 @@ struct FusedOperation: Sendable {
     }
 
     /// [11, 13]: an odd count of numbers, in blocks that end inside rows.
-    static func matrix(bits: Int, on device: Device, shape: [Int] = [11, 13]) throws -> QuantizedMatrix {
+    package static func matrix(bits: Int, on device: Device, shape: [Int] = [11, 13]) throws -> QuantizedMatrix {
         let numbers = try Tensor.empty(shape, dtype: .float32)
         try numbers.fillNormal(generator: Generator(seed: 5))
         let there = try numbers.to(device)
