@@ -24,7 +24,8 @@ struct StepBench {
         let isProfiled = CommandLine.arguments.contains("--profile")
         guard arguments.count >= 5, let steps = Int(arguments[3]), let dtype = DType(rawValue: arguments[4]) else {
             print(
-                "usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]")
+                "usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]"
+            )
             exit(2)
         }
         let batch = arguments.count > 5 ? Int(arguments[5]) ?? 4 : 4

@@ -50,7 +50,8 @@ struct MathTip: TurnScheduler {
             guard let solution = try answer.solution(for: "math_tip_trick") else { return .end }
             if answer.text.contains(Self.tip) || MathAccuracy.isRight(answer.text, solution: solution) { return .end }
             let cuts = ["<answer>", "</think>"].compactMap { answer.text.firstRange(of: $0)?.lowerBound }
-            return .continuation(Self.tip, kept: cuts.min().map { answer.text.utf8.distance(from: answer.text.startIndex, to: $0) })
+            return .continuation(
+                Self.tip, kept: cuts.min().map { answer.text.utf8.distance(from: answer.text.startIndex, to: $0) })
         }
     }
 }

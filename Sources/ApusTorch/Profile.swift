@@ -32,7 +32,8 @@ package struct Profile: Sendable {
                 guard let context, let name, let shapes else { return }
                 Unmanaged<Collector>.fromOpaque(context).takeUnretainedValue().entries.append(
                     Entry(
-                        name: String(cString: name), shapes: String(cString: shapes), calls: Int(calls), seconds: seconds,
+                        name: String(cString: name), shapes: String(cString: shapes), calls: Int(calls),
+                        seconds: seconds,
                         operations: operations, alone: alone))
             }, Unmanaged.passUnretained(collector).toOpaque())
         try outcome.get()

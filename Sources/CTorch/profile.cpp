@@ -85,9 +85,10 @@ void ended(const at::RecordFunction &function, at::ObserverContext *context) {
 at::CallbackHandle handle = 0;
 
 at::Tensor random(const Operands &operands, int side) {
-    auto matrix = at::empty_strided(
-        operands.sizes[side], operands.strides[side], at::TensorOptions().dtype(operands.types[side]));
-    return matrix.normal_();
+    const auto &sizes = operands.sizes[side], &strides = operands.strides[side];
+    int64_t extent = 1;
+    for (size_t i = 0; i < sizes.size(); ++i) extent += (sizes[i] - 1) * strides[i];
+    return at::empty({extent}, at::TensorOptions().dtype(operands.types[side])).normal_().as_strided(sizes, strides);
 }
 
 double operation_count(const std::string &name, const Operands &operands) {

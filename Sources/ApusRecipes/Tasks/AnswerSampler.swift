@@ -49,9 +49,11 @@ struct AnswerSampler {
             let middle = questions.count / 2
             console.print("out of memory (\(error.message)): \(questions.count) answers are sampled in two halves")
             return try self(
-                Array(questions[..<middle]), draws: Array(draws[..<middle]), limits: limits.map { Array($0[..<middle]) })
+                Array(questions[..<middle]), draws: Array(draws[..<middle]), limits: limits.map { Array($0[..<middle]) }
+            )
                 + self(
-                    Array(questions[middle...]), draws: Array(draws[middle...]), limits: limits.map { Array($0[middle...]) })
+                    Array(questions[middle...]), draws: Array(draws[middle...]),
+                    limits: limits.map { Array($0[middle...]) })
         }
     }
 

@@ -139,7 +139,8 @@ extension PreferenceLearning {
         do {
             return TurnTaking(
                 scheduler: try TurnSchedulers.named(
-                    name, options: preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings)),
+                    name,
+                    options: preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings)),
                 longest: policy.maxTurns, limitsTotal: policy.completionLengthLimitScope == .total,
                 room: model.maximumLength - inputs.promptPlaces, sampler: sampler, tokenizer: inputs.text.tokenizer,
                 prompts: questions.prompts)

@@ -42,7 +42,8 @@ struct TurnTaking {
 
         var completion: ApusRewards.Completion {
             ApusRewards.Completion(
-                messages: messages.map(\.fields), text: answer, tokens: tokens, isTruncated: isCut, columns: row.columns)
+                messages: messages.map(\.fields), text: answer, tokens: tokens, isTruncated: isCut, columns: row.columns
+            )
         }
 
         mutating func add(_ ids: [Int32], isOwn: Bool) {
@@ -83,7 +84,8 @@ struct TurnTaking {
         }
         return talks.map {
             Episode(
-                ids: $0.ids, isOwn: $0.isOwn, isCut: $0.isCut, logProbabilities: $0.logs, turns: $0.turns, $0.completion)
+                ids: $0.ids, isOwn: $0.isOwn, isCut: $0.isCut, logProbabilities: $0.logs, turns: $0.turns, $0.completion
+            )
         }
     }
 

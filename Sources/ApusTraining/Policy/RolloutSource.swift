@@ -169,7 +169,8 @@ extension Rollout {
             let question = Int(exactly: head[0]), let ids = take(length), let marks = take(length)
         else { return nil }
         self.init(
-            question: question, ids: ids.compactMap { Int32(exactly: $0) }, isOwn: marks.map { $0 == 1 }, isCut: head[2] == 1)
+            question: question, ids: ids.compactMap { Int32(exactly: $0) }, isOwn: marks.map { $0 == 1 },
+            isCut: head[2] == 1)
         advantage = head[3]
         let own = answerLength
         let lists = (0..<6).map { present >> $0 & 1 == 1 ? take(own) : nil }

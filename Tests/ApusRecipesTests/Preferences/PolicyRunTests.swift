@@ -152,7 +152,8 @@ extension TinyRun {
 
     /// What a scheduler says wrong is said before the run.
     @Test(arguments: [
-        ("exec:echo hello", "wrote \"hello\""), ("exec:python3 -c 0", "ended with exit code 0"), ("gym_scheduler", "there is no scheduler"),
+        ("exec:echo hello", "wrote \"hello\""), ("exec:python3 -c 0", "ended with exit code 0"),
+        ("gym_scheduler", "there is no scheduler"),
         (#"exec:echo '{"messages": [{"role": "assistant", "content": "x"}]}'"#, "wanted null, {"),
     ]) func schedulersThatFail(name: String, words: String) throws {
         let run = try TinyRun(sampling: 8).with { $0.preferences?.policy.multiTurnScheduler = name }

@@ -104,7 +104,7 @@ struct PreferenceSettingsTests {
             ], "--generation_batch_size 12 is not a multiple"
         ),
         (["--rlhf_type", "grpo", "--loss_type", "sigmoid"], "grpo, bnpo, dr_grpo, dapo, cispo, sapo, fipo"),
-        (["--rlhf_type", "grpo", "--multi_turn_scheduler", "x"], "--multi_turn_scheduler"),
+        (["--rlhf_type", "grpo", "--gym_env", "x"], "--gym_env"),
         (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (["--task_type", "seq_cls"], "--task_type causal_lm"),
         (

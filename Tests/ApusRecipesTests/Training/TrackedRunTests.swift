@@ -28,7 +28,13 @@ import Testing
         let folder = "\(tiny.folder.path)/swan"
         let surroundings = Surroundings(environment: ["SWANLAB_LOG_DIR": folder])
         var run = try FineTuning(settings, surroundings: surroundings)
-        run.onRecord = { step, _, _ in if step == 3 { raise(SIGTERM) } }
+        run.onRecord = { step, _, _ in
+            guard step == 3 else { return }
+            // To the process: threads of a pool take no signals.
+            kill(getpid(), SIGTERM)
+            let end = Date(timeIntervalSinceNow: 10)
+            while StopSignal.pending == nil, Date() < end { usleep(1000) }
+        }
         let outcome = try run()
         StopSignal.reset()
         #expect(outcome.signal == SIGTERM)

@@ -159,7 +159,9 @@ extension RLHFSettings {
                 policy.maxTurns == nil ? nil : "max_turns",
                 policy.completionLengthLimitScope == .answer ? nil : "completion_length_limit_scope",
             ].compactMap(\.self)
-            if let notice = withoutEffect(idle, because: "there is no --multi_turn_scheduler") { notices.append(notice) }
+            if let notice = withoutEffect(idle, because: "there is no --multi_turn_scheduler") {
+                notices.append(notice)
+            }
         }
         if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
             notices.append(
