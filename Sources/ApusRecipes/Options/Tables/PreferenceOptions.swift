@@ -86,8 +86,8 @@ extension NotYetOptions {
 
     private static let samplingAdvice: [String: String] = {
         let environment =
-            "An environment is a program: --multi_turn_scheduler ./environment.py says what follows answers, --reward_funcs "
-            + "./score.py what they are worth."
+            "Give the environment as programs: --multi_turn_scheduler ./environment.py says what follows answers, "
+            + "--reward_funcs ./score.py what they are worth."
         let files = "The files of the reward model say it; leave it out."
         return [
             "response_length": "Give --max_completion_length.", "gym_env": environment, "use_gym_env": environment,
