@@ -128,7 +128,7 @@ struct TurnTaking {
             next.add(more, isOwn: false)
             (next.answer, next.tokens) = (said + text, talk.tokens.prefix(count) + more)
         }
-        guard room(of: next) > 0 else {
+        guard limit(of: next) > 0 else {
             talk.isCut = true
             return false
         }
