@@ -221,6 +221,8 @@ def cases_of_arguments(m):
         Case("negative learning rate", m.sft("--learning_rate", "-1e-4"), ["--learning_rate", "-1e-4"]),
         Case("learning rate that is no number", m.sft("--learning_rate", "nan"), ["--learning_rate", "nan"]),
         Case("number beyond all integers", m.sft("--max_length", "9" * 30), ["--max_length", "999"]),
+        Case("memory of no size", m.sft("--max_memory", "much"), ["--max_memory", "much", "6GB"]),
+        Case("memory for no plan", m.sft("--max_memory", "100MB"), ["--max_memory 100MB", "at least", "1 sample at once"]),
         Case("LoRA rank 0", m.sft("--lora_rank", 0), ["--lora_rank", "0"]),
         Case("LoRA rank beyond memory", m.sft("--lora_rank", 1 << 60), ["--lora_rank"]),
         Case("dropout 1.5", m.sft("--lora_dropout", 1.5), ["--lora_dropout", "1.5"]),

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The options of one command: what it accepts, and what it knows by name to refuse well.
 package struct OptionTable: Sendable {
     package let command: Command
@@ -16,11 +18,14 @@ package struct OptionTable: Sendable {
 
     private static let ofPolicy = Set((policyOptions + proximalOptions).map(\.name))
 
-    private static let tables: [Command: OptionTable] = Dictionary(
-        uniqueKeysWithValues: Command.allCases.map { ($0, OptionTable(command: $0)) })
+    /// Those that were asked for, as most runs of the program need that of one command.
+    private static let tables = Mutex<[Command: OptionTable]>([:])
 
     package static func table(for command: Command) -> OptionTable {
-        tables[command] ?? OptionTable(command: command)
+        if let table = tables.withLock({ $0[command] }) { return table }
+        let table = OptionTable(command: command)
+        tables.withLock { $0[command] = table }
+        return table
     }
 
     private init(command: Command) {

@@ -154,8 +154,10 @@ public struct FineTuning {
         try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
         let runID = resume.saved?.runID ?? UUID().uuidString
-        let plannedWithMemory = try withForecast(
-            plan, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype)
+        let plannedWithMemory = try MemoryPlan(
+            settings, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype,
+            canBeHalved: task.objective.isAdditive
+        ).fitted(plan, console: console)
         let checkpoints =
             try plan.saving == .never
             ? nil
@@ -271,54 +273,6 @@ public struct FineTuning {
         let data = Data(JSONValue.object(arguments).serialized(indent: 2).utf8)
         try LocalFileSystem().writeAtomically(data, to: "\(folder.path)/args.json")
         return data
-    }
-
-    private func withForecast(
-        _ plan: TrainingPlan, model: any TextModel, beside second: (any TextModel)?, tuner: Tuner,
-        optimizer: any Optimizer, data: TrainingSamples, dtype: DType
-    ) throws -> TrainingPlan {
-        var plan = plan
-        let followsInPass = settings.optimization.optim.followsInPass
-        let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
-        let stateBytes = isPaged ? 0 : optimizer.rememberedBytes
-        func forecast(checkpoints: Bool) -> MemoryForecast {
-            let largest = data.largestBatch(
-                size: settings.optimization.perDeviceTrainBatchSize, packs: plan.batches.packs)
-            return MemoryForecast(
-                shape: model.sizes,
-                weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype)
-                    + (second.map { QuantizedLayers.byteCount(of: $0, dtype: dtype) } ?? 0),
-                largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,
-                trainedCount: tuner.trainedCount,
-                trainedDType: tuner.isFull ? dtype : settings.tuner.loraDType ?? .float32,
-                tokens: largest.tokens,
-                targets: !settings.task.predictsTokens
-                    ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
-                scoredRows: rowsAtATime(on: model.device),
-                adaptedRank: tuner.adaptedRank,
-                checkpointsLayers: checkpoints,
-                stateBytes: stateBytes,
-                heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,
-                keepsMasters: !followsInPass)
-        }
-        let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
-        let plain = forecast(checkpoints: false)
-        let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
-        // Gradients that are followed in the pass are complete layer by layer where layers run again in it.
-        plan.checkpointsLayers = settings.optimization.gradientCheckpointing ?? (isTight || followsInPass)
-        let chosen = forecast(checkpoints: plan.checkpointsLayers)
-        var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
-        if let available { line += " of \(ByteCount.format(Int64(available))) available" }
-        if settings.optimization.gradientCheckpointing == nil {
-            line +=
-                followsInPass
-                ? "; gradient checkpointing is on, because gradients are followed layer by layer"
-                : plan.checkpointsLayers
-                    ? "; gradient checkpointing is on, because \(ByteCount.format(Int64(plain.total))) without it would not fit"
-                    : "; gradient checkpointing is not needed"
-        }
-        console.print(line)
-        return plan
     }
 
     private func summary(

@@ -124,7 +124,7 @@ struct MergeBuilder: Sendable {
 
 /// The ids of the short tokens that were looked up last: most parts of merges come again and again.
 private struct RecentTokens {
-    private static let bits = 14
+    private static let bits = 12
     /// By some bits of a hash: a spelling and its id.
     private var entries = [(spelling: UInt64, id: Int32)](repeating: (0, 0), count: 1 << bits)
 

@@ -10,7 +10,7 @@ package struct MemoryForecast: Sendable, Equatable {
     /// A matrix that is kept in fewer bits, while it is multiplied.
     package let matrix: Int
     /// The program and the libraries it runs on.
-    static let process = 330 << 20
+    package static let process = 330 << 20
 
     package var total: Int { Self.process + weights + trained + activations + logits + matrix }
 

@@ -26,6 +26,8 @@ package struct TrainingPlan: Sendable {
     package var logsFirstStep: Bool
     package var evaluationBatchSize: Int
     package var checkpointsLayers: Bool
+    /// How often micro-batches are halved, so that a pass fits into memory.
+    package var halvings = 0
     package var nanPolicy: NaNPolicy
     package var seed: UInt64
     /// Before so many steps, or epochs where epochs decide, nothing is evaluated.

@@ -83,7 +83,7 @@ package final class TrainingRun {
             var parts = batches.enumerated().map { index, samples in
                 MicroBatch(samples, draw: streamKey(plan.seed, UInt64(step), UInt64(index)))
             }
-            for _ in 0..<progress.halvings { parts = parts.flatMap(\.halves) }
+            for _ in 0..<plan.halvings + progress.halvings { parts = parts.flatMap(\.halves) }
             var tallies: [Tally]?
             while tallies == nil {
                 do {

@@ -25,7 +25,7 @@ extension OptionTable {
                 "eval_use_gather_object": .boolean,
             ]),
         noEffect(
-            "weights are mapped from their files and memory is taken as needed", everywhere,
+            "weights are mapped from their files and memory is taken as needed", [.infer, .export, .mergeLoRA],
             ["max_memory": .text]),
         noEffect(
             "batches are made by threads of the same process", [.sft],

@@ -109,6 +109,10 @@ extension OptionTable {
             "gradient_checkpointing", .boolean, computed: "only when memory would run out",
             "Compute activations again instead of keeping them.", in: .training, for: [.sft]),
         CommandOption(
+            "max_memory", .text, computed: "what is free",
+            "Fit the run into 6GB or {\"cpu\": \"6GiB\"}: halve micro-batches, then compute activations again.",
+            in: .training, for: [.sft]),
+        CommandOption(
             "bf16", .boolean, computed: "as --torch_dtype", "Compute in bfloat16.", in: .training, for: [.sft]),
         CommandOption(
             "fp16", .boolean, computed: "as --torch_dtype", "Compute in float16.", in: .training, for: [.sft]),

@@ -1,5 +1,7 @@
 import ApusFiles
+import ApusJSON
 public import ApusOptimizers
+import ApusTorch
 public import ApusTraining
 
 /// What is minimised, in how many steps of which size.
@@ -51,6 +53,8 @@ public struct OptimizationSettings: Sendable {
     public var routerAuxLossCoef: Double?
     /// Whether to compute activations again instead of keeping them; nil does so when memory would run out.
     public var gradientCheckpointing: Bool?
+    /// The most memory a run may take, such as `6GB`, or a JSON object by device such as `{"cpu": "6GB"}`; nil is what is free.
+    public var maxMemory: String?
     /// Whether to compute in bfloat16; nil follows the type of the weights.
     public var bf16: Bool?
     /// Whether to compute in float16; nil follows the type of the weights.
@@ -96,6 +100,7 @@ extension OptimizationSettings: SettingsPart {
         SettingsField("adam_epsilon", \.adamEpsilon, affectsNumbers: true),
         SettingsField("max_grad_norm", \.maxGradNorm, affectsNumbers: true),
         SettingsField("gradient_checkpointing", \.gradientCheckpointing),
+        SettingsField("max_memory", \.maxMemory),
         SettingsField("bf16", \.bf16),
         SettingsField("fp16", \.fp16),
         SettingsField("nan_policy", \.nanPolicy),
@@ -118,6 +123,30 @@ extension OptimizationSettings: SettingsPart {
         }
     }
 
+    /// `maxMemory` in bytes; nil where nothing is said of the device.
+    func memoryLimit(on device: Device) throws -> Int? {
+        guard let maxMemory else { return nil }
+        let wanted = "wanted a size such as 6GB or 6GiB, or sizes by device such as {\"cpu\": \"6GB\", \"0\": \"20GiB\"}."
+        func bytes(_ size: String) throws -> Int {
+            guard let bytes = ByteCount.parse(size), bytes >= 1_000_000 else {
+                throw SettingsError("--max_memory: got \"\(size)\", \(wanted)")
+            }
+            return bytes
+        }
+        guard maxMemory.first == "{" else { return try bytes(maxMemory) }
+        guard let sizes = try? JSONValue(parsing: maxMemory).objectValue else {
+            throw SettingsError("--max_memory: \"\(maxMemory)\" is no JSON object; \(wanted)")
+        }
+        let limits = try sizes.map { name, size in
+            // A bare number counts bytes, as in Accelerate.
+            guard let number = size.intValue else { return (name, try bytes(size.stringValue ?? size.serialized())) }
+            return (name, number)
+        }
+        // `cpu`, or `cuda:0` and its `0`.
+        let name = device.description
+        return limits.first { name == $0.0 || name.hasSuffix(":" + $0.0) }?.1
+    }
+
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check() throws {
         guard warmupRatio == 0 || warmupSteps == 0 else {
@@ -125,6 +154,7 @@ extension OptimizationSettings: SettingsPart {
         }
         try SettingChecks.steps(warmupSteps, "warmup_steps")
         _ = try pagedBytes
+        _ = try memoryLimit(on: .cpu)
         _ = try OptimizerArguments(self)
         guard bf16 != true || fp16 != true else {
             throw SettingsError("--bf16 true and --fp16 true contradict each other. Give one of them.")

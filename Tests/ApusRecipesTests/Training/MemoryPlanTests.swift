@@ -1,0 +1,79 @@
+import ApusTorch
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// Runs that are fitted into memory.
+@Suite(.serialized) struct MemoryPlanTests {
+    @Test(arguments: [
+        ("6GB", 6_000_000_000, 6_000_000_000), ("1.5GiB", 3 << 29, 3 << 29),
+        (#"{"cpu": "6GB"}"#, 6_000_000_000, nil), (#"{"0": "20GiB", "1": "2GiB"}"#, nil, 20 << 30),
+        (#"{"cuda:0": 5000000, "cpu": "1GiB"}"#, 1 << 30, 5_000_000),
+    ] as [(String, Int?, Int?)])
+    func sizesByDevice(text: String, cpu: Int?, cuda: Int?) throws {
+        var settings = OptimizationSettings()
+        settings.maxMemory = text
+        #expect(try settings.memoryLimit(on: .cpu) == cpu)
+        #expect(try settings.memoryLimit(on: .cuda(0)) == cuda)
+    }
+
+    @Test(arguments: ["6", "six", "-1GB", "100B", #"{"cpu": "six"}"#, #"{"cpu": 6"#, #"{0: "20GB"}"#, #"{"cpu": null}"#])
+    func whatIsNoSizeIsRefused(text: String) {
+        var settings = OptimizationSettings()
+        settings.maxMemory = text
+        #expect {
+            try settings.check()
+        } throws: {
+            "\($0)".hasPrefix("--max_memory: ") && "\($0)".contains("6GB")
+        }
+    }
+
+    /// Parts before a second forward pass, and no smaller parts than needed.
+    @Test(arguments: [(100, 0, false), (99, 1, false), (55, 2, false), (44, 0, true), (29, 1, true), (24, -1, false)])
+    func theCheapestChoiceThatFits(limit: Int, halvings: Int, checkpoints: Bool) {
+        let choice = MemoryPlan.choice(within: limit, halvings: 2, checkpoints: [false, true]) { halvings, checkpoints in
+            checkpoints ? [40, 27, 25][halvings] : [100, 60, 50][halvings]
+        }
+        #expect(choice?.halvings == (halvings < 0 ? nil : halvings))
+        #expect(choice == nil || choice?.checkpointsLayers == checkpoints)
+    }
+
+    /// The same steps in parts, and the same bits with a stop between them.
+    @Test func aRunWithinALimit() throws {
+        var run = try TinyRun()
+        let letters = String(repeating: "abcdefgh ", count: 200)
+        try run.folder.write(
+            (0..<12).map {
+                #"{"messages": [{"role": "user", "content": "\#(letters)"}, {"role": "assistant", "content": "\#($0)!"}]}"# + "\n"
+            }.joined(), to: "rows.jsonl")
+        run.settings.encoding.maxLength = 4096
+        run.settings.tuner.loraDropout = 0
+        run.settings.optimization.perDeviceTrainBatchSize = 4
+        run.settings.optimization.gradientAccumulationSteps = 1
+        try run()
+        let limited = run.with {
+            $0.optimization.maxMemory = "380MB"
+            $0.output.outputDirectory = "\(run.folder.path)/limited"
+        }
+        try limited()
+        let (whole, parts) = (try run.losses(), try limited.losses())
+        #expect(whole.count == 6 && parts.count == 6)
+        for (a, b) in zip(whole, parts) {
+            let (a, b) = (Double(a.split(separator: " ")[1]) ?? 0, Double(b.split(separator: " ")[1]) ?? 1)
+            #expect((a - b).magnitude <= 2e-5 * a.magnitude)
+        }
+        // Sums in another order, so parts were computed.
+        #expect(try run.numbers(6) != limited.numbers(6))
+        let straight = try limited.numbers(6)
+        try FileManager.default.removeItem(atPath: "\(limited.output)/checkpoint-6")
+        try limited.with { $0.evaluation.resumeFromCheckpoint = "\(limited.output)/checkpoint-4" }()
+        #expect(try limited.numbers(6) == straight)
+        let refused = run.with {
+            $0.optimization.maxMemory = "340MB"
+            $0.output.outputDirectory = "\(run.folder.path)/refused"
+        }.refusal()
+        #expect(refused.hasPrefix("--max_memory 340MB: the run needs ") && refused.contains("1 sample at once"))
+        #expect(refused.contains("gradient checkpointing"))
+    }
+}
