@@ -120,6 +120,7 @@ let package = Package(
         program("Embedding", ["Apus"], path: "Examples/Embedding"),
         program("Classifying", ["Apus"], path: "Examples/Classifying"),
         program("Adapting", ["Apus"], path: "Examples/Adapting"),
+        program("Merging", ["Apus"], path: "Examples/Merging"),
         program("FillingMasks", ["Apus"], path: "Examples/FillingMasks"),
         program("SoftPrompt", ["ApusRecipes", "ApusText", "ApusTorch"], path: "Examples/SoftPrompt"),
         program("OwnAdapter", ["Apus", "ApusNN", "ApusTorch"], path: "Examples/OwnAdapter"),

@@ -1,6 +1,9 @@
 // The only place where a C++ exception may end.
 #pragma once
 
+#if !__has_include(<ATen/ATen.h>)
+#error "libtorch was not found: run Scripts/setup of Apus once, then build with PKG_CONFIG_PATH=$HOME/.cache/apus/pkgconfig"
+#endif
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>

@@ -111,12 +111,15 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         return result
     }
 
-    /// What stands for a row without an answer.
+    /// What stands for a row without an answer; what it should have been is its label, as beside answers.
     static func failed(_ error: String, _ columns: JSONValue?) -> JSONObject {
         var result: JSONObject = ["response": .null]
         if let columns, columns.objectValue == nil { result["row"] = columns }
         for (key, value) in columns?.objectValue ?? [:] where key != "response" && key != "error" {
             result[key] = value
+        }
+        if let expected = columns?["response"], !expected.isNull, result["labels"]?.isNull ?? true {
+            result["labels"] = expected
         }
         result["error"] = .string(error)
         return result

@@ -50,8 +50,10 @@ struct PromptEncoder: Sendable {
     }
 
     /// Messages with the system text of the settings, where they bring none.
+    ///
+    /// An empty text is no system block at all, as in training, and not what the template has by itself.
     func completed(_ messages: [Message]) -> [Message] {
-        guard let system = settings.system, !system.isEmpty, messages.first?.role != "system" else { return messages }
+        guard let system = settings.system, messages.first?.role != "system" else { return messages }
         return [Message(role: "system", content: system)] + messages
     }
 }

@@ -17,34 +17,41 @@ package final class LoadedModel {
     /// Whether texts that are classified go through the chat template, as in training.
     private let usesTemplate: Bool
 
+    /// What the model was trained with, as `apus infer` takes it from its folder.
+    private let settings: InferSettings
+    /// What was said on loading and since.
+    package private(set) var notices: [String]
+
     /// - Parameter name: A model's folder, file or id, or the folder of an adapter, which names its model.
     package init(_ name: String, dtype: DType?, device: Device) throws {
         self.name = name
         let isAdapter = FileManager.default.fileExists(atPath: "\(name)/\(AdapterFiles.configurationName)")
-        var settings = ModelSettings(isAdapter ? nil : name)
-        settings.adapters = isAdapter ? [name] : []
-        settings.torchDType = dtype
-        adapted = try AdaptedModel(settings, device: device, surroundings: Surroundings())
+        let line = try ArgumentLine([isAdapter ? "--adapters" : "--model", name], for: .infer)
+        var notices: [String] = []
+        var settings = try InferSettings(line, notices: &notices)
+        if let dtype { settings.model.torchDType = dtype }
+        adapted = try AdaptedModel(settings.model, device: device, surroundings: Surroundings())
+        self.settings = settings
+        self.notices = notices + adapted.notices
         attached = adapted.attached
         let arguments = FileManager.default.contents(atPath: "\(name)/args.json")
         usesTemplate =
             try arguments.map { try JSONValue(parsing: $0) }?["use_chat_template"]?.boolValue ?? false
     }
 
-    package var notices: [String] { adapted.notices }
-
     package func answer(
         _ messages: [Message], maximumTokens: Int?, temperature: Double?, topK: Int?, topP: Double?, seed: Int,
         onText: (String) -> Bool
     ) throws -> String {
         guard let language = (adapted.form as? LoadedLanguage)?.language else { throw unable("continue text") }
-        var settings = InferSettings()
+        var settings = settings
         settings.generation.maxNewTokens = maximumTokens
         settings.generation.temperature = temperature
         settings.generation.topK = topK
         settings.generation.topP = topP
         settings.model.seed = seed
         let answering = try Answering(settings, language: language)
+        notices += answering.notices.filter { !notices.contains($0) }
         let answers = try answering.answers(to: [answering.prompt(messages)], draws: [0]) { onText($1) }
         return answers[0].text
     }
@@ -54,7 +61,7 @@ package final class LoadedModel {
         let (embedder, files) = (form.embedder, form.files)
         let parts = try TextParts(adapted.source, of: embedder.model)
         let encoder = SequenceEncoder(
-            EncodingSettings(), text: parts, model: embedder.model, files: files, usesPrompt: true)
+            settings.encoding, text: parts, model: embedder.model, files: files, usesPrompt: true)
         return try inGroups(texts) { group in
             let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
             return try embedder(batch, embedder.model.context(for: batch)).rows()
@@ -67,7 +74,7 @@ package final class LoadedModel {
     ) throws -> [(answer: JSONValue, probabilities: JSONValue?)] {
         guard let form = adapted.form as? LoadedClassifier else { throw unable("classify texts") }
         let (model, labels) = (form.classifier, form.scheme)
-        var settings = EncodingSettings()
+        var settings = settings.encoding
         settings.useChatTemplate = usesTemplate
         let encoder = SequenceEncoder(settings, text: try TextParts(adapted.source, of: model), model: model)
         return try inGroups(texts) { group in

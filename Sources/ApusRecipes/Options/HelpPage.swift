@@ -10,7 +10,7 @@ package struct HelpPage: CustomStringConvertible {
     package init(_ command: Command, showsAll: Bool = false, columns: Int = 100) {
         table = .table(for: command)
         self.showsAll = showsAll
-        width = min(max(columns, 60), 100)
+        width = min(max(columns, 40), 100)
     }
 
     /// The help that the words of a command ask for, or nil.

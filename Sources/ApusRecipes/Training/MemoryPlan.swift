@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusFiles
 import ApusLanguageModel
 import ApusNN

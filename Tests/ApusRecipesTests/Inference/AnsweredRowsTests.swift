@@ -174,6 +174,8 @@ struct AnsweredRowsTests {
             result, with: ["id": 1, "response": "y", "labels": "z"])
         #expect(completed == ["response": "x", "labels": "z", "id": 1])
         let failed = AnsweredRows<ConversationRecognizer>.failed("why", ["id": 1, "response": "y", "error": "old"])
-        #expect(failed == ["response": .null, "id": 1, "error": "why"])
+        #expect(failed == ["response": .null, "id": 1, "error": "why", "labels": "y"])
+        let labelled = AnsweredRows<ConversationRecognizer>.failed("why", ["response": "y", "labels": "z"])
+        #expect(labelled == ["response": .null, "labels": "z", "error": "why"])
     }
 }

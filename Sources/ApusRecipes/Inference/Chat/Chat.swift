@@ -105,7 +105,7 @@ struct Chat {
 
     /// The prompt of the conversation, which forgets its oldest turns where it outgrew the context.
     private mutating func fittedPrompt(_ say: (String) -> Void) throws -> [Int32] {
-        let opening = system.flatMap { $0.isEmpty ? nil : [Message(role: "system", content: $0)] } ?? []
+        let opening = system.map { [Message(role: "system", content: $0)] } ?? []
         let limit = model.promptLimit
         // Room for an answer.
         let wanted = limit - min(limit / 4, 512)
