@@ -62,6 +62,26 @@ import Testing
         #expect(try make("/output", on: disk).path == "/output/v1-20260822-153000")
     }
 
+    /// A second run into a folder finds no record of the first where its own go: these are in a folder of their own, or gone.
+    @Test func recordsOfAnEarlierRun() throws {
+        let records = ["args.json", "logging.jsonl", "val_dataset.jsonl", "completions.jsonl", "dropped.jsonl"]
+        let run = try make(folder("mine"), addVersion: false)
+        let files = LocalFileSystem()
+        func write() throws {
+            for name in records { try files.writeAtomically(Data("old".utf8), to: FilePath.join(run.path, name)) }
+        }
+        try write()
+        let aside = try #require(try run.setAsideRecords())
+        #expect(aside == folder("mine/earlier-1"))
+        for name in records {
+            #expect(try files.status(FilePath.join(run.path, name)) == nil, "\(name)")
+            #expect(try files.status(FilePath.join(aside, name)) != nil, "\(name)")
+        }
+        try write()
+        try run.removeEarlierRun()
+        for name in records { #expect(try files.status(FilePath.join(run.path, name)) == nil, "\(name)") }
+    }
+
     @Test func aFolderThatCannotBeWrittenIsAnError() throws {
         let disk = SimulatedDisk()
         for position in 1...10 {
