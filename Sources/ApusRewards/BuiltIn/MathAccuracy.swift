@@ -4,10 +4,10 @@
 /// Where the texts have an `<answer>…</answer>`, what stands in the first counts. An answer without one counts as far as it
 /// marks its formula (`\boxed{…}`, or LaTeX behind the word "answer"). What is no formula that is known is compared as text,
 /// so that a right answer may count as wrong, and never the other way round. ms-swift's `accuracy`, which asks math_verify.
-struct MathAccuracy: RewardFunction {
-    let name = "MathAccuracy"
+package struct MathAccuracy: RewardFunction {
+    package let name = "MathAccuracy"
 
-    func rewards(of completions: [Completion]) throws -> [Double?] {
+    package func rewards(of completions: [Completion]) throws -> [Double?] {
         try completions.map { completion in
             guard let solution = try completion.solution(for: "accuracy") else { return nil }
             return Self.isRight(completion.text, solution: solution) ? 1 : 0
@@ -20,6 +20,9 @@ struct MathAccuracy: RewardFunction {
             if let tagged = tagged(answer) { MathText.plain(tagged) } else { MathText.marked(answer) }
         return given.map { agree(wanted, $0) } ?? false
     }
+
+    /// Whether an answer can be compared with a solution at all; with another, every one is wrong.
+    package static func canRead(_ solution: String) -> Bool { MathText.isReadable(tagged(solution) ?? solution) }
 
     static func agree(_ wanted: MathText.Extract, _ given: MathText.Extract) -> Bool {
         // Who names a unit where one is wanted, names that one.

@@ -1,4 +1,6 @@
 /// The formulas in a text: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, and a bare `\frac{1}{2}`.
+///
+/// What stands between the amounts of "2 pens at $5 cost $10" is no formula: behind the end of one there is no digit.
 struct MathEnvironments {
     private let characters: [Character]
     private let lowercase: [String]
@@ -39,8 +41,8 @@ struct MathEnvironments {
         lineEnds = characters.indices.filter { characters[$0] == "\n" }
     }
 
-    /// The last formula.
-    var last: MathText.Extract? {
+    /// The last formula, and the text behind it.
+    var last: (extract: MathText.Extract, rest: String)? {
         var place = 0
         var last: Chain?
         while place < characters.count {
@@ -51,7 +53,7 @@ struct MathEnvironments {
             last = found
             place = found.end
         }
-        return last?.extract
+        return last.flatMap { chain in chain.extract.map { ($0, String(characters[chain.end...])) } }
     }
 
     /// The last formula that begins within reach of a word.
@@ -127,7 +129,7 @@ struct MathEnvironments {
         var found: Found?
         if matches("$$", at: place), previous != "\\" { found = content(place + 2, "$$", isInline: false) }
         if found == nil, matches("$", at: place), previous != "\\", previous?.isNumber != true {
-            found = content(place + 1, "$", isInline: true)
+            found = content(place + 1, "$", isInline: true).flatMap { startsAmount(at: $0.end) ? nil : $0 }
         }
         if found == nil, matches("\\[", at: place), previous != "\\" {
             found = content(place + 2, "\\]", isInline: false)
@@ -141,6 +143,11 @@ struct MathEnvironments {
         found.isPercentage =
             rest.hasPrefix("%") || rest.hasPrefix("\\%") || rest.hasPrefix("percent") || rest.hasPrefix("pct")
         return found
+    }
+
+    /// Whether a digit stands there, so that the sign of a currency is before it and no mark.
+    private func startsAmount(at place: Int) -> Bool {
+        place < characters.count && characters[place].isASCII && characters[place].isNumber
     }
 
     private func content(_ start: Int, _ mark: String, isInline: Bool) -> Found? {

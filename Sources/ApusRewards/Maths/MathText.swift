@@ -36,17 +36,31 @@ enum MathText {
 
     /// The answer in a text that is an answer and little else, such as a column of right ones.
     ///
-    /// What is marked comes first, then the last formula in `$…$` or its like, then the whole text where it is a formula, then
-    /// the last number in it.
+    /// What is marked comes first, in a box or behind `####` in the last line; then the last formula in `$…$` or its like, or
+    /// where that cannot be read a number behind it; then the whole text where it is a formula, then the last number in it.
     static func plain(_ text: String) -> Extract? {
         let text = end(of: text)
         if let box = MathBoxes.last(of: text) { return Extract(latex: box) }
+        if let line = lastLine(of: text), let found = plain(line), found.value != nil { return found }
         let environments = MathEnvironments(text)
-        if let found = environments.behind("answer", reach: 50) ?? environments.last { return found }
+        if let found = environments.behind("answer", reach: 50) { return found }
+        if let (found, rest) = environments.last {
+            return found.value == nil ? MathNumbers.last(of: rest) ?? found : found
+        }
         let whole = Extract(latex: String(text.trimmed))
         if whole.value != nil, !hasWords(whole.text) { return whole }
         return MathNumbers.last(of: text)
     }
+
+    /// What stands behind `####` in the last line, as in the rows of GSM8K.
+    private static func lastLine(of text: String) -> String? {
+        let line = text.trimmed.split(whereSeparator: \.isNewline).last
+        guard let line, line.hasPrefix("####") else { return nil }
+        return String(line.drop { $0 == "#" })
+    }
+
+    /// Whether there is anything in the text of a right answer that answers can be compared with.
+    static func isReadable(_ text: String) -> Bool { plain(text).map { $0.value != nil || !$0.text.isEmpty } ?? false }
 
     /// What is looked at of a text that nobody would read to the end: the last 100,000 bytes.
     private static func end(of text: String) -> String {
