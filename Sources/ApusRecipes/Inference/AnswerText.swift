@@ -7,13 +7,18 @@ struct AnswerText {
     private let longestSequence: Int
     private var lastIDs: [Int32] = []
     private var bytes: [UInt8] = []
+    /// How many of the bytes were there before the answer.
+    private let earlier: Int
     /// How many of the bytes were given out.
-    private var shown = 0
+    private var shown: Int
     private(set) var isStopped = false
 
-    init(_ tokenizer: Tokenizer, ends: AnswerEnds) {
+    /// - Parameter tokens: What the answer goes on from, which no stop is looked for in.
+    init(_ tokenizer: Tokenizer, ends: AnswerEnds, behind tokens: [Int32] = []) {
         decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
         self.ends = ends
+        for token in tokens { bytes += decoder.append(token).utf8 }
+        (earlier, shown) = (bytes.count, bytes.count)
         longestSequence = ends.sequences.map(\.count).max() ?? 0
     }
 
@@ -40,7 +45,7 @@ struct AnswerText {
         return given(upTo: bytes.count)
     }
 
-    /// The whole text so far.
+    /// The whole text so far, with what it goes on from.
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
     private mutating func append(_ piece: String) {
@@ -48,7 +53,7 @@ struct AnswerText {
         bytes += piece.utf8
         let found = ends.stops.compactMap { stop -> (start: Int, end: Int)? in
             let word = Array(stop.text.utf8)
-            let first = max(0, old - word.count + 1)
+            let first = max(earlier, old - word.count + 1)
             guard
                 let start = (first..<max(first, bytes.count - word.count + 1)).first(where: {
                     bytes[$0..<$0 + word.count].elementsEqual(word)
@@ -65,7 +70,8 @@ struct AnswerText {
     private var waitingCount: Int {
         ends.stops.filter { !$0.isKept }.map { stop in
             let word = Array(stop.text.utf8)
-            return (0..<word.count).reversed().first { bytes.suffix($0).elementsEqual(word.prefix($0)) } ?? 0
+            return (0..<word.count).reversed().first { bytes[earlier...].suffix($0).elementsEqual(word.prefix($0)) }
+                ?? 0
         }.max() ?? 0
     }
 

@@ -5,6 +5,7 @@ import ApusRewards
 import ApusRunLog
 import ApusText
 import ApusTorch
+import ApusTraining
 
 /// How a model in training answers, and what its answers say.
 struct AnswerSampler {
@@ -43,17 +44,12 @@ struct AnswerSampler {
     ///
     /// - Parameter limits: The most tokens of each answer; nil is the longest that an answer may be.
     func callAsFunction(_ questions: [[Int32]], draws: [UInt64], limits: [Int]? = nil) throws -> [SampledAnswer] {
-        do {
-            return try together(questions, draws, limits ?? questions.map { _ in longest })
-        } catch let error as TorchError where error.kind == .outOfMemory && questions.count > 1 {
-            let middle = questions.count / 2
-            console.print("out of memory (\(error.message)): \(questions.count) answers are sampled in two halves")
-            return try self(
-                Array(questions[..<middle]), draws: Array(draws[..<middle]), limits: limits.map { Array($0[..<middle]) }
-            )
-                + self(
-                    Array(questions[middle...]), draws: Array(draws[middle...]),
-                    limits: limits.map { Array($0[middle...]) })
+        let limits = limits ?? questions.map { _ in longest }
+        func note(_ error: TorchError, _ count: Int) {
+            console.print("out of memory (\(error.message)): \(count) answers are sampled in two halves")
+        }
+        return try inHalves(questions.indices, onHalving: note) { range in
+            try together(Array(questions[range]), Array(draws[range]), Array(limits[range]))
         }
     }
 
@@ -77,9 +73,9 @@ struct AnswerSampler {
         return answers
     }
 
-    /// What an answer says.
-    func text(of answer: SampledAnswer) -> String {
-        var text = AnswerText(tokenizer, ends: ends)
+    /// What an answer says, behind what tokens before it say: all of them are decoded as one text.
+    func text(of answer: SampledAnswer, behind earlier: [Int32] = []) -> String {
+        var text = AnswerText(tokenizer, ends: ends, behind: earlier)
         for token in answer.tokens { text.append(token) }
         _ = text.finish()
         return text.text

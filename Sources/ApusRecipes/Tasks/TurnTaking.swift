@@ -99,7 +99,7 @@ struct TurnTaking {
     private func take(_ answer: SampledAnswer, into talk: inout Talk) {
         talk.add(answer.learned, isOwn: true)
         talk.logs += answer.logProbabilities
-        talk.answer += sampler.text(of: answer)
+        talk.answer = sampler.text(of: answer, behind: talk.tokens)
         talk.tokens += answer.tokens
         talk.last = answer
         talk.isCut = answer.isCut
@@ -121,12 +121,16 @@ struct TurnTaking {
             (next.answer, next.tokens) = ("", [])
         case .continuation(let text, let kept):
             if talk.last.end != nil { next.drop(1) }
+            let continued = ContinuedAnswer(tokenizer: tokenizer)
             // What the answer says, and no stop text behind it.
-            let (said, count) = beginning(of: talk.tokens, bytes: kept ?? talk.answer.utf8.count)
+            let said = talk.answer.utf8.count
+            let (count, rest) = continued.beginning(of: talk.tokens, bytes: min(kept ?? said, said))
             next.drop(talk.tokens.count - count)
-            let more = tokenizer.encode(text, addSpecialTokens: false)
+            next.tokens = Array(talk.tokens.prefix(count))
+            let more = continued.ids(of: rest + text, behind: next.tokens)
             next.add(more, isOwn: false)
-            (next.answer, next.tokens) = (said + text, talk.tokens.prefix(count) + more)
+            next.tokens += more
+            next.answer = continued.text(of: next.tokens)
         }
         guard limit(of: next) > 0 else {
             talk.isCut = true
@@ -142,17 +146,6 @@ struct TurnTaking {
         } catch let error as MessageError {
             throw SettingsError("--multi_turn_scheduler: \(error)")
         }
-    }
-
-    /// The first tokens of an answer that together say so many bytes.
-    private func beginning(of tokens: [Int32], bytes: Int) -> (text: String, count: Int) {
-        var decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
-        var (text, count) = ("", 0)
-        while text.utf8.count < bytes, count < tokens.count {
-            text += decoder.append(tokens[count])
-            count += 1
-        }
-        return (text + decoder.finish(), count)
     }
 
     /// What the template writes between an answer and the next, without what the answer has itself.
