@@ -8,6 +8,9 @@ package protocol ResumableState: AnyObject {
 
 /// A state whose tensors are not always of one shape, so that it takes up by itself what a checkpoint has.
 package protocol GrowingState: ResumableState {
+    /// `state` for a checkpoint, which fails where it cannot be had.
+    func recorded() throws -> [(name: String, tensor: Tensor)]
+
     /// - Parameter stored: By the names of `state`.
     func restore(_ stored: [String: Tensor]) throws
 }

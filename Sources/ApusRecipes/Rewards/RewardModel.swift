@@ -80,10 +80,14 @@ private struct Scorer {
         var scores = [Double?](repeating: nil, count: completions.count)
         try withoutGradients {
             for start in stride(from: 0, to: fitting.count, by: Self.groupSize) {
-                let group = fitting[start..<min(start + Self.groupSize, fitting.count)]
-                let batch = TokenBatch(group.map(\.1.ids), segments: group.map(\.1.segments))
-                for ((index, _), row) in zip(group, try model.scores(batch, model.context(for: batch)).rows()) {
-                    scores[index] = row[0].isFinite ? row[0] : nil
+                let end = min(start + Self.groupSize, fitting.count)
+                let rows = try inHalves(start..<end) { range in
+                    let group = fitting[range]
+                    let batch = TokenBatch(group.map(\.1.ids), segments: group.map(\.1.segments))
+                    return try model.scores(batch, model.context(for: batch)).rows()
+                }
+                for (place, row) in zip(start..<end, rows) {
+                    scores[fitting[place].0] = row[0].isFinite ? row[0] : nil
                 }
             }
         }

@@ -58,7 +58,7 @@ package final class CheckpointStore {
         let folder = try AtomicDirectory(path, fileSystem: fileSystem)
         try contents.write(into: folder, history: history)
         if savesState {
-            let state = states.flatMap(\.state)
+            let state = try states.flatMap(Self.recorded)
             if !state.isEmpty {
                 try SafetensorsWriter.write(
                     state.map { WeightSource($0.name, $0.tensor) }, to: folder.path(for: Self.optimizerFile))
@@ -173,8 +173,12 @@ extension CheckpointStore {
         return progress
     }
 
+    private static func recorded(_ state: any ResumableState) throws -> [(name: String, tensor: Tensor)] {
+        try (state as? any GrowingState)?.recorded() ?? state.state
+    }
+
     private static func fill(_ states: [any ResumableState], from path: String) throws {
-        let expected = states.map { ($0, $0.state) }.filter { !$1.isEmpty }
+        let expected = try states.map { ($0, try recorded($0)) }.filter { !$1.isEmpty }
         guard !expected.isEmpty else { return }
         let store = try SafetensorsFile(path: path)
         guard Set(expected.flatMap(\.1).map(\.name)) == Set(store.tensorNames) else {

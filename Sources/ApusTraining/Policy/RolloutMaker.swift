@@ -106,7 +106,12 @@ package final class RolloutMaker {
     ) throws -> Round {
         // Generate and score.
         var scored = try answered(asked) { draw(0, $0) }
-        if let others, options.resampling > 0 { scored = try varied(scored, draw: draw, others: others) }
+        var resampled: (times: Int, isEnough: Bool)?
+        if let others, options.resampling > 0 {
+            let varied = try varied(scored, draw: draw, others: others)
+            scored = varied.scored
+            resampled = (varied.times, varied.isEnough)
+        }
         var rollouts = scored.rollouts
 
         // Measure.
@@ -115,21 +120,15 @@ package final class RolloutMaker {
         var answers: [(old: [Double], values: [Double])] = []
         for start in stride(from: 0, to: rollouts.count, by: options.batchSize) {
             let range = start..<min(start + options.batchSize, rollouts.count)
-            let batch = TokenBatch(Array(rollouts[range]), numbers: range.map(Int32.init))
-            let reference = try reference.losses(
-                batch, trained: model, isTraining: true, temperature: options.temperature)
-            let isAsked = keepsOld || comparesInReward || options.proximal != nil
-            let (old, values) = isAsked ? try own(batch) : (nil, nil)
-            for (number, targets) in zip(range, batch.targetRanges) {
-                if let reference { rollouts[number].reference = targets.map { -reference[$0] } }
-                if let old {
-                    let logs = targets.map { -old[$0] }
-                    if keepsOld { rollouts[number].old = logs }
-                    answers.append((logs, targets.map { values?[$0] ?? 0 }))
-                    if comparesInReward, let reference {
-                        let gap = targets.reduce(0) { $0 + reference[$1] - old[$1] }
-                        costs = (costs ?? []) + [options.divergenceCost * gap]
-                    }
+            let all = try inHalves(range) { try measured($0, of: rollouts, keepsOld: keepsOld) }
+            for (number, one) in zip(range, all) {
+                rollouts[number].reference = one.reference ?? rollouts[number].reference
+                guard let old = one.old else { continue }
+                if keepsOld { rollouts[number].old = old }
+                answers.append((old, one.values ?? old.map { _ in 0 }))
+                if comparesInReward, let reference = one.reference {
+                    let gap = zip(reference, old).reduce(0) { $0 - $1.0 + $1.1 }
+                    costs = (costs ?? []) + [options.divergenceCost * gap]
                 }
             }
         }
@@ -140,6 +139,11 @@ package final class RolloutMaker {
             estimator: options.estimator, scale: options.scale)
         for index in rollouts.indices { rollouts[index].advantage = advantages.values[index] }
         var told = try tallies(rollouts, scored.scores, advantages, costs)
+        if let resampled {
+            // Of the rounds of a log event, how many had too few questions that teach and were taken as they came.
+            told.append(try Tally("dynamic_sample/times", Tensor([Double(resampled.times)]), count: 1))
+            told.append(try Tally("dynamic_sample/given_up", Tensor([resampled.isEnough ? 0.0 : 1.0]), count: 1))
+        }
         if options.tellsTurns {
             let turns = scored.turns.map(Double.init)
             told.append(try Tally("num_turns", Tensor([turns.reduce(0, +)]), count: turns.count))
@@ -153,6 +157,26 @@ package final class RolloutMaker {
             advantages: rollouts.map { $0.tokens.map { $0.advantages[...].mean } ?? $0.advantage })
         return Round(
             rollouts: rollouts, tallies: told, report: report)
+    }
+
+    /// What the loss needs of an answer: `log p` of each token by the reference and by the model as it is, and what is expected.
+    private struct Measured {
+        var reference: [Double]?
+        var old: [Double]?
+        var values: [Double]?
+    }
+
+    /// Measures a micro-batch of answers.
+    private func measured(_ range: Range<Int>, of rollouts: [Rollout], keepsOld: Bool) throws -> [Measured] {
+        let batch = TokenBatch(Array(rollouts[range]), numbers: range.map(Int32.init))
+        let reference = try reference.losses(batch, trained: model, isTraining: true, temperature: options.temperature)
+        let isAsked = keepsOld || options.divergenceCost > 0 || options.proximal != nil
+        let (old, values) = isAsked ? try own(batch) : (nil, nil)
+        return batch.targetRanges.map { targets in
+            Measured(
+                reference: reference.map { losses in targets.map { -losses[$0] } },
+                old: old.map { losses in targets.map { -losses[$0] } }, values: values.map { Array($0[targets]) })
+        }
     }
 
     /// `−log p` of each target by the model as it is, and what is expected before it.
@@ -216,24 +240,25 @@ package final class RolloutMaker {
     }
 
     /// A round without groups that teach nothing: they are replaced by answers to other questions, some times (DAPO).
+    ///
+    /// - Returns: With how often, and whether that was enough; where it was not, the round stays as it came.
     private func varied(
         _ first: Scored, draw: (Int, Int) -> UInt64, others: (Int) -> [Int]
-    ) throws -> Scored {
+    ) throws -> (scored: Scored, times: Int, isEnough: Bool) {
         var kept = Scored(scores: functions.map { _ in [] })
         var next = first
-        for attempt in 0... {
+        for attempt in 0...options.resampling {
+            if attempt > 0 { next = try answered(others(attempt)) { draw(attempt, $0) } }
             for group in Advantages.groups(next.rollouts.count, options.groupSize) where varies(next, group) {
                 kept.add(next, group)
             }
             if kept.rollouts.count >= first.rollouts.count {
                 var full = Scored(scores: functions.map { _ in [] })
                 full.add(kept, 0..<first.rollouts.count)
-                return full
+                return (full, attempt, true)
             }
-            guard attempt < options.resampling else { return first }
-            next = try answered(others(attempt + 1)) { draw(attempt + 1, $0) }
         }
-        return first
+        return (first, options.resampling, false)
     }
 
     private func varies(_ scored: Scored, _ group: Range<Int>) -> Bool {
