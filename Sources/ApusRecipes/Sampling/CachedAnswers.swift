@@ -84,10 +84,15 @@ struct CachedAnswers {
         }
     }
 
-    func answers(to row: SampledRow) -> [Answer] {
+    func answers(to row: SampledRow) -> [Answer] { places(of: row).compactMap { read($0)?.answer } }
+
+    /// How many answers there are to a row.
+    func count(of row: SampledRow) -> Int { places(of: row).count }
+
+    private func places(of row: SampledRow) -> ArraySlice<Place> {
         guard let places = places[row.id] else { return [] }
         let twin = twins[row.index] ?? (0, 1)
         let share = places.count / twin.count
-        return places[(twin.number * share)..<((twin.number + 1) * share)].compactMap { read($0)?.answer }
+        return places[(twin.number * share)..<((twin.number + 1) * share)]
     }
 }

@@ -126,6 +126,7 @@ public struct ResponseSampling {
         }
         let record = JSONValue.object(settings.argsJSON()).serialized(indent: 2) + "\n"
         try LocalFileSystem().writeAtomically(Data(record.utf8), to: settings.outputDirectory + "/args.json")
+        try noteFewAnswers(in: range.dropFirst(file.done))
         let bar = console.startProgress("Sample", total: range.count)
         if file.done > 0 { console.print("\(file.done) rows of \(SampleFile.partial(path)) are done") }
         var tally = Tally()
@@ -141,6 +142,17 @@ public struct ResponseSampling {
         bar.finish()
         try file.finish()
         report(tally, of: range.count)
+    }
+
+    /// Says before anything is drawn that there are answers to some rows, and too few.
+    private func noteFewAnswers(in range: Range<Int>) throws {
+        guard answering != nil, cache.fingerprint != nil else { return }
+        let wanted = settings.answering.generation.numReturnSequences
+        let few = try range.count { (1..<max(1, wanted)).contains(cache.count(of: try row($0))) }
+        guard few > 0 else { return }
+        console.print(
+            "note: \(few) of \(range.count) rows have answers in --cache_files, and fewer than --num_return_sequences "
+                + "\(wanted); they are answered anew, and those answers are left out")
     }
 
     /// The rows of the shard, or as many of them as batches are wanted.
@@ -179,11 +191,13 @@ public struct ResponseSampling {
         return (kept, all)
     }
 
-    /// The answers of earlier runs where there are enough, else new ones.
+    /// The first answers of earlier runs where there are enough, else new ones.
     private func answers(to batch: [SampledRow]) throws -> [[Answering.Sequence]] {
         var answers = batch.map { cached($0) }
         guard let answering else { return answers }
-        let open = batch.indices.filter { answers[$0].count != settings.answering.generation.numReturnSequences }
+        let wanted = settings.answering.generation.numReturnSequences
+        answers = answers.map { Array($0.prefix(wanted)) }
+        let open = batch.indices.filter { answers[$0].count < wanted }
         guard !open.isEmpty else { return answers }
         let new = try answering.answers(
             to: open.map { index in

@@ -70,6 +70,9 @@ final class SampleFile {
             {
                 try files.rename(completions, to: Self.partial(completions))
             }
+        } else if FileManager.default.fileExists(atPath: Self.state(path)) {
+            // What an earlier run had done says nothing of this one, which may be cut off before it has done anything.
+            try files.removeFile(Self.state(path))
         }
         if settings.logCompletions, !settings.overrideExistFile, FileManager.default.fileExists(atPath: completions) {
             throw SettingsError(

@@ -201,6 +201,35 @@ import Testing
         #expect(judged == direct && !judged.isEmpty)
     }
 
+    /// Of more answers of an earlier run than are wanted the first are taken; rows with fewer are answered anew.
+    @Test func moreAndFewerAnswersThanWanted() throws {
+        let first = try sampled { $0.outputFile = "answers.jsonl" }
+        func again(_ count: Int) throws -> [JSONValue] {
+            try sampled {
+                $0.answering.model.seed = 7
+                $0.answering.generation.numReturnSequences = count
+                $0.cacheFiles = ["\(folder.path)/answers.jsonl"]
+            }
+        }
+        let two = try again(2)
+        #expect(two == first.indices.filter { $0 % 4 < 2 }.map { first[$0] })
+        #expect(try again(4) == first)
+        let six = try again(6)
+        #expect(six.count == 30 && Array(six.prefix(4)) != Array(first.prefix(4)))
+    }
+
+    /// A run that begins anew over one that was cut off knows nothing of what that had done.
+    @Test func beginningAnew() throws {
+        try folder.write("{}\n", to: "out.jsonl.apus-partial")
+        try folder.write(#"{"rows": 3, "bytes": 3}"#, to: "out.jsonl.apus-state.json")
+        let file = try SampleFile("\(folder.path)/out.jsonl", settings { $0.overrideExistFile = true }, sources: [:]) {
+            _ in ""
+        }
+        #expect(file.done == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/out.jsonl.apus-state.json"))
+        #expect(try String(contentsOfFile: "\(folder.path)/out.jsonl.apus-partial", encoding: .utf8).isEmpty)
+    }
+
     /// An output that is there stays, and one that is made anew leaves the old one beside it.
     @Test func outputsThatAreThere() throws {
         try folder.write("old\n", to: "out.jsonl")
