@@ -1,3 +1,5 @@
+import ApusDatasets
+import ApusTorch
 import Testing
 
 @testable import ApusJSON
