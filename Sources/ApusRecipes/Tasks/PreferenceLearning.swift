@@ -38,7 +38,9 @@ struct PreferenceLearning: TextTask {
         case .dpo, .orpo, .cpo, .simpo: preferences.pairTerms.metricNames
         case .kto: JudgedAnswers.metricNames
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
-        case .grpo: PolicyObjective.metricNames
+        case .grpo:
+            PolicyObjective.metricNames(
+                hasGroups: preferences.policy.evaluationGroup > 1, isCompared: preferences.usesReference)
         case .ppo: ProximalObjective.metricNames
         case .gkd: []
         }

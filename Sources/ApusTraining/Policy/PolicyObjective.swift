@@ -42,7 +42,13 @@ package final class PolicyObjective: Objective {
     }
 
     /// What an evaluation tells, but of the single rewards.
-    package static let metricNames = ["loss", "reward", "reward_std", "frac_reward_zero_std", "kl"]
+    ///
+    /// - Parameters:
+    ///   - hasGroups: Whether there are several answers to a question, which have a spread.
+    ///   - isCompared: Whether there is a reference.
+    package static func metricNames(hasGroups: Bool, isCompared: Bool) -> [String] {
+        ["loss", "reward"] + (hasGroups ? ["reward_std", "frac_reward_zero_std"] : []) + (isCompared ? ["kl"] : [])
+    }
 
     package var participants: [any StepParticipant] { [rollouts] }
 

@@ -52,10 +52,11 @@ package final class ProximalObjective: Objective {
         self.heldOut = heldOut
     }
 
-    package static let metricNames =
-        PolicyObjective.metricNames + [
-            "objective/scores", "objective/rlhf_reward", "loss/policy_avg", "loss/value_avg",
-        ]
+    /// What an evaluation tells, but of the single rewards.
+    package static let metricNames = [
+        "loss", "reward", "objective/scores", "objective/rlhf_reward", "objective/kl", "loss/policy_avg",
+        "loss/value_avg",
+    ]
 
     package var participants: [any StepParticipant] { [rollouts, head] }
     package var trained: [TrainedParameter] { head.trained }

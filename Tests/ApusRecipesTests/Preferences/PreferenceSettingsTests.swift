@@ -133,6 +133,99 @@ struct PreferenceSettingsTests {
         #expect(notices.contains { $0.contains(part) }, "\(notices)")
     }
 
+    /// Words of a run that rewards the model's own answers.
+    private static func sampled(_ method: String, _ words: String) -> [String] {
+        let more = words.split(separator: " ").map(String.init)
+        let size = more.contains("--per_device_train_batch_size") ? [] : ["--per_device_train_batch_size", "8"]
+        return ["--rlhf_type", method, "--reward_funcs", "format"] + size + more
+    }
+
+    private static let wrongSamplings: [(method: String, words: String, part: String)] = [
+        ("ppo", "--metric_for_best_model kl", "has no metric \"kl\""),
+        ("ppo", "--metric_for_best_model reward_std", "has no metric \"reward_std\""),
+        ("grpo", "--metric_for_best_model objective/scores", "has no metric \"objective/scores\""),
+        ("grpo", "--beta 0 --metric_for_best_model kl", "There are loss, reward, reward_std"),
+        ("grpo", "--num_generations_eval 1 --metric_for_best_model reward_std", "has no metric \"reward_std\""),
+        ("grpo", "--num_iterations 9000000000000000000", "--num_iterations"),
+        ("grpo", "--num_generations 65537", "--num_generations"),
+        (
+            "grpo", "--per_device_train_batch_size 2147483647 --steps_per_generation 65536",
+            "--per_device_train_batch_size 2147483647 × 65536 micro-batches"
+        ),
+        (
+            "ppo",
+            "--per_device_train_batch_size 2147483647 --gradient_accumulation_steps 2147483647 --num_mini_batches 65536",
+            "than the 1048576 that are sampled together"
+        ),
+    ]
+
+    @Test(arguments: PreferenceSettingsTests.wrongSamplings)
+    func wrongSamplingsAreRefused(_ it: (method: String, words: String, part: String)) {
+        let refusal = refusal(Self.sampled(it.method, it.words))
+        #expect(refusal.contains(it.part), "\(refusal)")
+    }
+
+    private static let idleSamplings: [(method: String, words: String, part: String)] = [
+        ("grpo", "--max_resample_times 5", "--max_resample_times: without effect, because --dynamic_sample is false"),
+        ("grpo", "--rollout_importance_sampling_threshold 3", "there is no --rollout_importance_sampling_mode"),
+        ("grpo", "--tau_pos 2 --tau_neg 2", "--tau_pos, --tau_neg: without effect, because --loss_type is not sapo"),
+        ("grpo", "--fipo_decay_rate 2", "--fipo_decay_rate: without effect, because --loss_type is not fipo"),
+        (
+            "grpo", "--loss_type fipo --fipo_clip_range 0 --fipo_clip_high_only false",
+            "--fipo_clip_high_only: without effect, because --fipo_clip_range is 0"
+        ),
+        (
+            "grpo", "--loss_type sapo --epsilon 0.1 --epsilon_high 0.3 --delta 1.1",
+            "--epsilon, --epsilon_high, --delta: without effect, because --loss_type sapo"
+        ),
+        (
+            "grpo", "--loss_type cispo --epsilon 0.1 --epsilon_high 5 --delta 3",
+            "--delta: without effect, because --loss_type cispo"
+        ),
+        (
+            "grpo", "--loss_type cispo --epsilon 0.1 --epsilon_high 5",
+            "--epsilon: without effect, because --loss_type cispo"
+        ),
+        ("grpo", "--beta 0 --kl_in_reward true", "--kl_in_reward: without effect, because --beta is 0"),
+        ("grpo", "--num_generations_eval 4", "--num_generations_eval: without effect"),
+        ("grpo", "--scale_rewards gdpo --advantage_estimator rloo", "--advantage_estimator: without effect"),
+        ("grpo", "--max_turns 3", "--max_turns: without effect, because there is no --multi_turn_scheduler"),
+        ("grpo", "--reward_timeout 3", "--reward_timeout: without effect"),
+        ("grpo", "--max_completion_length 9 --max_new_tokens 8", "--max_completion_length: without effect"),
+        ("ppo", "--kl_coef 0 --kl_estimator k3", "--kl_estimator: without effect, because --kl_coef is 0"),
+        ("ppo", "--vf_coef 0 --cliprange_value 0.1", "--cliprange_value: without effect, because --vf_coef is 0"),
+    ]
+
+    @Test(arguments: PreferenceSettingsTests.idleSamplings)
+    func whatASamplingDoesNotReadIsSaid(_ it: (method: String, words: String, part: String)) throws {
+        let notices = try settings(Self.sampled(it.method, it.words)).notices
+        #expect(notices.contains { $0.contains(it.part) }, "\(notices)")
+    }
+
+    @Test(arguments: [
+        (
+            "--rlhf_type gkd --lmbda 0 --max_completion_length 9 --top_k 5",
+            "--max_completion_length, --top_k: without effect, because --lmbda 0"
+        ),
+        ("--rlhf_type cpo --simpo_gamma 2", "--simpo_gamma: without effect, because --loss_type is not simpo"),
+    ])
+    func whatAMethodDoesNotReadIsSaid(_ words: String, _ part: String) throws {
+        let notices = try settings(words.split(separator: " ").map(String.init)).notices
+        #expect(notices.contains { $0.contains(part) }, "\(notices)")
+    }
+
+    /// What is read is not said to be idle.
+    @Test(arguments: [
+        "--multi_turn_scheduler ./turns.py --max_turns 3 --reward_timeout 3",
+        "--dynamic_sample true --max_resample_times 5", "--loss_type cispo --epsilon 5",
+        "--epsilon 0.1 --epsilon_high 0.3 --delta 3", "--loss_type sapo --tau_pos 2",
+        "--metric_for_best_model rewards/Format/mean",
+    ])
+    func whatIsReadIsNotIdle(_ words: String) throws {
+        let notices = try settings(Self.sampled("grpo", words)).notices
+        #expect(!notices.contains { $0.contains("without effect") }, "\(notices)")
+    }
+
     /// Settings come back from what a run records of them.
     @Test(arguments: PreferenceMethod.allCases) func recordsComeBack(method: PreferenceMethod) throws {
         let own =

@@ -68,28 +68,17 @@ extension RLHFSettings: CommandSettings {
         }
         if let notice = withoutEffect(idle, because: "--rlhf_type is \(method.rawValue)") { notices.append(notice) }
         if preferences.samplesAnswers {
-            for (names, reason) in RewardSettings.idle(of: preferences.rewards.rewardFuncs) {
+            let scheduler = method == .grpo ? preferences.policy.multiTurnScheduler : nil
+            let asked = preferences.rewards.rewardFuncs + [scheduler].compactMap(\.self)
+            for (names, reason) in RewardSettings.idle(of: asked) {
                 if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
             }
         }
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }
-        let types = preferences.chosenLossTypes
-        if preferences.discopopTau != 0.05, !types.contains(.discopop), method == .dpo {
-            notices.append("--discopop_tau: without effect, because --loss_type is not discopop.")
-        }
-        if preferences.simpoGamma != 1, method == .cpo, types != [.simpo] {
-            notices.append("--simpo_gamma: without effect, because --loss_type is not simpo.")
-        }
-        let smoothed: Set<PreferenceLossType> = [
-            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo,
-        ]
-        if preferences.labelSmoothing != 0, smoothed.isDisjoint(with: types), method.options.contains("label_smoothing")
-        {
-            notices.append(
-                "--label_smoothing: without effect, because --loss_type \(types.map(\.rawValue).joined(separator: " ")) has none."
-            )
+        for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
+            if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
         if method == .simpo, preferences.cpoAlpha != 0 {
             notices.append(
@@ -143,6 +132,13 @@ extension RLHFSettings {
                 form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
                 accumulation: training.optimization.gradientAccumulationSteps)
         }
+        if preferences.method == .ppo {
+            let (batches, overflows) = training.optimization.gradientAccumulationSteps.multipliedReportingOverflow(
+                by: preferences.proximal.numMiniBatches)
+            _ = try PolicySettings.roundSize(
+                training.optimization.perDeviceTrainBatchSize, overflows ? .max : batches,
+                "--gradient_accumulation_steps × --num_mini_batches")
+        }
         guard [.left, .delete].contains(training.encoding.truncationStrategy) else {
             throw SettingsError(
                 "--truncation_strategy \(training.encoding.truncationStrategy.rawValue): --rlhf_type \(word) asks questions, "
@@ -154,15 +150,6 @@ extension RLHFSettings {
             )
         }
         noteRestrictedSampling(&notices)
-        if preferences.method == .grpo, policy.multiTurnScheduler == nil {
-            let idle = [
-                policy.maxTurns == nil ? nil : "max_turns",
-                policy.completionLengthLimitScope == .answer ? nil : "completion_length_limit_scope",
-            ].compactMap(\.self)
-            if let notice = withoutEffect(idle, because: "there is no --multi_turn_scheduler") {
-                notices.append(notice)
-            }
-        }
         if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
             notices.append(
                 "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the "

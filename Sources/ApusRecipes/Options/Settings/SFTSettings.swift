@@ -197,7 +197,7 @@ extension SFTSettings: CommandSettings {
         noteIdle(&notices)
     }
 
-    /// What the evaluation reports of the task; the names of channels are in the data.
+    /// What the evaluation reports of the task; the names of channels are in the data, those of rewards with the rewards.
     private var reportedMetrics: [String] {
         let names = task.metrics(loss: lossType, problem: model.problemType)
             .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
@@ -205,7 +205,8 @@ extension SFTSettings: CommandSettings {
         let isOpen =
             objective.enableChannelLoss && chosen.hasPrefix("loss_")
             || preferences?.samplesAnswers == true && chosen.hasPrefix("rewards/")
-        return names + (isOpen ? [chosen] : [])
+        let ofRewards = preferences?.samplesAnswers == true ? ["rewards/<name>/mean", "rewards/<name>/std"] : []
+        return names + (isOpen ? [chosen] : []) + ofRewards
     }
 
     /// Takes the task that the model's files leave no choice about.

@@ -32,21 +32,22 @@ extension OptionTable {
 
     private static let ofGroups: [CommandOption] = [
         grouped(
-            "num_generations", .integer(from: 1), default: .integer(8), "Answers to each question, which are compared."),
+            "num_generations", .integer(1...65_536), default: .integer(8),
+            "Answers to each question, which are compared."),
         grouped(
-            "num_generations_eval", .integer(from: 1), computed: "num_generations", "The same in evaluations."),
+            "num_generations_eval", .integer(1...65_536), computed: "num_generations", "The same in evaluations."),
         grouped(
-            "generation_batch_size", .integer(from: 1), computed: "from steps_per_generation",
+            "generation_batch_size", .integer(1...65_536), computed: "from steps_per_generation",
             "Answers that are sampled together."),
         grouped(
-            "steps_per_generation", .integer(from: 1), computed: "gradient_accumulation_steps",
+            "steps_per_generation", .integer(1...65_536), computed: "gradient_accumulation_steps",
             "Micro-batches that answers are sampled for at once."),
         grouped(
-            "num_iterations", .integer(from: 1), default: .integer(1), "How often each answer is learned from."),
+            "num_iterations", .integer(1...65_536), default: .integer(1), "How often each answer is learned from."),
         grouped(
             "multi_turn_scheduler", .text,
             "What follows answers: math_tip_trick, a program's path, or 'exec:COMMAND WORDS'."),
-        grouped("max_turns", .integer(from: 1), "The most answers of a conversation."),
+        grouped("max_turns", .integer(1...65_536), "The most answers of a conversation."),
         grouped(
             "completion_length_limit_scope", .words(of: LengthLimitScope.self), default: .text("per_round"),
             "Whether an answer or all of a conversation has at most max_completion_length tokens."),
@@ -62,7 +63,7 @@ extension OptionTable {
         grouped(
             "dynamic_sample", .boolean, default: .boolean(false),
             "Replace questions whose answers are all rewarded alike."),
-        grouped("max_resample_times", .integer(from: 1), default: .integer(3), "How often at most."),
+        grouped("max_resample_times", .integer(1...65_536), default: .integer(3), "How often at most."),
         grouped(
             "overlong_filter", .boolean, default: .boolean(false), "Leave answers that were cut off out of the loss."),
         grouped("epsilon", .number(.above(0)), default: .number(0.2), "How far below 1 a ratio counts."),

@@ -174,6 +174,9 @@ extension PolicySettings {
         return overflows ? room : min(all, room)
     }
 
+    /// Answers to each question of an evaluation.
+    var evaluationGroup: Int { numGenerationsEval ?? numGenerations }
+
     /// `scaleRewards`, or the estimator's.
     var chosenScale: RewardScale {
         scaleRewards
@@ -238,6 +241,22 @@ extension PolicySettings {
 // MARK: Checks
 
 extension PolicySettings {
+    /// The most answers of a round; who wants more, wants to learn from what is no longer the model's.
+    static let largestRound = 1_048_576
+
+    /// The answers that are sampled together.
+    ///
+    /// - Throws: `SettingsError` for more than anybody's.
+    static func roundSize(_ batchSize: Int, _ batches: Int, _ name: String) throws -> Int {
+        let (size, overflows) = batchSize.multipliedReportingOverflow(by: batches)
+        guard !overflows, size <= largestRound else {
+            throw SettingsError(
+                "--per_device_train_batch_size \(batchSize) × \(batches) micro-batches (\(name)) are more answers than the "
+                    + "\(largestRound) that are sampled together at most. Give less.")
+        }
+        return size
+    }
+
     /// - Throws: `SettingsError` for settings that contradict each other.
     func check(form: PolicyLossForm, batchSize: Int, accumulation: Int) throws {
         guard stepsPerGeneration == nil || generationBatchSize == nil else {
@@ -250,7 +269,8 @@ extension PolicySettings {
                 "--generation_batch_size \(size) is not a multiple of --per_device_train_batch_size \(batchSize). Give one "
                     + "that is.")
         }
-        let size = batchSize * batchesPerRound(batchSize: batchSize, accumulation: accumulation)
+        let batches = batchesPerRound(batchSize: batchSize, accumulation: accumulation)
+        let size = try Self.roundSize(batchSize, batches, "--steps_per_generation")
         guard size % numGenerations == 0 else {
             let fitting = (1...size).filter { size % $0 == 0 && $0 > 1 }.map(String.init).joined(separator: ", ")
             throw SettingsError(
@@ -270,7 +290,7 @@ extension PolicySettings {
                 "--loss_type cispo caps ratios at --epsilon_high \(readable(epsilonHigh ?? epsilon)), below the 1 that they "
                     + "begin with, so that all would be cut. Its authors give 5.")
         }
-        if let delta, delta <= 1 + (epsilonHigh ?? epsilon) {
+        if let delta, form != .cispo, form != .sapo, delta <= 1 + (epsilonHigh ?? epsilon) {
             throw SettingsError(
                 "--delta \(readable(delta)) is the highest ratio and must be above 1 + --epsilon_high "
                     + "(\(readable(1 + (epsilonHigh ?? epsilon)))).")

@@ -59,8 +59,8 @@ extension ProximalSettings: SettingsPart {
 extension OptionTable {
     /// What `--rlhf_type ppo` reads beside how answers are sampled and rewarded.
     static let proximalOptions: [CommandOption] = [
-        option("num_ppo_epochs", .integer(from: 1), .integer(4), "How often each answer is learned from."),
-        option("num_mini_batches", .integer(from: 1), .integer(1), "Steps in which a round is learned, each time."),
+        option("num_ppo_epochs", .integer(1...65_536), .integer(4), "How often each answer is learned from."),
+        option("num_mini_batches", .integer(1...65_536), .integer(1), "Steps in which a round is learned, each time."),
         option("kl_coef", .number(.from(0)), .number(0.05), "What leaving the reference costs."),
         option(
             "kl_estimator", .words(of: DivergenceEstimator.self), .text("k1"),
