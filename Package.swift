@@ -194,7 +194,8 @@ let package = Package(
         tests(
             "ApusRecipesTests",
             [
-                "Apus", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes", "ApusRewards", "ApusAdapters",
+                "Apus", "ApusFiles", "ApusFilesTesting", "ApusHub", "ApusHubTesting", "ApusRunLog", "ApusRecipes",
+                "ApusRewards", "ApusAdapters",
                 "ApusGeneration",
                 "ApusLanguageModel",
                 "ApusModels", "ApusNN", "ApusQuantization", "ApusMetrics",

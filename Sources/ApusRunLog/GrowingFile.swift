@@ -1,9 +1,9 @@
-import ApusFiles
+package import ApusFiles
 
 /// A file that grows at its end by whole pieces.
 ///
 /// Of a piece that fails halfway, as on a full disk, nothing stays, so that the next one begins where a reader looks for it.
-final class GrowingFile {
+package final class GrowingFile {
     private let file: any OpenFile
     private var size: Int64
     /// Whether a part of a piece may lie behind `size`.
@@ -12,7 +12,7 @@ final class GrowingFile {
     /// Opens a file or creates it.
     ///
     /// - Parameter size: The bytes that are there.
-    init(_ path: String, size: Int64, fileSystem: any FileSystem) throws {
+    package init(_ path: String, size: Int64, fileSystem: any FileSystem) throws {
         // At its end in any case: where a write stands that was cut off, there would be a hole.
         file = try fileSystem.open(path, .append)
         self.size = size
@@ -24,7 +24,7 @@ final class GrowingFile {
         try self.init(path, size: 0, fileSystem: fileSystem)
     }
 
-    func append(_ bytes: [UInt8]) throws {
+    package func append(_ bytes: [UInt8]) throws {
         try mend()
         do {
             try bytes.withUnsafeBytes { try file.write($0) }
@@ -37,10 +37,10 @@ final class GrowingFile {
     }
 
     /// Waits until everything is on the disk.
-    func synchronize() throws { try file.synchronize() }
+    package func synchronize() throws { try file.synchronize() }
 
     /// Cuts the file where it is whole.
-    func truncate(to whole: Int64) throws {
+    package func truncate(to whole: Int64) throws {
         try file.truncate(to: whole)
         size = whole
     }

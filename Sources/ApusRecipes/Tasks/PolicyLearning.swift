@@ -24,11 +24,15 @@ extension PreferenceLearning {
         try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
         try checkReference(model, inputs)
         let rewards = try rewards(inputs)
+        try BestMetric.check(
+            settings.evaluation.metricForBestModel, ofRewards: preferences.rewards.rewardFuncs,
+            loggedAs: rewards.map(\.name))
 
         let questions = try Questions(inputs, model, longest: policy.completionLimit)
         let answers = try AnswerSampler(policy, inputs, model)
         let turns = try turns(inputs, model, questions, answers)
         try rehearse(rewards, turns?.scheduler, questions)
+        if let note = try questions.noteOnSolutions(preferences.rewards.rewardFuncs) { console.print(note) }
         if !answers.hasEnds {
             console.print(
                 "note: nothing ends an answer of \(inputs.source.name) before it has \(policy.completionLimit) tokens, neither its "
@@ -73,6 +77,7 @@ extension PreferenceLearning {
                     + "(--per_device_train_batch_size × --steps_per_generation / --num_generations). Give more, or ask fewer "
                     + "together.")
         }
+        try Self.checkCount(plan, "--num_iterations or --num_ppo_epochs")
         console.print(
             "a round: \(plan.questionsPerRound) questions × \(plan.groupSize) answers of at most "
                 + "\(policy.completionLimit) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))")
@@ -85,9 +90,10 @@ extension PreferenceLearning {
         let held = questions.validation ?? (TokenizedDataset(), questions.train.1)
         let measuring = maker(
             questions.rows.validation, held.0,
-            groupSize: tellsTokens ? 1 : policy.numGenerationsEval ?? policy.numGenerations,
+            groupSize: tellsTokens ? 1 : policy.evaluationGroup,
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: longest)
+        guard heldOut.count <= Int(Int32.max) else { throw Self.tooMany("--num_generations_eval") }
         var options = PolicyObjective.Options()
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
@@ -121,13 +127,25 @@ extension PreferenceLearning {
             },
             writes: { folder, steps in
                 guard policy.logCompletions else { return }
-                let file = try CompletionsFile(in: folder, after: steps) { inputs.text.tokenizer.decode($0) }
+                let file = try CompletionsFile(in: folder, after: steps, console) { inputs.text.tokenizer.decode($0) }
                 let every = max(1, settings.output.loggingSteps)
                 source.onRound = { step, report in
-                    try file.append(report, step: step + 1)
+                    file.append(report, step: step + 1)
                     if step % every == 0 { console.print(report.excerpt(step: step + 1)) }
                 }
             })
+    }
+
+    /// Refuses more uses of answers in an epoch than have numbers.
+    private static func checkCount(_ plan: RoundPlan, _ name: String) throws {
+        let (uses, overflows) = (plan.roundsPerEpoch * plan.size).multipliedReportingOverflow(by: plan.iterations)
+        guard !overflows, uses <= Int(Int32.max) else { throw tooMany(name) }
+    }
+
+    private static func tooMany(_ name: String) -> SettingsError {
+        SettingsError(
+            "\(name): all uses of answers to the questions of the data are more than \(Int32.max). Give less, or fewer "
+                + "questions.")
     }
 
     /// What goes on behind answers; nil where each stands alone.
@@ -223,6 +241,13 @@ private struct Questions {
     /// The row of a question that is learned from.
     func row(_ question: Int) throws -> PromptRow {
         try rows.train.recognized(at: Int(train.0.conversations[question]))
+    }
+
+    /// What is to be known of the right answers before a run.
+    func noteOnSolutions(_ rewards: [String]) throws -> String? {
+        try SolutionScan.note(
+            of: rewards, count: train.0.count, solution: { try row($0).columns["solution"] },
+            place: { rows.train.place(of: Int(train.0.conversations[$0])) })
     }
 
     /// - Parameter longest: The most tokens of an answer, which need their room.
