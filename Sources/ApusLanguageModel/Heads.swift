@@ -133,11 +133,16 @@ extension VocabularyHead {
     }
 }
 
+extension Tensor {
+    /// In float32, or in float64 where it is: what scores of sequences are computed in.
+    package func widened() throws -> Tensor { dtype == .float64 ? self : try to(.float32) }
+}
+
 /// Scores of whole sequences from the hidden states of a flat batch.
 open class ScoreHead: Module {
     open var labelCount: Int { preconditionFailure("\(type(of: self)) does not say how many scores it gives") }
 
-    /// Hidden states [T, D] → [S, L] in float32.
+    /// Hidden states [T, D] → [S, L] in float32, or in float64 where the model is.
     open func callAsFunction(
         _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
@@ -164,7 +169,7 @@ package final class LastTokenHead: ScoreHead {
         _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
         let last = try hidden.indexed(0, Tensor(batch.lastRows(before: padding), device: hidden.device))  // [S, D]
-        return try score(last.to(.float32), context)  // [S, L]
+        return try score(last.dtype == .float64 ? last : last.to(.float32), context)  // [S, L]
     }
 }
 

@@ -147,6 +147,7 @@ struct Distilling: TextTask {
                 "--teacher_model \(name): \(teacher.architecture) reads a text whole and writes another. Give a model that "
                     + "continues text.")
         }
+        try inputs.checkWeights(teacher, name, config, "--teacher_model")
         let (own, theirs) = (inputs.text.tokenizer, try TextParts.tokenizer(of: source))
         if let difference = own.difference(from: theirs) {
             throw SettingsError(

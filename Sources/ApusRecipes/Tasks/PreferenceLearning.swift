@@ -181,6 +181,7 @@ struct PreferenceLearning: TextTask {
         if let name = preferences.refModel {
             let config = try ModelSource(name, surroundings: inputs.surroundings).config()
             let other = try Models.registry.model(config)
+            try inputs.checkWeights(other, name, config, "--ref_model")
             guard other.vocabularySize == model.vocabularySize else {
                 throw SettingsError(
                     "--ref_model \(name): its vocabulary has \(other.vocabularySize) tokens, that of the trained model "
