@@ -119,7 +119,8 @@ public struct FineTuning {
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         let second = try task.compares?(
             ReferenceLoading(
-                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device))
+                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device,
+                folder: resume.folder))
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
