@@ -185,7 +185,7 @@ public struct FineTuning {
             model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
             objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory,
             progress: progress, plateau: plateau,
-            checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
+            checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample, onLog: task.tells)
         let ending: TrainingRun.Ending
         do {
             ending = try run()
