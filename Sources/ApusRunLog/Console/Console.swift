@@ -67,7 +67,7 @@ package final class Console: Sendable {
     }
 
     /// The width of the terminal; nil where there is none.
-    var columns: Int? { output.columns }
+    package var columns: Int? { output.columns }
 
     /// Prints a line; a bar moves below it.
     package func print(_ line: String) {
