@@ -352,7 +352,7 @@ def cases_of_preferences(m):
         case("reference of another tokenizer", good, ["--ref_model", "other-tokens", "<|begin|>"], "--ref_model", spelled),
         case("reference whose tokens have no row", good, ["--ref_model", "one of them alone"], "--ref_model", other),
         case("reference that is not there", good, ["nowhere"], "--ref_model", m.work / "nowhere"),
-        case("reference adapter of another model", good, ["deep/checkpoint-4", "layers.7"], "--ref_adapters",
+        case("reference adapter of another model", good, ["deep/checkpoint-4", "does not fit", "layers.2"], "--ref_adapters",
              m.spoiled_checkpoint("deep", lambda f: with_header(f / "adapter_model.safetensors", deepen))),
         case("reference adapter that is missing", good, ["none"], "--ref_adapters", m.work / "none"),
         case("reference where there is none", good, ["--ref_model", "orpo"], "--ref_model", m.model, method="orpo"),

@@ -5,10 +5,10 @@ from wrong_case import Case
 
 def classifier(m):
     """A model that tells two classes apart, trained for a step."""
-    rows = m.lines("classes.jsonl", [{"query": f"q{i}", "label": i % 2} for i in range(8)])
+    rows = m.lines("classes.jsonl", [{"text": f"text {i}", "label": i % 2} for i in range(8)])
     folder = m.work / "two-labels"
-    m.make("sft", *m.training(rows=rows)[1:], "--task_type", "seq_cls", "--num_labels", 2, "--max_steps", 1, "--output_dir",
-           folder, "--add_version", "false")
+    m.make("sft", *m.training(rows=rows)[1:], "--task_type", "seq_cls", "--num_labels", 2, "--problem_type",
+           "single_label_classification", "--max_steps", 1, "--output_dir", folder, "--add_version", "false")
     return folder / "checkpoint-1"
 
 

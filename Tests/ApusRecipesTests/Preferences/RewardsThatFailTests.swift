@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusRewards
 import ApusRunLog
 import Foundation
 import Testing
@@ -48,7 +49,7 @@ import Testing
             var training = try FineTuning(
                 run.with {
                     $0.outputDirectoryName("broken")
-                    if deed == "hang" { $0.preferences?.rewards.options.timeout = 0.5 }
+                    if deed == "hang" { $0.preferences?.rewards.options.timeout = 3 }
                 }.settings)
             training.console = output.console
             let error = #expect(throws: (any Error).self) { _ = try training() }

@@ -74,7 +74,8 @@ import Testing
                 .split(separator: "\n").map(String.init)
             #expect(lines.count == 6 && lines.allSatisfy { TextColumns.width($0) <= width }, "\(width): \(lines)")
         }
-        #expect(report(["a"], rewards: scores + scores + scores).table(step: 1, width: 60).contains("5 rewards left out"))
+        let narrow = report(["a"], rewards: scores + scores + scores).table(step: 1, width: 60)
+        #expect(narrow.contains("5 rewards left out"), "\(narrow)")
         #expect(report(["a"], rewards: scores).table(step: 1, width: nil).contains("answers of step 1 (1 of 1):"))
     }
 }
