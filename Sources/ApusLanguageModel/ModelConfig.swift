@@ -10,6 +10,8 @@ package final class ModelConfig {
     private let path: String
     private var read: Set<String> = []
     private var parts: [String: ModelConfig] = [:]
+    /// Keys that could list a kind for each layer and do not, so that a rule of numbers tells the kinds.
+    package var unlistedKinds: [String] = []
 
     package convenience init(_ json: JSONValue) { self.init(json, path: "") }
 

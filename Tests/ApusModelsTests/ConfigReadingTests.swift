@@ -158,6 +158,30 @@ struct ConfigReadingTests {
         #expect(count > 100)
     }
 
+    /// Layers of several kinds that no list names, of which a method cannot make copies.
+    @Test(
+        arguments: [
+            ("gemma2", ["layer_types"]), ("gemma3", ["layer_types"]), ("smollm3", ["no_rope_layers"]),
+            ("smollm3-window", ["layer_types"]), ("qwen2-window", ["layer_types"]),
+            ("qwen3-layer-types", []), ("qwen2-tied-gqa", []), ("mistral-window", []), ("llama-tied-gqa", []),
+        ] as [(String, [String])])
+    func kindsThatOnlyNumbersTell(name: String, keys: [String]) throws {
+        var config = try Fixture.json("models/\(name)/config.json").objectValue ?? [:]
+        func unlisted() throws -> [String] {
+            try Models.registry.model(.object(config), for: .hiddenStates).trunk.unlistedKinds
+        }
+        #expect(try unlisted() == keys)
+        let layers = try #require(config["num_hidden_layers"]?.intValue)
+        if name.hasPrefix("gemma") {
+            config["layer_types"] = .array(Array(repeating: "full_attention", count: layers))
+            #expect(try unlisted() == [])
+        }
+        if name == "smollm3" {
+            config["no_rope_layers"] = .array(Array(repeating: 1, count: layers))
+            #expect(try unlisted() == [])
+        }
+    }
+
     // MARK: - Adapters
 
     @Test func keysOfAdaptersThatNobodyReadsAreNamed() throws {

@@ -103,14 +103,13 @@ extension AdaptedModel {
                 "--adapters: these adapters have added different layers to the model, so that they go with different models; "
                     + "merge one of them first (apus merge-lora)")
         }
-        let plan = plans.first ?? nil
+        guard let plan = plans.first ?? nil else { return nil }
         // A copy is of the kind of its source, which a list says of each layer; numbers would say it anew.
-        let goesByNumber =
-            ["gemma2", "gemma3_text", "smollm3"].contains(type) || config["use_sliding_window"]?.boolValue == true
-        guard plan == nil || !goesByNumber || config["layer_types"]?.arrayValue != nil else {
+        let unlisted = try Models.registry.model(config, for: .hiddenStates).trunk.unlistedKinds
+        guard unlisted.isEmpty else {
             throw AdapterError(
-                "layers of this model differ by their number, so that copies of them would be others; write \"layer_types\" into "
-                    + "its config.json first")
+                "layers of this model differ by their number, so that copies of them would be others; write "
+                    + "\(unlisted.map { "\"\($0)\"" }.joined(separator: ", ")) into its config.json first")
         }
         return plan
     }

@@ -29,7 +29,7 @@ import Testing
         try run()
         let link = "\(run.output)/link"
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "checkpoint-2")
-        let console = Console(environment: [:])
+        let console = Console(style: ConsoleStyle(environment: [:]))
         func point(_ name: String?, _ change: (inout SFTSettings) -> Void = { _ in }) throws -> ResumePoint {
             try ResumePoint(
                 run.with {
@@ -51,7 +51,7 @@ import Testing
         }
         let model = try point("last") { $0.evaluation.resumeOnlyModel = true }
         #expect(model.checkpoint == "\(run.output)/checkpoint-6" && model.folder == nil && model.saved == nil)
-        let empty = try point("last") { $0.output.outputDirectory += "-empty" }
+        let empty = try point("last") { $0.output.outputDirectory = $0.outputDirectory + "-empty" }
         #expect(empty.checkpoint == nil)
         let error = #expect(throws: TrainingError.self) { try point("\(run.folder.path)/model-without") }
         #expect(error.map { "\($0)".contains("there is no such folder") } == true)

@@ -164,7 +164,7 @@ import Testing
         let refusal = run.with {
             $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-2"
             $0.evaluation.resumeOnlyModel = true
-            $0.output.outputDirectory += "-2"
+            $0.output.outputDirectory = $0.outputDirectory + "-2"
             $0.data.dataset = ["\($0.data.dataset[0]).missing"]
         }.refusal()
         #expect(refusal.contains("missing: model.norm.weight"), "\(refusal)")
