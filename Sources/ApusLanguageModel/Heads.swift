@@ -125,7 +125,9 @@ extension VocabularyHead {
             let part = rowsAtATime(on: rows.device)
             let parts = try stride(from: 0, to: rows.shape[0], by: part).map { start in
                 let own = try rows.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
-                let scores = try logSoftmax(logits(own, context).to(.float32) / temperature)  // [n, V]
+                let made = try logits(own, context)
+                let wide = try made.dtype == .float64 ? made : made.to(.float32)
+                let scores = try logSoftmax(wide / temperature)  // [n, V]
                 return try -(exp(scores) * scores).sum(-1)
             }
             return try concatenated(parts)

@@ -4,16 +4,16 @@ package import ApusOptimizers
 package import ApusTorch
 import Foundation
 
-/// What the model expects of an answer before each of its tokens: `w · h + b` of the hidden states [N, D], in float32.
+/// What the model expects of an answer before each of its tokens: `w · h + b` of the hidden states [N, D], in a type of its own.
 ///
 /// It begins at 0 and trains beside the model; checkpoints have it with the optimizer's state.
 package final class ValueHead: StepParticipant {
     private let weight: Tensor  // [1, D]
     private let bias: Tensor  // [1]
 
-    package init(width: Int, device: Device) throws {
-        weight = try Tensor.zeros([1, width], device: device)
-        bias = try Tensor.zeros([1], device: device)
+    package init(width: Int, dtype: DType = .float32, device: Device) throws {
+        weight = try Tensor.zeros([1, width], dtype: dtype, device: device)
+        bias = try Tensor.zeros([1], dtype: dtype, device: device)
         try weight.setRequiresGradient(true)
         try bias.setRequiresGradient(true)
     }
@@ -28,7 +28,7 @@ package final class ValueHead: StepParticipant {
 
     /// [N, D] → [N].
     func callAsFunction(_ rows: Tensor) throws -> Tensor {
-        try linear(rows.to(.float32), weight, bias).squeezed(1)
+        try linear(rows.to(weight.dtype), weight, bias).squeezed(1)
     }
 }
 
@@ -88,7 +88,7 @@ package final class ProximalObjective: Objective {
         let scores = try TokenScores(
             model, batch, context, temperature: maker.options.temperature, asksEntropy: true, head: head)
         guard let values = scores.expected else { throw ModelError("nothing says what answers are worth") }
-        let expected: [Float] = try values.values()
+        let expected: [Double] = try values.values()
         var (slopes, valueSlopes) = ([Double](), [Double]())
         var sum = ProximalLoss.Value()
         for (number, range) in zip(numbers, batch.targetRanges) {
@@ -97,7 +97,7 @@ package final class ProximalObjective: Objective {
             let logs = range.map { -scores.values[$0] }
             let value = loss(
                 logs: logs, old: rollout.old ?? logs, advantages: tokens.advantages,
-                values: range.map { Double(expected[$0]) }, before: tokens.values, returns: tokens.returns)
+                values: range.map { expected[$0] }, before: tokens.values, returns: tokens.returns)
             slopes += value.slopes.map(-)
             valueSlopes += value.valueSlopes
             sum.policy += value.policy

@@ -79,11 +79,24 @@ extension RLHFSettings: CommandSettings {
         if preferences.discopopTau != 0.05, !types.contains(.discopop), method == .dpo {
             notices.append("--discopop_tau: without effect, because --loss_type is not discopop.")
         }
-        if preferences.simpoGamma != 1, method == .cpo, types != [.simpo] {
+        if preferences.fAlphaDivergenceCoef != 0.5, method == .dpo, preferences.fDivergenceType != .alphaDivergence {
+            notices.append(
+                "--f_alpha_divergence_coef: without effect, because --f_divergence_type is not alpha_divergence.")
+        }
+        if preferences.ldAlphaReference, method == .dpo, preferences.ldAlpha == nil {
+            notices.append("--ld_alpha_reference: without effect, because there is no --ld_alpha.")
+        }
+        if types == [.alphaPO], preferences.alpha == 0 {
+            notices.append("--loss_type alphapo with --alpha 0 is simpo without the likelihood; its authors give 0.25.")
+        }
+        if types == [.alphaPO], preferences.cpoAlpha != 1, preferences.cpoAlpha != 0 {
+            notices.append("--cpo_alpha: without effect, because --loss_type is alphapo, which has no likelihood.")
+        }
+        if preferences.simpoGamma != 1, method == .cpo, types != [.simpo], types != [.alphaPO] {
             notices.append("--simpo_gamma: without effect, because --loss_type is not simpo.")
         }
         let smoothed: Set<PreferenceLossType> = [
-            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo,
+            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo, .alphaPO,
         ]
         if preferences.labelSmoothing != 0, smoothed.isDisjoint(with: types), method.options.contains("label_smoothing")
         {
@@ -91,7 +104,7 @@ extension RLHFSettings: CommandSettings {
                 "--label_smoothing: without effect, because --loss_type \(types.map(\.rawValue).joined(separator: " ")) has none."
             )
         }
-        if method == .simpo, preferences.cpoAlpha != 0 {
+        if method == .simpo, types != [.alphaPO], preferences.cpoAlpha != 0 {
             notices.append(
                 "--rlhf_type simpo adds \(readable(preferences.cpoAlpha)) times the likelihood of chosen answers, as CPO-SimPO "
                     + "does; SimPO itself is --cpo_alpha 0.")
@@ -154,6 +167,13 @@ extension RLHFSettings {
             )
         }
         noteRestrictedSampling(&notices)
+        if preferences.method == .grpo, policy.useBiasCorrectionKL,
+            !preferences.usesReference || policy.takesDivergenceOffRewards
+        {
+            notices.append(
+                "--use_bias_correction_kl: without effect, because the loss has no distance to a reference (--beta 0 or "
+                    + "--kl_in_reward).")
+        }
         if preferences.method == .grpo, policy.multiTurnScheduler == nil {
             let idle = [
                 policy.maxTurns == nil ? nil : "max_turns",
