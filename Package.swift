@@ -156,7 +156,9 @@ let package = Package(
         .target(
             name: "ApusTorchTesting", dependencies: ["ApusTorch"], path: "Tests/ApusTorchTesting",
             swiftSettings: settings),
-        tests("ApusTorchTests", ["ApusTorch", "ApusTorchTesting"]),
+        // Opens CUDA before the first test of the process, where APUS_TEST_CUDA asks for it.
+        .target(name: "CDeviceStart", dependencies: ["CTorch"], path: "Tests/CDeviceStart"),
+        tests("ApusTorchTests", ["ApusTorch", "ApusTorchTesting", "CDeviceStart"]),
         tests("ApusJSONTests", ["ApusJSON"]),
         tests("ApusQuantizationTests", ["ApusQuantization", "ApusNN", "ApusTorch", "ApusWeights", "ApusJSON"]),
         tests("ApusWeightsTests", ["ApusWeights", "ApusTorch", "ApusJSON"]),

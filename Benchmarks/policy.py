@@ -1,7 +1,7 @@
 """GRPO on the CPU: how much of a reward is learned, and how fast steps are beside TRL.
 
 usage: Benchmarks/policy.py learn APUS MODEL [--steps 60] [--rate 2e-4] [--picture FILE]
-       Benchmarks/policy.py speed APUS MODEL --peer PYTHON [--steps 3] [--answers 16] [--tokens 64] [--precision bf16]
+       Benchmarks/policy.py speed APUS MODEL --peer PYTHON [--steps 3] [--answers 16] [--tokens 64] [--precision bf16] [--turns 1]
 
 `learn` asks sums of two digits ("What is 3 + 4?"). A program rewards each answer: 1 where the last number in it is the right
 one, and 0.5 times the share of its letters that are digits (the wanted form is a number and nothing else). It prints the mean reward of the first and the last rounds, that of held-out
@@ -125,29 +125,35 @@ def speed(options):
         rows = Path(folder) / "rows.jsonl"
         rows.write_text("".join(json.dumps({"prompt": f"Tell me of the number {i} and of its neighbours, please: " * 2})
                                 + "\n" for i in range(64)))
-        made, peak = run(options.apus, [
-            "--model", options.model, "--dataset", rows, "--torch_dtype",
-            "bfloat16" if options.precision == "bf16" else "float32", "--reward_funcs", program(folder, LENGTH),
-            "--per_device_train_batch_size", options.answers, "--num_generations", 8, "--max_completion_length",
-            options.tokens, "--max_steps", options.steps, "--beta", 0, "--lora_rank", 8, "--lora_alpha", 32,
-            "--save_strategy", "no", "--learning_rate", "1e-5", "--use_chat_template", "false", "--dataset_shuffle",
-            "false", "--train_dataloader_shuffle", "false"], Path(folder) / "run")
-        made = [row for row in made if "loss" in row]
-        sums = [row["train_speed(s/it)"] * (i + 1) for i, row in enumerate(made)]
-        mine = statistics.median([b - a for a, b in zip([0, *sums], sums)][1:])
-        lengths = [row["completions/mean_length"] for row in made]
-        print(f"Apus: {mine:.1f} s a step, {peak:.0f} MiB, {statistics.mean(lengths):.1f} tokens an answer")
-        ended = subprocess.run(
-            [options.peer, "-c", PEER, options.model, rows, str(options.steps), str(options.answers),
-             str(options.tokens), options.precision], capture_output=True, text=True, cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "2"})
-        lines = [line for line in ended.stdout.splitlines() if line.startswith("@@")]
-        if not lines:
-            sys.exit(ended.stderr[-2000:])
-        peer = json.loads(lines[0][2:])
-        other = statistics.median(peer["seconds"][1:])
-        print(f"TRL:  {other:.1f} s a step, {peer['mib']:.0f} MiB, {statistics.mean(peer['length']):.1f} tokens an answer")
-        print(f"ratios: {other / mine:.2f} times as fast, {peak / peer['mib']:.2f} of the memory")
+        ratios = []
+        for turn in range(options.turns):
+            made, peak = run(options.apus, [
+                "--model", options.model, "--dataset", rows, "--torch_dtype",
+                "bfloat16" if options.precision == "bf16" else "float32", "--reward_funcs", program(folder, LENGTH),
+                "--per_device_train_batch_size", options.answers, "--num_generations", 8, "--max_completion_length",
+                options.tokens, "--max_steps", options.steps, "--beta", 0, "--lora_rank", 8, "--lora_alpha", 32,
+                "--save_strategy", "no", "--learning_rate", "1e-5", "--use_chat_template", "false", "--dataset_shuffle",
+                "false", "--train_dataloader_shuffle", "false"], Path(folder) / f"run-{turn}")
+            made = [row for row in made if "loss" in row]
+            sums = [row["train_speed(s/it)"] * (i + 1) for i, row in enumerate(made)]
+            mine = statistics.median([b - a for a, b in zip([0, *sums], sums)][1:])
+            lengths = [row["completions/mean_length"] for row in made]
+            print(f"Apus: {mine:.1f} s a step, {peak:.0f} MiB, {statistics.mean(lengths):.1f} tokens an answer")
+            ended = subprocess.run(
+                [options.peer, "-c", PEER, options.model, rows, str(options.steps), str(options.answers),
+                 str(options.tokens), options.precision], capture_output=True, text=True, cwd=folder,
+                env={**os.environ, "OMP_NUM_THREADS": "2"})
+            lines = [line for line in ended.stdout.splitlines() if line.startswith("@@")]
+            if not lines:
+                sys.exit(ended.stderr[-2000:])
+            peer = json.loads(lines[0][2:])
+            other = statistics.median(peer["seconds"][1:])
+            print(f"TRL:  {other:.1f} s a step, {peer['mib']:.0f} MiB, {statistics.mean(peer['length']):.1f} tokens an answer")
+            print(f"ratios: {other / mine:.2f} times as fast, {peak / peer['mib']:.2f} of the memory", flush=True)
+            ratios.append((other / mine, peak / peer["mib"]))
+        times, shares = zip(*ratios)
+        print(f"medians: {statistics.median(times):.2f} times as fast ({min(times):.2f} to {max(times):.2f}), "
+              f"{statistics.median(shares):.2f} of the memory")
 
 
 def main():
@@ -161,6 +167,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rate", default="2e-4")
     parser.add_argument("--precision", default=None)
+    parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--picture")
     options = parser.parse_args()
     if options.what == "learn":

@@ -94,12 +94,18 @@ def main():
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--turns", type=int, default=1)
     options = parser.parse_args()
+    ratios = []
     for _ in range(options.turns):
         with tempfile.TemporaryDirectory() as folder:
             mine = show("Apus", ours(options, folder), options.batch)
         if options.peer:
             other = show("TRL ", theirs(options), options.batch)
-            print(f"ratios: {other[0] / mine[0]:.2f} times as fast, {mine[1] / other[1]:.2f} of the memory")
+            ratios.append((other[0] / mine[0], mine[1] / other[1]))
+            print(f"ratios: {ratios[-1][0]:.2f} times as fast, {ratios[-1][1]:.2f} of the memory", flush=True)
+    if ratios:
+        times, shares = zip(*ratios)
+        print(f"medians: {statistics.median(times):.2f} times as fast ({min(times):.2f} to {max(times):.2f}), "
+              f"{statistics.median(shares):.2f} of the memory")
 
 
 if __name__ == "__main__":

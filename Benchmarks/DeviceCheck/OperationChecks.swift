@@ -10,21 +10,65 @@ enum OperationChecks {
     static func run(_ settings: Settings, _ report: inout Report) throws {
         for operation in FusedOperation.all + (settings.isTiny ? [] : large) {
             for (dtype, bar) in bars {
-                try poison(settings.device)
-                let wanted = try withComposedForms {
-                    try operation.results(.float64, .cpu, rounding: dtype, operation.fused)
+                report.attempt("\(operation.name), \(dtype)") { report in
+                    try poison(settings.device)
+                    let wanted = try withComposedForms {
+                        try operation.results(.float64, .cpu, rounding: dtype, operation.fused)
+                    }
+                    let ours = try operation.results(dtype, settings.device, operation.fused)
+                    let errors = try zip(ours, wanted).map { try distance($0, $1) }
+                    report.check("\(operation.name), \(dtype)", error: errors.max() ?? .infinity, bar: bar)
                 }
-                let ours = try operation.results(dtype, settings.device, operation.fused)
-                let errors = try zip(ours, wanted).map { try distance($0, $1) }
-                report.check("\(operation.name), \(dtype)", error: errors.max() ?? .infinity, bar: bar)
             }
         }
         for (count, chance) in [(1, 0.5), (1000, 0.1), (40_001, 0.9)] {
-            let ones = try Tensor.ones([count])
-            let wanted = try dropout(ones, probability: chance, key: 12345)
-            let ours = try dropout(ones.to(settings.device), probability: chance, key: 12345).to(.cpu)
-            report.check("the processor's dropout mask, \(count)", try ours.equals(wanted))
+            report.attempt("the processor's dropout mask, \(count)") { report in
+                let ones = try Tensor.ones([count])
+                let wanted = try dropout(ones, probability: chance, key: 12345)
+                let ours = try dropout(ones.to(settings.device), probability: chance, key: 12345).to(.cpu)
+                report.check("the processor's dropout mask, \(count)", try ours.equals(wanted))
+            }
         }
+        for (dtype, _) in bars {
+            report.attempt("the processor's random numbers, \(dtype)") { report in
+                let (ours, wanted) = (try noise(dtype, settings.device), try noise(dtype, .cpu))
+                let areEqual = try zip(ours, wanted).allSatisfy { try $0.to(.cpu).equals($1) }
+                report.check("the processor's random numbers, \(dtype)", areEqual)
+            }
+        }
+        report.attempt("rows written into a cache") { report in
+            let ours = try written(settings.device).to(.cpu)
+            report.check("rows written into a cache", try ours.equals(written(.cpu)))
+        }
+        // With several blocks of keys to each query, whose gradients meet.
+        for operation in large.filter({ $0.name.contains("attention") }) where !settings.isTiny {
+            report.attempt("\(operation.name), the same bits again") { report in
+                let first = try operation.results(.bfloat16, settings.device, operation.fused)
+                let areEqual = try (0..<5).allSatisfy { _ in
+                    let again = try operation.results(.bfloat16, settings.device, operation.fused)
+                    return try zip(first, again).allSatisfy { try $0.equals($1) }
+                }
+                report.check("\(operation.name), the same bits again", areEqual)
+            }
+        }
+    }
+
+    /// Draws from both distributions.
+    private static func noise(_ dtype: DType, _ device: Device) throws -> [Tensor] {
+        let even = try Tensor.empty([37, 11], dtype: dtype, device: device)
+        try even.fillUniform(-1, 1, generator: Generator(seed: 5))
+        let normal = try Tensor.empty([37, 11], dtype: dtype, device: device)
+        try normal.fillNormal(generator: Generator(seed: 6))
+        return [even, normal]
+    }
+
+    /// Every third row of a matrix overwritten, the last first.
+    private static func written(_ device: Device) throws -> Tensor {
+        let matrix = try Tensor.zeros([1000, 64], device: device)
+        let rows = stride(from: 999, through: 0, by: -3).map { Int64($0) }
+        let source = try FusedOperation.drawn([rows.count, 64], seed: 8).to(device)
+        try matrix.copyRows(Tensor(rows, device: device), from: source)
+        return matrix
     }
 
     /// Leaves numbers that are none in memory that is handed out next, for operations that do not write all they return.
@@ -47,8 +91,10 @@ enum OperationChecks {
             {
                 let turns = (0..<67 * 64).map { (place: Int) -> Float in Float((place % 64 + 1) * (place / 64)) * 0.013
                 }
-                let angles = try Tensor(turns, shape: [67, 64], device: $0[0].device)
-                return try rotated($0[0], cosines: cos(angles), sines: sin(angles))
+                // On the processor, as a device's functions round otherwise.
+                let angles = try Tensor(turns, shape: [67, 64])
+                let device = $0[0].device
+                return try rotated($0[0], cosines: cos(angles).to(device), sines: sin(angles).to(device))
             }, formula: nil),
         FusedOperation(
             "linearCrossEntropy, large", [[67, 64], [32_003, 64]],

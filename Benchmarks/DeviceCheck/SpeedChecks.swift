@@ -11,15 +11,19 @@ enum SpeedChecks {
 
     /// The device's bfloat16 products and copies, which other figures are shares of.
     static func ceilings(_ settings: Settings, _ report: inout Report) throws {
-        report.tell("bfloat16 product", [("tflops", .double(try productRate(settings) / 1e12))])
-        let count = settings.isTiny ? 1 << 20 : 1 << 31
-        let from = try Tensor.ones([count], dtype: .bfloat16, device: settings.device)
-        let to = try Tensor.empty([count], dtype: .bfloat16, device: settings.device)
-        let seconds = try median(of: 10) {
-            try to.copy(from: from)
-            _ = try to.narrowed(0, start: 0, length: 1).item()
+        report.attempt("bfloat16 product") { report in
+            report.tell("bfloat16 product", [("tflops", .double(try productRate(settings) / 1e12))])
         }
-        report.tell("copy", [("gb_per_second", .double(Double(count) * 4 / seconds / 1e9))])
+        report.attempt("copy") { report in
+            let count = settings.isTiny ? 1 << 20 : 1 << 31
+            let from = try Tensor.ones([count], dtype: .bfloat16, device: settings.device)
+            let to = try Tensor.empty([count], dtype: .bfloat16, device: settings.device)
+            let seconds = try median(of: 10) {
+                try to.copy(from: from)
+                _ = try to.narrowed(0, start: 0, length: 1).item()
+            }
+            report.tell("copy", [("gb_per_second", .double(Double(count) * 4 / seconds / 1e9))])
+        }
     }
 
     /// Floating-point operations a second of a large product of random numbers.

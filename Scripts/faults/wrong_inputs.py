@@ -5,7 +5,7 @@ usage: wrong_inputs.py --apus .build/debug/apus [--work DIR] [--only WORD] [--wh
 
 For each case: the exit code is not 0; standard error ends in exactly one paragraph that starts with `error:`, names
 what is wrong and says a way out, and holds no stack trace; it takes less than 20 seconds; and nothing is left on the
-disk. The table shows the beginning of each message, or all of it with --whole; --page writes a page of what was typed,
+disk but what a run under way had learned. The table shows the beginning of each message, or all of it with --whole; --page writes a page of what was typed,
 what the program says and its exit code (Scripts/wrong-inputs makes Docs/wrong-inputs.md that way).
 """
 
@@ -52,16 +52,19 @@ class Material:
         }
         for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]:
             self.environment.pop(name, None)
-        ended = self.start(self.training() + [
-            "--output_dir", self.run, "--add_version", "false", "--max_steps", 4, "--save_steps", 2])
-        if ended.returncode != 0:
-            sys.exit(f"the run that makes the material failed:\n{ended.stdout}{ended.stderr}")
+        self.make(*self.training(), "--output_dir", self.run, "--add_version", "false", "--max_steps", 4, "--save_steps", 2)
         self.checkpoint = self.run / "checkpoint-4"
 
     def start(self, words, input="", environment={}):
         return subprocess.run(
             [self.apus, *map(str, words)], input=input, capture_output=True, encoding="utf-8", errors="replace",
             env=self.environment | environment, timeout=3 * SECONDS, cwd=self.work)
+
+    def make(self, *words):
+        """Runs what must not fail."""
+        ended = self.start(words)
+        if ended.returncode != 0:
+            sys.exit(f"the run that makes the material failed:\n{ended.stdout}{ended.stderr}")
 
     def training(self, model=None, rows=None):
         """A command that trains, but for what a case spoils."""
@@ -319,11 +322,24 @@ def cases_of_preferences(m):
     good = m.lines("pairs.jsonl", [pair(i) for i in range(8)])
     bare = m.lines("unpaired.jsonl", [{"prompt": "q", "chosen": "a"}] * 4)
     same = m.lines("same.jsonl", [pair(0), pair(1, rejected="a1"), pair(2)])
-    other = m.spoiled_model("other-vocabulary", lambda f: change_json(f / "config.json", vocab_size=300))
+    other = m.spoiled_model("other-vocabulary", lambda f: change_json(f / "config.json", vocab_size=200))
     spelled = m.spoiled_model("other-tokens", lambda f: (f / "tokenizer.json").write_text(
         (f / "tokenizer.json").read_text().replace("<|im_start|>", "<|begin|>")))
+    learned = m.work / "learned"
+    going_on = ["--output_dir", learned, "--add_version", "false", "--max_steps", 4, "--save_steps", 2]
+    m.make("rlhf", "--rlhf_type", "dpo", *m.training(rows=good)[1:], *going_on)
+
+    def resumed(name, culprits, *more, method="dpo"):
+        words = ["rlhf", "--rlhf_type", method, *m.training(rows=good)[1:], *going_on, *more]
+        return Case(name, words + ["--resume_from_checkpoint", "last"], culprits)
+
     return [
+        resumed("resuming with another --rlhf_type", ["rlhf_type", "dpo", "cpo"], method="cpo"),
+        resumed("resuming with another --beta", ["beta", "0.1 there, 0.3 here"], "--beta", 0.3),
+        resumed("resuming with another reference", ["ref_model"], "--ref_model", m.model),
         case("pairs without a rejected answer", bare, ["unpaired.jsonl", "no rejected answer"]),
+        case("pairs that are all equal", m.lines("alike.jsonl", [pair(i, rejected=f"a{i}") for i in range(4)]),
+             ["alike.jsonl", "no row can be used", "the same"]),
         case("equal answers, --strict", same, ["same.jsonl:2", "the same"], "--strict", "true"),
         case("pairs that are plain conversations", m.rows, ["no rejected answer"]),
         case("KTO without labels", good, ["no label"], method="kto"),
@@ -333,15 +349,24 @@ def cases_of_preferences(m):
         case("KTO with one sample a step", good, ["one sample"], "--per_device_train_batch_size", 1,
              "--gradient_accumulation_steps", 1, method="kto"),
         case("reward model with two labels", good, ["--num_labels"], "--num_labels", 2, method="rm"),
-        case("reference of another vocabulary", good, ["--ref_model", "300"], "--ref_model", other),
+        case("reference of another tokenizer", good, ["--ref_model", "other-tokens", "<|begin|>"], "--ref_model", spelled),
+        case("reference whose tokens have no row", good, ["--ref_model", "one of them alone"], "--ref_model", other),
+        case("reference that is not there", good, ["nowhere"], "--ref_model", m.work / "nowhere"),
+        case("reference adapter of another model", good, ["deep/checkpoint-4", "does not fit", "layers.2"], "--ref_adapters",
+             m.spoiled_checkpoint("deep", lambda f: with_header(f / "adapter_model.safetensors", deepen))),
         case("reference adapter that is missing", good, ["none"], "--ref_adapters", m.work / "none"),
         case("reference where there is none", good, ["--ref_model", "orpo"], "--ref_model", m.model, method="orpo"),
         case("loss of another method", good, ["--loss_type", "exo_pair"], "--loss_type", "exo_pair", method="cpo"),
+        case("loss that is named twice", good, ["--loss_type", "twice"], "--loss_type", "sigmoid", "sigmoid"),
+        case("negative weight of a loss", good, ["--loss_weights", "-1"], "--loss_type", "sigmoid", "sft", "--loss_weights",
+             1, -1),
         case("weights of a mix that are too few", good, ["--loss_weights"], "--loss_type", "sigmoid", "sft",
              "--loss_weights", 1),
         case("distillation without a teacher", m.rows, ["--teacher_model", "teacher_prompt"], method="gkd"),
         case("teacher of another tokenizer", m.rows, ["--teacher_model", "other-tokens", "token"],
              "--teacher_model", spelled, method="gkd"),
+        case("teacher of another model type", m.rows, ["--teacher_model_type", "llama", "qwen2"], "--teacher_model", m.model,
+             "--teacher_model_type", "llama", method="gkd"),
         case("teacher adapter that is missing", m.rows, ["none"], "--teacher_adapters", m.work / "none", method="gkd"),
         case("share beyond all steps", m.rows, ["--lmbda", "2"], "--lmbda", 2, method="gkd"),
         case("beta between no two divergences", m.rows, ["--beta", "1.5"], "--beta", 1.5, method="gkd"),
@@ -621,8 +646,11 @@ def problems_of(material, case):
         problems.append("says no way out")
     after = snapshot(material.work)
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path, 0) != after.get(path, 0))
-    if changed:
-        problems.append("leaves behind: " + ", ".join(changed[:6]))
+    if case.keeps and not any(path == case.keeps or path.startswith(case.keeps + "/") for path in after):
+        problems.append(f"does not keep {case.keeps}")
+    litter = [path for path in changed if not case.keeps or path.split("/")[0] != case.keeps.split("/")[0]]
+    if litter:
+        problems.append("leaves behind: " + ", ".join(litter[:6]))
     for path in changed:
         left = material.work / path
         if path not in before and left.is_dir():

@@ -3,6 +3,15 @@
 from wrong_case import Case
 
 
+def classifier(m):
+    """A model that tells two classes apart, trained for a step."""
+    rows = m.lines("classes.jsonl", [{"text": f"text {i}", "label": i % 2} for i in range(8)])
+    folder = m.work / "two-labels"
+    m.make("sft", *m.training(rows=rows)[1:], "--task_type", "seq_cls", "--num_labels", 2, "--problem_type",
+           "single_label_classification", "--max_steps", 1, "--output_dir", folder, "--add_version", "false")
+    return folder / "checkpoint-1"
+
+
 def cases_of_rewards(m):
     asked = m.lines("asked.jsonl", [{"query": f"q{i}", "solution": "4"} for i in range(8)])
 
@@ -13,9 +22,20 @@ def cases_of_rewards(m):
 
     def case(name, culprits, *more, method="grpo", rows=None, reward="format"):
         words = ["rlhf", "--rlhf_type", method, *m.sft(*more, rows=rows or asked)[1:]]
+        keeps = ""
+        if isinstance(name, tuple):
+            name, keeps = name
         for option, value in (("--per_device_train_batch_size", 8), ("--max_completion_length", 4)):
             words += [option, value] if option not in more else []
-        return Case(name, words + (["--reward_funcs", reward] if reward else []), culprits)
+        return Case(name, words + (["--reward_funcs", reward] if reward else []), culprits, keeps=keeps)
+
+    def later(name, deed, culprits):
+        """A program that judges as long as no step is logged; the steps before are kept."""
+        folder = m.work / f"kept-{deed.split()[0]}"
+        script = f'while read -r line; do if [ -s "{folder}/logging.jsonl" ]; then {deed}; fi; echo 1; done\n'
+        return case(
+            (name, f"{folder.name}/checkpoint-1"), culprits, "--output_dir", folder, "--add_version", "false", "--logging_steps",
+            1, "--reward_timeout", 1, reward=program(f"later-{deed.split()[0]}.sh", script))
 
     def sample(name, culprits, *more):
         return Case(name, ["sample", "--model", m.model, "--dataset", asked, "--output_dir", m.work / "sampled", "--device", "cpu", *more], culprits)
@@ -34,6 +54,18 @@ def cases_of_rewards(m):
         case("reward program whose number is none", ["nan.sh"], reward=program(
             "nan.sh", "while read -r line; do echo nan; done\n")),
         case("reward command with an open quote", ["'", "exec:"], reward="exec:sh 'good.sh"),
+        later("reward program that dies in a later batch", "exit 3", ["later-exit.sh", "3"]),
+        later("reward program that hangs in a later batch", "sleep 60", ["later-sleep.sh", "nothing within 1 seconds"]),
+        later("reward program that writes words in a later batch", "echo good", ["later-echo.sh", "good"]),
+        case("rows whose solutions are lists", ["lists.jsonl", "solution", "no text and no number"], reward="accuracy",
+             rows=m.lines("lists.jsonl", [{"query": f"q{i}", "solution": ["4"]} for i in range(8)])),
+        case("a row without a solution, --strict", ["mixed.jsonl:3", "solution"], "--strict", "true", reward="accuracy",
+             rows=m.lines("mixed.jsonl", [{"query": f"q{i}"} | ({} if i == 2 else {"solution": "4"}) for i in range(8)])),
+        case("sizes of rounds that contradict each other", ["--generation_batch_size", "--steps_per_generation"],
+             "--generation_batch_size", 16, "--steps_per_generation", 4),
+        case("answers without chance", ["--temperature", "0"], "--temperature", 0),
+        case("conversations without an answer", ["--max_turns", "0"], "--max_turns", 0, "--multi_turn_scheduler",
+             "math_tip_trick"),
         case("weights of rewards that are too many", ["--reward_weights", "2"], "--reward_weights", 1, 2),
         case("answers that are no multiple of a group", ["--num_generations", "6"], "--per_device_train_batch_size", 6),
         case("groups of one", ["--num_generations 1"], "--num_generations", 1),
@@ -56,6 +88,7 @@ def cases_of_rewards(m):
         case("rows without a question", ["answers.jsonl"], rows=m.lines(
             "answers.jsonl", [{"messages": [{"role": "assistant", "content": "a"}]}] * 4)),
         case("reward model that is a language model", ["--num_labels 1"], "--reward_model", m.model, reward=None),
+        case("reward model with two labels", ["two-labels", "2 labels"], "--reward_model", classifier(m), reward=None),
         case("reward model that is not there", ["nowhere"], "--reward_model", m.work / "nowhere", reward=None),
         case("PPO without rewards", ["ppo", "--reward_funcs"], method="ppo", reward=None),
         case("PPO that clips to nothing", ["--cliprange"], "--cliprange", 0, method="ppo", reward=good),

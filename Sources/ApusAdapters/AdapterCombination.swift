@@ -147,29 +147,32 @@ package struct AdapterCombination: Sendable {
             } ?? Tensor.zeros([])
         }
         let all = try stacked(kept)
-        let positive = try all.isGreater(than: Tensor.zeros([], dtype: all.dtype)).to(all.dtype)
+        let zero = try Tensor.zeros([], dtype: all.dtype, device: all.device)
+        let positive = try all.isGreater(than: zero).to(all.dtype)
         let signs = try positive - all.isLess(than: 0).to(all.dtype)
         let vote = try majoritySign == .total ? all.sum(0) : signs.sum(0)
         // Of no majority the positive ones count.
         let isNegative = try vote.isLess(than: 0).to(all.dtype)
         let majority = try isNegative * -2 + 1
         let agrees = try signs.isEqual(to: majority.expanded(signs.shape)).to(all.dtype)
-        let weights = try Tensor(weights).to(all.dtype).reshaped([weights.count] + tensors[0].shape.map { _ in 1 })
+        let weights = try Tensor(weights, device: all.device).to(all.dtype)
+            .reshaped([weights.count] + tensors[0].shape.map { _ in 1 })
         let count = try agrees.sum(0)
-        let one = try Tensor.ones([], dtype: count.dtype)
+        let one = try Tensor.ones([], dtype: count.dtype, device: count.device)
         return try (all * weights * agrees).sum(0) / select(count.isLess(than: 1), one.expanded(count.shape), count)
     }
 
     private func pruned(_ tensor: Tensor, _ generator: Generator) throws -> Tensor {
         guard kind.needsDensity, let density, density < 1 else { return tensor }
         if kind.isByChance {
-            let probabilities = try Tensor.full(tensor.shape, density, dtype: tensor.dtype)
+            let probabilities = try Tensor.full(tensor.shape, density, dtype: tensor.dtype, device: tensor.device)
             return try tensor * probabilities.drawn(generator: generator) / density
         }
         let flat = try abs(tensor).reshaped([-1])
         let places = try flat.top(Int(density * Double(tensor.count))).indices
-        let ones = try Tensor.ones(places.shape, dtype: tensor.dtype)
-        let mask = try Tensor.zeros([tensor.count], dtype: tensor.dtype).scattered(0, places, ones)
+        let ones = try Tensor.ones(places.shape, dtype: tensor.dtype, device: tensor.device)
+        let mask = try Tensor.zeros([tensor.count], dtype: tensor.dtype, device: tensor.device)
+            .scattered(0, places, ones)
         return try tensor * mask.reshaped(tensor.shape)
     }
 }

@@ -161,6 +161,8 @@ package struct AdapterBase: Sendable, Equatable {
     package var biases = TrainedBiases.none
     package var baseModel: String?
     package var revision: String?
+    /// Keys of the file that nothing here reads.
+    var leftOut: [String] = []
 
     package init() {}
 
@@ -169,6 +171,14 @@ package struct AdapterBase: Sendable, Equatable {
         taskType = json["task_type"]?.stringValue
         baseModel = json["base_model_name_or_path"]?.stringValue
         revision = json["revision"]?.stringValue
+    }
+
+    /// What a user should know of the file.
+    package var notice: String? {
+        leftOut.isEmpty
+            ? nil
+            : "adapter_config.json: not understood, and left out of what is computed: "
+                + leftOut.map { "\"\($0)\"" }.joined(separator: ", ")
     }
 
     /// The modules that are stored, with those that PEFT adds for the task of its own accord.
@@ -245,6 +255,25 @@ package enum AdapterMethods {
             let known = all.map { $0.peftType }.joined(separator: ", ")
             throw AdapterError("\(file): adapters of the method \(type) are not there yet; there is \(known)")
         }
-        return try method.init(json: json, file: file)
+        var read = try method.init(json: json, file: file)
+        read.base.leftOut = try leftOut(of: json, read)
+        return read
     }
+
+    /// The keys of a file that say something, and that neither the method's own file has nor anything else reads.
+    private static func leftOut(of json: JSONValue, _ method: any AdapterMethod) throws -> [String] {
+        let own = try method.json([]).objectValue?.keys ?? []
+        let idle: [JSONValue] = [.null, false, [], [:], ""]
+        let known = Set(own).union(furtherKeys)
+        return (json.objectValue?.keys ?? []).filter { key in
+            let value = json[key] ?? .null
+            return !known.contains(key) && !idle.contains(value)
+        }.sorted()
+    }
+
+    /// What programs write beside: how ms-swift's files are called, how its LoRA is trained, and keys of older versions
+    /// of PEFT, which are read or refused where a method has them.
+    private static let furtherKeys: Set<String> = [
+        "swift_type", "lora_dtype", "lorap_lr_ratio", "lorap_emb_lr", "kasa_config", "runtime_config", "merge_weights",
+    ]
 }

@@ -37,6 +37,8 @@ package struct LogitsProcessors: Sendable, Equatable {
     package var forcedLast: [Int32] = []
     /// Whether what is not a number becomes 0, and the infinite finite.
     package var removesInvalid = false
+    /// Whether scores become logarithms of probabilities again at the end, which only sums over an answer notice.
+    package var renormalizes = false
     /// Makes end tokens likelier by a power of `factor` after `start` tokens of the answer.
     package var lengthDecay: LengthDecay?
     /// Tokens that never come.
@@ -89,6 +91,15 @@ package struct LogitsProcessors: Sendable, Equatable {
         set(suppressed, to: -.infinity, in: &scores)
         let first = place.prompt.count > 1 || forcedFirst == nil ? 0 : 1
         if place.answer.count == first { set(suppressedFirst, to: -.infinity, in: &scores) }
+        if renormalizes { normalize(&scores) }
+    }
+
+    /// `s − log Σ eˢ`; scores of which none is finite stay.
+    private func normalize(_ scores: inout [Float]) {
+        guard let largest = scores.max(), largest.isFinite else { return }
+        let sum = scores.reduce(0.0) { $0 + exp(Double($1 - largest)) }
+        let shift = Float(Double(largest) + log(sum))
+        for index in scores.indices { scores[index] -= shift }
     }
 
     private func set(_ ids: [Int32], to value: Float, in scores: inout [Float]) {

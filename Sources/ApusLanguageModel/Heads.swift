@@ -125,7 +125,9 @@ extension VocabularyHead {
             let part = rowsAtATime(on: rows.device)
             let parts = try stride(from: 0, to: rows.shape[0], by: part).map { start in
                 let own = try rows.narrowed(0, start: start, length: min(part, rows.shape[0] - start))
-                let scores = try logSoftmax(logits(own, context).to(.float32) / temperature)  // [n, V]
+                let made = try logits(own, context)
+                let wide = try made.dtype == .float64 ? made : made.to(.float32)
+                let scores = try logSoftmax(wide / temperature)  // [n, V]
                 return try -(exp(scores) * scores).sum(-1)
             }
             return try concatenated(parts)
@@ -133,11 +135,16 @@ extension VocabularyHead {
     }
 }
 
+extension Tensor {
+    /// In float32, or in float64 where it is: what scores of sequences are computed in.
+    package func widened() throws -> Tensor { dtype == .float64 ? self : try to(.float32) }
+}
+
 /// Scores of whole sequences from the hidden states of a flat batch.
 open class ScoreHead: Module {
     open var labelCount: Int { preconditionFailure("\(type(of: self)) does not say how many scores it gives") }
 
-    /// Hidden states [T, D] → [S, L] in float32.
+    /// Hidden states [T, D] → [S, L] in float32, or in float64 where the model is.
     open func callAsFunction(
         _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
@@ -164,7 +171,7 @@ package final class LastTokenHead: ScoreHead {
         _ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext
     ) throws -> Tensor {
         let last = try hidden.indexed(0, Tensor(batch.lastRows(before: padding), device: hidden.device))  // [S, D]
-        return try score(last.to(.float32), context)  // [S, L]
+        return try score(last.dtype == .float64 ? last : last.to(.float32), context)  // [S, L]
     }
 }
 

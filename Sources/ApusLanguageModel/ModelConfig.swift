@@ -6,9 +6,16 @@ package import ApusNN
 /// Every key that is asked for is noted, so that keys which nobody understood can be named instead of being passed over.
 package final class ModelConfig {
     package let json: JSONValue
+    /// What stands before the keys in messages: nothing, or where a nested object lies (`rope_scaling.`).
+    private let path: String
     private var read: Set<String> = []
+    private var parts: [String: ModelConfig] = [:]
+    /// Keys that could list a kind for each layer and do not, so that a rule of numbers tells the kinds.
+    package var unlistedKinds: [String] = []
 
-    package init(_ json: JSONValue) { self.json = json }
+    package convenience init(_ json: JSONValue) { self.init(json, path: "") }
+
+    private init(_ json: JSONValue, path: String) { (self.json, self.path) = (json, path) }
 
     /// The value of a key; null counts as absent.
     package subscript(key: String) -> JSONValue? {
@@ -21,6 +28,28 @@ package final class ModelConfig {
     package func has(_ key: String) -> Bool {
         read.insert(key)
         return json[key] != nil
+    }
+
+    /// A nested object, read as strictly; nil where there is none. What nobody asks it for, `notice` names too.
+    package func part(_ key: String) throws -> ModelConfig? {
+        if let known = parts[key] { return known }
+        guard let value = self[key] else { return nil }
+        guard value.objectValue != nil else { throw mistyped(key, value, "an object") }
+        let part = ModelConfig(value, path: "\(path)\(key).")
+        parts[key] = part
+        return part
+    }
+
+    /// What two nested objects say together of a kind of layers; `notice` names it by the first one's key.
+    func part(_ key: String, of kind: String, _ merged: JSONObject) -> ModelConfig {
+        let name = "\(key) of \(kind)"
+        if let known = parts[name] { return known }
+        for part in [parts[key], parts["rope_parameters"]?.parts[kind]].compactMap(\.self) {
+            part.read.formUnion(part.json.objectValue?.keys ?? [])
+        }
+        let part = ModelConfig(.object(merged), path: "\(path)\(key).")
+        parts[name] = part
+        return part
     }
 
     package func integer(_ key: String) throws -> Int? {
@@ -43,7 +72,7 @@ package final class ModelConfig {
 
     /// A size between 1 and 2³¹.
     package func size(_ key: String) throws -> Int {
-        guard let size = try optionalSize(key) else { throw ModelError("config.json has no \"\(key)\"") }
+        guard let size = try optionalSize(key) else { throw ModelError("config.json has no \"\(path)\(key)\"") }
         return size
     }
 
@@ -51,7 +80,7 @@ package final class ModelConfig {
         guard let size = try integer(key) else { return nil }
         let power = Self.objectCounts.contains(key) ? 10 : Self.headCounts.contains(key) ? 16 : 31
         guard (1...1 << power).contains(size) else {
-            throw ModelError("config.json: \"\(key)\" is \(size); it must be between 1 and 2^\(power)")
+            throw ModelError("config.json: \"\(path)\(key)\" is \(size); it must be between 1 and 2^\(power)")
         }
         return size
     }
@@ -67,7 +96,7 @@ package final class ModelConfig {
     package func probability(_ key: String) throws -> Double? {
         guard let value = try number(key) else { return nil }
         guard (0..<1).contains(value) else {
-            throw ModelError("config.json: \"\(key)\" is \(value); it must be in [0, 1)")
+            throw ModelError("config.json: \"\(path)\(key)\" is \(value); it must be in [0, 1)")
         }
         return value
     }
@@ -91,7 +120,7 @@ package final class ModelConfig {
         let name = try text(key) ?? name
         guard let activation = Activation(rawValue: name) else {
             let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
-            throw ModelError("config.json: \(key) \"\(name)\" is not there yet; there are \(known)")
+            throw ModelError("config.json: \(path)\(key) \"\(name)\" is not there yet; there are \(known)")
         }
         return activation
     }
@@ -99,22 +128,28 @@ package final class ModelConfig {
     /// Refuses a value under which another thing is computed than what there is.
     package func require(_ key: String, _ wanted: JSONValue, otherwise advice: String) throws {
         guard let value = self[key], value != wanted else { return }
-        throw ModelError("config.json: \"\(key)\" is \(value.serialized()), \(advice)")
+        throw ModelError("config.json: \"\(path)\(key)\" is \(value.serialized()), \(advice)")
     }
 
     private func mistyped(_ key: String, _ value: JSONValue, _ wanted: String) -> ModelError {
-        ModelError("config.json: \"\(key)\" is \(value.serialized()); it must be \(wanted)")
+        ModelError("config.json: \"\(path)\(key)\" is \(value.serialized()); it must be \(wanted)")
     }
 
     /// Names the keys that nobody asked for and that may change what is computed.
     package var notice: String? {
-        let unknown = (json.objectValue?.keys ?? []).filter { key in
-            let value = json[key] ?? .null
-            return !read.contains(key) && !Self.withoutEffect.contains(key) && !key.hasPrefix("_") && !value.isEmpty
-        }
+        let unknown = unread.sorted { $0.key < $1.key }
         guard !unknown.isEmpty else { return nil }
-        let list = unknown.sorted().map { "\"\($0)\": \((json[$0] ?? .null).serialized().prefix(60))" }
+        let list = unknown.map { "\"\($0.key)\": \($0.value.serialized().prefix(60))" }
         return "config.json: not understood, and left out of what is computed: \(list.joined(separator: ", "))"
+    }
+
+    private var unread: [(key: String, value: JSONValue)] {
+        let own = (json.objectValue?.keys ?? []).compactMap { key -> (key: String, value: JSONValue)? in
+            let value = json[key] ?? .null
+            guard !read.contains(key), !value.isNull, !Self.withoutEffect.contains(key) else { return nil }
+            return value.isEmpty && Self.absentWhenEmpty.contains(key) ? nil : (path + key, value)
+        }
+        return own + parts.values.flatMap(\.unread)
     }
 
     /// Keys that say how a model came about, is written, is trained from scratch or is asked, but not what it computes.
@@ -133,14 +168,28 @@ package final class ModelConfig {
         "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
         "transformers.js_config", "transformers_version", "typical_p", "unk_token_id", "unsloth_fixed",
         "unsloth_version", "use_bfloat16", "use_cache", "vocabulary_size",
+        // What programs write of themselves.
+        "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "_commit_hash",
+        "_experts_implementation", "_flash_attn_2_enabled", "_from_model_config", "_name_or_path",
+        "_sliding_window_pattern", "is_llama_config",
+    ]
+
+    /// Keys of what no architecture here has unless it is asked for: false, [] or {} says what is so anyway.
+    ///
+    /// What one of them has by itself may not stand here: there it says something.
+    private static let absentWhenEmpty: Set<String> = [
+        "add_cross_attention", "bf16", "fp16", "fp32", "interleaved_qkv", "is_decoder", "output_router_logits",
+        "pruned_heads", "rope_interleaved", "use_cache_kernel", "use_cache_quantization", "use_dynamic_ntk",
+        "use_flash_attention", "use_flash_attention_2", "use_flash_attn", "use_logn_attn", "use_mrope",
+        "use_sliding_window",
     ]
 }
 
 extension JSONValue {
-    /// Null, false, or a list or object without entries: what says that something is absent.
+    /// False, or a list or object without entries: what may say that something is absent.
     fileprivate var isEmpty: Bool {
         switch self {
-        case .null, .bool(false): true
+        case .bool(false): true
         case .array(let values): values.isEmpty
         case .object(let object): object.isEmpty
         default: false

@@ -58,7 +58,38 @@ struct WeightNames {
     }
 }
 
+/// Which tensors of a file fill a model, and which parameters get first values instead.
+private struct WeightMatch {
+    /// The tensor of the file, by the parameter's name.
+    var sources: [String: String] = [:]
+    /// Parameters without a tensor that are made anew.
+    var new: [String] = []
+    /// Layers that begin as the table they were tied to.
+    var untied: [Linear] = []
+    var leftOut = LeftOut()
+}
+
+/// How much of a model a file has to fit.
+package enum WeightScope: Sendable {
+    /// What is below the head, whose size is not known yet.
+    case trunk
+    case all
+}
+
 extension TextModel {
+    /// Compares names and shapes of a file with the model's; no tensor is read.
+    ///
+    /// - Parameter allowsNewHead: Whether a head, or a pooler, that the file does not hold may get first values.
+    /// - Throws: As `loadWeights`.
+    package func checkWeights(
+        _ store: any TensorStore, allowsNewHead: Bool = false, scope: WeightScope = .all,
+        matrices: MatrixReader? = nil
+    ) throws {
+        let names = WeightNames(self, file: store.tensorNames)
+        _ = try match(
+            store, names, tied: tie(store, names), allowsNewHead: allowsNewHead, scope: scope, matrices: matrices)
+    }
+
     /// Fills the model from a store of weights.
     ///
     /// The trunk is strict both ways; what may be left unused: a head equal to the table that it is tied to, heads of
@@ -76,54 +107,14 @@ extension TextModel {
         matrices: MatrixReader? = nil
     ) throws -> [String] {
         let names = WeightNames(self, file: store.tensorNames)
-        let tied = try resolveTie(store, names)
+        let tied = try resolvedTie(store, names)
+        let match = try match(store, names, tied: tied, allowsNewHead: newHeadSeed != nil, matrices: matrices)
         let parameters = parameters()
-        let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
         let layers = matrices == nil ? [:] : layersByWeight()
-        var sources: [String: String] = [:]
-        var faults: [String] = []
-        var leftOut = LeftOut()
-        for stored in store.tensorNames {
-            let name = stored == tied.standIn ? tied.table : names.inModel(stored)
-            guard let slot = wanted[name] else {
-                if !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
-                leftOut.note(stored, part: trunk.ignoredParts.first(where: names.belowTrunk(name).hasPrefix))
-                continue
-            }
-            let quantized = try layers[name].flatMap { layer in try matrices?.shape(stored).map { (layer, $0) } }
-            let shape = try quantized?.1 ?? store.shape(of: stored)
-            let shapeOfSlot = quantized.map { [$0.0.outputs, $0.0.inputs] } ?? slot.shape
-            if shape != shapeOfSlot {
-                faults.append("\(stored) has the shape \(shape), the model wants \(shapeOfSlot ?? [])")
-            }
-            sources[name] = stored
-        }
-        // What a file holds once although it belongs in two places.
-        for (removed, kept) in store.aliases {
-            let name = names.inModel(removed)
-            if let slot = wanted[name], sources[name] == nil, try store.shape(of: kept) == slot.shape {
-                sources[name] = kept
-            }
-        }
-        // A head taken out of a tie begins as the table.
-        let untied = modules().compactMap { _, module in (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 }
-        }
-        let missing = parameters.filter { parameter in
-            sources[parameter.name] == nil && !untied.contains { $0.$weight === parameter.slot }
-        }.map(\.name)
-        let new = newHeadSeed == nil ? [] : missing.filter { !names.isInTrunk($0) || $0.contains("pooler.") }
-        faults = missing.filter { !new.contains($0) }.map { "missing: \($0)" } + faults
-        guard faults.isEmpty else {
-            let more = faults.count > 12 ? "\n  … and \(faults.count - 12) more" : ""
-            throw ModelError(
-                "the weights do not fit \(architecture), which config.json describes:\n  "
-                    + faults.prefix(12).joined(separator: "\n  ") + more
-                    + "\n" + MisfitHint(faults: faults, held: Set(store.tensorNames).union(sources.keys)).text)
-        }
-        trunk.notices += leftOut.notices + store.notices
+        trunk.notices += match.leftOut.notices + store.notices
         let whole = Set(layers.keys).subtracting(layersToQuantize.map { Module.joined($0.path, "weight") })
         for (index, (name, slot)) in parameters.enumerated() {
-            if let stored = sources[name] {
+            if let stored = match.sources[name] {
                 if let matrices, let layer = layers[name],
                     let storage = try matrices.storage(
                         stored, layer, whole.contains(name) || matrices.isWhole(String(name.dropLast(".weight".count))))
@@ -133,34 +124,95 @@ extension TextModel {
                 }
                 let (tensor, isBorrowed) = try store.tensor(stored, dtype: slot.ownType ?? dtype, device: device)
                 try slot.fill(tensor, isBorrowed: isBorrowed)
-            } else if missing.contains(name) {
+            } else if !match.untied.contains(where: { $0.$weight === slot }) {
                 let generator = try Generator(seed: streamKey(newHeadSeed ?? 0, 0x6865_6164, UInt64(index)))
                 try slot.materialize(dtype: dtype, device: device, generator: generator)
             }
         }
-        for (name, slot) in parameters where sources[name] == nil {
-            guard let linear = untied.first(where: { $0.$weight === slot }) else { continue }
+        for (name, slot) in parameters where match.sources[name] == nil {
+            guard let linear = match.untied.first(where: { $0.$weight === slot }) else { continue }
             if let table = linear.formerTie?.embedding.weight { try slot.fill(table.cloned()) }
         }
-        return new
+        return match.new
     }
 
-    /// What the file says of a head that is tied to the table of words: nothing, the same values, or others, which then
-    /// are the head's own.
+    /// The half of `loadWeights` that needs names and shapes alone.
+    private func match(
+        _ store: any TensorStore, _ names: WeightNames, tied: (table: String, standIn: String?), allowsNewHead: Bool,
+        scope: WeightScope = .all, matrices: MatrixReader?
+    ) throws -> WeightMatch {
+        let parameters = parameters()
+        let wanted = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.slot) })
+        let layers = matrices == nil ? [:] : layersByWeight()
+        func counts(_ name: String) -> Bool { scope == .all || names.isInTrunk(name) }
+        var match = WeightMatch()
+        var faults: [String] = []
+        for stored in store.tensorNames {
+            let name = stored == tied.standIn ? tied.table : names.inModel(stored)
+            guard let slot = wanted[name] else {
+                if counts(name), !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
+                match.leftOut.note(stored, part: trunk.ignoredParts.first(where: names.belowTrunk(name).hasPrefix))
+                continue
+            }
+            let quantized = try layers[name].flatMap { layer in try matrices?.shape(stored).map { (layer, $0) } }
+            let shape = try quantized?.1 ?? store.shape(of: stored)
+            let shapeOfSlot = quantized.map { [$0.0.outputs, $0.0.inputs] } ?? slot.shape
+            if shape != shapeOfSlot, counts(name) {
+                faults.append("\(stored) has the shape \(shape), the model wants \(shapeOfSlot ?? [])")
+            }
+            match.sources[name] = stored
+        }
+        // What a file holds once although it belongs in two places.
+        for (removed, kept) in store.aliases {
+            let name = names.inModel(removed)
+            if let slot = wanted[name], match.sources[name] == nil, try store.shape(of: kept) == slot.shape {
+                match.sources[name] = kept
+            }
+        }
+        // A head taken out of a tie begins as the table.
+        match.untied = modules().compactMap { _, module in
+            (module as? Linear).flatMap { $0.formerTie == nil ? nil : $0 }
+        }
+        let missing = parameters.filter { parameter in
+            match.sources[parameter.name] == nil && counts(parameter.name)
+                && !match.untied.contains { $0.$weight === parameter.slot }
+        }.map(\.name)
+        match.new = allowsNewHead ? missing.filter { !names.isInTrunk($0) || $0.contains("pooler.") } : []
+        faults = missing.filter { !match.new.contains($0) }.map { "missing: \($0)" } + faults
+        guard faults.isEmpty else {
+            let more = faults.count > 12 ? "\n  … and \(faults.count - 12) more" : ""
+            let held = Set(store.tensorNames).union(match.sources.keys)
+            throw ModelError(
+                "the weights do not fit \(architecture), which config.json describes:\n  "
+                    + faults.prefix(12).joined(separator: "\n  ") + more
+                    + "\n" + MisfitHint(faults: faults, held: held).text)
+        }
+        return match
+    }
+
+    /// A head that is tied to the table of words, as names alone tell of it.
     ///
     /// - Returns: The table's name in the model, and the tensor of the file that stands in for it: where both are one,
     ///   a file may hold it under the head's name alone.
-    private func resolveTie(_ store: any TensorStore, _ names: WeightNames) throws -> (table: String, standIn: String?)
-    {
+    private func tie(_ store: any TensorStore, _ names: WeightNames) -> (table: String, standIn: String?) {
         guard let model = self as? CausalLanguageModel, model.head.isTied, model.head.storage != nil else {
             return ("", nil)
         }
         let head = model.headNames[0] + ".weight"
         let table = parameters().first { $0.slot === model.embedding.$weight }?.name ?? ""
-        guard let storedHead = store.tensorNames.first(where: { $0 == head }) else { return (table, nil) }
-        guard let storedTable = store.tensorNames.first(where: { names.inModel($0) == table }) else {
-            return (table, storedHead)
-        }
+        let standsAlone = !store.tensorNames.contains { names.inModel($0) == table }
+        return (table, standsAlone ? store.tensorNames.first { $0 == head } : nil)
+    }
+
+    /// The same, where a file's head has other values than the table: then they are the head's own.
+    private func resolvedTie(
+        _ store: any TensorStore, _ names: WeightNames
+    ) throws -> (table: String, standIn: String?) {
+        let tied = tie(store, names)
+        guard let model = self as? CausalLanguageModel, !tied.table.isEmpty, tied.standIn == nil,
+            let storedHead = store.tensorNames.first(where: { $0 == model.headNames[0] + ".weight" }),
+            let storedTable = store.tensorNames.first(where: { names.inModel($0) == tied.table })
+        else { return tied }
         let type = try store.dtype(of: storedHead)
         let isSame =
             try store.shape(of: storedHead) == store.shape(of: storedTable)
@@ -173,7 +225,7 @@ extension TextModel {
                 "\(storedHead) of the file differs from \(storedTable), though config.json says tie_word_embeddings: the "
                     + "file's head is used, as transformers 5 does, and saved models say tie_word_embeddings false")
         }
-        return (table, nil)
+        return tied
     }
 
     /// The layers with a matrix of their own, by its name.
@@ -187,7 +239,7 @@ extension TextModel {
     private func isIgnorable(_ name: String, _ names: WeightNames) -> Bool {
         if trunk.ignoredNames.contains(where: name.hasSuffix) { return true }
         if trunk.ignoredParts.contains(where: names.belowTrunk(name).hasPrefix) { return true }
-        if self is CausalLanguageModel { return headNames.contains { name == $0 + ".weight" } }
+        if continuesText { return headNames.contains { name == $0 + ".weight" } }
         return !names.isInTrunk(name) || name.contains("pooler.") || name.hasPrefix("cls.") || names.isHead(name)
     }
 }

@@ -68,6 +68,7 @@ package struct ModelRegistry: Sendable {
         let read = ModelConfig(config)
         let model = try make(read, task)
         model.trunk.notices += [read.notice].compactMap(\.self)
+        model.trunk.unlistedKinds = read.unlistedKinds
         return model
     }
 

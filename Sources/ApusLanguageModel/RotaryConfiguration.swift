@@ -1,43 +1,49 @@
-package import ApusJSON
+import ApusJSON
 package import ApusNN
 
 /// The rotary part of a `config.json`, in the spellings of `transformers` 4 and 5.
 ///
 /// They are `rope_theta` with `rope_scaling`, and `rope_parameters`. Where both stand, `rope_scaling` counts, as in
 /// `transformers` 5: it is what users add. Where kinds of layers turn by tables of their own, `rope_parameters` holds
-/// one such object under the name of each kind.
+/// one such object under the name of each kind, in which keys of `rope_scaling` take the place of those it has.
 package struct RotaryConfiguration {
     /// - Parameters:
     ///   - defaultBase: What a missing `rope_theta` means.
     ///   - defaultShare: What a missing `partial_rotary_factor` means; nil where heads are always rotated whole, and
     ///     another share is refused.
     ///   - layerKind: The kind of layers that the table is of, such as `full_attention`; nil where all share one.
+    ///   - isOfKindAlone: Whether `rope_scaling` and `rope_theta` speak of other kinds of layers.
     /// - Returns: The embedding, and the longest text that it is made for.
     /// - Throws: `ModelError` naming a scaling type that is not known or a field that is missing.
     package static func embedding(
         config: ModelConfig, headSize: Int, maximumLength: Int, defaultBase: Double = 10_000,
-        defaultShare: Double? = nil, pairing: RotaryEmbedding.Pairing = .halves, layerKind: String? = nil
+        defaultShare: Double? = nil, pairing: RotaryEmbedding.Pairing = .halves, layerKind: String? = nil,
+        isOfKindAlone: Bool = false
     ) throws -> (rotary: RotaryEmbedding, maximumLength: Int) {
-        let scaling = try table(config, layerKind)
-        // What `rope_scaling` does not say, `rope_parameters` beside it is not asked: so says `transformers`.
-        let base = try scaling["rope_theta"]?.doubleValue ?? config.number("rope_theta") ?? defaultBase
-        let name = scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default"
+        let scaling = try table(config, layerKind, isOfKindAlone: isOfKindAlone) ?? ModelConfig(.object([:]))
+        let name = try name(scaling)
         // Names that the first Phi-3 had for it.
         let kind = name == "su" || name == "yarn" && scaling["short_factor"] != nil ? "longrope" : name
+        // Each is asked for in both places, so that the one which does not count is not called unknown.
+        let (ownBase, outerBase) = (try scaling.number("rope_theta"), try config.number("rope_theta"))
+        let base = ownBase ?? (isOfKindAlone ? nil : outerBase) ?? defaultBase
         guard base > 1, base.isFinite else { throw ModelError("config.json: rope_theta is \(base); it must exceed 1") }
-        let size = try rotatedSize(
-            headSize, share: scaling["partial_rotary_factor"]?.doubleValue ?? config.number("partial_rotary_factor"),
-            default: defaultShare)
+        let (ownShare, outerShare) = (
+            try scaling.number("partial_rotary_factor"), try config.number("partial_rotary_factor")
+        )
+        let size = try rotatedSize(headSize, share: ownShare ?? outerShare, default: defaultShare)
 
         func number(_ key: String) throws -> Double {
-            guard let value = scaling[key]?.doubleValue, value.isFinite else {
+            guard let value = try scaling.number(key) else {
                 throw ModelError("config.json: rope scaling of type \"\(kind)\" needs the number \"\(key)\"")
             }
             return value
         }
-        let original =
-            try config.integer("original_max_position_embeddings")
-            ?? scaling["original_max_position_embeddings"]?.intValue ?? maximumLength
+        let outerOriginal = try config.integer("original_max_position_embeddings")
+        let ownOriginal =
+            ["llama3", "longrope", "yarn"].contains(kind)
+            ? try scaling.integer("original_max_position_embeddings") : nil
+        let original = outerOriginal ?? ownOriginal ?? maximumLength
         func stretched(_ length: Int, by factor: Double) -> Int {
             max(maximumLength, Int(min(Double(length) * max(factor, 1), 1e9)))
         }
@@ -64,10 +70,8 @@ package struct RotaryConfiguration {
                 try longRoPE(scaling, count: size / 2, original: original, maximumLength: maximumLength))
         case "yarn":
             // Without a factor it is how much longer the model's texts are than those it was first made for.
-            let factor =
-                scaling["factor"]?.isNull == false
-                ? try number("factor") : Double(maximumLength) / Double(max(original, 1))
-            form = .yarn(yarn(scaling, factor: factor, original: original))
+            let factor = try scaling.number("factor") ?? Double(maximumLength) / Double(max(original, 1))
+            form = try .yarn(yarn(scaling, factor: factor, original: original))
             length = stretched(original, by: factor)
         default:
             throw ModelError(
@@ -77,22 +81,52 @@ package struct RotaryConfiguration {
         return (RotaryEmbedding(size: size, base: base, scaling: form, pairing: pairing), length)
     }
 
-    /// The object that says how positions are stretched; null where there is none.
-    package static func table(_ config: ModelConfig, _ layerKind: String? = nil) throws -> JSONValue {
-        func table(_ key: String) -> JSONValue? {
-            config[key]?.objectValue.flatMap { $0.isEmpty ? nil : JSONValue.object($0) }
+    /// What a table calls the way in which positions are stretched.
+    package static func name(_ table: ModelConfig) throws -> String {
+        let (name, older) = (try table.text("rope_type"), try table.text("type"))
+        return name ?? older ?? "default"
+    }
+
+    /// Keys of published tables that change nothing that is computed here: the axes of pictures, of which texts have
+    /// one, and how the model came about.
+    private static let withoutEffect = ["finetuned", "mrope_interleaved", "mrope_section"]
+
+    /// The object that says how positions are stretched; nil where there is none.
+    package static func table(
+        _ config: ModelConfig, _ layerKind: String? = nil, isOfKindAlone: Bool = false
+    ) throws -> ModelConfig? {
+        func table(_ key: String) throws -> ModelConfig? {
+            try config.part(key).flatMap { $0.json.objectValue?.isEmpty == false ? $0 : nil }
         }
-        let (added, own) = (table("rope_scaling"), table("rope_parameters"))
-        let found = added ?? own ?? .null
-        let kinds = found.objectValue?.keys.filter { found[$0]?.objectValue != nil } ?? []
-        if kinds.isEmpty { return found }
-        guard let layerKind, let own = found[layerKind], own.objectValue != nil else {
+        let (added, own) = (try table("rope_scaling"), try table("rope_parameters"))
+        if let layerKind, let added, added.json[layerKind]?.objectValue != nil {
+            let table = try added.part(layerKind)
+            for key in withoutEffect { _ = table?[key] }
+            return table
+        }
+        if let layerKind, let own, let kind = own.json[layerKind]?.objectValue {
+            // A kind of layers that its own table speaks of, and `rope_scaling` beside it.
+            let table = try own.part(layerKind) ?? own
+            for key in withoutEffect { _ = table[key] }
+            guard let added, !isOfKindAlone else { return table }
+            var both = kind
+            for key in added.json.objectValue?.keys ?? [] { both[key] = added.json[key] }
+            return config.part("rope_scaling", of: layerKind, both)
+        }
+        if let added, let own {
+            // What both say, the first says; the rest of the second is named as left out.
+            for key in ["rope_type", "type"] + (added.json.objectValue?.keys ?? []) { _ = own[key] }
+        }
+        guard let found = added ?? own else { return nil }
+        for key in withoutEffect { _ = found[key] }
+        let kinds = found.json.objectValue?.keys.filter { found.json[$0]?.objectValue != nil } ?? []
+        guard kinds.isEmpty else {
             throw ModelError(
                 "config.json: the rotary embeddings are given by kinds of layers (\(kinds.joined(separator: ", "))), "
                     + (layerKind.map { "and \"\($0)\" is not among them" }
                         ?? "but all layers of this architecture share one"))
         }
-        return own
+        return found
     }
 
     /// The elements of a head that turn.
@@ -113,7 +147,7 @@ package struct RotaryConfiguration {
     }
 
     private static func longRoPE(
-        _ scaling: JSONValue, count: Int, original: Int, maximumLength: Int
+        _ scaling: ModelConfig, count: Int, original: Int, maximumLength: Int
     ) throws -> RotaryEmbedding.LongRoPE {
         guard (2...1 << 31).contains(original) else {
             throw ModelError("config.json: original_max_position_embeddings is \(original); longrope needs more than 1")
@@ -129,20 +163,21 @@ package struct RotaryConfiguration {
         }
         return RotaryEmbedding.LongRoPE(
             short: try factors("short_factor"), long: try factors("long_factor"), originalLength: original,
-            factor: scaling["factor"]?.doubleValue ?? Double(maximumLength) / Double(max(original, 1)),
-            attentionFactor: scaling["attention_factor"]?.doubleValue)
+            factor: try scaling.number("factor") ?? Double(maximumLength) / Double(max(original, 1)),
+            attentionFactor: try scaling.number("attention_factor"))
     }
 
-    private static func yarn(_ scaling: JSONValue, factor: Double, original: Int) -> RotaryEmbedding.YaRN {
-        var magnitude = scaling["attention_factor"]?.doubleValue
-        if magnitude == nil, let m = scaling["mscale"]?.doubleValue, let all = scaling["mscale_all_dim"]?.doubleValue,
-            m != 0, all != 0
-        {
-            magnitude = RotaryEmbedding.yarnMagnitude(factor, m) / RotaryEmbedding.yarnMagnitude(factor, all)
+    private static func yarn(
+        _ scaling: ModelConfig, factor: Double, original: Int
+    ) throws -> RotaryEmbedding.YaRN {
+        var magnitude = try scaling.number("attention_factor")
+        let (one, all) = (try scaling.number("mscale"), try scaling.number("mscale_all_dim"))
+        if magnitude == nil, let one, let all, one != 0, all != 0 {
+            magnitude = RotaryEmbedding.yarnMagnitude(factor, one) / RotaryEmbedding.yarnMagnitude(factor, all)
         }
         return RotaryEmbedding.YaRN(
-            factor: factor, originalLength: original, betaFast: scaling["beta_fast"]?.doubleValue ?? 32,
-            betaSlow: scaling["beta_slow"]?.doubleValue ?? 1, attentionFactor: magnitude,
-            truncates: scaling["truncate"]?.boolValue ?? true)
+            factor: factor, originalLength: original, betaFast: try scaling.number("beta_fast") ?? 32,
+            betaSlow: try scaling.number("beta_slow") ?? 1, attentionFactor: magnitude,
+            truncates: try scaling.flag("truncate") ?? true)
     }
 }

@@ -6,6 +6,8 @@ package protocol TextModel: Module {
     /// The name of the class in `transformers`, such as `Qwen2ForCausalLM`.
     var architecture: String { get }
     var trunk: Trunk { get }
+    /// Whether its head predicts tokens of a text that goes on, so that none of it belongs to a task alone.
+    var continuesText: Bool { get }
     /// Paths of the modules between the trunk and the answer: adapters leave them out of `all-linear`.
     var headNames: [String] { get }
     /// Paths of the modules that a run with an adapter trains whole, PEFT's `modules_to_save`.
@@ -14,6 +16,7 @@ package protocol TextModel: Module {
 
 extension TextModel {
     package var modulesToSave: [String] { [] }
+    package var continuesText: Bool { false }
 
     package var sizes: TransformerSizes { trunk.sizes }
     /// The longest text, beside what lies in front of it.
@@ -130,6 +133,7 @@ public final class CausalLanguageModel: Module, TextModel {
     }
 
     package private(set) var headNames: [String] = []
+    package var continuesText: Bool { true }
 
     /// The scores of every next token, [rows, V], for some rows of hidden states.
     package func logits(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {

@@ -42,6 +42,9 @@ open class Trunk: Module, PromptHost, LayerHost {
     /// What a user should know of how the model was read.
     package var notices: [String] = []
 
+    /// Keys of `config.json` that could list a kind for each layer; where there are some, layers differ by their number.
+    package var unlistedKinds: [String] = []
+
     open var facts: TrunkFacts { preconditionFailure("\(type(of: self)) does not say what it is") }
 
     package var name: String { facts.name }

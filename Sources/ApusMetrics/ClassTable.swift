@@ -37,15 +37,15 @@ extension ClassificationMetrics {
 }
 
 /// Texts in the columns of a terminal, where an East Asian character takes two.
-enum TextColumns {
-    static func width(_ text: String) -> Int { text.reduce(0) { $0 + width($1) } }
+package enum TextColumns {
+    package static func width(_ text: String) -> Int { text.reduce(0) { $0 + width($1) } }
 
-    static func padded(_ text: String, to columns: Int) -> String {
+    package static func padded(_ text: String, to columns: Int) -> String {
         text + String(repeating: " ", count: max(0, columns - width(text)))
     }
 
     /// The text on one line, cut with an ellipsis where it is wider than `columns`.
-    static func shortened(_ text: String, to columns: Int) -> String {
+    package static func shortened(_ text: String, to columns: Int) -> String {
         let line = String(text.map { $0.isNewline || $0 == "\t" ? " " : $0 })
         guard width(line) > columns else { return line }
         var (result, used) = ("", 1)

@@ -135,7 +135,7 @@ final class ALBERTScoreHead: ScoreHead {
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
         let pooled = try tanh(trunk.pooler?(first, context) ?? first)  // [S, D]
-        return try classifier(context.dropped(pooled, dropout, .head).to(.float32), context)  // [S, L]
+        return try classifier(context.dropped(pooled, dropout, .head).widened(), context)  // [S, L]
     }
 }
 

@@ -35,7 +35,7 @@ final class BERTScoreHead: ScoreHead {
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
         let pooled = try trunk.pooler?(first, context) ?? first  // [S, D]
-        return try classifier(context.dropped(pooled, probability, .head).to(.float32), context)  // [S, L]
+        return try classifier(context.dropped(pooled, probability, .head).widened(), context)  // [S, L]
     }
 }
 

@@ -89,7 +89,7 @@ final class ChatGLMScoreHead: ScoreHead {
 
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let last = try hidden.indexed(0, Tensor(batch.lastRows, device: hidden.device))  // [S, D]
-        return try classifier(context.dropped(last, probability, .head).to(.float32), context)  // [S, L]
+        return try classifier(context.dropped(last, probability, .head).widened(), context)  // [S, L]
     }
 }
 

@@ -260,7 +260,7 @@ final class DeBERTaScoreHead: ScoreHead {
         let kept = try context.dropped(first, config.poolerDropout, .head)
         let pooled = try config.poolerActivation(pooler(kept, context))  // [S, D]
         return try classifier(
-            context.dropped(pooled, config.headDropout, .head, layer: 1).to(.float32), context)  // [S, L]
+            context.dropped(pooled, config.headDropout, .head, layer: 1).widened(), context)  // [S, L]
     }
 }
 

@@ -109,7 +109,7 @@ final class DistilBERTScoreHead: ScoreHead {
 
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
-        let inner = try relu(dense(first.to(.float32), context))  // [S, D]
+        let inner = try relu(dense(first.widened(), context))  // [S, D]
         return try output(context.dropped(inner, dropout, .head), context)  // [S, L]
     }
 }

@@ -134,7 +134,7 @@ final class FirstTokenHead: ScoreHead {
 
     override func callAsFunction(_ hidden: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         let first = try hidden.indexed(0, Tensor(batch.firstRows, device: hidden.device))  // [S, D]
-        let kept = try context.dropped(first, dropout, .head).to(.float32)
+        let kept = try context.dropped(first, dropout, .head).widened()
         let inner = try activation(dense(kept, context))  // [S, D]
         return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
     }

@@ -52,7 +52,8 @@ package enum Gemma3 {
             return RotaryEmbedding(size: fields.sizes.headSize, base: base)
         }
         return try RotaryConfiguration.embedding(
-            config: config, headSize: fields.sizes.headSize, maximumLength: fields.maximumLength, layerKind: kind
+            config: config, headSize: fields.sizes.headSize, maximumLength: fields.maximumLength,
+            defaultBase: config.number("rope_local_base_freq") ?? 10_000, layerKind: kind, isOfKindAlone: true
         ).rotary
     }
 }

@@ -38,10 +38,10 @@ extension LatentShape {
     /// The scale of attention, which grows where positions are stretched.
     func options(_ config: ModelConfig, _ fields: DecoderConfig) throws -> AttentionOptions {
         var options = AttentionOptions(headSize: headSize, dropout: fields.attentionDropout)
-        let scaling = try RotaryConfiguration.table(config)
-        let kind = scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default"
-        if kind != "default", let all = scaling["mscale_all_dim"]?.doubleValue, all != 0 {
-            guard let factor = scaling["factor"]?.doubleValue else {
+        guard let scaling = try RotaryConfiguration.table(config) else { return options }
+        let isStretched = try RotaryConfiguration.name(scaling) != "default"
+        if isStretched, let all = try scaling.number("mscale_all_dim"), all != 0 {
+            guard let factor = try scaling.number("factor") else {
                 throw ModelError("config.json: mscale_all_dim needs the number \"factor\" beside it")
             }
             let magnitude = RotaryEmbedding.yarnMagnitude(factor, all)

@@ -8,9 +8,16 @@ enum LayerKind: String {
 
     /// The kind of each layer.
     ///
-    /// - Parameter kind: What a configuration without `layer_types` says of a layer.
-    static func all(_ config: ModelConfig, layers: Int, otherwise kind: (Int) -> LayerKind) throws -> [LayerKind] {
-        guard let types = config["layer_types"] else { return (0..<layers).map(kind) }
+    /// - Parameters:
+    ///   - differ: Whether layers that are not listed are of several kinds.
+    ///   - kind: What a configuration without `layer_types` says of a layer.
+    static func all(
+        _ config: ModelConfig, layers: Int, differ: Bool = true, otherwise kind: (Int) -> LayerKind
+    ) throws -> [LayerKind] {
+        guard let types = config["layer_types"] else {
+            if differ { config.unlistedKinds.append("layer_types") }
+            return (0..<layers).map(kind)
+        }
         let names = types.arrayValue?.compactMap(\.stringValue) ?? []
         guard names.count == layers else {
             throw ModelError("config.json: layer_types names \(names.count) layers, num_hidden_layers is \(layers)")
@@ -39,7 +46,7 @@ struct SlidingWindows {
         // Null is no window; where none is used, the number means nothing.
         let isNull = config.has("sliding_window") && config["sliding_window"] == nil
         let window = isUsed && !isNull ? try config.optionalSize("sliding_window") ?? 4096 : nil
-        let kinds = try LayerKind.all(config, layers: layers) {
+        let kinds = try LayerKind.all(config, layers: layers, differ: window != nil) {
             window != nil && slides($0, limit) ? .sliding : .full
         }
         guard window != nil || !kinds.contains(.sliding) else {

@@ -22,7 +22,7 @@ struct MPTConfig {
     let attentionOptions: AttentionOptions
 
     init(_ config: ModelConfig) throws {
-        let attention = ModelConfig(config["attn_config"] ?? .object([:]))
+        let attention = try config.part("attn_config") ?? ModelConfig(.object([:]))
         let width = try config.size("d_model")
         sizes = try config.sizes(
             width: "d_model", layers: "n_layers", heads: "n_heads",
@@ -41,7 +41,7 @@ struct MPTConfig {
             ("alibi", true), ("qk_ln", false), ("prefix_lm", false), ("attn_uses_sequence_id", false),
             ("attn_type", "multihead_attention"),
         ] as [(String, JSONValue)] {
-            try attention.require(key, wanted, otherwise: "in attn_config, which is not there yet")
+            try attention.require(key, wanted, otherwise: "which is not there yet")
         }
         try config.require("no_bias", true, otherwise: "which is not there yet")
         if let share = try config.number("embedding_fraction"), share != 1 {
@@ -60,11 +60,7 @@ struct MPTConfig {
             _ = config[key]
         }
         for key in ["attn_impl", "model_type"] { _ = attention[key] }
-        unknown = attention.notice
     }
-
-    /// What nobody understood of `attn_config`.
-    let unknown: String?
 }
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
@@ -126,7 +122,6 @@ package enum MPT {
             embedding: Embedding(sizes.vocabulary, sizes.width, initializer: fields.initializer),
             layers: (0..<sizes.layers).map { MPTLayer(fields, layer: $0) },
             norm: LayerNorm(sizes.width, epsilon: fields.normEpsilon, bias: false))
-        trunk.notices += [fields.unknown].compactMap(\.self)
         return try DecoderHeads(
             family: "Mpt", tiesEmbeddings: config.flag("tie_word_embeddings") ?? true, padding: config.padding,
             initializer: fields.initializer

@@ -2,6 +2,7 @@
 // Unusual: one product for q, k and v, one for gate and up; the long versions turn by LongRoPE, Phi-4-mini only three
 // quarters of each head.
 
+import ApusJSON
 package import ApusLanguageModel
 import ApusNN
 
@@ -14,6 +15,8 @@ package enum Phi3 {
         }
         // No computation of the family reads it.
         _ = config["embd_pdrop"]
+        // What none of its layers has.
+        for key in ["attention_bias", "lm_head_bias", "mlp_bias"] where config.json[key] == false { _ = config[key] }
         let window = try config.optionalSize("sliding_window")
         let sizes = fields.sizes
         let trunk = fields.trunk { layer in

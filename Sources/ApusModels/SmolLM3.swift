@@ -19,7 +19,10 @@ package enum SmolLM3 {
         }
         // Windows are for layers without positions, where they are used at all.
         let window = try config.flag("use_sliding_window") ?? false ? config.optionalSize("sliding_window") : nil
-        let kinds = try LayerKind.all(config, layers: layers) { turns[$0] || window == nil ? .full : .sliding }
+        if config["no_rope_layers"] == nil { config.unlistedKinds.append("no_rope_layers") }
+        let kinds = try LayerKind.all(config, layers: layers, differ: window != nil) {
+            turns[$0] || window == nil ? .full : .sliding
+        }
         let attentionBias = try config.flag("attention_bias") ?? false
         let feedForwardBias = try config.flag("mlp_bias") ?? false
         _ = config["max_window_layers"]

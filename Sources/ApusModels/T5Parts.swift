@@ -64,7 +64,7 @@ final class T5ScoreHead: ScoreHead {
             return Int32(last)
         }
         let ends = try hidden.indexed(0, Tensor(rows, device: hidden.device))  // [S, D]
-        let kept = try context.dropped(ends, dropout, .head).to(.float32)
+        let kept = try context.dropped(ends, dropout, .head).widened()
         let inner = try tanh(dense(kept, context))  // [S, D]
         return try output(context.dropped(inner, dropout, .head, layer: 1), context)  // [S, L]
     }

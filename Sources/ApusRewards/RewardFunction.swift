@@ -33,6 +33,21 @@ package protocol RewardFunction: Sendable {
     /// As in the log, such as `Format` in `rewards/Format/mean`.
     var name: String { get }
 
+    /// Why answers to a question cannot be rewarded whose row has these other columns; nil where they can.
+    func fault(of columns: JSONObject) -> ColumnFault?
+
     /// One number for each answer, in order; nil where it has nothing to say of one.
     func rewards(of completions: [Completion]) throws -> [Double?]
+}
+
+extension RewardFunction {
+    package func fault(of columns: JSONObject) -> ColumnFault? { nil }
+}
+
+/// What a row lacks for whoever reads its columns.
+package struct ColumnFault: Sendable, Equatable {
+    /// The same words for every row that has it.
+    package let reason: String
+    /// What this row has.
+    package let detail: String
 }

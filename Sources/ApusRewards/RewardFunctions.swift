@@ -64,29 +64,7 @@ package enum RewardFunctions {
         let name: String
         let function: any RewardFunction
 
+        func fault(of columns: JSONObject) -> ColumnFault? { function.fault(of: columns) }
         func rewards(of completions: [Completion]) throws -> [Double?] { try function.rewards(of: completions) }
-    }
-}
-
-extension Completion {
-    /// What the question's row says is right: a text, or a number as it is written.
-    ///
-    /// - Returns: nil where the column says nothing (null).
-    /// - Throws: `RewardError` where the row has no such column, or something else in it.
-    func solution(for reward: String) throws -> String? {
-        switch columns["solution"] {
-        case .null?: return nil
-        case .string(let text)?: return text
-        case .int(let number)?: return String(number)
-        case .double?: return columns["solution"]?.serialized()
-        case nil:
-            let found = columns.isEmpty ? "has no other columns" : "has \(columns.keys.joined(separator: ", "))"
-            throw RewardError(
-                "\(reward): compares answers with the column \"solution\", and a row \(found). Rename the column that holds "
-                    + "the right answers (--columns '{\"answer\": \"solution\"}').")
-        case let other?:
-            throw RewardError(
-                "\(reward): the column \"solution\" holds \(other.serialized().prefix(80)); wanted a text or a number.")
-        }
     }
 }

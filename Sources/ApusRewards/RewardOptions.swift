@@ -18,7 +18,7 @@ package struct RewardOptions: Sendable {
     package var softMaxLength: Int?
     /// `soft_overlong`: how far below that the reward begins to fall.
     package var softCacheLength: Int?
-    /// The seconds that a program may take for a batch.
+    /// The seconds that a program may write nothing while it is waited for.
     package var timeout = 60.0
     /// What a program finds in its environment.
     package var environment: [String: String] = [:]

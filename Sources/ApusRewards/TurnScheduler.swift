@@ -14,12 +14,19 @@ package enum NextTurn: Sendable, Equatable {
 
 /// Answers the answers of a model, so that a conversation has several turns (`--multi_turn_scheduler`).
 package protocol TurnScheduler: Sendable {
+    /// Why a question cannot be asked whose row has these other columns; nil where it can.
+    func fault(of columns: JSONObject) -> ColumnFault?
+
     /// What follows each answer, in order.
     ///
     /// - Parameters:
     ///   - answers: With the conversation before them in `messages`.
     ///   - turn: The answers that each conversation has; 1 behind the first.
     func turns(after answers: [Completion], turn: Int) throws -> [NextTurn]
+}
+
+extension TurnScheduler {
+    package func fault(of columns: JSONObject) -> ColumnFault? { nil }
 }
 
 /// The schedulers that have a name.
@@ -44,6 +51,8 @@ package enum TurnSchedulers {
 /// What stood behind `<answer>` or `</think>` is dropped before. ms-swift's `math_tip_trick`.
 struct MathTip: TurnScheduler {
     static let tip = "But wait... It seems I made a mistake,"
+
+    func fault(of columns: JSONObject) -> ColumnFault? { Solution.fault(of: columns, for: "math_tip_trick") }
 
     func turns(after answers: [Completion], turn: Int) throws -> [NextTurn] {
         try answers.map { answer in

@@ -36,6 +36,7 @@ package struct RunFolder: Sendable {
     /// What a run writes beside its checkpoints.
     private static let records = [
         "args.json", "logging.jsonl", "runs", "images", "val_dataset.jsonl", "completions.jsonl", "dropped.jsonl",
+        "reference.safetensors",
     ]
 
     /// Moves the records of an earlier run into a folder of their own, so that those of two runs do not mix.

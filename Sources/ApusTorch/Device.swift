@@ -29,7 +29,8 @@ public enum Device: Sendable, Equatable, CustomStringConvertible {
 
     /// Makes the device usable: loads the kernels of CUDA; bounds the machine code that products on the CPU leave behind.
     ///
-    /// To be called before the first product: batches of changing length would double the memory of a small model's run.
+    /// To be called before the first product: batches of changing length would double the memory of a small model's run. CUDA
+    /// is refused after the first backward pass.
     ///
     /// - Throws: `TorchError` when the kernels or the device are not there.
     public func prepare() throws {
@@ -60,6 +61,8 @@ public enum Device: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// A CUDA device where its kernels are installed and one answers, else the CPU.
+    ///
+    /// After a backward pass on the CPU it is the CPU too.
     package static var fastest: Device { ct_load_cuda() == 0 ? .cuda(0) : .cpu }
 
     public var description: String {

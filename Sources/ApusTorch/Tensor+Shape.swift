@@ -64,7 +64,8 @@ extension Tensor {
         try Tensor(owning: withHandles(self, index) { ct_gather($0, Int64(axis), $1) })
     }
 
-    /// Overwrites the rows that `index` (int64) names with those of `source`, in this tensor's own storage.
+    /// Overwrites the rows that `index` (int64) names, each at most once, with those of `source`, in this tensor's own
+    /// storage.
     package func copyRows(_ index: Tensor, from source: Tensor) throws {
         try check(withHandles(self, index, source) { ct_index_copy_in_place($0, $1, $2) })
     }

@@ -30,6 +30,15 @@ inline uint16_t step_of(float quotient) {
     return uint16_t(std::fma((value + 1.0f) * 0.5f, float(kSteps - 1), 0.5f));
 }
 
+/// A tensor on the processor: itself, or a copy that takes its changes back to the device.
+struct OnProcessor {
+    at::Tensor there, here;
+    explicit OnProcessor(const at::Tensor &x) : there(x), here(x.cpu()) {}
+    void give_back() const {
+        if (!there.is_cpu()) there.copy_(here);
+    }
+};
+
 }  // namespace
 
 void encode_blocks(
@@ -77,8 +86,12 @@ int ct_adamw_8bit(
     return guarded([&] {
         at::NoGradGuard no_gradient;
         constexpr int64_t block = 256;
-        const at::Tensor p = ref(parameter).view({-1}), g = ref(gradient).reshape({-1});
-        const at::Tensor m8 = ref(average->bytes).view({-1}), v8 = ref(square->bytes).view({-1});
+        const OnProcessor weights_of(ref(parameter).view({-1}));
+        const OnProcessor average_bytes(ref(average->bytes).view({-1})), average_absmax(ref(average->absmax));
+        const OnProcessor square_bytes(ref(square->bytes).view({-1})), square_absmax(ref(square->absmax));
+        const at::Tensor p = weights_of.here, g = ref(gradient).reshape({-1}).cpu();
+        const at::Tensor m8 = average_bytes.here, v8 = square_bytes.here;
+        const at::Tensor m_code = ref(average->code).cpu(), v_code = ref(square->code).cpu();
         const double correction1 = 1 - std::pow(beta1, double(step));
         const double correction2 = std::sqrt(1 - std::pow(beta2, double(step)));
         // In pieces: the moments in float32 are never whole in memory.
@@ -87,18 +100,21 @@ int ct_adamw_8bit(
             const int64_t length = std::min(piece, p.numel() - start);
             const int64_t first = start / block, blocks = (length + block - 1) / block;
             auto part = [&](const at::Tensor &x) { return x.narrow(0, start, length); };
-            const at::Tensor m_scale = ref(average->absmax).narrow(0, first, blocks);
-            const at::Tensor v_scale = ref(square->absmax).narrow(0, first, blocks);
-            at::Tensor m = decode_blocks(part(m8), ref(average->code), block, m_scale);
-            at::Tensor v = decode_blocks(part(v8), ref(square->code), block, v_scale);
+            const at::Tensor m_scale = average_absmax.here.narrow(0, first, blocks);
+            const at::Tensor v_scale = square_absmax.here.narrow(0, first, blocks);
+            at::Tensor m = decode_blocks(part(m8), m_code, block, m_scale);
+            at::Tensor v = decode_blocks(part(v8), v_code, block, v_scale);
             at::Tensor weights = part(p), slope = part(g);
             m.mul_(beta1).add_(slope, 1 - beta1);
             v.mul_(beta2).addcmul_(slope, slope, 1 - beta2);
             at::Tensor denominator = (v.sqrt() / correction2).add_(epsilon);
             if (decay > 0) weights.mul_(1 - rate * decay);
             weights.addcdiv_(m, denominator, -rate / correction1);
-            encode_blocks(m, ref(average->code), block, part(m8), m_scale);
-            encode_blocks(v, ref(square->code), block, part(v8), v_scale);
+            encode_blocks(m, m_code, block, part(m8), m_scale);
+            encode_blocks(v, v_code, block, part(v8), v_scale);
+        }
+        for (const auto *changed : {&weights_of, &average_bytes, &average_absmax, &square_bytes, &square_absmax}) {
+            changed->give_back();
         }
         return 0;
     });
@@ -117,5 +133,9 @@ ct_tensor ct_encode_blocks(ct_tensor x, ct_tensor code, int64_t block, ct_tensor
     });
 }
 ct_tensor ct_decode_blocks(ct_tensor bytes, ct_tensor code, int64_t block, ct_tensor absmax) {
-    return guarded([&] { return own(decode_blocks(ref(bytes).contiguous(), ref(code), block, ref(absmax))); });
+    return guarded([&] {
+        auto values = decode_blocks(
+            ref(bytes).cpu().contiguous(), ref(code).cpu().contiguous(), block, ref(absmax).cpu().contiguous());
+        return own(values.to(ref(absmax).device()));
+    });
 }

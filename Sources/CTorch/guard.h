@@ -48,6 +48,9 @@ auto guarded(Body &&body, const char *name = __builtin_FUNCTION()) noexcept -> d
 
 extern std::atomic<int64_t> live_tensors;
 
+/// Whether a backward pass has begun, for which libtorch makes a thread for each device that it knows then.
+extern std::atomic<bool> has_gone_backward;
+
 inline at::Tensor &ref(ct_tensor x) { return *reinterpret_cast<at::Tensor *>(x); }
 
 /// A null handle is an undefined tensor, as for an absent bias.

@@ -1,5 +1,6 @@
 #include "elementwise.h"
 #include "guard.h"
+#include "ordering.h"
 
 using namespace ctorch;
 
@@ -104,7 +105,13 @@ ct_tensor ct_index_select(ct_tensor x, int64_t axis, ct_tensor index) {
     return guarded([&] { return own(at::index_select(ref(x), axis, ref(index))); });
 }
 int ct_index_copy_in_place(ct_tensor x, ct_tensor index, ct_tensor source) {
-    return guarded([&] { ref(x).index_copy_(0, ref(index), ref(source)); return 0; });
+    return guarded([&] {
+        // No row is named twice: sorting them first would order nothing.
+        std::optional<InAnyOrder> in_any_order;
+        if (!ref(x).is_cpu()) in_any_order.emplace();
+        ref(x).index_copy_(0, ref(index), ref(source));
+        return 0;
+    });
 }
 ct_tensor ct_gather(ct_tensor x, int64_t axis, ct_tensor index) {
     return guarded([&] { return own(at::gather(ref(x), axis, ref(index))); });

@@ -16,6 +16,7 @@
 namespace ctorch {
 
 std::atomic<int64_t> live_tensors{0};
+std::atomic<bool> has_gone_backward{false};
 
 namespace {
 thread_local int last_kind = 0;
@@ -84,10 +85,22 @@ int ct_load_cuda(void) {
             TORCH_CHECK(false, "the CUDA kernels of libtorch could not be loaded: ", reason ? reason : "not found");
         }
         TORCH_CHECK(at::hasCUDA(), "libtorch finds no CUDA device");
-        at::globalContext().lazyInitDevice(at::kCUDA);
-        // A resumed run has the bits of one without a stop, so sums have one order; what has no such form goes on without.
-        at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-        at::globalContext().setDeterministicFillUninitializedMemory(false);
+        static const bool is_open [[maybe_unused]] = [] {
+            TORCH_CHECK(
+                !has_gone_backward,
+                "CUDA is asked for after a backward pass on the CPU, and libtorch would find no thread for its gradients; "
+                "prepare the device before the first backward pass");
+            auto &context = at::globalContext();
+            context.lazyInitDevice(at::kCUDA);
+            // A resumed run has the bits of one without a stop, so sums have one order; what has no such form goes on
+            // without.
+            context.setDeterministicAlgorithms(true, /*warn_only=*/true);
+            context.setDeterministicFillUninitializedMemory(false);
+            // float32 is float32, whatever the environment says.
+            context.setAllowTF32CuDNN(false);
+            context.setFloat32MatmulPrecision("highest");
+            return true;
+        }();
         return 0;
     });
 }

@@ -112,6 +112,7 @@ void ct_clear_gradient(ct_tensor x) { ref(x).mutable_grad() = at::Tensor(); }
 
 int ct_backward(ct_tensor x, ct_tensor gradient) {
     return guarded([&] {
+        has_gone_backward = true;
         torch::autograd::backward({ref(x)}, gradient ? std::vector<at::Tensor>{ref(gradient)} : std::vector<at::Tensor>{});
         return 0;
     });
@@ -131,27 +132,35 @@ void ct_generator_free(ct_generator g) { delete reinterpret_cast<at::Generator *
 
 static at::Generator &generator(ct_generator g) { return *reinterpret_cast<at::Generator *>(g); }
 
+/// Overwrites x by `draw`, on the processor, where generators are: every device gets the same numbers.
+template <class Draw> static int fill_drawn(const at::Tensor &x, Draw &&draw) {
+    at::NoGradGuard no_gradient;
+    auto here = x.is_cpu() ? x : at::empty_like(x, x.options().device(at::kCPU));
+    draw(here);
+    if (!x.is_cpu()) x.copy_(here);
+    return 0;
+}
+
 int ct_uniform(ct_tensor x, double low, double high, ct_generator g) {
-    return guarded([&] {
-        at::NoGradGuard no_gradient;
-        ref(x).uniform_(low, high, generator(g));
-        return 0;
-    });
+    return guarded([&] { return fill_drawn(ref(x), [&](const at::Tensor &y) { y.uniform_(low, high, generator(g)); }); });
 }
 
 int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g) {
     return guarded([&] {
-        at::NoGradGuard no_gradient;
-        ref(x).normal_(mean, deviation, generator(g));
-        return 0;
+        return fill_drawn(ref(x), [&](const at::Tensor &y) { y.normal_(mean, deviation, generator(g)); });
     });
 }
 
 ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g) {
-    return guarded([&] { return own(at::bernoulli(ref(probabilities), generator(g))); });
+    return guarded([&] {
+        return own(at::bernoulli(ref(probabilities).cpu(), generator(g)).to(ref(probabilities).device()));
+    });
 }
 ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g) {
-    return guarded([&] { return own(at::multinomial(ref(probabilities), count, false, generator(g))); });
+    return guarded([&] {
+        auto drawn = at::multinomial(ref(probabilities).cpu(), count, false, generator(g));
+        return own(drawn.to(ref(probabilities).device()));
+    });
 }
 
 ct_tensor ct_random_integers(int64_t count, ct_generator g) {

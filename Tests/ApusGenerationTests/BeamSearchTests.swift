@@ -12,7 +12,7 @@ struct BeamSearchTests {
         let loaded = try GenerationFixture.model(model)
         let ends = Set((expected["ends"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) })
         let rows = expected["rows"]?.arrayValue ?? []
-        #expect(rows.count == 30 && ends.count == 3)
+        #expect(rows.count == 33 && ends.count == 3)
         func ids(_ value: JSONValue?) -> [Int32] {
             (value?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
         }
@@ -22,6 +22,7 @@ struct BeamSearchTests {
             sampling.processors.repetitionPenalty = config["repetition_penalty"]?.doubleValue ?? 1
             sampling.processors.noRepeatSize = config["no_repeat_ngram_size"]?.intValue ?? 0
             sampling.processors.minimumNewTokens = config["min_new_tokens"]?.intValue ?? 0
+            sampling.processors.renormalizes = config["renormalize_logits"]?.boolValue ?? false
             let stop: BeamSearch.Stop =
                 switch config["early_stopping"] {
                 case .bool(true)?: .whenFull

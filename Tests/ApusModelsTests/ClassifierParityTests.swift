@@ -35,21 +35,23 @@ struct ClassifierParityTests {
             problem = fixture.expected["problem"]?.stringValue.flatMap(ProblemType.init)
         }
 
-        func model(_ task: ModelTask, withoutDropout: Bool = false) throws -> any TextModel {
+        func model(
+            _ task: ModelTask, withoutDropout: Bool = false, dtype: DType = .float32
+        ) throws -> any TextModel {
             var config = try Fixture.json("classifiers/\(name)/config.json")
             if withoutDropout, var object = config.objectValue {
                 for key in object.keys where key.contains("dropout") { object[key] = 0.0 }
                 config = .object(object)
             }
             let model = try Models.registry.model(config, for: task)
-            try model.loadWeights(ModelWeights(folder: fixture.folder.path), dtype: .float32, device: .cpu)
+            try model.loadWeights(ModelWeights(folder: fixture.folder.path), dtype: dtype, device: .cpu)
             return model
         }
 
-        func classifier(withoutDropout: Bool = false) throws -> SequenceClassifier {
-            try #require(
-                try model(.sequenceClassification(labels: labelCount ?? 1), withoutDropout: withoutDropout)
-                    as? SequenceClassifier)
+        func classifier(withoutDropout: Bool = false, dtype: DType = .float32) throws -> SequenceClassifier {
+            let task = ModelTask.sequenceClassification(labels: labelCount ?? 1)
+            return try #require(
+                try model(task, withoutDropout: withoutDropout, dtype: dtype) as? SequenceClassifier)
         }
 
         func sample(_ row: JSONValue) -> ScoredDataset.Sample {
@@ -87,7 +89,7 @@ struct ClassifierParityTests {
         let largest = try slots.map { try abs(tensors.tensor("grad.\($0.name)")).max().item() as Double }.max() ?? 0
         for (name, slot) in slots {
             let gradient = try #require(slot.tensor?.gradient, "\(name) has no gradient")
-            let wanted = try tensors.tensor("grad.\(name)")
+            let wanted = try tensors.tensors.tensor("grad.\(name)", dtype: gradient.dtype, device: .cpu).tensor
             guard !name.hasSuffix("key.bias") else {
                 // It shifts all scores of a query alike, which has no effect: its gradient is rounding alone.
                 #expect(try difference(gradient, wanted) <= 1e-6 * largest, "\(what): \(name)")
@@ -118,22 +120,23 @@ struct ClassifierParityTests {
 
     @Test(arguments: classifiers) func adaptersOfPEFTGiveTheSameScores(name: String) throws {
         let test = try Case(name)
-        let model = try test.classifier()
+        let model = try test.classifier(dtype: .float64)
         let fixture = try Fixture("classifiers/\(name)/lora")
         let attached = try AdapterFiles.method(in: fixture.folder.path).attach(
             to: model, heads: model.headNames, trunk: model.trunk.name)
-        try attached.load(from: fixture.folder.path, device: .cpu)
+        try attached.load(from: fixture.folder.path, dtype: .float64, device: .cpu)
         try attached.setTrainable(true)
         let batch = test.batch
         let part = try SequenceScores(model, #require(test.problem)).loss(batch, model.context(for: batch))
         let outputs = try #require(part.outputs)
-        let scores = try difference(outputs, fixture.tensor("scores"))
-        #expect(scores <= 1e-5)
+        let wanted = try fixture.tensors.tensor("scores", dtype: .float64, device: .cpu).tensor
+        let scores = try relativeDifference(outputs, wanted)
+        #expect(outputs.dtype == .float64 && scores <= 1e-6)
         try (part.sum / Double(part.targets)).backward()
         let worst = try check(fixture, attached.parameters, name)
         try attached.merge()
         let merged = try withoutGradients { try model.scores(batch, model.context(for: batch)) }
-        #expect(try difference(merged, outputs) <= 1e-5)
+        #expect(try relativeDifference(merged, outputs) <= 1e-6)
         print("parity \(name) with LoRA: scores \(scores), gradients \(worst)")
     }
 

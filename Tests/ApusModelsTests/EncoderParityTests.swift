@@ -163,13 +163,16 @@ struct EncoderParityTests {
         let batch = test.batch
         let part = try SequenceScores(model, #require(test.problem)).loss(batch, model.context(for: batch))
         let outputs = try #require(part.outputs)
-        let scores = try difference(outputs, fixture.tensor("scores"))
-        #expect(scores <= 1e-5)
+        let wanted = try fixture.tensors.tensor("scores", dtype: dtype, device: .cpu).tensor
+        let scores = try relativeDifference(outputs, wanted)
+        // ModernBERT's own program cannot be asked in float64.
+        let bar = dtype == .float64 ? 1e-6 : 1e-5
+        #expect(outputs.dtype == dtype && scores <= bar)
         try (part.sum / Double(part.targets)).backward()
         let worst = try check(fixture, attached.parameters, name)
         try attached.merge()
         let merged = try withoutGradients { try model.scores(batch, model.context(for: batch)) }
-        #expect(try difference(merged, outputs) <= 1e-5)
+        #expect(try relativeDifference(merged, outputs) <= bar)
         print("parity \(name) with LoRA: scores \(scores), gradients \(worst)")
     }
 

@@ -19,8 +19,7 @@ struct MethodCase {
     let isClassifier: Bool
     /// Whether the model reads a text and writes another.
     let isTwoStacks: Bool
-    /// Heads of classifiers compute in float32.
-    let dtype: DType
+    let dtype = DType.float64
 
     init(_ name: String) throws {
         self.name = name
@@ -28,7 +27,6 @@ struct MethodCase {
         start = try SafetensorsFile(path: fixture.folder.appendingPathComponent("start.safetensors").path)
         isClassifier = name.contains("-single/")
         isTwoStacks = name.contains("t5/")
-        dtype = isClassifier ? .float32 : .float64
     }
 
     private var modelName: String { String(name.split(separator: "/")[0]) }

@@ -31,7 +31,7 @@ struct MethodParityTests {
     @Test(arguments: cases) func filesOfPEFTGiveItsAnswers(name: String) throws {
         let test = try MethodCase(name)
         let (model, attached) = try test.loaded()
-        let bar = test.isClassifier ? 1e-5 : 1e-6
+        let bar = 1e-6
         let before = try withoutGradients { try test.outputs(model).answers }
         let distance = try test.worst(before, "logits")
         #expect(distance <= bar)
@@ -72,7 +72,7 @@ struct MethodParityTests {
             let gradient = try #require(slot.tensor?.gradient, "\(parameter) has no gradient")
             let stored = names.contains("grad.\(parameter)") ? parameter : "embedding.weight"
             let expected = try test.fixture.tensors.tensor("grad.\(stored)", dtype: .float64, device: .cpu).tensor
-            #expect(try relativeDifference(gradient, expected) <= (test.isClassifier ? 1e-4 : 1e-5), "\(parameter)")
+            #expect(try relativeDifference(gradient, expected) <= 1e-5, "\(parameter)")
         }
         // Twenty steps, and what is stored after them.
         var run = try MethodRun(test)

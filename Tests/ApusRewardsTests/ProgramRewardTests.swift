@@ -141,6 +141,17 @@ struct ProgramRewardTests {
         #expect(text.contains("wrote nothing within 0.5 seconds for completion 2 of 2 (\"second\")"), "\(text)")
     }
 
+    /// The limit is that of silence, and not of a batch: what answers again and again may take longer for all together.
+    @Test func slowPrograms() throws {
+        let slow = "#!/bin/sh\nwhile read line; do sleep 0.3; echo 1; done"
+        let rewards = try reward(program(slow), seconds: 1).rewards(of: answers("a", "b", "c", "d", "e", "f"))
+        #expect(rewards == [1, 1, 1, 1, 1, 1])
+        let text = try failure(
+            "#!/bin/sh\nfor i in 1 2; do read line; sleep 0.3; echo 1; done; exec sleep 60", seconds: 1,
+            answers("a", "b", "c"))
+        #expect(text.contains("wrote nothing within 1 seconds for completion 3 of 3"), "\(text)")
+    }
+
     /// Nobody reads what is written; that ends neither this program nor the test.
     @Test func closedInput() throws {
         let long = [Completion(messages: [], text: String(repeating: "x", count: 1_000_000), tokens: [])]

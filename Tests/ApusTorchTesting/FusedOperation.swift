@@ -61,11 +61,12 @@ package struct FusedOperation: Sendable {
     package static let all: [FusedOperation] =
         linears + attentions + norms + elementwise + losses + [
             FusedOperation("rotated", [[9, 3, 8]]) {
-                let angles = try angles(on: $0[0].device)
-                return try rotated($0[0], cosines: cos(angles), sines: sin(angles))
+                let device = $0[0].device
+                return try rotated($0[0], cosines: cos(angles()).to(device), sines: sin(angles()).to(device))
             } formula: {
-                let angles = try angles(on: $0[0].device).unsqueezed(1)
-                let (c, s) = (try cos(angles).to($0[0].dtype), try sin(angles).to($0[0].dtype))
+                let (device, angles) = ($0[0].device, try angles().unsqueezed(1))
+                let c = try cos(angles).to(device).to($0[0].dtype)
+                let s = try sin(angles).to(device).to($0[0].dtype)
                 let a = try $0[0].narrowed(2, start: 0, length: 4)
                 let b = try $0[0].narrowed(2, start: 4, length: 4)
                 return try concatenated([a * c - b * s, b * c + a * s], axis: 2)
@@ -84,9 +85,8 @@ package struct FusedOperation: Sendable {
             },
         ]
 
-    private static func angles(on device: Device) throws -> Tensor {
-        try Tensor((0..<36).map { Float($0) * 0.37 }, shape: [9, 4], device: device)
-    }
+    /// On the processor: a device's sines and cosines in float32 round otherwise, which float64 would not forgive.
+    private static func angles() throws -> Tensor { try Tensor((0..<36).map { Float($0) * 0.37 }, shape: [9, 4]) }
 
     private static let linears = [
         FusedOperation("linear", [[9, 12], [10, 12], [10]]) {

@@ -1,17 +1,22 @@
 import ApusTorchTesting
+import Foundation
 import Testing
 
 @testable import ApusTorch
 
 /// Every fused operation in every type on every device that is there: its kernel and its composed form, values and
 /// gradients, against each other, against the formula, and against finite differences.
+///
+/// CUDA is there where APUS_TEST_CUDA is set: it is then opened when the process starts (`Tests/CDeviceStart`), as after the
+/// backward pass of any other test it could not be.
 struct FormTests {
     /// What rounding alone may do, relative to the largest value.
     static let tolerances: [(DType, Double)] = [
         (.float64, 1e-12), (.float32, 5e-6), (.bfloat16, 3e-2), (.float16, 4e-3),
     ]
 
-    static var devices: [Device] { Device.fastest == .cpu ? [.cpu] : [.cpu, .fastest] }
+    static let devices: [Device] =
+        ProcessInfo.processInfo.environment["APUS_TEST_CUDA"]?.isEmpty == false ? [.cpu, .cuda(0)] : [.cpu]
 
     static func distance(_ ours: Tensor, _ theirs: Tensor) throws -> Double {
         try withoutGradients {

@@ -75,6 +75,17 @@ package struct DatasetLoader: Sendable {
             train: pool.dataset(train), validation: pool.dataset(heldOut), report: DatasetReport(files: pool.reports))
     }
 
+    /// Refuses words that can only mean files and name some that are not there, before there is anything to wait for.
+    ///
+    /// - Throws: `DatasetError`, as `load`.
+    package static func checkFiles(_ words: [String]) throws {
+        for reference in try words.flatMap({ try DatasetReference.list(parsing: $0) }) where reference.hub == nil {
+            for path in try reference.paths() where DataFileType.isMeant(by: path) {
+                _ = try DataFileType(path: path)
+            }
+        }
+    }
+
     private func select<Recognizer: RowRecognizer>(
         _ references: [String], from pool: inout FilePool<Recognizer>, ratio: Double, isShuffled: Bool,
         interleaving: Interleaving?

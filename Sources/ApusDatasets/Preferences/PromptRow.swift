@@ -22,12 +22,20 @@ package typealias PromptRows = RowDataset<PromptRecognizer>
 package struct PromptRecognizer: RowRecognizer {
     package static let advice =
         "Give rows with \"messages\" that end with a question, or with \"query\"; --columns '{\"yours\": \"query\"}' "
-        + "renames columns."
+        + "renames columns. What rewards such as accuracy compare answers with is the column \"solution\" (--columns "
+        + "'{\"answer\": \"solution\"}')."
 
     package var mapping: ColumnMapping { conversations.mapping }
     private let conversations: ConversationRecognizer
 
-    package init(_ options: ConversationRecognizer.Options) throws {
+    private let fault: @Sendable (JSONObject) -> (reason: String, detail: String)?
+
+    /// - Parameter fault: Why a question with some other columns cannot be asked; nil where it can.
+    package init(
+        _ options: ConversationRecognizer.Options,
+        fault: @escaping @Sendable (JSONObject) -> (reason: String, detail: String)? = { _ in nil }
+    ) throws {
+        self.fault = fault
         var options = options
         options.requiresAnswer = false
         conversations = try ConversationRecognizer(options)
@@ -44,6 +52,7 @@ package struct PromptRecognizer: RowRecognizer {
         guard let last = conversation.messages.last, last.role != "assistant", last.role != "system" else {
             throw RowRejection("the conversation does not end with a question")
         }
+        if let fault = fault(columns) { throw RowRejection(fault.reason, fault.detail) }
         return RecognizedRow(PromptRow(conversation, columns: columns), notes: row.notes, unusedColumns: [])
     }
 }

@@ -82,15 +82,18 @@ struct DataFileType: Equatable {
         }
     }
 
+    /// Whether a word can only mean a file.
+    static func isMeant(by path: String) -> Bool {
+        let type = URL(filePath: path).pathExtension.lowercased()
+        return path.hasPrefix("/") || path.hasPrefix(".") || path.hasPrefix("~")
+            || DataFileFormat(extension: type) != nil || ArrowLibrary.Kind(extension: type) != nil
+    }
+
     private static func checkFile(_ path: String) throws {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            let type = URL(filePath: path).pathExtension.lowercased()
-            let looksLikeFile =
-                path.hasPrefix("/") || path.hasPrefix(".") || path.hasPrefix("~")
-                || DataFileFormat(extension: type) != nil || ArrowLibrary.Kind(extension: type) != nil
             throw DatasetError(
-                looksLikeFile
+                isMeant(by: path)
                     ? "\(path): no such file (looked from \(FileManager.default.currentDirectoryPath)"
                         + (path.contains("\\") ? "; folders are divided by / here, not \\)" : ")")
                     : "\(path): no such file; \(DatasetReference.fetching(path, from: nil))")

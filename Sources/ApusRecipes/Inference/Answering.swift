@@ -2,6 +2,7 @@ import ApusDatasets
 import ApusGeneration
 import ApusJSON
 import ApusLanguageModel
+import ApusModels
 import ApusNN
 import ApusText
 import ApusTorch
@@ -70,13 +71,9 @@ struct Answering {
                 "--num_return_sequences \(wanted.numReturnSequences): greedy answers are all the same. Add --temperature 1, or "
                     + "--num_beams \(wanted.numReturnSequences).")
         }
-        do {
-            let constraint = try wanted.grammar().map { try TokenConstraint($0, tokenizer: language.tokenizer) }
-            generator = TokenGenerator(
-                language.model, sampling: sampling, endTokens: ends.tokens, constraint: constraint)
-        } catch let error as GrammarError {
-            throw SettingsError("--structured_outputs_…: \(error).")
-        }
+        generator = TokenGenerator(
+            language.model, sampling: sampling, endTokens: ends.tokens,
+            constraint: try wanted.constraint(language.tokenizer))
         beams =
             wanted.numBeams > 1
             ? BeamSearch(
@@ -106,6 +103,21 @@ struct Answering {
             notices.append(idle)
         }
         self.notices = notices
+    }
+
+    /// Looks at what the model's files say of answers, and at what answers are held to, before the weights are read.
+    ///
+    /// - Throws: As `init`.
+    static func check(_ settings: InferSettings, _ source: ModelSource, of task: TaskType) throws {
+        guard [.causalLM, .sequenceToSequence].contains(task) else { return }
+        let config = try source.config()
+        let head = try task.task.head(labelCount: nil, config: config)
+        let size = try Models.registry.model(config, for: head).vocabularySize
+        _ = try GenerationDefaults(
+            source.json(GenerationDefaults.fileName)?.objectValue, config: config.objectValue ?? [:],
+            vocabularySize: size)
+        guard try settings.generation.grammar() != nil else { return }
+        _ = try settings.generation.constraint(TextParts.tokenizer(of: source))
     }
 
     /// The model's way to choose tokens where the settings leave it open.
@@ -230,5 +242,16 @@ extension LanguageModel {
         var ends = AnswerEnds(tokens: defaults.endTokens, words: words, tokenizer: tokenizer)
         if usesTemplate { ends.addSuffix(of: encoder) }
         return ends
+    }
+}
+
+extension GenerationSettings {
+    /// What an answer is held to, in tokens; nil where it is free.
+    fileprivate func constraint(_ tokenizer: Tokenizer) throws -> TokenConstraint? {
+        do {
+            return try grammar().map { try TokenConstraint($0, tokenizer: tokenizer) }
+        } catch let error as GrammarError {
+            throw SettingsError("--structured_outputs_…: \(error).")
+        }
     }
 }

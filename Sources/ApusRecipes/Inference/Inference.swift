@@ -15,10 +15,13 @@ public struct Inference {
         self.settings = settings
         let surroundings = surroundings.reaching(settings.hub)
         self.surroundings = surroundings
-        if settings.hasData, let path = settings.resultPath {
-            try ResultFile.check(path, existing: settings.existingResult)
+        if settings.hasData {
+            try ResultFile.check(settings)
+            try DatasetLoader.checkFiles(settings.data.isSplit ? settings.data.dataset : settings.data.valDataset)
         }
-        adapted = try AdaptedModel(settings.model, device: settings.hardware.chosen, surroundings: surroundings)
+        adapted = try AdaptedModel(
+            settings.model, device: settings.hardware.chosen, surroundings: surroundings,
+            before: { try Answering.check(settings, $0, of: $1) })
         if settings.compare, let place = adapted.attached.firstIndex(where: { !$0.leavesBase }) {
             throw SettingsError(
                 "--compare true: \(settings.model.adapters[place]) has trained parts of the model itself beside its own, so that "

@@ -28,9 +28,28 @@ final class ResultFile {
         let stamp = String(
             format: "%04d%02d%02d-%02d%02d%02d", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0, parts.hour ?? 0,
             parts.minute ?? 0, parts.second ?? 0)
-        let folder = settings.model.adapters.first ?? "result/\(ModelName.short(settings.model.name ?? "model"))"
-        let new = try Self.unused("\(folder)/infer_result/\(stamp)")
+        let new = try Self.unused("\(Self.folder(settings))/\(stamp)")
         try self.init(settings.resultPath ?? new, existing: settings.existingResult)
+    }
+
+    /// Where a new file goes.
+    private static func folder(_ settings: InferSettings) -> String {
+        let parent = settings.model.adapters.first ?? "result/\(ModelName.short(settings.model.name ?? "model"))"
+        return "\(parent)/infer_result"
+    }
+
+    /// Refuses a place that nothing can be written to, and a file with results of another run, before there is any work
+    /// to lose.
+    static func check(_ settings: InferSettings) throws {
+        guard let path = settings.resultPath else {
+            do {
+                return try OutputPlace.check(folder(settings), "result_path")
+            } catch let error as SettingsError {
+                throw SettingsError(
+                    "\(error) Without --result_path answers go beside the checkpoint; name a file elsewhere.")
+            }
+        }
+        try check(path, existing: settings.existingResult)
     }
 
     /// Refuses a file with results of another run, before there is any work to lose.

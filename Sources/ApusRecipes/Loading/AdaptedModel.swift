@@ -20,10 +20,15 @@ struct AdaptedModel {
     /// What a user should know of how the model and the adapter were read.
     let notices: [String]
 
+    /// - Parameter before: Looks at the files before the weights are read.
     /// - Throws: `AdapterError` when the adapter does not fit, or when no base model is named anywhere.
-    init(_ settings: ModelSettings, device: Device, surroundings: Surroundings) throws {
+    init(
+        _ settings: ModelSettings, device: Device, surroundings: Surroundings,
+        before check: (ModelSource, TaskType) throws -> Void = { _, _ in }
+    ) throws {
         let adapters = settings.adapters
         let methods = try adapters.map { (folder: $0, method: try AdapterFiles.method(in: $0)) }
+        for adapter in adapters { _ = try AdapterFiles.weights(in: adapter) }
         let method = methods.first?.method
         var source = try Self.base(settings.name, adapter: methods.first, surroundings: surroundings)
         source.plan = try Self.plan(of: methods.map(\.method), config: source.config())
@@ -32,10 +37,13 @@ struct AdaptedModel {
         let files = TaskFiles(
             source: source, config: config, adapterTask: method?.base.taskType, hasAdapter: method != nil)
         let type = try settings.taskType ?? TaskType.named(by: files)
+        try check(source, type)
         form = try type.task.loaded(
             LoadingInputs(settings: settings, device: device, source: source, config: config, adapter: methods.first))
         task = type
-        notices = form.model.trunk.notices + methods.compactMap(\.method.notice) + form.notices
+        notices =
+            form.model.trunk.notices + methods.compactMap(\.method.notice)
+            + methods.compactMap(\.method.base.notice) + form.notices
         let (model, new) = (form.model, form.newWeights)
         attached = try methods.enumerated().map { index, adapter in
             let attached = try adapter.method.attach(
@@ -95,14 +103,13 @@ extension AdaptedModel {
                 "--adapters: these adapters have added different layers to the model, so that they go with different models; "
                     + "merge one of them first (apus merge-lora)")
         }
-        let plan = plans.first ?? nil
+        guard let plan = plans.first ?? nil else { return nil }
         // A copy is of the kind of its source, which a list says of each layer; numbers would say it anew.
-        let goesByNumber =
-            ["gemma2", "gemma3_text", "smollm3"].contains(type) || config["use_sliding_window"]?.boolValue == true
-        guard plan == nil || !goesByNumber || config["layer_types"]?.arrayValue != nil else {
+        let unlisted = try Models.registry.model(config, for: .hiddenStates).trunk.unlistedKinds
+        guard unlisted.isEmpty else {
             throw AdapterError(
-                "layers of this model differ by their number, so that copies of them would be others; write \"layer_types\" into "
-                    + "its config.json first")
+                "layers of this model differ by their number, so that copies of them would be others; write "
+                    + "\(unlisted.map { "\"\($0)\"" }.joined(separator: ", ")) into its config.json first")
         }
         return plan
     }

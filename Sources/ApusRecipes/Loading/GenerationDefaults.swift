@@ -94,8 +94,9 @@ struct GenerationDefaults {
         processors.lengthDecay = try read.lengthDecay("exponential_decay_length_penalty")
         processors.suppressed = try read.ids("suppress_tokens")
         processors.suppressedFirst = try read.ids("begin_suppress_tokens")
+        processors.renormalizes = try read.flag("renormalize_logits") ?? false
         sampling.processors = processors
         self.sampling = sampling
-        notices = file == nil ? [] : read.notices
+        notices = read.notices(isOfModel: file == nil)
     }
 }

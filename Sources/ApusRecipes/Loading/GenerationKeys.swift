@@ -124,10 +124,15 @@ struct GenerationKeys {
     // MARK: - What is left
 
     /// A line for each key that asks for something that is not done.
-    var notices: [String] {
+    ///
+    /// - Parameter isOfModel: Whether the keys stand among those of a model (`config.json`): then those that are not
+    ///   known are another's.
+    func notices(isOfModel: Bool) -> [String] {
         var unknown: [String] = []
         var lines: [String] = []
         for (key, value) in object where !value.isNull && !Self.used.contains(key) && !Self.harmless.contains(key) {
+            // Beside them lengths are those that older versions wrote into every model, and no wish.
+            if isOfModel, Self.given[key] == nil, Self.unsupported[key] == nil { continue }
             if key == "max_length" {
                 lines.append(
                     "\(place): max_length \(value.serialized()) does not bound the answers, as in ms-swift; "
@@ -160,14 +165,14 @@ struct GenerationKeys {
         "repetition_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "min_length",
         "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
         "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "early_stopping",
-        "length_penalty",
+        "length_penalty", "renormalize_logits",
     ]
 
     /// Keys of `transformers` that change no token of a decoder's one answer.
     private static let harmless: Set<String> = [
         // How, not what is computed.
         "use_cache", "cache_implementation", "cache_config", "max_cache_len", "compile_config", "disable_compile",
-        "continuous_batching_config", "low_memory", "prefill_chunk_size", "renormalize_logits",
+        "continuous_batching_config", "low_memory", "prefill_chunk_size",
         // What a function returns beside the answer.
         "output_attentions", "output_hidden_states", "output_scores", "output_logits", "return_dict_in_generate",
         // Guesses that a model of its own or the prompt makes, and the model checks.

@@ -147,35 +147,9 @@ struct Distilling: TextTask {
                 "--teacher_model \(name): \(teacher.architecture) reads a text whole and writes another. Give a model that "
                     + "continues text.")
         }
-        let (own, theirs) = (inputs.text.tokenizer, try TextParts.tokenizer(of: source))
-        if let difference = own.difference(from: theirs) {
-            throw SettingsError(
-                "--teacher_model \(name): \(difference). What two models find probable can only be compared over the same "
-                    + "tokens; give a teacher of the same family.")
-        }
-        if teacher.vocabularySize != model.vocabularySize {
-            let shared = min(teacher.vocabularySize, model.vocabularySize)
-            inputs.console.print(
-                "note: the tables have \(model.vocabularySize) and \(teacher.vocabularySize) rows for the same "
-                    + "\(own.vocabularySize) tokens; those behind \(shared) take no part")
-        }
-    }
-}
-
-extension Tokenizer {
-    /// What tells it apart from another, as far as tokens go; nil where every id stands for the same token.
-    fileprivate func difference(from other: Tokenizer) -> String? {
-        guard vocabularySize == other.vocabularySize else {
-            return "its tokenizer has \(other.vocabularySize) tokens, that of the trained model \(vocabularySize)"
-        }
-        // Ids may leave gaps; those behind the last token are nobody's.
-        for id in 0..<Int32(clamping: 2 * vocabularySize) {
-            let (own, theirs) = (token(of: id), other.token(of: id))
-            guard own == theirs else {
-                return "its token \(id) is \(theirs.map { "\"\($0)\"" } ?? "none"), that of the trained model "
-                    + "\(own.map { "\"\($0)\"" } ?? "none")"
-            }
-        }
-        return nil
+        try inputs.checkWeights(teacher, name, config, "--teacher_model")
+        try inputs.checkTokens(
+            of: teacher, source, match: model, flag: "--teacher_model", role: "teacher",
+            unequalTables: { "those behind \($0) take no part" })
     }
 }

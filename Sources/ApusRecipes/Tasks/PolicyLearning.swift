@@ -28,10 +28,20 @@ extension PreferenceLearning {
             settings.evaluation.metricForBestModel, ofRewards: preferences.rewards.rewardFuncs,
             loggedAs: rewards.map(\.name))
 
-        let questions = try Questions(inputs, model, longest: policy.completionLimit)
+        let scheduler = try scheduler(inputs)
+        // What would end the run at some later step is left out before it.
+        let questions = try Questions(inputs, model, longest: policy.completionLimit) { columns in
+            let fault = rewards.lazy.compactMap { $0.fault(of: columns) }.first ?? scheduler?.fault(of: columns)
+            return fault.map { ($0.reason, $0.detail) }
+        }
         let answers = try AnswerSampler(policy, inputs, model)
-        let turns = try turns(inputs, model, questions, answers)
-        try rehearse(rewards, turns?.scheduler, questions)
+        let turns = scheduler.map {
+            TurnTaking(
+                scheduler: $0, longest: policy.maxTurns, limitsTotal: policy.completionLengthLimitScope == .total,
+                room: model.maximumLength - inputs.promptPlaces, sampler: answers, tokenizer: inputs.text.tokenizer,
+                prompts: questions.prompts)
+        }
+        try rehearse(rewards, scheduler, questions)
         if let note = try questions.noteOnSolutions(preferences.rewards.rewardFuncs) { console.print(note) }
         if !answers.hasEnds {
             console.print(
@@ -116,6 +126,7 @@ extension PreferenceLearning {
                 columns.utf8CString.withUnsafeBytes(digest)
             }, digested: questions.train.0.count,
             maximumDroppedShare: settings.data.maxDroppedRatio)
+        var last: RolloutMaker.Report?
         return TrainingTask(
             model: model, samples: samples, objective: objective,
             compares: { loading in
@@ -128,11 +139,13 @@ extension PreferenceLearning {
             writes: { folder, steps in
                 guard policy.logCompletions else { return }
                 let file = try CompletionsFile(in: folder, after: steps, console) { inputs.text.tokenizer.decode($0) }
-                let every = max(1, settings.output.loggingSteps)
                 source.onRound = { step, report in
                     file.append(report, step: step + 1)
-                    if step % every == 0 { console.print(report.excerpt(step: step + 1)) }
+                    last = report
                 }
+            },
+            tells: { step in
+                if let last { console.print(last.table(step: step, width: console.columns)) }
             })
     }
 
@@ -148,20 +161,13 @@ extension PreferenceLearning {
                 + "questions.")
     }
 
-    /// What goes on behind answers; nil where each stands alone.
-    private func turns(
-        _ inputs: TrainingInputs, _ model: CausalLanguageModel, _ questions: Questions, _ sampler: AnswerSampler
-    ) throws -> TurnTaking? {
+    /// Who says what follows answers; nil where each stands alone.
+    private func scheduler(_ inputs: TrainingInputs) throws -> (any TurnScheduler)? {
         let policy = preferences.policy
         guard preferences.method == .grpo, let name = policy.multiTurnScheduler else { return nil }
         do {
-            return TurnTaking(
-                scheduler: try TurnSchedulers.named(
-                    name,
-                    options: preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings)),
-                longest: policy.maxTurns, limitsTotal: policy.completionLengthLimitScope == .total,
-                room: model.maximumLength - inputs.promptPlaces, sampler: sampler, tokenizer: inputs.text.tokenizer,
-                prompts: questions.prompts)
+            return try TurnSchedulers.named(
+                name, options: preferences.rewards.options(answerLength: policy.completionLimit, inputs.surroundings))
         } catch let error as RewardError {
             throw SettingsError("--multi_turn_scheduler: \(error)")
         }
@@ -250,8 +256,13 @@ private struct Questions {
             place: { rows.train.place(of: Int(train.0.conversations[$0])) })
     }
 
-    /// - Parameter longest: The most tokens of an answer, which need their room.
-    init(_ inputs: TrainingInputs, _ model: CausalLanguageModel, longest: Int) throws {
+    /// - Parameters:
+    ///   - longest: The most tokens of an answer, which need their room.
+    ///   - fault: Why a question with some other columns cannot be asked; nil where it can.
+    init(
+        _ inputs: TrainingInputs, _ model: CausalLanguageModel, longest: Int,
+        fault: @escaping @Sendable (JSONObject) -> (reason: String, detail: String)?
+    ) throws {
         let (settings, text) = (inputs.settings, inputs.text)
         let room = model.maximumLength - longest - inputs.promptPlaces
         guard room >= 2 else {
@@ -259,7 +270,7 @@ private struct Questions {
                 "--max_completion_length \(longest) leaves no room for questions: the model was made for "
                     + "\(model.maximumLength) tokens. Give less.")
         }
-        let rows = try inputs.rows(as: PromptRecognizer(ConversationRecognizer.Options(settings.data)))
+        let rows = try inputs.rows(as: PromptRecognizer(ConversationRecognizer.Options(settings.data), fault: fault))
         let truncation = try Truncation(
             maximumLength: min(settings.encoding.maxLength ?? room, room),
             strategy: settings.encoding.truncationStrategy)

@@ -79,24 +79,36 @@ struct PreferenceLearning: TextTask {
         if preferences.method == .kto {
             let objective = JudgedAnswers(model, preferences.judgedLoss)
             let samples = try answers(inputs, model)
+            let memory = ReferenceMemory(preferences, inputs, samples)
             return TrainingTask(
                 model: model, samples: samples, objective: objective,
-                compares: {
-                    objective.reference = try reference(settings, inputs.surroundings, $0, console)
-                    try remember(samples, settings, console, objective.rememberReference)
+                compares: { loading in
+                    if let known = try memory.found(loading) {
+                        objective.reference = .known(known)
+                        return nil
+                    }
+                    objective.reference = try reference(settings, inputs.surroundings, loading, console)
+                    try memory.ask(loading, objective.rememberReference)
                     return objective.reference.model
-                })
+                },
+                writes: { folder, _ in try memory.keep(objective.reference, in: folder) })
         }
         let objective = try PairPreferences(model, preferences.pairTerms)
         let samples = try pairs(inputs, model)
+        let memory = ReferenceMemory(preferences, inputs, samples)
         return TrainingTask(
             model: model, samples: samples, objective: objective,
-            compares: {
+            compares: { loading in
                 guard preferences.usesReference else { return nil }
-                objective.reference = try reference(settings, inputs.surroundings, $0, console)
-                try remember(samples, settings, console, objective.rememberReference)
+                if let known = try memory.found(loading) {
+                    objective.reference = .known(known)
+                    return nil
+                }
+                objective.reference = try reference(settings, inputs.surroundings, loading, console)
+                try memory.ask(loading, objective.rememberReference)
                 return objective.reference.model
-            })
+            },
+            writes: { folder, _ in try memory.keep(objective.reference, in: folder) })
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask { try base.loaded(inputs) }
@@ -181,14 +193,18 @@ struct PreferenceLearning: TextTask {
     /// Looks at what of the reference can be wrong before anything is read that takes long.
     func checkReference(_ model: CausalLanguageModel, _ inputs: TrainingInputs) throws {
         if let name = preferences.refModel {
-            let config = try ModelSource(name, surroundings: inputs.surroundings).config()
+            let source = try ModelSource(name, surroundings: inputs.surroundings)
+            let config = try source.config()
             let other = try Models.registry.model(config)
-            guard other.vocabularySize == model.vocabularySize else {
+            try inputs.checkWeights(other, name, config, "--ref_model")
+            guard !other.trunk.hasEncoder else {
                 throw SettingsError(
-                    "--ref_model \(name): its vocabulary has \(other.vocabularySize) tokens, that of the trained model "
-                        + "\(model.vocabularySize). What two models find probable can only be compared over the same tokens; "
-                        + "give a reference of the same family.")
+                    "--ref_model \(name): \(other.architecture) reads a text whole and writes another. Give a model that "
+                        + "continues text.")
             }
+            try inputs.checkTokens(
+                of: other, source, match: model, flag: "--ref_model", role: "reference",
+                unequalTables: { _ in "each model's probabilities are over all of its own" })
         }
         for adapter in preferences.refAdapters { _ = try AdapterFiles.weights(in: adapter) }
     }
@@ -236,19 +252,6 @@ struct PreferenceLearning: TextTask {
         return .model(model)
     }
 
-    /// Asks the reference about every sample, where that is wanted.
-    private func remember(
-        _ samples: TrainingSamples, _ settings: SFTSettings, _ console: Console,
-        _ ask: ([any TrainingSource], Int, (Int) -> Void) throws -> Void
-    ) throws {
-        guard preferences.precomputesReference else { return }
-        let bar = console.startProgress("Reference", total: samples.train.count + samples.validation.count)
-        defer { bar.finish() }
-        try ask([samples.train, samples.validation], settings.optimization.perDeviceTrainBatchSize) {
-            bar.update(to: $0)
-        }
-    }
-
     private static let referenceName = "ref_adapter"
 
     /// Whether an adapter has nothing of the model's own in its files, which would take its place in the model that trains.
@@ -274,6 +277,8 @@ struct ReferenceLoading {
     let leavesBase: Bool
     let dtype: DType
     let device: Device
+    /// The folder of the run that goes on; nil for a new run.
+    let folder: String?
 }
 
 extension TrainingInputs {

@@ -38,6 +38,21 @@ struct TrainingInputs {
         return rows
     }
 
+    /// Looks whether the weights of a second model are there and fit it.
+    ///
+    /// - Parameter option: What named it.
+    func checkWeights(_ model: any TextModel, _ name: String, _ config: JSONValue, _ option: String) throws {
+        do {
+            let weights = try WeightLoading(
+                ModelSource(name, surroundings: surroundings), config: config, options: settings.model.quantization,
+                dtype: settings.precision ?? LanguageModel.storedDType(config) ?? .float32,
+                device: settings.hardware.chosen)
+            try model.checkWeights(weights.store, matrices: weights.matrices)
+        } catch let error as ModelError {
+            throw ModelError("\(option) \(name): \(error)")
+        }
+    }
+
     /// What makes sequences of texts for a model.
     func encoder(for model: any TextModel, files: SentenceFiles? = nil) -> SequenceEncoder {
         SequenceEncoder(settings.encoding, text: text, model: model, files: files, leaving: promptPlaces)

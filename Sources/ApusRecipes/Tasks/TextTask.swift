@@ -98,6 +98,8 @@ struct TrainingTask {
     var compares: ((ReferenceLoading) throws -> (any TextModel)?)?
     /// Begins to write what the task writes into the folder of the run, behind what so many steps have written.
     var writes: ((_ folder: String, _ steps: Int) throws -> Void)?
+    /// Tells more of a step that is logged.
+    var tells: ((_ step: Int) -> Void)?
 }
 
 /// A task's model, loaded.

@@ -93,7 +93,7 @@ struct ModelContents: CheckpointContents {
                 quantization.settings, storage: quantization.storage,
                 wholeModules: layers.filter { quantized[Module.joined($0, "weight")] == nil })
         }
-        if !(model is CausalLanguageModel) {
+        if !model.continuesText {
             config["architectures"] = [.string(model.architecture)]
             for (key, value) in labels?.configuration ?? [:] { config[key] = value }
         }

@@ -97,26 +97,3 @@ final class CompletionsFile {
         }
     }
 }
-
-extension ApusRewards.Completion {
-    /// The last words before the answer.
-    fileprivate var question: String { messages.last?["content"]?.stringValue ?? "" }
-}
-
-extension RolloutMaker.Report {
-    /// Some of the answers with their rewards, as a few lines.
-    func excerpt(step: Int) -> String {
-        func line(_ text: String, _ count: Int) -> String {
-            let flat = text.split(whereSeparator: \.isNewline).joined(separator: " ⏎ ")
-            return flat.count > count ? flat.prefix(count - 1) + "…" : flat
-        }
-        var lines = ["answers of step \(step):"]
-        for index in completions.indices.prefix(4) {
-            let told = rewards.map { name, values in "\(name) \(String(format: "%.3g", values[index]))" }
-            lines.append(
-                "  \(line(completions[index].question, 40)) → \(line(completions[index].text, 80))  [\(told.joined(separator: ", ")), "
-                    + "advantage \(String(format: "%+.2f", advantages[index]))]")
-        }
-        return lines.joined(separator: "\n")
-    }
-}

@@ -119,7 +119,8 @@ public struct FineTuning {
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         let second = try task.compares?(
             ReferenceLoading(
-                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device))
+                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device,
+                folder: resume.folder))
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
@@ -184,7 +185,7 @@ public struct FineTuning {
             model: model, trained: trained, optimizer: optimizer, scaler: scaler, participants: participants,
             objective: task.objective, data: data.train, validation: data.validation, plan: plannedWithMemory,
             progress: progress, plateau: plateau,
-            checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample)
+            checkpoints: checkpoints, log: log, placeOfSample: data.placeOfSample, onLog: task.tells)
         let ending: TrainingRun.Ending
         do {
             ending = try run()

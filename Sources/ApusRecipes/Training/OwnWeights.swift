@@ -20,7 +20,7 @@ struct OwnWeights {
             trained = trained.filter { name in
                 name.hasSuffix(".bias")
                     || model.headNames.contains { head in name.hasPrefix(head + ".") }
-                        && !(model is CausalLanguageModel)
+                        && !model.continuesText
             }
             guard trained.contains(where: { $0.hasSuffix(".bias") }) else {
                 throw SettingsError(

@@ -85,7 +85,16 @@ struct Preflight {
         weights = try WeightLoading(
             source, config: config, options: settings.model.quantization, dtype: dtype, device: device,
             wholeModules: tuner.wholeModules)
-        if let notice = weights.notice { console.print("note: \(notice)") }
+        for notice in [weights.notice].compactMap(\.self) + tuner.notices { console.print("note: \(notice)") }
+        // How many scores a head gives, data may say.
+        let isKnown = try settings.model.numLabels != nil || settings.task.head(labelCount: 2, config: config) == head
+        if tuner.isFull, let checkpoint = resume.checkpoint {
+            try model.checkWeights(
+                ModelSource(checkpoint, surroundings: surroundings).weights(), scope: isKnown ? .all : .trunk)
+        } else {
+            try model.checkWeights(
+                weights.store, allowsNewHead: true, scope: isKnown ? .all : .trunk, matrices: weights.matrices)
+        }
         try surroundings.checkTrackers(settings.output)
         for adapter in settings.model.adapters { _ = try AdapterFiles.weights(in: adapter) }
         // Last, because entering a folder leaves the lock's file in it.

@@ -4,7 +4,7 @@ import ApusText
 
 extension TextModel {
     /// Whether a text that is judged stands between special tokens, and two texts are two segments.
-    var isEncoder: Bool { !trunk.isCausal || trunk.startToken != nil && !(self is CausalLanguageModel) }
+    var isEncoder: Bool { !trunk.isCausal || trunk.hasEncoder && !continuesText }
 
     /// The tokens of a sequence at most: what was asked for, within what the model allows.
     ///

@@ -65,6 +65,11 @@ struct Tuner {
         attached = try method.attached(to: model, for: settings.taskType)
     }
 
+    /// What a user should know of the adapter that the run goes on with.
+    var notices: [String] {
+        startingAdapter == nil ? [] : [attached?.method.notice, attached?.method.base.notice].compactMap(\.self)
+    }
+
     /// Whether a checkpoint holds the whole model.
     var isFull: Bool { own != nil }
 

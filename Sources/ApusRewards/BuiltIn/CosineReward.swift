@@ -1,3 +1,4 @@
+import ApusJSON
 import Foundation
 
 /// Favours short right answers and long wrong ones.
@@ -20,6 +21,8 @@ struct CosineReward: RewardFunction {
         self.options = options
         self.length = Double(length)
     }
+
+    func fault(of columns: JSONObject) -> ColumnFault? { Solution.fault(of: columns, for: "cosine") }
 
     func rewards(of completions: [Completion]) throws -> [Double?] {
         try zip(completions, accuracy.rewards(of: completions)).map { completion, accuracy in

@@ -1,3 +1,5 @@
+package import ApusJSON
+
 /// 1 for an answer that says the same as the column `solution`, in mathematics; 0 for another, and where the solution cannot be
 /// found.
 ///
@@ -6,6 +8,8 @@
 /// so that a right answer may count as wrong, and never the other way round. ms-swift's `accuracy`, which asks math_verify.
 package struct MathAccuracy: RewardFunction {
     package let name = "MathAccuracy"
+
+    package func fault(of columns: JSONObject) -> ColumnFault? { Solution.fault(of: columns, for: "accuracy") }
 
     package func rewards(of completions: [Completion]) throws -> [Double?] {
         try completions.map { completion in
@@ -45,6 +49,8 @@ package struct MathAccuracy: RewardFunction {
 /// Without a box the whole texts are compared, but for what stands before `# Answer`.
 struct BoxedMath: RewardFunction {
     let name = "MathORM"
+
+    func fault(of columns: JSONObject) -> ColumnFault? { Solution.fault(of: columns, for: "math") }
 
     func rewards(of completions: [Completion]) throws -> [Double?] {
         try completions.map { completion in

@@ -7,6 +7,8 @@ import ApusJSON
 struct ToolCallReward: RewardFunction {
     let name = "ReactORM"
 
+    func fault(of columns: JSONObject) -> ColumnFault? { Solution.fault(of: columns, for: "toolbench") }
+
     func rewards(of completions: [Completion]) throws -> [Double?] {
         try completions.map { completion in
             guard let solution = try completion.solution(for: "toolbench") else { return nil }

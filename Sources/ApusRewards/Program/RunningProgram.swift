@@ -131,7 +131,9 @@ final class RunningProgram {
 
     /// Writes all of a text, and reads lines meanwhile.
     ///
-    /// - Parameter parse: What a line says, without white space around it, and which it is; it may throw.
+    /// - Parameters:
+    ///   - seconds: The longest that it may take for a line.
+    ///   - parse: What a line says, without white space around it, and which it is; it may throw.
     /// - Returns: What as many lines say as are wanted.
     /// - Throws: `ProgramFailure`.
     func answers<Answer>(
@@ -156,7 +158,10 @@ final class RunningProgram {
                 end = min(end, .now + .seconds(1))
             }
             let isOpen = try read()
+            let before = answers.count
             while answers.count < count, let line = takeLine() { answers.append(try parse(line, answers.count)) }
+            // What writes line after line is at work, however many there are.
+            if answers.count > before, !isClosed { end = .now + .seconds(seconds) }
             if answers.count < count, !isOpen { throw failure(.ended(status: ending(), after: answers.count)) }
             if written.count > 1_000_000 { throw failure(.endless(answers.count)) }
         }

@@ -43,7 +43,7 @@ package struct ConsoleStyle: Sendable {
 /// Where output is not a terminal, progress is a plain line now and then.
 package final class Console: Sendable {
     private let output: any TerminalOutput
-    private let style: ConsoleStyle
+    let style: ConsoleStyle
     private let now: @Sendable () -> Double
     private let state = Mutex(State())
 
@@ -67,7 +67,7 @@ package final class Console: Sendable {
     }
 
     /// The width of the terminal; nil where there is none.
-    var columns: Int? { output.columns }
+    package var columns: Int? { output.columns }
 
     /// Prints a line; a bar moves below it.
     package func print(_ line: String) {

@@ -45,6 +45,9 @@ package final class CheckpointStore {
             1 + (try SavedCheckpoint.all(in: runFolder, fileSystem: fileSystem).compactMap(\.sequence).max() ?? 0)
     }
 
+    /// Whether a run can go on from its checkpoints.
+    var isResumable: Bool { savesState }
+
     /// Saves one checkpoint and only then removes old ones.
     ///
     /// - Returns: The folder `checkpoint-<step>`.

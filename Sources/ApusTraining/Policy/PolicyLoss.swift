@@ -45,7 +45,7 @@ public enum SamplerCorrection: String, Sendable, CaseIterable {
 /// - `cispo`: `−min(ρ, ε_high) A log π`, the ratio without a gradient
 /// - `sapo`: `−(4 / τ) σ(τ (ρ − 1)) A`, τ by the sign of A
 ///
-/// and for each token `β (e^q − 1 − q)`, `q = log π_ref − log π`.
+/// and for each token `β (e^q − 1 − q)`, `q = log π_ref − log π`, on request times ρ.
 package struct PolicyLoss: Sendable {
     package var form = PolicyLossForm.grpo
     package var level = RatioLevel.token
@@ -57,6 +57,9 @@ package struct PolicyLoss: Sendable {
     package var cap: Double?
     /// β of the term beside the loss; 0 leaves it out.
     package var divergenceWeight = 0.0
+    /// Whether that term is multiplied by the ratio, with its gradient, so that its mean over what another model sampled is
+    /// the divergence of this one.
+    package var weighsDivergence = false
     /// τ of `sapo` where A is above 0, and where it is not.
     package var gates = (positive: 1.0, negative: 1.05)
     /// The most tokens of an answer, for `dr_grpo`.
@@ -107,7 +110,7 @@ package struct PolicyLoss: Sendable {
         package var sum = 0.0
         /// The derivative of `sum` by each `log π`, [n].
         package var slopes: [Double]
-        /// `Σ (e^q − 1 − q)` over the tokens that count.
+        /// `Σ (e^q − 1 − q)` over the tokens that count, times the ratio where the loss has it so.
         package var divergence = 0.0
         /// Tokens that count; 0 where the answer is left out.
         package var tokens = 0
@@ -150,9 +153,18 @@ package struct PolicyLoss: Sendable {
             }
             guard let reference = answer.reference else { continue }
             let (divergence, slope) = Self.divergence(reference[index] - answer.logs[index])
-            value.divergence += divergence
-            value.sum += scale * divergenceWeight * divergence
-            value.slopes[index] += scale * divergenceWeight * slope
+            let factor = weighsDivergence ? ratios[index] : 1
+            let weight = scale * divergenceWeight * factor
+            value.divergence += factor * divergence
+            value.sum += weight * divergence
+            value.slopes[index] += weight * slope
+            guard weighsDivergence else { continue }
+            // By the ratio, whose derivative by its logarithm is the ratio.
+            if level == .sequence {
+                shared += weight * divergence
+            } else {
+                value.slopes[index] += weight * divergence
+            }
         }
         for index in 0..<count where level == .sequence { value.slopes[index] += shared / Double(count) }
         noteClipping(level == .token ? ratios[...] : ratios.prefix(1), advantage, &value)

@@ -98,8 +98,12 @@ package final class PolicyObjective: Objective {
         case .sapo: break
         case .cispo: try tell("cispo_clip_ratio", Double(clipped.high), of: clipped.of)
         default:
+            // TRL takes the least and the most of several devices; of one they are the share in a micro-batch.
+            let micro = Double(max(1, clipped.of))
             try tell("clip_ratio/low_mean", Double(clipped.low), of: clipped.of)
+            try tell("clip_ratio/low_min", Double(clipped.low) / micro, of: 1)
             try tell("clip_ratio/high_mean", Double(clipped.high), of: clipped.of)
+            try tell("clip_ratio/high_max", Double(clipped.high) / micro, of: 1)
             try tell("clip_ratio/region_mean", Double(clipped.low + clipped.high), of: clipped.of)
         }
         if loss.correction != nil { try tell("rollout_correction/max", largest, of: 1) }

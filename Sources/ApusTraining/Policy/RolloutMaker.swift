@@ -184,8 +184,7 @@ package final class RolloutMaker {
         try withoutGradients {
             let context = try model.context(for: batch, groupsAttention: true)
             let scores = try TokenScores(model, batch, context, temperature: options.temperature, head: head)
-            let expected: [Float]? = try scores.expected?.values()
-            return (scores.values, expected?.map(Double.init))
+            return (scores.values, try scores.expected?.values())
         }
     }
 

@@ -2,6 +2,7 @@ package import ApusDatasets
 package import ApusLanguageModel
 import ApusNN
 package import ApusTorch
+import Foundation
 
 /// Answers of the model in training to the questions of a data set, sampled before the steps that learn from them.
 ///
@@ -22,6 +23,8 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
     private var ordered: (epoch: Int, questions: [Int]) = (-1, [])
     /// Sees every round, with the steps that are done before it.
     package var onRound: ((Int, RolloutMaker.Report) throws -> Void)?
+    /// When the first round of this run was asked for, and the answers of the rounds before it.
+    private(set) var started: (time: Double, episodes: Int)?
     /// The round that a checkpoint had in use.
     private var restored: (number: Int, round: [Rollout])?
 
@@ -62,11 +65,23 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
 
     package func prepare(_ uses: [Int], step: Int?) throws -> [Tally] {
         guard let step else { return [] }
+        let before = (epoch, rounds)
+        do {
+            return try prepared(uses, step: step)
+        } catch {
+            // What is saved before the run ends is the round of the steps that were made.
+            (epoch, rounds) = before
+            throw error
+        }
+    }
+
+    private func prepared(_ uses: [Int], step: Int) throws -> [Tally] {
         epoch = steps.epoch(ofStep: step)
         let wanted = Set(uses.map { number(of: plan.place(of: $0).round) }).sorted()
         rounds = rounds.filter { wanted.contains($0.key) }
         var tallies: [Tally] = []
         for number in wanted where rounds[number] == nil {
+            if started == nil { started = (ProcessInfo.processInfo.systemUptime, number * plan.size) }
             let own = number % plan.roundsPerEpoch * plan.questionsPerRound
             let questions = questions()
             let round = try maker.round(
@@ -111,6 +126,9 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
         return questions()[round * plan.questionsPerRound + answer / plan.groupSize]
     }
 
+    /// The answers of all rounds up to the last.
+    var episodes: Int { (rounds.keys.max().map { $0 + 1 } ?? 0) * plan.size }
+
     /// - Throws: `ModelError` for an answer that was not sampled.
     func rollout(_ use: Int) throws -> Rollout {
         guard let rollout = known(use) else { throw ModelError("an answer was not sampled before its step") }
@@ -142,6 +160,7 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
     package func starting(at step: Int) throws {
         // What was sampled before the first step, for a start that asks the data, came from another model.
         rounds = [:]
+        started = nil
         if step > 0, let restored { rounds[restored.number] = restored.round }
         restored = nil
     }

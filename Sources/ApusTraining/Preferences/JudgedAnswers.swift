@@ -54,7 +54,7 @@ package final class JudgedAnswers: Objective {
                 count += others.sequenceCount
             }
         }
-        zero = max(0, sum / Double(max(1, count)))
+        zero = JudgedLoss.zero(ofGains: sum, count: count)
     }
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {

@@ -19,6 +19,9 @@ package struct JudgedLoss: Sendable, Equatable {
         self.comparesWithOthers = comparesWithOthers
     }
 
+    /// z₀ of the sum of gains of so many answers to other questions.
+    package static func zero(ofGains sum: Double, count: Int) -> Double { max(0, sum / Double(max(1, count))) }
+
     /// The loss of an answer, and its derivative with respect to the gain.
     package func loss(gain: Double, isGood: Bool, zero: Double) -> (value: Double, slope: Double) {
         let sign = isGood ? 1.0 : -1.0

@@ -41,12 +41,18 @@ package struct PairLossOptions: Sendable, Equatable {
     package var discopopTau: Double
     /// The margin of `simpo`, γ.
     package var margin: Double
+    /// What becomes of scores before they are compared.
+    package var shape: ScoreShape
 
-    package init(beta: Double, labelSmoothing: Double = 0, discopopTau: Double = 0.05, margin: Double = 0) {
+    package init(
+        beta: Double, labelSmoothing: Double = 0, discopopTau: Double = 0.05, margin: Double = 0,
+        shape: ScoreShape = .plain
+    ) {
         self.beta = beta
         self.labelSmoothing = labelSmoothing
         self.discopopTau = discopopTau
         self.margin = margin
+        self.shape = shape
     }
 }
 
@@ -94,6 +100,7 @@ package enum PairLoss: Sendable, Hashable, CaseIterable {
 
     /// - Parameter delta: What `bcoPair` takes off rewards.
     package func losses(_ pairs: [PairScore], _ options: PairLossOptions, delta: Double = 0) -> PairLosses {
+        guard options.shape == .plain else { return shaped(pairs, options) }
         switch self {
         case .aot:
             return sorted(

@@ -16,6 +16,8 @@ package struct PairTerms: Sendable {
     ///
     /// Liu et al. 2024, <https://arxiv.org/abs/2409.06411>.
     package var tailWeight: Double?
+    /// Whether that is so in the scores of the reference too, as in TRL.
+    package var weighsReferenceTails = false
     /// Whether rewards and log-probabilities are logged as means over the tokens of an answer.
     package var logsMeans: Bool
 
@@ -29,6 +31,9 @@ package struct PairTerms: Sendable {
         self.tailWeight = tailWeight
         self.logsMeans = logsMeans
     }
+
+    /// What the log-probability of a token counts by its place in an answer, of a pair of which the shorter one has so many.
+    func tokenWeight(at place: Int, shorter: Int) -> Double { place < shorter ? 1 : tailWeight ?? 1 }
 
     private func has(_ loss: PairLoss) -> Bool { losses.contains { $0.loss == loss } }
 
@@ -89,8 +94,6 @@ package final class PairPreferences: Objective {
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let own = try context.undropped(batch, of: model)
-        let known = try reference.sums(batch, trained: model, isTraining: context.isTraining) { Self.place(batch, $0) }
-        let scores = try TokenScores(model, batch, own)
         let ranges = batch.targetRanges
         let pairs = (0..<batch.sequenceCount / 2).map { (chosen: ranges[2 * $0], rejected: ranges[2 * $0 + 1]) }
 
@@ -100,9 +103,13 @@ package final class PairPreferences: Objective {
         }
         /// The weight of a token by its place in an answer.
         func weights(_ pair: (chosen: Range<Int>, rejected: Range<Int>)) -> (Int) -> Double {
-            let shared = min(pair.chosen.count, pair.rejected.count)
-            return { [tail = terms.tailWeight] in $0 < shared ? 1 : tail ?? 1 }
+            let shorter = min(pair.chosen.count, pair.rejected.count)
+            return { [terms] in terms.tokenWeight(at: $0, shorter: shorter) }
         }
+        let known = try referenceSums(batch, isTraining: context.isTraining) { losses in
+            pairs.flatMap { pair in [pair.chosen, pair.rejected].map { sum(losses, $0, weights: weights(pair)) } }
+        }
+        let scores = try TokenScores(model, batch, own)
         let points = pairs.enumerated().map { index, pair in
             PairScore(
                 chosen: sum(scores.values, pair.chosen, weights: weights(pair)),
@@ -147,13 +154,34 @@ package final class PairPreferences: Objective {
         return MicroLoss(sum: loss, targets: pairs.count, tallies: tallies)
     }
 
+    /// What the reference says of each sequence; nil without one.
+    ///
+    /// - Parameter weighed: The sums where tokens count differently.
+    private func referenceSums(
+        _ batch: TokenBatch, isTraining: Bool, weighed: ([Double]) -> [Double]
+    ) throws -> [Double]? {
+        guard terms.weighsReferenceTails, terms.tailWeight != nil else {
+            return try reference.sums(batch, trained: model, isTraining: isTraining) { Self.place(batch, $0) }
+        }
+        if case .known = reference {
+            throw ModelError("sums that were asked for before the run cannot be weighed token by token")
+        }
+        return try reference.losses(batch, trained: model, isTraining: isTraining).map(weighed)
+    }
+
     private func tallies(
         _ points: [PairScore], _ pairs: [(chosen: Range<Int>, rejected: Range<Int>)], _ scores: TokenScores,
         likelihood: Double
     ) throws -> [Tally] {
         let beta = terms.options.beta
-        func chosen(_ point: PairScore) -> Double { terms.logsMeans ? point.chosenMean : point.chosenGain }
-        func rejected(_ point: PairScore) -> Double { terms.logsMeans ? point.rejectedMean : point.rejectedGain }
+        /// Rewards are shaped as they are compared where nothing else is, as in TRL.
+        func reward(_ score: Double) -> Double {
+            if case .power = terms.options.shape { terms.options.shape(score).value } else { score }
+        }
+        func chosen(_ point: PairScore) -> Double { reward(terms.logsMeans ? point.chosenMean : point.chosenGain) }
+        func rejected(_ point: PairScore) -> Double {
+            reward(terms.logsMeans ? point.rejectedMean : point.rejectedGain)
+        }
         let tokens = (
             chosen: pairs.reduce(0) { $0 + $1.chosen.count }, rejected: pairs.reduce(0) { $0 + $1.rejected.count }
         )

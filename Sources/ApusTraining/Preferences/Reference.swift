@@ -57,7 +57,8 @@ package enum Reference {
 
 /// `Σ log p` of each sequence of each sample under a reference.
 package struct ReferenceScores: Sendable {
-    fileprivate(set) var sums: [Int32: [Double]] = [:]
+    /// By the number of the sample.
+    var sums: [Int32: [Double]] = [:]
 }
 
 extension Reference {

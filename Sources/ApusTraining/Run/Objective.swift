@@ -54,6 +54,11 @@ package protocol Objective {
 
     func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss
 
+    /// What is logged of steps beside what is logged of evaluations too.
+    ///
+    /// Asked once for each line; what is collected for one begins anew.
+    func logged() -> [(name: String, value: Double)]
+
     /// What is logged beside the means of the tallies, such as a difference of two of them.
     func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)]
 
@@ -66,6 +71,7 @@ extension Objective {
     package var trained: [TrainedParameter] { [] }
     package var isAdditive: Bool { true }
     package func begin(_ batches: [TokenBatch]) throws {}
+    package func logged() -> [(name: String, value: Double)] { [] }
     package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] { [] }
     package func evaluation() -> any Evaluation { NoEvaluation() }
 }

@@ -37,7 +37,7 @@ package struct SequenceScores: Objective {
                 targets: classes.count,
                 tallies: [Tally("acc", try hits(scores, labels), count: classes.count)], outputs: scores)
         case .values(let values, let width):
-            let wanted = try Tensor(values, device: scores.device).reshaped([-1, width])  // [S, L]
+            let wanted = try Tensor(values, device: scores.device).to(scores.dtype).reshaped([-1, width])  // [S, L]
             let sum =
                 try problem == .regression
                 ? (scores - wanted).power(2).sum() : binaryCrossEntropySum(scores, wanted)

@@ -20,6 +20,8 @@ package struct TrainingProgress: Sendable, Equatable {
     package private(set) var checkpointsWithoutProgress = 0
     /// How often micro-batches were halved because memory ran out.
     package var halvings = 0
+    /// Whether the evaluation of the last step is still to be made, because it failed.
+    package var owesEvaluation = false
     /// Which way the best checkpoint is sought; `greater_is_better`.
     package var greaterIsBetter = false
 
@@ -81,6 +83,7 @@ extension TrainingProgress {
             ]
         }
         if halvings > 0 { object["halvings"] = .int(halvings) }
+        if owesEvaluation { object["owes_evaluation"] = true }
         if let bestMetric, let bestSavedMetric {
             object["progress"] = [
                 "metric": .double(bestMetric), "saved_metric": .double(bestSavedMetric),
@@ -103,6 +106,7 @@ extension TrainingProgress {
             best = (path, step, metric)
         }
         halvings = min(max(0, json["halvings"]?.intValue ?? 0), 62)
+        owesEvaluation = json["owes_evaluation"]?.boolValue ?? false
         bestMetric = json["progress"]?["metric"]?.doubleValue
         bestSavedMetric = json["progress"]?["saved_metric"]?.doubleValue
         checkpointsWithoutProgress = json["progress"]?["checkpoints_without"]?.intValue ?? 0

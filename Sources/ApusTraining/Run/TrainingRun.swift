@@ -28,8 +28,12 @@ package final class TrainingRun {
     /// Names the sample of a data set as `file:line`, for messages.
     private let placeOfSample: (Int) -> String
     package private(set) var progress: TrainingProgress
+    /// Sees every step that is logged.
+    private let onLog: ((Int) -> Void)?
     /// Whether the last checkpoint that was due is missing.
     private var hasFailedToSave = false
+    /// The steps that are saved.
+    private var savedSteps = 0
 
     package init(
         model: any TextModel, trained: [TrainedParameter], optimizer: any Optimizer, scaler: LossScaler? = nil,
@@ -37,7 +41,7 @@ package final class TrainingRun {
         objective: any Objective, data: any TrainingSource, validation: any TrainingSource,
         plan: TrainingPlan, progress: TrainingProgress = TrainingProgress(), plateau: Plateau? = nil,
         checkpoints: CheckpointStore?, log: RunLog,
-        placeOfSample: @escaping (Int) -> String = { "sample \($0)" }
+        placeOfSample: @escaping (Int) -> String = { "sample \($0)" }, onLog: ((Int) -> Void)? = nil
     ) {
         self.model = model
         update = UpdateStep(
@@ -52,6 +56,7 @@ package final class TrainingRun {
         self.checkpoints = checkpoints
         self.log = log
         self.placeOfSample = placeOfSample
+        self.onLog = onLog
         if update.followsInPass { model.trunk.onLayer = { [update] in try update.flush() } }
     }
 
@@ -61,8 +66,10 @@ package final class TrainingRun {
     ///
     /// There are no callbacks: what happens is what you read.
     package func callAsFunction() throws -> Ending {
-        var window = Window()
+        var window = LogWindow()
         try update.start(at: progress.step)
+        savedSteps = progress.step
+        if progress.owesEvaluation { try makeUpEvaluation() }
         if plan.evaluatesFirst, progress.step == 0 { try update.withFoundWeights { try evaluate(isNoted: false) } }
         while progress.step < plan.batches.totalSteps {
             if let patience = plan.patience, progress.checkpointsWithoutProgress >= patience {
@@ -75,7 +82,7 @@ package final class TrainingRun {
             let step = progress.step
             let started = ProcessInfo.processInfo.systemUptime
             let batches = plan.batches.batches(ofStep: step)
-            window.add(try data.prepare(batches.flatMap { $0 }, step: step))
+            window.add(try keepingSteps { try data.prepare(batches.flatMap { $0 }, step: step) })
             let targets = batches.reduce(0) { $0 + data.targetCount($1) }
 
             // As in the Trainer, a step that float16 could not take does not move the schedule.
@@ -118,10 +125,11 @@ package final class TrainingRun {
                     step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
                     metrics: try metrics(of: window, rate: rate),
                     memory: model.device.memory.map { Double($0.peak) / 1_073_741_824 })
-                window = Window(speedOf: window)
+                onLog?(progress.step)
+                window = LogWindow(speedOf: window)
             }
             if plan.isTimeToEvaluate(after: progress.step) {
-                try update.withFoundWeights { try evaluate() }
+                try keepingSteps(owesEvaluation: true) { try update.withFoundWeights { try evaluate() } }
             }
             let signal = StopSignal.pending
             let isAsked = StopSignal.takeSaveRequest()
@@ -238,6 +246,7 @@ package final class TrainingRun {
                 progress: progress, states: update.states, epoch: plan.batches.epochsDone(afterSteps: progress.step),
                 history: log.history)
             progress.noteSaved(path)
+            savedSteps = progress.step
             hasFailedToSave = false
             log.console.print("Saving model checkpoint to \(path)")
         } catch  where !isLast && !hasFailedToSave {
@@ -248,13 +257,54 @@ package final class TrainingRun {
         }
     }
 
+    /// Makes samples ready or measures; where that fails, as where a program that rewards answers dies, the steps since the
+    /// last checkpoint are saved before the error ends the run.
+    ///
+    /// - Parameter owesEvaluation: Whether the evaluation of the last step is what failed.
+    private func keepingSteps<Made>(owesEvaluation: Bool = false, _ body: () throws -> Made) throws -> Made {
+        do {
+            return try body()
+        } catch {
+            keepSteps(owesEvaluation: owesEvaluation)
+            throw error
+        }
+    }
+
+    private func keepSteps(owesEvaluation: Bool) {
+        guard let checkpoints, progress.step > 0 else { return }
+        if progress.step > savedSteps {
+            progress.owesEvaluation = owesEvaluation
+            do {
+                try update.withFoundWeights { try save(isDue: false, isLast: true) }
+            } catch {
+                // What ended the run is what counts.
+                log.console.print("step \(progress.step) was not saved: \(error). Earlier checkpoints are whole.")
+                return
+            }
+        }
+        let (steps, isWhole) = (savedSteps, checkpoints.isResumable)
+        log.console.print(
+            "the run cannot go on; its \(steps == 1 ? "step is" : "\(steps) steps are") saved, "
+                + (isWhole
+                    ? "and the same command with --resume_from_checkpoint last goes on from there"
+                    : "their weights alone (--save_only_model true)"))
+    }
+
+    /// The evaluation that a run ended in, and the checkpoint that was due behind it.
+    private func makeUpEvaluation() throws {
+        try keepingSteps(owesEvaluation: true) { try update.withFoundWeights { try evaluate() } }
+        progress.owesEvaluation = false
+        let isDue = plan.isTime(for: plan.saving, after: progress.step)
+        try update.withFoundWeights { try save(isDue: isDue, isLast: progress.step == plan.batches.totalSteps) }
+    }
+
     /// What is logged of the steps since the last line.
-    private func metrics(of window: Window, rate: Double) throws -> [(name: String, value: Double)] {
+    private func metrics(of window: LogWindow, rate: Double) throws -> [(name: String, value: Double)] {
         var metrics: [(name: String, value: Double)] = [("loss", window.loss)]
         if let norm = window.norm { metrics.append(("grad_norm", norm)) }
         metrics.append(("learning_rate", rate))
         let means = try window.tallies.means()
-        metrics += means + objective.derived(means)
+        metrics += means + objective.derived(means) + objective.logged()
         if let scale = try update.lossScale() {
             metrics.append(("loss_scale", scale))
             metrics.append(("skipped_steps", Double(try update.skippedSteps())))
@@ -298,59 +348,4 @@ private struct MicroBatch {
             MicroBatch(Array(samples[middle...]), draw: draw, key: streamKey(key, 1)),
         ]
     }
-}
-
-/// Sums of tallies by name, in the order in which the names first came.
-private struct Tallies {
-    private var sums: [(name: String, parts: [Tensor], count: Int)] = []
-
-    mutating func add(_ tallies: [Tally]) {
-        for tally in tallies {
-            if let index = sums.firstIndex(where: { $0.name == tally.name }) {
-                sums[index].parts.append(tally.sum)
-                sums[index].count += tally.count
-            } else {
-                sums.append((tally.name, [tally.sum], tally.count))
-            }
-        }
-    }
-
-    /// Waits for the device; what nothing was counted of has no mean.
-    func means() throws -> [(name: String, value: Double)] {
-        try sums.filter { $0.count > 0 }.map { name, parts, count in
-            (name, try parts.reduce(0) { $0 + (try $1.item()) } / Double(count))
-        }
-    }
-}
-
-/// What has happened since the last line of the log.
-private struct Window {
-    private var losses = 0.0
-    private var steps = 0
-    private var tokens = 0
-    private var seconds = 0.0
-    private(set) var tallies = Tallies()
-    /// Of the last step that moved something.
-    private(set) var norm: Double?
-
-    init() {}
-
-    /// An empty window that still knows how fast the last one was, for the progress bar.
-    init(speedOf last: Window) {
-        tokens = last.tokens
-        seconds = last.seconds
-    }
-
-    mutating func add(_ parts: [Tally]) { tallies.add(parts) }
-
-    mutating func add(_ outcome: UpdateStep.Outcome, tokens: Int, seconds: Double) {
-        losses += outcome.loss
-        steps += 1
-        if outcome.verdict != .overflowed { norm = outcome.norm }
-        self.tokens += tokens
-        self.seconds += seconds
-    }
-
-    var loss: Double { losses / Double(max(steps, 1)) }
-    var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
 }

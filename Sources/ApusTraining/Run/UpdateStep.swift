@@ -160,7 +160,13 @@ package final class UpdateStep {
     package func withFoundWeights(_ body: () throws -> Void) throws {
         guard let optimizer = optimizer as? any AveragingOptimizer else { return try body() }
         try optimizer.useAverage()
-        try body()
+        do {
+            try body()
+        } catch {
+            // Whoever saves what there is before the run ends must find the weights that train.
+            try optimizer.useTraining()
+            throw error
+        }
         try optimizer.useTraining()
     }
 

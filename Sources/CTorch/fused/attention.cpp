@@ -5,6 +5,7 @@
 // Gain: work and memory of a padded batch's padding (1.3 to 3 times on mixed lengths). Cost: the files attention*.
 
 #include "../guard.h"
+#include "../ordering.h"
 
 #include "attention.h"
 #include "forms.h"
@@ -117,6 +118,8 @@ struct FlashCUDA : torch::autograd::Function<FlashCUDA> {
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto s = context->get_saved_variables();
         auto plan = plan_of(context);
+        // Else the gradient of the queries is added up in the order in which blocks happen to end.
+        InOneOrder in_one_order;
         auto [dq, dk, dv] = at::_flash_attention_backward(
             gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], s[5], s[6],
             plan->longest(&AttentionPart::queries), plan->longest(&AttentionPart::keys), 0.0, plan->causal, s[7], s[8],

@@ -8,8 +8,7 @@ namespace ctorch {
 namespace {
 
 /// From the host without waiting for the device.
-template <class T> at::Tensor uploaded(const std::vector<T> &values, const at::Device &device) {
-    auto host = at::tensor(values);
+at::Tensor uploaded(const at::Tensor &host, const at::Device &device) {
     return device.is_cuda() ? host.pin_memory().to(device, /*non_blocking=*/true) : host.to(device);
 }
 
@@ -96,7 +95,7 @@ std::optional<at::Tensor> AttentionPlan::addend(
     std::optional<at::Tensor> bias;  // [H, t, s]
     auto plus = [&](const at::Tensor &x) { bias = bias ? *bias + x : x; };
     if (!slopes.empty()) {
-        auto heads = uploaded(slopes, like.device()).to(wide.dtype()).view({-1, 1, 1});
+        auto heads = uploaded(at::tensor(slopes), like.device()).to(wide.dtype()).view({-1, 1, 1});
         plus(distances(part, like.device()).abs().neg().to(wide.dtype()) * heads);
     }
     if (table.defined()) {
@@ -117,7 +116,8 @@ at::Tensor AttentionPlan::bucket_rows(const AttentionPart &part, const at::Devic
     if (part.queries == 0 || part.keys == 0) {
         return at::zeros({part.queries, part.keys}, at::TensorOptions().dtype(at::kLong).device(device));
     }
-    auto all = at::arange(1 - part.keys, part.keys, at::TensorOptions().dtype(at::kLong).device(device));
+    // On the processor: a logarithm's last bit decides between two buckets, and is not every device's.
+    auto all = at::arange(1 - part.keys, part.keys, at::TensorOptions().dtype(at::kLong));
     auto rows = at::zeros_like(all);
     int64_t count = buckets;
     at::Tensor far;
@@ -133,7 +133,7 @@ at::Tensor AttentionPlan::bucket_rows(const AttentionPart &part, const at::Devic
     auto grown = at::log(far.to(at::kFloat) / double(exact)) / std::log(double(reach) / double(exact)) * double(count - exact);
     auto large = (grown.clamp_min(0).to(at::kLong) + exact).clamp_max(count - 1);
     rows = rows + at::where(far.lt(exact), far, large);
-    return rows.index({distances(part, device) + (part.keys - 1)});
+    return uploaded(rows, device).index({distances(part, device) + (part.keys - 1)});
 }
 
 }  // namespace ctorch

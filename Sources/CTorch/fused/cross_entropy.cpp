@@ -260,7 +260,7 @@ struct LinearTokenLosses : torch::autograd::Function<LinearTokenLosses> {
     }
 };
 
-/// Labels as the kernels read them.
+/// Labels as the kernels read them, where they read them.
 at::Tensor checked_labels(const char *what, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &given) {
     auto labels = given.to(at::kLong).contiguous();
     TORCH_CHECK(
@@ -272,7 +272,7 @@ at::Tensor checked_labels(const char *what, const at::Tensor &x, const at::Tenso
             std::all_of(ids, ids + labels.numel(), [&](int64_t id) { return id >= 0 && id < weight.size(0); }),
             what, ": a label is outside 0 ..< ", weight.size(0));
     }
-    return labels;
+    return labels.to(x.device());
 }
 
 }  // namespace
@@ -284,6 +284,7 @@ ct_tensor ct_linear_token_losses(
     using namespace ctorch;
     return guarded([&] {
         const auto &x = ref(x_), &weight = ref(weight_);
+        check_device("linear_token_losses", x, weight);
         auto labels = checked_labels("linear_token_losses", x, weight, ref(labels_));
         bool records = at::GradMode::is_enabled();
         auto results = LinearTokenLosses::apply(
@@ -299,8 +300,9 @@ ct_tensor ct_linear_cross_entropy(
     using namespace ctorch;
     return guarded([&] {
         const auto &x = ref(x_), &weight = ref(weight_);
+        check_device("linear_cross_entropy", x, weight);
         auto labels = checked_labels("linear_cross_entropy", x, weight, ref(labels_));
-        auto weights = row_weights_ ? ref(row_weights_).to(at::kFloat).contiguous()
+        auto weights = row_weights_ ? ref(row_weights_).to(x.device(), at::kFloat).contiguous()
                                     : at::ones({x.size(0)}, x.options().dtype(at::kFloat));
         bool records = at::GradMode::is_enabled();
         auto results = LinearCrossEntropy::apply(

@@ -184,6 +184,7 @@ Quantized::Quantized(const ct_quantized &given)
     : packed(ref(given.packed).contiguous()), code(optional(given.code)), absmax(ref(given.absmax).contiguous()),
       absmax_code(optional(given.absmax_code)), absmax_scale(optional(given.absmax_scale)), offset(given.offset),
       block(given.block), absmax_block(given.absmax_block), rows(given.rows), columns(given.columns) {
+    check_device("a quantised matrix", packed, code, absmax, absmax_code, absmax_scale);
     int64_t blocks = block > 0 ? (count() + block - 1) / block : -1;
     TORCH_CHECK(
         packed.element_size() == 1 && packed.numel() == (is_int8() ? count() : (count() + 1) / 2) &&

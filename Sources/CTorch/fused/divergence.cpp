@@ -226,6 +226,7 @@ ct_tensor ct_divergence(ct_tensor logits_, ct_tensor teacher_, double beta, doub
             "divergence: logits have shape ", given.sizes(), ", those of the teacher ", ref(teacher_).sizes());
         TORCH_CHECK(beta >= 0 && beta <= 1, "divergence: beta is ", beta, ", and not in 0 ... 1");
         TORCH_CHECK(temperature > 0, "divergence: the temperature is ", temperature);
+        check_device("divergence", given, ref(teacher_));
         auto logits = rows(given);
         auto teacher = rows(ref(teacher_).detach().to(logits.scalar_type()));
         return own(Divergence::apply(

@@ -137,6 +137,7 @@ void add_dropped(at::Tensor &target, const at::Tensor &x, double probability, ui
         return;
     }
     TORCH_CHECK(target.is_contiguous() && target.sizes() == x.sizes(), "dropout: the target must match and be contiguous");
+    check_device("dropout", target, x);
     run(target, x.contiguous(), probability, key, true);
 }
 

@@ -55,6 +55,16 @@ template <class Body> void with_elements(const at::Tensor &x, const char *name, 
 /// float, or double for double: the type of sums.
 inline at::ScalarType wide_type(const at::Tensor &x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
 
+/// Throws where one of the others, which may be undefined, lies on another device than x: a kernel gets bare addresses.
+template <class... Tensors> void check_device(const char *name, const at::Tensor &x, const Tensors &...others) {
+    auto check = [&](const at::Tensor &other) {
+        TORCH_CHECK(
+            !other.defined() || other.device() == x.device(), name, ": one tensor lies on ", x.device(), ", another on ",
+            other.device(), "; bring both to one device");
+    };
+    (check(others), ...);
+}
+
 template <class T> T *data(const at::Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 }  // namespace ctorch

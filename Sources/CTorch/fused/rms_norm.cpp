@@ -134,6 +134,7 @@ ct_tensor ct_rms_norm(ct_tensor x, ct_tensor weight, double epsilon) {
         TORCH_CHECK(
             ref(x).scalar_type() == ref(weight).scalar_type(), "rms_norm: the input is ", ref(x).scalar_type(),
             ", the weight ", ref(weight).scalar_type());
+        check_device("rms_norm", ref(x), ref(weight));
         if (form_of(ref(x)) == Form::composed) return own(composed(ref(x), ref(weight), epsilon));
         return own(RMSNorm::apply(ref(x), ref(weight).contiguous(), epsilon));
     });

@@ -90,6 +90,7 @@ ct_tensor ct_rope(ct_tensor x_, ct_tensor cosines_, ct_tensor sines_) {
             x.dim() == 3 && x.size(2) % 2 == 0 && c.dim() == 2 && c.size(0) == x.size(0) && c.size(1) == x.size(2) / 2 &&
                 c.sizes() == s.sizes() && c.scalar_type() == at::kFloat && s.scalar_type() == at::kFloat,
             "rope: x has shape ", x.sizes(), ", the angles ", c.sizes(), "; wanted [T, H, E] and float [T, E/2]");
+        check_device("rope", x, c, s);
         return own(RoPE::apply(x, c.contiguous(), s.contiguous()));
     });
 }

@@ -88,6 +88,7 @@ ct_tensor ct_swiglu(ct_tensor gate, ct_tensor up) {
         TORCH_CHECK(
             ref(gate).sizes() == ref(up).sizes() && ref(gate).scalar_type() == ref(up).scalar_type(),
             "swiglu: gate and up differ: ", ref(gate).sizes(), " and ", ref(up).sizes());
+        check_device("swiglu", ref(gate), ref(up));
         if (form_of(ref(gate)) == Form::composed) return own(at::silu(ref(gate)) * ref(up));
         return own(SwiGLU::apply(ref(gate), ref(up)));
     });

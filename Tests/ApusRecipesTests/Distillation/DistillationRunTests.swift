@@ -233,7 +233,7 @@ extension TinyRun {
         let run = try TinyRun(distilling: 0.5).with { $0.optimization.maxSteps = 2 }
         // The same weights with rows of zeros behind.
         let padded = "\(run.folder.path)/padded"
-        try pad(run.settings.model.name ?? "", to: padded, rows: 264)
+        try TinyRun.pad(run.settings.model.name ?? "", to: padded, rows: 264)
         let text = try run.with {
             $0.preferences?.distillation.teacherModel = padded
             $0.outputDirectoryName("padded-run")
@@ -246,24 +246,6 @@ extension TinyRun {
         try plain()
         let there = run.with { $0.outputDirectoryName("padded-run") }
         for (a, b) in zip(try plain.logged("loss"), try there.logged("loss")) { #expect(abs(a - b) <= 1e-6) }
-    }
-
-    /// A copy of a model whose table of words goes on with rows of ones, which no token has.
-    private func pad(_ model: String, to copy: String, rows: Int) throws {
-        try FileManager.default.copyItem(atPath: model, toPath: copy)
-        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(copy)/config.json")))
-        var object = try #require(config.objectValue)
-        object["vocab_size"] = .int(rows)
-        try Data(JSONValue.object(object).serialized().utf8).write(to: URL(fileURLWithPath: "\(copy)/config.json"))
-        let file = try SafetensorsFile(path: "\(model)/model.safetensors")
-        let sources = try file.tensorNames.map { name in
-            var tensor = try file.tensor(name, dtype: .float32, device: .cpu).tensor
-            if name == "model.embed_tokens.weight" {
-                tensor = try concatenated([tensor, Tensor.ones([rows - tensor.shape[0], tensor.shape[1]])])
-            }
-            return WeightSource(name, tensor)
-        }
-        try SafetensorsWriter.write(sources, to: "\(copy)/model.safetensors")
     }
 
     @Test func anotherRunIsRefused() throws {
@@ -325,10 +307,25 @@ extension TinyRun {
     }
 }
 
-/// What a run says.
-private final class Recorder: TerminalOutput, @unchecked Sendable {
-    private(set) var text = ""
-    var columns: Int? { nil }
-    var console: Console { Console(output: self, style: ConsoleStyle()) }
-    func write(_ text: String) { self.text += text }
+extension TinyRun {
+    /// A copy of a model whose table of words goes on with rows of ones, which no token has.
+    static func pad(_ model: String, to copy: String, rows: Int) throws {
+        try FileManager.default.copyItem(atPath: model, toPath: copy)
+        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(copy)/config.json")))
+        var object = try #require(config.objectValue)
+        object["vocab_size"] = .int(rows)
+        try Data(JSONValue.object(object).serialized().utf8).write(to: URL(fileURLWithPath: "\(copy)/config.json"))
+        let file = try SafetensorsFile(path: "\(model)/model.safetensors")
+        let sources = try file.tensorNames.map { name in
+            var tensor = try file.tensor(name, dtype: .float32, device: .cpu).tensor
+            if name == "model.embed_tokens.weight" {
+                tensor =
+                    try rows < tensor.shape[0]
+                    ? tensor.indexed(0, Tensor(Array(0..<Int32(rows))))
+                    : concatenated([tensor, Tensor.ones([rows - tensor.shape[0], tensor.shape[1]])])
+            }
+            return WeightSource(name, tensor)
+        }
+        try SafetensorsWriter.write(sources, to: "\(copy)/model.safetensors")
+    }
 }

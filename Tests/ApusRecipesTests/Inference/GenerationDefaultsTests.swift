@@ -140,6 +140,24 @@ struct GenerationDefaultsTests {
         }
     }
 
+    /// Where there is no such file, `generate` takes the keys that `config.json` has of it (`from_model_config`).
+    @Test func whatAConfigurationAsksForIsNamed() throws {
+        let asked: JSONValue = [
+            "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5, "hidden_size": 32, "max_length": 20,
+            "num_return_sequences": 1, "penalty_alpha": 0, "renormalize_logits": true,
+        ]
+        let defaults = try Self.defaults(nil, config: asked)
+        #expect(defaults.notices.count == 3 && defaults.notices.allSatisfy { $0.hasPrefix("config.json: ") })
+        for word in ["num_beams 4", "num_beam_groups 2", "diversity_penalty 0.5"] {
+            #expect(defaults.notices.contains { $0.contains(word) }, "\(defaults.notices)")
+        }
+        #expect(defaults.sampling.processors.renormalizes)
+        // Beside a file they do not count.
+        #expect(try Self.defaults(["use_cache": true], config: asked).notices == [])
+        let plain: JSONValue = ["num_beams": 1, "num_beam_groups": 1, "diversity_penalty": 0.0, "max_length": 20]
+        #expect(try Self.defaults(nil, config: plain).notices == [])
+    }
+
     @Test(
         arguments: [
             ["temperature": "hot"], ["top_p": 1.5], ["top_k": 1.5], ["do_sample": "yes"], ["bad_words_ids": [[96]]],

@@ -74,15 +74,29 @@ extension TinyRun {
             $0.preferences?.proximal.numMiniBatches = miniBatches
         }
         try run()
-        let (whole, log) = (try run.numbers(6), try run.losses())
-        for key in ["objective/kl", "loss/value_avg", "val/ratio", "objective/scores"] {
+        let (whole, told) = (try run.numbers(6), try run.losses())
+        for key in [
+            "objective/kl", "loss/value_avg", "val/ratio", "objective/scores", "policy/entropy_avg", "val/ratio_var",
+            "eps",
+        ] {
             #expect(try run.logged(key).allSatisfy(\.isFinite), "\(key)")
             #expect(try !run.logged(key).isEmpty, "\(key)")
         }
+        // Answers asked for so far: eight or sixteen a round, which serves three or six steps.
+        let episodes = miniBatches == 1 ? [8.0, 8, 8, 16, 16, 16] : [16.0, 16, 16, 16, 16, 16]
+        #expect(try run.logged("episode") == episodes)
+        #expect(try run.logged("eps").allSatisfy { $0 > 0 })
+        // Behind a token may stand each of 259.
+        #expect(try run.logged("policy/entropy_avg").allSatisfy { $0 > 0 && $0 <= log(259) + 1e-6 })
+        // A step has two micro-batches. The model has not moved before the first, and then it has.
+        let variances = try run.logged("val/ratio_var")
+        #expect(variances.count == 6 && variances[0] <= 1e-9, "\(variances)")
+        #expect(variances.max() ?? 0 > variances[0], "\(variances)")
         try FileManager.default.removeItem(atPath: "\(run.output)/checkpoint-6")
         try run.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
         #expect(try run.numbers(6) == whole)
-        #expect(try run.losses() == log)
+        #expect(try run.losses() == told)
+        #expect(try run.logged("episode") == episodes)
     }
 
     /// A conversation of several answers: what others said is not learned, and what the model said is as probable as it was

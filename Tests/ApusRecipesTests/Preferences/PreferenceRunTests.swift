@@ -304,16 +304,31 @@ extension TinyRun {
         #expect(run.refusal().contains("no label"))
     }
 
+    /// Every id must stand for the same token; what rows the tables have behind them is of no account.
     @Test func referenceOfAnotherVocabulary() throws {
-        let run = try TinyRun(preferring: .dpo)
-        let other = "\(run.folder.path)/other"
-        try FileManager.default.copyItem(atPath: run.settings.model.name ?? "", toPath: other)
-        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(other)/config.json")))
-        var object = try #require(config.objectValue)
-        object["vocab_size"] = 300
-        try run.folder.write(JSONValue.object(object).serialized(), to: "other/config.json")
+        let run = try TinyRun(preferring: .dpo).with { $0.optimization.maxSteps = 2 }
+        let (model, other) = (run.settings.model.name ?? "", "\(run.folder.path)/other")
+        try FileManager.default.copyItem(atPath: model, toPath: other)
+        let tokenizer = try String(contentsOfFile: "\(other)/tokenizer.json", encoding: .utf8)
+        try run.folder.write(tokenizer.replacing("<|im_start|>", with: "<|begin|>"), to: "other/tokenizer.json")
         let refusal = run.with { $0.preferences?.refModel = other }.refusal()
-        #expect(refusal.contains("its vocabulary has 300 tokens, that of the trained model 259"), "\(refusal)")
+        #expect(refusal.contains("--ref_model \(other): its token 257 is \"<|begin|>\""), "\(refusal)")
+        let padded = "\(run.folder.path)/padded"
+        try TinyRun.pad(model, to: padded, rows: 264)
+        let output = Recorder()
+        var training = try FineTuning(
+            run.with {
+                $0.preferences?.refModel = padded
+                $0.outputDirectoryName("padded-run")
+            }.settings)
+        training.console = output.console
+        _ = try training()
+        #expect(output.text.contains("the tables have 259 and 264 rows for the same 259 tokens"), "\(output.text)")
+        // A token that one of them has no row for.
+        let short = "\(run.folder.path)/short"
+        try TinyRun.pad(model, to: short, rows: 258)
+        let fewer = run.with { $0.preferences?.refModel = short }.refusal()
+        #expect(fewer.contains("token 258 (\"<|im_end|>\") has a row in one of them alone"), "\(fewer)")
         let missing = run.with { $0.preferences?.refAdapters = ["\(run.folder.path)/nowhere"] }.refusal()
         #expect(missing.contains("nowhere"), "\(missing)")
     }
@@ -324,14 +339,6 @@ extension TinyRun {
         try run.useLetters("seq2seq/t5", ["eos_token_id": 3])
         #expect(run.refusal().contains("read a text and write another"))
     }
-}
-
-/// What a run says.
-private final class Recorder: TerminalOutput, @unchecked Sendable {
-    private(set) var text = ""
-    var columns: Int? { nil }
-    var console: Console { Console(output: self, style: ConsoleStyle()) }
-    func write(_ text: String) { self.text += text }
 }
 
 extension SFTSettings {

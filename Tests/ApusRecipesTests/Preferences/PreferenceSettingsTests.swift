@@ -49,7 +49,45 @@ struct PreferenceSettingsTests {
         #expect(simpo.options.margin == 0.5 && simpo.likelihoodWeight == 1 && simpo.logsMeans)
     }
 
+    /// Divergences and shapes of TRL, by its flags.
+    @Test func shapes() throws {
+        func terms(_ words: [String]) throws -> PairTerms { try settings(words).settings.preferences.pairTerms }
+        for (word, shape) in [
+            ("reverse_kl", .plain), ("forward_kl", .forwardKL), ("js_divergence", .jensenShannon),
+            ("alpha_divergence", .alpha(0.3)),
+        ] as [(String, ScoreShape)] {
+            let made = try terms(["--f_divergence_type", word, "--f_alpha_divergence_coef", "0.3"])
+            #expect(made.options.shape == shape)
+        }
+        #expect(try terms(["--f_divergence_type", "alpha_divergence"]).options.shape == .alpha(0.5))
+        let tails = try terms(["--ld_alpha", "0.5", "--ld_alpha_reference", "true"])
+        #expect(tails.tailWeight == 0.5 && tails.weighsReferenceTails)
+        #expect(try !terms(["--ld_alpha", "0.5"]).weighsReferenceTails)
+        for method in ["cpo", "simpo"] {
+            let made = try terms(["--rlhf_type", method, "--loss_type", "alphapo", "--alpha", "0.25"])
+            #expect(made.losses.map(\.loss) == [.sigmoidNorm] && made.options.margin == 1)
+            #expect(made.options.shape == .power(0.25) && made.likelihoodWeight == 0 && made.logsMeans)
+        }
+        let shaped = try terms(["--rlhf_type", "cpo", "--loss_type", "ipo", "--alpha", "-0.5"])
+        #expect(shaped.options.shape == .power(-0.5) && shaped.likelihoodWeight == 1)
+        #expect(try terms(["--rlhf_type", "cpo"]).options.shape == .plain)
+        let policy = try settings([
+            "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8",
+            "--use_bias_correction_kl", "true",
+        ]).settings.preferences.policy
+        #expect(policy.loss(.grpo, beta: 0.04).weighsDivergence)
+    }
+
     @Test(arguments: [
+        (["--f_divergence_type", "forward_kl", "--loss_type", "nca_pair"], "nca_pair is made for reverse_kl"),
+        (
+            ["--f_divergence_type", "js_divergence", "--loss_type", "sigmoid", "bco_pair"],
+            "bco_pair is made for reverse_kl"
+        ), (["--f_divergence_type", "chi"], "--f_divergence_type"),
+        (
+            ["--ld_alpha", "0.5", "--ld_alpha_reference", "true", "--precompute_ref_log_probs", "true"],
+            "Leave one of them out"
+        ), (["--rlhf_type", "dpo", "--loss_type", "alphapo"], "--loss_type alphapo does not go with"),
         (["--rlhf_type", "grpo"], "grpo"), (["--rlhf_type", "ppo"], "not"),
         (["--rlhf_type", "orpo", "--loss_type", "sigmoid"], "It has one loss"),
         (["--rlhf_type", "cpo", "--loss_type", "exo_pair"], "sigmoid, hinge, ipo, simpo"),
@@ -124,6 +162,21 @@ struct PreferenceSettingsTests {
         ),
         (["--rlhf_type", "rm", "--beta", "0.5"], "--beta 0.5: without effect"),
         (["--discopop_tau", "1"], "--loss_type is not discopop"),
+        (["--f_alpha_divergence_coef", "1"], "--f_divergence_type is not alpha_divergence"),
+        (["--ld_alpha_reference", "true"], "there is no --ld_alpha"),
+        (["--alpha", "0.25"], "--alpha: without effect, because --rlhf_type is dpo"),
+        (["--rlhf_type", "kto", "--f_divergence_type", "forward_kl"], "--rlhf_type is kto"),
+        (["--rlhf_type", "cpo", "--loss_type", "alphapo"], "--alpha 0 is simpo"),
+        (
+            ["--rlhf_type", "cpo", "--loss_type", "alphapo", "--alpha", "0.25", "--cpo_alpha", "0.5"],
+            "alphapo, which has no likelihood"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8", "--beta", "0",
+                "--use_bias_correction_kl", "true",
+            ], "--use_bias_correction_kl: without effect"
+        ),
         (["--loss_type", "hinge", "--label_smoothing", "0.1"], "--loss_type hinge has none"),
         (["--rlhf_type", "simpo"], "--cpo_alpha 0"),
         (["--adapters", "/nowhere/checkpoint-1", "--load_args", "false"], "--adapters without --ref_adapters"),

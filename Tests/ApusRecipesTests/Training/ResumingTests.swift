@@ -5,6 +5,7 @@ import Foundation
 import Testing
 
 @testable import ApusRecipes
+@testable import ApusRunLog
 
 /// A run that was stopped goes on as if nothing had happened, and nothing else goes on.
 @Suite(.serialized) struct ResumingTests {
@@ -20,6 +21,49 @@ import Testing
         try run.with { $0.evaluation.resumeFromCheckpoint = name == "last" ? name : "\(run.output)/\(name)" }()
         #expect(try run.numbers(6) == whole)
         #expect(try run.losses() == log)
+    }
+
+    /// Where a run takes up, by each name that a place can have.
+    @Test func placesByName() throws {
+        let run = try TinyRun()
+        try run()
+        let link = "\(run.output)/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "checkpoint-2")
+        let console = Console(style: ConsoleStyle(environment: [:]))
+        func point(_ name: String?, _ change: (inout SFTSettings) -> Void = { _ in }) throws -> ResumePoint {
+            try ResumePoint(
+                run.with {
+                    $0.evaluation.resumeFromCheckpoint = name
+                    change(&$0)
+                }.settings, console: console)
+        }
+        for name in [nil, "", "none", "None", "false"] {
+            let none = try point(name)
+            #expect(none.checkpoint == nil && none.folder == nil && none.saved == nil, "\(name ?? "nil")")
+        }
+        for (name, step) in [
+            ("last", 6), ("auto", 6), ("true", 6), (run.output, 6), ("\(run.output)/checkpoint-4", 4),
+            ("\(run.output)/checkpoint-4/", 4), (link, 2),
+        ] {
+            let found = try point(name)
+            #expect(found.checkpoint == "\(run.output)/checkpoint-\(step)", "\(name)")
+            #expect(found.folder == run.output && found.saved?.step == step, "\(name)")
+        }
+        let model = try point("last") { $0.evaluation.resumeOnlyModel = true }
+        #expect(model.checkpoint == "\(run.output)/checkpoint-6" && model.folder == nil && model.saved == nil)
+        let empty = try point("last") { $0.output.outputDirectory = $0.outputDirectory + "-empty" }
+        #expect(empty.checkpoint == nil)
+        let error = #expect(throws: TrainingError.self) { try point("\(run.folder.path)/model-without") }
+        #expect(error.map { "\($0)".contains("there is no such folder") } == true)
+        try FileManager.default.createDirectory(atPath: "\(run.folder.path)/bare", withIntermediateDirectories: true)
+        let bare = #expect(throws: TrainingError.self) { try point("\(run.folder.path)/bare") }
+        #expect(bare.map { "\($0)".contains("there is no checkpoint in this folder") } == true)
+    }
+
+    /// `--disable_tqdm true` draws no bar; what is printed stays.
+    @Test(arguments: [nil, false, true]) func progressOnlyWhereItIsWanted(disabled: Bool?) throws {
+        let run = try TinyRun().with { $0.output.disableTQDM = disabled }
+        #expect(try FineTuning(run.settings).console.style.showsProgress == (disabled != true))
     }
 
     /// A run of six steps that goes on to ten is the run of ten, where the schedule does not look at the end.

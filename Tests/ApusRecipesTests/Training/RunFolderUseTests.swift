@@ -2,7 +2,9 @@ import ApusTorch
 import Foundation
 import Testing
 
+@testable import ApusJSON
 @testable import ApusRecipes
+@testable import ApusWeights
 
 /// What a run finds in its folder and leaves there.
 @Suite(.serialized) struct RunFolderUseTests {
@@ -122,14 +124,100 @@ import Testing
                 try? data.dropLast(1000).write(to: URL(fileURLWithPath: path))
             },
             Case("weights") { try? FileManager.default.removeItem(atPath: "\($0.model.name ?? "")/model.safetensors") },
+            Case("missing: model.norm.weight") { Self.take("model.norm.weight", from: $0.model.name ?? "") },
+            Case("missing: model.norm.weight") {
+                $0.model.tunerType = .full
+                Self.take("model.norm.weight", from: $0.model.name ?? "")
+            },
+            Case("up_proj.weight has the shape") {
+                Self.widen($0.model.name ?? "", "intermediate_size")
+                $0.model.taskType = .sequenceClassification
+                $0.model.numLabels = 2
+            },
+            Case("embed_tokens.weight has the shape") { Self.widen($0.model.name ?? "", "hidden_size") },
         ] as [Case])
     func beforeTheDataAreRead(_ it: Case) throws {
+        try Self.saysBeforeTheDataAreRead(it, TinyRun())
+    }
+
+    /// The same of a model that another is compared with, or learns from.
+    @Test(
+        arguments: [
+            (.dpo, Case("weights") { Self.second(&$0) { "\($0)/model.safetensors" } }),
+            (.dpo, Case("model.safetensors") { Self.second(&$0, cut: 1000) { "\($0)/model.safetensors" } }),
+            (.dpo, Case("missing: model.norm.weight") { Self.take("model.norm.weight", from: Self.second(&$0)) }),
+            (.gkd, Case("up_proj.weight has the shape") { Self.widen(Self.second(&$0), "intermediate_size") }),
+            (.gkd, Case("weights") { Self.second(&$0) { "\($0)/model.safetensors" } }),
+        ] as [(PreferenceMethod, Case)])
+    func beforeTheDataAreRead(_ method: PreferenceMethod, _ it: Case) throws {
+        try Self.saysBeforeTheDataAreRead(it, TinyRun(preferring: method))
+    }
+
+    /// A run that its checkpoint's weights do not fit.
+    @Test func aCheckpointThatLacksATensor() throws {
         let run = try TinyRun().with {
+            $0.model.tunerType = .full
+            $0.optimization.maxSteps = 2
+        }
+        try run()
+        Self.take("model.norm.weight", from: "\(run.output)/checkpoint-2")
+        let refusal = run.with {
+            $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-2"
+            $0.evaluation.resumeOnlyModel = true
+            $0.output.outputDirectory = $0.outputDirectory + "-2"
+            $0.data.dataset = ["\($0.data.dataset[0]).missing"]
+        }.refusal()
+        #expect(refusal.contains("missing: model.norm.weight"), "\(refusal)")
+    }
+
+    private static func saysBeforeTheDataAreRead(_ it: Case, _ run: TinyRun) throws {
+        let run = run.with {
             it.change(&$0)
             // The data are wrong too; whoever reads them first says that.
             $0.data.dataset = ["\($0.data.dataset[0]).missing"]
         }
         let refusal = run.refusal()
         #expect(!refusal.isEmpty && !refusal.contains(".missing") && refusal.contains(it.reason), "\(refusal)")
+    }
+
+    /// Takes a tensor out of a model's file.
+    private static func take(_ tensor: String, from folder: String) {
+        let path = "\(folder)/model.safetensors"
+        guard let file = try? SafetensorsFile(path: path) else { return }
+        let others = file.tensorNames.filter { $0 != tensor }.compactMap { name in
+            (try? file.tensor(name, dtype: .float32, device: .cpu).tensor.cloned()).map { WeightSource(name, $0) }
+        }
+        try? SafetensorsWriter.write(others, to: path)
+    }
+
+    /// Doubles a size of a model's configuration, which the weights then do not have.
+    private static func widen(_ folder: String, _ key: String) {
+        let path = "\(folder)/config.json"
+        guard let data = FileManager.default.contents(atPath: path),
+            var config = (try? JSONValue(parsing: data))?.objectValue, let size = config[key]?.intValue
+        else { return }
+        config[key] = .int(2 * size)
+        try? JSONValue.object(config).serialized().write(toFile: path, atomically: true, encoding: .utf8)
+    }
+
+    /// Has a copy of the model as the one that is compared with or learned from, of which a file is missing or cut.
+    @discardableResult
+    private static func second(
+        _ settings: inout SFTSettings, cut: Int? = nil, _ damaged: (String) -> String? = { _ in nil }
+    ) -> String {
+        let model = settings.model.name ?? ""
+        let copy = "\(model)-second"
+        try? FileManager.default.copyItem(atPath: model, toPath: copy)
+        if settings.preferences?.method == .gkd {
+            settings.preferences?.distillation.teacherModel = copy
+        } else {
+            settings.preferences?.refModel = copy
+        }
+        if let path = damaged(copy) {
+            let data = FileManager.default.contents(atPath: path) ?? Data()
+            try? FileManager.default.removeItem(atPath: path)
+            if let cut { try? data.dropLast(cut).write(to: URL(fileURLWithPath: path)) }
+        }
+        return copy
     }
 }

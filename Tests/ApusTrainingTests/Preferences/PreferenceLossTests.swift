@@ -40,11 +40,21 @@ struct PreferenceLossTests {
             let name = kind.hasPrefix("cpo ") ? String(kind.dropFirst(4)) : kind
             let loss = try #require(PairLoss.allCases.first { "\($0)" == name })
             func option(_ name: String) -> Double { one[name]?.doubleValue ?? .nan }
+            let alpha = one["alpha"]?.doubleValue ?? 0
+            let shape: ScoreShape? =
+                switch one["shape"]?.stringValue {
+                case nil: .plain
+                case "forwardKL": .forwardKL
+                case "jensenShannon": .jensenShannon
+                case "alpha": .alpha(alpha)
+                case "power": .power(alpha)
+                default: nil
+                }
             let losses = loss.losses(
                 scores(referenced: !kind.hasPrefix("cpo ")),
                 PairLossOptions(
                     beta: option("beta"), labelSmoothing: option("eps"), discopopTau: option("tau"),
-                    margin: option("gamma")), delta: option("delta"))
+                    margin: option("gamma"), shape: try #require(shape)), delta: option("delta"))
             #expect(distance(losses.values, numbers(one["values"])) <= 1e-12, "\(one)")
             #expect(distance(losses.chosen, numbers(one["gradChosen"])) <= 1e-12, "\(one)")
             #expect(distance(losses.rejected, numbers(one["gradRejected"])) <= 1e-12, "\(one)")
@@ -78,6 +88,16 @@ struct PreferenceLossTests {
             #expect(distance(made.map(\.value), numbers(one["values"])) <= 1e-12)
             #expect(distance(made.map(\.chosen), numbers(one["gradChosen"])) <= 1e-12)
             #expect(distance(made.map(\.rejected), numbers(one["gradRejected"])) <= 1e-12)
+        }
+    }
+
+    /// Exponentials of scores far away are cut, and α 1 is the plain one.
+    @Test(arguments: [ScoreShape.forwardKL, .jensenShannon, .alpha(0.3), .alpha(2), .alpha(1), .power(0.25)])
+    func farShapesStayFinite(shape: ScoreShape) {
+        for score in [-2e4, -1, 0, 1, 2e4] {
+            let (value, slope) = shape(score)
+            #expect(value.isFinite && slope.isFinite && slope >= 0)
+            if shape == .alpha(1) { #expect(value == score && slope == 1) }
         }
     }
 

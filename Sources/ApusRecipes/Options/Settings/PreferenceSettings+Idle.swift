@@ -26,11 +26,20 @@ extension PreferenceSettings {
         let types = chosenLossTypes
         let words = types.map(\.rawValue).joined(separator: " ")
         let smoothed: Set<PreferenceLossType> = [
-            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo,
+            .sigmoid, .robust, .exoPair, .aot, .aotUnpaired, .sigmoidNorm, .simpo, .alphaPO,
         ]
         return [
             (method == .dpo && !types.contains(.discopop), ["discopop_tau"], "--loss_type is not discopop"),
-            (method == .cpo && types != [.simpo], ["simpo_gamma"], "--loss_type is not simpo"),
+            (
+                method == .dpo && fDivergenceType != .alphaDivergence, ["f_alpha_divergence_coef"],
+                "--f_divergence_type is not alpha_divergence"
+            ),
+            (method == .dpo && ldAlpha == nil, ["ld_alpha_reference"], "there is no --ld_alpha"),
+            (
+                types == [.alphaPO] && cpoAlpha != 0, ["cpo_alpha"],
+                "--loss_type is alphapo, which has no likelihood"
+            ),
+            (method == .cpo && types != [.simpo] && types != [.alphaPO], ["simpo_gamma"], "--loss_type is not simpo"),
             (
                 method.options.contains("label_smoothing") && smoothed.isDisjoint(with: types), ["label_smoothing"],
                 "--loss_type \(words) has none"
@@ -48,6 +57,10 @@ extension PreferenceSettings {
             ),
             (!evaluates, ["num_generations_eval"], "nothing is evaluated"),
             (chosenBeta == 0, ["kl_in_reward"], "--beta is 0"),
+            (
+                !usesReference || policy.takesDivergenceOffRewards, ["use_bias_correction_kl"],
+                "the loss has no distance to a reference (--beta 0 or --kl_in_reward)"
+            ),
             (policy.chosenScale == .gdpo, ["advantage_estimator"], "--scale_rewards gdpo measures each reward alone"),
             (
                 policy.rolloutImportanceSamplingMode == nil, ["rollout_importance_sampling_threshold"],

@@ -80,7 +80,11 @@ extension RLHFSettings: CommandSettings {
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
             if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
         }
-        if method == .simpo, preferences.cpoAlpha != 0 {
+        let types = preferences.chosenLossTypes
+        if types == [.alphaPO], preferences.alpha == 0 {
+            notices.append("--loss_type alphapo with --alpha 0 is simpo without the likelihood; its authors give 0.25.")
+        }
+        if method == .simpo, types != [.alphaPO], preferences.cpoAlpha != 0 {
             notices.append(
                 "--rlhf_type simpo adds \(readable(preferences.cpoAlpha)) times the likelihood of chosen answers, as CPO-SimPO "
                     + "does; SimPO itself is --cpo_alpha 0.")

@@ -72,6 +72,9 @@ extension OptionTable {
         grouped(
             "importance_sampling_level", .words(of: RatioLevel.self), default: .text("token"),
             "Of what the ratio is taken: each token, or whole answers (GSPO)."),
+        grouped(
+            "use_bias_correction_kl", .boolean, default: .boolean(false),
+            "Multiply the distance to the reference by the ratio, so that it is that of the model which trains."),
         grouped("tau_pos", .number(.above(0)), default: .number(1), "Gate of sapo for good answers."),
         grouped("tau_neg", .number(.above(0)), default: .number(1.05), "Gate of sapo for bad answers."),
         grouped("fipo_decay_rate", .number(.above(0)), default: .number(32), "Half life of fipo's weights, in tokens."),

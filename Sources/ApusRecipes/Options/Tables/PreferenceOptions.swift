@@ -41,11 +41,24 @@ extension OptionTable {
         option(
             "ld_alpha", .number(.from(0, upTo: 1)),
             "Weight of tokens behind the length of the shorter answer, in dpo."),
+        option(
+            "ld_alpha_reference", .boolean, default: .boolean(false),
+            "Weigh the reference's tokens with --ld_alpha too, as TRL does, in dpo."),
+        option(
+            "f_divergence_type", .words(of: DivergenceType.self), default: .text("reverse_kl"),
+            "The divergence that keeps dpo near its reference."),
+        option(
+            "f_alpha_divergence_coef", .number(.any), default: .number(0.5),
+            "The α of --f_divergence_type alpha_divergence; 1 is reverse_kl."),
         option("discopop_tau", .number(.above(0)), default: .number(0.05), "Temperature of --loss_type discopop."),
         option(
             "cpo_alpha", .number(.from(0)), default: .number(1),
             "Weight of the likelihood of chosen answers, in cpo and simpo."),
         option("simpo_gamma", .number(.from(0)), default: .number(1), "Margin of simpo."),
+        option(
+            "alpha", .number(.any), default: .number(0),
+            "Shape of rewards in cpo and simpo: (1 - p^-alpha) / alpha of the probability p that the loss compares; 0 is ln p."
+        ),
         option("desirable_weight", .number(.from(0)), default: .number(1), "Weight of good answers, in kto."),
         option("undesirable_weight", .number(.from(0)), default: .number(1), "Weight of bad answers, in kto."),
         option(

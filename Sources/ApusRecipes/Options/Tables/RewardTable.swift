@@ -11,7 +11,7 @@ extension OptionTable {
             in: .rewards, for: rewarding),
         CommandOption(
             "reward_timeout", .number(.above(0)), default: .number(60),
-            "Seconds that a program may take for a batch of answers.", in: .rewards, for: rewarding),
+            "Seconds that a program may write nothing while an answer waits.", in: .rewards, for: rewarding),
         CommandOption(
             "cosine_min_len_value_wrong", .number(.any), default: .number(-0.5),
             "cosine: of a wrong answer without tokens.", in: .rewards, for: rewarding),

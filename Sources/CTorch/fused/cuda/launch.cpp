@@ -137,6 +137,8 @@ Module *module_for(const at::Device &device, at::ScalarType type) {
     if (found != modules.end()) return found->second.get();
     std::unique_ptr<Module> made;
     try {
+        // Loading enters the device, and the caller may be computing on another one.
+        c10::DeviceGuard on_device(device);
         made = std::make_unique<Module>(type, key.first);
     } catch (const c10::Error &error) {
         note = error.what_without_backtrace();

@@ -66,6 +66,8 @@ public struct PolicySettings: Sendable {
     /// The highest ratio of answers that were bad; nil sets none.
     public var delta: Double?
     public var importanceSamplingLevel = RatioLevel.token
+    /// Whether what keeps the model near its reference is multiplied by the ratio.
+    public var useBiasCorrectionKL = false
     /// The gates of `sapo`.
     public var tauPos = 1.0
     public var tauNeg = 1.05
@@ -132,6 +134,7 @@ extension PolicySettings: SettingsPart {
         SettingsField("epsilon_high", \.epsilonHigh, affectsNumbers: true),
         SettingsField("delta", \.delta, affectsNumbers: true),
         SettingsField("importance_sampling_level", \.importanceSamplingLevel, affectsNumbers: true),
+        SettingsField("use_bias_correction_kl", \.useBiasCorrectionKL, affectsNumbers: true),
         SettingsField("tau_pos", \.tauPos, affectsNumbers: true),
         SettingsField("tau_neg", \.tauNeg, affectsNumbers: true),
         SettingsField("fipo_decay_rate", \.fipoDecayRate, affectsNumbers: true),
@@ -226,6 +229,7 @@ extension PolicySettings {
         loss.clipHigh = epsilonHigh ?? epsilon
         loss.cap = delta
         loss.divergenceWeight = takesDivergenceOffRewards ? 0 : beta
+        loss.weighsDivergence = useBiasCorrectionKL
         loss.gates = (tauPos, tauNeg)
         loss.longest = completionLimit
         loss.future.halfLife = fipoDecayRate

@@ -41,6 +41,8 @@ public enum PreferenceLossType: String, Sendable, CaseIterable {
     /// The likelihood of chosen answers, for mixes.
     case sft
     case simpo
+    /// As `simpo`, with shaped rewards and without the likelihood.
+    case alphaPO = "alphapo"
     case kto
     case apoZeroUnpaired = "apo_zero_unpaired"
     case grpo, bnpo
@@ -48,6 +50,15 @@ public enum PreferenceLossType: String, Sendable, CaseIterable {
     case dapo, cispo, sapo, fipo
 }
 
+/// A divergence between a model and its reference, by TRL's word.
+public enum DivergenceType: String, Sendable, CaseIterable {
+    case reverseKL = "reverse_kl"
+    case forwardKL = "forward_kl"
+    case jensenShannon = "js_divergence"
+    case alphaDivergence = "alpha_divergence"
+}
+
+extension DivergenceType: OptionChoice {}
 extension PreferenceMethod: OptionChoice {}
 extension PreferenceLossType: OptionChoice {}
 
@@ -70,8 +81,14 @@ public struct PreferenceSettings: Sendable {
     public var rpoAlpha: Double?
     /// The weight of tokens behind the length of the shorter answer; nil is 1.
     public var ldAlpha: Double?
+    /// Whether that weight counts in the reference's scores too, as in TRL.
+    public var ldAlphaReference = false
     /// The temperature of `discopop`.
     public var discopopTau = 0.05
+    /// What keeps dpo near its reference.
+    public var fDivergenceType = DivergenceType.reverseKL
+    /// The α of `alphaDivergence`.
+    public var fAlphaDivergenceCoef = 0.5
     /// What is minimised; empty takes the method's.
     ///
     /// Several make a mix, for dpo.
@@ -82,6 +99,8 @@ public struct PreferenceSettings: Sendable {
     public var cpoAlpha = 1.0
     /// The margin of simpo.
     public var simpoGamma = 1.0
+    /// The shape of rewards in cpo and simpo, α; 0 leaves log-probabilities as they are.
+    public var alpha = 0.0
     /// What kto multiplies the losses of good answers by.
     public var desirableWeight = 1.0
     /// The same of bad answers.
@@ -115,11 +134,15 @@ extension PreferenceSettings: SettingsPart {
             SettingsField("label_smoothing", \.labelSmoothing, affectsNumbers: true),
             SettingsField("rpo_alpha", \.rpoAlpha, affectsNumbers: true),
             SettingsField("ld_alpha", \.ldAlpha, affectsNumbers: true),
+            SettingsField("ld_alpha_reference", \.ldAlphaReference, affectsNumbers: true),
             SettingsField("discopop_tau", \.discopopTau, affectsNumbers: true),
+            SettingsField("f_divergence_type", \.fDivergenceType, affectsNumbers: true),
+            SettingsField("f_alpha_divergence_coef", \.fAlphaDivergenceCoef, affectsNumbers: true),
             SettingsField("loss_type", \.lossType, affectsNumbers: true),
             SettingsField("loss_weights", \.lossWeights, affectsNumbers: true),
             SettingsField("cpo_alpha", \.cpoAlpha, affectsNumbers: true),
             SettingsField("simpo_gamma", \.simpoGamma, affectsNumbers: true),
+            SettingsField("alpha", \.alpha, affectsNumbers: true),
             SettingsField("desirable_weight", \.desirableWeight, affectsNumbers: true),
             SettingsField("undesirable_weight", \.undesirableWeight, affectsNumbers: true),
             SettingsField("center_rewards_coefficient", \.centerRewardsCoefficient, affectsNumbers: true),
@@ -175,8 +198,8 @@ extension PreferenceMethod {
                 .sigmoid, .hinge, .ipo, .exoPair, .ncaPair, .robust, .bcoPair, .sppoHard, .aot, .aotUnpaired, .apoZero,
                 .apoDown, .discopop, .sigmoidNorm, .sft,
             ]
-        case .cpo: [.sigmoid, .hinge, .ipo, .simpo]
-        case .simpo: [.simpo]
+        case .cpo: [.sigmoid, .hinge, .ipo, .simpo, .alphaPO]
+        case .simpo: [.simpo, .alphaPO]
         case .kto: [.kto, .apoZeroUnpaired]
         case .grpo: [.grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo]
         case .orpo, .rewardModel, .ppo, .gkd: []
@@ -189,12 +212,11 @@ extension PreferenceMethod {
         case .dpo:
             [
                 "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "label_smoothing", "rpo_alpha",
-                "ld_alpha", "discopop_tau",
+                "ld_alpha", "ld_alpha_reference", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef",
                 "loss_type", "loss_weights",
             ]
         case .orpo: ["beta"]
-        case .cpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
-        case .simpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma"]
+        case .cpo, .simpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma", "alpha"]
         case .kto:
             [
                 "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "loss_type", "desirable_weight",
@@ -247,6 +269,7 @@ extension PreferenceSettings {
                 "--label_smoothing \(readable(labelSmoothing)): the loss robust wants less than 0.5, the share of pairs that "
                     + "are the wrong way round.")
         }
+        try checkDivergence()
         guard usesReference || refModel == nil && refAdapters.isEmpty else {
             let price = method == .grpo ? "--beta 0" : method == .ppo ? "--kl_coef 0" : nil
             throw SettingsError(
@@ -273,22 +296,56 @@ extension PreferenceSettings {
         }
     }
 
+    private func checkDivergence() throws {
+        if method == .dpo, scoreShape != .plain,
+            let loss = chosenLossTypes.first(where: { $0.pairLoss.map { !$0.takesDivergences } ?? false })
+        {
+            let fitting = method.losses.filter { $0.pairLoss?.takesDivergences ?? true }.map(\.rawValue)
+            throw SettingsError(
+                "--f_divergence_type \(fDivergenceType.rawValue): the loss \(loss.rawValue) is made for reverse_kl. Give one "
+                    + "of \(fitting.joined(separator: ", ")), or leave it out.")
+        }
+        if method == .dpo, ldAlphaReference, ldAlpha != nil, precomputesReference {
+            throw SettingsError(
+                "--precompute_ref_log_probs true keeps one number for each answer, and --ld_alpha_reference true weighs the "
+                    + "tokens of it. Leave one of them out.")
+        }
+    }
+
+    /// What becomes of scores before they are compared.
+    private var scoreShape: ScoreShape {
+        switch method {
+        case .dpo:
+            switch fDivergenceType {
+            case .reverseKL: .plain
+            case .forwardKL: .forwardKL
+            case .jensenShannon: .jensenShannon
+            case .alphaDivergence: .alpha(fAlphaDivergenceCoef)
+            }
+        case .cpo, .simpo: alpha == 0 ? .plain : .power(alpha)
+        default: .plain
+        }
+    }
+
     /// What is minimised of pairs.
     var pairTerms: PairTerms {
         let types = chosenLossTypes
         let weights = lossWeights.isEmpty ? types.map { _ in 1.0 } : lossWeights
-        let usesMargin = types == [.simpo]
+        let usesMargin = types == [.simpo] || types == [.alphaPO]
         let options = PairLossOptions(
             beta: chosenBeta, labelSmoothing: labelSmoothing, discopopTau: discopopTau,
-            margin: usesMargin ? simpoGamma : 0)
+            margin: usesMargin ? simpoGamma : 0, shape: scoreShape)
         if method == .orpo { return PairTerms([(.oddsRatio, 1)], options, likelihoodWeight: 1, logsMeans: true) }
         let losses = zip(types, weights).compactMap { type, weight in type.pairLoss.map { ($0, weight) } }
         let ofMix = zip(types, weights).reduce(0) { $1.0 == .sft ? $0 + $1.1 : $0 }
         guard method == .dpo else {
             return PairTerms(
-                losses, options, likelihoodWeight: cpoAlpha, logsMeans: types == [.simpo] || types == [.ipo])
+                losses, options, likelihoodWeight: types == [.alphaPO] ? 0 : cpoAlpha,
+                logsMeans: usesMargin || types == [.ipo])
         }
-        return PairTerms(losses, options, likelihoodWeight: (rpoAlpha ?? 0) + ofMix, tailWeight: ldAlpha)
+        var terms = PairTerms(losses, options, likelihoodWeight: (rpoAlpha ?? 0) + ofMix, tailWeight: ldAlpha)
+        terms.weighsReferenceTails = ldAlphaReference
+        return terms
     }
 
     var judgedLoss: JudgedLoss {
@@ -322,7 +379,7 @@ extension PreferenceLossType {
         case .apoZero: .apoZero
         case .apoDown: .apoDown
         case .discopop: .discopop
-        case .sigmoidNorm, .simpo: .sigmoidNorm
+        case .sigmoidNorm, .simpo, .alphaPO: .sigmoidNorm
         case .sft, .kto, .apoZeroUnpaired, .grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo: nil
         }
     }

@@ -1,0 +1,58 @@
+import ApusJSON
+
+/// The column `solution`, which says what is right: a text, or a number as it is written.
+enum Solution {
+    static let column = "solution"
+
+    /// What a row says; nil where its column says nothing (null).
+    ///
+    /// - Parameter reward: Who asks.
+    /// - Returns: What is wrong where the row has no such column, or something else in it.
+    static func read(_ columns: JSONObject, for reward: String) -> Result<String?, Missing> {
+        switch columns[column] {
+        case .null?: .success(nil)
+        case .string(let text)?: .success(text)
+        case .int(let number)?: .success(String(number))
+        case .double?: .success(columns[column]?.serialized())
+        case nil:
+            .failure(
+                Missing(
+                    fault: ColumnFault(
+                        reason: "no column \"\(column)\", with which \(reward) compares answers",
+                        detail: columns.isEmpty
+                            ? "it has no other columns" : "it has \(columns.keys.joined(separator: ", "))")))
+        case let other?:
+            .failure(
+                Missing(
+                    fault: ColumnFault(
+                        reason: "the column \"\(column)\", with which \(reward) compares answers, is no text and "
+                            + "no number",
+                        detail: "it is \(other.serialized().prefix(80))")))
+        }
+    }
+
+    struct Missing: Error {
+        let fault: ColumnFault
+    }
+
+    static func fault(of columns: JSONObject, for reward: String) -> ColumnFault? {
+        guard case .failure(let missing) = read(columns, for: reward) else { return nil }
+        return missing.fault
+    }
+}
+
+extension Completion {
+    /// What the question's row says is right.
+    ///
+    /// - Returns: nil where the column says nothing (null).
+    /// - Throws: `RewardError` where the row has no such column, or something else in it.
+    func solution(for reward: String) throws -> String? {
+        do {
+            return try Solution.read(columns, for: reward).get()
+        } catch {
+            throw RewardError(
+                "\(reward): a row cannot be judged: \(error.fault.reason) (\(error.fault.detail)). Rename the column that "
+                    + "holds the right answers (--columns '{\"answer\": \"solution\"}').")
+        }
+    }
+}
