@@ -12,6 +12,7 @@ import Testing
 @testable import ApusModels
 @testable import ApusNN
 @testable import ApusOptimizers
+@testable import ApusQuantization
 @testable import ApusTorch
 @testable import ApusTraining
 
@@ -261,18 +262,62 @@ struct PolicyParityTests {
         #expect(try questions { _ in [2, 4] } == [0, 1])
     }
 
+    /// What answers are sampled from.
+    enum Sampler: String, CaseIterable {
+        case qwen2 = "qwen2-tied-gqa"
+        case gemma2, gpt2
+        /// With an adapter that changes the model.
+        case adapted
+        /// With a base in four bits, and an adapter on it.
+        case fourBits, fourBitsAdapted
+        /// Answers that a text ends.
+        case stopped
+
+        fileprivate func model() throws -> CausalLanguageModel {
+            let base = "qwen2-tied-gqa"
+            let model: CausalLanguageModel =
+                switch self {
+                case .qwen2, .gemma2, .gpt2: try Fixture.model(rawValue, dtype: .float32)
+                case .adapted, .stopped: try Fixture.model(base, dtype: .float32)
+                case .fourBits, .fourBitsAdapted:
+                    try QuantizedModelTests.quantized(base, .fourBits(.nf4, block: 64, isDouble: true))
+                }
+            guard self == .adapted || self == .fourBitsAdapted else { return model }
+            let folder = Fixture.root.appendingPathComponent("preferences/initial").path
+            let attached = try AdapterFiles.method(in: folder).attach(to: model)
+            try attached.load(from: folder, device: .cpu)
+            try withoutGradients {
+                for (_, slot) in attached.parameters {
+                    if let tensor = slot.tensor { try tensor.copy(from: tensor * 2) }
+                }
+            }
+            return model
+        }
+    }
+
     /// The sampler's own log-probabilities are those of a pass over the whole answer, and a seed gives the same answers,
     /// whatever the company.
-    @Test(arguments: ["qwen2-tied-gqa", "gemma2", "gpt2"]) func samplerAndTrainerAgree(base: String) throws {
-        let model = try Fixture.model(base, dtype: .float32)
+    @Test(arguments: Sampler.allCases) func samplerAndTrainerAgree(sampler: Sampler) throws {
+        let model = try sampler.model()
         var sampling = Sampling()
         sampling.temperature = 0.8
         let prompts: [[Int32]] = [[5, 9, 11], [5, 9, 11], [7, 8], [5, 9, 11]]
         let generator = TokenGenerator(model, sampling: sampling, endTokens: [2, 17, 40, 99])
-        let answers = try generator.sampled(prompts, limit: 12, draws: [1, 2, 3, 4], isMeasured: true)
+        // A text that ends an answer stays, and nothing is drawn behind it.
+        let answers = try generator.sampled(
+            prompts, limit: 12, draws: [1, 2, 3, 4], isMeasured: true,
+            onToken: { sampler != .stopped || $1 % 6 != 0 })
         #expect(Set(answers.map(\.tokens)).count > 1)
-        let alone = try generator.sampled([prompts[3]], limit: 12, draws: [4], isMeasured: true)
+        if sampler == .stopped { #expect(answers.contains { $0.end == nil && $0.tokens.count < 12 }) }
+        let alone = try generator.sampled(
+            [prompts[3]], limit: 12, draws: [4], isMeasured: true, onToken: { sampler != .stopped || $1 % 6 != 0 })
         #expect(alone[0].tokens == answers[3].tokens)
+        if sampler == .adapted {
+            let bare = TokenGenerator(
+                try Fixture.model("qwen2-tied-gqa"), sampling: sampling, endTokens: [2, 17, 40, 99])
+            let others = try bare.sampled(prompts, limit: 12, draws: [1, 2, 3, 4], isMeasured: true)
+            #expect(others.map(\.logProbabilities) != answers.map(\.logProbabilities))
+        }
         let rollouts = zip(prompts, answers).map { prompt, answer in
             Rollout(
                 question: 0, ids: prompt + answer.learned, isOwn: answer.learned.map { _ in true },

@@ -262,19 +262,55 @@ extension TinyRun {
         #expect(refusal.contains("samples of a micro-batch together"), "\(refusal)")
     }
 
-    /// The same seed gives the same run, another seed other answers.
-    @Test func seedsDecide() throws {
-        let run = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 2 }
+    /// What the sampler found probable is what the step finds, in runs of every kind; the largest ratio of a round says so of
+    /// what became more probable, and of all of it where answers are learned once.
+    @Test(
+        arguments: [
+            { $0.preferences?.policy.stopWords = ["a", "e", "7"] },
+            {
+                $0.model.quantization.method = .bitsAndBytes
+                $0.model.quantization.bits = 4
+            },
+        ] as [@Sendable (inout SFTSettings) -> Void])
+    func samplersSayWhatStepsSay(_ change: @Sendable (inout SFTSettings) -> Void) throws {
+        // An adapter that has learned goes on.
+        let first = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 2 }
+        try first()
+        let run = first.with {
+            $0.model.adapters = ["\(first.output)/checkpoint-2"]
+            $0.outputDirectoryName("measured")
+            $0.optimization.learningRate = 1e-12
+            $0.preferences?.policy.numIterations = 2
+            $0.preferences?.policy.rolloutImportanceSamplingMode = .tokenTruncate
+            change(&$0)
+        }
+        try run()
+        let ratios = try run.logged("rollout_correction/max")
+        #expect(!ratios.isEmpty && ratios.allSatisfy { abs($0 - 1) <= 1e-4 }, "\(ratios)")
+    }
+
+    /// The same seed gives the same run, to the bits of its weights; another seed other answers.
+    @Test(arguments: [PreferenceMethod.grpo, .ppo, .gkd], [TunerType.lora, .full])
+    func seedsDecide(method: PreferenceMethod, tuner: TunerType) throws {
+        let run = try (method == .gkd ? TinyRun(distilling: 0.5) : TinyRun(sampling: 16)).with {
+            $0.model.tunerType = tuner
+            $0.preferences?.method = method
+        }
         try run()
         let again = run.with { $0.outputDirectoryName("again") }
         try again()
+        let (first, second) = (try run.numbers(6), try again.numbers(6))
+        #expect(first == second && !first.isEmpty)
         #expect(try again.losses() == run.losses())
+        let lengths = "completions/mean_length"
+        #expect(try again.logged(lengths) == run.logged(lengths) && !run.logged(lengths).isEmpty)
         let other = run.with {
             $0.model.seed = 7
             $0.outputDirectoryName("other")
         }
         try other()
-        #expect(try other.logged("completions/mean_length") != run.logged("completions/mean_length"))
+        #expect(try other.logged(lengths) != run.logged(lengths))
+        #expect(try other.numbers(6) != first)
     }
 
     @Test(
