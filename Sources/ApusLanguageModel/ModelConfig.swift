@@ -30,7 +30,9 @@ package final class ModelConfig {
         return json[key] != nil
     }
 
-    /// A nested object, read as strictly; nil where there is none. What nobody asks it for, `notice` names too.
+    /// A nested object, read as strictly; nil where there is none.
+    ///
+    /// What nobody asks it for, `notice` names too.
     package func part(_ key: String) throws -> ModelConfig? {
         if let known = parts[key] { return known }
         guard let value = self[key] else { return nil }

@@ -3,21 +3,22 @@ import Testing
 
 @testable import ApusDatasets
 
+/// The folder of the files, or `nil` when they are not there.
+private func situationFolder() -> URL? {
+    guard let folder = sharedFixtures("../cases/data")?.standardizedFileURL,
+        FileManager.default.fileExists(atPath: folder.path)
+    else { return nil }
+    return folder
+}
+
 /// Data files that failed with somebody, which lie beside the checkout and are never part of it; without them these
 /// tests are skipped.
-@Suite("Files of situations", .enabled(if: SituationFileTests.folder != nil, "the files are not beside the checkout"))
+@Suite("Files of situations", .enabled(if: situationFolder() != nil, "the files are not beside the checkout"))
 struct SituationFileTests {
-    static let folder: URL? = {
-        guard let folder = sharedFixtures("../cases/data")?.standardizedFileURL,
-            FileManager.default.fileExists(atPath: folder.path)
-        else { return nil }
-        return folder
-    }()
-
     private static func load(_ name: String) throws -> DatasetLoader.Loaded {
         var loader = DatasetLoader()
         loader.shufflesTraining = false
-        return try loader.load([try #require(folder).appending(path: name).path])
+        return try loader.load([try #require(situationFolder()).appending(path: name).path])
     }
 
     /// What a row says as question and answer.
@@ -65,7 +66,7 @@ struct SituationFileTests {
 
     /// Every row of every file is used, or told of by its line; a file of which no row can be used, by its name.
     @Test func nothingIsLostInSilence() throws {
-        let folder = try #require(Self.folder)
+        let folder = try #require(situationFolder())
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
         #expect(names.count >= 128)
         for name in names {

@@ -28,7 +28,6 @@ struct AdaptedModel {
     ) throws {
         let adapters = settings.adapters
         let methods = try adapters.map { (folder: $0, method: try AdapterFiles.method(in: $0)) }
-        for adapter in adapters { _ = try AdapterFiles.weights(in: adapter) }
         let method = methods.first?.method
         var source = try Self.base(settings.name, adapter: methods.first, surroundings: surroundings)
         source.plan = try Self.plan(of: methods.map(\.method), config: source.config())
@@ -37,6 +36,7 @@ struct AdaptedModel {
         let files = TaskFiles(
             source: source, config: config, adapterTask: method?.base.taskType, hasAdapter: method != nil)
         let type = try settings.taskType ?? TaskType.named(by: files)
+        for adapter in adapters { _ = try AdapterFiles.weights(in: adapter) }
         try check(source, type)
         form = try type.task.loaded(
             LoadingInputs(settings: settings, device: device, source: source, config: config, adapter: methods.first))

@@ -81,7 +81,6 @@ import Testing
         #expect(refusal.contains("generation_config.json: \"temperature\" is \"hot\""), "\(refusal)")
     }
 
-    /// A character that no token of the model stands for, and a form that cannot be read.
     @Test func aFormThatIsNone() throws {
         let refusal = try Self.refusal { _, settings in settings.generation.structuredOutputsRegex = "[a-" }
         #expect(refusal.contains("--structured_outputs_regex"), "\(refusal)")

@@ -21,6 +21,39 @@ struct OwnWeightsTests {
         return try Models.registry.model(config, for: task)
     }
 
+    /// A file whose head is not the table, though its configuration says so: what is saved has both, and says so.
+    @Test func anotherHeadThanTheTableIsSaved() throws {
+        let run = try TinyRun().with {
+            $0.model.tunerType = .full
+            ($0.optimization.maxSteps, $0.evaluation.saveSteps) = (1, 1)
+        }
+        let path = "\(run.settings.model.name ?? "")/model.safetensors"
+        let file = try SafetensorsFile(path: path)
+        var sources = try file.tensorNames.map { name in
+            WeightSource(name, try file.tensor(name, dtype: .float32, device: .cpu).tensor.cloned())
+        }
+        let table = try file.tensor("model.embed_tokens.weight", dtype: .float32, device: .cpu).tensor.cloned()
+        sources.append(WeightSource("lm_head.weight", try table * 2))
+        try SafetensorsWriter.write(sources, to: path)
+        try run()
+        let checkpoint = "\(run.output)/checkpoint-1"
+        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(checkpoint)/config.json")))
+        #expect(config["tie_word_embeddings"] == false)
+        let saved = try SafetensorsFile(path: "\(checkpoint)/model.safetensors")
+        func tensor(_ name: String) throws -> Tensor {
+            try saved.tensor(name, dtype: .float32, device: .cpu).tensor
+        }
+        let (head, words) = (try tensor("lm_head.weight"), try tensor("model.embed_tokens.weight"))
+        // One step moves each number by at most the learning rate, and the table is no copy of the head.
+        let moved = try abs(head - table * 2).max().item() as Double
+        #expect(moved > 0 && moved < 0.03 && head.shape == words.shape)
+        #expect(try abs(head - words).max().item() as Double > 0.03)
+        // The checkpoint is read as what it says, without a word.
+        let model = try Models.registry.model(config)
+        try model.loadWeights(saved, dtype: .float32, device: .cpu)
+        #expect(!model.head.isTied && model.trunk.notices == [])
+    }
+
     private func trained(
         _ model: any TextModel, _ tuner: TunerType = .full, _ change: (inout FullTuningSettings) -> Void = { _ in }
     ) throws -> [String] {
