@@ -84,7 +84,9 @@ struct MemoryPlan {
     /// The cheapest choice within a limit.
     private func choice(within limit: Int, _ plan: TrainingPlan) throws -> (halvings: Int, checkpointsLayers: Bool) {
         let optimization = settings.optimization
-        let ways = optimization.gradientCheckpointing.map { [$0] } ?? (optimization.optim.followsInPass ? [true] : [false, true])
+        let ways =
+            optimization.gradientCheckpointing.map { [$0] }
+            ?? (optimization.optim.followsInPass ? [true] : [false, true])
         var most = 0
         if canBeHalved { while sizeAtOnce(most) > 1 { most += 1 } }
         let choice = Self.choice(within: limit, halvings: most, checkpoints: ways) {

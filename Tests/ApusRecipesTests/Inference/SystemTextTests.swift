@@ -14,9 +14,10 @@ import Testing
         \(TinyModelFolder.chatML)
         """
 
-    @Test(arguments: [
-        (nil, "<|im_start|>system\nown<|im_end|>\n"), ("", ""), ("brief", "<|im_start|>system\nbrief<|im_end|>\n"),
-    ] as [(String?, String)])
+    @Test(
+        arguments: [
+            (nil, "<|im_start|>system\nown<|im_end|>\n"), ("", ""), ("brief", "<|im_start|>system\nbrief<|im_end|>\n"),
+        ] as [(String?, String)])
     func anEmptyTextIsNoBlock(system: String?, block: String) throws {
         let language = try LanguageModel(TinyModelFolder.chat(template: Self.template).path)
         var settings = InferSettings()

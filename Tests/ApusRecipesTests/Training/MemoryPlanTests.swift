@@ -6,11 +6,12 @@ import Testing
 
 /// Runs that are fitted into memory.
 @Suite(.serialized) struct MemoryPlanTests {
-    @Test(arguments: [
-        ("6GB", 6_000_000_000, 6_000_000_000), ("1.5GiB", 3 << 29, 3 << 29),
-        (#"{"cpu": "6GB"}"#, 6_000_000_000, nil), (#"{"0": "20GiB", "1": "2GiB"}"#, nil, 20 << 30),
-        (#"{"cuda:0": 5000000, "cpu": "1GiB"}"#, 1 << 30, 5_000_000),
-    ] as [(String, Int?, Int?)])
+    @Test(
+        arguments: [
+            ("6GB", 6_000_000_000, 6_000_000_000), ("1.5GiB", 3 << 29, 3 << 29),
+            (#"{"cpu": "6GB"}"#, 6_000_000_000, nil), (#"{"0": "20GiB", "1": "2GiB"}"#, nil, 20 << 30),
+            (#"{"cuda:0": 5000000, "cpu": "1GiB"}"#, 1 << 30, 5_000_000),
+        ] as [(String, Int?, Int?)])
     func sizesByDevice(text: String, cpu: Int?, cuda: Int?) throws {
         var settings = OptimizationSettings()
         settings.maxMemory = text
@@ -18,7 +19,9 @@ import Testing
         #expect(try settings.memoryLimit(on: .cuda(0)) == cuda)
     }
 
-    @Test(arguments: ["6", "six", "-1GB", "100B", #"{"cpu": "six"}"#, #"{"cpu": 6"#, #"{0: "20GB"}"#, #"{"cpu": null}"#])
+    @Test(arguments: [
+        "6", "six", "-1GB", "100B", #"{"cpu": "six"}"#, #"{"cpu": 6"#, #"{0: "20GB"}"#, #"{"cpu": null}"#,
+    ])
     func whatIsNoSizeIsRefused(text: String) {
         var settings = OptimizationSettings()
         settings.maxMemory = text
@@ -32,7 +35,8 @@ import Testing
     /// Parts before a second forward pass, and no smaller parts than needed.
     @Test(arguments: [(100, 0, false), (99, 1, false), (55, 2, false), (44, 0, true), (29, 1, true), (24, -1, false)])
     func theCheapestChoiceThatFits(limit: Int, halvings: Int, checkpoints: Bool) {
-        let choice = MemoryPlan.choice(within: limit, halvings: 2, checkpoints: [false, true]) { halvings, checkpoints in
+        let choice = MemoryPlan.choice(within: limit, halvings: 2, checkpoints: [false, true]) {
+            halvings, checkpoints in
             checkpoints ? [40, 27, 25][halvings] : [100, 60, 50][halvings]
         }
         #expect(choice?.halvings == (halvings < 0 ? nil : halvings))
@@ -45,7 +49,8 @@ import Testing
         let letters = String(repeating: "abcdefgh ", count: 200)
         try run.folder.write(
             (0..<12).map {
-                #"{"messages": [{"role": "user", "content": "\#(letters)"}, {"role": "assistant", "content": "\#($0)!"}]}"# + "\n"
+                #"{"messages": [{"role": "user", "content": "\#(letters)"}, {"role": "assistant", "content": "\#($0)!"}]}"#
+                    + "\n"
             }.joined(), to: "rows.jsonl")
         run.settings.encoding.maxLength = 4096
         run.settings.tuner.loraDropout = 0

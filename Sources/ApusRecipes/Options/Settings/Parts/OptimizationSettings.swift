@@ -126,7 +126,7 @@ extension OptimizationSettings: SettingsPart {
     /// `maxMemory` in bytes; nil where nothing is said of the device.
     func memoryLimit(on device: Device) throws -> Int? {
         guard let maxMemory else { return nil }
-        let wanted = "wanted a size such as 6GB or 6GiB, or sizes by device such as {\"cpu\": \"6GB\", \"0\": \"20GiB\"}."
+        let wanted = #"wanted a size such as 6GB or 6GiB, or sizes by device such as {"cpu": "6GB", "0": "20GiB"}."#
         func bytes(_ size: String) throws -> Int {
             guard let bytes = ByteCount.parse(size), bytes >= 1_000_000 else {
                 throw SettingsError("--max_memory: got \"\(size)\", \(wanted)")
