@@ -7,22 +7,16 @@ struct BytePairFiles {
 
     /// Reads `{"token": id, …}`.
     func readVocabulary(_ cursor: inout JSONCursor) throws -> Vocabulary {
-        // Room for the largest vocabularies in use, as growing costs as much as reading.
-        var vocabulary = Vocabulary(expectedCount: min(1 << 18, cursor.remaining / 8))
+        // Room for what is there, with its merges behind it, as growing costs as much as reading; and no more, as a table that
+        // fits near the processor is read faster.
+        var vocabulary = Vocabulary(expectedCount: min(1 << 18, cursor.remaining / 40))
         do {
-            var waiting: [(token: UnsafeBufferPointer<UInt8>, id: Int32)] = []
-            waiting.reserveCapacity(Self.groupSize)
             try cursor.readObject { cursor in
                 let token = cursor.string
                 guard isValidUTF8(token) else { throw cursor.fault("invalid UTF-8") }
-                waiting.append((token, try cursor.readID()))
-                // A string with escapes lives until the next one.
-                if waiting.count == Self.groupSize || cursor.isStringUnescaped {
-                    try insert(waiting, into: &vocabulary)
-                    waiting.removeAll(keepingCapacity: true)
-                }
+                let id = try cursor.readID()
+                try insert(token, id, into: &vocabulary)
             }
-            try insert(waiting, into: &vocabulary)
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(
                 source,
@@ -61,19 +55,6 @@ struct BytePairFiles {
             )
         }
         return pieces
-    }
-
-    /// Tokens that are looked at together before they are added.
-    private static let groupSize = 32
-
-    private func insert(
-        _ tokens: [(token: UnsafeBufferPointer<UInt8>, id: Int32)], into vocabulary: inout Vocabulary
-    ) throws {
-        withUnsafeTemporaryAllocation(of: UnsafeBufferPointer<UInt8>.self, capacity: tokens.count) { spellings in
-            for (index, entry) in tokens.enumerated() { spellings.initializeElement(at: index, to: entry.token) }
-            vocabulary.touch(UnsafeBufferPointer(spellings))
-        }
-        for (token, id) in tokens { try insert(token, id, into: &vocabulary) }
     }
 
     func insert(_ token: [UInt8], _ id: Int32, into vocabulary: inout Vocabulary) throws {

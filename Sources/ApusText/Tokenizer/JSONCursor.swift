@@ -15,9 +15,6 @@ struct JSONCursor {
     private(set) var offset: Int
     /// The last string that `readString` read, unescaped; it lives until the next one is read.
     private(set) var string = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
-    /// Whether the last string had escapes, so that it does not lie in the text.
-    var isStringUnescaped: Bool { string.baseAddress == unescaped.contents.baseAddress }
-
     /// Holds strings that have escapes; all others are read where they lie.
     private let unescaped = ByteBuffer()
 

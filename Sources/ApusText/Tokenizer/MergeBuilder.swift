@@ -56,16 +56,20 @@ struct MergeBuilder: Sendable {
     /// - Throws: `TokenizerError` naming the first merge of a token that the vocabulary lacks.
     func table() throws -> MergeTable {
         var table = MergeTable(expectedCount: entries.count + 1)
-        for part in try resolved() { table.append(part) }
+        for part in try resolved() {
+            for merge in part { table.append(merge.left, merge.right, becomes: merge.result) }
+        }
         return table
     }
 
     // MARK: - Looking up
 
+    private typealias Merge = (left: Int32, right: Int32, result: Int32)
+
     /// The ids of all merges, looked up by several threads, as most of the time is spent waiting for memory.
-    private func resolved() throws -> [[MergeTable.Merge]] {
+    private func resolved() throws -> [[Merge]] {
         let size = 1 << 14
-        let parts = Parts<[MergeTable.Merge]>(count: (entries.count + size - 1) / size)
+        let parts = Parts<[Merge]>(count: (entries.count + size - 1) / size)
         DispatchQueue.concurrentPerform(iterations: parts.count) { index in
             let range = index * size..<min((index + 1) * size, entries.count)
             parts.set(index, Result { try resolved(range) })
@@ -73,9 +77,9 @@ struct MergeBuilder: Sendable {
         return try parts.all()
     }
 
-    private func resolved(_ range: Range<Int>) throws -> [MergeTable.Merge] {
+    private func resolved(_ range: Range<Int>) throws -> [Merge] {
         var recent = RecentTokens()
-        var merges: [MergeTable.Merge] = []
+        var merges: [Merge] = []
         merges.reserveCapacity(range.count)
         return try texts.withUnsafeBufferPointer { texts in
             for index in range {

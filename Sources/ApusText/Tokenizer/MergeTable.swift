@@ -5,8 +5,6 @@ struct MergeTable: Sendable {
     /// Ranks stay below this to fit the packed keys.
     static let limit = 1 << 22 - 1
 
-    typealias Merge = (left: Int32, right: Int32, result: Int32)
-
     /// Open addressing; left id in bits 43…63, right id in bits 22…42, rank in bits 0…21.
     ///
     /// All ones is empty.
@@ -43,19 +41,6 @@ struct MergeTable: Sendable {
         var slot = Self.hash(key) & mask
         while slots[slot] != .max, slots[slot] >> 22 != key { slot = (slot + 1) & mask }
         slots[slot] = packed
-    }
-
-    /// The same for many: the places of some are read together before they are written, so that the processor waits for
-    /// memory once and not for each.
-    mutating func append(_ merges: [Merge]) {
-        let group = 16
-        for start in stride(from: 0, to: merges.count, by: group) {
-            let range = start..<min(start + group, merges.count)
-            var touched: UInt64 = 0
-            for merge in merges[range] { touched ^= slots[Self.hash(Self.key(merge.left, merge.right)) & mask] }
-            withExtendedLifetime(touched) {}
-            for merge in merges[range] { append(merge.left, merge.right, becomes: merge.result) }
-        }
     }
 
     @inline(__always)

@@ -51,7 +51,7 @@ struct Vocabulary: Sendable {
 
     private static func capacity(for count: Int) -> Int {
         var capacity = 64
-        while capacity < count * 2 { capacity *= 2 }
+        while capacity * 3 / 4 < count { capacity *= 2 }
         return capacity
     }
 
@@ -60,13 +60,6 @@ struct Vocabulary: Sendable {
 
     /// Whether there is room for one more spelling.
     func hasRoom(for token: UnsafeBufferPointer<UInt8>) -> Bool { bytes.count + token.count < Self.byteLimit }
-
-    /// Reads where tokens would go, so that the processor waits for memory once and not at each `insert` of them.
-    func touch(_ tokens: UnsafeBufferPointer<UnsafeBufferPointer<UInt8>>) {
-        var touched: UInt32 = 0
-        for token in tokens { touched ^= slots[Int(truncatingIfNeeded: Self.hash(token)) & (slots.count - 1)] }
-        withExtendedLifetime(touched) {}
-    }
 
     /// Adds a token, or gives a known token another id, as the last of two equal keys in a JSON object wins.
     ///
@@ -78,7 +71,7 @@ struct Vocabulary: Sendable {
     mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: Int32, keepsEquals: Bool = false) -> Bool {
         let isTaken = Int(id) < places.count && places[Int(id)].length >= 0
         if isTaken { return isToken(id, token) }
-        if (count + 1) * 2 > slots.count { grow() }
+        if count + 1 > slots.count * 3 / 4 { grow() }
         let hash = Self.hash(token)
         let tag = Self.tag(hash)
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
