@@ -1,6 +1,7 @@
 """Steps of DPO with LoRA on the CPU: samples a second, memory and first losses, Apus beside TRL.
 
 usage: Benchmarks/preferences.py APUS MODEL PAIRS [--peer PYTHON] [--steps 8] [--batch 4] [--precision bf16] [--turns 1]
+       [--max_memory 2GiB]
 
 MODEL is a Hugging Face folder, PAIRS a .jsonl of rows with "prompt", "chosen" and "rejected"; both programs read them in their
 order, LoRA r = 8 on all linear layers, β 0.1, no dropout, the reference being the model without its adapter. PYTHON is the
@@ -54,6 +55,8 @@ def ours(options, folder):
                "--learning_rate", "1e-4", "--lora_rank", 8, "--lora_alpha", 32, "--save_strategy", "no",
                "--dataset_shuffle", "false", "--train_dataloader_shuffle", "false", "--lr_scheduler_type", "linear",
                "--output_dir", folder, "--add_version", "false", "--disable_tqdm", "true", "--device", "cpu"]
+    if options.max_memory:
+        command += ["--max_memory", options.max_memory]
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if ended.returncode:
         sys.exit(ended.stderr)
@@ -93,6 +96,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--max_memory", help="what Apus may take")
     options = parser.parse_args()
     ratios = []
     for _ in range(options.turns):

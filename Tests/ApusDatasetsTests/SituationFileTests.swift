@@ -29,12 +29,12 @@ struct SituationFileTests {
     private static let conversations: [(name: String, rows: [[String]])] = [
         ("array-as.jsonl", pairs(("a", "x"), ("b", "y"))),
         ("bom-quoted.csv", pairs(("a", "b"))),
-        ("bom.csv", pairs(("a", "one\nline two"), ("b", "say \"hi\", ok"), ("c", "three"))),
+        ("bom.csv", pairs(("a", "one\r\nline two"), ("b", "say \"hi\", ok"), ("c", "three"))),
         ("bom.jsonl", pairs(("a", "one"), ("a", "two"))),
         ("caps.jsonl", pairs(("q", "a"))),
         ("cr.csv", pairs(("a", "b"), ("c", "d"))),
         ("emoji.jsonl", pairs(("👨‍👩‍👧‍👦🏳️‍🌈", "é vs é 👍🏽"))),
-        ("good.jsonl", pairs(("0+0?", "0"), ("1+1?", "2"), ("2+2?", "4"), ("3+3?", "6"), ("4+4?", "8"))),
+        ("good.jsonl", (0..<12).map { ["user: \($0)+\($0)?", "assistant: \(2 * $0)"] }),
         ("huge-int.jsonl", pairs(("a", "x"), ("a", "y"))),
         ("index-col.csv", pairs(("a", "b"), ("c", "d"))),
         ("instr-no-input.jsonl", pairs(("i", "o"))),
@@ -46,10 +46,8 @@ struct SituationFileTests {
         ("semicolon.csv", pairs(("a", "one; two"), ("b", "three"))),
         ("space-names.jsonl", pairs(("q", "a"))),
         ("trl-prompt-completion.jsonl", pairs(("q", "a"))),
-        ("truncated.jsonl", pairs(("a", "x"))),
         ("tsv-as.csv", pairs(("a", "b, c"))),
         ("u2028.jsonl", pairs(("a\u{2028}b", "x\u{2029}y\u{85}z"), ("a", "two"))),
-        ("zh-names.jsonl", pairs(("q", "a"))),
     ]
 
     @Test func conversationsAreReadWhole() throws {
@@ -61,6 +59,18 @@ struct SituationFileTests {
             } catch {
                 Issue.record("\(name): \(error)")
             }
+        }
+    }
+
+    @Test(arguments: [
+        ("truncated.jsonl", "truncated.jsonl:2: not valid JSON at column 21"),
+        ("zh-names.jsonl", "zh-names.jsonl:1: the row has columns 问题, 答案"),
+    ])
+    func whatCannotBeReadIsNamed(name: String, words: String) {
+        #expect {
+            try Self.load(name)
+        } throws: {
+            "\($0)".contains(words)
         }
     }
 
