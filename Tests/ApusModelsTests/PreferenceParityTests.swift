@@ -42,6 +42,8 @@ struct PreferenceParityTests {
 
         var kind: String { json["kind"]?.stringValue ?? "" }
         var isFull: Bool { json["settings"]?["full"]?.boolValue == true }
+        /// Whether the steps were made in float64.
+        var isDouble: Bool { isFull || json["settings"]?["double"]?.boolValue == true }
 
         func number(_ key: String) -> Double? { json["settings"]?[key]?.doubleValue }
 
@@ -220,7 +222,7 @@ struct PreferenceParityTests {
 
     @Test(arguments: runs + logged) func everyStepEqualsTRLs(name: String) throws {
         let recorded = try Recorded(name)
-        let task = try recorded.task(dtype: recorded.isFull ? .float64 : .float32)
+        let task = try recorded.task(dtype: recorded.isDouble ? .float64 : .float32)
         let total = recorded.steps("loss").count
         let plan = TrainingPlan(
             batches: try BatchPlan(

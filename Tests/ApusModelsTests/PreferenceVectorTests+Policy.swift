@@ -217,7 +217,7 @@ extension PreferenceVectorTests {
         }
         let lengths = given["lengths"].numbers.map { Int($0) }
         for (name, reward, text) in [
-            ("cosine_right", "cosine", "4"), ("cosine_wrong", "cosine", "5"),
+            ("cosine_right", "cosine", #"\boxed{4}"#), ("cosine_wrong", "cosine", #"\boxed{5}"#),
             ("soft_overlong 100/20", "soft_overlong", ""),
         ] { given[name].expects(try rewards(reward, lengths.map { _ in text }, lengths: lengths)) }
     }

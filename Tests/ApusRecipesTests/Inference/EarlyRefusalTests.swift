@@ -42,9 +42,9 @@ import Testing
 
     @Test func theWeightsAreReadLast() throws {
         #expect(try Self.refusal().contains("model.safetensors"))
-        let (_, settings) = try Self.adapted()
+        let (run, settings) = try Self.adapted()
         try Inference(settings)()
-        let results = try FileManager.default.contentsOfDirectory(atPath: "\(settings.model.adapters[0])/infer_result")
+        let results = try FileManager.default.contentsOfDirectory(atPath: "\(run.output)/checkpoint-1/infer_result")
         #expect(results.count == 1)
     }
 

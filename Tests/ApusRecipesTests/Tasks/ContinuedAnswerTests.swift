@@ -50,8 +50,8 @@ struct ContinuedAnswerTests {
         guard var file = TinyModelFolder.byteTokenizer().objectValue, var model = file["model"]?.objectValue,
             var vocabulary = model["vocab"]?.objectValue
         else { throw CocoaError(.fileReadCorruptFile) }
-        vocabulary[".<"] = 259
-        vocabulary[".</"] = 260
+        vocabulary[".<"] = 256
+        vocabulary[".</"] = 257
         model["vocab"] = .object(vocabulary)
         model["merges"] = [". <", ".< /"]
         file["model"] = .object(model)
@@ -111,7 +111,7 @@ struct ContinuedAnswerTests {
         let tokenizer = try Self.byteLevel()
         let answer = ContinuedAnswer(tokenizer: tokenizer)
         let tokens = tokenizer.encode("so.</answer>", addSpecialTokens: false)
-        #expect(tokens[2] == 260)
+        #expect(tokens[2] == 257)
         let kept = answer.beginning(of: tokens, bytes: 3)
         #expect(kept.count == 2 && kept.rest == ".")
         let continued = tokens.prefix(2) + answer.ids(of: kept.rest + "But", behind: Array(tokens.prefix(2)))

@@ -45,20 +45,14 @@ import Testing
 
     /// The same steps in parts, and the same bits with a stop between them.
     @Test func aRunWithinALimit() throws {
-        var run = try TinyRun()
-        let letters = String(repeating: "abcdefgh ", count: 200)
-        try run.folder.write(
-            (0..<12).map {
-                #"{"messages": [{"role": "user", "content": "\#(letters)"}, {"role": "assistant", "content": "\#($0)!"}]}"#
-                    + "\n"
-            }.joined(), to: "rows.jsonl")
-        run.settings.encoding.maxLength = 4096
+        let rows = 128
+        var run = try TinyRun(rows: rows)
         run.settings.tuner.loraDropout = 0
-        run.settings.optimization.perDeviceTrainBatchSize = 4
+        run.settings.optimization.perDeviceTrainBatchSize = rows
         run.settings.optimization.gradientAccumulationSteps = 1
         try run()
         let limited = run.with {
-            $0.optimization.maxMemory = "380MB"
+            $0.optimization.maxMemory = "360MB"
             $0.output.outputDirectory = "\(run.folder.path)/limited"
         }
         try limited()
