@@ -228,6 +228,13 @@ extension TextModel {
         return tied
     }
 
+    /// Gives the head a table of its own where the one of a file has other values than the table that it is tied to.
+    ///
+    /// To be called before the trained parameters are chosen, as `loadWeights` does the same too late for them.
+    package func resolveTie(_ store: any TensorStore) throws {
+        _ = try resolvedTie(store, WeightNames(self, file: store.tensorNames))
+    }
+
     /// The layers with a matrix of their own, by its name.
     private func layersByWeight() -> [String: Linear] {
         modules().reduce(into: [:]) { layers, part in

@@ -179,7 +179,7 @@ struct BuiltInRewardTests {
 
     @Test func solutionsThatAreNone() throws {
         let missing = #expect(throws: RewardError.self) { try MathAccuracy().rewards(of: [completion("1")]) }
-        #expect(missing?.description.contains("the column \"solution\"") == true)
+        #expect(missing?.description.contains("no column \"solution\"") == true)
         func rewards(_ solution: JSONValue) throws -> [Double?] {
             try MathAccuracy().rewards(of: [
                 Completion(messages: [], text: #"\boxed{72}"#, tokens: [], columns: ["solution": solution])

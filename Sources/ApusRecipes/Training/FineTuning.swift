@@ -84,6 +84,7 @@ public struct FineTuning {
         {
             console.print("note: \(note)")
         }
+        try model.resolveTie(preflight.weights.store)
         var tuner = try Tuner(
             settings, model: model, config: config, sourceName: source.recordedName, bits: preflight.bits)
         if let alpha = settings.objective.neftuneNoiseAlpha, alpha > 0 {

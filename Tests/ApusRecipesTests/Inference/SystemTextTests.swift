@@ -19,7 +19,9 @@ import Testing
             (nil, "<|im_start|>system\nown<|im_end|>\n"), ("", ""), ("brief", "<|im_start|>system\nbrief<|im_end|>\n"),
         ] as [(String?, String)])
     func anEmptyTextIsNoBlock(system: String?, block: String) throws {
-        let language = try LanguageModel(TinyModelFolder.chat(template: Self.template).path)
+        let folder = try TinyModelFolder.chat(template: Self.template)
+        defer { withExtendedLifetime(folder) {} }
+        let language = try LanguageModel(folder.path)
         var settings = InferSettings()
         settings.encoding.system = system
         let ids = try Answering(settings, language: language).prompt([Message(role: "user", content: "a")])

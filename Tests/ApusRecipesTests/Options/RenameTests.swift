@@ -120,7 +120,7 @@ struct RenameTests {
     @Test(
         arguments: [
             ("check_model_is_latest", "true", "check_model"),
-            ("deepspeed_config_path", "x.json", "deepspeed"), ("device_max_memory", "20GB", "max_memory"),
+            ("deepspeed_config_path", "x.json", "deepspeed"),
             ("rescale_image", "9", "max_pixels"),
         ] as [(String, String, String)])
     func notedUnderTheNameOfToday(old: String, value: String, name: String) throws {

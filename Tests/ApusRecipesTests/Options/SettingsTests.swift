@@ -45,7 +45,7 @@ struct SettingsTests {
         "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": nil, "optimizer": nil, "optim_args": nil,
         "warmup_ratio": 0, "warmup_steps": 0, "optim": "adamw_torch_fused", "weight_decay": 0.1, "adam_beta1": 0.9,
         "adam_beta2": 0.95,
-        "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "bf16": nil, "fp16": nil,
+        "adam_epsilon": 1e-8, "max_grad_norm": 1, "gradient_checkpointing": nil, "max_memory": nil, "bf16": nil, "fp16": nil,
         "nan_policy": "stop", "resume_from_checkpoint": nil, "resume_only_model": false,
         "per_device_eval_batch_size": 1, "eval_strategy": "no", "eval_steps": nil, "save_strategy": "steps",
         "save_steps": 500, "save_total_limit": nil, "save_only_model": false, "metric_for_best_model": "loss",
@@ -135,7 +135,8 @@ struct SettingsTests {
             packing packing_length packing_strategy group_by_length streaming shuffle_buffer_size
             num_train_epochs max_epochs max_steps per_device_train_batch_size gradient_accumulation_steps loss_type \
             infonce_temperature learning_rate lr_scheduler_type warmup_ratio warmup_steps optim paged_memory \
-            weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing bf16 fp16 nan_policy \
+            weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm gradient_checkpointing max_memory bf16 \
+            fp16 nan_policy \
             router_aux_loss_coef lr_scheduler_kwargs optimizer optim_args optim_target_modules \
             label_smoothing_factor neftune_noise_alpha enable_dft_loss enable_channel_loss acc_strategy
             use_galore galore_target_modules galore_rank galore_update_proj_gap galore_scale galore_proj_type \
@@ -476,7 +477,7 @@ struct RoundTripTests {
         case "truncation_strategy": return ["left"]
         case "task": return ["fill-mask", "one"]
         case "metric_for_best_model": return ["token_acc"]
-        case "max_shard_size", "paged_memory": return ["7GB"]
+        case "max_shard_size", "paged_memory", "max_memory": return ["7GB"]
         case "adapter_weights": return ["0.5", "2.0"]
         case "quant_bits": return ["8"]
         case "eva_rho": return ["3.5"]

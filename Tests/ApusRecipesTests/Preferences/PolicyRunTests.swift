@@ -309,7 +309,8 @@ extension TinyRun {
             $0.outputDirectoryName("other")
         }
         try other()
-        #expect(try other.logged(lengths) != run.logged(lengths))
+        // Answers that run to the limit are as long whatever is drawn.
+        #expect(try other.losses() != run.losses())
         #expect(try other.numbers(6) != first)
     }
 

@@ -51,6 +51,11 @@ import Testing
         Setup("p_tuning", ["num_virtual_tokens": .integer(3)], startsAsBase: false),
         Setup("multitask_prompt_tuning", ["num_virtual_tokens": .integer(3)], startsAsBase: false),
     ]
+    /// What a saved adapter cannot be trained on from alone, and how that is said.
+    static let endings = [
+        "adalora": "the ranks of an AdaLoRA adapter have fallen", "longlora": "is an adapter of the method lora",
+        "p_tuning": "holds the prompt and not the network that makes it",
+    ]
     /// What is refused where nothing else is given.
     static let refused = ["xlora"]
 
@@ -90,8 +95,12 @@ import Testing
                 $0.outputDirectoryName("on")
                 $0.optimization.maxSteps = 1
             }
-            try on()
-            #expect(try on.logged("loss").allSatisfy(\.isFinite))
+            if let reason = Self.endings[setup.tuner] {
+                #expect(on.refusal().contains(reason))
+            } else {
+                try on()
+                #expect(try on.logged("loss").allSatisfy(\.isFinite))
+            }
         }
     }
 

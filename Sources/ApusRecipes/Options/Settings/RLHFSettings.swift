@@ -63,8 +63,8 @@ extension RLHFSettings: CommandSettings {
                     + "out.")
         }
         let idle = PreferenceSettings.fields.map(\.name).filter {
-            !method.options.contains($0) && !["rlhf_type", "loss_type", "beta"].contains($0)
-                && ($0 != "loss_scale" || preferences.samplesAnswers)
+            // What a method chooses itself is asked for below.
+            !method.options.contains($0) && !["rlhf_type", "loss_type", "beta", "loss_scale"].contains($0)
         }
         if let notice = withoutEffect(idle, because: "--rlhf_type is \(method.rawValue)") { notices.append(notice) }
         if preferences.samplesAnswers {
@@ -76,6 +76,9 @@ extension RLHFSettings: CommandSettings {
         }
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
+        }
+        if let scale = preferences.lossScale, preferences.samplesAnswers {
+            notices.append("--loss_scale \(scale.rawValue): without effect, because --rlhf_type is \(method.rawValue).")
         }
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
             if let notice = withoutEffect(names, because: reason) { notices.append(notice) }
