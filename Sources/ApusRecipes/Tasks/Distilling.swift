@@ -147,9 +147,9 @@ struct Distilling: TextTask {
                 "--teacher_model \(name): \(teacher.architecture) reads a text whole and writes another. Give a model that "
                     + "continues text.")
         }
-        try inputs.checkWeights(teacher, name, config, "--teacher_model")
         try inputs.checkTokens(
             of: teacher, source, match: model, flag: "--teacher_model", role: "teacher",
             unequalTables: { "those behind \($0) take no part" })
+        try inputs.checkWeights(teacher, name, config, "--teacher_model")
     }
 }

@@ -196,7 +196,6 @@ struct PreferenceLearning: TextTask {
             let source = try ModelSource(name, surroundings: inputs.surroundings)
             let config = try source.config()
             let other = try Models.registry.model(config)
-            try inputs.checkWeights(other, name, config, "--ref_model")
             guard !other.trunk.hasEncoder else {
                 throw SettingsError(
                     "--ref_model \(name): \(other.architecture) reads a text whole and writes another. Give a model that "
@@ -205,6 +204,7 @@ struct PreferenceLearning: TextTask {
             try inputs.checkTokens(
                 of: other, source, match: model, flag: "--ref_model", role: "reference",
                 unequalTables: { _ in "each model's probabilities are over all of its own" })
+            try inputs.checkWeights(other, name, config, "--ref_model")
         }
         for adapter in preferences.refAdapters { _ = try AdapterFiles.weights(in: adapter) }
     }

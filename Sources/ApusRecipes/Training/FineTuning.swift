@@ -149,6 +149,10 @@ public struct FineTuning {
 
         progress.greaterIsBetter = settings.evaluation.greaterIsBetter
         let isResuming = resume.saved != nil
+        let plannedWithMemory = try MemoryPlan(
+            settings, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype,
+            canBeHalved: task.objective.isAdditive
+        ).fitted(plan, console: console)
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
@@ -156,10 +160,6 @@ public struct FineTuning {
         try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
         let runID = resume.saved?.runID ?? UUID().uuidString
-        let plannedWithMemory = try MemoryPlan(
-            settings, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype,
-            canBeHalved: task.objective.isAdditive
-        ).fitted(plan, console: console)
         let checkpoints =
             try plan.saving == .never
             ? nil
