@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Makes random small tokenizer folders and encodes texts with the tokenizer that `AutoTokenizer` makes of each.
 
-usage: tokenizer_folders.py OUTPUT.json [--count N] [--seed S] [--manifest] [--pieces]
+usage: tokenizer_folders.py OUTPUT.json [--count N] [--also NUMBER …] [--seed S] [--manifest] [--pieces]
 
 A case is a tokenizer (of bytes, of word pieces, of pieces with "▁"), with or without a `tokenizer.json`, under a class and a
 model type, with the keys that a class may read. The output holds the files of each, what it encodes texts and pairs to,
 and the names of its special tokens. Folders that `AutoTokenizer` refuses, or makes an empty tokenizer of, are left out and counted.
+--also keeps folders of higher numbers too: those that once were read wrongly.
 --pieces makes Unigram tokenizers and folders with a SentencePiece model, which is written in Base64.
-`Tests/Fixtures/tokenizers/folders.json` is made with --count 60 --manifest, `pieces/folders.json` beside it with --seed 2 --pieces too.
+`Tests/Fixtures/tokenizers/folders.json` is made with --count 60 --also 305 1182 --manifest, `pieces/folders.json` beside it with --seed 2 --pieces too.
 """
 
 import argparse
@@ -281,13 +282,14 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("output")
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--also", type=int, nargs="*", default=[])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--manifest", action="store_true")
     parser.add_argument("--pieces", action="store_true")
     arguments = parser.parse_args()
     folders = (PieceFolders if arguments.pieces else Folders)(arguments.seed)
     cases, refused = [], {}
-    while len(cases) < arguments.count:
+    while len(cases) < max([arguments.count, *(number + 1 for number in arguments.also)]):
         files = folders.make()
         try:
             written = {name: base64.b64encode(data).decode() if isinstance(data, bytes) else data for name, data in files.items()}
@@ -297,6 +299,7 @@ def main():
                 raise
             key = re.sub(r"['\"].*", "", str(error))[:60]
             refused[key] = refused.get(key, 0) + 1
+    cases = [case for number, case in enumerate(cases) if number < arguments.count or number in arguments.also]
     output = Path(arguments.output)
     content = {"texts": TEXTS, "pairs": PAIRS, "cases": cases}
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-import ApusJSON
+package import ApusJSON
 
 /// The column `solution`, which says what is right: a text, or a number as it is written.
-enum Solution {
+package enum Solution {
     static let column = "solution"
 
     /// What a row says; nil where its column says nothing (null).
@@ -11,9 +11,7 @@ enum Solution {
     static func read(_ columns: JSONObject, for reward: String) -> Result<String?, Missing> {
         switch columns[column] {
         case .null?: .success(nil)
-        case .string(let text)?: .success(text)
-        case .int(let number)?: .success(String(number))
-        case .double?: .success(columns[column]?.serialized())
+        case .string?, .int?, .double?: .success(columns[column].flatMap(text))
         case nil:
             .failure(
                 Missing(
@@ -28,6 +26,15 @@ enum Solution {
                         reason: "the column \"\(column)\", with which \(reward) compares answers, is no text and "
                             + "no number",
                         detail: "it is \(other.serialized().prefix(80))")))
+        }
+    }
+
+    /// A right answer as rewards read it; nil where a value is none.
+    package static func text(_ value: JSONValue) -> String? {
+        switch value {
+        case .string(let text): text
+        case .int, .double: value.serialized()
+        default: nil
         }
     }
 

@@ -22,7 +22,7 @@ enum SolutionScan {
         var (known, unreadable): (Int, [Int]) = (0, [])
         for row in 0..<count {
             // Of what is no text, and no number, others speak.
-            guard let text = try solution(row)?.solutionText else { continue }
+            guard let text = try solution(row).flatMap(Solution.text) else { continue }
             known += 1
             if !MathAccuracy.canRead(text) { unreadable.append(row) }
         }
@@ -30,16 +30,5 @@ enum SolutionScan {
         return
             "note: \(unreadable.count) of \(known) solutions hold no formula or number; every answer to them is wrong for "
             + "\(asked.joined(separator: " and ")) (first: \(place(first)))"
-    }
-}
-
-extension JSONValue {
-    /// A right answer as rewards read it; nil where it is none.
-    fileprivate var solutionText: String? {
-        switch self {
-        case .string(let text): text
-        case .int, .double: serialized()
-        default: nil
-        }
     }
 }

@@ -41,29 +41,33 @@ struct MemoryPlan {
     ///
     /// With `--max_memory` micro-batches are halved until they fit, and where single samples do not, layers run again as
     /// well: parts cost next to nothing as long as they have some hundred tokens, a second forward pass costs a third of a
-    /// step. What is chosen for the limit depends on nothing else, so that a resumed run chooses the same. Without a limit
-    /// nothing is halved, and layers run again where the free memory would be too small.
+    /// step. Halving depends on the limit alone, so that a resumed run chooses the same. Without a limit nothing is halved;
+    /// layers run again, which changes no number, where the free memory would be too small as well.
     ///
     /// - Throws: `SettingsError` where nothing fits.
     func fitted(_ plan: TrainingPlan, console: Console) throws -> TrainingPlan {
         var plan = plan
         let optimization = settings.optimization
         let followsInPass = optimization.optim.followsInPass
-        let plain = forecast(plan, halvings: 0, checkpoints: false)
         let available = model.device == .cpu ? ResidentMemory.available.map(Int.init) : model.device.memory?.free
-        if let limit = try optimization.memoryLimit(on: model.device) {
-            (plan.halvings, plan.checkpointsLayers) = try choice(within: limit, plan)
-        } else {
-            let isTight = available.map { plain.total > $0 * 9 / 10 } ?? false
-            // Gradients that are followed in the pass are complete layer by layer where layers run again in it.
-            plan.checkpointsLayers = optimization.gradientCheckpointing ?? (isTight || followsInPass)
+        let limit = try optimization.memoryLimit(on: model.device)
+        // Gradients that are followed in the pass are complete layer by layer where layers run again in it.
+        plan.checkpointsLayers = optimization.gradientCheckpointing ?? followsInPass
+        if let limit { (plan.halvings, plan.checkpointsLayers) = try choice(within: limit, plan) }
+        let plain = forecast(plan, halvings: plan.halvings, checkpoints: false)
+        // A limit may be above what is free.
+        if optimization.gradientCheckpointing == nil, let available, plain.total > available * 9 / 10 {
+            plan.checkpointsLayers = true
         }
         let chosen = forecast(plan, halvings: plan.halvings, checkpoints: plan.checkpointsLayers)
         var line = "memory forecast: \(ByteCount.format(Int64(chosen.total))) at the peak"
-        if let limit = optimization.maxMemory {
-            line += " within --max_memory \(limit)"
+        if let limit {
+            line += " within the \(ByteCount.format(Int64(limit))) of --max_memory"
         } else if let available {
             line += " of \(ByteCount.format(Int64(available))) available"
+        }
+        if limit == nil, let sizes = optimization.maxMemory {
+            console.print("note: --max_memory \(sizes) says nothing of \(model.device), on which the run is")
         }
         if plan.halvings > 0 {
             let size = sizeAtOnce(plan.halvings)

@@ -67,7 +67,7 @@ struct TokenizerClass: Sendable {
     /// Which special tokens lose properties such as `lstrip`, as the class adds them once more by name.
     var renewal: Renewal = .none
     /// Whether the token that the file pads with is the padding token, where nothing else says.
-    var padsAsFileSays: Bool { defaultTokens[.padding] == nil && name != "GPT2Tokenizer" }
+    var padsAsFileSays: Bool { defaultTokens[.padding] == nil && !(name == "GPT2Tokenizer" && buildsSteps) }
     /// Whether a mask token that is only named takes the white space before it along.
     var stripsBeforeMask = false
     /// The ids around texts of a class that does without the tokens, by their places in its first vocabulary.

@@ -24,6 +24,8 @@ struct TokenizerConfiguration: Sendable {
     var absent: Set<Role> = []
     /// Roles whose tokens are those of the class, as the files give none.
     var filled: Set<Role> = []
+    /// The keys whose tokens are texts alone, without properties.
+    var bare: Set<String> = []
     /// Special tokens with names of the model's own, such as `image_token`.
     var ownNames: [(name: String, token: AddedToken)] = []
     /// Special tokens without a role.
@@ -126,6 +128,7 @@ struct TokenizerConfiguration: Sendable {
         for (role, content) in tokens where named[role] == nil && !absent.contains(role) {
             named[role] = listed(content) ?? AddedToken(content, isSpecial: true)
             filled.insert(role)
+            bare.insert(role.rawValue)
         }
     }
 
@@ -135,7 +138,10 @@ struct TokenizerConfiguration: Sendable {
 
     private mutating func readSpecialTokens(_ config: JSONObject, _ source: String) throws {
         func token(_ value: JSONValue, _ key: String) throws -> AddedToken {
-            if let content = value.stringValue { return listed(content) ?? AddedToken(content, isSpecial: true) }
+            if let content = value.stringValue {
+                bare.insert(key)
+                return listed(content) ?? AddedToken(content, isSpecial: true)
+            }
             guard value.objectValue != nil else {
                 throw TokenizerError(source, "\"\(key)\" must be a string or an object with \"content\"")
             }

@@ -78,7 +78,8 @@ struct TokenizerFolder {
         hasFile: Bool
     ) throws -> Contents {
         var parts = parts
-        var roles = TokenizerConfiguration.Role.allCases.compactMap { configuration.named[$0] }
+        let filled = TokenizerConfiguration.Role.allCases.filter { configuration.named[$0] != nil }
+        var roles = filled.compactMap { configuration.named[$0] }
         if tokenizerClass.stripsBeforeMask, let mask = configuration.named[.mask],
             mask == AddedToken(mask.content, isSpecial: true)
         {
@@ -93,11 +94,13 @@ struct TokenizerFolder {
         }
         try parts.addTokens(configuration.added.map { withRole($0.token) })
         let special = named + configuration.extra
-        // A role whose token another one has named already changes nothing; with other properties it counts once more.
         func isNew(_ token: AddedToken) -> Bool { parts.added.id(of: Array(token.content.utf8)) == nil }
-        let missing = named.filter(isNew)
-        let once = missing.indices.filter { !missing[..<$0].contains(missing[$0]) }.map { missing[$0] }
-        try parts.addTokens((once + configuration.extra.filter(isNew)).map(withRole))
+        // A role whose token another one has named already changes nothing; with other properties it counts once more, and
+        // so does a text alone after an object that says the same.
+        let isBare = (filled.map(\.rawValue) + configuration.ownNames.map(\.name)).map(configuration.bare.contains)
+        let missing = zip(named, isBare).filter { isNew($0.0) }
+        let once = missing.indices.filter { here in !missing[..<here].contains { $0 == missing[here] } }
+        try parts.addTokens((once.map { missing[$0].0 } + configuration.extra.filter(isNew)).map(withRole))
         switch tokenizerClass.renewal {
         case .none: break
         case .asSpecial:

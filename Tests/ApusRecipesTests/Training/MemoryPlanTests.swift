@@ -74,5 +74,14 @@ import Testing
         }.refusal()
         #expect(refused.hasPrefix("--max_memory 340MB: the run needs ") && refused.contains("1 sample at once"))
         #expect(refused.contains("gradient checkpointing"))
+        // What is said of another device limits nothing, and a limit above what is there nothing either.
+        for sizes in [#"{"0": "1MB"}"#, "900TB"] {
+            let free = run.with {
+                $0.optimization.maxMemory = sizes
+                $0.output.outputDirectory = "\(run.folder.path)/free-\(sizes.count)"
+            }
+            try free()
+            #expect(try free.numbers(6) == run.numbers(6))
+        }
     }
 }

@@ -24,7 +24,7 @@ import Testing
         return try? JSONValue(parsing: data)
     }
 
-    @Test func fixturesAreThere() { #expect(Self.cases.count == 120) }
+    @Test func fixturesAreThere() { #expect(Self.cases.count == 122) }
 
     @Test(arguments: cases)
     func agreesWithTransformers(_ testCase: Case) throws {
