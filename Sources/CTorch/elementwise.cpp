@@ -131,22 +131,16 @@ at::Tensor sum_of_parts(const at::Tensor &x) {
     return total.to(x.scalar_type());
 }
 
-// MKL chooses a function's code when it is first called, and not safely: of threads that make that call together some may
-// compute with less accuracy (2 of 1,500 processes with tanh in float32 on 7 threads).
-bool settles_functions() noexcept {
-    static const bool settled = [] {
-        try {
-            at::AutoDispatchBelowADInplaceOrView unrecorded;
-            for (auto type : {at::kFloat, at::kDouble}) {
-                auto x = at::ones({16}, type);
-                for (auto function : {at::exp, at::log, at::sin, at::cos, at::tanh, at::sqrt}) function(x);
-            }
-        } catch (...) {
-            // Whoever needs them will hear of it.
+void settle_functions() noexcept {
+    try {
+        at::AutoDispatchBelowADInplaceOrView unrecorded;
+        for (auto type : {at::kFloat, at::kDouble}) {
+            auto x = at::ones({16}, type);
+            for (auto function : {at::exp, at::log, at::sin, at::cos, at::tanh, at::sqrt}) function(x);
         }
-        return true;
-    }();
-    return settled;
+    } catch (...) {
+        // Whoever needs them will hear of it.
+    }
 }
 
 at::Tensor stable_exp(const at::Tensor &x) { return is_shared_out(x) ? ByParts<Exp>::apply(x) : at::exp(x); }

@@ -19,14 +19,14 @@ void clear_error() noexcept;
 /// Makes this thread's parallel regions get as many threads as libtorch believes they have.
 bool grants_threads() noexcept;
 
-/// Calls the functions of MKL's that threads would otherwise call for the first time together.
-bool settles_functions() noexcept;
+/// Does once what all calls rely on: the memory of tensors, and functions that must not first be called by many threads.
+bool prepares_process() noexcept;
 
 /// - Parameter name: The caller, as profiles name it.
 template <class Body>
 auto guarded(Body &&body, const char *name = __builtin_FUNCTION()) noexcept -> decltype(body()) {
     using Result = decltype(body());
-    static thread_local const bool prepared [[maybe_unused]] = grants_threads() && settles_functions();
+    static thread_local const bool prepared [[maybe_unused]] = grants_threads() && prepares_process();
     try {
         at::RecordFunction record(at::RecordScope::USER_SCOPE);
         if (record.isActive()) record.before(name);
