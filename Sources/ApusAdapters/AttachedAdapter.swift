@@ -114,12 +114,7 @@ extension AdapterMethod {
             throw AdapterError("the model has an adapter named \(name) already; give this one another name")
         }
         let isFirst = present.isEmpty
-        let stores = modules.contains { ModulePaths.lies($0.path, in: base.storedModules) }
-        guard isFirst || !stores else {
-            throw AdapterError(
-                "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
-                    + "is not there yet; merge the first one")
-        }
+        if !isFirst { try checkBeside(modules) }
         // Before adapters hang on them, whose own biases are not meant.
         let allBiases =
             base.biases == .none ? [] : model.parameters().filter { $0.name.hasSuffix("bias") && !$0.slot.isBuffer }
@@ -155,6 +150,35 @@ extension AdapterMethod {
             name: name, method: self, parts: parts, saved: saved.map { ($0.name, $0.slot) },
             ownModules: ownModules,
             copiedCount: whole.reduce(0) { $0 + $1.slot.count }, tables: tables, ties: ties, trunk: trunk + ".")
+    }
+
+    /// Refuses what only the first adapter of a model may do: the model's own weights are those that others were made on.
+    private func checkBeside(_ modules: [(path: String, module: Module)]) throws {
+        if modules.contains(where: { ModulePaths.lies($0.path, in: base.storedModules) }) {
+            throw AdapterError(
+                "an adapter that stores modules of the model (\(base.storedModules.joined(separator: ", "))) beside another "
+                    + "is not there yet; merge the first one")
+        }
+        if base.biases != .none {
+            throw AdapterError(
+                "an adapter with biases of the model (bias \(base.biases.rawValue)) behind another would change the model that "
+                    + "the other was made on; name it first, or merge the first one")
+        }
+        if changesBase {
+            throw AdapterError(
+                "an adapter that was taken out of the model's own weights (init_lora_weights) behind another would be taken out "
+                    + "of weights that may be others by now; name it first, merge the first one, or make it a plain adapter "
+                    + "(apus export --convert_to_lora true, of PiSSA and OLoRA)")
+        }
+    }
+}
+
+extension AttachedAdapter {
+    /// Refuses an adapter whose layers are another's too, as both would fill them.
+    package func checkLayers(beside others: [AttachedAdapter]) throws {
+        guard !ownModules.isEmpty, let other = others.first(where: { !$0.ownModules.isEmpty }) else { return }
+        throw AdapterError(
+            "the layers that \(name) adds to the model are those that \(other.name) has filled already; give one of the two")
     }
 }
 

@@ -185,6 +185,41 @@ struct AdapterParityTests {
         storing.base.modulesToSave = ["embed_tokens"]
         let beside = #expect(throws: AdapterError.self) { try storing.attach(to: model, named: "other") }
         #expect(beside?.description.contains("embed_tokens") == true)
+        for biases in [TrainedBiases.all, .adapted] {
+            var biased = LoRAConfiguration()
+            biased.base.biases = biases
+            let error = #expect(throws: AdapterError.self) { try biased.attach(to: model, named: "other") }
+            #expect(error?.description.contains("bias \(biases.rawValue)") == true)
+        }
+        for start in [LoRAConfiguration.Initialization.pissa(name: "pissa"), .olora, .loftq, .corda, .gradients] {
+            var taken = LoRAConfiguration()
+            taken.initialization = start
+            let error = #expect(throws: AdapterError.self) { try taken.attach(to: model, named: "other") }
+            #expect(error?.description.contains("--convert_to_lora") == true)
+            // Nothing hangs on the model of what was refused.
+            #expect(model.modules().allSatisfy { ($0.module as? Adapter)?.name != "other" })
+        }
+    }
+
+    /// The base of the first is the residual of its decomposition; what a plain one adds comes on top.
+    @Test func aPlainAdapterFollowsOneThatWasTakenOutOfTheWeights() throws {
+        let (fixture, model, first) = try adapted("qwen2-tied-gqa/lora-pissa")
+        let folder = try Fixture("adapters/qwen2-tied-gqa/lora").folder.path
+        let second = try AdapterFiles.method(in: folder).attach(to: model, named: "other")
+        try second.load(from: folder, dtype: .float64, device: .cpu)
+        let batch = fixture.batch()
+        func logits(_ selection: AdapterSelection) throws -> Tensor {
+            try withoutGradients {
+                let context = try model.context(for: batch, adapters: selection)
+                return try model.logits(model.hiddenStates(batch, context), context)
+            }
+        }
+        #expect(try worst(logits(.only(["default"])), batch, fixture, "logits") <= Self.bar)
+        #expect(!first.leavesBase && second.leavesBase)
+        let both = try logits(.all)
+        try first.merge()
+        try second.merge()
+        #expect(try relativeDifference(logits(.base), both) <= 1e-12)
     }
 
     /// A value of another type is never taken for an absent one.

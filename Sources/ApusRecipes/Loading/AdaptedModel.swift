@@ -45,13 +45,15 @@ struct AdaptedModel {
             form.model.trunk.notices + methods.compactMap(\.method.notice)
             + methods.compactMap(\.method.base.notice) + form.notices
         let (model, new) = (form.model, form.newWeights)
-        attached = try methods.enumerated().map { index, adapter in
-            let attached = try adapter.method.attach(
-                to: model, named: Self.name(ofAdapter: index, adapter.folder), heads: model.headNames,
+        attached = try methods.enumerated().reduce(into: []) { all, adapter in
+            let (index, (folder, method)) = (adapter.offset, adapter.element)
+            let attached = try method.attach(
+                to: model, named: Self.name(ofAdapter: index, folder), heads: model.headNames,
                 trunk: model.trunk.name)
             if index == 0 { try attached.checkStored(new: new, of: source.name) }
-            try attached.load(from: adapter.folder, device: device)
-            return attached
+            try attached.checkLayers(beside: all)
+            try attached.load(from: folder, device: device)
+            all.append(attached)
         }
     }
 }
