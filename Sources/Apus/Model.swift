@@ -76,6 +76,8 @@ public final class Model {
     }
 
     /// Hangs an adapter in PEFT's format on the model; what several adapters add is summed.
+    ///
+    /// One that has parts of the model itself, or was taken out of its weights, can only be the first.
     public func attach(_ adapter: String, named name: String = "default") throws {
         try loaded.attach(adapter, named: name)
     }
@@ -91,6 +93,8 @@ public final class Model {
     /// Chooses which adapters take part from now on.
     ///
     /// - Parameter names: nil chooses all, an empty list none: the model itself.
+    /// - Throws: An error where one is left out that has parts of the model itself (modules stored whole, biases), or was taken
+    ///   out of its weights (PiSSA, OLoRA, LoftQ): the model without it is not there any more.
     public func activate(_ names: [String]?) throws { try loaded.activate(names) }
 
     /// Makes a new adapter of LoRA adapters on the model, in one of the ways of PEFT's `add_weighted_adapter`.

@@ -105,8 +105,23 @@ package final class LoadedModel {
             try own.map { try OwnConfiguration($0, in: folder) } ?? AdapterFiles.method(in: folder)
         let part = try method.attach(
             to: model, named: adapter, heads: model.headNames, trunk: model.trunk.name)
-        try part.load(from: folder, device: model.device)
+        do {
+            try part.checkLayers(beside: attached)
+            try checkBase(of: [part], amongst: model.trunk.activeAdapters)
+            try part.load(from: folder, device: model.device)
+        } catch {
+            part.detach()
+            throw error
+        }
         attached.append(part)
+    }
+
+    /// Refuses to leave out adapters that the model itself is not there without.
+    private func checkBase(of adapters: [AttachedAdapter], amongst active: AdapterSelection) throws {
+        guard let left = adapters.first(where: { !$0.leavesBase && !active.contains($0.name) }) else { return }
+        throw AdapterError(
+            "the adapter \(left.name) has parts of the model itself beside its own, or was taken out of them, so that without it "
+                + "the model is not there any more. Let it take part (activate), or load the model again without it.")
     }
 
     package var adapterNames: [String] { attached.map(\.name) }
@@ -114,7 +129,9 @@ package final class LoadedModel {
     /// Which adapters take part from now on; nil is all that there are.
     package func activate(_ names: [String]?) throws {
         for name in names ?? [] { _ = try adapter(name) }
-        adapted.form.model.trunk.activeAdapters = names.map { .only(Set($0)) } ?? .all
+        let chosen = names.map { AdapterSelection.only(Set($0)) } ?? .all
+        try checkBase(of: attached, amongst: chosen)
+        adapted.form.model.trunk.activeAdapters = chosen
     }
 
     /// Hangs on an adapter made of others, by the name of one of PEFT's ways.

@@ -73,6 +73,47 @@ struct LibraryTests {
         #expect(try Model("\(folder.path)/merged").answer("say 1", options) == adapted)
     }
 
+    /// Where an adapter has taken the place of a part of the model, the model itself cannot be asked for.
+    @Test(arguments: ["lora-pissa", "lora-olora", "lora-saved-embedding"])
+    func theModelItselfIsThereOrRefused(name: String) throws {
+        let base = try TinyModelFolder.chat()
+        let adapters = TinyModelFolder.fixtures.appendingPathComponent("adapters/qwen2-tied-gqa").path
+        let options = AnswerOptions(maximumTokens: 8, temperature: 0)
+        func refusal(_ body: () throws -> Void) -> String {
+            do {
+                try body()
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        let model = try Model(base.path)
+        let answer = try model.answer("say 1", options)
+        try model.attach("\(adapters)/lora", named: "plain")
+        // Behind another it is refused, and the model stays as it is.
+        #expect(refusal { try model.attach("\(adapters)/\(name)", named: "taken") } != "")
+        #expect(model.adapters == ["plain"])
+        try model.activate([])
+        #expect(try model.answer("say 1", options) == answer)
+
+        let other = try Model(base.path)
+        try other.attach("\(adapters)/\(name)", named: "taken")
+        try other.attach("\(adapters)/lora", named: "plain")
+        for chosen in [[], ["plain"]] {
+            #expect(refusal { try other.activate(chosen) }.contains("the adapter taken has parts of the model itself"))
+        }
+        for chosen in [["taken"], ["plain", "taken"], nil] { try other.activate(chosen) }
+        let both = try other.answer("say 1", options)
+        try other.merge()
+        try other.activate([])
+        #expect(try other.answer("say 1", options) == both)
+        // What does not take part cannot be hung on either.
+        #expect(refusal { try other.attach("\(adapters)/\(name)", named: "again") }.contains("the adapter again"))
+        #expect(other.adapters.isEmpty)
+        #expect(try other.answer("say 1", options) == both)
+        withExtendedLifetime(base) {}
+    }
+
     @Test func embedsAndClassifies() throws {
         let labelled = try TinyModelFolder.bert(
             "classifiers/bert-single",
