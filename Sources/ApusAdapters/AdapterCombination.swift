@@ -76,25 +76,46 @@ package struct AdapterCombination: Sendable {
             throw AdapterError(
                 "--adapter_weights: \(weights.count) weights for \(adapters.count) adapters; give one for each")
         }
-        let methods = try adapters.map { adapter in
-            guard let method = adapter.method as? LoRAConfiguration, !method.isDecomposed else {
-                let what = (adapter.method as? LoRAConfiguration) == nil ? type(of: adapter.method).tunerType : "DoRA"
-                throw AdapterError("only plain LoRA adapters can be combined, and one is of the method \(what)")
-            }
-            guard adapter.parts.withoutStacks.count == adapter.parts.count else {
-                throw AdapterError(
-                    "only LoRA adapters on layers can be combined, and one adapts experts that lie in one tensor "
-                        + "(target_parameters)")
-            }
-            return method
-        }
+        try Self.check(adapters.map { ($0.name, $0.method) })
         if kind.needsDensity {
             guard let density, density > 0, density <= 1 else {
                 throw AdapterError(
                     "--density: \(kind.rawValue) keeps a share of the numbers; give it, above 0 and up to 1")
             }
         }
-        return methods
+        return adapters.compactMap { $0.method as? LoRAConfiguration }
+    }
+
+    /// Refuses adapters that are more than plain LoRA on layers: what else they hold would be lost, or mean something else.
+    ///
+    /// - Parameter adapters: Each with what it is called in the message.
+    package static func check(_ adapters: [(name: String, method: any AdapterMethod)]) throws {
+        for (name, method) in adapters {
+            guard let obstacle = obstacle(in: method) else { continue }
+            throw AdapterError("only plain LoRA adapters can be combined, and \(name) \(obstacle)")
+        }
+    }
+
+    private static func obstacle(in method: any AdapterMethod) -> String? {
+        guard let lora = method as? LoRAConfiguration else { return "is of the method \(type(of: method).tunerType)" }
+        if lora.isDecomposed { return "is of the method DoRA" }
+        if lora.changesBase {
+            let advice =
+                lora.takesFromBase
+                ? "make it a plain one first (apus export --convert_to_lora true)"
+                : "merge it into its model instead (apus merge-lora)"
+            return "was taken out of the model's own weights (init_lora_weights "
+                + "\(lora.initialization.json.stringValue ?? "")), so that it goes with no other; \(advice)"
+        }
+        let beside = [
+            (lora.hasBias, "biases of its own (lora_bias)"),
+            (lora.base.biases != .none, "biases of the model (bias \(lora.base.biases.rawValue))"),
+            (lora.tokens != nil, "trained tokens (trainable_token_indices)"),
+            (!lora.parameters.isEmpty, "weights that it adapts by their names (target_parameters)"),
+        ]
+        return beside.first { $0.0 }.map {
+            "has \($0.1), which are not combined; merge it into its model instead (apus merge-lora), or leave it out"
+        }
     }
 
     private func rank(of methods: [LoRAConfiguration], _ kind: Kind) throws -> Int {

@@ -112,4 +112,54 @@ struct CombinationTests {
         #expect(refusal(.tiesSVD, [1, 1]).contains("--density"))
         #expect(refusal(.dareTiesSVD, [1, 1], density: 1.5).contains("--density"))
     }
+
+    /// What is more than `s B A` on layers is neither lost nor taken for something else.
+    @Test func whatIsMoreThanPlainLoRAIsNamed() throws {
+        func refusal(_ change: (inout LoRAConfiguration) throws -> Void) -> String {
+            do {
+                var method = LoRAConfiguration()
+                try change(&method)
+                try AdapterCombination.check([("one", LoRAConfiguration()), ("two", method)])
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(refusal { _ in } == "")
+        for start in [LoRAConfiguration.Initialization.gaussian, .random, .eva, .stored(name: "orthogonal")] {
+            #expect(refusal { $0.initialization = start } == "")
+        }
+        #expect(refusal { $0.isDecomposed = true }.contains("and two is of the method DoRA"))
+        for start in [LoRAConfiguration.Initialization.pissa(name: "pissa_niter_4"), .olora] {
+            let words = refusal { $0.initialization = start }
+            #expect(words.contains("init_lora_weights \(start.json.stringValue ?? "?")"))
+            #expect(words.contains("--convert_to_lora"))
+        }
+        #expect(refusal { $0.initialization = .loftq }.contains("merge it into its model"))
+        #expect(refusal { $0.hasBias = true }.contains("two has biases of its own (lora_bias)"))
+        #expect(refusal { $0.base.biases = .all }.contains("(bias all)"))
+        #expect(refusal { $0.base.biases = .adapted }.contains("(bias lora_only)"))
+        #expect(
+            refusal { $0.tokens = try TokenTargets([1, 2], place: "test") }.contains("(trainable_token_indices)"))
+        #expect(refusal { $0.parameters = ["k_proj.weight"] }.contains("(target_parameters)"))
+        let other = try AdapterFiles.method(
+            in: Fixture.root.appendingPathComponent("methods/qwen2-tied-gqa/delora").path)
+        let error = #expect(throws: AdapterError.self) { try AdapterCombination.check([("three", other)]) }
+        #expect(error?.description.contains("three is of the method delora") == true)
+    }
+
+    /// Loaded adapters are looked at too, before anything is made of them.
+    @Test(arguments: ["lora-b-bias", "lora-biases", "lora-tokens", "lora-parameters"])
+    func anAdapterThatHoldsMoreIsNotCombined(name: String) throws {
+        let model = try model()
+        let folder = Fixture.root.appendingPathComponent("methods/qwen2-tied-gqa/\(name)").path
+        let attached = try AdapterFiles.method(in: folder).attach(to: model, named: "more")
+        try attached.load(from: folder, dtype: .float64, device: .cpu)
+        let plain = try loaded(["a"], on: model)
+        let error = #expect(throws: AdapterError.self) {
+            try AdapterCombination(.cat, weights: [1, 1])([attached] + plain, on: model, named: "new")
+        }
+        #expect(error?.description.contains("and more has ") == true)
+        #expect(model.modules().allSatisfy { ($0.module as? Adapter)?.name != "new" })
+    }
 }

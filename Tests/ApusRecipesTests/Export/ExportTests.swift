@@ -157,6 +157,24 @@ import Testing
         #expect(throws: ModelError.self) { try MergeCheck.Difference(relative: .nan, bound: 1).check("it") }
     }
 
+    /// Adapters that need the model's weights are named before anything looks for them.
+    @Test(arguments: [
+        "adapters/qwen2-tied-gqa/lora-pissa", "adapters/qwen2-tied-gqa/lora-olora", "methods/qwen2-tied-gqa/lora-loftq-4",
+        "methods/qwen2-tied-gqa/delora", "methods/qwen2-tied-gqa/lora-b-bias",
+    ])
+    func whatIsMoreThanPlainLoRAIsNotCombined(name: String) throws {
+        let run = try TinyRun()
+        let fixtures = URL(fileURLWithPath: TinyRun.fixtures).deletingLastPathComponent().path
+        let error = #expect(throws: AdapterError.self) {
+            _ = try Self.export(run, to: "combined") {
+                $0.model.adapters = ["\(fixtures)/adapters/qwen2-tied-gqa/lora", "\(fixtures)/\(name)"]
+                $0.combination.kind = .svd
+            }
+        }
+        #expect(error?.description.contains("and \(fixtures)/\(name) ") == true)
+        #expect(!FileManager.default.fileExists(atPath: "\(run.folder.path)/combined"))
+    }
+
     @Test func sizesHaveLabels() {
         let labels = [
             134_515_008: "135M", 494_032_768: "494M", 1_543_714_304: "1.5B", 7_241_732_096: "7.2B", 90_000: "90K",

@@ -16,6 +16,8 @@ struct AdapterCombining {
     func callAsFunction() throws -> String {
         let adapters = settings.model.adapters
         let methods = try adapters.map { try AdapterFiles.method(in: $0) }
+        // Before they hang on the model, whose weights some would look for.
+        try AdapterCombination.check(Array(zip(adapters, methods)).map { (name: $0.0, method: $0.1) })
         let first = methods.first.map { (folder: adapters[0], method: $0) }
         var source = try AdaptedModel.base(settings.model.name, adapter: first, surroundings: surroundings)
         source.plan = try AdaptedModel.plan(of: methods, config: source.config())
