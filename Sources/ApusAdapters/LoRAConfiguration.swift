@@ -84,7 +84,6 @@ package struct LoRAConfiguration: AdapterMethod {
     }
 
     package mutating func train(_ settings: AdapterSettings) throws {
-        dropout = try settings.number(Self.dropoutOption)
         rateRatio = settings[Self.rateRatioOption].doubleValue
     }
 

@@ -194,10 +194,6 @@ package struct RandLoRAConfiguration: AdapterMethod {
         base = try reader.base()
     }
 
-    package mutating func train(_ settings: AdapterSettings) throws {
-        dropout = try settings.number(Self.dropoutOption)
-    }
-
     package var summary: String { "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {

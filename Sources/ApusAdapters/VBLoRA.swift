@@ -220,7 +220,6 @@ package struct VBLoRAConfiguration: AdapterMethod {
                 "--adapters: this VB-LoRA adapter was stored with save_only_topk_weights, without the logits that training "
                     + "would go on from. Resume the run, or start a new one")
         }
-        sizes.dropout = try settings.number(Self.dropoutOption)
     }
 
     package var summary: String { "Rank \(sizes.rank), \(sizes.vectors) vectors of \(sizes.length)" }

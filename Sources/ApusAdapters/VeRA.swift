@@ -149,10 +149,6 @@ package struct VeRAConfiguration: AdapterMethod {
         base = try reader.base()
     }
 
-    package mutating func train(_ settings: AdapterSettings) throws {
-        dropout = try settings.number(Self.dropoutOption)
-    }
-
     package var summary: String { "Rank \(rank)" }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {

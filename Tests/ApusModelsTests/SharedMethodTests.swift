@@ -109,11 +109,11 @@ struct SharedMethodTests {
     func dropoutIsHonoured(variant: String, option: String) throws {
         let test = try MethodCase("qwen2-tied-gqa/\(variant)")
         let folder = test.fixture.folder.path
-        var method = try AdapterFiles.method(in: folder)
-        var settings = AdapterSettings()
-        let declared = try #require(type(of: method).options.first { $0.name == option })
-        settings[declared] = 0.5
-        try method.train(settings)
+        var json = try #require(Fixture.parse("\(folder)/\(AdapterFiles.configurationName)").objectValue)
+        json[option] = 0.5
+        var method = try AdapterMethods.read(.object(json), file: "adapter_config.json")
+        // Training that goes on takes it from the file too.
+        try method.train(AdapterSettings())
         let model = try model()
         let attached = try method.attach(to: model)
         try attached.load(from: folder, dtype: .float64, device: .cpu)

@@ -267,7 +267,7 @@ extension SFTSettings: CommandSettings {
         if !optimization.optim.isPaged { note("--optim is not a paged one", ["paged_memory"]) }
         if full.lisaActivatedLayers == 0 { note("--lisa_activated_layers is 0", ["lisa_step_interval"]) }
         if !model.adapters.isEmpty {
-            note("the file of the adapter says it", read.subtracting(["lora_dropout", "lora_dtype", "lorap_lr_ratio"]))
+            note("the file of the adapter says it", read.subtracting(["lora_dtype", "lorap_lr_ratio"]))
         }
         note("--task_type is \(taskType.rawValue)", taskType.idleOptions.subtracting(task.options))
         if !task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
