@@ -1,3 +1,4 @@
+import ApusJSON
 package import ApusNN
 import ApusTorch
 
