@@ -116,7 +116,10 @@ extension AttachedAdapter {
                 faults.append("not part of this model: \(stored)")
             }
         }
-        faults = (all + needed).filter { sources[$0.name] == nil }.map { "missing: \($0.name)" } + faults
+        let absent = absentBiases(sources)
+        faults =
+            (all + needed).filter { one in sources[one.name] == nil && !absent.contains { $0 === one.slot } }
+            .map { "missing: \($0.name)" } + faults
         guard faults.isEmpty else {
             throw AdapterError(
                 "\(path) does not fit the base model:\n  " + faults.prefix(8).joined(separator: "\n  ")
@@ -148,6 +151,11 @@ extension AttachedAdapter {
             }
         }
         try method.prepareBase(parts)
+        for slot in absent {
+            guard let own = slot.tensor else { continue }
+            // A copy: the values may lie in a mapped file, which training must not write to.
+            try slot.fill(own.dtype == dtype ? own.cloned() : own.to(dtype))
+        }
         let prefix = type(of: method).modelPrefix
         for (name, slot) in parameters {
             guard let stored = sources[name] else { continue }
@@ -155,6 +163,19 @@ extension AttachedAdapter {
             let (tensor, isBorrowed) = try store.tensor(stored, dtype: own ?? dtype, device: device)
             try slot.fill(isBorrowed ? tensor.cloned() : tensor)
         }
+    }
+
+    /// The biases of adapted layers, where a file has none of them: PEFT trains them and looks for them under names that they
+    /// do not have when it writes its files, so that those of the base model count again.
+    private func absentBiases(_ sources: [String: String]) -> [ParameterSlot] {
+        guard method.base.biases == .adapted else { return [] }
+        let prefix = type(of: method).modelPrefix
+        let biases = saved.filter { path, _ in
+            let layer = path.hasSuffix(".bias") ? String(path.dropLast(5)) : ""
+            return parts.contains { $0.path == layer } && !ModulePaths.lies(path, in: method.base.storedModules)
+        }
+        let isThere = biases.contains { sources[prefix + storedPath($0.path)] != nil }
+        return isThere ? [] : biases.map(\.slot)
     }
 
     /// Whether it is the base model's, of a module that is trained whole; PEFT stores such biases where it trains all.

@@ -222,6 +222,52 @@ struct AdapterParityTests {
         #expect(try relativeDifference(logits(.base), both) <= 1e-12)
     }
 
+    /// PEFT trains the biases of adapted layers (`lora_only`) and leaves them out of its files: the model's own count then.
+    @Test func biasesThatAFileLacksAreTheModels() throws {
+        let fixture = try Fixture("adapters/qwen2-tied-gqa/lora")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-biases-\(UUID())")
+        try FileManager.default.copyItem(at: fixture.folder, to: folder)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let configuration = folder.appendingPathComponent(AdapterFiles.configurationName)
+        var json = try #require(Fixture.parse(configuration.path).objectValue)
+        json["bias"] = "lora_only"
+        try Data(JSONValue.object(json).serialized().utf8).write(to: configuration)
+        func attached(to model: CausalLanguageModel) throws -> AttachedAdapter {
+            try AdapterFiles.method(in: folder.path).attach(to: model)
+        }
+
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: .float64)
+        let adapter = try attached(to: model)
+        #expect(!adapter.saved.isEmpty && adapter.saved.allSatisfy { $0.path.hasSuffix("_proj.bias") })
+        try adapter.load(from: folder.path, dtype: .float64, device: .cpu)
+        let batch = fixture.batch()
+        #expect(try worst(model.outputs(batch).logits, batch, fixture, "logits") <= Self.bar)
+
+        // Trained further they are in the adapter's type, and never in a file that is mapped.
+        for (dtype, wanted) in [(DType.bfloat16, DType.float32), (.float32, .float32)] {
+            let other = try attached(to: Fixture.model("qwen2-tied-gqa", dtype: dtype))
+            let before = other.saved.compactMap(\.slot.tensor)
+            try other.load(from: folder.path, dtype: wanted, device: .cpu)
+            let after = other.saved.compactMap(\.slot.tensor)
+            #expect(before.count == other.saved.count && after.count == before.count)
+            for (one, two) in zip(before, after) {
+                #expect(one !== two && two.dtype == wanted)
+                #expect(try two.equals(one.to(wanted)))
+            }
+        }
+
+        // A file that has some of them and not all is damaged.
+        let name = "base_model.model." + adapter.storedPath(adapter.saved[0].path)
+        let sources = try adapter.weightSources()
+        #expect(sources.contains { $0.name == name })
+        try SafetensorsWriter.write(
+            sources.filter { $0.name != name }, to: folder.appendingPathComponent(AdapterFiles.weightsName).path)
+        let error = #expect(throws: AdapterError.self) {
+            try attached(to: Fixture.model("qwen2-tied-gqa")).load(from: folder.path, device: .cpu)
+        }
+        #expect(error?.description.contains("missing: \(name)") == true)
+    }
+
     /// A value of another type is never taken for an absent one.
     @Test(
         arguments: [
