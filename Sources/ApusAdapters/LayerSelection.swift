@@ -1,5 +1,6 @@
 import ApusJSON
 import ApusNN
+import Foundation
 
 /// Which layers of a model a method hangs on, by PEFT's keys.
 package struct LayerSelection: Sendable, Equatable {
@@ -39,6 +40,8 @@ package struct LayerSelection: Sendable, Equatable {
             }
             return number
         }
+        try checkNumbers(
+            "--layers_to_transform", "--layers_pattern", ofText: "--target_regex", list: "--target_modules")
     }
 
     init(_ reader: ConfigurationReader) throws {
@@ -46,9 +49,40 @@ package struct LayerSelection: Sendable, Equatable {
         excluded = try reader.modules("exclude_modules")
         layers = try reader.list("layers_to_transform", "a number or a list of numbers", \.intValue)
         layersPattern = try reader.list("layers_pattern", "a string or a list of strings", \.stringValue)
-        if layersPattern?.isEmpty == true { layersPattern = nil }
+        // Empty lists say nothing in PEFT.
+        if layers?.isEmpty == true { layers = nil }
+        if layersPattern?.allSatisfy(\.isEmpty) == true { layersPattern = nil }
         allowsAbsent = true
+        try checkNumbers(
+            "\(reader.file): \"layers_to_transform\"", "\"layers_pattern\"", ofText: "\"target_modules\" that is one text",
+            list: "a list")
     }
+
+    /// Refuses what PEFT refuses, or passes over: numbers of layers beside an expression, and a name of lists without numbers.
+    private func checkNumbers(_ numbers: String, _ names: String, ofText text: String, list: String) throws {
+        if case .pattern = targets, layers != nil || layersPattern != nil {
+            throw AdapterError(
+                "\(numbers) and \(names) do not go with \(text), in PEFT neither; write the numbers of the layers into the "
+                    + "expression, or give \(list)")
+        }
+        guard let layersPattern, !layersPattern.isEmpty else { return }
+        guard layers != nil else {
+            throw AdapterError(
+                "\(numbers) is missing beside \(names), which says where its numbers stand; give both, or none")
+        }
+        for pattern in layersPattern {
+            do {
+                _ = try NSRegularExpression(pattern: Self.numbering(pattern))
+            } catch {
+                throw AdapterError(
+                    "\(names): \"\(pattern)\" is not a regular expression; give the name of the list of layers, such as "
+                        + "layers")
+            }
+        }
+    }
+
+    /// Finds the number of a layer in a path, from its beginning: the first one after a part of any name, or of the name that an expression says.
+    private static func numbering(_ pattern: String?) -> String { ".*?\\.\(pattern ?? "[^.]*")\\.(\\d+)\\." }
 
     /// The chosen linear layers, and tables where they are named, in the model's order.
     ///
@@ -63,11 +97,14 @@ package struct LayerSelection: Sendable, Equatable {
         let candidates = model.modules().filter { path, module in
             isCandidate(module) && !ModulePaths.lies(path, in: stored)
         }
-        let chosen = candidates.filter { path, module in
+        let numbering = try (layersPattern.map { $0.map(Optional.some) } ?? [nil]).map {
+            try NSRegularExpression(pattern: Self.numbering($0))
+        }
+        let chosen = try candidates.filter { path, module in
             let isChosen =
                 targets == .allLinear
                 ? module is Linear && !ModulePaths.lies(path, in: heads) : targets.contains(path)
-            return isChosen && excluded?.contains(path) != true && isInLayers(path)
+            return try isChosen && excluded?.contains(path) != true && isInLayers(path, numbering)
         }
         try check(candidates.map(\.path), chosen: chosen.map(\.path))
         return chosen
@@ -79,12 +116,22 @@ package struct LayerSelection: Sendable, Equatable {
         return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
     }
 
-    private func isInLayers(_ path: String) -> Bool {
+    /// Whether a path is of one of the layers; the number is what the first group of an expression finds, as in PEFT.
+    private func isInLayers(_ path: String, _ numbering: [NSRegularExpression]) throws -> Bool {
         guard let layers else { return true }
-        let parts = path.split(separator: ".").map(String.init)
-        for (index, part) in parts.enumerated().dropLast() {
-            let names = layersPattern ?? ["layers", "h", "blocks", "block", "layer"]
-            if names.contains(part), let number = Int(parts[index + 1]) { return layers.contains(number) }
+        // PEFT looks behind a first part, which models without a head do not have: there their list comes first.
+        for text in [path, "." + path] {
+            for expression in numbering {
+                let whole = NSRange(text.startIndex..., in: text)
+                guard let match = expression.firstMatch(in: text, options: .anchored, range: whole) else { continue }
+                let found = Range(match.range(at: 1), in: text).map { String(text[$0]) } ?? ""
+                guard let number = Int(found) else {
+                    throw AdapterError(
+                        "layers_pattern \((layersPattern ?? []).joined(separator: ", ")): its first group finds \"\(found)\" in "
+                            + "\(path), which is no number; write groups as (?:…)")
+                }
+                return layers.contains(number)
+            }
         }
         return false
     }

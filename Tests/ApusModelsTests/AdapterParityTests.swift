@@ -288,6 +288,55 @@ struct AdapterParityTests {
         #expect(error?.description.contains("\"\(key)\"") == true)
     }
 
+    /// The layers that a file chooses on a trunk of three layers, by the paths of what hangs there.
+    private func chosen(_ keys: JSONObject, on model: Module) throws -> Set<String> {
+        var json: JSONObject = ["peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]]
+        for (key, value) in keys { json[key] = value }
+        let attached = try AdapterMethods.read(.object(json), file: "adapter_config.json").attach(to: model)
+        defer { attached.detach() }
+        return Set(attached.parts.map(\.path))
+    }
+
+    @Test(
+        arguments: [
+            (["layers_to_transform": [1]], [1]), (["layers_to_transform": 1], [1]),
+            (["layers_to_transform": []], [0, 1, 2]), (["layers_to_transform": [], "layers_pattern": []], [0, 1, 2]),
+            (["layers_to_transform": [0, 2], "layers_pattern": "layers"], [0, 2]),
+            (["layers_to_transform": [0, 2], "layers_pattern": ["h", "lay[a-z]+"]], [0, 2]),
+            (["layers_to_transform": [2], "layers_pattern": "(?:h|layers)"], [2]),
+        ] as [(JSONObject, [Int])])
+    func layersAreChosenByTheirNumbers(keys: JSONObject, numbers: [Int]) throws {
+        let model = try Fixture.model("qwen2-tied-gqa")
+        let wanted = Set(numbers.map { "model.layers.\($0).self_attn.q_proj" })
+        #expect(try chosen(keys, on: model) == wanted)
+    }
+
+    /// Lists of layers may have any name; the first number of a path counts, which is not an expert's.
+    @Test func listsOfLayersMayHaveAnyName() throws {
+        let both: JSONObject = ["layers_to_transform": [1], "target_modules": ["q_proj", "up"]]
+        #expect(
+            try chosen(both, on: Whole()) == [
+                "tower.levels.1.q_proj", "tower.levels.1.experts.0.up", "tower.levels.1.experts.1.up",
+            ])
+        // Without a part in front of the list.
+        #expect(try chosen(["layers_to_transform": [1]], on: Tower()) == ["levels.1.q_proj"])
+    }
+
+    @Test(
+        arguments: [
+            (["target_modules": ".*q_proj", "layers_to_transform": [1]], "\"target_modules\" that is one text"),
+            (["target_modules": ".*q_proj", "layers_pattern": ["layers"]], "\"target_modules\" that is one text"),
+            (["layers_pattern": ["layers"]], "\"layers_to_transform\" is missing"),
+            (["layers_pattern": "layers", "layers_to_transform": []], "\"layers_to_transform\" is missing"),
+            (["layers_pattern": "lay(", "layers_to_transform": [1]], "is not a regular expression"),
+            (["layers_pattern": "(layers)", "layers_to_transform": [1]], "finds \"layers\" in"),
+        ] as [(JSONObject, String)])
+    func layersThatPEFTDoesNotChooseAreRefused(keys: JSONObject, words: String) throws {
+        let model = try Fixture.model("qwen2-tied-gqa")
+        let error = #expect(throws: AdapterError.self) { try chosen(keys, on: model) }
+        #expect(error?.description.contains(words) == true)
+    }
+
     @Test(arguments: ["corda"]) func startsThatCannotBeRepeatedAreRefused(name: String) throws {
         let json: JSONValue = [
             "peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
@@ -296,4 +345,21 @@ struct AdapterParityTests {
         let error = #expect(throws: AdapterError.self) { try AdapterMethods.read(json, file: "adapter_config.json") }
         #expect(error?.description.contains("init_lora_weights \"\(name)\"") == true)
     }
+}
+
+private final class Expert: Module {
+    @Child("up") var up = Linear(2, 2)
+}
+
+private final class Level: Module {
+    @Child("q_proj") var projection = Linear(2, 2)
+    @Child("experts") var experts = [Expert(), Expert()]
+}
+
+private final class Tower: Module {
+    @Child("levels") var levels = [Level(), Level()]
+}
+
+private final class Whole: Module {
+    @Child("tower") var tower = Tower()
 }
