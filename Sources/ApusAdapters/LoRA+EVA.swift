@@ -58,7 +58,7 @@ extension LoRAConfiguration {
         return try taking(
             zip(layers, zip(groups, ranks)).map { layer, place in
                 (layer.0, layer.1, found[place.0], place.1)
-            })
+            }, beside: parts.filter { $0.adapter is LoRAEmbedding }.map(\.path))
     }
 
     private static let mostPasses = 1000
@@ -80,11 +80,17 @@ extension LoRAConfiguration {
     }
 
     /// Gives layers their ranks and first values; those without a rank are left as they are.
+    ///
+    /// - Parameter tables: Adapted too, with the ranks that they have.
     private func taking(
-        _ layers: [(path: String, lora: LoRA, found: PrincipalComponents?, rank: Int)]
+        _ layers: [(path: String, lora: LoRA, found: PrincipalComponents?, rank: Int)], beside tables: [String]
     ) throws -> LoRAConfiguration {
         var method = self
         var (ranks, alphas): ([(String, Double)], [(String, Double)]) = ([], [])
+        for path in tables {
+            if rank(of: path) != rank { ranks.append((path, Double(rank(of: path)))) }
+            if let alpha = alphaPattern[path], alpha != self.alpha { alphas.append((path, alpha)) }
+        }
         for (path, lora, found, newRank) in layers where newRank > 0 {
             guard let components = found?.components, let lengths = found?.lengths else { continue }
             var alpha = alphaPattern[path] ?? alpha
@@ -100,11 +106,10 @@ extension LoRAConfiguration {
         }
         method.rankPattern = PathPatterns(ranks)
         method.alphaPattern = PathPatterns(alphas)
-        let isWhole = selection.layers == nil && selection.excluded == nil
         method.selection.targets = .names(
             Self.names(
-                layers.filter { $0.rank > 0 }.map(\.path), apart: layers.filter { $0.rank == 0 }.map(\.path),
-                areShort: isWhole))
+                tables + layers.filter { $0.rank > 0 }.map(\.path),
+                apart: layers.filter { $0.rank == 0 }.map(\.path), areShort: choosesByEnds))
         method.selection.excluded = nil
         (method.selection.layers, method.selection.layersPattern) = (nil, nil)
         return method
@@ -112,6 +117,16 @@ extension LoRAConfiguration {
 }
 
 extension LoRAConfiguration {
+    /// Whether all layers of a name are chosen, so that the end of a path says as much as the whole.
+    private var choosesByEnds: Bool {
+        guard selection.layers == nil, selection.excluded == nil else { return false }
+        switch selection.targets {
+        case .allLinear: return true
+        case .names(let names): return !names.contains { $0.contains(".") }
+        case .pattern, .automatic: return false
+        }
+    }
+
     /// Names of layers for a file: of twenty and more the shortest ends that others do not have, as PEFT writes them.
     private static func names(_ paths: [String], apart others: [String], areShort: Bool) -> [String] {
         guard areShort, paths.count >= 20 else { return paths }

@@ -201,6 +201,46 @@ struct LoRAStartTests {
         #expect(zip(first.attached.parts, second.attached.parts).allSatisfy { $0.path == $1.path })
     }
 
+    /// Twenty layers and more are written by short names where these choose no others; tables keep their place among them.
+    @Test(
+        arguments: [
+            .allLinear,
+            // All but one of a kind, so that its name would choose that one too.
+            .pattern("model\\.layers\\.([01]\\..*|2\\.(?!mlp\\.down).*)_proj"),
+            .names([
+                "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "0.mlp.down_proj", "1.mlp.down_proj",
+            ]),
+            .names(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "embed_tokens"]),
+        ] as [TargetModules])
+    func whatIsWrittenOfComponentsChoosesTheSameLayers(targets: TargetModules) throws {
+        let test = try Case("eva-fixed")
+        var method = try test.method()
+        method.selection.targets = targets
+        method.rankPattern = PathPatterns([("embed_tokens", 2)])
+        method.alphaPattern = PathPatterns([("embed_tokens", 5)])
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: .float64)
+        let hung = try method.attach(to: model)
+        let paths = hung.parts.map(\.path)
+        #expect(paths.count >= 20)
+        try hung.materialize(dtype: .float64, device: .cpu, seed: 1)
+        let attached = try hung.started(from: test.passes(model), seed: 1)
+        #expect(attached.parts.map(\.path) == paths)
+        let json = try JSONValue(parsing: Data(attached.configurationText().utf8))
+        let read = try AdapterMethods.read(json, file: "adapter_config.json")
+            .attach(to: Fixture.model("qwen2-tied-gqa", dtype: .float64))
+        #expect(read.parts.map(\.path) == paths)
+        func scale(_ part: AdapterPart) -> Double? {
+            (part.adapter as? LoRA)?.scale ?? (part.adapter as? LoRAEmbedding)?.scale
+        }
+        for (one, two) in zip(attached.parts, read.parts) {
+            let (shapes, others) = (
+                one.adapter.parameters().map(\.slot.shape), two.adapter.parameters().map(\.slot.shape)
+            )
+            #expect(shapes == others, "\(one.path)")
+            #expect(scale(one) == scale(two), "\(one.path)")
+        }
+    }
+
     @Test func startsThatCannotBeMadeAreRefused() throws {
         func refusal(_ words: [String: JSONValue]) -> String {
             let error = #expect(throws: AdapterError.self) {
