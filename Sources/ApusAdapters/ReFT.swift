@@ -196,6 +196,9 @@ package struct ReFTConfiguration: AdapterMethod {
         if let layer = layers?.first(where: { !(0..<count).contains($0) }) {
             throw AdapterError("--reft_layers: there is no layer \(layer); the model has \(count), counted from 0")
         }
+        if let layers, let twice = layers.enumerated().first(where: { layers[..<$0.offset].contains($0.element) }) {
+            throw AdapterError("--reft_layers: layer \(twice.element) is named twice; name each once")
+        }
         guard rank < host.sizes.width else {
             throw AdapterError("--reft_rank \(rank): the hidden states have \(host.sizes.width) numbers; give fewer")
         }

@@ -219,6 +219,7 @@ struct OwnMethodParityTests {
         #expect(refusal("llamapro", ["llamapro_num_new_blocks": 3, "llamapro_num_groups": 1]).contains("same number"))
         #expect(refusal("llamapro", ["llamapro_num_new_blocks": 3], on: "gpt2").contains("self_attn.o_proj"))
         #expect(refusal("reft", ["reft_layers": ["3"]]).contains("no layer 3"))
+        #expect(refusal("reft", ["reft_layers": ["1", "0", "1"]]).contains("layer 1 is named twice"))
         #expect(refusal("reft", ["reft_rank": 48]).contains("48 numbers"))
         #expect(refusal("reft", ["reft_args": #"{"dropout": 0.1}"#]).contains("dropout"))
         #expect(refusal("lora", ["layer_replication": "[[0, 4]]"]).contains("3 layers"))
