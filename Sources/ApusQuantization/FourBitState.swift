@@ -7,6 +7,8 @@ import Foundation
 struct FourBitState {
     /// The tensors beside `X.weight`, without the JSON.
     static let parts = ["absmax", "quant_map", "nested_absmax", "nested_quant_map"]
+    /// How many numbers can share a scale.
+    private static let blocks = 1...1 << 20
 
     private let weight: String
     private let type: FourBitType
@@ -31,7 +33,7 @@ struct FourBitState {
         guard let json = try? JSONValue(parsing: Data(bytes)), json.objectValue != nil else {
             throw wrong("does not hold a JSON object")
         }
-        guard let block = json["blocksize"]?.intValue, block > 0, block % 2 == 0, block <= 1 << 20,
+        guard let block = json["blocksize"]?.intValue, Self.blocks.contains(block), block % 2 == 0,
             let shape = json["shape"]?.arrayValue?.compactMap(\.intValue), shape.count == 2,
             shape.allSatisfy({ (1...1 << 31).contains($0) })
         else { throw wrong("does not say \"blocksize\" and a \"shape\" of two sizes") }
@@ -42,14 +44,17 @@ struct FourBitState {
             throw wrong("does not say a \"dtype\" that is known")
         }
         (self.weight, self.type, self.block, self.shape, self.dtype) = (weight, type, block, shape, dtype)
-        guard let nestedBlock = json["nested_blocksize"]?.intValue else {
+        guard let nestedSize = json["nested_blocksize"], !nestedSize.isNull else {
             nested = nil
             return
         }
-        guard nestedBlock > 0, let offset = json["nested_offset"]?.doubleValue else {
-            throw wrong("has \"nested_blocksize\" without a \"nested_offset\"")
+        guard let nestedBlock = nestedSize.intValue, Self.blocks.contains(nestedBlock) else {
+            throw wrong("has a \"nested_blocksize\" of \(nestedSize.serialized()), which is no size of a block")
         }
-        nested = (nestedBlock, Float(offset))
+        guard let offset = json["nested_offset"]?.doubleValue.map({ Float($0) }), offset.isFinite else {
+            throw wrong("has \"nested_blocksize\" without a \"nested_offset\" that is a number")
+        }
+        nested = (nestedBlock, offset)
     }
 
     func matrix(

@@ -58,6 +58,11 @@ struct StoreTests {
             name: "\(matrix).quant_state.bitsandbytes__\(type)", dtype: .uint8, shape: [bytes.count], bytes: bytes)
     }
 
+    /// A matrix whose scales are rounded too, with what is said of them.
+    private static func nested(_ scales: String) -> Change {
+        state(#"{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [88, 48], "# + scales + "}")
+    }
+
     @Test(
         arguments: [
             (without: ["\(matrix).absmax"], with: [], "is missing"),
@@ -80,6 +85,11 @@ struct StoreTests {
                 [], [state(#"{"quant_type": "fp4", "blocksize": 64, "dtype": "float32", "shape": [88, 48]}"#)],
                 "says quant_type \"fp4\""
             ),
+            ([], [nested(#""nested_blocksize": 9223372036854775807, "nested_offset": 0.5"#)], "no size of a block"),
+            ([], [nested(#""nested_blocksize": 0, "nested_offset": 0.5"#)], "no size of a block"),
+            ([], [nested(#""nested_blocksize": "256", "nested_offset": 0.5"#)], "no size of a block"),
+            ([], [nested(#""nested_blocksize": 256"#)], "without a \"nested_offset\""),
+            ([], [nested(#""nested_blocksize": 256, "nested_offset": 1e300"#)], "without a \"nested_offset\""),
             (
                 [], [state(#"{"quant_type": "nf4", "blocksize": 64, "dtype": "float7", "shape": [88, 48]}"#)],
                 "does not say a \"dtype\""
