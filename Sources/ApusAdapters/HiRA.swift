@@ -32,6 +32,11 @@ package final class HiRA: LinearAdapter {
         return try y + linear(kept, base.matrix.to(a.dtype) * matmul(b, a)).to(y.dtype)
     }
 
+    /// `W ⊙ B A`, and W where it is kept in another type.
+    package override func keptCount(on base: Linear) -> Int {
+        base.inputs * base.outputs * (base.$weight.tensor?.dtype == .float32 ? 1 : 2)
+    }
+
     package override func merged(into matrix: Tensor) throws -> Tensor {
         let wide = try matrix.to(matrix.dtype.atLeastFloat32)
         return try (wide + wide * matmul(b.to(wide.dtype), a.to(wide.dtype))).to(matrix.dtype)

@@ -24,6 +24,12 @@ package final class LoHa: LycorisAdapter {
 
     package override var summary: String { "LoHa(rank \(rank))" }
 
+    /// What of the product's two ways is taken: its factors of the rank r², or Δ and the two that it is the product of.
+    package override func keptCount(on base: Linear) -> Int {
+        let (ofFactors, ofMatrix) = (rank * rank * (base.inputs + base.outputs), base.inputs * base.outputs)
+        return ofFactors < ofMatrix ? ofFactors : 3 * ofMatrix
+    }
+
     /// The product has the rank r²: `Σᵢⱼ (a₁ᵢ ⊙ a₂ⱼ)(b₁ᵢ ⊙ b₂ⱼ)ᵀ`; where that is little, Δ itself is never made.
     override func change(_ x: Tensor) throws -> Tensor {
         let (outputs, inputs) = (left1.shape[0], right1.shape[1])

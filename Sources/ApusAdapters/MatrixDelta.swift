@@ -15,6 +15,9 @@ package class MatrixDelta: LinearAdapter {
         return try summed(below?(x) ?? base.plain(x), linear(x.to(delta.dtype), delta))
     }
 
+    /// Δ.
+    package override func keptCount(on base: Linear) -> Int { base.inputs * base.outputs }
+
     package override func merged(into matrix: Tensor) throws -> Tensor {
         let wide = matrix.dtype.atLeastFloat32
         return try (matrix.to(wide) + delta().to(wide)).to(matrix.dtype)

@@ -52,6 +52,11 @@ package final class MiSS: LinearAdapter {
         return try y + repeated(matmul(sums, block), base.outputs).to(y.dtype)
     }
 
+    /// Of `bat` the blocks of W and what is added to it.
+    package override func keptCount(on base: Linear) -> Int {
+        form == .blocks ? 2 * base.inputs * base.outputs : 0
+    }
+
     package override func merged(into matrix: Tensor) throws -> Tensor {
         let wide = try matrix.to(matrix.dtype.atLeastFloat32)
         return try (wide + change(of: wide, block.to(wide.dtype))).to(matrix.dtype)

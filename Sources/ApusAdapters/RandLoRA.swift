@@ -48,6 +48,13 @@ package final class RandLoRA: LinearAdapter {
             below?(x) ?? base.plain(x), linear(linear(kept.to(first.dtype), first), second) * scale)
     }
 
+    /// The scaled A, before and after its second diagonal, and the part of B.
+    package override func keptCount(on base: Linear) -> Int {
+        let small = min(base.inputs, base.outputs)
+        let rows = RandLoRABases.count(small, rank: bases.part.rank) * bases.part.rank
+        return rows * (base.inputs + base.outputs + small)
+    }
+
     package override func merged(into matrix: Tensor) throws -> Tensor {
         let wide = matrix.dtype.atLeastFloat32
         let (first, second) = try factors(matrix.shape[1], matrix.shape[0])

@@ -63,6 +63,9 @@ open class LinearAdapter: Adapter {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }
 
+    /// Numbers of matrices that a pass makes of the layer's sizes, whatever its tokens, and keeps for the backward pass.
+    open func keptCount(on base: Linear) -> Int { 0 }
+
     /// Whether the layer's matrix is a table whose adapter changes it as this one does, so that merging there is enough.
     open var followsTable: Bool { false }
 

@@ -213,6 +213,12 @@ struct RunBehaviourTests {
             trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, checkpointsLayers: false,
             stateBytes: 80)
         #expect(packed.weights == 600_000 && packed.matrix == 200_000)
+        // What adapters keep in float32 whatever the tokens.
+        let dense = MemoryForecast(
+            shape: sizes, weightBytes: 600_000, largestMatrix: 50_000, dtype: .bfloat16, trainedCount: 10,
+            trainedDType: .float32, tokens: 10, targets: 10, adaptedRank: 8, keptCount: 5000, checkpointsLayers: false,
+            stateBytes: 80)
+        #expect(dense.activations == packed.activations + 20_000)
         #expect(
             plain.total == MemoryForecast.process + plain.weights + plain.trained + plain.activations + plain.logits)
     }

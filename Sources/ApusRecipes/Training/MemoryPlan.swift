@@ -17,6 +17,7 @@ struct MemoryPlan {
     private let data: TrainingSamples
     private let dtype: DType
     private let stateBytes: Int
+    private let kept: Tuner.KeptCounts
     private let canBeHalved: Bool
 
     /// - Parameters:
@@ -33,6 +34,7 @@ struct MemoryPlan {
         self.data = data
         self.dtype = dtype
         let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
+        kept = tuner.keptCounts(of: model)
         stateBytes = isPaged ? 0 : optimizer.rememberedBytes
         self.canBeHalved = canBeHalved && !settings.optimization.optim.followsInPass
     }
@@ -147,6 +149,7 @@ struct MemoryPlan {
                 ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
             scoredRows: rowsAtATime(on: model.device),
             adaptedRank: tuner.adaptedRank,
+            keptCount: checkpoints ? kept.atOnce : kept.all,
             checkpointsLayers: checkpoints,
             stateBytes: stateBytes,
             heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,

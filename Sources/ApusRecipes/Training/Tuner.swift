@@ -132,6 +132,30 @@ struct Tuner {
         return shapes.filter { $0.count == 2 }.compactMap { $0.min() }.max() ?? 0
     }
 
+    /// Numbers that adapters keep for the backward pass whatever the tokens.
+    struct KeptCounts: Equatable {
+        /// Of all layers.
+        var all = 0
+        /// Of those that are there together where layers run again: the most of one, and all that lies in none.
+        var atOnce = 0
+    }
+
+    func keptCounts(of model: any TextModel) -> KeptCounts {
+        let layers = model.modules().filter { $0.module is TransformerLayer }.map { $0.path + "." }
+        var (ofLayers, outside): ([String: Int], Int) = ([:], 0)
+        for part in attached?.parts ?? [] {
+            guard let linear = part.host as? Linear, let adapter = part.adapter as? LinearAdapter else { continue }
+            let count = adapter.keptCount(on: linear)
+            if let layer = layers.first(where: part.path.hasPrefix) {
+                ofLayers[layer, default: 0] += count
+            } else {
+                outside += count
+            }
+        }
+        return KeptCounts(
+            all: ofLayers.values.reduce(outside, +), atOnce: outside + (ofLayers.values.max() ?? 0))
+    }
+
     /// What takes part in the steps of a run of so many.
     mutating func participants(totalSteps: Int) throws -> [any StepParticipant] {
         try own?.participants ?? attached?.participants(totalSteps: totalSteps) ?? []

@@ -1,3 +1,7 @@
+import ApusJSON
+import ApusLanguageModel
+import ApusModels
+import ApusNN
 import ApusTorch
 import Foundation
 import Testing
@@ -41,6 +45,30 @@ import Testing
         }
         #expect(choice?.halvings == (halvings < 0 ? nil : halvings))
         #expect(choice == nil || choice?.checkpointsLayers == checkpoints)
+    }
+
+    /// What methods make of the sizes of layers, here three with 48 × 48 and 48 × 88 numbers, is there beside the tokens.
+    @Test(
+        arguments: [
+            ("lora", [:], 0), ("fourierft", ["fourier_n_frequency": "20"], 2304 + 4224),
+            ("waveft", ["waveft_n_frequency": "20"], 2304 + 4224), ("shira", ["shira_rank": "2"], 2304 + 4224),
+            ("hira", ["hira_r": "4"], 2304 + 4224),
+            // 7 bases of rank 7 for 48 rows.
+            ("randlora", ["randlora_rank": "7"], 49 * (48 + 48 + 48) + 49 * (88 + 48 + 48)),
+            ("loha", ["loha_r": "4"], 16 * (48 + 48) + 16 * (88 + 48)),
+            ("loha", ["loha_r": "8"], 3 * (2304 + 4224)),
+            ("miss", ["miss_r": "8", "miss_init_weights": "bat"], 2 * (2304 + 4224)), ("miss", ["miss_r": "8"], 0),
+        ] as [(String, [String: String], Int)])
+    func matricesThatMethodsMakeAreCounted(tuner: String, options: [String: String], ofLayer: Int) throws {
+        var settings = SFTSettings(model: "m", dataset: ["d"])
+        try settings.chooseTuner(tuner, options)
+        settings.tuner.targetModules = ["q_proj", "down_proj"]
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(TinyRun.fixtures)/qwen2-tied-gqa/config.json")))
+        let model = try Models.registry.model(config)
+        for (_, slot) in model.parameters() { try slot.fill(Tensor.zeros(slot.shape ?? [])) }
+        let kept = try Tuner(settings, model: model, config: config, sourceName: "m").keptCounts(of: model)
+        #expect(kept == Tuner.KeptCounts(all: 3 * ofLayer, atOnce: ofLayer))
     }
 
     /// The same steps in parts, and the same bits with a stop between them.
