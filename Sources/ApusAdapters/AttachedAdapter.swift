@@ -178,7 +178,8 @@ extension AttachedAdapter {
     package func checkLayers(beside others: [AttachedAdapter]) throws {
         guard !ownModules.isEmpty, let other = others.first(where: { !$0.ownModules.isEmpty }) else { return }
         throw AdapterError(
-            "the layers that \(name) adds to the model are those that \(other.name) has filled already; give one of the two")
+            "the layers that \(name) adds to the model are those that \(other.name) has filled already; give one of the two"
+        )
     }
 }
 

@@ -54,7 +54,8 @@ package struct LayerSelection: Sendable, Equatable {
         if layersPattern?.allSatisfy(\.isEmpty) == true { layersPattern = nil }
         allowsAbsent = true
         try checkNumbers(
-            "\(reader.file): \"layers_to_transform\"", "\"layers_pattern\"", ofText: "\"target_modules\" that is one text",
+            "\(reader.file): \"layers_to_transform\"", "\"layers_pattern\"",
+            ofText: "\"target_modules\" that is one text",
             list: "a list")
     }
 

@@ -159,7 +159,8 @@ import Testing
 
     /// Adapters that need the model's weights are named before anything looks for them.
     @Test(arguments: [
-        "adapters/qwen2-tied-gqa/lora-pissa", "adapters/qwen2-tied-gqa/lora-olora", "methods/qwen2-tied-gqa/lora-loftq-4",
+        "adapters/qwen2-tied-gqa/lora-pissa", "adapters/qwen2-tied-gqa/lora-olora",
+        "methods/qwen2-tied-gqa/lora-loftq-4",
         "methods/qwen2-tied-gqa/delora", "methods/qwen2-tied-gqa/lora-b-bias",
     ])
     func whatIsMoreThanPlainLoRAIsNotCombined(name: String) throws {
