@@ -291,6 +291,9 @@ def cases_of_labels(m):
              "--num_labels", 1),
         case("label that is missing", m.lines("bare.jsonl", [{"text": "a", "label": 1}, {"text": "b"}]),
              ["bare.jsonl:2", "label"], "--num_labels", 2),
+        case("table under names that are not known", m.text(
+            "names.csv", "comment,sentiment\ngood,positive\nbad,negative\nfine,positive\n"),
+             ["names.csv:1", "sentiment"], "--num_labels", 2),
         case("list of another length", rows("list", [0.5, 1.5], [0.5]), ["list.jsonl:2", "2"],
              "--problem_type", "regression", "--num_labels", 2),
         case("more class names than --num_labels", rows("names", "a", "b", "c"), ["--num_labels"], "--num_labels", 2),

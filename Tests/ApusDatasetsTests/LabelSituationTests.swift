@@ -59,6 +59,29 @@ struct LabelSituationTests {
         #expect(try targets("y.csv", "hello,0.5\nbye,0.9\n") == "regression 1: 0.5, 0.9")
     }
 
+    /// A first line that may be names nobody knows or the first row, and what tells.
+    @Test func firstLinesThatMayBeHeadersAreAskedAbout() throws {
+        let rows = "good,positive\nbad,negative\nfine,positive\n"
+        let classes = "single_label_classification 2: positive, negative, positive"
+        #expect(try targets("rows.csv", rows) == classes)
+        #expect(try targets("known.csv", "text,label\n\(rows)") == classes)
+        let doubt = ":1: the first line may be a header or a row: no other has \"sentiment\" for a label. "
+        for name in ["x.csv", "x.tsv", "x.txt"] {
+            let text = "comment,sentiment\n\(rows)".replacing(",", with: name == "x.csv" ? "," : "\t")
+            let error = try targets(name, text)
+            #expect(error.hasPrefix(doubt))
+            #expect(error.contains(#"--columns '{"comment": "text", "sentiment": "label"}'"#))
+        }
+        #expect(try targets("scores.csv", "comment,sentiment\ngood,0.5\n").hasPrefix(doubt))
+        #expect(
+            try targets("pairs.txt", "left_text||right_text||gold\na||b||same\nc||d||other\ne||f||same\n").contains(
+                #"--columns '{"left_text": "sentence1", "right_text": "sentence2", "gold": "label"}'"#))
+        // A class comes again, however late, and a number is no name.
+        let late = "first,rare\n" + (0..<30).map { "t\($0),\($0 % 2 == 0 ? "a" : "b")\n" }.joined() + "last,rare\n"
+        #expect(try targets("late.csv", late).hasPrefix("single_label_classification 3: rare, a, b"))
+        #expect(try targets("numbers.csv", "hello,0.5\nbye,0.9\nso,0.1\n") == "regression 1: 0.5, 0.9, 0.1")
+    }
+
     @Test func unclearLabelsAreAskedAbout() throws {
         let names = "text,label\na,\"体育,财经\"\nb,体育\nc,科技\n"
         #expect(try targets("comma.csv", names).hasPrefix(":2: the label \"体育,财经\" may be one class or several"))

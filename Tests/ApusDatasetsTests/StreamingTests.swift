@@ -112,6 +112,33 @@ import Testing
         #expect(made[7] == made[0])
     }
 
+    /// A stream reads the files that a run without one reads, and refuses the same.
+    @Test func beginningsAreLookedAt() throws {
+        let rows = #"{"query": "q", "response": "a"}"# + ",\n" + #"{"query": "r", "response": "a"}"#
+        let turns = #"[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]"#
+        for (name, text) in [
+            ("array.jsonl", "\u{FEFF}\n [\(rows)]\n"),
+            ("turns.jsonl", turns + "\n" + turns.replacing("\"q\"", with: "\"r\"")),
+        ] {
+            let path = try folder.write(text, to: name)
+            let made = try texts(stream([path]) { $0.bufferSize = 1 }, 0..<2)
+            #expect(made == ["userq\0assistanta\0", "userr\0assistanta\0"], "\(name)")
+        }
+        for (name, data, reason) in [
+            ("pointer.jsonl", Data("version https://git-lfs.github.com/spec/v1\noid x\n".utf8), "a git-lfs pointer"),
+            ("utf16.jsonl", Data([0xFF, 0xFE, 0x7B, 0]), "is UTF-16"),
+            ("utf16.txt", Data([0xFE, 0xFF, 0, 0x7B]), "is UTF-16"),
+            ("twice.txt", Data("query\tquery\nq\ta\n".utf8), "two columns are called"),
+        ] {
+            let path = try folder.write(data, to: name)
+            #expect {
+                try stream([path]).prepare([0])
+            } throws: { error in
+                "\(error)".contains("\(name)") && "\(error)".contains(reason)
+            }
+        }
+    }
+
     /// Lines of any length, ends of any kind, and a mark at the beginning.
     @Test func linesAreReadAsTheyLie() throws {
         let long = String(repeating: "x", count: 3_000_000)

@@ -47,6 +47,39 @@ struct TableTests {
         // A class called 0 is not the column "0".
         #expect(try rows("film\t0\nother\t1", "f.tsv", columns: ["0", "1"])[0] == ["0": "film", "1": "0"])
         #expect(try rows("text,label\na,b", "g.csv", columns: ["1"]) == [["text": "a", "1": "b"]])
+        // Two known names settle it, whatever stands beside them.
+        for name in ["Was this helpful?", "2024", "the name of a column", String(repeating: "long", count: 11)] {
+            let row = try rows("prompt,response,\(name)\na,b,c", "h.csv")
+            #expect(row.map { $0.objectValue?.keys } == [["prompt", "response", name]])
+        }
+        // With one, rows that are of no known shape.
+        #expect(try rows("review,Was it good?\nx,y", "i.csv") == [["review": "x", "Was it good?": "y"]])
+    }
+
+    /// For conversations the first line holds names, known or not, as `datasets` reads tables.
+    @Test(arguments: [("x.csv", ","), ("y.csv", ";"), ("x.tsv", "\t"), ("x.txt", "\t"), ("y.txt", "||")])
+    func unknownNamesStay(_ name: String, _ separator: String) throws {
+        let lines = [["q", "a", "n"], ["hi", "hello", "1"], ["bye", "see you", "2"]]
+        let path = try folder.write(
+            lines.map { $0.joined(separator: separator) }.joined(separator: "\n"), to: name)
+        var options = ConversationRecognizer.Options()
+        let error = #expect(throws: DatasetError.self) {
+            try DatasetLoader().load([path], as: ConversationRecognizer(options))
+        }
+        #expect(error?.description.contains("no messages") == true)
+        #expect(error?.description.contains("\(path):2: the row has columns q, a, n") == true)
+        #expect(throws: DatasetError.self) { try DatasetLoader().load([path], as: PreferenceRecognizer(options)) }
+        options.columns = ["q": "query", "a": "response"]
+        var loader = DatasetLoader()
+        loader.shufflesTraining = false
+        let train = try loader.load([path], as: ConversationRecognizer(options)).train
+        #expect(
+            try (0..<train.count).map { transcript(try train.conversation(at: $0)) } == [
+                ["user: hi", "assistant: hello"], ["user: bye", "assistant: see you"],
+            ])
+        // Numbers say that there is none.
+        options.columns = ["0": "query", "1": "response"]
+        #expect(try loader.load([path], as: ConversationRecognizer(options)).train.count == 3)
     }
 
     @Test func separatorsAreFoundByTheFirstRows() throws {

@@ -79,6 +79,7 @@ package struct EmbeddingRecognizer: RowRecognizer {
     package static let advice =
         "Give rows with \"anchor\" and \"positive\", with \"sentence1\", \"sentence2\" and a "
         + "\"score\", or with \"messages\" and \"positive_messages\"; --columns '{\"yours\": \"anchor\"}' renames columns."
+    package static let knowsShapes = true
     package static let subsets: Set<String> = ["default", "reg"]
 
     private let options: Options

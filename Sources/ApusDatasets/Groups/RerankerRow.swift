@@ -41,6 +41,7 @@ package struct RerankerRecognizer: RowRecognizer {
         "Give rows with \"query\", \"positive\" and \"negative\" (a text or a list), with "
         + "\"query\", \"document\" and a \"label\" of 1 or 0, or with \"messages\" and \"positive_messages\"; "
         + "--columns '{\"yours\": \"query\"}' renames columns."
+    package static let knowsShapes = true
 
     private let options: Options
     package let mapping: ColumnMapping

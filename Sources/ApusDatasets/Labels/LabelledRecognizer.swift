@@ -23,6 +23,7 @@ package struct LabelledRecognizer: RowRecognizer {
     package static let advice =
         "Give rows with \"text\" or \"messages\", or with \"sentence1\" and \"sentence2\", and a "
         + "\"label\"; --columns '{\"yours\": \"text\"}' renames columns, and numbers columns without names from \"0\"."
+    package static let knowsShapes = true
     package static let subsets: Set<String> = ["default", "reg"]
 
     private let options: Options

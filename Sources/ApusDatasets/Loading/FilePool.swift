@@ -56,7 +56,8 @@ struct FilePool<Recognizer: RowRecognizer> {
     private mutating func usableRows(ofFile path: String, subset: String?, change: RowChange = RowChange()) throws
         -> [RowID]
     {
-        let file = try RowFile(path: path, columns: recognizer.mapping.names, change: change)
+        let file = try RowFile(
+            path: path, columns: recognizer.mapping.names, knowsShapes: Recognizer.knowsShapes, change: change)
         guard file.count <= Int(Int32.max) else { throw DatasetError("\(file.path): has more than \(Int32.max) rows") }
         let (recognizer, isStrict, missing) = (recognizer, isStrict, missingColumns)
         let keepsUnusable = keepsUnusable

@@ -28,9 +28,11 @@ enum DataFileFormat: Equatable {
     /// Data sets with tabs are often called `.csv` or `.txt`, and tables of many countries have semicolons; the first
     /// lines tell.
     ///
-    /// - Parameter columns: The old names in `--columns`, in lower case.
+    /// - Parameters:
+    ///   - columns: The old names in `--columns`, in lower case.
+    ///   - knowsShapes: Whether tables without a header are known by their shape.
     func separator(
-        of bytes: UnsafeRawBufferPointer, columns: Set<String>, path: String
+        of bytes: UnsafeRawBufferPointer, columns: Set<String>, knowsShapes: Bool, path: String
     ) throws -> TableScanner.Separator? {
         switch self {
         case .jsonLines, .json: nil
@@ -39,7 +41,7 @@ enum DataFileFormat: Equatable {
             if TableScanner.firstLineHasTab(bytes) {
                 .tab
             } else {
-                try TableScanner.separator(of: bytes, columns: columns, path: path)
+                try TableScanner.separator(of: bytes, columns: columns, knowsShapes: knowsShapes, path: path)
             }
         case .text:
             if TableScanner.firstLineHasTab(bytes) {

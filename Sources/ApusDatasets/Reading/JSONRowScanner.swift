@@ -18,12 +18,17 @@ struct JSONRowScanner {
         position = hasMark ? 3 : 0
     }
 
+    /// Whether the first value is an array, which may be all rows of the file.
+    var beginsWithArray: Bool {
+        bytes[position...].first { !Self.isWhitespace($0) } == UInt8(ascii: "[")
+    }
+
     /// The lines that are not blank; or the elements of an array, when the whole file is one.
     ///
     /// A line ends with a line feed or a carriage return: neither stands inside of a row.
     mutating func lines() throws -> [Range<Int>] {
         skipWhitespace()
-        if position < bytes.count, bytes[position] == UInt8(ascii: "[") {
+        if beginsWithArray {
             var array = self
             if let rows = try? array.rows() { return rows }
         }

@@ -26,39 +26,35 @@ struct RowFile: Sendable {
 
     /// Opens a file and finds its rows.
     ///
-    /// - Parameter columns: The old names in `--columns`, in lower case: in a table, a first line with one of them
-    ///   holds the names of the columns.
+    /// - Parameters:
+    ///   - columns: The old names in `--columns`, in lower case: in a table, a first line with one of them holds the
+    ///     names of the columns.
+    ///   - knowsShapes: Whether tables without a header are known by their shape.
     ///   - change: What becomes of a row before it is handed out.
     /// - Throws: `DatasetError` naming the file, and the line where one is at fault.
-    init(path: String, columns: Set<String> = [], change: RowChange = RowChange()) throws {
+    init(
+        path: String, columns: Set<String> = [], knowsShapes: Bool = true, change: RowChange = RowChange()
+    ) throws {
         self.path = path
         self.change = change
+        // What a list of data sets renames is a name of a column as well.
+        let columns = columns.union(change.columns.keys.map { $0.trimmed.lowercased() })
         let type = try DataFileType(path: path)
         var notes: [String] = []
-        if let kind = type.wrapping {
-            let (scratch, note) = try ArrowLibrary.text(of: path, kind: kind)
-            bytes = try scratch.contents()
-            if let note { notes.append(note) }
-        } else {
-            do {
-                bytes = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
-            } catch {
-                throw DatasetError("\(path): cannot be read: \(error.localizedDescription)")
-            }
-        }
-        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
-            throw DatasetError("\(path): is UTF-16; save it as UTF-8")
-        }
-        if bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8) {
-            throw DatasetError("\(path): is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
-        }
+        let unwrapped = try type.wrapping.map { try ArrowLibrary.text(of: path, kind: $0) }
+        if let note = unwrapped?.note { notes.append(note) }
+        bytes = try Self.contents(of: path, scratch: unwrapped?.file)
+        try Self.check(beginning: bytes, of: path)
         do {
             (ranges, rows) = try bytes.withUnsafeBytes { bytes in
-                if let separator = try type.format.separator(of: bytes, columns: columns, path: path) {
+                if let separator = try type.format.separator(
+                    of: bytes, columns: columns, knowsShapes: knowsShapes, path: path)
+                {
                     if separator == .semicolon || separator == .bar || separator == .doubleBar {
                         notes.append("a table with \(separator.name) between its fields")
                     }
-                    return try Self.table(bytes, TableScanner(separator: separator), columns: columns, path: path)
+                    let scanner = TableScanner(separator: separator)
+                    return try Self.table(bytes, scanner, columns: columns, knowsShapes: knowsShapes, path: path)
                 }
                 if type.format == .text { return (try TableScanner(separator: .tab).rows(of: bytes), .line) }
                 var scanner = JSONRowScanner(bytes: bytes)
@@ -80,16 +76,41 @@ struct RowFile: Sendable {
         }
     }
 
+    /// The bytes of a file, mapped into memory.
+    ///
+    /// - Parameter scratch: The text inside of a wrapped one.
+    static func contents(of path: String, scratch: ScratchFile?) throws -> Data {
+        if let scratch { return try scratch.contents() }
+        do {
+            return try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
+        } catch {
+            throw DatasetError("\(path): cannot be read: \(error.localizedDescription)")
+        }
+    }
+
+    /// - Throws: `DatasetError` for a file whose beginning shows that it is not what its name says.
+    static func check(beginning bytes: some Sequence<UInt8>, of path: String) throws {
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            throw DatasetError("\(path): is UTF-16; save it as UTF-8")
+        }
+        if bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8) {
+            throw DatasetError("\(path): is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
+        }
+    }
+
     private static func table(
-        _ bytes: UnsafeRawBufferPointer, _ scanner: TableScanner, columns: Set<String>, path: String
+        _ bytes: UnsafeRawBufferPointer, _ scanner: TableScanner, columns: Set<String>, knowsShapes: Bool,
+        path: String
     ) throws -> ([Range<Int>], Rows) {
         var ranges = try scanner.rows(of: bytes)
         // A faulty row says so when it is read; what the table is, the others tell.
-        let sample = ranges.prefix(TableLayout.sampleCount).compactMap {
-            try? scanner.fields(of: UnsafeRawBufferPointer(rebasing: bytes[$0]))
+        func fields(_ row: Range<Int>) -> [String]? {
+            try? scanner.fields(of: UnsafeRawBufferPointer(rebasing: bytes[row]))
         }
+        let sample = ranges.prefix(TableLayout.sampleCount).compactMap(fields)
         do {
-            let layout = try TableLayout(sample: sample, columns: columns)
+            let layout = try TableLayout(sample: sample, columns: columns, knowsShapes: knowsShapes)
+            try layout.checkFirst(of: ranges.lazy.compactMap(fields))
             if layout.hasHeader, !ranges.isEmpty { ranges.removeFirst() }
             return (ranges, .table(scanner, layout))
         } catch let error as DatasetError {
@@ -98,8 +119,6 @@ struct RowFile: Sendable {
     }
 
     var count: Int { ranges.count }
-
-    var isTable: Bool { if case .table = rows { true } else { false } }
 
     /// The row as JSON; every value of a table's row is a text.
     ///

@@ -19,16 +19,21 @@ struct TableLayout: Sendable, Equatable {
     static let sampleCount = 10
 
     /// Names the columns: by the first row when that is a header; else by the shape of a well-known data set; else by
-    /// position, counted from "0".
+    /// the first row when it may be a header; else by position, counted from "0".
     ///
     /// - Parameters:
     ///   - sample: The first rows.
     ///   - columns: The old names in `--columns`, in lower case.
+    ///   - knowsShapes: Whether tables without a header are known by their shape. Where they are not, as for
+    ///     conversations, the first row is the header unless `--columns` names positions.
     /// - Throws: `DatasetError` without a place for a header that names a column twice.
-    init(sample: [[String]], columns: Set<String>) throws {
+    init(sample: [[String]], columns: Set<String>, knowsShapes: Bool = true) throws {
         let first = sample.first ?? []
         let positions = columns.compactMap { Int($0) }
-        if Self.isHeader(first, mapped: columns) {
+        let isHeader = Self.isHeader(first, mapped: columns)
+        let shape = isHeader || !positions.isEmpty || !knowsShapes ? nil : Self.shape(of: sample)
+        // Without a shape, rows without names are of no use: those of a header say at least what is missing.
+        if isHeader || positions.isEmpty && shape == nil && Self.mayBeHeader(first, ofAnyWords: !knowsShapes) {
             hasHeader = true
             isPositional = false
             width = .exactly
@@ -43,7 +48,7 @@ struct TableLayout: Sendable, Equatable {
             return
         }
         hasHeader = false
-        if positions.isEmpty, let shape = Self.shape(of: sample) {
+        if let shape {
             (names, width) = shape
             isPositional = false
         } else {
@@ -77,13 +82,54 @@ struct TableLayout: Sendable, Equatable {
         return object
     }
 
-    /// A header has a cell that is a known or mapped name, and none that could only be data.
+    /// A header has a cell that is a mapped name, two that are known ones, or one that is among others that could be names.
     static func isHeader(_ cells: [String], mapped: Set<String>) -> Bool {
         let names = cells.map { $0.trimmed.lowercased() }
         let mappedNames = mapped.filter { Int($0) == nil }
         if names.contains(where: mappedNames.contains) { return true }
-        return names.contains(where: RowColumns.headers.contains)
-            && names.allSatisfy { Double($0) == nil && isShort($0) }
+        let count = names.count(where: RowColumns.headers.contains)
+        return count > 1 || count == 1 && names.allSatisfy(isName)
+    }
+
+    /// Whether a row whose names are not known could be a header.
+    ///
+    /// - Parameter anyWords: Whether names may also be sentences and numbers.
+    private static func mayBeHeader(_ cells: [String], ofAnyWords anyWords: Bool) -> Bool {
+        let names = cells.map { $0.trimmed.lowercased() }
+        guard !names.isEmpty, Set(names).count == names.count else { return false }
+        return anyWords || names.contains(where: RowColumns.headers.contains) || names.allSatisfy(isName)
+    }
+
+    /// Could be the name of a column; so could be a class.
+    private static func isName(_ text: String) -> Bool { Double(text) == nil && isShort(text) }
+
+    /// Refuses a table of texts with classes whose first row may just as well hold names that are not known.
+    ///
+    /// A class that comes once more, and a number, is none.
+    ///
+    /// - Parameter rows: All rows; they are read until the first one's class comes again.
+    /// - Throws: `DatasetError` without a place.
+    func checkFirst(of rows: some Sequence<[String]>) throws {
+        guard !hasHeader, !isPositional, names.last == "label" else { return }
+        var rest = rows.makeIterator()
+        guard let first = rest.next(), first.count == names.count, let label = first.last?.trimmed,
+            Self.isName(label), label.contains(where: \.isLetter)
+        else { return }
+        var otherCount = 0
+        var areNumbers = true
+        while let row = rest.next() {
+            guard row.count == names.count, let other = row.last?.trimmed else { continue }
+            if other == label { return }
+            otherCount += 1
+            areNumbers = areNumbers && Double(other) != nil
+        }
+        guard otherCount > (areNumbers ? 0 : 1) else { return }
+        var mapping = JSONObject()
+        for (cell, name) in zip(first, names) where Self.isName(cell.trimmed) { mapping[cell.trimmed] = .string(name) }
+        throw DatasetError(
+            "the first line may be a header or a row: no other has \"\(label)\" for a label. For a header, call its columns "
+                + "\(names.joined(separator: ", ")), or give --columns '\(JSONValue.object(mapping).serialized())'; for a "
+                + "row, put a line with these names above it")
     }
 
     /// Not a sentence: a name, or a class.

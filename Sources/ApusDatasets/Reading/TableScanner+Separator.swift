@@ -7,15 +7,19 @@ extension TableScanner {
     /// A comma, unless the first rows make a table only with semicolons or bars: with a known name among several in
     /// their first row, or as one of the shapes of `TableLayout`.
     ///
-    /// - Parameter columns: The old names in `--columns`, in lower case.
+    /// - Parameters:
+    ///   - columns: The old names in `--columns`, in lower case.
+    ///   - knowsShapes: Whether tables without a header are known by their shape; else the first row holds names.
     /// - Throws: `DatasetError` when rows without names make a table in two ways.
     static func separator(
-        of bytes: UnsafeRawBufferPointer, columns: Set<String>, path: String
+        of bytes: UnsafeRawBufferPointer, columns: Set<String>, knowsShapes: Bool = true, path: String
     ) throws -> Separator {
         let sample = UnsafeRawBufferPointer(rebasing: bytes.prefix(sampleLength))
         let isWhole = sample.count == bytes.count
         let candidates: [Separator] = [.comma, .semicolon, .bar]
-        let scores = candidates.map { score(of: $0, in: sample, isWhole: isWhole, columns: columns) }
+        let scores = candidates.map {
+            score(of: $0, in: sample, isWhole: isWhole, columns: columns, knowsShapes: knowsShapes)
+        }
         let best = scores.max() ?? 0
         let winners = zip(candidates, scores).filter { $0.1 == best }.map(\.0)
         if best == 1, winners.count > 1 {
@@ -26,9 +30,11 @@ extension TableScanner {
         return winners.first ?? .comma
     }
 
-    /// 3 for a header over rows of its length, 2 for a header over others, 1 for rows of a known shape, 0 for no table.
+    /// 3 for a header over rows of its length, 2 for a header over others, 1 for rows of a known shape or below what may be
+    /// a header, 0 for no table.
     private static func score(
-        of separator: Separator, in bytes: UnsafeRawBufferPointer, isWhole: Bool, columns: Set<String>
+        of separator: Separator, in bytes: UnsafeRawBufferPointer, isWhole: Bool, columns: Set<String>,
+        knowsShapes: Bool
     ) -> Int {
         let scanner = TableScanner(separator: separator)
         guard var ranges = try? scanner.rows(of: bytes) else { return 0 }
@@ -40,7 +46,7 @@ extension TableScanner {
         guard let first = rows.first, first.count > 1 else { return 0 }
         let isEven = rows.allSatisfy { $0.count == first.count }
         if TableLayout.isHeader(first, mapped: columns) { return isEven ? 3 : 2 }
-        let isTable = columns.contains { Int($0) != nil } || TableLayout.shape(of: rows) != nil
+        let isTable = !knowsShapes || columns.contains { Int($0) != nil } || TableLayout.shape(of: rows) != nil
         return isEven && isTable ? 1 : 0
     }
 }

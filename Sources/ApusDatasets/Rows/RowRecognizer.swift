@@ -12,6 +12,9 @@ package protocol RowRecognizer: Sendable {
     /// What to write, for a file without a usable row.
     static var advice: String { get }
 
+    /// Whether a table without names of columns is known by its shape: texts with a label or a score.
+    static var knowsShapes: Bool { get }
+
     /// - Throws: `RowRejection` when the row cannot be used; `RowFault` when no run should go on with it.
     func recognize(_ value: JSONValue) throws -> RecognizedRow<Row>
 
@@ -23,6 +26,7 @@ package protocol RowRecognizer: Sendable {
 }
 
 extension RowRecognizer {
+    package static var knowsShapes: Bool { false }
     package static var subsets: Set<String> { [] }
     package func isScoredPair(_ row: Row) -> Bool { false }
 }

@@ -20,7 +20,7 @@ final class LineReader {
     /// The number of the line that was read last.
     private(set) var line = 0
 
-    /// - Throws: `DatasetError` naming the file.
+    /// - Throws: `DatasetError` naming the file, also for one whose beginning shows that it is no text.
     init(path: String, scratch: ScratchFile? = nil) throws {
         self.path = path
         self.scratch = scratch
@@ -29,7 +29,13 @@ final class LineReader {
             throw DatasetError("\(path): cannot be read: \(String(cString: strerror(errno)))")
         }
         try fill()
+        try RowFile.check(beginning: buffer, of: path)
         if buffer.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
+    }
+
+    /// Whether the first value of JSON is an array, which may be all rows of the file; asked before the first line.
+    var beginsWithArray: Bool {
+        buffer.withUnsafeBytes { JSONRowScanner(bytes: $0).beginsWithArray }
     }
 
     deinit { if scratch == nil { close(descriptor) } }

@@ -1,4 +1,5 @@
 import ApusJSON
+import Foundation
 
 /// A row of a stream, and where it is from.
 struct StreamedRow<Row: Sendable>: Sendable {
@@ -92,17 +93,23 @@ final class RowStream<Recognizer: RowRecognizer> {
 
     private static func source(of path: String, columns: Set<String>, change: RowChange) throws -> Source {
         let type = try DataFileType(path: path)
-        guard type.format == .jsonLines || type.format == .text else {
-            return .indexed(try RowFile(path: path, columns: columns, change: change), next: 0)
-        }
-        let scratch = try type.wrapping.map { try ArrowLibrary.text(of: path, kind: $0).file }
-        // A table that is called text is found by its first lines.
-        if type.format == .text, let file = try? RowFile(path: path, columns: columns, change: change),
-            file.isTable
-        {
+        func indexed() throws -> Source {
+            let file = try RowFile(
+                path: path, columns: columns, knowsShapes: Recognizer.knowsShapes, change: change)
             return .indexed(file, next: 0)
         }
-        return .lines(try LineReader(path: path, scratch: scratch), isJSON: type.format == .jsonLines)
+        guard type.format == .jsonLines || type.format == .text else { return try indexed() }
+        let scratch = try type.wrapping.map { try ArrowLibrary.text(of: path, kind: $0).file }
+        let reader = try LineReader(path: path, scratch: scratch)
+        // Lines may turn out to be one array, and text a table: the beginning tells.
+        if type.format == .jsonLines {
+            return reader.beginsWithArray ? try indexed() : .lines(reader, isJSON: true)
+        }
+        let bytes = try RowFile.contents(of: path, scratch: scratch)
+        let separator = try bytes.withUnsafeBytes {
+            try type.format.separator(of: $0, columns: columns, knowsShapes: Recognizer.knowsShapes, path: path)
+        }
+        return separator == nil ? .lines(reader, isJSON: false) : try indexed()
     }
 
     private func nextValue() throws -> (value: Result<JSONValue, any Error>, line: Int)? {
