@@ -21,8 +21,9 @@ package typealias PreferenceRows = RowDataset<PreferenceRecognizer>
 ///
 /// What is chosen is the conversation of the row, in any format that `ConversationRecognizer` knows, with its answer from
 /// `chosen` where there is such a column; what is rejected is `rejected_messages`, or the same conversation with
-/// `rejected_response` or `rejected` in place of its answer. Each may be a text, a message, or a list of messages; a list with a
-/// turn of the user is the whole conversation. Texts of whole dialogues with `Human:` and `Assistant:` are read as such.
+/// `rejected_response` or `rejected` in place of its answer. Each may be a text, a message, or a list of messages: a text or a
+/// message stands for the last answer, a list for all that follows the question, and one with a turn of the user for the
+/// whole conversation. Texts of whole dialogues with `Human:` and `Assistant:` are read as such.
 package struct PreferenceRecognizer: RowRecognizer {
     package static let advice =
         "Give rows with \"messages\" and \"rejected_response\", or with \"prompt\", \"chosen\" and \"rejected\"; "
@@ -59,27 +60,28 @@ package struct PreferenceRecognizer: RowRecognizer {
         var row = try prompt(&reader, of: chosenAnswer, columns: object.columnList)
         notes += row.notes
         var turns = row.row.messages
+        // Of a conversation that comes with its answer, the prompt ends with the last question.
+        var promptCount = (turns.lastIndex { $0.role == "user" || $0.role == "system" } ?? -1) + 1
         switch chosenAnswer {
         case nil:
             guard let last = turns.last, last.role == "assistant" else {
                 throw RowRejection("no chosen answer", "the row has \(object.columnList)")
             }
         case .whole?: break
-        case .continuation(let messages)?:
+        case .continuation(let messages)?, .answer(let messages)?:
             guard turns.last?.role != "assistant" else {
                 throw RowRejection(
                     "an answer in the messages beside a chosen one", "the messages have to end with the question")
             }
+            promptCount = turns.count
             turns += messages
         }
-        let other: [Message]
-        switch rejectedAnswer {
-        case .whole(let messages): other = try Self.whole(messages, system: turns)
-        case .continuation(let messages):
-            // A text stands in place of the last answer, messages of all that follows the last question.
-            let kept = messages.count == 1 ? turns.count - 1 : (turns.lastIndex { $0.role == "user" } ?? -1) + 1
-            other = turns.prefix(kept) + messages
-        }
+        let other: [Message] =
+            switch rejectedAnswer {
+            case .whole(let messages): try Self.whole(messages, system: turns)
+            case .continuation(let messages): turns.prefix(promptCount) + messages
+            case .answer(let messages): turns.dropLast() + messages
+            }
         for (name, messages) in [("chosen", turns), ("rejected", other)] {
             guard messages.last?.role == "assistant" else {
                 throw RowRejection("the \(name) conversation does not end with an answer")
@@ -103,8 +105,10 @@ package struct PreferenceRecognizer: RowRecognizer {
     private enum Answer {
         /// A conversation with its question.
         case whole([Message])
-        /// What follows the question.
+        /// A list of all that follows the question, tools that were called for it included.
         case continuation([Message])
+        /// A text or a message in place of the last answer: the calls of tools before that stay.
+        case answer([Message])
 
         init(_ value: JSONValue, column: String, notes: inout [String]) throws {
             var value = value
@@ -119,10 +123,13 @@ package struct PreferenceRecognizer: RowRecognizer {
                 if list.count > 1 { notes.append("several answers in a list (the first is used)") }
                 value = first
             }
-            if value.objectValue != nil { value = .array([value]) }
+            let isMessage = value.objectValue != nil
+            if isMessage { value = .array([value]) }
             if value.arrayValue != nil {
                 let messages = try MessageList(value: value, system: nil, notes: &notes).messages
-                self = messages.contains { $0.role == "user" } ? .whole(messages) : .continuation(messages)
+                self =
+                    messages.contains { $0.role == "user" }
+                    ? .whole(messages) : isMessage ? .answer(messages) : .continuation(messages)
                 return
             }
             guard let text = value.stringValue else {
@@ -131,7 +138,7 @@ package struct PreferenceRecognizer: RowRecognizer {
             if let turns = Dialogue.messages(of: text) {
                 self = .whole(turns)
             } else {
-                self = .continuation([Message(role: "assistant", content: text)])
+                self = .answer([Message(role: "assistant", content: text)])
             }
         }
 

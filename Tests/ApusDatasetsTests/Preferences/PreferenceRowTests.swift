@@ -96,6 +96,34 @@ struct PreferenceRowTests {
         #expect(rejection?.reason == reason)
     }
 
+    /// A list of what is rejected follows the prompt, a text the tools that were called.
+    @Test func rejectedListsFollowThePrompt() throws {
+        let call = #"{"type": "function", "function": {"name": "f", "arguments": {}}}"#
+        let calls = #"{"role": "assistant", "tool_calls": [\#(call)]}, {"role": "tool", "content": "12"}"#
+        let answer = #"{"role": "assistant", "content": "A"}"#
+        let list = #"[{"role": "assistant", "content": "B"}]"#
+        let (asked, short) = ("user: Q | assistant:  | tool: 12 | assistant: B", "user: Q | assistant: B")
+        for (json, rejected) in [
+            (#""prompt": \#(Self.question)], "chosen": [\#(calls), \#(answer)], "rejected": \#(list)"#, short),
+            (#""prompt": \#(Self.question)], "chosen": [\#(calls), \#(answer)], "rejected": "B""#, asked),
+            (#""prompt": \#(Self.question), \#(calls)], "chosen": [\#(answer)], "rejected": \#(list)"#, asked),
+            (#""messages": \#(Self.question), \#(calls), \#(answer)], "rejected_response": \#(list)"#, short),
+            (#""messages": \#(Self.question), \#(calls), \#(answer)], "rejected_response": "B""#, asked),
+            (
+                #""messages": \#(Self.question), \#(calls), \#(answer)], "rejected_response": {"role": "assistant", "content": "B"}"#,
+                asked
+            ),
+        ] {
+            let row = try recognize("{\(json)}").row
+            #expect(transcript(row.chosen) == "user: Q | assistant:  | tool: 12 | assistant: A", "\(json)")
+            #expect(transcript(row.rejected) == rejected, "\(json)")
+            #expect(row.rejected.messages[1].toolCalls.count == (rejected == asked ? 1 : 0), "\(json)")
+        }
+        let system = #"[{"role": "system", "content": "S"}, \#(answer)]"#
+        let row = try recognize(#"{"messages": \#(system), "rejected_response": \#(list)}"#).row
+        #expect(transcript(row.rejected) == "system: S | assistant: B")
+    }
+
     /// What stands beside whole answers belongs to them, or is refused as anywhere.
     @Test func wholeAnswersWithTools() throws {
         let chosen = #"[{"role": "user", "content": "q"}, {"role": "assistant", "content": "yes"}]"#
