@@ -63,8 +63,14 @@ import Testing
         let result = try recognize(row, options)
         #expect(transcript(result.row) == ["user: C\nQ {1.5}", "assistant: A"])
         #expect(result.unusedColumns == ["id", "full answer"])
+        // They stay the row's, so that answers can be joined with what they were asked for.
+        #expect(result.row.otherColumns.keys == ["Context", "question", "id", "full answer", "n"])
+        #expect(result.row.otherColumns["question"] == "Q")
         options.columns = ["question": "query"]
-        #expect(try transcript(recognize(row, options).row) == ["user: C\nQ {1.5}", "assistant: A"])
+        let renamed = try recognize(row, options)
+        #expect(transcript(renamed.row) == ["user: C\nQ {1.5}", "assistant: A"])
+        #expect(renamed.row.otherColumns.keys == ["Context", "query", "id", "full answer", "n"])
+        #expect(renamed.unusedColumns == ["id", "full answer"])
         options.promptFormat = try PromptFormat("{missing}")
         #expect(try rejection(row, options)?.detail?.hasPrefix("\"missing\"; it has columns Context") == true)
         for wrong in ["no column", "{open", "close}", "{}", "{a{b}}"] {

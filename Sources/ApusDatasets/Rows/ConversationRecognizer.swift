@@ -50,12 +50,17 @@ package struct ConversationRecognizer: RowRecognizer {
         let object = try Self.row(of: value)
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         try reader.refuseMedia()
+        let given = reader.row
+        // What the prompt is made of by name is used, and still a column of the row.
+        var formatted: Set<String> = []
         var notes: [String] = []
         var messages: [Message]
         if let list = try reader.take(.messages) {
             messages = try MessageList(value: list, system: try reader.takeText(.system), notes: &notes).messages
         } else if let format = options.promptFormat {
-            messages = try turns(&reader, query: format.prompt(of: &reader.row, original: object))
+            let prompt = try format.prompt(of: &reader.row, original: object)
+            formatted = Set(given.keys.filter { reader.row[$0] == nil } + format.columns.map(mapping.name(of:)))
+            messages = try turns(&reader, query: prompt)
         } else if let list = try Self.promptTurns(&reader, notes: &notes) {
             messages = list
         } else {
@@ -69,9 +74,15 @@ package struct ConversationRecognizer: RowRecognizer {
         let isChinese = (reader.row["tag"]?.stringValue).map { $0 == "zh" }
         notes += placeholders.fill(&messages, isChinese: isChinese)
         if messages.contains(where: { $0.role == "assistant" && $0.hasNothing }) { notes.append("an empty answer") }
+        let unused = reader.row.keys.filter {
+            !RowColumns.ofObjectives.contains($0.trimmed.lowercased()) && !formatted.contains($0)
+        }
+        var others = formatted.isEmpty ? reader.row : JSONObject()
+        for (key, value) in given where !formatted.isEmpty {
+            if reader.row[key] != nil || formatted.contains(key) { others[key] = value }
+        }
         return Result(
-            Conversation(messages: messages, tools: tools, otherColumns: reader.row), notes: notes,
-            unusedColumns: reader.row.keys.filter { !RowColumns.ofObjectives.contains($0.trimmed.lowercased()) })
+            Conversation(messages: messages, tools: tools, otherColumns: others), notes: notes, unusedColumns: unused)
     }
 
     /// The object of a row; a list of messages is a row of that alone.

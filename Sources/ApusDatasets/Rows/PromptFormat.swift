@@ -39,6 +39,9 @@ package struct PromptFormat: Sendable, Equatable {
         }
     }
 
+    /// The columns that it names.
+    var columns: [String] { pieces.compactMap { if case .column(let name) = $0 { name } else { nil } } }
+
     private static func fault(_ format: String) -> DatasetError {
         DatasetError(
             "--prompt_format \"\(format)\": write names of columns in braces, as in \"{context}\\n{question}\", and "
@@ -48,7 +51,8 @@ package struct PromptFormat: Sendable, Equatable {
     /// The prompt of a row.
     ///
     /// - Parameters:
-    ///   - row: The row with its columns renamed; the columns that become the prompt are taken out.
+    ///   - row: The row with its columns renamed; the columns that become the prompt are taken out, so that nothing
+    ///     else is made of them.
     ///   - original: The row before, whose names do as well.
     /// - Throws: `RowRejection` where the row has no such column, or it is no text and no number.
     func prompt(of row: inout JSONObject, original: JSONObject) throws -> String {

@@ -112,12 +112,15 @@ package struct ColumnMapping: Sendable {
     /// The old names, in lower case.
     var names: Set<String> { Set(targets.keys) }
 
+    /// The new name of a column.
+    func name(of column: String) -> String { targets[column.trimmed.lowercased()] ?? column }
+
     /// - Throws: `RowRejection` when two columns of the row would get the same name.
     func applied(to row: JSONObject) throws -> JSONObject {
         guard !isEmpty else { return row }
         var renamed = JSONObject()
         for (key, value) in row {
-            let name = targets[key.trimmed.lowercased()] ?? key
+            let name = name(of: key)
             guard renamed[name] == nil else {
                 throw RowRejection("--columns gives two columns the same name", "\"\(name)\"")
             }
