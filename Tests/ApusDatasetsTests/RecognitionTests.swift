@@ -145,6 +145,28 @@ struct RecognitionTests {
         #expect(other == ["solution": "A", "label": 1, "rejected_response": "B", "meta": ["a": nil]])
     }
 
+    /// What a row tells the chat template is an object, or its text; null is what tables have where a row has none.
+    @Test func rowsTellTheChatTemplate() throws {
+        func told(_ value: String) throws -> ConversationRecognizer.Result {
+            try recognize(#"{"query": "Q", "response": "A", "objects": {}, "chat_template_kwargs": \#(value)}"#)
+        }
+        let result = try told(#"{"enable_thinking": false, "preserve_thinking": null, "effort": "low"}"#)
+        #expect(result.row.variables == ["enable_thinking": false, "effort": "low"])
+        #expect(result.row.otherColumns["chat_template_kwargs"] != nil)
+        #expect(result.notes.isEmpty && result.unusedColumns == ["objects"])
+        #expect(try told(#""{'enable_thinking': True}""#).row.variables == ["enable_thinking": true])
+        for none in ["null", "{}", "\"\""] { #expect(try told(none).row.variables.isEmpty, "\(none)") }
+        let prefix = try told(#"{"response_prefix": "x"}"#)
+        #expect(prefix.row.variables.isEmpty && prefix.notes.first?.hasPrefix("response_prefix in chat_") == true)
+        for wrong in ["[1]", "7", "\"7\""] {
+            #expect {
+                try told(wrong)
+            } throws: { error in
+                (error as? RowRejection)?.reason == "the chat_template_kwargs is not an object"
+            }
+        }
+    }
+
     @Test func lossOfAMessageIsKept() throws {
         let row = """
             {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "1", "loss": false},

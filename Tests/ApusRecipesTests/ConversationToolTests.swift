@@ -86,6 +86,10 @@ struct ConversationToolTests {
             message(#"[{"role": "narrator", "content": "x"}]"#).contains("an unknown role: message 1, \"narrator\""))
         #expect(
             message(#"[{"role": "user", "content": [{"type": "image"}]}]"#).contains("content parts other than text"))
+        try write(chatTemplate: "{% if enable_thinking %}[T]{% endif %}" + Self.toolTemplate)
+        let told = #"{"query": "q", "response": "a", "chat_template_kwargs": {"enable_thinking": true}}"#
+        #expect(try rendered(told).hasPrefix("[T]<|im_start|>user:q"))
+        #expect(try rendered(told) { $0.showLabels = true }.hasPrefix("[T]<|im_start|>user:q"))
         #expect(message("[]").contains("no messages"))
         #expect(message("3").contains("wanted a list"))
     }
@@ -127,6 +131,36 @@ struct ConversationToolTests {
         #expect(throws: RowRejection.self) {
             try encoder { $0.useChatTemplate = false }.encode(Conversation(messages: [turns[1], call]))
         }
+    }
+
+    /// What a row says itself goes before what the run says, in training, in questions and where a sequence is judged.
+    @Test(arguments: [nil, "qwen3"])
+    func rowsTellTheTemplate(_ name: String?) throws {
+        try write(chatTemplate: "{% if enable_thinking %}[T]{% endif %}" + Self.toolTemplate)
+        let question = [Message(role: "user", content: "q")]
+        func text(_ given: Bool?, _ own: Bool?) throws -> [[Int32]] {
+            var settings = EncodingSettings()
+            (settings.template, settings.enableThinking) = (name, given)
+            let parts = try TextParts(ModelSource(folder.path, surroundings: Surroundings()), settings)
+            let kwargs: JSONObject = own.map { ["enable_thinking": .bool($0)] } ?? [:]
+            let variables = Dictionary(uniqueKeysWithValues: kwargs.map { ($0.key, $0.value) })
+            let row = Conversation(
+                messages: question + [Message(role: "assistant", content: "a")], variables: variables)
+            let sequences = SequenceEncoder(
+                tokenizer: parts.tokenizer, chat: parts.encoder, isEncoder: false, limit: 999, strategy: .delete,
+                variables: settings.templateVariables)
+            let prompts = PromptEncoder(settings, parts.tokenizer, parts.encoder)
+            let judged = LabelledRow(.messages(question), otherColumns: ["chat_template_kwargs": .object(kwargs)])
+            return [
+                try ConversationEncoder(settings, text: parts).encode(row).ids,
+                try prompts(question, variables: variables), try sequences.encode(judged).ids,
+            ]
+        }
+        #expect(try text(nil, true) == text(true, nil))
+        #expect(try text(true, false) == text(false, nil))
+        #expect(try text(false, true) == text(true, nil))
+        // A named template writes its mark where an answer begins.
+        #expect(try zip(text(true, nil), text(false, nil)).dropFirst().allSatisfy { $0 != $1 })
     }
 
     @Test func aTemplateThatRunsAwayNamesTheRow() throws {

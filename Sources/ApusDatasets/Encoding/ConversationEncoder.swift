@@ -15,7 +15,7 @@ package struct ConversationEncoder: Sendable {
     ///   - system: The system text of conversations that bring none.
     ///   - lossScale: What is trained where a message does not say so itself, and how much.
     ///   - isBinary: Whether every weight above 0 is 1 (`--is_binary_loss_scale`).
-    ///   - variables: What the chat template is told beside the conversation.
+    ///   - variables: What the chat template is told beside conversations that do not say it themselves.
     package init(
         tokenizer: Tokenizer, chat: ChatEncoder?, system: String? = nil, lossScale: LossScale = .everyAnswer,
         isBinary: Bool = false, variables: [String: JSONValue] = [:]
@@ -44,7 +44,9 @@ package struct ConversationEncoder: Sendable {
         }
         guard let chat else { return try plain(messages) }
         do {
-            return try chat.encoded(messages, tools: conversation.tools, variables: variables, training: lossScale)
+            return try chat.encoded(
+                messages, tools: conversation.tools, variables: variables.merging(conversation.variables) { $1 },
+                training: lossScale)
         } catch let error as JinjaError where error.kind == .limit {
             // A template that runs away does so for every row; one is enough.
             throw RowFault(

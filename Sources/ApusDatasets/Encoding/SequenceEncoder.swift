@@ -86,7 +86,9 @@ package struct SequenceEncoder: Sendable {
                 && tokenizer.encode(first, pair: second, maximumLength: nil).ids.count > limit
             return EncodedSequence(ids: encoded.ids, segments: encoded.segments, isCut: isCut)
         }
-        return EncodedSequence(ids: try decoderIDs(messages(row)))
+        var notes: [String] = []
+        let own = try Conversation.variables(of: row.otherColumns, notes: &notes)
+        return EncodedSequence(ids: try decoderIDs(messages(row), variables.merging(own) { $1 }))
     }
 
     private func messages(_ row: LabelledRow) -> [Message] {
@@ -98,7 +100,7 @@ package struct SequenceEncoder: Sendable {
         }
     }
 
-    private func decoderIDs(_ given: [Message]) throws -> [Int32] {
+    private func decoderIDs(_ given: [Message], _ variables: [String: JSONValue]) throws -> [Int32] {
         var messages = given
         if let system, messages.first?.role != "system" {
             messages.insert(Message(role: "system", content: system), at: 0)

@@ -9,11 +9,37 @@ package struct Conversation: Sendable, Equatable {
     /// The columns that are not part of the conversation (`label`, `rejected_response`, `solution` …), for objectives
     /// and rewards that ask for them.
     package var otherColumns: JSONObject
+    /// What the chat template is told beside this conversation, before what it is told of all (`chat_template_kwargs`).
+    package var variables: [String: JSONValue]
 
-    package init(messages: [Message], tools: [JSONValue]? = nil, otherColumns: JSONObject = [:]) {
+    package init(
+        messages: [Message], tools: [JSONValue]? = nil, otherColumns: JSONObject = [:],
+        variables: [String: JSONValue] = [:]
+    ) {
         self.messages = messages
         self.tools = tools
         self.otherColumns = otherColumns
+        self.variables = variables
+    }
+
+    /// What a row with these columns tells the chat template.
+    ///
+    /// Tables of Arrow have every key in every row, so that null is none.
+    ///
+    /// - Throws: `RowRejection` where that is no object.
+    static func variables(of columns: JSONObject, notes: inout [String]) throws -> [String: JSONValue] {
+        let column = "chat_template_kwargs"
+        guard var value = columns[column], !value.isNull, value.stringValue != "" else { return [:] }
+        if let text = value.stringValue { value = try LooseJSON.value(text, column: column) }
+        guard let object = value.objectValue else {
+            throw RowRejection("the \(column) is not an object", "it is \(value.kind): \(value.excerpt)")
+        }
+        var variables: [String: JSONValue] = [:]
+        for (key, value) in object where !value.isNull { variables[key] = value }
+        if variables.removeValue(forKey: "response_prefix") != nil {
+            notes.append("response_prefix in \(column) is not used (--response_prefix is, for all rows)")
+        }
+        return variables
     }
 
     /// The kind of data that the row belongs to: its column `channel`.

@@ -74,6 +74,7 @@ package struct ConversationRecognizer: RowRecognizer {
         let isChinese = (reader.row["tag"]?.stringValue).map { $0 == "zh" }
         notes += placeholders.fill(&messages, isChinese: isChinese)
         if messages.contains(where: { $0.role == "assistant" && $0.hasNothing }) { notes.append("an empty answer") }
+        let variables = try Conversation.variables(of: given, notes: &notes)
         let unused = reader.row.keys.filter {
             !RowColumns.ofObjectives.contains($0.trimmed.lowercased()) && !formatted.contains($0)
         }
@@ -82,7 +83,8 @@ package struct ConversationRecognizer: RowRecognizer {
             if reader.row[key] != nil || formatted.contains(key) { others[key] = value }
         }
         return Result(
-            Conversation(messages: messages, tools: tools, otherColumns: others), notes: notes, unusedColumns: unused)
+            Conversation(messages: messages, tools: tools, otherColumns: others, variables: variables), notes: notes,
+            unusedColumns: unused)
     }
 
     /// The object of a row; a list of messages is a row of that alone.

@@ -21,7 +21,7 @@ struct RowColumns: Sendable {
     /// What objectives, rewards and reports ask for beside the conversation.
     static let ofObjectives: Set<String> = [
         "label", "channel", "margin", "solution", "rejected_response", "rejected_messages", "rejected_images",
-        "positive_messages", "negative_messages", "teacher_prompt", "chat_template_kwargs", "objects", "dataset", "tag",
+        "positive_messages", "negative_messages", "teacher_prompt", "chat_template_kwargs", "dataset", "tag",
         "images", "image", "videos", "video", "audios", "audio", "chosen", "rejected", "kto_tag",
     ]
     // Of rows with labels.

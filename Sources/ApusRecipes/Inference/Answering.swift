@@ -149,9 +149,11 @@ struct Answering {
     /// The ids that the model continues.
     ///
     /// - Throws: `ModelError` for an empty prompt, and for one that is too long and not to be cut.
-    func prompt(_ given: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
+    func prompt(
+        _ given: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
+    ) throws -> [Int32] {
         if let reading { return try reading.source(given).ids }
-        let prompt = try wholePrompt(prompts.completed(given), tools: tools)
+        let prompt = try prompts(prompts.completed(given), tools: tools, variables: variables)
         guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
         guard prompt.count > promptLimit else { return prompt }
         switch settings.encoding.truncationStrategy {

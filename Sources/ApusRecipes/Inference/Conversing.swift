@@ -86,7 +86,7 @@ struct Conversing {
             surroundings: surroundings)
         var measured: [(answer: String, wanted: String)] = []
         try rows(
-            prepare: { try answering.prompt(asked($0), tools: $0.tools) },
+            prepare: { try answering.prompt(asked($0), tools: $0.tools, variables: $0.variables) },
             answer: { group in
                 let answer = {
                     try answering.answers(to: group.map(\.prepared), draws: group.map { UInt64($0.index) })

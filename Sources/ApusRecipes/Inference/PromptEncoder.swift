@@ -18,10 +18,15 @@ struct PromptEncoder: Sendable {
     }
 
     /// The ids for exactly these messages, of any length.
-    func callAsFunction(_ messages: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {
+    ///
+    /// - Parameter variables: What the chat template is told before what the settings say.
+    func callAsFunction(
+        _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
+    ) throws -> [Int32] {
         guard settings.useChatTemplate else { return tokenizer.encode(messages.compactMap(\.text).joined()) }
         let prompt = try chat.generationPrompt(
-            messages, tools: tools, variables: settings.templateVariables, answerStart: prefix.map { _ in "" })
+            messages, tools: tools, variables: settings.templateVariables.merging(variables) { $1 },
+            answerStart: prefix.map { _ in "" })
         return prompt + tokenizer.encode(prefix ?? "", addSpecialTokens: false)
     }
 
@@ -30,7 +35,8 @@ struct PromptEncoder: Sendable {
     /// - Parameter written: The end of the answer, where that may hold what the template writes behind answers.
     /// - Throws: `SettingsError` for a template that does not write answers as they are.
     func following(
-        _ messages: [Message], _ next: [Message], tools: [JSONValue]?, without written: String
+        _ messages: [Message], _ next: [Message], tools: [JSONValue]?, variables: [String: JSONValue] = [:],
+        without written: String
     ) throws -> [Int32] {
         guard settings.useChatTemplate else {
             return tokenizer.encode(next.compactMap(\.text).joined(), addSpecialTokens: false)
@@ -38,7 +44,7 @@ struct PromptEncoder: Sendable {
         let answer = "Wv4Tn8Rb2K"
         let text = try chat.prompt(
             messages + [Message(role: "assistant", content: answer)] + next, tools: tools,
-            variables: settings.templateVariables)
+            variables: settings.templateVariables.merging(variables) { $1 })
         guard let end = text.range(of: answer, options: .backwards)?.upperBound else {
             throw SettingsError(
                 "the chat template leaves out the answers before the last, so that a conversation cannot go on. Give another "

@@ -202,7 +202,8 @@ public struct ResponseSampling {
         let new = try answering.answers(
             to: open.map { index in
                 do {
-                    return try answering.prompt(batch[index].asked, tools: batch[index].tools)
+                    let row = batch[index]
+                    return try answering.prompt(row.asked, tools: row.tools, variables: row.variables)
                 } catch {
                     throw DatasetError("\(rows.place(of: batch[index].index)): \(error)")
                 }

@@ -12,6 +12,7 @@ struct SampledRow {
     /// The conversation before the answer.
     let asked: [Message]
     let tools: [JSONValue]?
+    let variables: [String: JSONValue]
     /// The answer that the row brings.
     let reference: String?
     let columns: JSONObject
@@ -27,6 +28,7 @@ struct SampledRow {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
         tools = conversation.tools
+        variables = conversation.variables
         columns = conversation.otherColumns
         let isAnswered = messages.last?.role == "assistant"
         reference = isAnswered ? messages.last?.text : nil

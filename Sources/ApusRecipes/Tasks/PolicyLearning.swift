@@ -280,7 +280,7 @@ private struct Questions {
             let result = try part.questions(
                 truncation: truncation, isStrict: settings.data.strict, threads: settings.data.datasetNumProc,
                 progress: progress, cache: cache
-            ) { try prompts(prompts.completed($0.messages), tools: $0.tools) }
+            ) { try prompts(prompts.completed($0.messages), tools: $0.tools, variables: $0.variables) }
             return (result.dataset, result.report)
         }
         self.rows = rows

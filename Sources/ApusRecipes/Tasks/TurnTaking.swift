@@ -152,7 +152,8 @@ struct TurnTaking {
     private func ids(behind talk: Talk, _ following: [Message]) throws -> [Int32] {
         let written = talk.last.end == nil ? tokenizer.decode(talk.last.tokens) : ""
         let ids = try prompts.following(
-            talk.messages, following, tools: talk.row.conversation.tools, without: written)
+            talk.messages, following, tools: talk.row.conversation.tools,
+            variables: talk.row.conversation.variables, without: written)
         return Array(ids.first == talk.last.end ? ids.dropFirst() : ids[...])
     }
 }

@@ -74,9 +74,12 @@ public struct TemplateTool {
         }
         guard settings.showLabels else {
             return try text.encoder.prompt(
-                conversation.messages, tools: conversation.tools, addGenerationPrompt: settings.addGenerationPrompt)
+                conversation.messages, tools: conversation.tools, variables: conversation.variables,
+                addGenerationPrompt: settings.addGenerationPrompt)
         }
-        return try text.encoder.pieces(conversation.messages, tools: conversation.tools).map { piece in
+        return try text.encoder.pieces(
+            conversation.messages, tools: conversation.tools, variables: conversation.variables
+        ).map { piece in
             guard piece.isTrained else { return piece.text }
             let mark = piece.weight == 1 ? "" : "×\(piece.weight)"
             return usesColor ? "\u{1B}[32m\(piece.text)\u{1B}[0m\(mark)" : "«\(piece.text)»\(mark)"

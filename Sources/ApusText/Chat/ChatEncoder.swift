@@ -92,7 +92,7 @@ package struct ChatEncoder: Sendable {
                 of: prepared.context, prepared.context.messages, addGenerationPrompt: addGenerationPrompt)
             return String(decoding: rendering.bytes, as: UTF8.self)
         case .named(let writer):
-            return try writer.prompt(messages, tools, answerStart: addGenerationPrompt ? nil : "")
+            return try writer.told(variables).prompt(messages, tools, answerStart: addGenerationPrompt ? nil : "")
                 .map { writer.tokens.text(of: $0) }.joined()
         }
     }
@@ -107,7 +107,8 @@ package struct ChatEncoder: Sendable {
         guard case .named(let writer) = writer else {
             return try tokenize(prompt(messages, tools: tools, variables: variables))
         }
-        return try joined(writer.prompt(messages, tools, answerStart: answerStart)).flatMap { try ids(of: $0) }
+        let pieces = try writer.told(variables).prompt(messages, tools, answerStart: answerStart)
+        return try joined(pieces).flatMap { try ids(of: $0) }
     }
 
     /// The ids of a whole conversation, each marked as trained or not.
@@ -119,7 +120,9 @@ package struct ChatEncoder: Sendable {
         training: LossScale = .everyAnswer
     ) throws -> EncodedConversation {
         var result = EncodedConversation(ids: [], weights: [])
-        if case .named(let writer) = writer { return try encoded(messages, tools, training, writer) }
+        if case .named(let writer) = writer {
+            return try encoded(messages, tools, training, writer.told(variables))
+        }
         let pieces = try pieces(messages, tools: tools, variables: variables, training: training)
         for piece in pieces {
             let ids = try tokenize(piece.text)
@@ -144,6 +147,7 @@ package struct ChatEncoder: Sendable {
         switch writer {
         case .jinja(let own): template = own
         case .named(let writer):
+            let writer = writer.told(variables)
             return try joined(writer.pieces(messages, tools: tools ?? [], training: training)).map {
                 Piece(text: writer.tokens.text(of: $0), weight: $0.weight)
             }

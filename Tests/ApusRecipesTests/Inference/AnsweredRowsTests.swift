@@ -69,6 +69,18 @@ struct AnsweredRowsTests {
         #expect(rows[7]["id"] == 8 && rows[7]["response"]?.stringValue != nil)
     }
 
+    /// What a row tells the template reaches its own prompt alone, and stays in the output.
+    @Test func rowsTellTheTemplate() throws {
+        let rows = try Self.answer(
+            [#"{"query": "a"}"#, #"{"query": "a", "chat_template_kwargs": {"enable_thinking": true}}"#],
+            with: .chat(
+                template: "{% if enable_thinking %}{{ raise_exception('told to think') }}{% endif %}"
+                    + TinyModelFolder.chatML), failed: 1)
+        #expect(rows[0]["response"]?.stringValue != nil)
+        #expect(Self.hasFailed(rows[1], line: 2, "told to think"))
+        #expect(rows[1]["chat_template_kwargs"] == ["enable_thinking": true])
+    }
+
     /// A row's answer does not depend on the rows that go through the model with it, or have none.
     @Test func companyChangesNothing() throws {
         let model = try TinyModelFolder.chat()

@@ -77,7 +77,7 @@ struct NamedTemplateWriter: Sendable {
     let template: NamedTemplate
     let tokens: NamedTemplateTokens
     var clock: TemplateClock
-    let options: NamedTemplateOptions
+    private(set) var options: NamedTemplateOptions
     let agent: AgentTemplate?
 
     /// - Throws: `ChatTrainingError` for an agent template that is not known.
@@ -92,6 +92,14 @@ struct NamedTemplateWriter: Sendable {
                 description: "--agent_template: \"\(given)\" is not known; known are "
                     + NamedTemplate.agentNames.joined(separator: ", "))
         }
+    }
+
+    /// The writer of a conversation that says itself how its template thinks, in the words of Jinja templates.
+    func told(_ variables: [String: JSONValue]) -> NamedTemplateWriter {
+        var writer = self
+        if let value = variables["enable_thinking"]?.boolValue { writer.options.enablesThinking = value }
+        if let value = variables["preserve_thinking"]?.boolValue { writer.options.preservesThinking = value }
+        return writer
     }
 
     var enablesThinking: Bool {
