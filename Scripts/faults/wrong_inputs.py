@@ -159,7 +159,7 @@ def pickle_only(folder):
 
 def larger_tokenizer(folder):
     large = tokenizer()
-    large["added_tokens"].append(large["added_tokens"][-1] | {"id": 259, "content": "<|more|>"})
+    large["model"]["vocab"] |= {f"more{id}": id for id in range(256, 260)}
     write_json(folder / "tokenizer.json", large)
 
 

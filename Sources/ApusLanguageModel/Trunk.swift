@@ -95,7 +95,20 @@ open class Trunk: Module, PromptHost, LayerHost {
 
     /// The vectors of the batch's tokens, [T, D].
     open func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        try embedding(Tensor(batch.tokens, device: embedding.weight.device), context)
+        try vectors(of: batch.tokens, context)
+    }
+
+    /// The vectors of tokens, [T, D].
+    ///
+    /// - Throws: `ModelError` for an id without a row. libtorch would not say which, and on a GPU end the program.
+    package final func vectors(of ids: [Int32], _ context: ForwardContext) throws -> Tensor {
+        let table = embedding
+        if let id = ids.first(where: { !(0..<table.count).contains(Int($0)) }) {
+            throw ModelError(
+                "token \(id) has no row in the model's table of words, which has \(table.count). Leave the token out of the "
+                    + "texts, or take the tokenizer of the same model.")
+        }
+        return try table(Tensor(ids, device: table.weight.device), context)
     }
 
     /// All that comes after the vectors of words: [T, D] → [T, D].

@@ -247,7 +247,7 @@ final class T5Trunk: Trunk {
         let moved = zip(batch.boundaries, batch.boundaries.dropFirst()).flatMap { start, end in
             start < end ? [config.start] + batch.tokens[Int(start)..<Int(end) - 1] : []
         }
-        return try table(Tensor(moved, device: table.weight.device), context)
+        return try vectors(of: moved, context)
     }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
@@ -259,7 +259,7 @@ final class T5Trunk: Trunk {
     private func memory(_ batch: TokenBatch, _ context: ForwardContext) throws -> EncoderMemory? {
         if batch.source == nil, context.state != nil { return nil }
         let source = batch.source ?? SourceTokens(of: batch)
-        let own = try table(Tensor(source.tokens, device: table.weight.device), context)  // [T', D]
+        let own = try vectors(of: source.tokens, context)  // [T', D]
         let (words, bounds) = try context.behindPrompts(own, bounds: source.boundaries)
         let states = try encoder(words, context.ofEncoder(bounds: bounds))
         return EncoderMemory(states: states, spans: SequenceSpans(bounds))

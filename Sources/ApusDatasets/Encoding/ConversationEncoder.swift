@@ -29,9 +29,10 @@ package struct ConversationEncoder: Sendable {
     }
 
     /// - Throws: `RowFault` for a template that runs away, whatever the row; else the errors of `ChatEncoder`, and
-    ///   `RowRejection` for a row that needs a template.
+    ///   `RowRejection` for a row that needs a template, or has a token that the model does not know.
     @Sendable package func encode(_ conversation: Conversation) throws -> EncodedConversation {
         var encoded = try weighted(conversation)
+        try tokenizer.checkRows(encoded.ids)
         encoded.channel = conversation.channel
         if isBinary { encoded.weights = encoded.weights.map { $0 > 0 ? 1 : 0 } }
         return encoded

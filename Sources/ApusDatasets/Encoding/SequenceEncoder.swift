@@ -70,6 +70,12 @@ package struct SequenceEncoder: Sendable {
     }
 
     @Sendable package func encode(_ row: LabelledRow) throws -> EncodedSequence {
+        let encoded = try sequence(row)
+        try tokenizer.checkRows(encoded.ids)
+        return encoded
+    }
+
+    private func sequence(_ row: LabelledRow) throws -> EncodedSequence {
         if isEncoder {
             let (first, second): (String, String?) =
                 switch row.content {

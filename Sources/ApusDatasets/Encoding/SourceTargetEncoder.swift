@@ -85,6 +85,7 @@ package struct SourceTargetEncoder: Sendable {
         }
         let ids =
             isCut ? tokenizer.encode(text, pair: nil, maximumLength: room, keepsEnds: keepsEnds).ids : whole
+        try tokenizer.checkRows(ids)
         return (ids + (missingEnd.map { [$0] } ?? []), isCut)
     }
 }

@@ -34,6 +34,7 @@ struct MaskReader {
     /// - Parameter limit: The most tokens of a text; nil for what the model can see.
     func read(_ text: String, limit: Int?) throws -> MaskedText {
         let encoded = tokenizer.encode(text, pair: nil)
+        if let error = ModelError(rowlessIn: encoded.ids, tokenizer) { throw error }
         let places = encoded.ids.indices.filter { encoded.ids[$0] == mask.id }
         guard !places.isEmpty else {
             throw ModelError(

@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusLanguageModel
 import ApusText
 import Foundation
 
@@ -20,14 +21,22 @@ struct PromptEncoder: Sendable {
     /// The ids for exactly these messages, of any length.
     ///
     /// - Parameter variables: What the chat template is told before what the settings say.
+    /// - Throws: `ModelError` for a token that the model has no row for, and the errors of `ChatEncoder`.
     func callAsFunction(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
     ) throws -> [Int32] {
-        guard settings.useChatTemplate else { return tokenizer.encode(messages.compactMap(\.text).joined()) }
+        guard settings.useChatTemplate else {
+            return try checked(tokenizer.encode(messages.compactMap(\.text).joined()))
+        }
         let prompt = try chat.generationPrompt(
             messages, tools: tools, variables: settings.templateVariables.merging(variables) { $1 },
             answerStart: prefix.map { _ in "" })
-        return prompt + tokenizer.encode(prefix ?? "", addSpecialTokens: false)
+        return try checked(prompt + tokenizer.encode(prefix ?? "", addSpecialTokens: false))
+    }
+
+    private func checked(_ ids: [Int32]) throws -> [Int32] {
+        if let error = ModelError(rowlessIn: ids, tokenizer) { throw error }
+        return ids
     }
 
     /// The ids between the assistant's answer to some messages and its next, which answers those that follow.
@@ -39,7 +48,7 @@ struct PromptEncoder: Sendable {
         without written: String
     ) throws -> [Int32] {
         guard settings.useChatTemplate else {
-            return tokenizer.encode(next.compactMap(\.text).joined(), addSpecialTokens: false)
+            return try checked(tokenizer.encode(next.compactMap(\.text).joined(), addSpecialTokens: false))
         }
         let answer = "Wv4Tn8Rb2K"
         let text = try chat.prompt(
@@ -52,7 +61,7 @@ struct PromptEncoder: Sendable {
         }
         let rest = text[end...]
         let twice = (0...min(rest.count, written.count)).last { written.hasSuffix(rest.prefix($0)) } ?? 0
-        return tokenizer.encode(String(rest.dropFirst(twice)), addSpecialTokens: false)
+        return try checked(tokenizer.encode(String(rest.dropFirst(twice)), addSpecialTokens: false))
     }
 
     /// Messages with the system text of the settings, where they bring none.
@@ -61,5 +70,13 @@ struct PromptEncoder: Sendable {
     func completed(_ messages: [Message]) -> [Message] {
         guard let system = settings.system, messages.first?.role != "system" else { return messages }
         return [Message(role: "system", content: system)] + messages
+    }
+}
+
+extension ModelError {
+    /// What is said of a text with a token that the model has no row for; nil for every other.
+    init?(rowlessIn ids: [Int32], _ tokenizer: Tokenizer) {
+        guard let token = tokenizer.rowless(ids) else { return nil }
+        self.init("a text holds \(token), a token that the model has no row for. Leave it out.")
     }
 }

@@ -7,7 +7,7 @@ import Foundation
 ///
 /// The folder may hold nothing else.
 struct TextParts {
-    let tokenizer: Tokenizer
+    private(set) var tokenizer: Tokenizer
     let template: ChatTemplate
     /// Text to ids with the special tokens that stand in it, and none added.
     private(set) var encoder: ChatEncoder
@@ -67,12 +67,24 @@ struct TextParts {
         try checkFits(model, of: source)
     }
 
-    /// Refuses a tokenizer with ids that the model has no row for.
-    func checkFits(_ model: any TextModel, of source: ModelSource) throws {
-        guard tokenizer.vocabularySize > model.vocabularySize else { return }
-        throw ModelError(
-            "the tokenizer of \(source.path) has \(tokenizer.vocabularySize) tokens, the model \(model.vocabularySize); "
-                + "they do not belong together. Take both from the same model.")
+    /// Refuses a tokenizer with more tokens than the model has rows for.
+    ///
+    /// Those that were added to a vocabulary do not count: `transformers` loads such models, as long as no text has one.
+    mutating func checkFits(_ model: any TextModel, of source: ModelSource) throws {
+        let rows = model.vocabularySize
+        let (own, added) = tokenizer.ids(beyond: rows)
+        let count = tokenizer.vocabularySize - added.count
+        guard count <= rows else {
+            throw ModelError(
+                "the tokenizer of \(source.path) has \(count) tokens\(added.isEmpty ? "" : " without added ones"), the model "
+                    + "\(rows); they do not belong together. Take both from the same model.")
+        }
+        let rowless = own + added
+        guard !rowless.isEmpty else { return }
+        tokenizer = tokenizer.within(rows: rows)
+        let names = rowless.prefix(8).map(tokenizer.named).joined(separator: ", ") + (rowless.count > 8 ? " …" : "")
+        notices.append(
+            "the model has \(rows) rows for tokens, and none for \(names): texts that hold such a token cannot be used")
     }
 
     /// Writes with an encoder of the user's choice.

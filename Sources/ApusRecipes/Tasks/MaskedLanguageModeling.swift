@@ -45,7 +45,7 @@ struct MaskedLanguageModeling: TextTask {
         let special = Set(tokenizer.specialTokens.compactMap(tokenizer.id))
         func masked(_ data: ScoredDataset) -> MaskedTokens {
             MaskedTokens(
-                data, mask: mask, special: special, vocabulary: tokenizer.vocabularySize,
+                data, mask: mask, special: special, vocabulary: min(tokenizer.vocabularySize, model.vocabularySize),
                 share: settings.encoding.mlmProbability)
         }
         let cache = inputs.sampleCache()

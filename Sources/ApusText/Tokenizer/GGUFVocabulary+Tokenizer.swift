@@ -4,7 +4,8 @@ extension GGUFVocabulary {
     /// What a GGUF file says of a tokenizer.
     ///
     /// - Parameters:
-    ///   - size: The rows of the model's table of words; ids without a token get one that stands for nothing.
+    ///   - size: The rows of the model's table of words; ids without a token get one that stands for nothing, and added
+    ///     tokens without a row are left out, as llama.cpp's converter does.
     ///   - pieces: The file `tokenizer.model` beside it, of which SentencePiece's kinds of tokens and scores come.
     ///   - beginning: The id that the model's configuration gives, where the tokenizer names no such token.
     /// - Throws: `TokenizerError` naming what the file cannot say.
@@ -25,15 +26,15 @@ extension GGUFVocabulary {
             throw fault(
                 "it is no byte-level byte-pair encoding and none of SentencePiece's kind, which are what is written")
         }
-        let bound = max(Int(parts.model.vocabulary.idBound), Int(parts.added.tokens.keys.max() ?? -1) + 1)
-        guard bound <= size else {
-            throw fault("it has ids up to \(bound - 1), and the model has \(size) rows for them")
+        if let last = tokenizer.ids(beyond: size).own.last {
+            throw fault("it has ids up to \(last), and the model has \(size) rows for them")
         }
+        func withRow(_ id: Int32?) -> Int32? { id.flatMap { $0 < size ? $0 : nil } }
         self.init(
             model: "gpt2", preTokenizer: nil, tokens: [], tokenTypes: [], merges: [],
-            beginningOfSequenceID: tokenizer.bosTokenID ?? beginning,
-            endOfSequenceID: tokenizer.eosTokenID ?? end, unknownID: tokenizer.unkTokenID,
-            paddingID: tokenizer.padTokenID ?? padding, chatTemplate: tokenizer.chatTemplate)
+            beginningOfSequenceID: withRow(tokenizer.bosTokenID) ?? withRow(beginning),
+            endOfSequenceID: withRow(tokenizer.eosTokenID) ?? withRow(end), unknownID: withRow(tokenizer.unkTokenID),
+            paddingID: withRow(tokenizer.padTokenID) ?? withRow(padding), chatTemplate: tokenizer.chatTemplate)
         tokens.reserveCapacity(size)
         tokenTypes.reserveCapacity(size)
         if bytePairs.options.fallsBackToBytes {

@@ -14,6 +14,9 @@ public final class Tokenizer: Sendable {
     /// What a user should know about the files that the tokenizer was read from, a sentence each.
     package let notices: [String]
 
+    /// How many ids the model has rows for, where some tokens have an id beyond them; nil where nothing is known of that.
+    let rows: Int?
+
     /// Reads a tokenizer from a folder in the layout of Hugging Face, as `AutoTokenizer` of `transformers` 5 does.
     ///
     /// A `tokenizer.json` comes first; else the model file of SentencePiece (`tokenizer.model`, `spiece.model` …), tiktoken
@@ -27,10 +30,13 @@ public final class Tokenizer: Sendable {
         return Tokenizer(contents.parts, contents.configuration, notices: contents.notices)
     }
 
-    init(_ parts: TokenizerParts, _ configuration: TokenizerConfiguration, notices: [String] = []) {
+    init(
+        _ parts: TokenizerParts, _ configuration: TokenizerConfiguration, notices: [String] = [], rows: Int? = nil
+    ) {
         self.parts = parts
         self.configuration = configuration
         self.notices = notices
+        self.rows = rows
         firstPipeline = DecoderPipeline(parts.decoders)
         let added = parts.added
         // A plain token of the model counts as special where it is spelled like one.
