@@ -74,10 +74,10 @@ struct FalconConfig {
         for key in ["hidden_size", "num_kv_heads", "n_head_kv"] { _ = config[key] }
     }
 
-    /// ALiBi's bias is added before scores are scaled, and rotary models drop no weights.
+    /// ALiBi's bias is rounded to bfloat16 and added before scores are scaled, and rotary models drop no weights.
     var attentionOptions: AttentionOptions {
         var options = AttentionOptions(headSize: sizes.headSize, dropout: hasALiBi ? attentionDropout : 0)
-        if hasALiBi { options.slopes = ALiBi.slopes(heads: sizes.heads).map { $0 * Float(options.scale) } }
+        if hasALiBi { (options.slopes, options.roundsSlopes) = (ALiBi.slopes(heads: sizes.heads), true) }
         return options
     }
 }

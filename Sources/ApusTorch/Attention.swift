@@ -70,6 +70,9 @@ package struct AttentionOptions: Sendable, Equatable {
     ///
     /// Press et al. 2021, <https://arxiv.org/abs/2108.12409>.
     package var slopes: [Float]?
+    /// Whether what keys gain by `slopes` is computed as Falcon was trained: slope, the key's place from the start of its
+    /// sequence and their product are rounded to bfloat16, whatever the type, and then multiplied by `scale`.
+    package var roundsSlopes = false
     /// How distances share the rows of the bias table that goes with the queries; nil where there is none.
     package var buckets: DistanceBuckets?
 
@@ -135,6 +138,7 @@ package func attention(
                                 plain.soft_cap = options.softCap ?? 0
                                 plain.slopes = options.slopes == nil ? nil : slopes.baseAddress
                                 plain.slope_count = Int32(slopes.count)
+                                plain.rounds_slopes = options.roundsSlopes
                                 plain.bucket_count = Int64(options.buckets?.count ?? 0)
                                 plain.bucket_reach = Int64(options.buckets?.reach ?? 0)
                                 plain.buckets_both_sides = options.buckets?.ofBothSides ?? false

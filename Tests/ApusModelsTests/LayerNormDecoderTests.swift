@@ -169,6 +169,41 @@ struct LayerNormDecoderTests {
         #expect(ALiBi.slopes(heads: 4, range: 16) == [0.0625, 0.00390625, 0.000244140625, 0.0000152587890625])
     }
 
+    /// Falcon rounds slopes, places and their products to bfloat16 in every type, which 4 heads and few tokens do not show.
+    ///
+    /// The numbers are those of `build_alibi_tensor` of transformers 5.24: where keys are all alike, the mean place, as a
+    /// share of 300, that the last of 300 and of 280 tokens sees by heads 0, 1, 2, 6, 16 and 31 of 32. Without
+    /// rounding the first would be 0.9902888.
+    @Test(arguments: [DType.float64, .float32]) func falconRoundsWhatALiBiAdds(dtype: DType) throws {
+        let changes: [String: JSONValue?] = ["num_attention_heads": 32, "hidden_size": 128]
+        let fields = try FalconConfig(ModelConfig(Self.config("falcon-rw-kind", changes)))
+        let options = fields.attentionOptions
+        #expect(options.scale == 0.5 && options.slopes == ALiBi.slopes(heads: 32))
+        let bounds: [Int32] = [0, 300, 580]
+        let nothing = try Tensor.zeros([580, 32, 4], dtype: dtype)
+        let places = (Array(0..<300) + Array(0..<280)).map { Double($0) / 300 }
+        let values = try Tensor(places, shape: [580, 1, 1]).to(dtype) + nothing
+        let heads = try Tensor([0, 1, 2, 6, 16, 31] as [Int32])
+        let wanted = [
+            try Tensor([0.9908554, 0.9896804, 0.987518, 0.9761773, 0.8718811, 0.5468846] as [Double]),
+            try Tensor([0.9241876, 0.9232629, 0.9201869, 0.909373, 0.8051813, 0.5073241] as [Double]),
+        ]
+        func expect(_ y: Tensor, _ row: Int, _ wanted: Tensor) throws {
+            let made = try y.selected(0, row).indexed(0, heads).selected(1, 0).to(.float64)
+            #expect(try abs(made - wanted).max().item() < (dtype == .float64 ? 1e-6 : 1e-5))
+        }
+        let whole = try attention(
+            nothing, nothing, values, queries: SequenceSpans(bounds), keys: SequenceSpans(bounds), isCausal: true,
+            options)
+        try expect(whole, 299, wanted[0])
+        try expect(whole, 579, wanted[1])
+        let last = try attention(
+            nothing.narrowed(0, start: 0, length: 2), nothing, values, queries: SequenceSpans([0, 1, 2]),
+            keys: SequenceSpans(bounds), isCausal: true, options)
+        try expect(last, 0, wanted[0])
+        try expect(last, 1, wanted[1])
+    }
+
     /// In pieces of several lengths, with a sequence that ends before the other, the rows are those of the whole texts.
     @Test(arguments: ["yuan", "yuan-odd-heads", "gpt-neo", "bloom", "falcon-rw-kind", "gptj", "opt-350m-kind"])
     func aCachedForwardEqualsTheWholeOne(name: String) throws {

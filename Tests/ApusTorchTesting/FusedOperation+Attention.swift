@@ -55,7 +55,12 @@ struct AttentionCase: Sendable {
             func tensor(_ values: [Double], _ shape: [Int]) throws -> Tensor {
                 try Tensor(values, shape: shape, device: scores.device).to(scores.dtype)
             }
-            if let slopes = options.slopes {
+            if let slopes = options.slopes, options.roundsSlopes {
+                let gains = slopes.flatMap { slope in
+                    (0..<s).map { Double(Self.short(Self.short(slope) * Self.short(Float($0)))) * options.scale }
+                }
+                scores = try scores + tensor(gains, [4, 1, s])
+            } else if let slopes = options.slopes {
                 scores =
                     try scores - tensor(places { Double(Swift.abs($0)) }, [1, t, s])
                     * tensor(slopes.map(Double.init), [4, 1, 1])
@@ -75,6 +80,11 @@ struct AttentionCase: Sendable {
             return try matmul(weights, v).transposed(0, 1)
         }
         return try concatenated(parts)
+    }
+
+    /// The nearest number of bfloat16.
+    private static func short(_ x: Float) -> Float {
+        Float(bitPattern: (x.bitPattern &+ 0x7FFF &+ (x.bitPattern >> 16 & 1)) & 0xFFFF_0000)
     }
 
     /// `T5Attention._relative_position_bucket` for one distance.
@@ -130,6 +140,17 @@ extension FusedOperation {
         AttentionCase("attention with slopes on both sides") {
             $0.isCausal = false
             $0.options.slopes = [0.5, 0.25, 0.125, 0.0625]
+        },
+        AttentionCase("attention with rounded slopes over a cache") {
+            $0.queries = [0, 2, 3, 4]
+            $0.keys = ([0, 7, 8], [7, 1, 12])
+            $0.options.slopes = [0.7, 0.3, 0.11, 0.05]
+            $0.options.roundsSlopes = true
+        },
+        AttentionCase("attention with rounded slopes on both sides") {
+            $0.isCausal = false
+            $0.options.slopes = [0.7, 0.3, 0.11, 0.05]
+            $0.options.roundsSlopes = true
         },
         AttentionCase("causal attention with a bias table") {
             $0.options.buckets = DistanceBuckets(count: 6, reach: 9, ofBothSides: false)

@@ -136,6 +136,8 @@ bool has_flash_form(const at::Tensor &q, const at::Tensor &v, const AttentionPla
 /// Of CUDA's kernel: 16 bits, no table, slopes and keys with gaps in the forward pass alone.
 bool suits_cuda(const at::Tensor &q, const at::Tensor &table, const AttentionPlan &plan, bool records) {
     bool is_short = q.scalar_type() == at::kHalf || q.scalar_type() == at::kBFloat16;
+    // It multiplies slopes by distances itself, and rounds none.
+    if (!plan.slopes.empty() && plan.rounds_slopes) return false;
     bool is_plain = plan.slopes.empty() && plan.covers_keys;
     return q.is_cuda() && is_short && q.size(2) % 8 == 0 && q.size(2) <= 256 && !table.defined() &&
         (is_plain || !records);

@@ -24,6 +24,7 @@ struct AttentionPlan : torch::CustomClassHolder {
     double scale, dropout, soft_cap;  // 0: none
     uint64_t key;
     std::vector<float> slopes;  // of each query head; empty: none
+    bool rounds_slopes;
     int64_t buckets, reach;     // of the bias table
     bool buckets_both_sides;
 

@@ -25,7 +25,7 @@ AttentionPlan::AttentionPlan(
     const ct_attention_options &options, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
     const at::Tensor &table)
     : causal(options.causal), window(options.window), scale(options.scale), dropout(options.dropout),
-      soft_cap(options.soft_cap), key(options.key), buckets(options.bucket_count), reach(options.bucket_reach),
+      soft_cap(options.soft_cap), key(options.key), rounds_slopes(options.rounds_slopes), buckets(options.bucket_count), reach(options.bucket_reach),
       buckets_both_sides(options.buckets_both_sides) {
     TORCH_CHECK(
         q.dim() == 3 && k.dim() == 3 && v.dim() == 3 && k.size(0) == v.size(0) && k.size(1) == v.size(1) &&
@@ -95,8 +95,15 @@ std::optional<at::Tensor> AttentionPlan::addend(
     std::optional<at::Tensor> bias;  // [H, t, s]
     auto plus = [&](const at::Tensor &x) { bias = bias ? *bias + x : x; };
     if (!slopes.empty()) {
-        auto heads = uploaded(at::tensor(slopes), like.device()).to(wide.dtype()).view({-1, 1, 1});
-        plus(distances(part, like.device()).abs().neg().to(wide.dtype()) * heads);
+        auto heads = uploaded(at::tensor(slopes), like.device()).view({-1, 1, 1});
+        if (rounds_slopes) {
+            // By places from the start: rounded, a place is more than what distances say of it.
+            auto places = at::arange(s, options.dtype(at::kLong)).to(at::kBFloat16);
+            auto product = (heads.to(at::kBFloat16) * places).to(wide.dtype()) / (1 / scale);
+            plus(product.expand({product.size(0), t, s}));
+        } else {
+            plus(distances(part, like.device()).abs().neg().to(wide.dtype()) * heads.to(wide.dtype()));
+        }
     }
     if (table.defined()) {
         auto rows = bucket_rows(part, like.device());

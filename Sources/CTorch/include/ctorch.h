@@ -222,6 +222,7 @@ typedef struct {
     double soft_cap;                    // 0: none
     const float *slopes;                // a head's slope times the distance is taken off; null: none
     int slope_count;
+    bool rounds_slopes;                 // slope times the key's place in bfloat16, and scaled, is added instead
     int64_t bucket_count;               // rows of the bias table; 0: no table
     int64_t bucket_reach;               // the distance from which on all share a bucket
     bool buckets_both_sides;            // whether keys behind a query have buckets of their own
