@@ -98,7 +98,7 @@ package enum FileSort: Equatable, Sendable {
         case .pickle:
             (
                 "is a bare pickle, as PyTorch wrote them before 1.6",
-                "load it in Python and save it again with safe_serialization=True"
+                "name it pytorch_model.bin, or load it in Python and save it again with safe_serialization=True"
             )
         case .hdf5: ("is an HDF5 file, as TensorFlow writes them", "get the model's safetensors files")
         case .compressed(let kind): ("is compressed (\(kind))", "unpack it first")

@@ -23,7 +23,10 @@ struct PyTorchFileTests {
         }
     }
 
-    @Test(arguments: ["types", "views", "module", "parameters", "protocol-4", "wide-table"])
+    /// Those that begin with "old" are of the form before PyTorch 1.6.
+    @Test(arguments: [
+        "types", "views", "module", "parameters", "protocol-4", "wide-table", "old-types", "old-views", "old-parameters",
+    ])
     func tensorsAreThoseOfTorch(name: String) throws {
         try compare(
             PyTorchFile(path: fixture("pytorch/\(name).bin")),
@@ -39,7 +42,7 @@ struct PyTorchFileTests {
         #expect(throws: WeightsError.self) { try file.shape(of: "absent") }
     }
 
-    @Test func thereAreFilesToRefuse() { #expect(Self.reasons.count >= 52) }
+    @Test func thereAreFilesToRefuse() { #expect(Self.reasons.count >= 70) }
 
     @Test(arguments: reasons) func everythingElseIsRefusedByName(name: String, reason: String) throws {
         let error = #expect(throws: WeightsError.self) {
@@ -52,7 +55,7 @@ struct PyTorchFileTests {
     @Test func damagedFilesDoNoHarm() throws {
         let folder = try TemporaryFolder()
         var generator = SeededGenerator(state: 20_261_121)
-        for name in ["types", "views", "wide-table"] {
+        for name in ["types", "views", "wide-table", "old-types", "old-views"] {
             let original = try contents(fixture("pytorch/\(name).bin"))
             var accepted = 0
             for _ in 0..<400 {

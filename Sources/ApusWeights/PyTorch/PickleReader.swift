@@ -43,35 +43,55 @@ struct PickleReader {
 
     private let bytes: UnsafeRawBufferPointer
     let path: String
-    private var position = 0
+    /// Behind what was read.
+    private(set) var position = 0
+    /// Whether the numbers stand behind the pickle, in the form before PyTorch 1.6.
+    private let isOld: Bool
+    /// What the pickles of the old form say of each storage, by key.
+    private(set) var storages: [String: Storage] = [:]
     private var stack: [Value] = []
     private var memo: [Int: Value] = [:]
     private var instructions = 0
     /// A tensor takes about forty, so that this is room for 100,000.
     private static let maximumInstructions = 4_000_000
-    private var sequences: [[Value]] = []
+    private(set) var sequences: [[Value]] = []
     private(set) var dictionaries: [[(key: Value, value: Value)]] = []
 
-    private init(_ bytes: UnsafeRawBufferPointer, path: String) {
+    /// - Parameter isOld: Whether it is of the form before PyTorch 1.6: several pickles, one behind the other.
+    init(_ bytes: UnsafeRawBufferPointer, path: String, isOld: Bool = false) {
         self.bytes = bytes
         self.path = path
+        self.isOld = isOld
     }
+
+    /// A byte can ask for some hundred bytes of values; tables of the largest models take a few hundred kilobytes.
+    static let maximumLength = 64 << 20
 
     /// The tensors of the table that a pickle describes, in its order.
     ///
     /// - Throws: `WeightsError` naming what the pickle asks for and may not have, or what is damaged.
     static func tensors(_ bytes: UnsafeRawBufferPointer, path: String) throws -> [(name: String, view: View)] {
-        // A byte can ask for some hundred bytes of values; tables of the largest models take a few hundred kilobytes.
-        guard bytes.count <= 64 << 20 else {
+        guard bytes.count <= maximumLength else {
             throw WeightsError(path, "its pickle has \(bytes.count) bytes, more than any table of tensors needs")
         }
         var reader = PickleReader(bytes, path: path)
-        let end = try reader.run()
+        return try reader.tensors()
+    }
+
+    /// The tensors of the table that the next pickle describes.
+    mutating func tensors() throws -> [(name: String, view: View)] {
+        let end = try value()
         guard case .dictionary(let index) = end else {
-            if case .tensor = end { throw reader.unsupported("one tensor without a name") }
-            throw reader.refused("it holds something other than a table of tensors")
+            if case .tensor = end { throw unsupported("one tensor without a name") }
+            throw refused("it holds something other than a table of tensors")
         }
-        return try reader.table(at: index)
+        return try table(at: index)
+    }
+
+    /// What the next pickle describes.
+    mutating func value() throws -> Value {
+        (stack, memo) = ([], [:])
+        return try run()
     }
 
     func refused(_ problem: String) -> WeightsError {
@@ -83,7 +103,7 @@ struct PickleReader {
         WeightsError(path, "it holds \(what), which is not read", advice: "save the model again as plain tensors")
     }
 
-    private var damaged: WeightsError {
+    var damaged: WeightsError {
         WeightsError(path, "its pickle is damaged at byte \(position)", advice: WeightsError.downloadAgain)
     }
 
@@ -244,7 +264,7 @@ struct PickleReader {
 
     // MARK: - The words
 
-    private static let storages: [String: WeightDType] = [
+    private static let storageTypes: [String: WeightDType] = [
         "FloatStorage": .float32, "DoubleStorage": .float64, "HalfStorage": .float16, "BFloat16Storage": .bfloat16,
         "LongStorage": .int64, "IntStorage": .int32, "ShortStorage": .int16, "CharStorage": .int8,
         "ByteStorage": .uint8, "BoolStorage": .bool,
@@ -258,7 +278,7 @@ struct PickleReader {
             return .rebuildParameter
         case ("torch", "Size"): return .size
         default:
-            if module == "torch", let dtype = Self.storages[name] { return .storage(dtype) }
+            if module == "torch", let dtype = Self.storageTypes[name] { return .storage(dtype) }
             if module == "torch" && name.hasSuffix("Storage") || module == "torch._utils" && name.hasPrefix("_rebuild_")
             {
                 throw unsupported("a tensor of another kind (\(WeightsError.printable(module + "." + name)))")
@@ -296,13 +316,21 @@ struct PickleReader {
         }
     }
 
-    /// The storage that a persistent id names: `("storage", type, key, location, count)`.
-    private func storage(_ id: Value) throws -> Storage {
+    /// The storage that a persistent id names: `("storage", type, key, location, count)`, and in the old form what part of
+    /// another storage it is.
+    private mutating func storage(_ id: Value) throws -> Storage {
         let parts = try items(id)
-        guard parts.count == 5, parts[0] == .string("storage"), case .global(.storage(let dtype)) = parts[1],
+        guard parts.count == (isOld ? 6 : 5), parts[0] == .string("storage"),
+            case .global(.storage(let dtype)) = parts[1],
             case .string(let key) = parts[2], key.utf8.count <= 64, case .int(let count) = parts[4], count >= 0
         else { throw refused("it refers to something other than the numbers of a tensor") }
-        return Storage(dtype: dtype, key: key, count: count)
+        let storage = Storage(dtype: dtype, key: key, count: count)
+        guard isOld else { return storage }
+        guard parts[5] == .none else { throw unsupported("a storage that is part of another") }
+        guard storages.updateValue(storage, forKey: key) ?? storage == storage else {
+            throw refused("it says two things of the storage \(WeightsError.printable(key))")
+        }
+        return storage
     }
 
     private mutating func reduce(_ function: Value, _ arguments: Value) throws {

@@ -19,6 +19,10 @@ package final class PyTorchFile: TensorStore, Sendable {
     private typealias Contents = (names: [String], views: [String: (view: PickleReader.View, bytes: Range<Int>)])
 
     private static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws -> Contents {
+        if OldPyTorchForm.begins(bytes) {
+            let old = try OldPyTorchForm(bytes, path: path)
+            return try contents(old.tensors, in: old.places, path: path)
+        }
         let members = try ZipArchive(bytes, path: path).members
         let pickles = members.keys.filter { $0.hasSuffix("/data.pkl") }
         guard pickles.count == 1, let pickle = pickles.first, let range = members[pickle] else {
@@ -34,9 +38,17 @@ package final class PyTorchFile: TensorStore, Sendable {
             throw WeightsError(path, "its numbers are big-endian", advice: "save it again on another machine")
         }
         let tensors = try PickleReader.tensors(UnsafeRawBufferPointer(rebasing: bytes[range]), path: path)
+        return try contents(tensors, in: members, below: folder + "data/", path: path)
+    }
+
+    /// - Parameter folder: What stands before the key of a storage in the names of `places`.
+    private static func contents(
+        _ tensors: [(name: String, view: PickleReader.View)], in places: [String: Range<Int>], below folder: String = "",
+        path: String
+    ) throws -> Contents {
         var contents: Contents = ([], [:])
         for (name, view) in tensors {
-            guard let data = members[folder + "data/" + view.storage.key],
+            guard let data = places[folder + view.storage.key],
                 data.count == view.storage.dtype.byteCount(shape: [view.storage.count])
             else {
                 throw WeightsError(

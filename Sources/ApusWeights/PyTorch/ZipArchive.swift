@@ -58,7 +58,7 @@ private struct Reader {
             if bytes.starts(with: [0x50, 0x4B, 3, 4]) { throw damaged }
             if let error = FileSort.error(bytes, path: path), FileSort(bytes) != .pickle { throw error }
             throw WeightsError(
-                path, "is not a zip archive, as PyTorch writes them since 1.6",
+                path, "is not a zip archive, as PyTorch writes them since 1.6, nor of the form that it wrote before",
                 advice: "load it in Python and save it again with safe_serialization=True")
         }
         let count = Int(try field(UInt16.self, at: end + 10))
