@@ -78,10 +78,12 @@ public final class RMSNorm: Norm {
         $weight.declare([width], .ones)
     }
 
-    public override func plain(_ x: Tensor) throws -> Tensor { try rmsNorm(x, weight, epsilon: epsilon) }
+    public override func plain(_ x: Tensor) throws -> Tensor {
+        try rmsNorm(x, weight.asWide(as: x), epsilon: epsilon)
+    }
 
     public override func callAsFunction(_ x: Tensor, with parameters: [String: Tensor]) throws -> Tensor {
-        try rmsNorm(x, parameters["weight"] ?? weight, epsilon: epsilon)
+        try rmsNorm(x, (parameters["weight"] ?? weight).asWide(as: x), epsilon: epsilon)
     }
 }
 
@@ -134,8 +136,17 @@ public final class LayerNorm: Norm {
     }
 
     private func normed(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
-        let bias = try bias ?? Tensor.zeros(weight.shape, dtype: weight.dtype, device: weight.device)
+        let weight = try weight.asWide(as: x)
+        let bias =
+            try bias?.asWide(as: x) ?? Tensor.zeros(weight.shape, dtype: weight.dtype, device: weight.device)
         return try layerNorm(x, weight, bias, epsilon: epsilon)
+    }
+}
+
+extension Tensor {
+    /// A norm's weights in the type of what it norms, where that is wider: heads compute in float32 over 16 bits.
+    fileprivate func asWide(as x: Tensor) throws -> Tensor {
+        dtype == x.dtype || x.dtype.isShortFloat ? self : try to(x.dtype)
     }
 }
 
