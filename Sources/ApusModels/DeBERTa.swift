@@ -176,7 +176,8 @@ final class DeBERTaTrunk: Trunk {
         super.init()
         let (shape, initializer) = (config.shape, config.shape.initializer)
         let width = shape.sizes.width
-        table = Embedding(shape.sizes.vocabulary, config.wordWidth, initializer: initializer)
+        table = Embedding(
+            shape.sizes.vocabulary, config.wordWidth, initializer: initializer, padding: shape.padding)
         positions = config.hasPositions ? Embedding(shape.positions, config.wordWidth, initializer: initializer) : nil
         segments = shape.segments > 0 ? Embedding(shape.segments, config.wordWidth, initializer: initializer) : nil
         projection = config.wordWidth == width ? nil : config.linear(config.wordWidth, width, bias: false)

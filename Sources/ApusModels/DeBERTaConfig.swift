@@ -43,6 +43,7 @@ struct DeBERTaConfig {
         shape.hiddenDropout = try config.probability("hidden_dropout_prob") ?? 0.1
         shape.attentionDropout = try config.probability("attention_probs_dropout_prob") ?? 0.1
         shape.initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
+        shape.padding = try config.padding(orElse: 0)
         wordWidth = try config.optionalSize("embedding_size") ?? width
         hasPositions = try config.flag("position_biased_input") ?? true
         try config.require(

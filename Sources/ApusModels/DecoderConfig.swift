@@ -21,6 +21,8 @@ struct DecoderDefaults {
     var tiesEmbeddings = false
     /// The one activation that layers of the family have; nil where the family reads it itself.
     var activation: JSONValue? = "silu"
+    /// `pad_token_id`.
+    var padding: Int32?
 }
 
 /// What the configurations of the Llama family have in common, by the names of `config.json`.
@@ -56,7 +58,7 @@ struct DecoderConfig {
         attentionDropout = try config.probability("attention_dropout") ?? 0
         initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
         tiesEmbeddings = try config.flag("tie_word_embeddings") ?? defaults.tiesEmbeddings
-        padding = try config.padding
+        padding = try config.padding(orElse: defaults.padding)
         if let activation = defaults.activation {
             try config.require(
                 "hidden_act", activation, otherwise: "which is not there yet; there is \(activation.serialized())")
@@ -111,6 +113,9 @@ struct DecoderConfig {
 extension ModelConfig {
     /// The id of padding, which the scores of whole texts pass over.
     var padding: Int32? { get throws { try integer("pad_token_id").flatMap(Int32.init(exactly:)) } }
+
+    /// The same, where a missing key means something and null means that there is none.
+    func padding(orElse id: Int32?) throws -> Int32? { has("pad_token_id") ? try padding : id }
 
     /// The first of several spellings that is there, or the last.
     func key(_ spellings: String...) -> String { spellings.first { self[$0] != nil } ?? spellings[spellings.count - 1] }

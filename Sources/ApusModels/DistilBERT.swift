@@ -68,7 +68,8 @@ final class DistilBERTTrunk: Trunk {
     init(_ shape: EncoderShape) {
         self.shape = shape
         super.init()
-        table = Embedding(shape.sizes.vocabulary, shape.sizes.width, initializer: shape.initializer)
+        table = Embedding(
+            shape.sizes.vocabulary, shape.sizes.width, initializer: shape.initializer, padding: shape.padding)
         positions = Embedding(shape.positions, shape.sizes.width, initializer: shape.initializer)
         norm = LayerNorm(shape.sizes.width, epsilon: shape.normEpsilon)
         layers = (0..<shape.sizes.layers).map { DistilBERTLayer(shape, layer: $0) }
@@ -130,6 +131,7 @@ package enum DistilBERT {
         shape.hiddenDropout = try config.probability("dropout") ?? 0.1
         shape.attentionDropout = try config.probability("attention_dropout") ?? 0.1
         shape.initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
+        shape.padding = try config.padding(orElse: 0)
         let headDropout = try config.probability("seq_classif_dropout") ?? 0.2
         let isTied = try config.flag("tie_word_embeddings") ?? true
         try config.require("pruned_heads", [:], otherwise: "and models without some heads are not there yet")

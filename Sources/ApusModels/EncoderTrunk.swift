@@ -16,8 +16,9 @@ struct EncoderConfig {
     /// - Parameters:
     ///   - activation: What a missing `hidden_act` means.
     ///   - dropout: What missing probabilities of dropping mean.
+    ///   - missingPadding: What a missing `pad_token_id` means.
     init(
-        _ config: ModelConfig, activation: String = "gelu", dropout: Double = 0.1,
+        _ config: ModelConfig, activation: String = "gelu", dropout: Double = 0.1, missingPadding: Int32 = 0,
         firstPosition: (_ padding: Int?) -> Int = { _ in 0 }
     ) throws {
         let (width, heads) = (try config.size("hidden_size"), try config.size("num_attention_heads"))
@@ -44,6 +45,7 @@ struct EncoderConfig {
         shape.attentionDropout = try config.probability("attention_probs_dropout_prob") ?? dropout
         shape.initializer = .normal(deviation: try config.number("initializer_range") ?? 0.02)
         shape.firstPosition = firstPosition(padding)
+        shape.padding = try config.padding(orElse: missingPadding)
         guard shape.firstPosition >= 0, shape.firstPosition < shape.positions else {
             throw ModelError(
                 "config.json: pad_token_id (\(padding ?? 1)) leaves none of the \(shape.positions) positions")

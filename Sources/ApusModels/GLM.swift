@@ -14,7 +14,8 @@ struct GLMConfig {
         fields = try DecoderConfig(
             config,
             DecoderDefaults(
-                length: 131_072, headSize: 128, normEpsilon: 1.5625e-7, rotatedShare: 0.5, pairing: .interleaved))
+                length: 131_072, headSize: 128, normEpsilon: 1.5625e-7, rotatedShare: 0.5, pairing: .interleaved,
+                padding: 151_329))
         bias = try config.flag("attention_bias") ?? true
     }
 

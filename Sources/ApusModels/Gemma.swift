@@ -18,7 +18,7 @@ struct GemmaConfig {
             config,
             DecoderDefaults(
                 length: length, headSize: 256, ropeTheta: ropeTheta, layerKind: layerKind, tiesEmbeddings: true,
-                activation: nil))
+                activation: nil, padding: 0))
         attentionBias = try config.flag("attention_bias") ?? false
         // The first files say `gelu` and mean the form with tanh; later ones have a key of their own for it.
         let first = try config.activation("hidden_act", default: Activation.geluTanh.rawValue)

@@ -28,6 +28,7 @@ struct ModernBERTConfig {
     let attentionDropout: Double
     let feedForwardDropout: Double
     let initializerRange: Double
+    let padding: Int32?
 
     init(_ config: ModelConfig) throws {
         let (width, heads) = (try config.size("hidden_size"), try config.size("num_attention_heads"))
@@ -60,6 +61,7 @@ struct ModernBERTConfig {
         attentionDropout = try config.probability("attention_dropout") ?? 0
         feedForwardDropout = try config.probability("mlp_dropout") ?? 0
         initializerRange = try config.number("initializer_range") ?? 0.02
+        padding = try config.padding(orElse: 50_283)
         // How its first program laid out batches and compiled, and how first values are cut off.
         for key in [
             "deterministic_flash_attn", "initializer_cutoff_factor", "layer_norm_eps", "position_embedding_type",
@@ -156,7 +158,8 @@ final class ModernBERTTrunk: Trunk {
         self.config = config
         super.init()
         rotary = config.rotary
-        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer)
+        table = Embedding(
+            config.sizes.vocabulary, config.sizes.width, initializer: config.initializer, padding: config.padding)
         wordNorm = config.norm()
         layers = (0..<config.sizes.layers).map { ModernBERTLayer(config, layer: $0) }
         norm = config.norm()

@@ -68,7 +68,7 @@ final class OLMo2Layer: TransformerLayer {
 
 package enum OLMo2 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, DecoderDefaults(length: 2048, normEpsilon: 1e-5))
+        let fields = try DecoderConfig(config, DecoderDefaults(length: 2048, normEpsilon: 1e-5, padding: 1))
         let bias = try config.flag("attention_bias") ?? false
         let trunk = fields.trunk(norm: WideRMSNorm(fields.sizes.width, epsilon: fields.normEpsilon)) {
             OLMo2Layer(fields, layer: $0, bias: bias)

@@ -21,6 +21,7 @@ struct OPTConfig {
     let initializer: Initializer
     let attentionDropout: Double
     let dropout: Double
+    let padding: Int32?
 
     /// `torch.nn.LayerNorm`'s, which no key changes.
     static let normEpsilon = 1e-5
@@ -39,6 +40,7 @@ struct OPTConfig {
         initializer = .normal(deviation: try config.number("init_std") ?? 0.02)
         attentionDropout = try config.probability("attention_dropout") ?? 0
         dropout = try config.probability("dropout") ?? 0.1
+        padding = try config.padding(orElse: 1)
         try config.require(
             "layer_norm_elementwise_affine", true, otherwise: "and norms without weights are not there yet")
         try config.require("scale_embeddings", false, otherwise: "which is not there yet")
@@ -129,7 +131,8 @@ final class OPTTrunk: Trunk {
         func projection(_ inputs: Int, _ outputs: Int) -> Linear? {
             inputs == outputs ? nil : Linear(inputs, outputs, bias: false, initializer: config.initializer)
         }
-        table = Embedding(config.sizes.vocabulary, wordWidth, initializer: config.initializer)
+        table = Embedding(
+            config.sizes.vocabulary, wordWidth, initializer: config.initializer, padding: config.padding)
         positions = Embedding(
             config.positions + Int(OPTConfig.firstPosition), width, initializer: config.initializer)
         narrowing = projection(width, wordWidth)
@@ -159,7 +162,7 @@ package enum OPT {
         let fields = try OPTConfig(config)
         return try DecoderHeads(
             family: "OPT", tiesEmbeddings: config.flag("tie_word_embeddings") ?? true,
-            padding: config.has("pad_token_id") ? config.padding : 1, initializer: fields.initializer
+            padding: fields.padding, initializer: fields.initializer
         ).model(OPTTrunk(fields), task)
     }
 }

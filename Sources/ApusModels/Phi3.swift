@@ -9,7 +9,7 @@ import ApusNN
 package enum Phi3 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
         let fields = try DecoderConfig(
-            config, DecoderDefaults(length: 4096, normEpsilon: 1e-5, rotatedShare: 1))
+            config, DecoderDefaults(length: 4096, normEpsilon: 1e-5, rotatedShare: 1, padding: 32_000))
         guard try config.probability("resid_pdrop") ?? 0 == 0 else {
             throw ModelError("config.json: resid_pdrop is not there yet for this architecture; set it to 0")
         }

@@ -11,7 +11,7 @@ package enum RoBERTa {
 
     /// - Parameter family: What the classes begin with in `transformers`.
     static func model(_ config: ModelConfig, _ task: ModelTask, family: String) throws -> any TextModel {
-        let fields = try EncoderConfig(config) { ($0 ?? 1) + 1 }
+        let fields = try EncoderConfig(config, missingPadding: 1) { ($0 ?? 1) + 1 }
         func trunk(pools: Bool) -> EncoderTrunk { EncoderTrunk(name: "roberta", fields.shape, pools: pools) }
         switch task {
         case .sequenceClassification(let labels):

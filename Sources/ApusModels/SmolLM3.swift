@@ -7,7 +7,8 @@ import ApusNN
 
 package enum SmolLM3 {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        let fields = try DecoderConfig(config, DecoderDefaults(length: 32_768, ropeTheta: 2e6, tiesEmbeddings: true))
+        let fields = try DecoderConfig(
+            config, DecoderDefaults(length: 32_768, ropeTheta: 2e6, tiesEmbeddings: true, padding: 128_004))
         let layers = fields.sizes.layers
         let interval = try config.optionalSize("no_rope_layer_interval") ?? 4
         // 1 stands for a layer that turns, whatever the key's name says.

@@ -134,7 +134,8 @@ package enum StableLM {
         let sizes = fields.sizes
         let trunk = Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: fields.maximumLength), rotary: [fields.rotary],
-            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: fields.initializer),
+            embedding: Embedding(
+                sizes.vocabulary, sizes.width, initializer: fields.initializer, padding: try config.padding),
             layers: (0..<sizes.layers).map { StableLMLayer(fields, layer: $0) },
             norm: LayerNorm(sizes.width, epsilon: fields.normEpsilon))
         return try DecoderHeads(

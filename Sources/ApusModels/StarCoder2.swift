@@ -82,7 +82,8 @@ package enum StarCoder2 {
         let sizes = fields.sizes
         let trunk = Decoder(
             TrunkFacts(name: "model", sizes: sizes, maximumLength: fields.maximumLength), rotary: [fields.rotary],
-            embedding: Embedding(sizes.vocabulary, sizes.width, initializer: fields.initializer),
+            embedding: Embedding(
+                sizes.vocabulary, sizes.width, initializer: fields.initializer, padding: try config.padding),
             dropout: fields.embeddingDropout,
             layers: (0..<sizes.layers).map { StarCoder2Layer(fields, layer: $0) },
             norm: LayerNorm(sizes.width, epsilon: fields.normEpsilon))

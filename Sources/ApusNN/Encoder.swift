@@ -14,6 +14,8 @@ package struct EncoderShape: Sendable, Equatable {
     package var initializer: Initializer = .normal(deviation: 0.02)
     /// The position of a sequence's first token; RoBERTa counts from its padding id + 1.
     package var firstPosition = 0
+    /// The id whose vector no text trains.
+    package var padding: Int32?
 
     package init(sizes: TransformerSizes, positions: Int, segments: Int, normEpsilon: Double) {
         self.sizes = sizes
@@ -37,7 +39,8 @@ package final class EncoderEmbeddings: Module {
         dropout = shape.hiddenDropout
         super.init()
         let width = width ?? shape.sizes.width
-        words = Embedding(shape.sizes.vocabulary, width, initializer: shape.initializer)
+        words = Embedding(
+            shape.sizes.vocabulary, width, initializer: shape.initializer, padding: shape.padding)
         positions = Embedding(shape.positions, width, initializer: shape.initializer)
         segments = Embedding(shape.segments, width, initializer: shape.initializer)
         norm = LayerNorm(width, epsilon: shape.normEpsilon)
