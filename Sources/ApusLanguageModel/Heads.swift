@@ -177,6 +177,9 @@ package final class LastTokenHead: ScoreHead {
 
 /// The scores of every token behind a mask, from hidden states [N, D].
 open class MaskedHead: Module {
+    /// The layer whose outputs are the scores.
+    open var vocabularyLayer: Linear? { nil }
+
     open func callAsFunction(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }

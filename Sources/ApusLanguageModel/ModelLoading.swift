@@ -69,6 +69,20 @@ private struct WeightMatch {
     var leftOut = LeftOut()
 }
 
+/// A head that is tied to the table of words, and what a file holds of it.
+private struct Tie {
+    /// The bias of a masked head that lies beside its matrix, and the parameter that it fills.
+    var bias: (stored: String, parameter: String)?
+    /// The table's name in the model; empty where nothing is tied.
+    var table = ""
+    var storedHead: String?
+    var storedTable: String?
+
+    /// The tensor of the file that stands in for the table: where both are one, a file may hold it under the head's name
+    /// alone.
+    var standIn: String? { storedTable == nil ? storedHead : nil }
+}
+
 /// How much of a model a file has to fit.
 package enum WeightScope: Sendable {
     /// What is below the head, whose size is not known yet.
@@ -138,7 +152,7 @@ extension TextModel {
 
     /// The half of `loadWeights` that needs names and shapes alone.
     private func match(
-        _ store: any TensorStore, _ names: WeightNames, tied: (table: String, standIn: String?), allowsNewHead: Bool,
+        _ store: any TensorStore, _ names: WeightNames, tied: Tie, allowsNewHead: Bool,
         scope: WeightScope = .all, matrices: MatrixReader?
     ) throws -> WeightMatch {
         let parameters = parameters()
@@ -161,6 +175,13 @@ extension TextModel {
                 faults.append("\(stored) has the shape \(shape), the model wants \(shapeOfSlot ?? [])")
             }
             match.sources[name] = stored
+        }
+        if let (stored, parameter) = tied.bias {
+            let (shape, shapeOfSlot) = (try store.shape(of: stored), wanted[parameter]?.shape)
+            if shape != shapeOfSlot {
+                faults.append("\(stored) has the shape \(shape), the model wants \(shapeOfSlot ?? [])")
+            }
+            match.sources[parameter] = stored
         }
         // What a file holds once although it belongs in two places.
         for (removed, kept) in store.aliases {
@@ -191,28 +212,25 @@ extension TextModel {
     }
 
     /// A head that is tied to the table of words, as names alone tell of it.
-    ///
-    /// - Returns: The table's name in the model, and the tensor of the file that stands in for it: where both are one,
-    ///   a file may hold it under the head's name alone.
-    private func tie(_ store: any TensorStore, _ names: WeightNames) -> (table: String, standIn: String?) {
-        guard let model = self as? CausalLanguageModel, model.head.isTied, model.head.storage != nil else {
-            return ("", nil)
+    private func tie(_ store: any TensorStore, _ names: WeightNames) -> Tie {
+        var tie = Tie()
+        if let copy = biasCopy, let stored = store.tensorNames.first(where: { names.inModel($0) == copy.name }) {
+            tie.bias = (stored, copy.parameter)
         }
-        let head = model.headNames[0] + ".weight"
-        let table = parameters().first { $0.slot === model.embedding.$weight }?.name ?? ""
-        let standsAlone = !store.tensorNames.contains { names.inModel($0) == table }
-        return (table, standsAlone ? store.tensorNames.first { $0 == head } : nil)
+        guard let layer = vocabularyLayer, layer.storage is TiedWeight, let path = path(of: layer) else { return tie }
+        let head = Module.joined(path, "weight")
+        tie.table = parameters().first { $0.slot === embedding.$weight }?.name ?? ""
+        tie.storedHead = store.tensorNames.first { $0 == head || names.inModel($0) == head }
+        tie.storedTable = store.tensorNames.first { names.inModel($0) == tie.table }
+        return tie
     }
 
     /// The same, where a file's head has other values than the table: then they are the head's own.
-    private func resolvedTie(
-        _ store: any TensorStore, _ names: WeightNames
-    ) throws -> (table: String, standIn: String?) {
-        let tied = tie(store, names)
-        guard let model = self as? CausalLanguageModel, !tied.table.isEmpty, tied.standIn == nil,
-            let storedHead = store.tensorNames.first(where: { $0 == model.headNames[0] + ".weight" }),
-            let storedTable = store.tensorNames.first(where: { names.inModel($0) == tied.table })
-        else { return tied }
+    private func resolvedTie(_ store: any TensorStore, _ names: WeightNames) throws -> Tie {
+        let tie = tie(store, names)
+        guard let storedHead = tie.storedHead, let storedTable = tie.storedTable, let layer = vocabularyLayer else {
+            return tie
+        }
         let type = try store.dtype(of: storedHead)
         let isSame =
             try store.shape(of: storedHead) == store.shape(of: storedTable)
@@ -220,12 +238,43 @@ extension TextModel {
             && store.tensor(storedHead, dtype: type, device: .cpu).tensor
                 .equals(store.tensor(storedTable, dtype: type, device: .cpu).tensor)
         if !isSame {
-            try model.head.untie()
+            try layer.untie()
             trunk.notices.append(
                 "\(storedHead) of the file differs from \(storedTable), though config.json says tie_word_embeddings: the "
                     + "file's head is used, as transformers 5 does, and saved models say tie_word_embeddings false")
         }
-        return tied
+        return tie
+    }
+
+    /// The layer that scores tokens; nil in models that score something else.
+    private var vocabularyLayer: Linear? {
+        switch self {
+        case let model as CausalLanguageModel: model.head
+        case let model as MaskedLanguageModel: model.head.vocabularyLayer
+        default: nil
+        }
+    }
+
+    private func path(of layer: Linear) -> String? { modules().first { $0.module === layer }?.path }
+
+    /// The bias of a masked head that files may hold a second time, beside the head's matrix.
+    ///
+    /// `transformers` computes with that one, and ties the other to it as long as the matrix is tied.
+    ///
+    /// - Returns: What it is called there, and which parameter it is.
+    private var biasCopy: (name: String, parameter: String)? {
+        guard self is MaskedLanguageModel, let layer = vocabularyLayer, let path = path(of: layer),
+            let dot = path.lastIndex(of: ".")
+        else { return nil }
+        let (name, parameter) = (path + ".bias", String(path[..<dot]) + ".bias")
+        let all = Set(parameters().map(\.name))
+        return all.contains(parameter) && !all.contains(name) ? (name, parameter) : nil
+    }
+
+    /// Parameters that files hold under a second name too, without which `transformers` would make a part anew.
+    package var writtenCopies: [(name: String, parameter: String)] {
+        guard vocabularyLayer?.storage == nil, let copy = biasCopy else { return [] }
+        return [copy]
     }
 
     /// Gives the head a table of its own where the one of a file has other values than the table that it is tied to.

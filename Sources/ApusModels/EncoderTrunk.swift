@@ -187,6 +187,8 @@ final class EncoderMaskedHead: MaskedHead {
             initializer: shape.initializer, names: names)
     }
 
+    override var vocabularyLayer: Linear? { decoder }
+
     override func callAsFunction(_ hidden: Tensor, _ context: ForwardContext) throws -> Tensor {
         let x = try norm(activation(dense(hidden, context)), context)  // [N, D]
         return try decoder(x, context) + bias  // [N, V]

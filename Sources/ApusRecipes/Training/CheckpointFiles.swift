@@ -74,7 +74,11 @@ struct ModelContents: CheckpointContents {
 
     func write(into folder: AtomicDirectory, history: [JSONObject] = []) throws {
         let quantized = QuantizedLayers.all(of: model)
-        let weights = try model.parameters().flatMap { name, slot in
+        let parameters = model.parameters()
+        let copies = model.writtenCopies.flatMap { copy in
+            parameters.filter { $0.name == copy.parameter }.map { (name: copy.name, slot: $0.slot) }
+        }
+        let weights = try (parameters + copies).flatMap { name, slot in
             try quantized[name]?.sources(name, storage: quantization?.storage ?? .uint8)
                 ?? slot.tensor.map { [WeightSource(name, $0)] } ?? []
         }
