@@ -36,7 +36,8 @@ package struct TokenGenerator {
     ) {
         self.model = model
         self.sampling = sampling
-        self.endTokens = endTokens
+        // A token without a row has no score either.
+        self.endTokens = endTokens.filter { (0..<model.vocabularySize).contains(Int($0)) }
         self.constraint = constraint
     }
 

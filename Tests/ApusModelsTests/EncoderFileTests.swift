@@ -83,7 +83,8 @@ struct EncoderFileTests {
             if let biasBeside { sources.append(WeightSource(head.decoder + ".bias", biasBeside)) }
             try SafetensorsWriter.write(sources, to: folder.appendingPathComponent("model.safetensors").path)
             let config = try Fixture.json("encoders-near-bert/\(head.fixture)/config.json")
-            let model = try Models.registry.masked(config)
+            let model = try #require(
+                Models.registry.model(config, for: .maskedLanguageModel) as? MaskedLanguageModel)
             try model.loadWeights(ModelWeights(folder: folder.path), dtype: .float32, device: .cpu)
             return model
         }

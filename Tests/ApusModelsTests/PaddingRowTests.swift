@@ -39,8 +39,9 @@ struct PaddingRowTests {
         return try rows.map { try abs(gradient.selected(0, Int($0))).max().item() }
     }
 
-    @Test(arguments: decoders.map { ("models/\($0)", ModelTask.causalLanguageModel) }
-        + encoders.map { ("encoders-near-bert/\($0)", ModelTask.hiddenStates) })
+    @Test(
+        arguments: decoders.map { ("models/\($0)", ModelTask.causalLanguageModel) }
+            + encoders.map { ("encoders-near-bert/\($0)", ModelTask.hiddenStates) })
     func noTextTrainsIt(path: String, task: ModelTask) throws {
         let made = try Self.gradients(path, task, padding: 5, rows: [7, 5, 9])
         #expect(made[0] > 0 && made[1] == 0 && made[2] > 0, "\(made)")

@@ -25,7 +25,8 @@ struct PyTorchFileTests {
 
     /// Those that begin with "old" are of the form before PyTorch 1.6.
     @Test(arguments: [
-        "types", "views", "module", "parameters", "protocol-4", "wide-table", "old-types", "old-views", "old-parameters",
+        "types", "views", "module", "parameters", "protocol-4", "wide-table", "old-types", "old-views",
+        "old-parameters",
     ])
     func tensorsAreThoseOfTorch(name: String) throws {
         try compare(

@@ -92,7 +92,7 @@ extension Tokenizer {
     /// What each token adds to a text that has begun; special tokens and those that add nothing are left out.
     func tokenBytes() -> [(id: Int32, bytes: [UInt8])] {
         let bound = max(Int32(parts.model.vocabulary.idBound), (addedTokens.keys.max() ?? -1) + 1)
-        let ids = (0..<bound).filter { !specialIDs.contains($0) }
+        let ids = (0..<min(bound, Int32(clamping: rows ?? .max))).filter { !specialIDs.contains($0) }
         // Some decoders treat the first token of a text in another way.
         var begun = firstPipeline
         for id in ids {

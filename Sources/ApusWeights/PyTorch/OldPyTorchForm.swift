@@ -34,8 +34,8 @@ struct OldPyTorchForm {
             throw reader.unsupported("another version of the form before PyTorch 1.6")
         }
         guard case .dictionary(let facts) = try reader.value() else { throw reader.damaged }
-        guard reader.dictionaries[facts].contains(where: { $0.key == .string("little_endian") && $0.value == .bool(true) })
-        else {
+        let order = reader.dictionaries[facts].last { $0.key == .string("little_endian") }?.value
+        guard order == .bool(true) else {
             throw WeightsError(path, "its numbers are big-endian", advice: "save it again on another machine")
         }
         tensors = try reader.tensors()

@@ -43,8 +43,8 @@ package final class PyTorchFile: TensorStore, Sendable {
 
     /// - Parameter folder: What stands before the key of a storage in the names of `places`.
     private static func contents(
-        _ tensors: [(name: String, view: PickleReader.View)], in places: [String: Range<Int>], below folder: String = "",
-        path: String
+        _ tensors: [(name: String, view: PickleReader.View)], in places: [String: Range<Int>],
+        below folder: String = "", path: String
     ) throws -> Contents {
         var contents: Contents = ([], [:])
         for (name, view) in tensors {

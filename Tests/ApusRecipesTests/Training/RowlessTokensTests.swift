@@ -1,6 +1,7 @@
 import ApusJSON
 import ApusLanguageModel
 import ApusText
+import ApusTorch
 import ApusWeights
 import Foundation
 import Testing
@@ -35,11 +36,8 @@ struct RowlessTokensTests {
         let model = try loaded(run())
         #expect(model.model.vocabularySize == 259)
         #expect(model.tokenizer.encode("a<image>") == [97, 259])
-        #expect(
-            model.notices.contains {
-                $0 == "the model has 259 rows for tokens, and none for <image> (id 259): texts that hold such a token cannot "
-                    + "be used"
-            }, "\(model.notices)")
+        let notice = "the model has 259 rows for tokens, and none for <image> (id 259): texts that hold"
+        #expect(model.notices.contains { $0.hasPrefix(notice) }, "\(model.notices)")
         #expect(try model.logits([97, 258]).shape == [2, 259])
         for ids: [Int32] in [[97, 259], [-1]] {
             let error = #expect(throws: ModelError.self) { try model.logits(ids) }
