@@ -23,6 +23,29 @@ import Testing
         #expect(try local.contentsOfDirectory(folder.path) == ["last", "state.json"])
     }
 
+    /// What a path for output leads to, links followed.
+    @Test func placesForOutput() throws {
+        try local.writeAtomically(Data("a".utf8), to: folder("file"))
+        try local.createDirectory(folder("place"))
+        for (link, target) in [("direct", "file"), ("twice", "direct"), ("dangling", "place/new"), ("round", "round")] {
+            try local.createSymbolicLink(folder(link), to: target)
+        }
+        try local.createSymbolicLink(folder("nothing"), to: "/dev/null")
+        #expect(OutputTarget(folder("file")) == .file(folder("file")))
+        #expect(OutputTarget(folder("twice")) == .file(folder("file")))
+        #expect(OutputTarget(folder("dangling")) == .absent(folder("place/new")))
+        #expect(OutputTarget(folder("new")) == .absent(folder("new")))
+        #expect(OutputTarget(folder("file/below")) == .absent(folder("file/below")))
+        #expect(OutputTarget(folder("place")) == .folder)
+        #expect(OutputTarget("/dev/null") == .stream && OutputTarget(folder("nothing")) == .stream)
+        if case .absent = OutputTarget(folder("round")) {} else { Issue.record("a link to itself leads nowhere") }
+        #expect(mkfifo(folder("pipe"), 0o600) == 0 && OutputTarget(folder("pipe")) == .stream)
+        #expect(OutputTarget.isSame(folder("twice"), folder("file")))
+        #expect(OutputTarget.isSame(folder("file"), folder("./file")))
+        #expect(!OutputTarget.isSame(folder("file"), folder("place")))
+        #expect(!OutputTarget.isSame(folder("new"), folder("new")))
+    }
+
     @Test func everyFaultOfAnAtomicFileLeavesOldOrNew() throws {
         for fault in [.once(EIO), .persistent(ENOSPC), .killed] as [FaultyFileSystem.Fault] {
             for position in 1...8 {

@@ -79,11 +79,14 @@ package struct DatasetLoader: Sendable {
     ///
     /// - Throws: `DatasetError`, as `load`.
     package static func checkFiles(_ words: [String]) throws {
-        for reference in try words.flatMap({ try DatasetReference.list(parsing: $0) }) where reference.hub == nil {
-            for path in try reference.paths() where DataFileType.isMeant(by: path) {
-                _ = try DataFileType(path: path)
-            }
-        }
+        for path in try files(words) where DataFileType.isMeant(by: path) { _ = try DataFileType(path: path) }
+    }
+
+    /// The files of this machine that words name.
+    ///
+    /// - Throws: `DatasetError`, as `load`.
+    package static func files(_ words: [String]) throws -> [String] {
+        try words.flatMap { try DatasetReference.list(parsing: $0) }.filter { $0.hub == nil }.flatMap { try $0.paths() }
     }
 
     private func select<Recognizer: RowRecognizer>(

@@ -137,9 +137,10 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
             let measured = "\(evaluation.count) of \(whole ?? "\(count) rows")"
             console.print("metrics of \(measured): \(values.joined(separator: ", "))")
             if let table = try evaluation.table() { console.print(table) }
-            let folder = URL(fileURLWithPath: file.path).deletingPathExtension().path + "-images"
-            try evaluation.draw(to: folder)
-            if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+            if let folder = file.imagesFolder {
+                try evaluation.draw(to: folder)
+                if FileManager.default.fileExists(atPath: folder) { console.print("images_dir: \(folder)") }
+            }
         }
         console.print("result_path: \(file.path)")
         guard !failures.isEmpty else { return }

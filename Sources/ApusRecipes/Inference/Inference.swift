@@ -18,6 +18,7 @@ public struct Inference {
         if settings.hasData {
             try ResultFile.check(settings)
             try DatasetLoader.checkFiles(settings.data.isSplit ? settings.data.dataset : settings.data.valDataset)
+            try ResultFile.checkApart(settings)
         }
         adapted = try AdaptedModel(
             settings.model, device: settings.hardware.chosen, surroundings: surroundings,

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusFiles
 import ApusJSON
 import Foundation
@@ -5,20 +6,28 @@ import Foundation
 /// The rows of results of one run, or behind those of others where that is asked for.
 final class ResultFile {
     let path: String
-    private let handle: FileHandle
+    private let file: any OpenFile
 
     /// Opens a new file, or one that is there already as `existing` says.
+    ///
+    /// A file is replaced where the links to it end; a device or a pipe is written to, and stays what it is.
     ///
     /// - Throws: `SettingsError` for a file with results that is neither to be continued nor overwritten.
     init(_ path: String, existing: ExistingResult) throws {
         self.path = path
         try Self.check(path, existing: existing)
-        try LocalFileSystem().createDirectories(FilePath.parent(of: path))
-        if existing == .overwrite || !FileManager.default.fileExists(atPath: path) {
-            try LocalFileSystem().writeAtomically(Data(), to: path)
+        let files = LocalFileSystem()
+        switch OutputTarget(path) {
+        case .absent(let place):
+            try files.createDirectories(FilePath.parent(of: place))
+            try files.writeAtomically(Data(), to: place)
+            file = try files.open(place, .append)
+        case .file(let place):
+            if existing == .overwrite { try files.writeAtomically(Data(), to: place) }
+            file = try files.open(place, .append)
+        case .folder, .stream:
+            file = try files.open(path, .append)
         }
-        handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
-        try handle.seekToEnd()
     }
 
     /// The file that the settings name, or a new one beside the checkpoint.
@@ -54,18 +63,35 @@ final class ResultFile {
 
     /// Refuses a file with results of another run, before there is any work to lose.
     static func check(_ path: String, existing: ExistingResult) throws {
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            return try OutputPlace.check(FilePath.parent(of: path), "result_path")
-        }
-        guard !isFolder.boolValue else {
+        switch OutputTarget(path) {
+        case .absent(let place): return try OutputPlace.check(FilePath.parent(of: place), "result_path")
+        case .folder:
             throw SettingsError("--result_path \(path): is a folder. Name a file, as in \(path)/result.jsonl.")
+        case .stream: return
+        case .file(let place):
+            let size = try FileManager.default.attributesOfItem(atPath: place)[.size] as? Int ?? 0
+            guard existing == .refuse, size > 0 else { return }
         }
-        let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
-        guard existing == .refuse, size > 0 else { return }
         throw SettingsError(
             "--result_path \(path): holds results already, and those of two runs are not mixed. Name another file, or "
                 + "give --existing_result append or overwrite.")
+    }
+
+    /// Refuses to write over, or behind, the rows that are to be answered.
+    static func checkApart(_ settings: InferSettings) throws {
+        guard let path = settings.resultPath else { return }
+        let (option, words) =
+            settings.data.isSplit ? ("dataset", settings.data.dataset) : ("val_dataset", settings.data.valDataset)
+        guard let file = try DatasetLoader.files(words).first(where: { OutputTarget.isSame($0, path) }) else { return }
+        throw SettingsError(
+            "--result_path \(path): is the file \(file) of --\(option), whose rows would be lost. Name another file for "
+                + "the answers.")
+    }
+
+    /// A folder for pictures beside the file; nil beside a device, where there is no place for any.
+    var imagesFolder: String? {
+        if case .stream = OutputTarget(path) { return nil }
+        return URL(fileURLWithPath: path).deletingPathExtension().path + "-images"
     }
 
     /// The name with the first number that no file has; two runs may begin in the same second.
@@ -75,6 +101,6 @@ final class ResultFile {
     }
 
     func append(_ row: JSONObject) throws {
-        try handle.write(contentsOf: Data((JSONValue.object(row).serialized() + "\n").utf8))
+        try Data((JSONValue.object(row).serialized() + "\n").utf8).withUnsafeBytes { try file.write($0) }
     }
 }

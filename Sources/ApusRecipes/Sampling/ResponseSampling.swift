@@ -39,6 +39,7 @@ public struct ResponseSampling {
         let surroundings = surroundings.reaching(settings.answering.hub)
         path = settings.outputDirectory + "/" + (settings.outputFile ?? Self.name(of: Date()))
         try OutputPlace.check(settings.outputDirectory, "output_dir")
+        try SampleFile.check(path, settings)
         let options = settings.rewards.options(answerLength: settings.answerLength, surroundings)
         let device = settings.answering.hardware.chosen
         let outcomes: [any RewardFunction] =

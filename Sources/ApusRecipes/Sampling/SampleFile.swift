@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusFiles
 import ApusJSON
 import Crypto
@@ -82,6 +83,25 @@ final class SampleFile {
         output = try Self.open(partial, size: sizes.output)
         self.completions =
             settings.logCompletions ? try Self.open(Self.partial(completions), size: sizes.completions) : nil
+    }
+
+    /// Refuses what cannot be replaced by a file, and what is read, before there is any work to lose.
+    static func check(_ path: String, _ settings: SampleSettings) throws {
+        switch OutputTarget(path) {
+        case .stream:
+            throw SettingsError(
+                "--output_file \(path): is a device or a pipe, and the output is a file that takes its place when it is "
+                    + "complete. Give the name of a file.")
+        case .folder: throw SettingsError("--output_file \(path): is a folder. Give the name of a file.")
+        case .absent: return
+        case .file: break
+        }
+        for (option, words) in [("dataset", settings.answering.data.dataset), ("cache_files", settings.cacheFiles)] {
+            let files = option == "dataset" ? try DatasetLoader.files(words) : words
+            guard let file = files.first(where: { OutputTarget.isSame($0, path) }) else { continue }
+            throw SettingsError(
+                "--output_file \(path): is the file \(file) of --\(option). Give another name, so that it stays what it is.")
+        }
     }
 
     /// Keeps other runs away from an output as long as the lock is there; the system drops it however a run ends.

@@ -180,6 +180,50 @@ struct AnsweredRowsTests {
         #expect(throws: SettingsError.self) { try Inference(settings) }
     }
 
+    /// Links lead to the file that is replaced; a device stays one.
+    @Test func whatTheResultIsWrittenTo() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("{}\n", to: "result.jsonl")
+        let manager = FileManager.default
+        try manager.createSymbolicLink(atPath: "\(folder.path)/link", withDestinationPath: "result.jsonl")
+        try ResultFile("\(folder.path)/link", existing: .overwrite).append(["a": 1])
+        #expect(try manager.destinationOfSymbolicLink(atPath: "\(folder.path)/link") == "result.jsonl")
+        #expect(try TinyModelFolder.rows(path) == [["a": 1]])
+        try manager.createSymbolicLink(atPath: "\(folder.path)/dangling", withDestinationPath: "made/new.jsonl")
+        try ResultFile("\(folder.path)/dangling", existing: .refuse).append(["b": 2])
+        #expect(try TinyModelFolder.rows("\(folder.path)/made/new.jsonl") == [["b": 2]])
+        // Through a link: were the fault back, the link would be lost and not the device of this machine.
+        try manager.createSymbolicLink(atPath: "\(folder.path)/nothing", withDestinationPath: "/dev/null")
+        for existing in [ExistingResult.refuse, .append, .overwrite] {
+            let file = try ResultFile("\(folder.path)/nothing", existing: existing)
+            try file.append(["a": 1])
+            #expect(file.imagesFolder == nil)
+            #expect(try manager.destinationOfSymbolicLink(atPath: "\(folder.path)/nothing") == "/dev/null")
+        }
+        #expect(try ResultFile(path, existing: .append).imagesFolder == "\(folder.path)/result-images")
+    }
+
+    /// The rows to be answered are not written over, by whatever name they go.
+    @Test func theResultIsNoInput() throws {
+        let folder = try TemporaryFolder()
+        let rows = try folder.write(#"{"query": "a"}"# + "\n", to: "rows.jsonl")
+        try FileManager.default.createSymbolicLink(atPath: "\(folder.path)/link", withDestinationPath: "rows.jsonl")
+        var settings = InferSettings(model: "/nowhere")
+        settings.data.valDataset = ["\(rows)#1"]
+        for (path, existing) in [(rows, ExistingResult.overwrite), ("\(folder.path)/link", .append)] {
+            settings.resultPath = path
+            settings.existingResult = existing
+            #expect { try Inference(settings) } throws: {
+                "\($0)".contains("of --val_dataset, whose rows would be lost")
+            }
+        }
+        settings.data.valDataset = []
+        settings.data.dataset = ["\(folder.path)/*.jsonl"]
+        settings.data.splitDatasetRatio = 0.5
+        #expect { try Inference(settings) } throws: { "\($0)".contains("of --dataset, whose rows would be lost") }
+        #expect(try String(contentsOfFile: rows, encoding: .utf8) == #"{"query": "a"}"# + "\n")
+    }
+
     @Test func columnsStayBesideAnswers() {
         let result: JSONObject = ["response": "x", "labels": .null]
         let completed = AnsweredRows<ConversationRecognizer>.completed(

@@ -230,6 +230,31 @@ import Testing
         #expect(try String(contentsOfFile: "\(folder.path)/out.jsonl.apus-partial", encoding: .utf8).isEmpty)
     }
 
+    /// Devices keep their name, and what is read is not moved away from where it lies.
+    @Test func whatNoOutputReplaces() throws {
+        func refusal(_ change: (inout SampleSettings) -> Void) throws -> String {
+            let settings = try settings {
+                $0.overrideExistFile = true
+                change(&$0)
+            }
+            do {
+                _ = try ResponseSampling(settings, surroundings: Surroundings(environment: environment))
+                return ""
+            } catch { return "\(error)" }
+        }
+        let link = "\(folder.path)/nothing"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/dev/null")
+        #expect(try refusal { $0.outputFile = "nothing" }.contains("is a device or a pipe"))
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "/dev/null")
+        #expect(try refusal { $0.outputFile = "rows.jsonl" }.contains("rows.jsonl of --dataset. Give another name"))
+        let cache = try folder.write("{}\n", to: "cache.jsonl")
+        #expect(
+            try refusal {
+                $0.outputFile = "cache.jsonl"
+                $0.cacheFiles = [cache]
+            }.contains("of --cache_files. Give another name"))
+    }
+
     /// An output that is there stays, and one that is made anew leaves the old one beside it.
     @Test func outputsThatAreThere() throws {
         try folder.write("old\n", to: "out.jsonl")
