@@ -80,12 +80,11 @@ struct CacheLayout: Sendable {
         let place = place(of: file)
         guard let status = try files.status(place.path), status.kind == .file else { return false }
         switch storage {
-        case .huggingFace: return file.size == status.size
         // Bytes get their name here when they have been checked.
-        case .modelScope: return file.size < 0 || file.size == status.size
+        case .huggingFace, .modelScope: return file.size < 0 || file.size == status.size
         case .folder:
-            guard file.size == status.size else { return false }
-            var check = ContentCheck(file)
+            guard file.size < 0 || file.size == status.size else { return false }
+            var check = ContentCheck(file, present: status.size)
             try check.read(place.path, files)
             return check.isRight
         }

@@ -5,17 +5,23 @@ import Foundation
 /// The digest of bytes that come one after the other, to be compared with what the hub says.
 struct ContentCheck {
     private let file: RemoteFile
+    /// Whether the digest begins with a size that is not known before all bytes are there.
+    let lacksSize: Bool
     private var hash: any HashFunction
     private(set) var count: Int64 = 0
 
-    /// - Parameter file: Its size is part of git's digest.
-    init(_ file: RemoteFile) {
+    /// - Parameters:
+    ///   - file: Its size is part of git's digest.
+    ///   - present: The size of what is there, for a file of which the hub says none.
+    init(_ file: RemoteFile, present: Int64? = nil) {
         self.file = file
+        let size = file.size < 0 ? present : file.size
+        if case .gitSHA1 = file.digest { lacksSize = size == nil } else { lacksSize = false }
         switch file.digest {
         case .sha256, .none: hash = SHA256()
         case .gitSHA1:
             hash = Insecure.SHA1()
-            update(Data("blob \(file.size)\0".utf8))
+            update(Data("blob \(size ?? 0)\0".utf8))
             count = 0
         }
     }

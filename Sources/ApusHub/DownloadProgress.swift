@@ -31,6 +31,7 @@ package struct HubEvents: Sendable {
 /// Adds up the bytes of files that are fetched at the same time.
 final class DownloadMeter: Sendable {
     private let state: Mutex<DownloadProgress>
+    private let unlisted = Mutex<Int64>(0)
     private let onProgress: @Sendable (DownloadProgress) -> Void
 
     init(_ start: DownloadProgress, _ onProgress: @escaping @Sendable (DownloadProgress) -> Void) {
@@ -46,6 +47,13 @@ final class DownloadMeter: Sendable {
     func finishFile() {
         change { $0.files += 1 }
     }
+
+    /// Counts the bytes of a whole file of which the hub does not say how many it has; the total does not know of them.
+    func addUnlisted(_ bytes: Int64) {
+        unlisted.withLock { $0 += bytes }
+    }
+
+    var unlistedBytes: Int64 { unlisted.withLock { $0 } }
 
     private func change(_ body: (inout DownloadProgress) -> Void) {
         let now = state.withLock { state in

@@ -23,15 +23,17 @@ struct FileDownload: Sendable {
         defer { lock?.release() }
         // Whoever had the lock may have fetched it.
         if try layout.holds(file, files) {
-            meter.add(max(0, file.size) - (try files.status(place.partial)?.size ?? 0))
+            if file.size >= 0 { meter.add(file.size - (try files.status(place.partial)?.size ?? 0)) }
         } else {
-            try await fetch(file, place)
+            let count = try await fetch(file, place)
+            if file.size < 0 { meter.addUnlisted(count) }
         }
         try Self.link(place, files)
         meter.finishFile()
     }
 
-    private func fetch(_ file: RemoteFile, _ place: CacheLayout.Place) async throws {
+    /// - Returns: How many bytes the file has.
+    private func fetch(_ file: RemoteFile, _ place: CacheLayout.Place) async throws -> Int64 {
         var subject = Subject(listing.repository, revision: listing.revision, in: connection.configuration)
         subject.file = file.path
         let partial = try PartialFile(file, path: place.partial, files: files, meter: meter)
@@ -50,6 +52,7 @@ struct FileDownload: Sendable {
         }
         try files.rename(place.partial, to: place.path)
         try files.synchronizeDirectory(FilePath.parent(of: place.path))
+        return partial.count
     }
 
     /// Asks for the bytes that are missing and writes what comes.

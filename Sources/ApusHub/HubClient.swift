@@ -92,8 +92,11 @@ package struct HubClient: Sendable {
             listing, cache: configuration[repository.hub].cache, localFolder: localFolder)
         let missing = try chosen.filter { try !layout.holds($0, files) }
         for file in chosen where !missing.contains(file) { try FileDownload.link(layout.place(of: file), files) }
-        let present = try missing.map { try files.status(layout.place(of: $0).partial)?.size ?? 0 }
+        let present = try missing.map { file in
+            file.size < 0 ? 0 : try files.status(layout.place(of: file).partial)?.size ?? 0
+        }
         let (total, there) = (missing.reduce(0) { $0 + max(0, $1.size) }, present.reduce(0, +))
+        var fetched = total
         try checkSpace(for: total - there, in: layout.folder, repository, isOwnFolder: localFolder != nil)
         if !missing.isEmpty {
             let meter = DownloadMeter(
@@ -106,11 +109,12 @@ package struct HubClient: Sendable {
             let large = Int64(16 << 20)
             try await fetch(missing.filter { $0.size <= large }, download)
             try await fetch(missing.filter { $0.size > large }.sorted { $0.size > $1.size }, download)
+            fetched += meter.unlistedBytes
         }
         if localFolder == nil { try layout.writeReference(files) }
         return Snapshot(
             folder: layout.folder, revision: listing.revision, commit: listing.commit, paths: chosen.map(\.path),
-            fetchedBytes: total)
+            fetchedBytes: fetched)
     }
 
     /// Fetches several at a time.

@@ -16,6 +16,8 @@ final class PartialFile {
     private var file: any OpenFile
     private var check: ContentCheck
     private var pending: [UInt8] = []
+    /// The bytes of an earlier try that are the whole file by its digest, where the hub does not say how many there are.
+    private var wholeSize: Int64?
 
     /// Opens the file, or makes it.
     init(_ remote: RemoteFile, path: String, files: any FileSystem, meter: DownloadMeter) throws {
@@ -26,7 +28,13 @@ final class PartialFile {
         check = ContentCheck(remote)
         let present = try files.status(path)?.size ?? 0
         file = try files.open(path, .append)
-        if remote.size >= 0, present > remote.size {
+        if present > 0, remote.size < 0 {
+            // A part cannot be told from the whole by its size; behind the whole there is nothing to ask for.
+            check = ContentCheck(remote, present: present)
+            try check.read(path, files)
+            if remote.digest != .none, check.isRight { wholeSize = present } else { try restart() }
+        } else if present > max(0, remote.size) {
+            measure(-present)
             try restart()
         } else if present > 0 {
             try check.read(path, files)
@@ -37,11 +45,16 @@ final class PartialFile {
     var count: Int64 { check.count + Int64(pending.count) }
 
     /// Whether all bytes have come, as far as the hub says how many there are.
-    var isWhole: Bool { remote.size >= 0 && count == remote.size }
+    var isWhole: Bool { count == (remote.size < 0 ? wholeSize : remote.size) }
+
+    /// Tells how many bytes more there are, of a file that has its part in the total.
+    private func measure(_ bytes: Int64) {
+        if remote.size >= 0 { meter.add(bytes) }
+    }
 
     /// Begins anew.
     func restart() throws {
-        meter.add(-count)
+        measure(-count)
         pending = []
         try file.truncate(to: 0)
         check = ContentCheck(remote)
@@ -49,7 +62,7 @@ final class PartialFile {
 
     func append(_ bytes: ByteBuffer) throws {
         pending += bytes.readableBytesView
-        meter.add(Int64(bytes.readableBytes))
+        measure(Int64(bytes.readableBytes))
         if pending.count >= Self.chunk { try flush() }
     }
 
@@ -66,7 +79,7 @@ final class PartialFile {
         } catch {
             // A part may have been written, which the digest does not know of.
             try? file.truncate(to: check.count)
-            meter.add(-Int64(bytes.count))
+            measure(-Int64(bytes.count))
             throw error
         }
     }
@@ -76,6 +89,10 @@ final class PartialFile {
     /// - Returns: The digest of what came where it is not what the hub lists; the bytes are removed then.
     func finish() throws -> String? {
         try flush()
+        if check.lacksSize {
+            check = ContentCheck(remote, present: check.count)
+            try check.read(path, files)
+        }
         guard check.isRight else {
             let digest = check.digest
             try restart()

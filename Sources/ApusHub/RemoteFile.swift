@@ -21,6 +21,7 @@ package struct RemoteFile: Sendable, Equatable {
 
     /// With `/` between folders; relative and without `..`.
     package let path: String
+    /// In bytes; below 0 where the hub does not say.
     package let size: Int64
     package let digest: Digest
 
@@ -42,7 +43,7 @@ package struct RepositoryListing: Sendable {
 
     init(repository: Repository, revision: String, commit: String, files: [RemoteFile]) throws {
         // What a server lists becomes paths on this machine.
-        if let file = files.first(where: { !FilePath.isInside($0.path) || $0.size < 0 }) {
+        if let file = files.first(where: { !FilePath.isInside($0.path) }) {
             throw HubError(
                 .invalid,
                 "\(repository.id): the hub lists a file \"\(file.path)\" that would lie outside the folder of the "

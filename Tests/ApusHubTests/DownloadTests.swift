@@ -118,6 +118,69 @@ import Testing
         #expect(Date().timeIntervalSince(start) < 4.5)
     }
 
+    /// A list may leave out how large files are: their bytes are checked by their digests all the same.
+    @Test func filesOfUnknownSize() async throws {
+        let hub = try HubFixture()
+        let listed = try await hub.client().listing(of: hub.model).files.first { $0.path == "model.safetensors" }
+        guard case .sha256(let weights) = listed?.digest else {
+            Issue.record("the store names no digest")
+            return
+        }
+        func list(_ digest: String) throws {
+            let entries: JSONValue = [
+                ["type": "file", "path": "1_Pooling/config.json", "oid": .string(digest)],
+                ["type": "file", "path": "README.md"],
+                ["type": "file", "path": "model.safetensors", "lfs": ["oid": .string(weights)]],
+            ]
+            try hub.server.rules(
+                .object(["match": "/tree/", "times": 99, "status": 200, "text": .string(entries.serialized())]))
+        }
+        let right = "9e26dfeeb6e641a33dae4961196235bdb965b21b"
+        for folder in [nil, hub.server.scratch("mine")] {
+            try list(right)
+            let first = try await hub.client().download(hub.model, FileChoice(.all), to: folder)
+            #expect(first.paths == ["1_Pooling/config.json", "README.md", "model.safetensors"])
+            #expect(hub.contents(first, "1_Pooling/config.json") == Data("{}".utf8))
+            #expect(hub.contents(first, "README.md")?.isEmpty == false)
+            #expect(hub.contents(first, "model.safetensors") == hub.weights)
+            #expect(first.fetchedBytes == Int64(hub.weights.count + 2 + "---\nlicense: mit\n---\n".utf8.count))
+            #expect(try await hub.client().download(hub.model, FileChoice(.all), to: folder).fetchedBytes == 0)
+        }
+        // A file of the user's that was changed is seen by its digest.
+        let changed = "\(hub.server.scratch("mine"))/1_Pooling/config.json"
+        try Data("[]".utf8).write(to: URL(fileURLWithPath: changed))
+        let again = try await hub.client().download(hub.model, FileChoice(.all), to: hub.server.scratch("mine"))
+        #expect(again.fetchedBytes == 2 && hub.contents(again, "1_Pooling/config.json") == Data("{}".utf8))
+        try list(String(repeating: "0", count: 40))
+        let error = await hubError {
+            try await hub.client().download(hub.model, FileChoice(.all), to: hub.server.scratch("other"))
+        }
+        #expect(error?.kind == .damaged && error?.description.contains("its digest is \(right)") == true)
+    }
+
+    /// What an earlier try left of a file of unknown size is the whole of it, or is not gone on with.
+    @Test func partsOfFilesOfUnknownSize() async throws {
+        let hub = try HubFixture()
+        let digest = "9e26dfeeb6e641a33dae4961196235bdb965b21b"
+        let entry = #"[{"type": "file", "path": "1_Pooling/config.json", "oid": "\#(digest)"}]"#
+        for (left, requests) in [("{}", 0), ("{", 1), ("{}{}", 1)] {
+            let folder = hub.server.scratch("left-\(left.count)")
+            let place = "\(folder)/.cache/huggingface/download/1_Pooling"
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            try Data(left.utf8).write(to: URL(fileURLWithPath: "\(place)/config.json.\(digest).incomplete"))
+            try hub.server.rules(
+                .object(["match": "/tree/", "times": 99, "status": 200, "text": .string(entry)]))
+            let seen = Mutex<DownloadProgress?>(nil)
+            let events = HubEvents(onProgress: { progress in seen.withLock { $0 = progress } })
+            let snapshot = try await hub.client(events: events).download(hub.model, FileChoice(.all), to: folder)
+            #expect(hub.contents(snapshot, "1_Pooling/config.json") == Data("{}".utf8))
+            let asked = try hub.server.log().filter { $0["path"]?.stringValue?.contains("/resolve/") == true }
+            #expect(asked.count == requests && asked.allSatisfy { $0["range"] == .null })
+            let last = seen.withLock { $0 }
+            #expect(last?.bytes == 0 && last?.totalBytes == 0 && last?.files == 1 && snapshot.fetchedBytes == 2)
+        }
+    }
+
     @Test func progressGrowsToTheTotal() async throws {
         let hub = try HubFixture()
         let seen = Mutex<[DownloadProgress]>([])
