@@ -19,6 +19,23 @@ struct SettingsTests {
             try ArgumentLine(words.split(separator: " ").map(String.init), for: .infer), notices: &notices)
     }
 
+    /// A list that nobody gave is not said to be without effect.
+    @Test func listsThatAreNotGiven() throws {
+        func said<Settings: CommandSettings>(of settings: Settings) -> String? {
+            let empty = Settings.fields.filter { $0.read(settings) == .list([]) }.map(\.name)
+            #expect(!empty.isEmpty)
+            return settings.withoutEffect(empty, because: "it is a test")
+        }
+        var settings = try infer("--model m")
+        #expect(said(of: settings) == nil)
+        #expect(try said(of: sft("")) == nil)
+        #expect(settings.withoutEffect(["adapter_names"], because: "--compare is false") == nil)
+        settings.adapterNames = ["one"]
+        #expect(
+            settings.withoutEffect(["adapter_names"], because: "--compare is false")
+                == "--adapter_names: without effect, because --compare is false.")
+    }
+
     /// The defaults of ms-swift 4.6.0, resolved for `--model m --dataset d.jsonl` without validation data.
     private static let defaults: JSONObject = [
         "model": "m", "model_type": nil, "torch_dtype": nil, "task_type": "causal_lm", "num_labels": nil,

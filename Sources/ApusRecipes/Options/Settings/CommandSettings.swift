@@ -64,7 +64,9 @@ extension CommandSettings {
         let chosen = Self.fields.filter { field in
             // What the command has no option for was not chosen.
             guard names.contains(field.name), let option = table[field.name] else { return false }
-            return field.read(self) != option.defaultValue
+            let value = field.read(self)
+            // An empty list is what settings hold of an option that has no default.
+            return value != option.defaultValue && (value?.isEmptyList != true || option.defaultValue != nil)
         }
         guard !chosen.isEmpty else { return nil }
         return "\(chosen.map { "--\($0.name)" }.joined(separator: ", ")): without effect, because \(reason)."
@@ -90,6 +92,8 @@ extension CommandSettings {
 }
 
 extension OptionValue {
+    fileprivate var isEmptyList: Bool { self == .list([]) || self == .integers([]) }
+
     /// The value as `args.json` holds it.
     fileprivate var json: JSONValue {
         switch self {
