@@ -45,7 +45,7 @@ struct SFT: PassthroughCommand {
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
-        try runTraining(settings, configFile: line.configFile)
+        try runTraining(settings, settingsFile: line.settingsFile)
     }
 }
 
@@ -54,7 +54,7 @@ struct RLHF: PassthroughCommand {
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
     func run(_ settings: RLHFSettings, _ line: ArgumentLine) throws {
-        try runTraining(settings.training, configFile: line.configFile)
+        try runTraining(settings.training, settingsFile: line.settingsFile)
     }
 }
 
@@ -67,7 +67,7 @@ struct Pretrain: PassthroughCommand {
     }
 
     func run(_ settings: SFTSettings, _ line: ArgumentLine) throws {
-        try runTraining(settings, configFile: line.configFile)
+        try runTraining(settings, settingsFile: line.settingsFile)
     }
 }
 

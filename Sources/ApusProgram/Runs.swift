@@ -8,13 +8,10 @@ private let surroundings = {
     return surroundings
 }()
 
-func runTraining(_ settings: SFTSettings, configFile: String?) throws {
+func runTraining(_ settings: SFTSettings, settingsFile: SettingsCopy?) throws {
+    var surroundings = surroundings
+    surroundings.settingsFile = settingsFile
     let outcome = try FineTuning(settings, surroundings: surroundings)()
-    if let configFile {
-        let copy = URL(fileURLWithPath: outcome.folder).appendingPathComponent(
-            URL(fileURLWithPath: configFile).lastPathComponent)
-        try Data(contentsOf: URL(fileURLWithPath: configFile)).write(to: copy)
-    }
     if let signal = outcome.signal { throw StoppedBySignal(signal: signal) }
 }
 

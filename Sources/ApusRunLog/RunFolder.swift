@@ -39,6 +39,16 @@ package struct RunFolder: Sendable {
         "reference.safetensors",
     ]
 
+    /// Whether a run gives a name to a file or folder of its own; on some disks small and large letters are the same.
+    package func isOwn(_ name: String) -> Bool {
+        let name = name.lowercased()
+        return Self.records.contains(name) || Self.links.contains(name)
+            || ["checkpoint-", "earlier-", "."].contains(where: name.hasPrefix)
+    }
+
+    /// Names of checkpoints beside their own.
+    private static let links = ["last-checkpoint", "last", "best"]
+
     /// Moves the records of an earlier run into a folder of their own, so that those of two runs do not mix.
     ///
     /// - Returns: The folder `earlier-<n>`; nil when no run was logged here.
@@ -60,7 +70,7 @@ package struct RunFolder: Sendable {
         for checkpoint in try SavedCheckpoint.all(in: path, fileSystem: fileSystem) {
             try fileSystem.removeTree(checkpoint.path)
         }
-        for name in ["last-checkpoint", "last", "best"] {
+        for name in Self.links {
             let link = FilePath.join(path, name)
             if try fileSystem.status(link)?.kind == .symbolicLink { try fileSystem.removeFile(link) }
         }

@@ -12,6 +12,8 @@ public struct Surroundings: Sendable {
     public var commandLine: [String]
     /// Whether models and data sets that are not on this machine are fetched, which shows progress on standard error.
     public var reachesHubs = false
+    /// The file of settings that a run was started with, which it keeps beside its records.
+    package var settingsFile: SettingsCopy?
     /// How the hubs are reached; nil looks into the caches alone.
     var hub: HubAccess?
 

@@ -156,6 +156,7 @@ public struct FineTuning {
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
+        if let note = try surroundings.settingsFile?.write(to: folder) { console.print("note: \(note)") }
         try data.writeSplitOff(to: folder.path)
         try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }

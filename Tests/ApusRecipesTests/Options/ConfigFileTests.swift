@@ -66,7 +66,7 @@ struct ConfigFileTests {
         #expect(line["tuner_type"] == .text("lora"))
         #expect(line.environment.map(\.name) == ["CUDA_VISIBLE_DEVICES", "NAME"])
         #expect(line.environment.map(\.value) == ["0", "some text"])
-        #expect(line.configFile == file)
+        #expect(line.settingsFile?.source == file)
     }
 
     @Test func json() throws {

@@ -20,9 +20,9 @@ struct AdapterConversion {
         try SafetensorsWriter.write(
             tensors.map { WeightSource($0.name, $0.tensor) }, to: folder.path(for: AdapterFiles.weightsName))
         try folder.write(Data(configuration.utf8), as: AdapterFiles.configurationName)
-        if let arguments = FileManager.default.contents(atPath: "\(path)/args.json") {
-            try folder.write(arguments, as: "args.json")
-        }
+        // Another program may have recorded a token there.
+        let arguments = FileManager.default.contents(atPath: "\(path)/args.json").flatMap(Secrets.removed(fromRecord:))
+        if let arguments { try folder.write(arguments, as: "args.json") }
         try folder.commit(identity: ["converted": .string(path)])
         return output
     }

@@ -112,7 +112,7 @@ public struct ModelExport {
             try QuantizedLayers.quantize(adapted.form.model, as: quantization)
         }
         let arguments = settings.model.adapters.first.flatMap {
-            FileManager.default.contents(atPath: "\($0)/args.json")
+            FileManager.default.contents(atPath: "\($0)/args.json").flatMap(Secrets.removed(fromRecord:))
         }
         let folder = try AtomicDirectory(settings.outputDirectory)
         try adapted.contents(

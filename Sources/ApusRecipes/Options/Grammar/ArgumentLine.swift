@@ -20,7 +20,8 @@ package struct ArgumentLine: Sendable {
     package internal(set) var environment: [(name: String, value: String)] = []
     /// Lines to print: older spellings, flags without effect.
     package internal(set) var notices: [String] = []
-    package internal(set) var configFile: String?
+    /// What a run keeps of the configuration file.
+    package internal(set) var settingsFile: SettingsCopy?
 
     /// Reads the words that follow the name of the command.
     ///
@@ -43,7 +44,7 @@ package struct ArgumentLine: Sendable {
         if let first = words.first, ConfigFile.isNamed(by: first) {
             words = words.dropFirst()
             let file = try ConfigFile(path: first)
-            configFile = first
+            settingsFile = file.copy
             environment = file.environment
             let (options, passedOver) = file.isRecord ? file.asked(of: .table(for: command)) : (file.options, [])
             for (name, words) in options { reader.read(name: name, words: words, origin: .configFile) }

@@ -9,6 +9,8 @@ struct ConfigFile {
     private(set) var environment: [(name: String, value: String)] = []
     /// Whether a run wrote the file, and not a person.
     private(set) var isRecord = false
+    /// What a run keeps of the file.
+    let copy: SettingsCopy
 
     private static let largestFile = 256 << 10
     private static let mostNodes = 100_000
@@ -32,6 +34,7 @@ struct ConfigFile {
             throw SettingsError("\(path): wanted a mapping of options, such as `model: path`, at the top of the file.")
         }
         isRecord = object["swift_version"] != nil
+        copy = SettingsCopy(path, text: text, settings: object)
         for (key, value) in object {
             if key == "ENV" {
                 guard let variables = value.objectValue else {
