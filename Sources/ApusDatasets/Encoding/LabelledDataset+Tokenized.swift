@@ -6,13 +6,14 @@ package struct EncodedSequence: Sendable, Equatable {
     package var ids: [Int32]
     /// Which text each token belongs to; nil for models that do not ask.
     package var segments: [Int32]?
-    /// Whether the encoding itself cut the text to fit.
-    package var isCut: Bool
+    /// The tokens that were cut off to fit.
+    package var cut: Int
+    package var isCut: Bool { cut > 0 }
 
-    package init(ids: [Int32], segments: [Int32]? = nil, isCut: Bool = false) {
+    package init(ids: [Int32], segments: [Int32]? = nil, cut: Int = 0) {
         self.ids = ids
         self.segments = segments
-        self.isCut = isCut
+        self.cut = cut
     }
 }
 

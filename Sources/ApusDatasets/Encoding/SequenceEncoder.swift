@@ -87,10 +87,9 @@ package struct SequenceEncoder: Sendable {
             let encoded = tokenizer.encode(
                 first, pair: second, maximumLength: strategy == .delete ? nil : limit, keepsEnds: strategy == .left)
             // A text may also fill the limit exactly.
-            let isCut =
-                strategy != .delete && encoded.ids.count == limit
-                && tokenizer.encode(first, pair: second, maximumLength: nil).ids.count > limit
-            return EncodedSequence(ids: encoded.ids, segments: encoded.segments, isCut: isCut)
+            let mayBeCut = strategy != .delete && encoded.ids.count == limit
+            let whole = mayBeCut ? tokenizer.encode(first, pair: second, maximumLength: nil).ids.count : 0
+            return EncodedSequence(ids: encoded.ids, segments: encoded.segments, cut: max(0, whole - limit))
         }
         var notes: [String] = []
         let own = try Conversation.variables(of: row.otherColumns, notes: &notes)

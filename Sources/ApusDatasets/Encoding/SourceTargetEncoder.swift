@@ -44,18 +44,18 @@ package struct SourceTargetEncoder: Sendable {
         let read = try source(Array(conversation.messages.dropLast()))
         let written = try encoded(answer, limit: answerLimit)
         var notes: [String] = []
-        if read.isCut { notes.append("a text is cut to max_length \(sourceLimit ?? 0)") }
-        if written.isCut { notes.append("an answer is cut to max_target_length \(answerLimit ?? 0)") }
+        if read.cut > 0 { notes.append("a text is cut to max_length \(sourceLimit ?? 0)") }
+        if written.cut > 0 { notes.append("an answer is cut to max_target_length \(answerLimit ?? 0)") }
         return EncodedConversation(
             ids: read.ids + written.ids,
             weights: read.ids.map { _ in 0 } + written.ids.map { _ in weight }, notes: notes)
     }
 
-    /// The ids of what is read.
+    /// The ids of what is read, and how many of its tokens were cut off.
     ///
     /// - Throws: `RowRejection` for calls of tools, which only chat templates have a form for, for nothing to read, and for
     ///   more than is to be read where that is not cut.
-    package func source(_ messages: [Message]) throws -> (ids: [Int32], isCut: Bool) {
+    package func source(_ messages: [Message]) throws -> (ids: [Int32], cut: Int) {
         var system = system ?? ""
         var lines: [String] = []
         for message in messages {
@@ -67,14 +67,14 @@ package struct SourceTargetEncoder: Sendable {
         return try encoded(text, limit: sourceLimit, option: "max_length", keepsEnds: strategy == .left)
     }
 
-    private func encoded(_ answer: Message, limit: Int?) throws -> (ids: [Int32], isCut: Bool) {
+    private func encoded(_ answer: Message, limit: Int?) throws -> (ids: [Int32], cut: Int) {
         guard answer.toolCalls.isEmpty else { throw Self.toolsRejection }
         return try encoded(answer.text ?? "", limit: limit, option: "max_target_length", keepsEnds: false)
     }
 
     private func encoded(
         _ text: String, limit: Int?, option: String, keepsEnds: Bool
-    ) throws -> (ids: [Int32], isCut: Bool) {
+    ) throws -> (ids: [Int32], cut: Int) {
         let room = limit.map { max(1, $0) - (missingEnd == nil ? 0 : 1) }
         let whole = tokenizer.encode(text)
         let isCut = room.map { whole.count > $0 } ?? false
@@ -86,6 +86,6 @@ package struct SourceTargetEncoder: Sendable {
         let ids =
             isCut ? tokenizer.encode(text, pair: nil, maximumLength: room, keepsEnds: keepsEnds).ids : whole
         try tokenizer.checkRows(ids)
-        return (ids + (missingEnd.map { [$0] } ?? []), isCut)
+        return (ids + (missingEnd.map { [$0] } ?? []), whole.count - ids.count)
     }
 }

@@ -18,6 +18,9 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     private let groupSize: Int
     private let isStrict: Bool
     private let file: ResultFile
+    private let encoding: EncodingSettings
+    /// The rows of which the model saw a part.
+    private var cut = 0
     private let console: Console
     /// Why rows could not be answered: the first row's reason and place, and how many have the same but for numbers.
     private var failures: [(reason: String, count: Int, place: String)] = []
@@ -52,6 +55,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         groupSize = settings.groupSize
         isStrict = settings.data.strict
         file = try ResultFile(settings)
+        encoding = settings.encoding
         self.console = console
     }
 
@@ -86,6 +90,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
                 if let error = errors[index] {
                     try file.append(Self.failed(error, try? rows.row(at: index)))
                 } else if let (part, results) = answers.popFirst() {
+                    if results.contains(where: { $0[CutPrompts.column] != nil }) { cut += 1 }
                     for result in results { try file.append(Self.completed(result, with: columns(part.row))) }
                 }
             }
@@ -104,23 +109,22 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
         }
     }
 
-    /// A result with the columns of its row that it does not have itself.
+    /// A result with the columns of its row, those among them that are called like one of its own under another name.
     static func completed(_ result: JSONObject, with columns: JSONObject) -> JSONObject {
-        var result = result
-        for (key, value) in columns where result[key]?.isNull ?? true { result[key] = value }
-        return result
+        InputColumns.added(columns, to: result)
     }
 
     /// What stands for a row without an answer; what it should have been is its label, as beside answers.
     static func failed(_ error: String, _ columns: JSONValue?) -> JSONObject {
         var result: JSONObject = ["response": .null]
         if let columns, columns.objectValue == nil { result["row"] = columns }
-        for (key, value) in columns?.objectValue ?? [:] where key != "response" && key != "error" {
-            result[key] = value
-        }
-        if let expected = columns?["response"], !expected.isNull, result["labels"]?.isNull ?? true {
-            result["labels"] = expected
-        }
+        var rest = columns?.objectValue ?? [:]
+        // Beside messages it is no answer of theirs.
+        let expected = rest["messages"] == nil && rest["labels"]?.isNull ?? true ? rest["response"] ?? .null : .null
+        if !expected.isNull { (rest["response"], rest["labels"]) = (nil, nil) }
+        // Messages are those of the row, without an answer.
+        result = InputColumns.added(rest, to: result, own: InputColumns.ofAnswers.subtracting(["messages"]))
+        if !expected.isNull { result["labels"] = expected }
         result["error"] = .string(error)
         return result
     }
@@ -130,8 +134,10 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     /// - Parameters:
     ///   - evaluation: Metrics and a picture; nil where answers are not measured.
     ///   - whole: Of what its count is a part; by default the rows.
+    ///   - limit: The most tokens that the model sees of a row.
     /// - Throws: `UnansweredRows` where there are any.
-    func finish(_ evaluation: (any Evaluation)? = nil, of whole: String? = nil) throws {
+    func finish(_ evaluation: (any Evaluation)? = nil, of whole: String? = nil, limit: Int = .max) throws {
+        if cut > 0 { console.print(CutPrompts.note((cut, count), to: limit, encoding)) }
         if let evaluation, evaluation.count > 0 {
             let values = try evaluation.metrics().map { "\($0.name): \(String(format: "%.6f", $0.value))" }
             let measured = "\(evaluation.count) of \(whole ?? "\(count) rows")"

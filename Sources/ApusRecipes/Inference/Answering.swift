@@ -152,19 +152,32 @@ struct Answering {
     func prompt(
         _ given: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
     ) throws -> [Int32] {
-        if let reading { return try reading.source(given).ids }
+        try fittedPrompt(given, tools: tools, variables: variables).ids
+    }
+
+    /// The ids that the model continues, and how many others were cut off.
+    ///
+    /// - Throws: As `prompt`.
+    func fittedPrompt(
+        _ given: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
+    ) throws -> (ids: [Int32], cut: Int) {
+        if let reading { return try reading.source(given) }
         let prompt = try prompts(prompts.completed(given), tools: tools, variables: variables)
         guard !prompt.isEmpty else { throw ModelError("the prompt is empty; there is nothing to continue") }
-        guard prompt.count > promptLimit else { return prompt }
+        let cut = prompt.count - promptLimit
+        guard cut > 0 else { return (prompt, 0) }
         switch settings.encoding.truncationStrategy {
-        case .left: return Array(prompt.suffix(promptLimit))
-        case .right: return Array(prompt.prefix(promptLimit))
+        case .left: return (Array(prompt.suffix(promptLimit)), cut)
+        case .right: return (Array(prompt.prefix(promptLimit)), cut)
         case .delete, .split:
             throw ModelError(
                 "the prompt has \(prompt.count) tokens, the limit is \(promptLimit). Shorten it, raise --max_length "
                     + "where the model allows more, or cut with --truncation_strategy left.")
         }
     }
+
+    /// The most tokens of what is shown to the model, however it reads.
+    var shownLimit: Int { reading == nil ? promptLimit : settings.encoding.maxLength ?? promptLimit }
 
     /// The ids of a prompt of any length, for exactly these messages.
     func wholePrompt(_ messages: [Message], tools: [JSONValue]? = nil) throws -> [Int32] {

@@ -60,7 +60,7 @@ struct Conversing {
     }
 
     private func answer(_ question: String) throws {
-        let prompt = try answering.prompt([Message(role: "user", content: question)])
+        let prompt = try prompt(of: question)
         if let comparison { return StandardOutput.write(try comparison.text { try onlyAnswer(to: prompt) } + "\n") }
         let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
             if settings.stream { StandardOutput.write(text) }
@@ -70,8 +70,15 @@ struct Conversing {
     }
 
     private func answer(to text: String) throws -> String {
-        let prompt = try answering.prompt([Message(role: "user", content: text)])
+        let prompt = try prompt(of: text)
         return try comparison?.text { try onlyAnswer(to: prompt) } ?? onlyAnswer(to: prompt)
+    }
+
+    /// The prompt of one question; says so where it is not all of it.
+    private func prompt(of question: String) throws -> [Int32] {
+        let (ids, cut) = try answering.fittedPrompt([Message(role: "user", content: question)])
+        if cut > 0 { console.print(CutPrompts.note(tokens: cut, to: answering.shownLimit, settings.encoding)) }
+        return ids
     }
 
     private func onlyAnswer(to prompt: [Int32]) throws -> String {
@@ -86,10 +93,10 @@ struct Conversing {
             surroundings: surroundings)
         var measured: [(answer: String, wanted: String)] = []
         try rows(
-            prepare: { try answering.prompt(asked($0), tools: $0.tools, variables: $0.variables) },
+            prepare: { try answering.fittedPrompt(asked($0), tools: $0.tools, variables: $0.variables) },
             answer: { group in
                 let answer = {
-                    try answering.answers(to: group.map(\.prepared), draws: group.map { UInt64($0.index) })
+                    try answering.answers(to: group.map(\.prepared.ids), draws: group.map { UInt64($0.index) })
                 }
                 let compared = try comparison.map { try $0(answer) }
                 let answers = try compared?[1].answers ?? answer()
@@ -116,11 +123,12 @@ struct Conversing {
                     let answered = asked(part.row) + [Message(role: "assistant", content: answer.text)]
                     row["messages"] = .array(answered.map(\.json))
                     if let tools = part.row.tools { row["tools"] = .array(tools) }
+                    row.note(tokensCut: part.prepared.cut)
                     return [row]
                 }
             })
         if let metric = settings.metric { try report(metric, of: measured, rows: rows.count) }
-        try rows.finish()
+        try rows.finish(limit: answering.shownLimit)
     }
 
     private func report(_ metric: AnswerMetric, of rows: [(answer: String, wanted: String)], rows count: Int) throws {

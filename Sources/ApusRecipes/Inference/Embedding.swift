@@ -43,27 +43,29 @@ struct Embedding {
             surroundings: surroundings)
         var evaluation = SentenceEvaluation()
         try rows(
-            prepare: { row in try texts(row).map(ids) },
+            prepare: { row in try texts(row).map(sequence) },
             answer: { group in
-                var vectors = try self.vectors(group.flatMap(\.prepared))[...]
+                var vectors = try self.vectors(group.flatMap { $0.prepared.map(\.ids) })[...]
                 return group.map { _, row, sequences in
                     let own = Array(vectors.prefix(sequences.count))
                     vectors = vectors.dropFirst(sequences.count)
                     if row.positive != nil, let label = row.label {
                         evaluation.add(own[0], own[1], label: Double(label))
                     }
-                    return [result(row, own)]
+                    var result = result(row, own)
+                    result.note(tokensCut: sequences.reduce(0) { $0 + $1.cut })
+                    return [result]
                 }
             })
-        try rows.finish(evaluation)
+        try rows.finish(evaluation, limit: encoder.limit)
     }
 
     private func texts(_ row: EmbeddingRow) -> [RowText] {
         [row.anchor] + (row.positive.map { [$0] } ?? []) + row.negatives
     }
 
-    private func ids(_ text: RowText) throws -> [Int32] {
-        try encoder.fitted(encoder.encode(text)).ids
+    private func sequence(_ text: RowText) throws -> EncodedSequence {
+        try encoder.fitted(encoder.encode(text))
     }
 
     private func vectors(_ sequences: [[Int32]]) throws -> [[Double]] {
@@ -105,7 +107,11 @@ struct Embedding {
         try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
             guard !parts.isEmpty else { throw ModelError("there is no text in the line") }
-            let vectors = try vectors(parts.map(ids))
+            let sequences = try parts.map(sequence)
+            for cut in sequences.map(\.cut) where cut > 0 {
+                console.print(CutPrompts.note(tokens: cut, to: encoder.limit, settings.encoding))
+            }
+            let vectors = try vectors(sequences.map(\.ids))
             let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
             return (result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null).serialized()
         }

@@ -48,27 +48,31 @@ struct Reranking {
                     let question = questions[row.query.text] ?? Int32(questions.count)
                     questions[row.query.text] = question
                     let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
-                    return zip(own, documents).sorted { $0.0 > $1.0 }.map { score, document -> JSONObject in
+                    let judged = zip(zip(own, pairs), documents).sorted { $0.0.0 > $1.0.0 }
+                    return judged.map { scored, document -> JSONObject in
+                        let (score, sequence) = scored
                         if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
                         var result: JSONObject = ["response": .double(shown(score))]
                         result["labels"] = row.isJudged ? .int(document.1) : .null
                         result["logprobs"] = .null
                         result["query"] = .string(row.query.text)
                         result["document"] = .string(document.0.text)
+                        result.note(tokensCut: sequence.cut)
                         return result
                     }
                 }
             })
-        try rows.finish(evaluation, of: "\(questions.count) questions, those with relevant and other documents")
+        try rows.finish(
+            evaluation, of: "\(questions.count) questions, those with relevant and other documents",
+            limit: encoder.limit)
     }
 
-    private func pair(_ query: RowText, _ document: RowText) throws -> GroupedDataset.Text {
-        let encoded = try encoder.fitted(encoder.encode(query, document))
-        return GroupedDataset.Text(ids: encoded.ids, segments: encoded.segments)
+    private func pair(_ query: RowText, _ document: RowText) throws -> EncodedSequence {
+        try encoder.fitted(encoder.encode(query, document))
     }
 
     /// The raw scores, some documents at a time.
-    private func scores(_ texts: [GroupedDataset.Text]) throws -> [Double] {
+    private func scores(_ texts: [EncodedSequence]) throws -> [Double] {
         try stride(from: 0, to: texts.count, by: settings.groupSize).flatMap { start in
             let part = texts[start..<min(start + settings.groupSize, texts.count)]
             return try withoutGradients {
@@ -92,7 +96,11 @@ struct Reranking {
             guard parts.count == 2 else {
                 throw ModelError("a tab between question and document is missing; give both on one line")
             }
-            return "\(shown(try scores([pair(parts[0], parts[1])])[0]))"
+            let sequence = try pair(parts[0], parts[1])
+            if sequence.isCut {
+                console.print(CutPrompts.note(tokens: sequence.cut, to: encoder.limit, settings.encoding))
+            }
+            return "\(shown(try scores([sequence])[0]))"
         }
     }
 }

@@ -44,21 +44,25 @@ struct Scoring {
         try rows(
             prepare: sample,
             answer: { group in
-                let scores = try self.scores(group.map(\.prepared))
+                let scores = try self.scores(group.map(\.prepared.sample))
                 return zip(group, scores).map { part, scores in
-                    if let target = part.prepared.target {
+                    let (sample, cut) = part.prepared
+                    if let target = sample.target {
                         evaluation.add(scores: [scores], SequenceLabels([target]))
                     }
-                    return [resultRow(part.row, scores, target: part.prepared.target)]
+                    var row = resultRow(part.row, scores, target: sample.target)
+                    row.note(tokensCut: cut)
+                    return [row]
                 }
             })
-        try rows.finish(evaluation)
+        try rows.finish(evaluation, limit: encoder.limit)
     }
 
-    private func sample(_ row: LabelledRow) throws -> ScoredDataset.Sample {
+    private func sample(_ row: LabelledRow) throws -> (sample: ScoredDataset.Sample, cut: Int) {
         let encoded = try encoder.fitted(encoder.encode(row))
-        return ScoredDataset.Sample(
+        let sample = ScoredDataset.Sample(
             ids: encoded.ids, segments: encoded.segments, target: try row.label.map { try labels.target(of: $0) })
+        return (sample, encoded.cut)
     }
 
     private func scores(_ samples: [ScoredDataset.Sample]) throws -> [[Double]] {
@@ -96,7 +100,9 @@ struct Scoring {
         try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map(String.init)
             let row = LabelledRow(parts.count == 2 ? .pair(parts[0], parts[1]) : .text(line))
-            let prediction = Prediction(try scores([sample(row)])[0], labels)
+            let (sample, cut) = try self.sample(row)
+            if cut > 0 { console.print(CutPrompts.note(tokens: cut, to: encoder.limit, settings.encoding)) }
+            let prediction = Prediction(try scores([sample])[0], labels)
             let probabilities = prediction.probabilities.map { "  " + $0.serialized() } ?? ""
             return prediction.answer.serialized() + probabilities
         }

@@ -107,6 +107,9 @@ public struct ResponseSampling {
         var easy = 0
         var undecided = 0
         var wrong = 0
+        /// Prompts that were answered, and those among them of which the model saw a part.
+        var asked = 0
+        var cut = 0
         /// Answers of which a reward said nothing, by its name.
         var unjudged: [String: Int] = [:]
     }
@@ -179,7 +182,7 @@ public struct ResponseSampling {
     ) throws -> (kept: [JSONObject], all: [JSONObject]) {
         var kept: [JSONObject] = []
         var all: [JSONObject] = []
-        for (row, answers) in zip(batch, try answers(to: batch)) {
+        for (row, answers) in zip(batch, try answers(to: batch, &tally)) {
             guard !answers.isEmpty else {
                 tally.withoutAnswers += 1
                 continue
@@ -193,22 +196,24 @@ public struct ResponseSampling {
     }
 
     /// The first answers of earlier runs where there are enough, else new ones.
-    private func answers(to batch: [SampledRow]) throws -> [[Answering.Sequence]] {
+    private func answers(to batch: [SampledRow], _ tally: inout Tally) throws -> [[Answering.Sequence]] {
         var answers = batch.map { cached($0) }
         guard let answering else { return answers }
         let wanted = settings.answering.generation.numReturnSequences
         answers = answers.map { Array($0.prefix(wanted)) }
         let open = batch.indices.filter { answers[$0].count < wanted }
         guard !open.isEmpty else { return answers }
-        let new = try answering.answers(
-            to: open.map { index in
-                do {
-                    let row = batch[index]
-                    return try answering.prompt(row.asked, tools: row.tools, variables: row.variables)
-                } catch {
-                    throw DatasetError("\(rows.place(of: batch[index].index)): \(error)")
-                }
-            }, draws: open.map { UInt64(batch[$0].index) })
+        let prompts = try open.map { index in
+            let row = batch[index]
+            do {
+                return try answering.fittedPrompt(row.asked, tools: row.tools, variables: row.variables)
+            } catch {
+                throw DatasetError("\(rows.place(of: row.index)): \(error)")
+            }
+        }
+        tally.asked += prompts.count
+        tally.cut += prompts.count { $0.cut > 0 }
+        let new = try answering.answers(to: prompts.map(\.ids), draws: open.map { UInt64(batch[$0].index) })
         for (index, answer) in zip(open, new) { answers[index] = answer.sequences }
         return answers
     }
@@ -290,7 +295,7 @@ public struct ResponseSampling {
         _ row: SampledRow, _ answers: [Answering.Sequence], _ rewards: [(String, [Double?])], _ scores: SampleScores
     ) -> [JSONObject] {
         answers.enumerated().map { index, answer in
-            var logged = row.answered(answer.text)
+            var logged = row.answered(answer.text, beside: ["rewards", "score"])
             logged["rewards"] = .object(
                 rewards.reduce(into: JSONObject()) { $0[$1.0] = $1.1[index].map(JSONValue.double) ?? .null })
             logged["score"] = scores.totals[index].map(JSONValue.double) ?? .null
@@ -306,6 +311,10 @@ public struct ResponseSampling {
             (tally.wrong, "have no answer that is right and good enough"),
             (tally.undecided, "have no two answers that differ in score"),
         ]
+        if let answering, tally.cut > 0 {
+            let settings = settings.answering.encoding
+            console.print(CutPrompts.note((tally.cut, tally.asked), to: answering.shownLimit, settings))
+        }
         for (number, reason) in reasons where number > 0 { console.print("  \(number) rows \(reason)") }
         for (name, number) in tally.unjudged.sorted(by: { $0.key < $1.key }) {
             console.print("  \(number) answers got no reward of \(name), and count as unjudged by it")

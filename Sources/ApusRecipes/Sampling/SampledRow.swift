@@ -42,9 +42,12 @@ struct SampledRow {
         }.joined()
     }
 
-    /// The row with an answer.
-    func answered(_ answer: String) -> JSONObject {
-        var row = columns
+    /// The row with an answer; columns of its own that are called like one of these are kept under another name.
+    ///
+    /// - Parameter names: What else is written of the answer.
+    func answered(_ answer: String, beside names: Set<String> = []) -> JSONObject {
+        let own = names.union(["id", "messages", "tools", "rejected_response", "is_truncated"])
+        var row = InputColumns.added(columns, to: JSONObject(), own: own)
         row["messages"] = .array((asked + [Message(role: "assistant", content: answer)]).map(\.json))
         if let tools { row["tools"] = .array(tools) }
         row["id"] = .string(id)

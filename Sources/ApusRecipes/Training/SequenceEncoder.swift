@@ -42,7 +42,7 @@ extension SequenceEncoder {
         func cut(_ part: (ArraySlice<Int32>) -> ArraySlice<Int32>) -> EncodedSequence {
             EncodedSequence(
                 ids: Array(part(sequence.ids[...])), segments: sequence.segments.map { Array(part($0[...])) },
-                isCut: true)
+                cut: sequence.cut + count - limit)
         }
         switch strategy {
         case .left: return cut { $0.suffix(limit) }

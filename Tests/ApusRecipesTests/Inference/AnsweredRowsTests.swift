@@ -228,10 +228,61 @@ struct AnsweredRowsTests {
         let result: JSONObject = ["response": "x", "labels": .null]
         let completed = AnsweredRows<ConversationRecognizer>.completed(
             result, with: ["id": 1, "response": "y", "labels": "z"])
-        #expect(completed == ["response": "x", "labels": "z", "id": 1])
+        #expect(completed == ["response": "x", "input_response": "y", "labels": "z", "id": 1])
         let failed = AnsweredRows<ConversationRecognizer>.failed("why", ["id": 1, "response": "y", "error": "old"])
-        #expect(failed == ["response": .null, "id": 1, "error": "why", "labels": "y"])
+        #expect(failed == ["response": .null, "id": 1, "error": "why", "input_error": "old", "labels": "y"])
         let labelled = AnsweredRows<ConversationRecognizer>.failed("why", ["response": "y", "labels": "z"])
-        #expect(labelled == ["response": .null, "labels": "z", "error": "why"])
+        #expect(labelled == ["response": .null, "input_response": "y", "labels": "z", "error": "why"])
+    }
+
+    /// Columns that are called like those of results are neither lost nor taken for them.
+    @Test func columnsWithNamesOfResults() throws {
+        let own = #""logprobs": 1, "error": "old", "responses": ["a"], "input_error": "older", "labels": "z""#
+        let rows = try Self.answer(
+            [
+                #"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "#
+                    + #""response": "y", \#(own)}"#,
+                #"{"messages": [{"role": "user", "content": "a"}], \#(own)}"#,
+                #"{"messages": [], "response": "y", \#(own)}"#,
+            ], with: .chat(), failed: 1)
+        for row in rows {
+            #expect(row["input_logprobs"] == 1 && row["logprobs"]?.isNull != false)
+            #expect(row["input_input_error"] == "old" && row["input_error"] == "older")
+            #expect(row["input_responses"] == ["a"] && row["responses"] == nil)
+        }
+        #expect(rows[0]["error"] == nil && rows[0]["labels"] == "b" && rows[0]["input_labels"] == "z")
+        #expect(rows[0]["response"]?.stringValue != nil && rows[0]["input_response"] == "y")
+        #expect(rows[1]["error"] == nil && rows[1]["labels"] == "z" && rows[1]["input_labels"] == nil)
+        #expect(Self.hasFailed(rows[2], line: 3, "no messages") && rows[2]["input_response"] == "y")
+        #expect(rows[2]["labels"] == "z" && rows[2]["messages"] == [])
+    }
+
+    /// A prompt that is cut says by how much, and the run how many are.
+    @Test(arguments: [TruncationStrategy.left, .right]) func promptsThatAreCut(strategy: TruncationStrategy) throws {
+        let lines = ["0123456789", "0123", "012345"].map { #"{"messages": [{"role": "user", "content": "\#($0)"}]}"# }
+        let bare = "{% for m in messages %}{{ m.content }}{% endfor %}"
+        let rows = try Self.answer(lines, with: .chat(template: bare), failed: 0) {
+            $0.encoding.maxLength = 4
+            $0.encoding.truncationStrategy = strategy
+        }
+        #expect(rows.map { $0["prompt_tokens_cut"] } == [6, nil, 2])
+        var settings = InferSettings(model: "m")
+        settings.encoding.truncationStrategy = strategy
+        #expect(
+            CutPrompts.note((2, 3), to: 4, settings.encoding)
+                == "note: 2 of 3 prompts were cut to 4 tokens (--truncation_strategy \(strategy.rawValue))")
+    }
+
+    /// So do texts that are judged.
+    @Test func textsThatAreCut() throws {
+        let names: JSONValue = ["0": "bad", "1": "fair", "2": "good"]
+        let ids: JSONValue = ["bad": 0, "fair": 1, "good": 2]
+        let model = try TinyModelFolder.bert("classifiers/bert-single", config: ["id2label": names, "label2id": ids])
+        let rows = try Self.answer([#"{"text": "a b c d e"}"#, #"{"text": "a b"}"#], with: model, failed: 0) {
+            $0.encoding.maxLength = 4
+            $0.encoding.truncationStrategy = .right
+        }
+        // Of seven tokens, two of them special.
+        #expect(rows.map { $0["prompt_tokens_cut"] } == [3, nil])
     }
 }

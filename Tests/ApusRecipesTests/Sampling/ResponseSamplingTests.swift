@@ -88,6 +88,19 @@ import Testing
         #expect(rows.first?["id"]?.stringValue == "8a11ffa7e40fabd14411d93b51e9465a")
     }
 
+    /// A row's own columns are kept where the output needs their names.
+    @Test func columnsWithNamesOfOutputs() throws {
+        try folder.write(
+            #"{"messages": [{"role": "user", "content": "n"}], "id": 7, "rejected_response": "r", "score": 1}"# + "\n",
+            to: "rows.jsonl")
+        let rows = try sampled()
+        #expect(rows.count == 4)
+        for row in rows {
+            #expect(row["input_id"] == 7 && row["id"]?.stringValue?.count == 32)
+            #expect(row["input_rejected_response"] == "r" && row["rejected_response"] == nil && row["score"] == 1)
+        }
+    }
+
     @Test func pairsOfTheBestAndTheWorst() throws {
         let score = try program(Self.lengths)
         let rows = try sampled {

@@ -173,6 +173,6 @@ struct SequenceToSequenceRunTests {
         let ended = try SourceTargetEncoder(tokenizer: bytes, sourceLimit: 2, strategy: .right).source([
             Message(role: "user", content: "ab")
         ])
-        #expect(ended.ids == [97, 256] && ended.isCut)
+        #expect(ended.ids == [97, 256] && ended.cut == 1)
     }
 }
