@@ -100,7 +100,8 @@ final class SampleFile {
             let files = option == "dataset" ? try DatasetLoader.files(words) : words
             guard let file = files.first(where: { OutputTarget.isSame($0, path) }) else { continue }
             throw SettingsError(
-                "--output_file \(path): is the file \(file) of --\(option). Give another name, so that it stays what it is.")
+                "--output_file \(path): is the file \(file) of --\(option). Give another name, so that it stays what it is."
+            )
         }
     }
 
