@@ -32,6 +32,9 @@ package final class DoRA: LinearAdapter {
 
     package override var summary: String { "DoRA(rank \(rank))" }
 
+    /// What is scaled, and what was dropped from.
+    package override func keptCountOfToken(on base: Linear) -> Int { base.outputs + (dropout > 0 ? base.inputs : 0) }
+
     /// The rows begin as long as they are.
     func start(on base: Linear) throws {
         try $magnitude.fill(withoutGradients { try sqrt(ownSquares(base)) })

@@ -18,6 +18,9 @@ package final class IA3: LinearAdapter {
 
     package override var summary: String { "IA3(\(scalesInput ? "input" : "output"))" }
 
+    /// What is scaled, in float32.
+    package override func keptCountOfToken(on base: Linear) -> Int { 2 * (scalesInput ? base.inputs : base.outputs) }
+
     package override func callAsFunction(
         _ x: Tensor, on base: Linear, below: ((Tensor) throws -> Tensor)?, _ context: ForwardContext
     ) throws -> Tensor {

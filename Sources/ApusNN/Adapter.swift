@@ -66,6 +66,9 @@ open class LinearAdapter: Adapter {
     /// Numbers of matrices that a pass makes of the layer's sizes, whatever its tokens, and keeps for the backward pass.
     open func keptCount(on base: Linear) -> Int { 0 }
 
+    /// Numbers, of the hidden states' type, that it keeps of each token beside what a low-rank term does.
+    open func keptCountOfToken(on base: Linear) -> Int { 0 }
+
     /// Whether the layer's matrix is a table whose adapter changes it as this one does, so that merging there is enough.
     open var followsTable: Bool { false }
 

@@ -18,6 +18,7 @@ struct MemoryPlan {
     private let dtype: DType
     private let stateBytes: Int
     private let kept: Tuner.KeptCounts
+    private let keptOfToken: Tuner.KeptCounts
     private let canBeHalved: Bool
 
     /// - Parameters:
@@ -35,6 +36,7 @@ struct MemoryPlan {
         self.dtype = dtype
         let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
         kept = tuner.keptCounts(of: model)
+        keptOfToken = tuner.keptCounts(of: model) { $0.keptCountOfToken(on: $1) }
         stateBytes = isPaged ? 0 : optimizer.rememberedBytes
         self.canBeHalved = canBeHalved && !settings.optimization.optim.followsInPass
     }
@@ -139,7 +141,9 @@ struct MemoryPlan {
         let followsInPass = settings.optimization.optim.followsInPass
         return MemoryForecast(
             shape: model.sizes,
+            // What is trained of the model itself is counted there.
             weightBytes: QuantizedLayers.byteCount(of: model, dtype: dtype)
+                - (tuner.isFull ? tuner.trainedCount * dtype.size : 0)
                 + (second.map { QuantizedLayers.byteCount(of: $0, dtype: dtype) } ?? 0),
             largestMatrix: QuantizedLayers.largestCount(of: model), dtype: dtype,
             trainedCount: tuner.trainedCount,
@@ -150,6 +154,7 @@ struct MemoryPlan {
             scoredRows: rowsAtATime(on: model.device),
             adaptedRank: tuner.adaptedRank,
             keptCount: checkpoints ? kept.atOnce : kept.all,
+            keptOfToken: checkpoints ? keptOfToken.atOnce : keptOfToken.all,
             checkpointsLayers: checkpoints,
             stateBytes: stateBytes,
             heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,

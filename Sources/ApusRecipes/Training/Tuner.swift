@@ -132,7 +132,7 @@ struct Tuner {
         return shapes.filter { $0.count == 2 }.compactMap { $0.min() }.max() ?? 0
     }
 
-    /// Numbers that adapters keep for the backward pass whatever the tokens.
+    /// Numbers that adapters keep for the backward pass.
     struct KeptCounts: Equatable {
         /// Of all layers.
         var all = 0
@@ -140,12 +140,15 @@ struct Tuner {
         var atOnce = 0
     }
 
-    func keptCounts(of model: any TextModel) -> KeptCounts {
+    /// - Parameter count: Of one adapter: whatever the tokens, if not told otherwise.
+    func keptCounts(
+        of model: any TextModel, _ count: (LinearAdapter, Linear) -> Int = { $0.keptCount(on: $1) }
+    ) -> KeptCounts {
         let layers = model.modules().filter { $0.module is TransformerLayer }.map { $0.path + "." }
         var (ofLayers, outside): ([String: Int], Int) = ([:], 0)
         for part in attached?.parts ?? [] {
             guard let linear = part.host as? Linear, let adapter = part.adapter as? LinearAdapter else { continue }
-            let count = adapter.keptCount(on: linear)
+            let count = count(adapter, linear)
             if let layer = layers.first(where: part.path.hasPrefix) {
                 ofLayers[layer, default: 0] += count
             } else {

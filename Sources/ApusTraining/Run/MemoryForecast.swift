@@ -25,14 +25,15 @@ package struct MemoryForecast: Sendable, Equatable {
     ///   - scoredRows: Rows whose scores of the vocabulary exist at a time.
     ///   - adaptedRank: The rank of the adapters, 0 without.
     ///   - keptCount: Numbers in float32 that adapters keep for the backward pass whatever the tokens.
+    ///   - keptOfToken: Numbers that they keep of each token, beside what their rank says.
     ///   - stateBytes: What the optimizer remembers in memory.
     ///   - heldGradients: Elements whose gradients are there at a time; nil is all.
     ///   - keepsMasters: Whether the values that are moved are kept beside tensors of 16 bits.
     package init(
         shape: TransformerSizes, weightBytes: Int, largestMatrix: Int = 0, dtype: DType, trainedCount: Int,
         trainedDType: DType, tokens: Int, targets: Int,
-        scoredRows: Int = rowsAtATime(on: .cpu), adaptedRank: Int, keptCount: Int = 0, checkpointsLayers: Bool,
-        stateBytes: Int,
+        scoredRows: Int = rowsAtATime(on: .cpu), adaptedRank: Int, keptCount: Int = 0, keptOfToken: Int = 0,
+        checkpointsLayers: Bool, stateBytes: Int,
         heldGradients: Int? = nil, keepsMasters: Bool = true
     ) {
         weights = weightBytes
@@ -48,7 +49,7 @@ package struct MemoryForecast: Sendable, Equatable {
         let kept = 4 * shape.width + 2 * queries + 2 * shared + 3 * shape.hidden + 7 * adaptedRank
         let transient = 3 * shape.hidden + 4 * shape.width
         let layers = checkpointsLayers ? shape.width * shape.layers + kept : kept * shape.layers
-        activations = tokens * (layers + transient) * dtype.size + keptCount * 4
+        activations = tokens * (layers + transient + keptOfToken) * dtype.size + keptCount * 4
         logits = min(scoredRows, targets) * shape.vocabulary * dtype.size + 2 * targets * shape.width * dtype.size
     }
 }

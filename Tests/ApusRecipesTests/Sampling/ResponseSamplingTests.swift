@@ -255,9 +255,9 @@ import Testing
                 return ""
             } catch { return "\(error)" }
         }
-        let link = "\(folder.path)/nothing"
+        let link = "\(folder.path)/nothing.jsonl"
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/dev/null")
-        #expect(try refusal { $0.outputFile = "nothing" }.contains("is a device or a pipe"))
+        #expect(try refusal { $0.outputFile = "nothing.jsonl" }.contains("is a device or a pipe"))
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "/dev/null")
         #expect(try refusal { $0.outputFile = "rows.jsonl" }.contains("rows.jsonl of --dataset. Give another name"))
         let cache = try folder.write("{}\n", to: "cache.jsonl")

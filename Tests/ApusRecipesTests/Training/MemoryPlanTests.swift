@@ -60,6 +60,25 @@ import Testing
             ("miss", ["miss_r": "8", "miss_init_weights": "bat"], 2 * (2304 + 4224)), ("miss", ["miss_r": "8"], 0),
         ] as [(String, [String: String], Int)])
     func matricesThatMethodsMakeAreCounted(tuner: String, options: [String: String], ofLayer: Int) throws {
+        let (tuner, model) = try tuned(tuner, options)
+        let kept = tuner.keptCounts(of: model)
+        #expect(kept == Tuner.KeptCounts(all: 3 * ofLayer, atOnce: ofLayer))
+    }
+
+    /// And what they keep of each token: DoRA what it scales and what it dropped from, IA³ what it scales, in float32.
+    @Test(
+        arguments: [
+            ("lora", [:], 0), ("lora", ["use_dora": "true"], 48 + 48 + 48 + 88),
+            ("lora", ["use_dora": "true", "lora_dropout": "0"], 48 + 48), ("ia3", [:], 2 * 48 + 2 * 88),
+        ] as [(String, [String: String], Int)])
+    func whatMethodsKeepOfTokensIsCounted(tuner: String, options: [String: String], ofLayer: Int) throws {
+        let (tuner, model) = try tuned(tuner, options)
+        let kept = tuner.keptCounts(of: model) { $0.keptCountOfToken(on: $1) }
+        #expect(kept == Tuner.KeptCounts(all: 3 * ofLayer, atOnce: ofLayer))
+    }
+
+    /// A tuner on two kinds of parts in three layers.
+    private func tuned(_ tuner: String, _ options: [String: String]) throws -> (Tuner, any TextModel) {
         var settings = SFTSettings(model: "m", dataset: ["d"])
         try settings.chooseTuner(tuner, options)
         settings.tuner.targetModules = ["q_proj", "down_proj"]
@@ -67,8 +86,7 @@ import Testing
             parsing: Data(contentsOf: URL(fileURLWithPath: "\(TinyRun.fixtures)/qwen2-tied-gqa/config.json")))
         let model = try Models.registry.model(config)
         for (_, slot) in model.parameters() { try slot.fill(Tensor.zeros(slot.shape ?? [])) }
-        let kept = try Tuner(settings, model: model, config: config, sourceName: "m").keptCounts(of: model)
-        #expect(kept == Tuner.KeptCounts(all: 3 * ofLayer, atOnce: ofLayer))
+        return (try Tuner(settings, model: model, config: config, sourceName: "m"), model)
     }
 
     /// The same steps in parts, and the same bits with a stop between them.
