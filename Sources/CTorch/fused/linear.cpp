@@ -30,7 +30,7 @@ struct Linear : torch::autograd::Function<Linear> {
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias) {
         context->save_for_backward({x, weight});
         context->saved_data["bias"] = bias.has_value();
-        return product_forward(computable(x), weight, value(bias)).to(x.scalar_type());
+        return product_forward(computable_input(x), weight, value(bias)).to(x.scalar_type());
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
@@ -53,7 +53,7 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias,
         const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
-        auto input = rows(computable(x));
+        auto input = rows(computable_input(x));
         auto low = a.to(input.scalar_type()), high = b.to(input.scalar_type());
         auto y = product_forward(input, weight, value(bias));                                          // [T, out]
         auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
@@ -73,11 +73,13 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         auto saved = context->get_saved_variables();
-        const auto &x = saved[0], &weight = saved[1], &low = saved[2], &high = saved[3], &z = saved[4];
+        const auto &x = saved[0], &weight = saved[1];
         double scale = context->saved_data["scale"].toDouble(), p = context->saved_data["p"].toDouble();
         auto key = uint64_t(context->saved_data["key"].toInt());
         auto dy = rows(computable(gradients[0]));
         auto input = rows(computable(x));
+        auto wide = [&](int index) { return saved[index].to(dy.scalar_type()); };
+        auto low = wide(2), high = wide(3), z = wide(4);
 
         at::Tensor dx, dw, bias_gradient, da, db;
         auto dz = product_input_gradient(dy, high).mul_(scale);                                 // [T, r]

@@ -27,6 +27,8 @@ const std::optional<c10::TypedOperatorHandle<PointwiseSignature>> &pointwise() {
 struct Processor {
     bool is_amd = false;
     bool multiplies_short_floats = true;
+    /// Whether it can multiply bf16, if only slowly.
+    bool knows_short_floats = false;
 
     Processor() {
         std::ifstream info("/proc/cpuinfo");
@@ -35,8 +37,9 @@ struct Processor {
             if (line.rfind("flags", 0) != 0) continue;
             // Intel's vectors multiply bf16 at half the rate of float32 (measured: 140 against 290 GFLOP/s at 685 × 896 ×
             // 4864 on two cores); its tiles are made for it. AMD's vectors were not compared.
+            knows_short_floats = line.find(" avx512_bf16") != std::string::npos;
             multiplies_short_floats = line.find(" amx_bf16") != std::string::npos ||
-                                      (is_amd && line.find(" avx512_bf16") != std::string::npos);
+                                      (is_amd && knows_short_floats);
             break;
         }
     }
@@ -91,6 +94,9 @@ std::optional<at::Tensor> by_onednn(const at::Tensor &x, const at::Tensor &w, co
     return y.reshape(shape);
 }
 
+/// To widen a matrix takes longer than to multiply it with so many rows in 16 bits.
+constexpr int64_t few_rows = 16;
+
 /// Weights of at most this many elements are converted whole.
 constexpr int64_t block_elements = 1 << 24;
 
@@ -124,6 +130,11 @@ at::Tensor computable(const at::Tensor &x) {
     bool is_short = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
     bool widens = is_short && x.is_cpu() && (x.scalar_type() == at::kHalf || !processor().multiplies_short_floats);
     return widens ? x.to(at::kFloat) : x;
+}
+
+at::Tensor computable_input(const at::Tensor &x) {
+    bool stays = x.scalar_type() == at::kBFloat16 && processor().knows_short_floats && x.numel() <= few_rows * x.size(-1);
+    return stays ? x : computable(x);
 }
 
 at::Tensor product_forward(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {

@@ -9,6 +9,10 @@ namespace ctorch {
 /// them, where their products are 10 to 100 times slower.
 at::Tensor computable(const at::Tensor &x);
 
+/// The same of a layer's input, for its product with a matrix that would have to be converted too: a few rows stay as they
+/// are where the processor has instructions for them at all.
+at::Tensor computable_input(const at::Tensor &x);
+
 // A weight of another type than x is converted block by block; the result has the type of x.
 
 /// x Wᵀ + b: x [T, in], W [out, in].
