@@ -25,11 +25,10 @@ public struct TorchError: Error, Sendable, CustomStringConvertible {
     /// The error of the last failed call on this thread.
     static func last() -> TorchError {
         let message = String(cString: ct_error_message())
-        // The CPU allocator reports a failed allocation as an ordinary error.
+        // Memory of tensors on the CPU says what it is; allocators of other devices and of libraries say it in words alone.
         let isMemory =
             ct_error_kind() == Int32(CT_ERROR_OUT_OF_MEMORY)
-            || message.contains("DefaultCPUAllocator: can't allocate memory")
-            || message.contains("not enough memory")
+            || message.contains("can't allocate memory") || message.contains("not enough memory")
         let kind: Kind =
             isMemory ? .outOfMemory : ct_error_kind() == Int32(CT_ERROR_TORCH) ? .invalidOperation : .other
         let firstLine = message.split(separator: "\n", omittingEmptySubsequences: true).first.map(String.init)

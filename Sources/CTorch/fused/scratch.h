@@ -8,8 +8,8 @@ namespace ctorch {
 
 /// Room for one matrix at a time, which a thread uses again and again.
 ///
-/// Blocks of megabytes that come and go between small results that stay leave gaps in the heap which are a few bytes too
-/// small for the next aligned one: the process then grows by every matrix, as if all were kept.
+/// Where freed memory goes back to the system (`ct_keep_heap` was not called), each block of megabytes would be mapped and
+/// cleared anew; where it is kept, one place serves for all blocks. Gaps in the heap are no reason: `HeapAllocator` fills them.
 class Scratch {
     at::Tensor bytes;
 
