@@ -3,14 +3,13 @@ package import ApusTorch
 /// Something that a run changes as it goes on and that a resumed run must have as it was.
 package protocol ResumableState: AnyObject {
     /// Everything, by names of its own; loading copies into these tensors.
-    var state: [(name: String, tensor: Tensor)] { get }
+    ///
+    /// - Throws: Where it is made when it is asked for, and cannot be.
+    var state: [(name: String, tensor: Tensor)] { get throws }
 }
 
 /// A state whose tensors are not always of one shape, so that it takes up by itself what a checkpoint has.
 package protocol GrowingState: ResumableState {
-    /// `state` for a checkpoint, which fails where it cannot be had.
-    func recorded() throws -> [(name: String, tensor: Tensor)]
-
     /// - Parameter stored: By the names of `state`.
     func restore(_ stored: [String: Tensor]) throws
 }

@@ -54,7 +54,7 @@ package protocol Optimizer: ResumableState {
 extension Optimizer {
     /// The bytes of what is remembered beside the values that are moved.
     package var rememberedBytes: Int {
-        state.reduce(0) { $1.name.hasPrefix(MasterWeight.prefix) ? $0 : $0 + $1.tensor.byteCount }
+        get throws { try state.reduce(0) { $1.name.hasPrefix(MasterWeight.prefix) ? $0 : $0 + $1.tensor.byteCount } }
     }
 }
 

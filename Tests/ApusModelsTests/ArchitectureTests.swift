@@ -98,8 +98,8 @@ struct ArchitectureTests {
             for name in saved {
                 try trained[name]?.tensor?.copy(from: weights.tensor(name, dtype: .float32, device: .cpu).tensor)
             }
-            let states = whole.update.states.flatMap(\.state)
-            for state in resumed.update.states.flatMap(\.state) {
+            let states = try whole.update.states.flatMap { try $0.state }
+            for state in try resumed.update.states.flatMap({ try $0.state }) {
                 try state.tensor.copy(from: #require(states.first { $0.name == state.name }, "\(state.name)").tensor)
             }
         }

@@ -78,8 +78,8 @@ struct LoRAStartTests {
                 trained, optimizer: try AdamW([ParameterGroup(trained, decay: 0)], settings: settings),
                 participants: participants, maximumNorm: 0)
             if let other {
-                let theirs = other.update.states.flatMap(\.state)
-                for state in update.states.flatMap(\.state) {
+                let theirs = try other.update.states.flatMap { try $0.state }
+                for state in try update.states.flatMap({ try $0.state }) {
                     let source = try #require(theirs.first { $0.name == state.name }, "\(state.name)")
                     try withoutGradients { try state.tensor.copy(from: source.tensor) }
                 }

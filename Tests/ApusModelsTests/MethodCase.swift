@@ -181,9 +181,9 @@ struct MethodRun {
 
     /// Goes on from where another run is.
     mutating func resume(_ other: MethodRun) throws {
-        let theirs = other.update.states.flatMap(\.state)
+        let theirs = try other.update.states.flatMap { try $0.state }
         let names = Set(theirs.map(\.name))
-        for state in update.states.flatMap(\.state) {
+        for state in try update.states.flatMap({ try $0.state }) {
             let source = try #require(theirs.first { $0.name == state.name }, "\(state.name)")
             try withoutGradients { try state.tensor.copy(from: source.tensor) }
         }

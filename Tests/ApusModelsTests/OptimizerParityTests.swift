@@ -45,7 +45,7 @@ struct OptimizerParityTests {
             try AdamW8Bit(groups, memory: isPaged ? pages() : .plain)
         } after: { step, optimizer, file in
             guard step == 1 || step == 20 else { return }
-            let state = Dictionary(optimizer.state.map { ($0.name, $0.tensor) }) { $1 }
+            let state = try Dictionary(optimizer.state.map { ($0.name, $0.tensor) }) { $1 }
             for name in ["even", "odd"] {
                 for part in ["exp_avg", "exp_avg_absmax", "exp_avg_sq", "exp_avg_sq_absmax"] {
                     let ours = try #require(state["\(part).\(name)"])

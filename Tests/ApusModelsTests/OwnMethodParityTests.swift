@@ -160,8 +160,8 @@ struct OwnMethodParityTests {
         let beginning = try losses(run, first, 0..<4)
         let (second, mine) = try test.beginning()
         let resumed = try test.run(second, mine)
-        let theirs = run.states.flatMap(\.state)
-        for state in resumed.states.flatMap(\.state) {
+        let theirs = try run.states.flatMap { try $0.state }
+        for state in try resumed.states.flatMap({ try $0.state }) {
             let source = try #require(theirs.first { $0.name == state.name }, "\(state.name)")
             try withoutGradients { try state.tensor.copy(from: source.tensor) }
         }

@@ -402,7 +402,8 @@ struct PreferenceParityTests {
         objective.reference = .adapters(.base)
         let batch = task.data.batch([0, 1], draw: 7)
         _ = try withoutGradients { try objective.loss(batch, model.context(for: batch)) }
-        let state = try #require(objective.participants.first).state[0].tensor
+        let participant = try #require(objective.participants.first)
+        let state = try participant.state[0].tensor
         #expect(try state.values(as: Double.self) == [0, 0])
         _ = try objective.loss(batch, model.context(for: batch, isTraining: true, randomKey: 7))
         #expect(try state.values(as: Double.self)[1] == 4)

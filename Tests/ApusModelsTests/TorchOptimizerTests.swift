@@ -137,12 +137,12 @@ struct TorchOptimizerTests {
         let resumed = try Course("steps", dtype: dtype) { try Self.optimizer(name, $0) }
         try withoutGradients {
             for (new, old) in zip(resumed.trained, whole.trained) { try new.tensor.copy(from: old.tensor) }
-            let saved = Dictionary(whole.optimizer.state.map { ($0.name, $0.tensor) }) { first, _ in
+            let saved = try Dictionary(whole.optimizer.state.map { ($0.name, $0.tensor) }) { first, _ in
                 Issue.record("a name comes twice")
                 return first
             }
-            #expect(resumed.optimizer.state.count == saved.count)
-            for (part, tensor) in resumed.optimizer.state { try tensor.copy(from: #require(saved[part])) }
+            #expect(try resumed.optimizer.state.count == saved.count)
+            for (part, tensor) in try resumed.optimizer.state { try tensor.copy(from: #require(saved[part])) }
         }
         for step in 10..<20 {
             try whole.step(step)
@@ -222,7 +222,7 @@ struct TorchOptimizerTests {
         for step in 0..<20 {
             try course.step(step)
             guard step == 0 || step == 19 else { continue }
-            let state = Dictionary(course.optimizer.state.map { ($0.name, $0.tensor) }) { $1 }
+            let state = try Dictionary(course.optimizer.state.map { ($0.name, $0.tensor) }) { $1 }
             for part in ["exp_avg.odd", "exp_avg_absmax.odd"] {
                 let ours = try #require(state[part])
                 let theirs = try course.file.tensor("\(step + 1).\(part)", dtype: ours.dtype, device: .cpu).tensor

@@ -27,7 +27,7 @@ struct MemoryPlan {
     init(
         _ settings: SFTSettings, model: any TextModel, beside second: (any TextModel)?, tuner: Tuner,
         optimizer: any Optimizer, data: TrainingSamples, dtype: DType, canBeHalved: Bool
-    ) {
+    ) throws {
         self.settings = settings
         self.model = model
         self.second = second
@@ -37,7 +37,7 @@ struct MemoryPlan {
         let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
         kept = tuner.keptCounts(of: model)
         keptOfToken = tuner.keptCounts(of: model) { $0.keptCountOfToken(on: $1) }
-        stateBytes = isPaged ? 0 : optimizer.rememberedBytes
+        stateBytes = try isPaged ? 0 : optimizer.rememberedBytes
         self.canBeHalved = canBeHalved && !settings.optimization.optim.followsInPass
     }
 

@@ -61,7 +61,7 @@ package final class CheckpointStore {
         let folder = try AtomicDirectory(path, fileSystem: fileSystem)
         try contents.write(into: folder, history: history)
         if savesState {
-            let state = try states.flatMap(Self.recorded)
+            let state = try states.flatMap { try $0.state }
             if !state.isEmpty {
                 try SafetensorsWriter.write(
                     state.map { WeightSource($0.name, $0.tensor) }, to: folder.path(for: Self.optimizerFile))
@@ -176,12 +176,8 @@ extension CheckpointStore {
         return progress
     }
 
-    private static func recorded(_ state: any ResumableState) throws -> [(name: String, tensor: Tensor)] {
-        try (state as? any GrowingState)?.recorded() ?? state.state
-    }
-
     private static func fill(_ states: [any ResumableState], from path: String) throws {
-        let expected = try states.map { ($0, try recorded($0)) }.filter { !$1.isEmpty }
+        let expected = try states.map { ($0, try $0.state) }.filter { !$1.isEmpty }
         guard !expected.isEmpty else { return }
         let store = try SafetensorsFile(path: path)
         guard Set(expected.flatMap(\.1).map(\.name)) == Set(store.tensorNames) else {

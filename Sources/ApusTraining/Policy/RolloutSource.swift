@@ -138,14 +138,14 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
     // MARK: - As a part of steps
 
     /// The last round, where a run that goes on between its uses must have it.
-    package func recorded() throws -> [(name: String, tensor: Tensor)] {
-        guard movesBetweenUses else { return [] }
-        let last = rounds.max { $0.key < $1.key }
-        let numbers = last.map { [Double($0.key)] + $0.value.flatMap(\.numbers) } ?? [-1]
-        return [("policy.rollouts", try Tensor(numbers))]
+    package var state: [(name: String, tensor: Tensor)] {
+        get throws {
+            guard movesBetweenUses else { return [] }
+            let last = rounds.max { $0.key < $1.key }
+            let numbers = last.map { [Double($0.key)] + $0.value.flatMap(\.numbers) } ?? [-1]
+            return [("policy.rollouts", try Tensor(numbers))]
+        }
     }
-
-    package var state: [(name: String, tensor: Tensor)] { (try? recorded()) ?? [] }
 
     package func restore(_ stored: [String: Tensor]) throws {
         guard let numbers: [Double] = try stored["policy.rollouts"]?.values(), numbers[0] >= 0 else { return }
