@@ -137,12 +137,10 @@ public struct FineTuning {
             try tuner.participants(totalSteps: plan.batches.totalSteps) + task.objective.participants
             + (plateau.map { [$0] } ?? [])
         let scaler = try dtype == .float16 ? LossScaler() : nil
-        var states: [any ResumableState] = [optimizer]
-        if let scaler { states.append(scaler) }
-        states += participants
         var progress = TrainingProgress()
         if let checkpoint = resume.checkpoint, resume.saved != nil {
-            progress = try CheckpointStore.resume(checkpoint, states: states)
+            progress = try CheckpointStore.resume(
+                checkpoint, states: UpdateStep.states(optimizer, scaler, participants))
             // The checkpoint has the weights that were found.
             try (optimizer as? any AveragingOptimizer)?.useTraining()
         }

@@ -60,10 +60,13 @@ package final class UpdateStep {
     }
 
     /// What a resumed run needs beside the weights and the progress.
-    package var states: [any ResumableState] {
-        var states: [any ResumableState] = [optimizer]
-        if let scaler { states.append(scaler) }
-        return states + participants
+    package var states: [any ResumableState] { Self.states(optimizer, scaler, participants) }
+
+    /// The same before there is a step to make, which is when a checkpoint is taken up.
+    package static func states(
+        _ optimizer: any Optimizer, _ scaler: LossScaler?, _ participants: [any StepParticipant]
+    ) -> [any ResumableState] {
+        [optimizer] + (scaler.map { [$0] } ?? []) + participants
     }
 
     /// Before the first step, which is the one after so many.
