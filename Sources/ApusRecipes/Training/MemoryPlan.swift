@@ -17,8 +17,7 @@ struct MemoryPlan {
     private let data: TrainingSamples
     private let dtype: DType
     private let stateBytes: Int
-    private let kept: Tuner.KeptCounts
-    private let keptOfToken: Tuner.KeptCounts
+    private let kept: (all: Tuner.KeptCounts, atOnce: Tuner.KeptCounts)
     private let canBeHalved: Bool
 
     /// - Parameters:
@@ -36,7 +35,6 @@ struct MemoryPlan {
         self.dtype = dtype
         let isPaged = settings.optimization.optimizer != .muon && settings.optimization.optim.isPaged
         kept = tuner.keptCounts(of: model)
-        keptOfToken = tuner.keptCounts(of: model) { $0.keptCountOfToken(on: $1) }
         stateBytes = try isPaged ? 0 : optimizer.rememberedBytes
         self.canBeHalved = canBeHalved && !settings.optimization.optim.followsInPass
     }
@@ -139,6 +137,7 @@ struct MemoryPlan {
     private func forecast(_ plan: TrainingPlan, halvings: Int, checkpoints: Bool) -> MemoryForecast {
         let largest = data.largestBatch(size: sizeAtOnce(halvings), packs: plan.batches.packs)
         let followsInPass = settings.optimization.optim.followsInPass
+        let kept = checkpoints ? kept.atOnce : kept.all
         return MemoryForecast(
             shape: model.sizes,
             // What is trained of the model itself is counted there.
@@ -153,8 +152,7 @@ struct MemoryPlan {
                 ? 0 : settings.preferences == nil ? largest.targets : largest.tokens,
             scoredRows: rowsAtATime(on: model.device),
             adaptedRank: tuner.adaptedRank,
-            keptCount: checkpoints ? kept.atOnce : kept.all,
-            keptOfToken: checkpoints ? keptOfToken.atOnce : keptOfToken.all,
+            keptCount: kept.fixed, keptOfToken: kept.ofToken,
             checkpointsLayers: checkpoints,
             stateBytes: stateBytes,
             heldGradients: followsInPass ? tuner.largestPart(of: model) : tuner.activeCount,

@@ -134,29 +134,36 @@ struct Tuner {
 
     /// Numbers that adapters keep for the backward pass.
     struct KeptCounts: Equatable {
-        /// Of all layers.
-        var all = 0
-        /// Of those that are there together where layers run again: the most of one, and all that lies in none.
-        var atOnce = 0
+        /// Whatever the tokens.
+        var fixed = 0
+        /// Of each token.
+        var ofToken = 0
+
+        static func += (counts: inout KeptCounts, more: KeptCounts) {
+            counts.fixed += more.fixed
+            counts.ofToken += more.ofToken
+        }
     }
 
-    /// - Parameter count: Of one adapter: whatever the tokens, if not told otherwise.
-    func keptCounts(
-        of model: any TextModel, _ count: (LinearAdapter, Linear) -> Int = { $0.keptCount(on: $1) }
-    ) -> KeptCounts {
+    /// What adapters keep in all layers, and in those that are there together where layers run again: the most of one, and
+    /// all that lies in none.
+    func keptCounts(of model: any TextModel) -> (all: KeptCounts, atOnce: KeptCounts) {
         let layers = model.modules().filter { $0.module is TransformerLayer }.map { $0.path + "." }
-        var (ofLayers, outside): ([String: Int], Int) = ([:], 0)
+        var (ofLayers, outside): ([String: KeptCounts], KeptCounts) = ([:], KeptCounts())
         for part in attached?.parts ?? [] {
             guard let linear = part.host as? Linear, let adapter = part.adapter as? LinearAdapter else { continue }
-            let count = count(adapter, linear)
+            let count = KeptCounts(fixed: adapter.keptCount(on: linear), ofToken: adapter.keptCountOfToken(on: linear))
             if let layer = layers.first(where: part.path.hasPrefix) {
-                ofLayers[layer, default: 0] += count
+                ofLayers[layer, default: KeptCounts()] += count
             } else {
                 outside += count
             }
         }
-        return KeptCounts(
-            all: ofLayers.values.reduce(outside, +), atOnce: outside + (ofLayers.values.max() ?? 0))
+        var (all, atOnce) = (outside, outside)
+        for counts in ofLayers.values { all += counts }
+        atOnce += KeptCounts(
+            fixed: ofLayers.values.map(\.fixed).max() ?? 0, ofToken: ofLayers.values.map(\.ofToken).max() ?? 0)
+        return (all, atOnce)
     }
 
     /// What takes part in the steps of a run of so many.
