@@ -31,12 +31,6 @@ extension Tensor {
     package func drawn(generator: Generator) throws -> Tensor {
         try Tensor(owning: withHandles(self) { x in generator.withRaw { ct_bernoulli(x, $0) } })
     }
-
-    /// One index drawn with the probabilities of the last axis.
-    package func sampledIndex(generator: Generator) throws -> Int {
-        let drawn = try Tensor(owning: withHandles(self) { x in generator.withRaw { ct_multinomial(x, 1, $0) } })
-        return Int(try drawn.item())
-    }
 }
 
 extension Generator {

@@ -156,12 +156,6 @@ ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g) {
         return own(at::bernoulli(ref(probabilities).cpu(), generator(g)).to(ref(probabilities).device()));
     });
 }
-ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g) {
-    return guarded([&] {
-        auto drawn = at::multinomial(ref(probabilities).cpu(), count, false, generator(g));
-        return own(drawn.to(ref(probabilities).device()));
-    });
-}
 
 ct_tensor ct_random_integers(int64_t count, ct_generator g) {
     return guarded([&] {

@@ -21,7 +21,6 @@ struct ModelWeightsTests {
         #expect(names.count == 5)
         let model = try ModelWeights(folder: folder.path)
         #expect(model.names == ["t0", "t1", "t2", "t3", "t4"])
-        #expect(model.totalByteCount == 15)
         #expect(model.unlistedNames.isEmpty)
         for index in 0..<5 {
             let (file, entry) = try #require(model["t\(index)"])

@@ -56,8 +56,6 @@ package enum PairLabel: Sendable, Equatable {
     }
 }
 
-package typealias EmbeddingDataset = RowDataset<EmbeddingRecognizer>
-
 /// Turns rows into pairs with a score, or into a text with a positive and negatives.
 ///
 /// `messages`, `positive_messages` and `negative_messages` as ms-swift writes them, or columns of texts: `anchor`,

@@ -19,8 +19,6 @@ package struct RerankerRow: Sendable, Equatable {
     }
 }
 
-package typealias RerankerDataset = RowDataset<RerankerRecognizer>
-
 /// Turns rows into a query with documents.
 ///
 /// `messages`, `positive_messages` and `negative_messages` as ms-swift writes them; or `query`, `positive` and

@@ -12,8 +12,6 @@ package struct JudgedRow: Sendable, Equatable {
     }
 }
 
-package typealias JudgedRows = RowDataset<JudgedRecognizer>
-
 /// Turns rows into conversations with a label: true for an answer as it should be, false for one as it should not.
 package struct JudgedRecognizer: RowRecognizer {
     package static let advice =

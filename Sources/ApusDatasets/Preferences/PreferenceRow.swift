@@ -15,8 +15,6 @@ package struct PreferenceRow: Sendable, Equatable {
     }
 }
 
-package typealias PreferenceRows = RowDataset<PreferenceRecognizer>
-
 /// Turns rows into two conversations.
 ///
 /// What is chosen is the conversation of the row, in any format that `ConversationRecognizer` knows, with its answer from

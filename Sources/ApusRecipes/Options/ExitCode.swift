@@ -1,4 +1,6 @@
 /// The exit codes of `apus`, so that a script can tell what went wrong without reading the message.
+///
+/// A run that a signal ended has 128 and the signal's number: 130 of SIGINT, 143 of SIGTERM.
 package enum ExitCode {
     package static let failure: Int32 = 1
     /// A word of the command line is wrong.
@@ -9,10 +11,6 @@ package enum ExitCode {
     package static let outOfMemory: Int32 = 6
     /// The run stopped at a loss or gradient that is not a number.
     package static let notANumber: Int32 = 7
-    /// Ended by SIGINT: 128 + 2.
-    package static let interrupted: Int32 = 130
-    /// Ended by SIGTERM: 128 + 15.
-    package static let terminated: Int32 = 143
 }
 
 /// An error that knows with which code the program should end.

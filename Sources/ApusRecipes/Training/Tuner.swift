@@ -133,7 +133,7 @@ struct Tuner {
     }
 
     /// Numbers that adapters keep for the backward pass.
-    struct KeptCounts: Equatable {
+    struct KeptCounts {
         /// Whatever the tokens.
         var fixed = 0
         /// Of each token.

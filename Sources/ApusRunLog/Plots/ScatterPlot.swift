@@ -15,7 +15,6 @@ package struct ScatterPlot {
     private static let area = (left: 84.0, top: 46.0, right: 676.0, bottom: 638.0)
     private static let mostDots = 3000
     private static let cell = 4.0
-    private static let strong = Canvas.Color(0xFF7043)
     private static let alarm = Canvas.Color(0xD50000)
     private static let ink = Canvas.Color(0x333333)
     private static let grid = Canvas.Color(0xE6E6E6)

@@ -116,9 +116,4 @@ package final class ModelWeights: Sendable {
     package subscript(name: String) -> (file: SafetensorsFile, entry: SafetensorsEntry)? {
         places[name].map { (files[$0.file], $0.entry) }
     }
-
-    /// The bytes of all tensors of the model.
-    package var totalByteCount: Int {
-        places.values.reduce(0) { $0 + $1.entry.byteRange.count }
-    }
 }

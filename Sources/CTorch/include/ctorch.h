@@ -98,7 +98,6 @@ int ct_uniform(ct_tensor x, double low, double high, ct_generator g);
 int ct_normal(ct_tensor x, double mean, double deviation, ct_generator g);
 /// Ones with the given probabilities, else zeros.
 ct_tensor ct_bernoulli(ct_tensor probabilities, ct_generator g);
-ct_tensor ct_multinomial(ct_tensor probabilities, int64_t count, ct_generator g);
 /// Numbers from 0 to below the largest of int64.
 ct_tensor ct_random_integers(int64_t count, ct_generator g);
 /// The numbers below `count` in random order.
