@@ -62,10 +62,10 @@ package struct AdapterCombination: Sendable {
         let generator = try Generator(seed: seed)
         try withoutGradients {
             for part in attached.parts {
-                let sources = zip(adapters, weights).compactMap { adapter, weight in
-                    adapter.parts.first { $0.path == part.path }.flatMap { LowRank($0.adapter, weight: weight) }
+                let sources = try zip(adapters, weights).compactMap { adapter, weight in
+                    try adapter.parts.first { $0.path == part.path }.flatMap { try LowRank($0.adapter, weight: weight) }
                 }
-                guard let target = LowRank(part.adapter, weight: 1) else { continue }
+                guard let target = try LowRank(part.adapter, weight: 1) else { continue }
                 try target.fill(try factors(sources, kind, rank: combined.rank, generator))
             }
         }
@@ -207,7 +207,7 @@ private struct LowRank {
     let weight: Double
     private let slots: (a: ParameterSlot, b: ParameterSlot)
 
-    init?(_ adapter: Adapter, weight: Double) {
+    init?(_ adapter: Adapter, weight: Double) throws {
         let slots = adapter.parameters()
         guard let first = slots.first(where: { $0.name.contains("lora_A") || $0.name.contains("embedding_A") })?.slot,
             let second = slots.first(where: { $0.name.contains("lora_B") || $0.name.contains("embedding_B") })?.slot
@@ -217,10 +217,9 @@ private struct LowRank {
         case let lora as LoRAEmbedding: scale = lora.scale
         default: return nil
         }
-        guard let a = first.tensor ?? (try? Tensor.zeros(first.shape ?? [])),
-            let b = second.tensor ?? (try? Tensor.zeros(second.shape ?? []))
-        else { return nil }
-        (self.a, self.b, self.weight, self.slots) = (a, b, weight, (first, second))
+        a = try first.tensor ?? Tensor.zeros(first.shape ?? [])
+        b = try second.tensor ?? Tensor.zeros(second.shape ?? [])
+        (self.weight, self.slots) = (weight, (first, second))
     }
 
     /// Puts factors in place; of a smaller rank they are filled up with zeros.
