@@ -1,7 +1,7 @@
 import Foundation
 
 /// The course of the learning rate (`--lr_scheduler_type`).
-public enum ScheduleKind: String, Sendable, CaseIterable {
+package enum ScheduleKind: String, Sendable, CaseIterable {
     case linear, cosine
     case cosineWithRestarts = "cosine_with_restarts"
     case polynomial, constant

@@ -1,5 +1,5 @@
 /// What happens to a sample longer than the limit (`--truncation_strategy`).
-public enum TruncationStrategy: String, Sendable, CaseIterable {
+package enum TruncationStrategy: String, Sendable, CaseIterable {
     /// It is dropped.
     case delete
     /// Tokens are cut off its beginning.

@@ -1,7 +1,7 @@
 import ApusJSON
 
 /// What is learned from a label, by the name that a `config.json` has for it (`problem_type`).
-public enum ProblemType: String, Sendable, CaseIterable {
+package enum ProblemType: String, Sendable, CaseIterable {
     /// One or more numbers, by their squared error.
     case regression
     /// One of several classes, by cross entropy.
@@ -18,7 +18,7 @@ package enum LabelTarget: Sendable, Equatable {
 }
 
 /// What the numbers of a label of several classes are (`--multi_label_format`).
-public enum MultiLabelFormat: String, Sendable, CaseIterable {
+package enum MultiLabelFormat: String, Sendable, CaseIterable {
     /// The classes that a row has: `[0, 2]`.
     case ids
     /// 1 or 0 for each class: `[1, 0, 1]`.

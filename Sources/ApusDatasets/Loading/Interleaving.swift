@@ -1,5 +1,5 @@
 /// When interleaved data sets end (`--stopping_strategy`).
-public enum StoppingStrategy: String, Sendable, CaseIterable {
+package enum StoppingStrategy: String, Sendable, CaseIterable {
     /// With the last row of the data set that is at its end first.
     case firstExhausted = "first_exhausted"
     /// When every row of every data set came; shorter data sets begin again until then.

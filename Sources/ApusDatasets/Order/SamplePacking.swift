@@ -1,5 +1,5 @@
 /// How samples are laid together into packs (`--packing_strategy`).
-public enum PackingStrategy: String, Sendable, CaseIterable {
+package enum PackingStrategy: String, Sendable, CaseIterable {
     /// The longest first, each into the emptiest pack, of every thousand samples.
     case binPacking = "binpack"
     /// In their order, a new pack where the next sample does not fit.

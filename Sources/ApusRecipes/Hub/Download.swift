@@ -3,18 +3,18 @@ import ApusHub
 import Foundation
 
 /// Fetches models, adapters and data sets, as `apus download` does it.
-public struct Download {
+package struct Download {
     private let settings: DownloadSettings
     private let hub: HubAccess
 
-    public init(_ settings: DownloadSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: DownloadSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         hub = HubAccess(settings.hub, surroundings, showsProgress: !settings.disableTQDM)
     }
 
     /// - Returns: The folders of what was asked for, in the order it was asked for.
     /// - Throws: `HubError` for the first that cannot be had.
-    public func callAsFunction() throws -> [String] {
+    package func callAsFunction() throws -> [String] {
         let own = settings.kind == .model ? Repository.Kind.model : .dataset
         let wanted =
             settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) }

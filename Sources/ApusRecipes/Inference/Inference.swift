@@ -5,13 +5,13 @@ import ApusTorch
 import Foundation
 
 /// What a model says: to a person at a terminal, or of every row of a file.
-public struct Inference {
+package struct Inference {
     private let settings: InferSettings
     private let surroundings: Surroundings
     private let adapted: AdaptedModel
 
     /// Loads the model and its adapter.
-    public init(_ settings: InferSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: InferSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         let surroundings = surroundings.reaching(settings.hub)
         self.surroundings = surroundings
@@ -58,7 +58,7 @@ public struct Inference {
     }
 
     /// Answers the question or the data set that the settings name, or standard input.
-    public func callAsFunction() throws {
+    package func callAsFunction() throws {
         try callAsFunction(terminal: nil)
     }
 

@@ -5,19 +5,19 @@ import Foundation
 /// What a run may know of the process around it.
 ///
 /// The command line fills it in; nothing below reads the environment.
-public struct Surroundings: Sendable {
+package struct Surroundings: Sendable {
     /// The environment variables.
-    public var environment: [String: String]
+    package var environment: [String: String]
     /// The words that started the program, for the records of a run.
-    public var commandLine: [String]
+    package var commandLine: [String]
     /// Whether models and data sets that are not on this machine are fetched, which shows progress on standard error.
-    public var reachesHubs = false
+    package var reachesHubs = false
     /// The file of settings that a run was started with, which it keeps beside its records.
     package var settingsFile: SettingsCopy?
     /// How the hubs are reached; nil looks into the caches alone.
     var hub: HubAccess?
 
-    public init(environment: [String: String] = [:], commandLine: [String] = []) {
+    package init(environment: [String: String] = [:], commandLine: [String] = []) {
         self.environment = environment
         self.commandLine = commandLine
     }

@@ -10,7 +10,7 @@ import ApusTorch
 import Foundation
 
 /// Several answers to each row of a dataset, judged, of which the best are kept beside the worst: `apus sample`.
-public struct ResponseSampling {
+package struct ResponseSampling {
     private let settings: SampleSettings
     private let console: Console
     private let rows: RowDataset<ConversationRecognizer>
@@ -21,10 +21,10 @@ public struct ResponseSampling {
     private let outcomes: [any RewardFunction]
     private let process: (any RewardFunction)?
     /// The output.
-    public let path: String
+    package let path: String
 
     /// Looks at all that can be wrong, and loads the models.
-    public init(_ settings: SampleSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: SampleSettings, surroundings: Surroundings = Surroundings()) throws {
         try self.init(
             settings, surroundings: surroundings,
             console: Console(style: ConsoleStyle(environment: surroundings.environment)))
@@ -115,7 +115,7 @@ public struct ResponseSampling {
     }
 
     /// Samples all rows that the settings name, and that an earlier run has not done.
-    public func callAsFunction() throws {
+    package func callAsFunction() throws {
         guard settings.overrideExistFile || !FileManager.default.fileExists(atPath: path) else {
             return console.print(
                 "note: \(path) is there already, and nothing is sampled; --override_exist_file true does it again")

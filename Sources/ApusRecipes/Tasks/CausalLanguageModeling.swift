@@ -11,7 +11,7 @@ import ApusTraining
 
 extension TaskType {
     /// Continuing text.
-    public static let causalLM = TaskType(CausalLanguageModeling())
+    package static let causalLM = TaskType(CausalLanguageModeling())
 }
 
 /// Continuing text: conversations, of which the answers are learned.

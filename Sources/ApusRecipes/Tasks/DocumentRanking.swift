@@ -9,7 +9,7 @@ import ApusTraining
 
 extension TaskType {
     /// Scores of documents for a question.
-    public static let reranker = TaskType(DocumentRanking())
+    package static let reranker = TaskType(DocumentRanking())
 }
 
 /// Scores of documents for a question, learned from documents that answer it and others that do not.

@@ -8,7 +8,7 @@ import ApusTraining
 
 extension TaskType {
     /// Tokens behind masks.
-    public static let maskedLanguageModel = TaskType(MaskedLanguageModeling())
+    package static let maskedLanguageModel = TaskType(MaskedLanguageModeling())
 }
 
 /// Tokens behind masks: texts of which some tokens are hidden and learned.

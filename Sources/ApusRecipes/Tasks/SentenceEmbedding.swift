@@ -10,7 +10,7 @@ import Foundation
 
 extension TaskType {
     /// Vectors of texts.
-    public static let embedding = TaskType(SentenceEmbedding())
+    package static let embedding = TaskType(SentenceEmbedding())
 }
 
 /// Vectors of texts, learned from texts that lie near or far.

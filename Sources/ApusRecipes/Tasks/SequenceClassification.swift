@@ -11,7 +11,7 @@ import ApusTraining
 
 extension TaskType {
     /// Classes or numbers of whole texts.
-    public static let sequenceClassification = TaskType(SequenceClassification())
+    package static let sequenceClassification = TaskType(SequenceClassification())
 }
 
 /// Classes or numbers of whole texts, learned from labels.

@@ -10,7 +10,7 @@ import ApusTraining
 
 extension TaskType {
     /// Texts that are read whole, and others that are written.
-    public static let sequenceToSequence = TaskType(SequenceToSequence())
+    package static let sequenceToSequence = TaskType(SequenceToSequence())
 }
 
 /// Texts that an encoder reads whole, and answers that a decoder learns to write.

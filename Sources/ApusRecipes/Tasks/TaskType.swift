@@ -1,14 +1,14 @@
 import ApusJSON
 
 /// What a model is for.
-public struct TaskType: Sendable {
+package struct TaskType: Sendable {
     let task: any TextTask
 
     init(_ task: any TextTask) { self.task = task }
 
     /// Every task, from the general to the special: a model that is given without a task is for the last one that its
     /// files name.
-    public static let allCases: [TaskType] = [
+    package static let allCases: [TaskType] = [
         .causalLM, .sequenceToSequence, .sequenceClassification, .embedding, .reranker, .maskedLanguageModel,
     ]
 
@@ -28,10 +28,10 @@ public struct TaskType: Sendable {
 
 extension TaskType: RawRepresentable, Hashable, OptionChoice {
     /// - Parameter rawValue: The word of `--task_type`, such as `causal_lm`.
-    public init?(rawValue: String) {
+    package init?(rawValue: String) {
         guard let known = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
         self = known
     }
 
-    public var rawValue: String { task.word }
+    package var rawValue: String { task.word }
 }

@@ -8,9 +8,9 @@ import ApusNN
 import ApusQuantization
 
 /// How many parameters a model has and how many would train, from its configuration alone.
-public struct ParameterCount: Sendable {
-    public let total: Int
-    public let trainable: Int
+package struct ParameterCount: Sendable {
+    package let total: Int
+    package let trainable: Int
 
     init(total: Int, trainable: Int) {
         self.total = total
@@ -18,7 +18,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// No weights are read and none are allocated.
-    public init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: ParamsSettings, surroundings: Surroundings = Surroundings()) throws {
         var source = try ModelSource(
             settings.model.name ?? "", surroundings: surroundings.reaching(settings.hub), need: .texts)
         if settings.model.tunerType.isAdapter {
@@ -51,7 +51,7 @@ public struct ParameterCount: Sendable {
     }
 
     /// PEFT's line.
-    public var text: String {
+    package var text: String {
         func grouped(_ count: Int) -> String {
             var digits = String(count)
             var index = digits.count - 3

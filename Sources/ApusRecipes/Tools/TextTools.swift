@@ -6,26 +6,26 @@ import ApusText
 import Foundation
 
 /// What a model sees: text as token ids and back.
-public struct TokenizeTool {
+package struct TokenizeTool {
     private let tokenizer: Tokenizer
     private let addsSpecialTokens: Bool
 
     /// The folder may hold a tokenizer only.
-    public init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: TokenizeSettings, surroundings: Surroundings = Surroundings()) throws {
         tokenizer = try TextParts.tokenizer(
             of: ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts))
         addsSpecialTokens = settings.addSpecialTokens
     }
 
     /// The ids as one JSON list.
-    public func encoded(_ text: String) -> String {
+    package func encoded(_ text: String) -> String {
         "[" + tokenizer.encode(text, addSpecialTokens: addsSpecialTokens).map(String.init).joined(separator: ", ") + "]"
     }
 
     /// The text of a JSON list of ids.
     ///
     /// - Throws: `ModelError` when the line is not such a list.
-    public func decoded(_ line: String) throws -> String {
+    package func decoded(_ line: String) throws -> String {
         guard let values = try? JSONValue(parsing: line).arrayValue else {
             throw ModelError(
                 "--decode true: a line is not a JSON list of ids: \(line.prefix(80)). Give lists as [1, 2, 3].")
@@ -43,11 +43,11 @@ public struct TokenizeTool {
 }
 
 /// What a model sees of a conversation: the rendered prompt, with the trained parts marked if asked.
-public struct TemplateTool {
+package struct TemplateTool {
     private let settings: TemplateSettings
     private let text: TextParts
 
-    public init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
         var encoding = EncodingSettings()
         (encoding.template, encoding.templateBackend) = (settings.template, settings.templateBackend)
@@ -57,7 +57,7 @@ public struct TemplateTool {
     }
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.
-    public func rendered(usesColor: Bool) throws -> String {
+    package func rendered(usesColor: Bool) throws -> String {
         guard let given = settings.messages else {
             throw ModelError("--messages: not given. Give a JSON file with a list of messages.")
         }

@@ -14,17 +14,17 @@ import ApusTraining
 import Foundation
 
 /// Fine-tuning, as `apus sft` and `apus rlhf` do it.
-public struct FineTuning {
+package struct FineTuning {
     /// What a run leaves behind.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// The folder of the run.
-        public let folder: String
-        public let lastCheckpoint: String?
-        public let bestCheckpoint: String?
+        package let folder: String
+        package let lastCheckpoint: String?
+        package let bestCheckpoint: String?
         /// The last checkpoint, or with `loadBestModelAtEnd` the best.
-        public let finalCheckpoint: String?
+        package let finalCheckpoint: String?
         /// The signal that ended the run early.
-        public let signal: Int32?
+        package let signal: Int32?
     }
 
     private let settings: SFTSettings
@@ -36,7 +36,7 @@ public struct FineTuning {
     var onRecord: ((Int, Int, [String: Double]) -> Void)?
 
     /// - Throws: An error naming the setting when settings are out of range or contradict each other.
-    public init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: SFTSettings, surroundings: Surroundings = Surroundings()) throws {
         var settings = settings
         let surroundings = surroundings.reaching(
             settings.hub, showsProgress: settings.output.disableTQDM != true)
@@ -55,14 +55,14 @@ public struct FineTuning {
     /// The same of a run that learns preferences.
     ///
     /// - Throws: As above.
-    public init(_ settings: RLHFSettings, surroundings: Surroundings = Surroundings()) throws {
+    package init(_ settings: RLHFSettings, surroundings: Surroundings = Surroundings()) throws {
         var training = settings.training
         training.encoding.lossScale = settings.preferences.chosenLossScale
         try self.init(training, surroundings: surroundings)
     }
 
     /// Runs from the first or a saved step to the last.
-    public func callAsFunction() throws -> Outcome {
+    package func callAsFunction() throws -> Outcome {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
         let publisher =

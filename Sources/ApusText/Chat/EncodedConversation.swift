@@ -27,7 +27,7 @@ package struct EncodedConversation: Sendable, Equatable {
 }
 
 /// Which text of a conversation is trained, where a message does not say so itself (`--loss_scale`).
-public enum TrainedTurns: String, Sendable, CaseIterable {
+package enum TrainedTurns: String, Sendable, CaseIterable {
     /// Every turn of the assistant.
     case everyAnswer = "default"
     /// The assistant's turns after the last user message.

@@ -1,18 +1,18 @@
 /// Which tokens train, and how much (`--loss_scale`): a base and what changes the weights of parts of answers, as in
 /// `last_round+hermes+ignore_empty_think`.
-public struct LossScale: Sendable, Hashable, RawRepresentable {
+package struct LossScale: Sendable, Hashable, RawRepresentable {
     /// Which text is trained.
-    public var base: TrainedTurns
+    package var base: TrainedTurns
     /// What changes the weights inside of answers, one after the other; weights multiply.
-    public var modifiers: [LossModifier]
+    package var modifiers: [LossModifier]
 
-    public init(_ base: TrainedTurns, modifiers: [LossModifier] = []) {
+    package init(_ base: TrainedTurns, modifiers: [LossModifier] = []) {
         self.base = base
         self.modifiers = modifiers
     }
 
     /// - Parameter rawValue: A base, modifiers (then of every answer), or both, with `+` between them.
-    public init?(rawValue: String) {
+    package init?(rawValue: String) {
         var words = rawValue.split(separator: "+", omittingEmptySubsequences: false).map(String.init)
         if let first = words.first, let base = TrainedTurns(rawValue: first) {
             self.base = base
@@ -25,20 +25,20 @@ public struct LossScale: Sendable, Hashable, RawRepresentable {
         guard modifiers.count == words.count else { return nil }
     }
 
-    public var rawValue: String {
+    package var rawValue: String {
         ([base.rawValue] + modifiers.map(\.rawValue)).joined(separator: "+")
     }
 
     /// Every answer of the assistant.
-    public static let everyAnswer = LossScale(.everyAnswer)
+    package static let everyAnswer = LossScale(.everyAnswer)
     /// The assistant's turns after the last user message.
-    public static let lastRound = LossScale(.lastRound)
+    package static let lastRound = LossScale(.lastRound)
     /// Every token.
-    public static let all = LossScale(.all)
+    package static let all = LossScale(.all)
 }
 
 /// What changes the weights of parts of an answer, with the rules of ms-swift 4.6.
-public enum LossModifier: String, Sendable, CaseIterable {
+package enum LossModifier: String, Sendable, CaseIterable {
     /// A thought without content is not trained.
     case ignoreEmptyThink = "ignore_empty_think"
     /// What opens a thought is not trained.

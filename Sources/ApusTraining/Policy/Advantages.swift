@@ -1,7 +1,7 @@
 import Foundation
 
 /// How much better an answer is than could be expected.
-public enum AdvantageEstimator: String, Sendable, CaseIterable {
+package enum AdvantageEstimator: String, Sendable, CaseIterable {
     /// Than the mean of its group (GRPO, <https://arxiv.org/abs/2402.03300>).
     case grpo
     /// Than the mean of the others of its group (RLOO, <https://arxiv.org/abs/2402.14740>).
@@ -12,7 +12,7 @@ public enum AdvantageEstimator: String, Sendable, CaseIterable {
 }
 
 /// What advantages are divided by.
-public enum RewardScale: String, Sendable, CaseIterable {
+package enum RewardScale: String, Sendable, CaseIterable {
     /// The standard deviation of the rewards of the group.
     case group
     /// That of all rewards of the round.

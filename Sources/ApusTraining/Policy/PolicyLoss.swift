@@ -22,7 +22,7 @@ package enum PolicyLossForm: String, Sendable, CaseIterable {
 }
 
 /// Of what the ratio between the model and the one that sampled is taken.
-public enum RatioLevel: String, Sendable, CaseIterable {
+package enum RatioLevel: String, Sendable, CaseIterable {
     case token
     /// Of whole answers, by the mean over their tokens (GSPO, <https://arxiv.org/abs/2507.18071>).
     case sequence
@@ -31,7 +31,7 @@ public enum RatioLevel: String, Sendable, CaseIterable {
 }
 
 /// What is done where sampler and trainer find an answer differently probable.
-public enum SamplerCorrection: String, Sendable, CaseIterable {
+package enum SamplerCorrection: String, Sendable, CaseIterable {
     case tokenTruncate = "token_truncate"
     case tokenMask = "token_mask"
     case sequenceTruncate = "sequence_truncate"

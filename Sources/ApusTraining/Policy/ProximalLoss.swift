@@ -2,7 +2,7 @@ import Foundation
 
 /// How the distance between model and reference is measured of a token, with `q = log π_ref − log π`
 /// (<http://joschu.net/blog/kl-approx.html>).
-public enum DivergenceEstimator: String, Sendable, CaseIterable {
+package enum DivergenceEstimator: String, Sendable, CaseIterable {
     /// `−q`.
     case k1
     /// `e^q − 1 − q`.

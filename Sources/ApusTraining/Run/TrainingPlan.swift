@@ -2,7 +2,7 @@ package import ApusDatasets
 package import ApusOptimizers
 
 /// What a run does at a loss or a gradient that is not finite (`--nan_policy`).
-public enum NaNPolicy: String, Sendable, CaseIterable {
+package enum NaNPolicy: String, Sendable, CaseIterable {
     case stop
     /// Leaves weights and optimizer as they are and goes on.
     case skip

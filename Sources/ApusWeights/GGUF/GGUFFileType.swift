@@ -1,6 +1,6 @@
 /// The mixture of types that a file's tensors are brought into, by llama.cpp's names.
 // swift-format-ignore: AlwaysUseLowerCamelCase
-public enum GGUFFileType: String, Sendable, CaseIterable {
+package enum GGUFFileType: String, Sendable, CaseIterable {
     case f16 = "F16"
     case bf16 = "BF16"
     case f32 = "F32"

@@ -11,17 +11,17 @@ import Foundation
 
 /// Folds adapters into their model, brings the model into another type or fewer bits, and writes a Hugging Face folder
 /// or a GGUF file; or makes one adapter of several.
-public struct ModelExport {
+package struct ModelExport {
     private let settings: ExportSettings
     private let surroundings: Surroundings
 
-    public init(_ settings: ExportSettings, surroundings: Surroundings = Surroundings()) {
+    package init(_ settings: ExportSettings, surroundings: Surroundings = Surroundings()) {
         self.settings = settings
         self.surroundings = surroundings.reaching(settings.hub)
     }
 
     /// - Returns: The folder that was written, or published as it is.
-    public func callAsFunction() throws -> String {
+    package func callAsFunction() throws -> String {
         guard settings.hub.push else {
             let folder = try exported()
             Console(style: ConsoleStyle(environment: surroundings.environment)).print(

@@ -1,34 +1,34 @@
 /// The settings of `download`: models, adapters and data sets from a hub.
-public struct DownloadSettings: Sendable {
+package struct DownloadSettings: Sendable {
     /// What an id is of.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         case model
         case dataset
     }
 
     /// Ids such as `Qwen/Qwen2.5-0.5B`, with `hf::` or `ms::` before those of a certain hub.
-    public var ids: [String]
+    package var ids: [String]
     /// More ids, of models and adapters.
-    public var models: [String] = []
+    package var models: [String] = []
     /// More ids, of data sets.
-    public var datasets: [String] = []
+    package var datasets: [String] = []
     /// What `ids` are of.
-    public var kind = Kind.model
+    package var kind = Kind.model
     /// The branch, tag or commit; nil takes the main branch.
-    public var revision: String?
+    package var revision: String?
     /// The folder for the files; nil is the cache.
-    public var localDirectory: String?
+    package var localDirectory: String?
     /// Patterns of which one has to fit a file, when there are any.
-    public var include: [String] = []
+    package var include: [String] = []
     /// Patterns of which none may fit.
-    public var exclude: [String] = []
+    package var exclude: [String] = []
     /// Whether to fetch what Apus does not read too.
-    public var allFiles = false
+    package var allFiles = false
     /// Whether there is no progress bar.
-    public var disableTQDM = false
-    public var hub = HubSettings()
+    package var disableTQDM = false
+    package var hub = HubSettings()
 
-    public init(_ ids: [String] = []) {
+    package init(_ ids: [String] = []) {
         self.ids = ids
     }
 }

@@ -1,33 +1,33 @@
 import ApusFiles
 import ApusTorch
-public import ApusWeights
+package import ApusWeights
 
 /// The settings of `export` and `merge-lora`.
-public struct ExportSettings: Sendable {
+package struct ExportSettings: Sendable {
     /// Without a name the base that the adapter names; its `adapters` are merged in order.
-    public var model: ModelSettings
-    public var hardware = DeviceSettings()
-    public var hub = HubSettings()
+    package var model: ModelSettings
+    package var hardware = DeviceSettings()
+    package var hub = HubSettings()
     /// Whether to merge the adapter into the model.
-    public var mergeLoRA = false
-    public var combination = CombinationSettings()
+    package var mergeLoRA = false
+    package var combination = CombinationSettings()
     /// Whether to write what an adapter that was taken out of the weights (PiSSA, OLoRA) has changed, as a plain LoRA
     /// adapter.
-    public var convertsToLoRA = false
+    package var convertsToLoRA = false
     private var givenOutputDirectory: String?
     /// Whether to replace the folder if it exists.
-    public var existOK = false
+    package var existOK = false
     /// The largest file of weights, such as `5GB`.
-    public var maxShardSize = standardShardSize
+    package var maxShardSize = standardShardSize
     /// Whether to write a GGUF file instead of a Hugging Face folder.
-    public var toGGUF = false
+    package var toGGUF = false
     /// The mixture of types in it.
-    public var ggufType = GGUFFileType.f16
+    package var ggufType = GGUFFileType.f16
 
     private static let standardShardSize = "5GB"
 
     /// Settings for merging adapters into their base.
-    public init(adapters: [String], mergeLoRA: Bool = true) {
+    package init(adapters: [String], mergeLoRA: Bool = true) {
         model = ModelSettings()
         model.adapters = adapters
         model.loadArgs = true
@@ -36,7 +36,7 @@ public struct ExportSettings: Sendable {
 
     /// The folder to write; by default the first adapter's, or one of the model's name, with what was done (`-merged`,
     /// `-combined`, `-gguf`, `-bnb-int4`, `-bfloat16`) behind it.
-    public var outputDirectory: String {
+    package var outputDirectory: String {
         get {
             if let givenOutputDirectory { return givenOutputDirectory }
             let name = shortName

@@ -1,5 +1,5 @@
 /// What becomes of a result file that is there already.
-public enum ExistingResult: String, Sendable, CaseIterable {
+package enum ExistingResult: String, Sendable, CaseIterable {
     /// It is left alone, and nothing is answered.
     case refuse
     /// New results go behind its own.
@@ -8,7 +8,7 @@ public enum ExistingResult: String, Sendable, CaseIterable {
 }
 
 /// What `--metric` measures of answers.
-public enum AnswerMetric: String, Sendable, CaseIterable {
+package enum AnswerMetric: String, Sendable, CaseIterable {
     /// The share of answers that are the wanted text.
     case acc
     /// The overlap of words, of pairs of words, and of the longest common subsequence.
@@ -16,56 +16,56 @@ public enum AnswerMetric: String, Sendable, CaseIterable {
 }
 
 /// The settings of `infer`: a chat, an answer to one question, or answers to the rows of a dataset.
-public struct InferSettings: Sendable {
+package struct InferSettings: Sendable {
     /// Without a name the base that the adapter names.
-    public var model: ModelSettings
+    package var model: ModelSettings
     /// `valDataset` is answered, or what a training run split off from `dataset`.
-    public var data = DataSettings()
-    public var encoding = EncodingSettings()
-    public var generation = GenerationSettings()
-    public var hardware = DeviceSettings()
-    public var hub = HubSettings()
+    package var data = DataSettings()
+    package var encoding = EncodingSettings()
+    package var generation = GenerationSettings()
+    package var hardware = DeviceSettings()
+    package var hub = HubSettings()
     /// What to answer, and nothing else; nil takes the data, or what a person types.
-    public var question: String?
+    package var question: String?
     /// `fill-mask`, followed by texts with masks; empty goes by the task.
-    public var task: [String] = []
+    package var task: [String] = []
     /// The rows to answer; nil answers all.
-    public var valDatasetSample: Int?
+    package var valDatasetSample: Int?
     /// What is measured of the answers to rows that bring one.
-    public var metric: AnswerMetric?
+    package var metric: AnswerMetric?
     /// Whether the base model and each adapter answer side by side.
-    public var compare = false
+    package var compare = false
     /// The names of the adapters; empty takes their folders'.
-    public var adapterNames: [String] = []
+    package var adapterNames: [String] = []
     /// Whether to merge the adapter before answering.
-    public var mergeLoRA = false
+    package var mergeLoRA = false
     /// Whether the scores of a reranker are brought between 0 and 1 by a sigmoid.
-    public var rerankerUseActivation = true
+    package var rerankerUseActivation = true
     private var givenStream: Bool?
     /// The engine that generates.
-    public var inferBackend = InferenceBackend.transformers
+    package var inferBackend = InferenceBackend.transformers
     /// Rows answered at once; -1 takes as many as are good for speed.
-    public var maxBatchSize = 1
+    package var maxBatchSize = 1
     /// The file for the answers to a dataset; nil makes one beside the checkpoint.
-    public var resultPath: String?
+    package var resultPath: String?
     /// What becomes of that file where there is one already.
-    public var existingResult = ExistingResult.refuse
+    package var existingResult = ExistingResult.refuse
 
     /// Settings for a model, or for adapters whose base they name.
-    public init(model: String? = nil, adapters: [String] = []) {
+    package init(model: String? = nil, adapters: [String] = []) {
         self.model = ModelSettings(model)
         self.model.adapters = adapters
         self.model.loadArgs = true
     }
 
     /// Whether to print an answer while it is made; by default where rows are not answered, and beams are not followed.
-    public var stream: Bool {
+    package var stream: Bool {
         get { givenStream ?? (!hasData && generation.numBeams == 1) }
         set { givenStream = newValue }
     }
 
     /// Whether there are rows to answer; without, `infer` is a chat.
-    public var hasData: Bool { data.hasValidation }
+    package var hasData: Bool { data.hasValidation }
 }
 
 extension InferSettings: CommandSettings {

@@ -2,7 +2,7 @@ import ApusAdapters
 import ApusJSON
 
 /// The values of the options that methods of adapters declare themselves, beside those that are properties.
-public struct MethodOptions: Sendable {
+package struct MethodOptions: Sendable {
     private var given: [String: OptionValue] = [:]
 
     init() {}

@@ -7,18 +7,18 @@ import ApusText
 /// The settings of a run that learns from preferences: those of fine-tuning, and what is learned of two answers.
 ///
 /// The names are those of ms-swift's flags, and so are the defaults of version 4.6.
-public struct RLHFSettings: Sendable {
+package struct RLHFSettings: Sendable {
     /// Model, data, what trains, and how: as in supervised fine-tuning.
-    public var training: SFTSettings
+    package var training: SFTSettings
 
     /// What is learned of preferences.
-    public var preferences: PreferenceSettings {
+    package var preferences: PreferenceSettings {
         get { training.preferences ?? PreferenceSettings() }
         set { training.preferences = newValue }
     }
 
     /// The settings that ms-swift would use for this model and data.
-    public init(_ method: PreferenceMethod = .dpo, model: String, dataset: [String]) {
+    package init(_ method: PreferenceMethod = .dpo, model: String, dataset: [String]) {
         training = SFTSettings(model: model, dataset: dataset)
         training.preferences = PreferenceSettings(method)
     }

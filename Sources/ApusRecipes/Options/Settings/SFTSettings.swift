@@ -11,35 +11,35 @@ import ApusTraining
 /// The names are those of ms-swift's flags, spelled out and grouped by what they concern; so are the defaults of
 /// version 4.6. Where ms-swift computes a default from other settings, so does the property of that name:
 /// `learningRate` is `optimization.learningRate` where that is set.
-public struct SFTSettings: Sendable {
+package struct SFTSettings: Sendable {
     /// `sft`, or `pt`, whose defaults are others.
     private var supervised = Command.sft
     /// The command whose settings these are.
     package var command: Command { preferences == nil ? supervised : .rlhf }
-    public var model: ModelSettings
-    public var data: DataSettings
-    public var batches = PackingSettings()
-    public var encoding = EncodingSettings()
-    public var tuner = TunerSettings()
-    public var full = FullTuningSettings()
-    public var optimization = OptimizationSettings()
-    public var objective = ObjectiveSettings()
-    public var galore = GaLoreSettings()
-    public var evaluation = EvaluationSettings()
-    public var output = OutputSettings()
-    public var hardware = DeviceSettings()
-    public var hub = HubSettings()
+    package var model: ModelSettings
+    package var data: DataSettings
+    package var batches = PackingSettings()
+    package var encoding = EncodingSettings()
+    package var tuner = TunerSettings()
+    package var full = FullTuningSettings()
+    package var optimization = OptimizationSettings()
+    package var objective = ObjectiveSettings()
+    package var galore = GaLoreSettings()
+    package var evaluation = EvaluationSettings()
+    package var output = OutputSettings()
+    package var hardware = DeviceSettings()
+    package var hub = HubSettings()
     /// What is learned of preferences; nil learns what the data say.
     var preferences: PreferenceSettings?
 
     /// The settings that ms-swift would use for this model and data.
-    public init(model: String, dataset: [String]) {
+    package init(model: String, dataset: [String]) {
         self.model = ModelSettings(model)
         data = DataSettings(dataset)
     }
 
     /// The settings of `apus pt`: text without a conversation around it, of which every token is learned.
-    public static func pretraining(model: String, dataset: [String]) -> SFTSettings {
+    package static func pretraining(model: String, dataset: [String]) -> SFTSettings {
         var settings = SFTSettings(model: model, dataset: dataset)
         settings.becomePretraining()
         return settings
@@ -54,7 +54,7 @@ public struct SFTSettings: Sendable {
     /// The settings after the checks that the command line makes.
     ///
     /// - Throws: An error that names a setting outside its range, or settings which contradict each other.
-    public func validated() throws -> SFTSettings {
+    package func validated() throws -> SFTSettings {
         _ = try SFTSettings(argsJSON: argsJSON())
         var settings = self
         var notices: [String] = []
@@ -67,7 +67,7 @@ public struct SFTSettings: Sendable {
 
 extension SFTSettings {
     /// What the model is for; with `numLabels` a classifier.
-    public var taskType: TaskType {
+    package var taskType: TaskType {
         if preferences?.method == .rewardModel { return .sequenceClassification }
         return model.taskType ?? (model.numLabels == nil ? .causalLM : .sequenceClassification)
     }
@@ -79,31 +79,31 @@ extension SFTSettings {
     }
 
     /// What is minimised, in tasks that leave a choice.
-    public var lossType: LossType? {
+    package var lossType: LossType? {
         optimization.lossType ?? task.standardLoss
     }
 
     /// The highest learning rate; by default 1e-4 for an adapter and 1e-5 for all weights.
-    public var learningRate: Double {
+    package var learningRate: Double {
         optimization.learningRate ?? (model.tunerType == .full ? 1e-5 : 1e-4)
     }
 
     /// When to evaluate; by default whenever a checkpoint is saved.
     ///
     /// Without validation data it is `no`.
-    public var evalStrategy: IntervalStrategy {
+    package var evalStrategy: IntervalStrategy {
         data.hasValidation ? evaluation.evalStrategy ?? evaluation.saveStrategy : .no
     }
 
     /// Steps between evaluations, below 1 a share of all; by default `saveSteps`.
     ///
     /// Nil unless steps decide.
-    public var evalSteps: Double? {
+    package var evalSteps: Double? {
         evalStrategy == .steps ? evaluation.evalSteps ?? evaluation.saveSteps : nil
     }
 
     /// The folder of runs; by default `output/` and the name of the model.
-    public var outputDirectory: String {
+    package var outputDirectory: String {
         output.outputDirectory ?? "output/\(ModelName.short(model.name ?? ""))"
     }
 

@@ -1,12 +1,12 @@
 import Foundation
 
 /// Where sampled answers come from.
-public enum SamplerType: String, Sendable, CaseIterable {
+package enum SamplerType: String, Sendable, CaseIterable {
     case sample
 }
 
 /// What draws answers.
-public enum SamplerEngine: String, Sendable, CaseIterable {
+package enum SamplerEngine: String, Sendable, CaseIterable {
     case transformers
     /// Nothing; answers are those of earlier runs.
     case none = "no"
@@ -16,40 +16,40 @@ extension SamplerType: OptionChoice {}
 extension SamplerEngine: OptionChoice {}
 
 /// The settings of `sample`: several answers to each row of a dataset, judged, the best of them beside the worst.
-public struct SampleSettings: Sendable {
+package struct SampleSettings: Sendable {
     /// The model, the data and how it answers.
-    public var answering = InferSettings()
-    public var rewards = RewardSettings()
-    public var samplerType = SamplerType.sample
-    public var samplerEngine = SamplerEngine.transformers
-    public var outputDirectory = "sample_output"
+    package var answering = InferSettings()
+    package var rewards = RewardSettings()
+    package var samplerType = SamplerType.sample
+    package var samplerEngine = SamplerEngine.transformers
+    package var outputDirectory = "sample_output"
     /// The name of the output; nil makes one of the time.
-    public var outputFile: String?
+    package var outputFile: String?
     /// Whether to go on with an output that was cut off.
-    public var resume = false
+    package var resume = false
     /// Whether to sample again where the output is there.
-    public var overrideExistFile = false
+    package var overrideExistFile = false
     /// Whether to write every answer with its scores too.
-    public var logCompletions = false
+    package var logCompletions = false
     /// Questions answered at once.
-    public var numSamplingBatchSize = 1
+    package var numSamplingBatchSize = 1
     /// Batches to answer; nil answers all.
-    public var numSamplingBatches: Int?
+    package var numSamplingBatches: Int?
     /// The shard to answer and how many there are; empty answers all.
-    public var dataRange: [Int] = []
+    package var dataRange: [Int] = []
     /// Outputs whose answers are judged.
-    public var cacheFiles: [String] = []
+    package var cacheFiles: [String] = []
     /// What judges whole answers.
-    public var ormModel: String?
+    package var ormModel: String?
     /// What judges how good answers are.
-    public var prmModel: String?
-    public var prmThreshold = 0.0
-    public var nBestToKeep = 5
+    package var prmModel: String?
+    package var prmThreshold = 0.0
+    package var nBestToKeep = 5
     /// The share of right answers from which a question is too easy.
-    public var easyQueryThreshold: Double?
+    package var easyQueryThreshold: Double?
 
     /// Settings for a model, or for adapters whose base they name.
-    public init(model: String? = nil, adapters: [String] = []) {
+    package init(model: String? = nil, adapters: [String] = []) {
         answering = InferSettings(model: model, adapters: adapters)
         answering.generation.numReturnSequences = 64
         answering.generation.temperature = 1

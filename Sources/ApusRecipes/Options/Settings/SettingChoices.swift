@@ -1,5 +1,5 @@
 /// What is minimised, where a task leaves a choice.
-public enum LossType: String, Sendable, CaseIterable {
+package enum LossType: String, Sendable, CaseIterable {
     /// The only loss of tasks that predict tokens or classes.
     case crossEntropy = "cross_entropy"
     /// The squared error of a pair's cosine against its label.
@@ -15,7 +15,7 @@ public enum LossType: String, Sendable, CaseIterable {
 }
 
 /// How an adapter starts.
-public enum AdapterInitialization: String, Sendable, CaseIterable {
+package enum AdapterInitialization: String, Sendable, CaseIterable {
     /// A from Kaiming's uniform distribution and B zero, so that training starts at the base model.
     case kaiming = "true"
     /// Both random, for tests.
@@ -39,7 +39,7 @@ public enum AdapterInitialization: String, Sendable, CaseIterable {
 }
 
 /// An optimizer.
-public enum OptimizerName: String, Sendable, CaseIterable {
+package enum OptimizerName: String, Sendable, CaseIterable {
     case fusedAdamW = "adamw_torch_fused"
     case adamW = "adamw_torch"
     /// AdamW whose moments are 8-bit numbers.
@@ -80,7 +80,7 @@ public enum OptimizerName: String, Sendable, CaseIterable {
 }
 
 /// One of ms-swift's optimizers beside those of `--optim`.
-public enum OptimizerPlugin: String, Sendable, CaseIterable {
+package enum OptimizerPlugin: String, Sendable, CaseIterable {
     /// What `--optim` says.
     case standard = "default"
     /// AdamW in gradients of a low rank: the same as `--use_galore true`.
@@ -92,21 +92,21 @@ public enum OptimizerPlugin: String, Sendable, CaseIterable {
 }
 
 /// When something happens that recurs.
-public enum IntervalStrategy: String, Sendable, CaseIterable {
+package enum IntervalStrategy: String, Sendable, CaseIterable {
     case no
     case steps
     case epoch
 }
 
 /// Where the log also goes.
-public enum ReportTarget: String, Sendable, CaseIterable {
+package enum ReportTarget: String, Sendable, CaseIterable {
     case tensorBoard = "tensorboard"
     case wandb, swanlab
     case none
 }
 
 /// The engine that generates.
-public enum InferenceBackend: String, Sendable, CaseIterable {
+package enum InferenceBackend: String, Sendable, CaseIterable {
     /// Apus' own, under the name of ms-swift's default.
     case transformers
 }

@@ -1,12 +1,12 @@
 /// The settings of `params`: counting the parameters of a model that is not loaded.
-public struct ParamsSettings: Sendable {
-    public var model: ModelSettings
-    public var tuner = TunerSettings()
-    public var full = FullTuningSettings()
-    public var hub = HubSettings()
+package struct ParamsSettings: Sendable {
+    package var model: ModelSettings
+    package var tuner = TunerSettings()
+    package var full = FullTuningSettings()
+    package var hub = HubSettings()
 
     /// Settings for a model, with ms-swift's defaults.
-    public init(model: String) {
+    package init(model: String) {
         self.model = ModelSettings(model)
     }
 }
@@ -28,19 +28,19 @@ extension ParamsSettings: CommandSettings {
 }
 
 /// The settings of `tokenize`: the tokens of a text, or the text of tokens.
-public struct TokenizeSettings: Sendable {
+package struct TokenizeSettings: Sendable {
     /// The folder of the tokenizer.
-    public var model: String
+    package var model: String
     /// The text to encode; nil goes through the lines of standard input.
-    public var text: String?
+    package var text: String?
     /// Whether the lines are JSON lists of ids that become text again.
-    public var decode = false
+    package var decode = false
     /// Whether to add what the tokenizer puts around a text.
-    public var addSpecialTokens = true
-    public var hub = HubSettings()
+    package var addSpecialTokens = true
+    package var hub = HubSettings()
 
     /// Settings for a tokenizer.
-    public init(model: String) {
+    package init(model: String) {
         self.model = model
     }
 }
@@ -66,29 +66,29 @@ extension TokenizeSettings: CommandSettings {
 }
 
 /// The settings of `template`: what a conversation becomes.
-public struct TemplateSettings: Sendable {
+package struct TemplateSettings: Sendable {
     /// The folder of the tokenizer and its chat template.
-    public var model: String
+    package var model: String
     /// The messages, as a JSON array.
-    public var messages: String?
+    package var messages: String?
     /// The tools, as a JSON array.
-    public var tools: String?
+    package var tools: String?
     /// Whether to end with the start of an answer.
-    public var addGenerationPrompt = false
+    package var addGenerationPrompt = false
     /// Whether to mark the tokens that train.
-    public var showLabels = false
+    package var showLabels = false
     /// The system prompt of a conversation that brings none; nil takes the template's.
-    public var system: String?
+    package var system: String?
     /// One of ms-swift's templates, by its name; nil takes the model's own.
-    public var template: String?
+    package var template: String?
     /// Whether a named template writes the text, or the model's own.
-    public var templateBackend = TemplateBackend.swift
+    package var templateBackend = TemplateBackend.swift
     /// How a named template writes tools; nil takes its own way.
-    public var agentTemplate: String?
-    public var hub = HubSettings()
+    package var agentTemplate: String?
+    package var hub = HubSettings()
 
     /// Settings for one conversation.
-    public init(model: String, messages: String) {
+    package init(model: String, messages: String) {
         self.model = model
         self.messages = messages
     }

@@ -1,25 +1,25 @@
 import ApusAdapters
 
 /// What trains: an adapter of one of the methods that there are, or weights of the model itself.
-public struct TunerType: RawRepresentable, Hashable, Sendable, CaseIterable {
-    public let rawValue: String
+package struct TunerType: RawRepresentable, Hashable, Sendable, CaseIterable {
+    package let rawValue: String
 
     /// A low-rank adapter beside frozen weights.
-    public static let lora = TunerType(known: "lora")
+    package static let lora = TunerType(known: "lora")
     /// Every weight, or those that other settings leave.
-    public static let full = TunerType(known: "full")
+    package static let full = TunerType(known: "full")
     /// The model's biases, and the head of a task.
     ///
     /// Zaken et al. 2022, <https://arxiv.org/abs/2106.10199>.
-    public static let bitFit = TunerType(known: "bitfit")
+    package static let bitFit = TunerType(known: "bitfit")
 
-    public static let allCases = AdapterMethods.all.map { TunerType(known: $0.tunerType) } + [full, bitFit]
+    package static let allCases = AdapterMethods.all.map { TunerType(known: $0.tunerType) } + [full, bitFit]
 
     /// Whether an adapter trains, and not weights of the model itself.
     var isAdapter: Bool { AdapterMethods.of(tunerType: rawValue) != nil }
 
     /// - Parameter rawValue: ms-swift's `tuner_type`; nil comes of one that there is not.
-    public init?(rawValue: String) {
+    package init?(rawValue: String) {
         guard Self.allCases.contains(where: { $0.rawValue == rawValue }) else { return nil }
         self.rawValue = rawValue
     }

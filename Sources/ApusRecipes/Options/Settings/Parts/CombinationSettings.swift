@@ -1,19 +1,19 @@
 import ApusAdapters
 
 /// How several LoRA adapters become one.
-public struct CombinationSettings: Sendable {
+package struct CombinationSettings: Sendable {
     /// The way; nil combines none.
     var kind: AdapterCombination.Kind?
     /// The weight of each adapter; empty weighs all by 1.
-    public var weights: [Double] = []
+    package var weights: [Double] = []
     /// The share of numbers that stay, in ways that thin adapters out.
-    public var density: Double?
+    package var density: Double?
     /// What decides which sign most numbers have.
     var majoritySign = AdapterCombination.MajoritySign.total
     /// The rank of the result, in ways that decompose; nil takes the largest.
-    public var rank: Int?
+    package var rank: Int?
 
-    public init() {}
+    package init() {}
 }
 
 extension CombinationSettings: SettingsPart {

@@ -1,59 +1,59 @@
-public import ApusDatasets
+package import ApusDatasets
 
 /// Which rows there are, and in which order.
-public struct DataSettings: Sendable {
+package struct DataSettings: Sendable {
     /// Training data, each `path[#count]`.
-    public var dataset: [String]
+    package var dataset: [String]
     /// Validation data.
-    public var valDataset: [String] = []
+    package var valDataset: [String] = []
     /// The share of `dataset` to hold back for validation when there is no `valDataset`.
-    public var splitDatasetRatio = 0.0
+    package var splitDatasetRatio = 0.0
     /// New names of columns, by their old names.
-    public var columns: [String: String] = [:]
+    package var columns: [String: String] = [:]
     /// JSON files that name data sets.
-    public var customDatasetInfo: [String] = []
+    package var customDatasetInfo: [String] = []
     /// Whether to stop at a bad row instead of leaving it out.
-    public var strict = false
+    package var strict = false
     /// The seed of the order of the data.
-    public var dataSeed = 42
+    package var dataSeed = 42
     /// Whether to shuffle the training data once.
-    public var datasetShuffle = true
+    package var datasetShuffle = true
     /// Whether to shuffle the validation data once.
-    public var valDatasetShuffle = false
+    package var valDatasetShuffle = false
     /// Whether to shuffle the training data again for each epoch.
-    public var trainDataloaderShuffle = true
+    package var trainDataloaderShuffle = true
     /// Threads that prepare the data.
-    public var datasetNumProc = 1
+    package var datasetNumProc = 1
     /// Threads that make batches ahead.
-    public var dataloaderNumWorkers = 1
+    package var dataloaderNumWorkers = 1
     /// Whether to leave out a last batch that is not full.
-    public var dataloaderDropLast = false
+    package var dataloaderDropLast = false
     /// The prompt of a row, with names of columns in braces; nil takes the column of the prompt.
-    public var promptFormat: String?
+    package var promptFormat: String?
     /// Whether columns are only read under their own names.
-    public var disableAutoColumnMapping = false
+    package var disableAutoColumnMapping = false
     /// The share of each training data set where rows are mixed; empty lays them one behind the other.
-    public var interleaveProb: [Double] = []
+    package var interleaveProb: [Double] = []
     /// When data sets that are mixed end.
-    public var stoppingStrategy = StoppingStrategy.firstExhausted
+    package var stoppingStrategy = StoppingStrategy.firstExhausted
     /// The share of rows that may be left out.
-    public var maxDroppedRatio = 0.5
+    package var maxDroppedRatio = 0.5
     /// Whether rows that an earlier run encoded in the same way are taken from the cache.
-    public var loadFromCacheFile = true
+    package var loadFromCacheFile = true
     /// The name that self-cognition data gives the model, in Chinese and in English.
-    public var modelName: [String]?
+    package var modelName: [String]?
     /// The name that self-cognition data gives its author, in Chinese and in English.
-    public var modelAuthor: [String]?
+    package var modelAuthor: [String]?
 
-    public init(_ dataset: [String] = []) {
+    package init(_ dataset: [String] = []) {
         self.dataset = dataset
     }
 
     /// Whether rows are split off from `dataset` for validation.
-    public var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
+    package var isSplit: Bool { valDataset.isEmpty && splitDatasetRatio > 0 }
 
     /// Whether there are rows to validate on, or to answer.
-    public var hasValidation: Bool { !valDataset.isEmpty || (!dataset.isEmpty && isSplit) }
+    package var hasValidation: Bool { !valDataset.isEmpty || (!dataset.isEmpty && isSplit) }
 }
 
 extension DataSettings: SettingsPart {

@@ -1,13 +1,13 @@
-public import ApusTorch
+package import ApusTorch
 
 /// Where to compute.
-public struct DeviceSettings: Sendable {
+package struct DeviceSettings: Sendable {
     /// The device; nil takes the fastest there is.
-    public var device: Device?
+    package var device: Device?
     /// The same as `device` being `cpu`.
-    public var useCPU = false
+    package var useCPU = false
 
-    public init() {}
+    package init() {}
 
     /// The device to compute on.
     var chosen: Device { device ?? .fastest }

@@ -1,21 +1,21 @@
 import ApusLanguageModel
 
 /// What a run learns from a teacher (`--rlhf_type gkd`), and who that is.
-public struct DistillationSettings: Sendable {
+package struct DistillationSettings: Sendable {
     /// The model that is learned from; nil is the model itself as it was.
-    public var teacherModel: String?
+    package var teacherModel: String?
     /// Adapters on the model that is learned from.
-    public var teacherAdapters: [String] = []
+    package var teacherAdapters: [String] = []
     /// What `config.json` of the teacher is expected to say.
-    public var teacherModelType: String?
+    package var teacherModelType: String?
     /// The share of steps that learn from answers of the model's own, λ.
-    public var lmbda = 0.5
+    package var lmbda = 0.5
     /// The weight of the likelihood of the data's answers.
-    public var sftAlpha = 0.0
+    package var sftAlpha = 0.0
     /// How many of the teacher's best tokens are looked at; nil is all.
-    public var logitsTopK: Int?
+    package var logitsTopK: Int?
 
-    public init() {}
+    package init() {}
 }
 
 extension DistillationSettings: SettingsPart {

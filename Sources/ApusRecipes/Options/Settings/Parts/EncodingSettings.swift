@@ -1,8 +1,8 @@
-public import ApusDatasets
-public import ApusText
+package import ApusDatasets
+package import ApusText
 
 /// Who writes the text of a conversation.
-public enum TemplateBackend: String, Sendable, CaseIterable {
+package enum TemplateBackend: String, Sendable, CaseIterable {
     /// The template of a name, where one is given.
     case swift
     /// The Jinja template in the model's folder.
@@ -10,43 +10,43 @@ public enum TemplateBackend: String, Sendable, CaseIterable {
 }
 
 /// How rows become tokens, and which of them are learned: what ms-swift calls the template.
-public struct EncodingSettings: Sendable {
+package struct EncodingSettings: Sendable {
     /// The system prompt of rows that bring none; nil takes the template's.
-    public var system: String?
+    package var system: String?
     /// The most tokens of one sample or prompt; nil takes the model's limit.
-    public var maxLength: Int?
+    package var maxLength: Int?
     private var givenTruncationStrategy: TruncationStrategy?
     /// What happens to a longer one where the method of a run has a way of its own.
     var usualTruncation: TruncationStrategy?
     /// Whether to use the chat template, or the bare text.
-    public var useChatTemplate = true
+    package var useChatTemplate = true
     /// One of ms-swift's templates, by its name; nil takes the model's own.
-    public var template: String?
+    package var template: String?
     /// Whether a named template writes the text, or the model's own.
-    public var templateBackend = TemplateBackend.swift
+    package var templateBackend = TemplateBackend.swift
     /// How a named template writes tools; nil takes its own way.
-    public var agentTemplate: String?
+    package var agentTemplate: String?
     /// Whether a model that can think is to; nil takes the template's default.
-    public var enableThinking: Bool?
+    package var enableThinking: Bool?
     /// Whether thoughts of earlier answers stay; nil takes the template's default.
-    public var preserveThinking: Bool?
+    package var preserveThinking: Bool?
     /// Whether a named template marks answers without thoughts.
-    public var addNonThinkingPrefix = true
+    package var addNonThinkingPrefix = true
     /// How a decoder sees two texts: `{text1}` and `{text2}` stand for them.
-    public var pairFormat = PairFormat.standard
+    package var pairFormat = PairFormat.standard
     /// The share of tokens that masked language modelling hides.
-    public var mlmProbability = 0.15
+    package var mlmProbability = 0.15
     /// Which tokens train.
-    public var lossScale = LossScale.everyAnswer
+    package var lossScale = LossScale.everyAnswer
     /// Whether every token that trains counts once, whatever `lossScale` says; nil and false leave it to that.
-    public var isBinaryLossScale: Bool?
+    package var isBinaryLossScale: Bool?
     /// The most tokens of an answer that a model learns to write to a text; nil cuts none.
-    public var maxTargetLength: Int?
+    package var maxTargetLength: Int?
 
-    public init() {}
+    package init() {}
 
     /// What happens to a longer sample or prompt; by default it is left out.
-    public var truncationStrategy: TruncationStrategy {
+    package var truncationStrategy: TruncationStrategy {
         get { givenTruncationStrategy ?? usualTruncation ?? .delete }
         set { givenTruncationStrategy = newValue }
     }

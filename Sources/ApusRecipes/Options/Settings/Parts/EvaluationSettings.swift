@@ -1,65 +1,65 @@
 /// When a run is evaluated and saved, what makes a checkpoint the best, and which one the run goes on from.
-public struct EvaluationSettings: Sendable {
+package struct EvaluationSettings: Sendable {
     /// The checkpoint to go on from: a folder, `last` or `auto`.
-    public var resumeFromCheckpoint: String?
+    package var resumeFromCheckpoint: String?
     /// Whether to take only the weights of that checkpoint.
-    public var resumeOnlyModel = false
+    package var resumeOnlyModel = false
     /// The samples of one evaluation micro-batch.
-    public var perDeviceEvalBatchSize = 1
+    package var perDeviceEvalBatchSize = 1
     /// When to evaluate, where there are validation data; nil whenever a checkpoint is saved.
-    public var evalStrategy: IntervalStrategy?
+    package var evalStrategy: IntervalStrategy?
     /// Steps between evaluations, where steps decide; below 1 a share of all; nil is `saveSteps`.
-    public var evalSteps: Double?
+    package var evalSteps: Double?
     /// When to save.
-    public var saveStrategy = IntervalStrategy.steps
+    package var saveStrategy = IntervalStrategy.steps
     /// Steps between checkpoints; below 1 a share of all.
-    public var saveSteps = 500.0
+    package var saveSteps = 500.0
     /// Checkpoints to keep besides the best; nil keeps all.
-    public var saveTotalLimit: Int?
+    package var saveTotalLimit: Int?
     /// Whether to leave out what resuming needs.
-    public var saveOnlyModel = false
+    package var saveOnlyModel = false
     private var givenMetricForBestModel: String?
     /// Whether an evaluation also compares the answers that the model makes with the wanted ones.
-    public var predictWithGenerate = false
+    package var predictWithGenerate = false
     /// The most tokens of such an answer, with the one that it begins with; nil is the most of an answer in training.
-    public var generationMaxLength: Int?
+    package var generationMaxLength: Int?
     /// The most tokens of an answer that continues its question.
-    public var maxNewTokens = 64
+    package var maxNewTokens = 64
     /// Epochs between evaluations, where epochs decide; nil is `saveEpochs`.
-    public var evalEpochs: Int?
+    package var evalEpochs: Int?
     /// Epochs between checkpoints, where epochs decide.
-    public var saveEpochs = 1
+    package var saveEpochs = 1
     /// Whether a new run is evaluated before its first step.
-    public var evalOnStart = false
+    package var evalOnStart = false
     /// Steps, or epochs where epochs decide, before which nothing is evaluated.
-    public var evalDelay = 0.0
+    package var evalDelay = 0.0
     /// Checkpoints in a row without a better evaluation after which the run ends; nil goes on.
-    public var earlyStopInterval: Int?
+    package var earlyStopInterval: Int?
     /// What else happens in a run.
-    public var callbacks: [RunCallback] = []
+    package var callbacks: [RunCallback] = []
     /// Whether what is published and returned at the end is the best checkpoint, and not the last.
-    public var loadBestModelAtEnd = false
+    package var loadBestModelAtEnd = false
     private var givenGreaterIsBetter: Bool?
     /// What makes a checkpoint the best where the method of a run has something of its own.
     var usualMetric: String?
 
-    public init() {}
+    package init() {}
 
     /// What makes a checkpoint the best; by default the loss, or rouge-l where answers are made.
-    public var metricForBestModel: String {
+    package var metricForBestModel: String {
         get { givenMetricForBestModel ?? usualMetric ?? (predictWithGenerate ? "rouge-l" : "loss") }
         set { givenMetricForBestModel = newValue }
     }
 
     /// Whether more of the metric is better; by default as the metric is meant.
-    public var greaterIsBetter: Bool {
+    package var greaterIsBetter: Bool {
         get { givenGreaterIsBetter ?? BestMetric.greaterIsBetter(metricForBestModel) }
         set { givenGreaterIsBetter = newValue }
     }
 }
 
 /// What else happens in a run, in ms-swift's words; the last three happen where they are needed without being asked for.
-public enum RunCallback: String, Sendable, CaseIterable {
+package enum RunCallback: String, Sendable, CaseIterable {
     /// `earlyStopInterval` ends the run.
     case earlyStop = "early_stop"
     case adalora, lisa

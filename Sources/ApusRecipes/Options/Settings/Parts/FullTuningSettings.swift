@@ -1,21 +1,21 @@
 /// Which of the model's own weights train, where no adapter does.
-public struct FullTuningSettings: Sendable {
+package struct FullTuningSettings: Sendable {
     /// The beginnings of the names of weights that stay as they are.
-    public var freezeParameters: [String] = []
+    package var freezeParameters: [String] = []
     /// A regular expression that finds such names.
-    public var freezeParametersRegex: String?
+    package var freezeParametersRegex: String?
     /// The share of all weights that stay as they are, from the table of words upwards.
-    public var freezeParametersRatio = 0.0
+    package var freezeParametersRatio = 0.0
     /// The beginnings of the names of weights that train though they are named above.
-    public var trainableParameters: [String] = []
+    package var trainableParameters: [String] = []
     /// A regular expression that finds such names.
-    public var trainableParametersRegex: String?
+    package var trainableParametersRegex: String?
     /// The layers that train at a time, drawn anew again and again (LISA); 0 trains all.
-    public var lisaActivatedLayers = 0
+    package var lisaActivatedLayers = 0
     /// The steps after which they are drawn anew.
-    public var lisaStepInterval = 20
+    package var lisaStepInterval = 20
 
-    public init() {}
+    package init() {}
 
     static let optionNames = Set(fields.map(\.name))
 }

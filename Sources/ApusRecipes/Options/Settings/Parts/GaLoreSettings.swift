@@ -1,37 +1,37 @@
 import ApusOptimizers
 
 /// Moments of a low rank, for the training of a model's own weights.
-public struct GaLoreSettings: Sendable {
+package struct GaLoreSettings: Sendable {
     /// Whether gradients of matrices are projected.
-    public var isOn = false
+    package var isOn = false
     /// Parts of the names of the layers whose gradients are projected; nil takes all linear layers but the head.
-    public var targetModules: [String]?
+    package var targetModules: [String]?
     /// The rank of the projection.
-    public var rank = 128
+    package var rank = 128
     /// The steps after which the projection is found anew.
-    public var updateGap = 50
+    package var updateGap = 50
     /// What steps are multiplied by when they are projected back.
-    public var scale = 1.0
+    package var scale = 1.0
     /// The side whose singular vectors are used.
     var projection = GaLore.Projection.std
     /// Whether gradients of tables of words are projected too.
-    public var includesEmbeddings = false
+    package var includesEmbeddings = false
     /// Whether moments are bytes and the projection is found anew only where it turns (Q-GaLore).
-    public var isQuantized = false
+    package var isQuantized = false
     /// Whether the projection is kept in few bits then.
-    public var quantizesProjection = false
+    package var quantizesProjection = false
     /// The bits of the numbers of the projection.
-    public var projectionBits = 4
+    package var projectionBits = 4
     /// The numbers of the projection that share a smallest and a largest.
-    public var projectionGroup = 256
+    package var projectionGroup = 256
     /// The likeness of a projection to the one before from which on it is found anew less often.
-    public var likenessThreshold = 0.4
+    package var likenessThreshold = 0.4
     /// What the steps between are multiplied by then.
-    public var gapGrowth = 2
+    package var gapGrowth = 2
     /// How many of the last likenesses count.
-    public var likenessMemory = 5
+    package var likenessMemory = 5
 
-    public init() {}
+    package init() {}
 }
 
 extension GaLoreSettings: SettingsPart {

@@ -3,47 +3,47 @@ import ApusJSON
 import ApusText
 
 /// How an answer is made; nil takes what the model's files say.
-public struct GenerationSettings: Sendable {
+package struct GenerationSettings: Sendable {
     /// A text that every answer starts with.
-    public var responsePrefix: String?
+    package var responsePrefix: String?
     /// The most tokens of one answer; nil goes on until the context is full.
-    public var maxNewTokens: Int?
+    package var maxNewTokens: Int?
     /// 0 always takes the likeliest token.
-    public var temperature: Double?
+    package var temperature: Double?
     /// Draw among this many likeliest tokens; -1 draws among all.
-    public var topK: Int?
+    package var topK: Int?
     /// Draw among the likeliest tokens that together have this probability.
-    public var topP: Double?
+    package var topP: Double?
     /// Draw among the tokens that have at least this share of the likeliest one's probability.
-    public var minP: Double?
+    package var minP: Double?
     /// Draw among the tokens whose information is nearest to the entropy, up to this probability.
-    public var typicalP: Double?
+    package var typicalP: Double?
     /// Above 1 makes tokens that were used less likely.
-    public var repetitionPenalty: Double?
+    package var repetitionPenalty: Double?
     /// No run of this many tokens comes twice; 0 allows all.
-    public var noRepeatNgramSize: Int?
+    package var noRepeatNgramSize: Int?
     /// How many beginnings a beam search follows; 1 goes token by token.
-    public var numBeams = 1
+    package var numBeams = 1
     /// The power of the length by which a beam search divides; above 0 favours long answers.
-    public var lengthPenalty: Double?
+    package var lengthPenalty: Double?
     /// When a beam search ends: `true`, `false` or `never`.
-    public var earlyStopping: String?
+    package var earlyStopping: String?
     /// Answers to each row.
-    public var numReturnSequences = 1
+    package var numReturnSequences = 1
     /// Whether results hold the logarithm of each token's probability.
-    public var logprobs = false
+    package var logprobs = false
     /// How many of the likeliest tokens those results name at each place.
-    public var topLogprobs: Int?
+    package var topLogprobs: Int?
     /// A regular expression that answers match as a whole.
-    public var structuredOutputsRegex: String?
+    package var structuredOutputsRegex: String?
     /// A JSON schema of the values that answers are.
-    public var structuredOutputsJSON: String?
+    package var structuredOutputsJSON: String?
     /// Texts of which an answer is one.
-    public var structuredOutputsChoice: [String] = []
+    package var structuredOutputsChoice: [String] = []
     /// Texts that end an answer.
-    public var stopWords: [String] = []
+    package var stopWords: [String] = []
 
-    public init() {}
+    package init() {}
 }
 
 extension GenerationSettings: SettingsPart {

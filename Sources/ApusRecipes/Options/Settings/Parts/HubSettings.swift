@@ -1,23 +1,23 @@
 /// Which hub models and data sets come from, and what may be done there.
-public struct HubSettings: Sendable {
+package struct HubSettings: Sendable {
     /// Whether Hugging Face is meant where a name does not say which hub; nil asks `USE_HF`, else it is ModelScope.
-    public var useHuggingFace: Bool?
+    package var useHuggingFace: Bool?
     /// A token of the hub; nil takes the one of the environment.
     ///
     /// It is written into no file.
-    public var token: String?
+    package var token: String?
     /// The branch, tag or commit of the model; nil takes the main branch.
-    public var modelRevision: String?
+    package var modelRevision: String?
     /// Whether what the command writes is published.
-    public var push = false
+    package var push = false
     /// The id to publish under; nil takes the user's name and that of the folder.
-    public var modelID: String?
+    package var modelID: String?
     /// Whether a repository that is made for it can be seen by its owner alone.
-    public var isPrivate = false
+    package var isPrivate = false
     /// The message of the commit.
-    public var commitMessage: String?
+    package var commitMessage: String?
 
-    public init() {}
+    package init() {}
 }
 
 extension HubSettings: SettingsPart {

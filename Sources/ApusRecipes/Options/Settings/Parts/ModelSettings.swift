@@ -1,40 +1,40 @@
-public import ApusDatasets
-public import ApusTorch
+package import ApusDatasets
+package import ApusTorch
 
 /// Which model, what it is for, and what lies on it.
-public struct ModelSettings: Sendable {
+package struct ModelSettings: Sendable {
     /// The folder, the file or the hub id; nil where none was given.
-    public var name: String?
+    package var name: String?
     /// The family the model must be of, a `model_type`; nil takes what its `config.json` says.
-    public var modelType: String?
+    package var modelType: String?
     /// The type of the weights; nil takes what `config.json` says.
-    public var torchDType: DType?
+    package var torchDType: DType?
     /// Classes, or numbers predicted at once; nil takes what the model or the data says.
-    public var numLabels: Int?
+    package var numLabels: Int?
     /// What the model is for; nil takes what the other settings or the model's files say.
-    public var taskType: TaskType?
+    package var taskType: TaskType?
     /// What is learned from a label; nil follows from `numLabels` and the labels, or from the model.
-    public var problemType: ProblemType?
+    package var problemType: ProblemType?
     /// What lists of numbers are where a row has several classes; nil takes what the labels show.
-    public var multiLabelFormat: MultiLabelFormat?
+    package var multiLabelFormat: MultiLabelFormat?
     /// Whether to show the model as a tree of its layers.
-    public var printModel = false
+    package var printModel = false
     /// What trains, or was trained.
-    public var tunerType = TunerType.lora
+    package var tunerType = TunerType.lora
     /// In how many bits its matrices are kept.
-    public var quantization = QuantizationOptions()
+    package var quantization = QuantizationOptions()
     /// Folders of adapters.
-    public var adapters: [String] = []
+    package var adapters: [String] = []
     /// Whether to take settings from the `args.json` of a checkpoint.
-    public var loadArgs = false
+    package var loadArgs = false
     /// Whether to take the data settings of that file too.
-    public var loadDataArgs = false
+    package var loadDataArgs = false
     /// The seed of everything random but the order of the data.
-    public var seed = 42
+    package var seed = 42
     /// Special tokens that the model gets, or paths of `.txt` files of such.
-    public var newSpecialTokens: [String] = []
+    package var newSpecialTokens: [String] = []
 
-    public init(_ name: String? = nil) {
+    package init(_ name: String? = nil) {
         self.name = name
     }
 }

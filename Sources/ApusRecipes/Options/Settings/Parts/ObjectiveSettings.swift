@@ -2,7 +2,7 @@ import ApusTorch
 import ApusTraining
 
 /// How accuracy is counted.
-public enum AccuracyStrategy: String, Sendable, CaseIterable {
+package enum AccuracyStrategy: String, Sendable, CaseIterable {
     /// The share of tokens that are right.
     case token
     /// The share of answers of which every token is.
@@ -12,19 +12,19 @@ public enum AccuracyStrategy: String, Sendable, CaseIterable {
 extension AccuracyStrategy: OptionChoice {}
 
 /// What the loss is made of, and what is told of it.
-public struct ObjectiveSettings: Sendable {
+package struct ObjectiveSettings: Sendable {
     /// The share of a label that is spread over all labels.
-    public var labelSmoothingFactor = 0.0
+    package var labelSmoothingFactor = 0.0
     /// The strength of the noise on the vectors of words; nil and 0 are none.
-    public var neftuneNoiseAlpha: Double?
+    package var neftuneNoiseAlpha: Double?
     /// Whether a token's loss is multiplied by its probability.
-    public var enableDFTLoss = false
+    package var enableDFTLoss = false
     /// Whether the loss of each `channel` of the data is logged.
-    public var enableChannelLoss = false
+    package var enableChannelLoss = false
     /// How accuracy is counted.
-    public var accStrategy = AccuracyStrategy.token
+    package var accStrategy = AccuracyStrategy.token
 
-    public init() {}
+    package init() {}
 }
 
 extension ObjectiveSettings: SettingsPart {

@@ -1,80 +1,80 @@
 import ApusFiles
 import ApusJSON
-public import ApusOptimizers
+package import ApusOptimizers
 import ApusTorch
-public import ApusTraining
+package import ApusTraining
 
 /// What is minimised, in how many steps of which size.
-public struct OptimizationSettings: Sendable {
+package struct OptimizationSettings: Sendable {
     /// The passes over the data.
-    public var numTrainEpochs = 3.0
+    package var numTrainEpochs = 3.0
     /// Wins over `numTrainEpochs`.
-    public var maxEpochs: Int?
+    package var maxEpochs: Int?
     /// The optimizer steps of the run; wins over epochs when it is positive.
-    public var maxSteps = -1
+    package var maxSteps = -1
     /// The samples of one training micro-batch.
-    public var perDeviceTrainBatchSize = 1
+    package var perDeviceTrainBatchSize = 1
     private var givenGradientAccumulationSteps: Int?
     /// What is minimised, in tasks that leave a choice; nil takes the task's.
-    public var lossType: LossType?
+    package var lossType: LossType?
     /// What InfoNCE divides cosines by.
-    public var infonceTemperature = 0.1
+    package var infonceTemperature = 0.1
     /// The highest learning rate; nil is 1e-4 for an adapter and 1e-5 for all weights.
-    public var learningRate: Double?
+    package var learningRate: Double?
     /// The course of the learning rate.
-    public var lrSchedulerType = ScheduleKind.cosine
+    package var lrSchedulerType = ScheduleKind.cosine
     /// What else the course has, a JSON object such as `{"min_lr": 1e-6}`.
-    public var lrSchedulerKwargs: String?
+    package var lrSchedulerKwargs: String?
     /// The share of the steps that warm up.
-    public var warmupRatio = 0.0
+    package var warmupRatio = 0.0
     /// The steps that warm up; below 1 a share of all.
-    public var warmupSteps = 0.0
+    package var warmupSteps = 0.0
     /// The optimizer.
-    public var optim = OptimizerName.fusedAdamW
+    package var optim = OptimizerName.fusedAdamW
     /// One of ms-swift's optimizers instead; nil and `default` leave it to `optim`.
-    public var optimizer: OptimizerPlugin?
+    package var optimizer: OptimizerPlugin?
     /// What else the optimizer has, such as `momentum=0.9,nesterov=true`.
-    public var optimArgs: String?
+    package var optimArgs: String?
     /// The layers whose gradients are projected, by parts of their names; nil takes all linear layers.
-    public var optimTargetModules: [String]?
+    package var optimTargetModules: [String]?
     /// How much of paged moments stays in memory, such as `2GiB`; nil leaves it to the system.
-    public var pagedMemory: String?
+    package var pagedMemory: String?
     /// The decay of all weights but biases and norms.
-    public var weightDecay = 0.1
+    package var weightDecay = 0.1
     /// The decay of the first moment.
-    public var adamBeta1 = 0.9
+    package var adamBeta1 = 0.9
     /// The decay of the second moment.
-    public var adamBeta2 = 0.95
+    package var adamBeta2 = 0.95
     /// What keeps the division by the second moment finite.
-    public var adamEpsilon = 1e-8
+    package var adamEpsilon = 1e-8
     /// The norm to which gradients are clipped; 0 leaves them.
-    public var maxGradNorm = 1.0
+    package var maxGradNorm = 1.0
     /// The weight of the loss that spreads tokens over experts, 0 without it; nil is what `config.json` says.
-    public var routerAuxLossCoef: Double?
+    package var routerAuxLossCoef: Double?
     /// Whether to compute activations again instead of keeping them; nil does so when memory would run out.
-    public var gradientCheckpointing: Bool?
+    package var gradientCheckpointing: Bool?
     /// The most memory a run may take, such as `6GB`, or a JSON object by device such as `{"cpu": "6GB"}`; nil is what is free.
-    public var maxMemory: String?
+    package var maxMemory: String?
     /// Whether to compute in bfloat16; nil follows the type of the weights.
-    public var bf16: Bool?
+    package var bf16: Bool?
     /// Whether to compute in float16; nil follows the type of the weights.
-    public var fp16: Bool?
+    package var fp16: Bool?
     /// What happens at a gradient that is not a number.
-    public var nanPolicy = NaNPolicy.stop
+    package var nanPolicy = NaNPolicy.stop
 
     /// Micro-batches of one step where the method of a run has a number of its own.
     var usualAccumulation: Int?
 
-    public init() {}
+    package init() {}
 
     /// Micro-batches of one optimizer step; by default as many as make 16 samples.
-    public var gradientAccumulationSteps: Int {
+    package var gradientAccumulationSteps: Int {
         get { givenGradientAccumulationSteps ?? usualAccumulation ?? 15 / max(1, perDeviceTrainBatchSize) + 1 }
         set { givenGradientAccumulationSteps = newValue }
     }
 
     /// The passes over the data, which count when `maxSteps` is not positive.
-    public var epochs: Double {
+    package var epochs: Double {
         maxEpochs.map(Double.init) ?? numTrainEpochs
     }
 }

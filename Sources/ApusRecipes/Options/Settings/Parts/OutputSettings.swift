@@ -1,35 +1,35 @@
 /// Where a run writes, and what it says.
-public struct OutputSettings: Sendable {
+package struct OutputSettings: Sendable {
     /// The folder of runs; nil is `output/` and the name of the model.
-    public var outputDirectory: String?
+    package var outputDirectory: String?
     /// Whether the run gets a new folder `v<N>-<time>` in `outputDirectory`.
-    public var addVersion = true
+    package var addVersion = true
     /// Whether to remove what an earlier run left in `outputDirectory`, where runs get no folder of their own.
-    public var overwriteOutputDirectory = false
+    package var overwriteOutputDirectory = false
     /// Whether to keep the links `best` and `last`.
-    public var createCheckpointSymlink = false
+    package var createCheckpointSymlink = false
     /// When lines of the log are written.
-    public var loggingStrategy = IntervalStrategy.steps
+    package var loggingStrategy = IntervalStrategy.steps
     /// Steps between lines of the log, where steps decide.
-    public var loggingSteps = 5
+    package var loggingSteps = 5
     /// Whether to log the first step too.
-    public var loggingFirstStep = true
+    package var loggingFirstStep = true
     /// The folder of the TensorBoard files; nil is `runs` in the run's folder.
-    public var loggingDirectory: String?
+    package var loggingDirectory: String?
     /// Where the log also goes.
-    public var reportTo = [ReportTarget.tensorBoard]
+    package var reportTo = [ReportTarget.tensorBoard]
     /// What trackers call the run; nil leaves it to them.
-    public var runName: String?
+    package var runName: String?
     /// The project of SwanLab; nil is `SWANLAB_PROJECT`, else `ms-swift`.
-    public var swanlabProject: String?
+    package var swanlabProject: String?
     /// The workspace of SwanLab; nil is the user's.
-    public var swanlabWorkspace: String?
+    package var swanlabWorkspace: String?
     /// What SwanLab calls the run; nil is `runName`.
-    public var swanlabExperimentName: String?
+    package var swanlabExperimentName: String?
     /// Whether there is no progress bar; nil shows one in a terminal.
-    public var disableTQDM: Bool?
+    package var disableTQDM: Bool?
 
-    public init() {}
+    package init() {}
 }
 
 extension OutputSettings: SettingsPart {

@@ -1,21 +1,21 @@
-public import ApusDatasets
+package import ApusDatasets
 
 /// Which samples share a micro-batch, and whether they are read while the run goes on.
-public struct PackingSettings: Sendable {
+package struct PackingSettings: Sendable {
     /// Whether to lay samples together into packs, which count as one sample each.
-    public var packing = false
+    package var packing = false
     /// The most tokens of a pack; nil takes `max_length`.
-    public var packingLength: Int?
+    package var packingLength: Int?
     /// How packs are made.
-    public var packingStrategy = PackingStrategy.binPacking
+    package var packingStrategy = PackingStrategy.binPacking
     /// Whether samples of like length come into one micro-batch.
-    public var groupByLength = false
+    package var groupByLength = false
     /// Whether rows are read and encoded while the run goes on, in constant memory.
-    public var streaming = false
+    package var streaming = false
     /// The rows of a stream among which the next is drawn.
-    public var shuffleBufferSize = 1000
+    package var shuffleBufferSize = 1000
 
-    public init() {}
+    package init() {}
 }
 
 extension PackingSettings: SettingsPart {

@@ -1,95 +1,95 @@
 import ApusGeneration
-public import ApusTraining
+package import ApusTraining
 
 /// How a model learns from answers that it gives itself (`--rlhf_type grpo`).
-public struct PolicySettings: Sendable {
+package struct PolicySettings: Sendable {
     // MARK: Answers
     /// G, the answers to each question.
-    public var numGenerations = 8
+    package var numGenerations = 8
     /// The same in evaluations; nil is as many.
-    public var numGenerationsEval: Int?
+    package var numGenerationsEval: Int?
     /// Answers that are sampled together; nil follows from `stepsPerGeneration`.
-    public var generationBatchSize: Int?
+    package var generationBatchSize: Int?
     /// Micro-batches that a round of answers is sampled for; nil is those of one step.
-    public var stepsPerGeneration: Int?
+    package var stepsPerGeneration: Int?
     /// How often each answer is learned from.
-    public var numIterations = 1
+    package var numIterations = 1
     /// The most tokens of an answer.
-    public var maxCompletionLength = 512
+    package var maxCompletionLength = 512
     /// The same by its older name; it counts where it is given.
-    public var maxNewTokens: Int?
+    package var maxNewTokens: Int?
     /// What scores are divided by, in sampling and in learning.
-    public var temperature = 0.9
+    package var temperature = 0.9
     /// Draw among this many likeliest tokens; -1 draws among all.
-    public var topK = -1
+    package var topK = -1
     /// Draw among the likeliest tokens that together have this probability.
-    public var topP = 1.0
+    package var topP = 1.0
     /// Draw among the tokens that have at least this share of the likeliest one's probability.
-    public var minP = 0.0
+    package var minP = 0.0
     /// Above 1 makes tokens that were used less likely.
-    public var repetitionPenalty = 1.0
+    package var repetitionPenalty = 1.0
     /// Texts that end an answer.
-    public var stopWords: [String] = []
+    package var stopWords: [String] = []
     /// A regular expression that answers match as a whole.
-    public var structuredOutputsRegex: String?
+    package var structuredOutputsRegex: String?
     /// What goes on behind answers: a name or a program; nil leaves each alone.
-    public var multiTurnScheduler: String?
+    package var multiTurnScheduler: String?
     /// The most answers of a conversation; nil sets no limit.
-    public var maxTurns: Int?
+    package var maxTurns: Int?
     /// What `maxCompletionLength` limits where there are several answers.
-    public var completionLengthLimitScope = LengthLimitScope.answer
+    package var completionLengthLimitScope = LengthLimitScope.answer
     /// Whether answers and their rewards are written to `completions.jsonl`.
-    public var logCompletions = false
+    package var logCompletions = false
 
     // MARK: Rewards
     /// Models that reward answers.
-    public var rewardModel: [String] = []
+    package var rewardModel: [String] = []
     /// Adapters on those models.
-    public var rewardAdapters: [String] = []
-    public var advantageEstimator = AdvantageEstimator.grpo
+    package var rewardAdapters: [String] = []
+    package var advantageEstimator = AdvantageEstimator.grpo
     /// What advantages are divided by; nil is the estimator's own.
-    public var scaleRewards: RewardScale?
+    package var scaleRewards: RewardScale?
     /// Whether what it costs to leave the reference is taken off the rewards; nil is the estimator's own.
-    public var klInReward: Bool?
+    package var klInReward: Bool?
     /// Whether questions whose answers are all rewarded alike are replaced by others.
-    public var dynamicSample = false
+    package var dynamicSample = false
     /// How often at most.
-    public var maxResampleTimes = 3
+    package var maxResampleTimes = 3
     /// Whether answers that were cut off are left out of the loss.
-    public var overlongFilter = false
+    package var overlongFilter = false
 
     // MARK: Loss
     /// How far below 1 a ratio counts.
-    public var epsilon = 0.2
+    package var epsilon = 0.2
     /// How far above; nil is as far.
-    public var epsilonHigh: Double?
+    package var epsilonHigh: Double?
     /// The highest ratio of answers that were bad; nil sets none.
-    public var delta: Double?
-    public var importanceSamplingLevel = RatioLevel.token
+    package var delta: Double?
+    package var importanceSamplingLevel = RatioLevel.token
     /// Whether what keeps the model near its reference is multiplied by the ratio.
-    public var useBiasCorrectionKL = false
+    package var useBiasCorrectionKL = false
     /// The gates of `sapo`.
-    public var tauPos = 1.0
-    public var tauNeg = 1.05
-    public var fipoDecayRate = 32.0
-    public var fipoClipRange: Double? = 0.2
-    public var fipoClipHighOnly = true
-    public var fipoSafetyThreshold: Double? = 4.0
+    package var tauPos = 1.0
+    package var tauNeg = 1.05
+    package var fipoDecayRate = 32.0
+    package var fipoClipRange: Double? = 0.2
+    package var fipoClipHighOnly = true
+    package var fipoSafetyThreshold: Double? = 4.0
     /// The share of tokens with the highest entropy that count.
-    public var topEntropyQuantile = 1.0
+    package var topEntropyQuantile = 1.0
     /// Whether the entropy of answers is logged.
-    public var logEntropy = false
+    package var logEntropy = false
     /// What is done where sampler and trainer find an answer differently probable; nil does nothing.
-    public var rolloutImportanceSamplingMode: SamplerCorrection?
-    public var rolloutImportanceSamplingThreshold = 2.0
+    package var rolloutImportanceSamplingMode: SamplerCorrection?
+    package var rolloutImportanceSamplingThreshold = 2.0
     /// Bad answers that became less probable by more than it, on the mean of their tokens, do not count; nil counts all.
-    public var offPolicySequenceMaskDelta: Double?
+    package var offPolicySequenceMaskDelta: Double?
 
-    public init() {}
+    package init() {}
 }
 
 /// What a limit of answers counts, by ms-swift's words.
-public enum LengthLimitScope: String, Sendable, CaseIterable {
+package enum LengthLimitScope: String, Sendable, CaseIterable {
     /// The tokens of one answer.
     case answer = "per_round"
     /// The tokens of all answers of a conversation.
@@ -168,7 +168,7 @@ extension PolicySettings: SettingsPart {
 
 extension PolicySettings {
     /// The most tokens of an answer, by either name.
-    public var completionLimit: Int { maxNewTokens ?? maxCompletionLength }
+    package var completionLimit: Int { maxNewTokens ?? maxCompletionLength }
 
     /// The most tokens behind a question, as far as they are known: what others say comes on top.
     func longestEpisode(room: Int) -> Int {

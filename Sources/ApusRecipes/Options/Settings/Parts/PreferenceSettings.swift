@@ -1,9 +1,9 @@
 package import ApusRewards
-public import ApusText
+package import ApusText
 import ApusTraining
 
 /// How preferences are learned.
-public enum PreferenceMethod: String, Sendable, CaseIterable {
+package enum PreferenceMethod: String, Sendable, CaseIterable {
     /// Pairs of answers, against a reference.
     case dpo
     /// Pairs, by the odds of their answers beside the likelihood of the chosen one.
@@ -25,7 +25,7 @@ public enum PreferenceMethod: String, Sendable, CaseIterable {
 }
 
 /// A loss of preferences, by ms-swift's word.
-public enum PreferenceLossType: String, Sendable, CaseIterable {
+package enum PreferenceLossType: String, Sendable, CaseIterable {
     case sigmoid, hinge, ipo
     case exoPair = "exo_pair"
     case ncaPair = "nca_pair"
@@ -51,7 +51,7 @@ public enum PreferenceLossType: String, Sendable, CaseIterable {
 }
 
 /// A divergence between a model and its reference, by TRL's word.
-public enum DivergenceType: String, Sendable, CaseIterable {
+package enum DivergenceType: String, Sendable, CaseIterable {
     case reverseKL = "reverse_kl"
     case forwardKL = "forward_kl"
     case jensenShannon = "js_divergence"
@@ -63,64 +63,64 @@ extension PreferenceMethod: OptionChoice {}
 extension PreferenceLossType: OptionChoice {}
 
 /// What a run learns of preferences, and what it is compared with.
-public struct PreferenceSettings: Sendable {
+package struct PreferenceSettings: Sendable {
     /// How preferences are learned.
-    public var method = PreferenceMethod.dpo
+    package var method = PreferenceMethod.dpo
     /// The model that a run is compared with; nil is the model itself as it was.
-    public var refModel: String?
+    package var refModel: String?
     /// Adapters on the model that it is compared with.
-    public var refAdapters: [String] = []
+    package var refAdapters: [String] = []
     /// Whether the reference is asked about every sample before the run, and then given up.
-    public var precomputesReference = false
+    package var precomputesReference = false
     /// How much it costs to leave the reference, or in gkd which of two divergences counts; nil is 0.1, 2 for simpo and 0.5
     /// for gkd.
-    public var beta: Double?
+    package var beta: Double?
     /// The share of pairs that are believed to be the wrong way round.
-    public var labelSmoothing = 0.0
+    package var labelSmoothing = 0.0
     /// The weight of the likelihood of chosen answers beside dpo's losses; nil leaves it out.
-    public var rpoAlpha: Double?
+    package var rpoAlpha: Double?
     /// The weight of tokens behind the length of the shorter answer; nil is 1.
-    public var ldAlpha: Double?
+    package var ldAlpha: Double?
     /// Whether that weight counts in the reference's scores too, as in TRL.
-    public var ldAlphaReference = false
+    package var ldAlphaReference = false
     /// The temperature of `discopop`.
-    public var discopopTau = 0.05
+    package var discopopTau = 0.05
     /// What keeps dpo near its reference.
-    public var fDivergenceType = DivergenceType.reverseKL
+    package var fDivergenceType = DivergenceType.reverseKL
     /// The α of `alphaDivergence`.
-    public var fAlphaDivergenceCoef = 0.5
+    package var fAlphaDivergenceCoef = 0.5
     /// What is minimised; empty takes the method's.
     ///
     /// Several make a mix, for dpo.
-    public var lossType: [PreferenceLossType] = []
+    package var lossType: [PreferenceLossType] = []
     /// The weights of a mix; empty is 1 for each.
-    public var lossWeights: [Double] = []
+    package var lossWeights: [Double] = []
     /// The weight of the likelihood of chosen answers in cpo and simpo.
-    public var cpoAlpha = 1.0
+    package var cpoAlpha = 1.0
     /// The margin of simpo.
-    public var simpoGamma = 1.0
+    package var simpoGamma = 1.0
     /// The shape of rewards in cpo and simpo, α; 0 leaves log-probabilities as they are.
-    public var alpha = 0.0
+    package var alpha = 0.0
     /// What kto multiplies the losses of good answers by.
-    public var desirableWeight = 1.0
+    package var desirableWeight = 1.0
     /// The same of bad answers.
-    public var undesirableWeight = 1.0
+    package var undesirableWeight = 1.0
     /// The weight of what keeps rewards around zero; nil leaves it out.
-    public var centerRewardsCoefficient: Double?
+    package var centerRewardsCoefficient: Double?
     /// Which tokens count; nil is `last_round`, and every answer for orpo.
-    public var lossScale: LossScale?
+    package var lossScale: LossScale?
     /// How a model learns from answers that it gives itself.
-    public var policy = PolicySettings()
+    package var policy = PolicySettings()
     /// How it learns from them token by token.
-    public var proximal = ProximalSettings()
+    package var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
-    public var rewards = RewardSettings()
+    package var rewards = RewardSettings()
     /// Rewards that a program brings along; its runs are told apart by their names alone.
     package var ownRewards: [any RewardFunction] = []
     /// What gkd learns from a teacher.
-    public var distillation = DistillationSettings()
+    package var distillation = DistillationSettings()
 
-    public init(_ method: PreferenceMethod = .dpo) { self.method = method }
+    package init(_ method: PreferenceMethod = .dpo) { self.method = method }
 }
 
 extension PreferenceSettings: SettingsPart {
@@ -156,7 +156,7 @@ extension PreferenceSettings: SettingsPart {
 
 extension PreferenceSettings {
     /// `beta`, or the method's.
-    public var chosenBeta: Double {
+    package var chosenBeta: Double {
         if let beta { return beta }
         return switch method {
         case .simpo: 2
@@ -167,10 +167,10 @@ extension PreferenceSettings {
     }
 
     /// `lossType`, or the method's.
-    public var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
+    package var chosenLossTypes: [PreferenceLossType] { lossType.isEmpty ? Array(method.losses.prefix(1)) : lossType }
 
     /// `lossScale`, or the method's.
-    public var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
+    package var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
 
     /// Whether the trained model is compared with another.
     var usesReference: Bool {

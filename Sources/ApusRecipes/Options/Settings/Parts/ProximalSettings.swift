@@ -1,26 +1,26 @@
-public import ApusTraining
+package import ApusTraining
 
 /// What proximal policy optimisation is told (`--rlhf_type ppo`).
-public struct ProximalSettings: Sendable {
+package struct ProximalSettings: Sendable {
     /// How often each answer is learned from.
-    public var numPPOEpochs = 4
+    package var numPPOEpochs = 4
     /// Steps in which the answers of a round are learned, each time.
-    public var numMiniBatches = 1
+    package var numMiniBatches = 1
     /// What leaving the reference costs.
-    public var klCoef = 0.05
-    public var klEstimator = DivergenceEstimator.k1
-    public var whitenRewards = false
+    package var klCoef = 0.05
+    package var klEstimator = DivergenceEstimator.k1
+    package var whitenRewards = false
     /// How far ratios count, to both sides of 1.
-    public var cliprange = 0.2
-    public var cliprangeValue = 0.2
+    package var cliprange = 0.2
+    package var cliprangeValue = 0.2
     /// The weight of the loss of values.
-    public var vfCoef = 0.1
-    public var gamma = 1.0
-    public var lam = 0.95
+    package var vfCoef = 0.1
+    package var gamma = 1.0
+    package var lam = 0.95
     /// What an answer that does not end costs; nil asks for nothing.
-    public var missingEOSPenalty: Double?
+    package var missingEOSPenalty: Double?
 
-    public init() {}
+    package init() {}
 }
 
 extension DivergenceEstimator: OptionChoice {}

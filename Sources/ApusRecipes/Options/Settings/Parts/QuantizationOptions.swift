@@ -1,13 +1,13 @@
 import ApusQuantization
-public import ApusTorch
+package import ApusTorch
 
 /// The program whose way of quantising is followed.
-public enum QuantizationMethod: String, Sendable, CaseIterable {
+package enum QuantizationMethod: String, Sendable, CaseIterable {
     case bitsAndBytes = "bnb"
 }
 
 /// What the sixteen values of four bits stand for.
-public enum FourBitKind: String, Sendable, CaseIterable {
+package enum FourBitKind: String, Sendable, CaseIterable {
     /// Quantiles of the normal distribution.
     case nf4
     /// Floats with two bits of exponent.
@@ -18,20 +18,20 @@ extension QuantizationMethod: OptionChoice {}
 extension FourBitKind: OptionChoice {}
 
 /// In how many bits the matrices of a model are kept.
-public struct QuantizationOptions: Sendable {
+package struct QuantizationOptions: Sendable {
     /// Nil keeps them in full.
-    public var method: QuantizationMethod?
+    package var method: QuantizationMethod?
     /// 4 or 8.
-    public var bits: Int?
+    package var bits: Int?
     /// The type that 4-bit layers are computed in; nil is float32, or bfloat16 where the model is.
-    public var computeType: DType?
-    public var kind = FourBitKind.nf4
+    package var computeType: DType?
+    package var kind = FourBitKind.nf4
     /// Whether the absmax of 4-bit blocks are quantised too.
-    public var usesDoubleQuantization = true
+    package var usesDoubleQuantization = true
     /// The type under whose name the bytes of 4-bit matrices are written.
-    public var storageType: DType?
+    package var storageType: DType?
 
-    public init() {}
+    package init() {}
 }
 
 extension QuantizationOptions: SettingsPart {

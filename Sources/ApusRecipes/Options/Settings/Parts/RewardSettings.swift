@@ -1,15 +1,15 @@
 package import ApusRewards
 
 /// How answers are rewarded.
-public struct RewardSettings: Sendable {
+package struct RewardSettings: Sendable {
     /// Names of rewards, and programs.
-    public var rewardFuncs: [String] = []
+    package var rewardFuncs: [String] = []
     /// What each of them counts; nil counts all the same.
-    public var rewardWeights: [Double]?
+    package var rewardWeights: [Double]?
     /// What the rewards are told.
     package var options = RewardOptions()
 
-    public init() {}
+    package init() {}
 }
 
 extension RewardSettings: SettingsPart {

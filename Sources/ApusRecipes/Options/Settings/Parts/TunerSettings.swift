@@ -1,32 +1,32 @@
 package import ApusAdapters
-public import ApusTorch
+package import ApusTorch
 
 /// The adapter that trains.
-public struct TunerSettings: Sendable {
+package struct TunerSettings: Sendable {
     /// The rank r of the adapter.
-    public var loraRank = 8
+    package var loraRank = 8
     /// The adapter is scaled by α / r.
-    public var loraAlpha = 32.0
+    package var loraAlpha = 32.0
     /// The dropout before the adapter.
-    public var loraDropout = 0.05
+    package var loraDropout = 0.05
     /// Ends of the names of the layers to adapt, or `all-linear`.
-    public var targetModules = ["all-linear"]
+    package var targetModules = ["all-linear"]
     /// Modules that are trained and stored whole beside the adapter: ends of names, `all-embedding`, `all-norm`.
-    public var modulesToSave: [String] = []
+    package var modulesToSave: [String] = []
     /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
-    public var targetRegex: String?
+    package var targetRegex: String?
     /// Whether to scale the adapter by α / √r instead of α / r.
-    public var useRSLoRA = false
+    package var useRSLoRA = false
     /// How the adapter starts.
-    public var initWeights = AdapterInitialization.kaiming
+    package var initWeights = AdapterInitialization.kaiming
     /// The type of the adapter; nil is float32.
-    public var loraDType: DType?
+    package var loraDType: DType?
     /// A method of the program's own, in place of the one that `model.tunerType` names.
     package var own: OwnMethod?
     /// What else the method of the adapter takes.
     var methodOptions = MethodOptions()
 
-    public init() {}
+    package init() {}
 }
 
 extension TunerSettings: SettingsPart {
