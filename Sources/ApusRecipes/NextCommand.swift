@@ -1,3 +1,5 @@
+import ApusHub
+
 /// What a person types next, told at the end of a run.
 enum NextCommand {
     /// For the checkpoint of a training run.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import ApusHub
 @testable import ApusRecipes
 
 /// Every run ends with what to type next.

@@ -15,9 +15,8 @@ package struct Download {
     /// - Returns: The folders of what was asked for, in the order it was asked for.
     /// - Throws: `HubError` for the first that cannot be had.
     package func callAsFunction() throws -> [String] {
-        let own = settings.kind == .model ? Repository.Kind.model : .dataset
         let wanted =
-            settings.ids.map { ($0, own) } + settings.models.map { ($0, .model) }
+            settings.ids.map { ($0, settings.kind) } + settings.models.map { ($0, .model) }
             + settings.datasets.map { ($0, .dataset) }
         let folders = try wanted.map { try fetched($0.0, $0.1) }
         if let next = NextCommand.afterDownload(settings) { hub.print(next) }

@@ -1,11 +1,7 @@
+package import ApusHub
+
 /// The settings of `download`: models, adapters and data sets from a hub.
 package struct DownloadSettings: Sendable {
-    /// What an id is of.
-    package enum Kind: String, Sendable, CaseIterable {
-        case model
-        case dataset
-    }
-
     /// Ids such as `Qwen/Qwen2.5-0.5B`, with `hf::` or `ms::` before those of a certain hub.
     package var ids: [String]
     /// More ids, of models and adapters.
@@ -13,7 +9,7 @@ package struct DownloadSettings: Sendable {
     /// More ids, of data sets.
     package var datasets: [String] = []
     /// What `ids` are of.
-    package var kind = Kind.model
+    package var kind = Repository.Kind.model
     /// The branch, tag or commit; nil takes the main branch.
     package var revision: String?
     /// The folder for the files; nil is the cache.
@@ -32,8 +28,6 @@ package struct DownloadSettings: Sendable {
         self.ids = ids
     }
 }
-
-extension DownloadSettings.Kind: OptionChoice {}
 
 extension DownloadSettings: CommandSettings {
     package static var command: Command { .download }

@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusHub
 import ApusOptimizers
 import ApusText
 import ApusTorch
@@ -10,6 +11,8 @@ extension DType: OptionChoice {
     /// The types that weights are kept in, the words of `--torch_dtype`.
     static let ofWeights: [DType] = [.bfloat16, .float16, .float32]
 }
+extension FourBitType: OptionChoice {}
+extension Repository.Kind: OptionChoice {}
 extension ProblemType: OptionChoice {}
 extension MultiLabelFormat: OptionChoice {}
 extension TruncationStrategy: OptionChoice {}

@@ -1,3 +1,5 @@
+import ApusHub
+
 extension OptionTable {
     private static let reaching: Set<Command> = loading.union([.params, .tokenize, .template])
 
@@ -32,7 +34,7 @@ extension OptionTable {
             "model", .list, default: .list([]), "Ids of models and adapters.", in: .command, for: [.download]),
         CommandOption("dataset", .list, default: .list([]), "Ids of data sets.", in: .command, for: [.download]),
         CommandOption(
-            "repo_type", .words(of: DownloadSettings.Kind.self), default: .text("model"), "What the ids are of.",
+            "repo_type", .words(of: Repository.Kind.self), default: .text("model"), "What the ids are of.",
             in: .command, for: [.download]),
         CommandOption(
             "revision", .text, computed: "the main branch", "Branch, tag or commit.", in: .command, for: [.download]),

@@ -19,7 +19,7 @@ extension OptionTable {
             computed: "float32, or bfloat16 where the weights are", "Type that 4-bit layers are computed in.",
             in: .model, for: loadingOrWriting),
         CommandOption(
-            "bnb_4bit_quant_type", .words(of: FourBitKind.self), default: .text("nf4"),
+            "bnb_4bit_quant_type", .words(of: FourBitType.self), default: .text("nf4"),
             "What four bits stand for: quantiles of the normal distribution, or small floats.", in: .model,
             for: quantizing),
         CommandOption(

@@ -6,16 +6,7 @@ package enum QuantizationMethod: String, Sendable, CaseIterable {
     case bitsAndBytes = "bnb"
 }
 
-/// What the sixteen values of four bits stand for.
-package enum FourBitKind: String, Sendable, CaseIterable {
-    /// Quantiles of the normal distribution.
-    case nf4
-    /// Floats with two bits of exponent.
-    case fp4
-}
-
 extension QuantizationMethod: OptionChoice {}
-extension FourBitKind: OptionChoice {}
 
 /// In how many bits the matrices of a model are kept.
 package struct QuantizationOptions: Sendable {
@@ -25,7 +16,7 @@ package struct QuantizationOptions: Sendable {
     package var bits: Int?
     /// The type that 4-bit layers are computed in; nil is float32, or bfloat16 where the model is.
     package var computeType: DType?
-    package var kind = FourBitKind.nf4
+    package var kind = FourBitType.nf4
     /// Whether the absmax of 4-bit blocks are quantised too.
     package var usesDoubleQuantization = true
     /// The type under whose name the bytes of 4-bit matrices are written.
@@ -74,7 +65,7 @@ extension QuantizationOptions {
         guard bits == 4 else { return QuantizationSettings(.eightBits, computeType: nil) }
         return QuantizationSettings(
             .fourBits(
-                kind == .fp4 ? .fp4 : .nf4, block: QuantizationSettings.standardBlock, isDouble: usesDoubleQuantization),
+                kind, block: QuantizationSettings.standardBlock, isDouble: usesDoubleQuantization),
             computeType: computeType ?? QuantizationSettings.standardComputeType(of: dtype))
     }
 }
