@@ -23,7 +23,6 @@ import Testing
             Setup(name) { settings in
                 settings.tuner.targetModules = ["q_proj", "v_proj"]
                 settings.tuner.loraRank = 4
-                settings.tuner.initWeights = AdapterInitialization(rawValue: name) ?? .kaiming
                 for (option, value) in options { settings.tuner.methodOptions[option] = value }
             }
         }
@@ -37,10 +36,12 @@ import Testing
     }
 
     static let setups = [
-        Setup.lora("loftq", ["loftq_iter": .integer(2)]),
-        Setup.lora("eva", ["eva_tau": .number(0.9), "eva_use_label_mask": .boolean(false)]),
-        Setup.lora("corda", ["corda_samples": .integer(3)]),
-        Setup.lora("lora-ga", ["lora_ga_iters": .integer(1)]),
+        Setup.lora("loftq", ["init_weights": .text("loftq"), "loftq_iter": .integer(2)]),
+        Setup.lora(
+            "eva",
+            ["init_weights": .text("eva"), "eva_tau": .number(0.9), "eva_use_label_mask": .boolean(false)]),
+        Setup.lora("corda", ["init_weights": .text("corda"), "corda_samples": .integer(3)]),
+        Setup.lora("lora-ga", ["init_weights": .text("lora-ga"), "lora_ga_iters": .integer(1)]),
         Setup.lora("replicated", ["layer_replication": .text("[[0, 2], [1, 3]]")]),
         Setup.lora("biases", ["lora_bias": .text("lora_only")]),
         Setup.tuner("llamapro", ["llamapro_num_new_blocks": .integer(3)]),
@@ -101,7 +102,7 @@ import Testing
     @Test func pissaBecomesPlainLoRA() throws {
         let run = try TinyRun().with {
             $0.tuner.targetModules = ["q_proj", "v_proj"]
-            $0.tuner.initWeights = .pissa
+            $0.tuner.methodOptions["init_weights"] = .text("pissa")
         }
         try run()
         func merged(_ adapter: String, _ name: String) throws -> SafetensorsFile {

@@ -5,10 +5,10 @@ import ApusJSON
 package struct MethodOptions: Sendable {
     private var given: [String: OptionValue] = [:]
 
-    init() {}
+    package init() {}
 
     /// The value of an option by its name: what was given, or its default.
-    subscript(name: String) -> OptionValue? {
+    package subscript(name: String) -> OptionValue? {
         get {
             if let value = given[name] { return value }
             return AdapterMethods.option(name)?.optionValue
@@ -20,14 +20,18 @@ package struct MethodOptions: Sendable {
     static func fields<Settings>(
         _ property: any WritableKeyPath<Settings, MethodOptions> & Sendable, beside names: [String]
     ) -> [SettingsField<Settings>] {
-        AdapterMethods.options.filter { !names.contains($0.name) }.map { option in
-            let name = option.name
-            return SettingsField(name, affectsNumbers: true) {
-                $0[keyPath: property][name]
-            } write: { settings, value in
-                settings[keyPath: property][name] = value
-                return true
-            }
+        AdapterMethods.options.map(\.name).filter { !names.contains($0) }.map { field($0, property) }
+    }
+
+    /// The field of one of the options.
+    static func field<Settings>(
+        _ name: String, _ property: any WritableKeyPath<Settings, MethodOptions> & Sendable
+    ) -> SettingsField<Settings> {
+        SettingsField(name, affectsNumbers: true) {
+            $0[keyPath: property][name]
+        } write: { settings, value in
+            settings[keyPath: property][name] = value
+            return true
         }
     }
 }

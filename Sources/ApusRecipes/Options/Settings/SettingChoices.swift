@@ -14,30 +14,6 @@ package enum LossType: String, Sendable, CaseIterable {
     case listwiseReranker = "listwise_reranker"
 }
 
-/// How an adapter starts.
-package enum AdapterInitialization: String, Sendable, CaseIterable {
-    /// A from Kaiming's uniform distribution and B zero, so that training starts at the base model.
-    case kaiming = "true"
-    /// Both random, for tests.
-    case random = "false"
-    /// A from a normal distribution and B zero.
-    case gaussian
-    /// The largest singular values of the base weights, which keep the rest.
-    case pissa
-    case pissaAfterFourIterations = "pissa_niter_4"
-    case pissaAfterSixteenIterations = "pissa_niter_16"
-    /// The first columns and rows of the QR decomposition of the base weights, which keep the rest.
-    case olora
-    /// What rounding the base weights to few bits loses.
-    case loftQ = "loftq"
-    /// Principal components of what goes into the layers, with ranks where these explain most.
-    case eva
-    /// Singular values beside the correlation of what goes into the layers.
-    case corda
-    /// Singular vectors of the gradients of the base weights.
-    case loraGA = "lora-ga"
-}
-
 /// An optimizer.
 package enum OptimizerName: String, Sendable, CaseIterable {
     case fusedAdamW = "adamw_torch_fused"
@@ -113,7 +89,6 @@ package enum InferenceBackend: String, Sendable, CaseIterable {
 
 extension LossType: OptionChoice {}
 extension ExistingResult: OptionChoice {}
-extension AdapterInitialization: OptionChoice {}
 extension OptimizerName: OptionChoice {}
 extension OptimizerPlugin: OptionChoice {}
 extension IntervalStrategy: OptionChoice {}

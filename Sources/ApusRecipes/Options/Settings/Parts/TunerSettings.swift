@@ -15,16 +15,12 @@ package struct TunerSettings: Sendable {
     package var modulesToSave: [String] = []
     /// A regular expression over the whole names of the layers to adapt; wins over `targetModules`.
     package var targetRegex: String?
-    /// Whether to scale the adapter by α / √r instead of α / r.
-    package var useRSLoRA = false
-    /// How the adapter starts.
-    package var initWeights = AdapterInitialization.kaiming
     /// The type of the adapter; nil is float32.
     package var loraDType: DType?
     /// A method of the program's own, in place of the one that `model.tunerType` names.
     package var own: OwnMethod?
-    /// What else the method of the adapter takes.
-    var methodOptions = MethodOptions()
+    /// What else the method of the adapter takes, by the names of its options.
+    package var methodOptions = MethodOptions()
 
     package init() {}
 }
@@ -39,8 +35,9 @@ extension TunerSettings: SettingsPart {
         SettingsField("target_modules", \.targetModules, affectsNumbers: true),
         SettingsField("modules_to_save", \.modulesToSave, affectsNumbers: true),
         SettingsField("target_regex", \.targetRegex, affectsNumbers: true),
-        SettingsField("use_rslora", \.useRSLoRA, affectsNumbers: true),
-        SettingsField("init_weights", \.initWeights, affectsNumbers: true),
+        // Their place in `args.json` is before the type, which is of all methods.
+        MethodOptions.field("use_rslora", \.methodOptions),
+        MethodOptions.field("init_weights", \.methodOptions),
         SettingsField("lora_dtype", \.loraDType, affectsNumbers: true),
     ]
 }
