@@ -21,6 +21,8 @@ package protocol AdapterMethod: Sendable {
     static var hangsOnLayers: Bool { get }
     /// Whether what it does depends on how long the run is, so that a resumed one must be as long.
     static var isScheduled: Bool { get }
+    /// Whether tokens see fewer others while it trains, which is so wherever the model is asked then.
+    static var narrowsAttention: Bool { get }
 
     /// The method as a command line asks for it.
     init(_ settings: AdapterSettings) throws
@@ -103,6 +105,7 @@ extension AdapterMethod {
     package static var folder: String { "" }
     package static var hangsOnLayers: Bool { true }
     package static var isScheduled: Bool { false }
+    package static var narrowsAttention: Bool { false }
     package var notice: String? { nil }
     package mutating func train(_ settings: AdapterSettings) throws {}
     package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double { 1 }

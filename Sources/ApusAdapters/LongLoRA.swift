@@ -8,6 +8,7 @@ package import ApusNN
 package struct LongLoRAConfiguration: AdapterMethod {
     package static let peftType = "LONGLORA"
     package static let tunerType = "longlora"
+    package static let narrowsAttention = true
 
     static let shareOption = AdapterOption(
         "group_size_ratio", .number(0.001..<1), default: 0.25,

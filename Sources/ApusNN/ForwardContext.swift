@@ -112,8 +112,8 @@ public final class ForwardContext {
             throw TorchError(
                 kind: .invalidOperation,
                 message: reason
-                    + ", in front of which no keys and values can lie; give prompt_tuning or lora instead of "
-                    + "prefix_tuning")
+                    + ", in front of which no keys and values can lie; take an adapter that puts rows in front of the input, or "
+                    + "changes matrices, instead of one that puts keys and values in front of attention")
         }
     }
 

@@ -144,7 +144,10 @@ struct PreferenceSettingsTests {
         (["--rlhf_type", "grpo", "--loss_type", "sigmoid"], "grpo, bnpo, dr_grpo, dapo, cispo, sapo, fipo"),
         (["--rlhf_type", "grpo", "--gym_env", "x"], "--gym_env"),
         (["--task_type", "seq_cls"], "--task_type causal_lm"),
-        (["--task_type", "seq_cls"], "--task_type causal_lm"),
+        (
+            ["--rlhf_type", "kto", "--tuner_type", "longlora", "--precompute_ref_log_probs", "true"],
+            "with kto and --tuner_type longlora the reference is asked in the step"
+        ),
         (
             [
                 "--rlhf_type", "kto", "--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1",

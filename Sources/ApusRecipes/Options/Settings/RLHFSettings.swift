@@ -1,3 +1,4 @@
+import ApusAdapters
 import ApusDatasets
 import ApusJSON
 import ApusOptimizers
@@ -57,10 +58,11 @@ extension RLHFSettings: CommandSettings {
         let method = preferences.method
         if preferences.samplesAnswers { try checkSampling(&notices) }
         if method == .gkd, preferences.distillation.lmbda > 0 { noteRestrictedSampling(&notices) }
-        if method == .kto, preferences.precomputesReference, training.model.tunerType.rawValue == "longlora" {
+        let tuner = training.model.tunerType.rawValue
+        if method == .kto, preferences.precomputesReference, AdapterMethods.of(tunerType: tuner)?.narrowsAttention == true {
             throw SettingsError(
-                "--precompute_ref_log_probs true: with kto and --tuner_type longlora the reference is asked in the step. Leave it "
-                    + "out.")
+                "--precompute_ref_log_probs true: with kto and --tuner_type \(tuner) the reference is asked in the step. Leave "
+                    + "it out.")
         }
         let idle = PreferenceSettings.fields.map(\.name).filter {
             // What a method chooses itself is asked for below.

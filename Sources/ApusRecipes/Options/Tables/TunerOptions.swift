@@ -110,16 +110,13 @@ extension OptionTable {
     private static let methodOptions = AdapterMethods.options.map { option in
         let methods = readers[option.name] ?? []
         let isStart = LoRAStartSettings.options.contains(option)
-        let isLoRA = methods.contains("lora") && !isStart
+        let isOfDefault = methods.contains(TunerType.lora.rawValue) && !isStart
         return CommandOption(
             option.name, option.optionKind, default: option.optionValue, option.help,
-            in: isLoRA ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],
-            section: isLoRA ? nil : isStart ? "lora (--init_weights)" : methods.joined(separator: ", "))
+            in: isOfDefault ? .tuner : .method, for: option.decidesCount ? tuning : [.sft],
+            section: isOfDefault ? nil : isStart ? "lora (--init_weights)" : methods.joined(separator: ", "))
     }
 
-    /// Tuners that ms-swift has and Apus has not yet.
-    private static let laterTuners = [
-        "longlora", "adalora", "llamapro", "adapter", "vera", "boft", "fourierft", "reft", "bone", "ia3", "lora_llm",
-        "dummy",
-    ].filter { AdapterMethods.of(tunerType: $0) == nil }
+    /// Tuners that ms-swift has and Apus has not.
+    private static let laterTuners = ["bone", "lora_llm", "dummy"]
 }
