@@ -28,7 +28,7 @@ enum NextCommand {
     private static func line(_ command: String) -> String { "next: \(command)" }
 
     /// A chat needs no data; models of other tasks answer rows.
-    private static func data(for task: TaskType) -> String { task == .causalLM ? "" : " --val_dataset …" }
+    private static func data(for task: TaskType) -> String { task.task.converses ? "" : " --val_dataset …" }
 
     /// A word as a shell takes it.
     private static func quoted(_ word: String) -> String {

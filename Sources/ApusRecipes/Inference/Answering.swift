@@ -109,7 +109,7 @@ struct Answering {
     ///
     /// - Throws: As `init`.
     static func check(_ settings: InferSettings, _ source: ModelSource, of task: TaskType) throws {
-        guard [.causalLM, .sequenceToSequence].contains(task) else { return }
+        guard task.task.writesText else { return }
         let config = try source.config()
         let head = try task.task.head(labelCount: nil, config: config)
         let size = try Models.registry.model(config, for: head).vocabularySize

@@ -19,6 +19,8 @@ struct CausalLanguageModeling: TextTask {
     let word = "causal_lm"
     let activity = "continues text"
     let peft: PEFTTask? = .causalLM
+    let writesText = true
+    let converses = true
     let options = EncodingSettings.templateOptions.union(GenerationSettings.options).union([
         "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",

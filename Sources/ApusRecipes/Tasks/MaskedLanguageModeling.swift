@@ -16,6 +16,7 @@ struct MaskedLanguageModeling: TextTask {
     let word = "mlm"
     let activity = "fills in masks"
     let peft: PEFTTask? = nil
+    let automaticClass: String? = "AutoModelForMaskedLM"
     let options: Set<String> = ["mlm_probability", "top_k", "label_smoothing_factor"]
     let predictsTokens = true
     let drawsSamples = true

@@ -14,6 +14,12 @@ protocol TextTask: Sendable {
     var activity: String { get }
     /// How PEFT calls it; nil where PEFT has no name for it.
     var peft: PEFTTask? { get }
+    /// The class of `transformers` that reads its models, where it is not that of PEFT's task.
+    var automaticClass: String? { get }
+    /// Whether its models write text.
+    var writesText: Bool { get }
+    /// Whether a person can talk with its models.
+    var converses: Bool { get }
     /// What can be minimised.
     var losses: [LossType] { get }
     /// What is minimised unless told otherwise; nil where nothing can be chosen.
@@ -54,6 +60,9 @@ protocol TextTask: Sendable {
 }
 
 extension TextTask {
+    var automaticClass: String? { nil }
+    var writesText: Bool { false }
+    var converses: Bool { false }
     var losses: [LossType] { [.crossEntropy] }
     var standardLoss: LossType? { nil }
     var options: Set<String> { [] }

@@ -324,7 +324,7 @@ extension SFTSettings {
     /// The settings of a run of the model with its new special tokens, which is written into the folder of runs.
     fileprivate func enlarged(_ surroundings: Surroundings, console: Console) throws -> SFTSettings {
         guard !model.newSpecialTokens.isEmpty else { return self }
-        guard taskType == .causalLM || taskType == .sequenceToSequence else {
+        guard taskType.task.writesText else {
             throw SettingsError(
                 "--new_special_tokens: a model that writes no text has no use for them. Leave it out with --task_type "
                     + "\(taskType.rawValue).")
@@ -334,7 +334,7 @@ extension SFTSettings {
         settings.output.outputDirectory = outputDirectory
         let source = try ModelSource(model.name ?? "", surroundings: surroundings)
         settings.model.name = try EnlargedModel(source, adding: model.newSpecialTokens).written(
-            in: outputDirectory, task: taskType == .sequenceToSequence ? .sequenceToSequence : .causalLanguageModel,
+            in: outputDirectory, task: taskType.task.head(labelCount: nil, config: source.config()),
             tell: console.print)
         // The model knows them now, and whoever reads `args.json` finds it there.
         settings.model.newSpecialTokens = []

@@ -126,7 +126,7 @@ struct ModelCard {
 
     /// How Python reads the folder; empty where it does not.
     private var python: [String] {
-        let model = task == .maskedLanguageModel ? "AutoModelForMaskedLM" : Self.automaticClass(peft)
+        let model = task.task.automaticClass ?? Self.automaticClass(peft)
         switch subject {
         case .adapter(_, false, _): return []
         case .adapter:

@@ -57,8 +57,8 @@ extension SFTSettings {
         if !task.generatedMetrics.isEmpty, !evaluation.predictWithGenerate {
             note("--predict_with_generate is false", ["generation_max_length", "max_new_tokens"])
         }
-        if taskType == .sequenceToSequence {
-            note("--generation_max_length says it with --task_type seq2seq_lm", ["max_new_tokens"])
+        if taskType.task.options.contains("generation_max_length") {
+            note("--generation_max_length says it with --task_type \(taskType.rawValue)", ["max_new_tokens"])
         }
         if evalStrategy != .epoch { note("--eval_strategy is not epoch", ["eval_epochs"]) }
         if evaluation.saveStrategy != .epoch { note("--save_strategy is not epoch", ["save_epochs"]) }

@@ -160,7 +160,8 @@ extension SFTSettings: CommandSettings {
         try settleQuantization(&notices)
         try SettingChecks.loss(lossType, for: taskType)
         let generated = task.generatedMetrics
-        guard !evaluation.predictWithGenerate || taskType != .causalLM || encoding.tellsAnswers else {
+        guard !evaluation.predictWithGenerate || !taskType.task.options.contains("loss_scale") || encoding.tellsAnswers
+        else {
             throw SettingsError(
                 "--predict_with_generate true answers questions, and with --loss_scale \(encoding.lossScale.rawValue) it is "
                     + "not seen where an answer begins. Give --loss_scale default or last_round.")
@@ -177,7 +178,7 @@ extension SFTSettings: CommandSettings {
         try encoding.check()
         try encoding.checkSplitting(taskType)
         try batches.check(data, maximumSteps: optimization.maxSteps)
-        if batches.streaming, taskType != .causalLM {
+        if batches.streaming, !taskType.task.options.contains("streaming") {
             throw SettingsError(
                 "--streaming true: --task_type \(taskType.rawValue) reads its data whole before it starts. Leave it out."
             )

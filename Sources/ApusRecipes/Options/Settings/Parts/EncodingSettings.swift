@@ -83,7 +83,7 @@ extension EncodingSettings: SettingsPart {
     /// - Throws: `SettingsError` where samples cannot be split.
     func checkSplitting(_ task: TaskType) throws {
         guard truncationStrategy == .split else { return }
-        guard task == .causalLM, !useChatTemplate else {
+        guard task.task.options.contains("loss_scale"), !useChatTemplate else {
             throw SettingsError(
                 "--truncation_strategy split makes samples of parts of a text, which have no question. It is for text that "
                     + "is learned whole: --task_type causal_lm --use_chat_template false --loss_scale all. Else give "
