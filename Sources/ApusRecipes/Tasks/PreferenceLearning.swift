@@ -77,24 +77,16 @@ struct PreferenceLearning: TextTask {
         try model.setRouterLoss(settings.optimization.routerAuxLossCoef)
         try checkReference(model, inputs)
         if preferences.method == .kto {
-            let objective = JudgedAnswers(model, preferences.judgedLoss)
-            let samples = try answers(inputs, model)
-            let memory = ReferenceMemory(preferences, inputs, samples)
-            return TrainingTask(
-                model: model, samples: samples, objective: objective,
-                compares: { loading in
-                    if let known = try memory.found(loading) {
-                        objective.reference = .known(known)
-                        return nil
-                    }
-                    objective.reference = try reference(settings, inputs.surroundings, loading, console)
-                    try memory.ask(loading, objective.rememberReference)
-                    return objective.reference.model
-                },
-                writes: { folder, _ in try memory.keep(objective.reference, in: folder) })
+            return compared(JudgedAnswers(model, preferences.judgedLoss), model, try answers(inputs, model), inputs)
         }
         let objective = try PairPreferences(model, preferences.pairTerms)
-        let samples = try pairs(inputs, model)
+        return compared(objective, model, try pairs(inputs, model), inputs)
+    }
+
+    /// What is learned by comparing with a reference, where the method has one.
+    private func compared(
+        _ objective: some ComparedObjective, _ model: any TextModel, _ samples: TrainingSamples, _ inputs: TrainingInputs
+    ) -> TrainingTask {
         let memory = ReferenceMemory(preferences, inputs, samples)
         return TrainingTask(
             model: model, samples: samples, objective: objective,
@@ -104,7 +96,7 @@ struct PreferenceLearning: TextTask {
                     objective.reference = .known(known)
                     return nil
                 }
-                objective.reference = try reference(settings, inputs.surroundings, loading, console)
+                objective.reference = try reference(inputs.settings, inputs.surroundings, loading, inputs.console)
                 try memory.ask(loading, objective.rememberReference)
                 return objective.reference.model
             },

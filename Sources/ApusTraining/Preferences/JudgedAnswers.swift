@@ -8,7 +8,7 @@ import ApusTorch
 /// A batch holds the answers and, where z₀ is asked for, behind them as many sequences with the answers to other questions.
 /// z₀ is `max(0, mean of log p - log p_ref)` of the latter over the whole step, without a gradient, so that a step is the
 /// same however it is cut into micro-batches.
-package final class JudgedAnswers: Objective {
+package final class JudgedAnswers: ComparedObjective {
     private let model: CausalLanguageModel
     private let judged: JudgedLoss
     /// What the model is compared with.

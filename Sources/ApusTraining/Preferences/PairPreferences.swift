@@ -52,7 +52,7 @@ package struct PairTerms: Sendable {
 /// Every target's log-probability is made once, without all logits; losses and their derivatives are computed from their
 /// sums on the host, and go back as one factor for each target. The loss of a step is `Σ / pairs` of its pairs and
 /// `Σ / tokens` of its likelihood, whatever the micro-batches.
-package final class PairPreferences: Objective {
+package final class PairPreferences: ComparedObjective {
     private let model: CausalLanguageModel
     private let terms: PairTerms
     /// What the model is compared with.

@@ -2,6 +2,15 @@ package import ApusLanguageModel
 package import ApusNN
 import ApusTorch
 
+/// What compares the model in training with a reference, sample by sample.
+package protocol ComparedObjective: AnyObject, Objective {
+    /// What the model is compared with.
+    var reference: Reference { get set }
+
+    /// Asks the reference about every sample before the run.
+    func rememberReference(_ sources: [any TrainingSource], size: Int, progress: (Int) -> Void) throws
+}
+
 /// What a model in training is compared with.
 package enum Reference {
     /// Nothing: the loss asks for none.
