@@ -85,7 +85,8 @@ struct PreferenceLearning: TextTask {
 
     /// What is learned by comparing with a reference, where the method has one.
     private func compared(
-        _ objective: some ComparedObjective, _ model: any TextModel, _ samples: TrainingSamples, _ inputs: TrainingInputs
+        _ objective: some ComparedObjective, _ model: any TextModel, _ samples: TrainingSamples,
+        _ inputs: TrainingInputs
     ) -> TrainingTask {
         let memory = ReferenceMemory(preferences, inputs, samples)
         return TrainingTask(

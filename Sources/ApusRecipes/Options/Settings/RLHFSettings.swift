@@ -59,7 +59,9 @@ extension RLHFSettings: CommandSettings {
         if preferences.samplesAnswers { try checkSampling(&notices) }
         if method == .gkd, preferences.distillation.lmbda > 0 { noteRestrictedSampling(&notices) }
         let tuner = training.model.tunerType.rawValue
-        if method == .kto, preferences.precomputesReference, AdapterMethods.of(tunerType: tuner)?.narrowsAttention == true {
+        if method == .kto, preferences.precomputesReference,
+            AdapterMethods.of(tunerType: tuner)?.narrowsAttention == true
+        {
             throw SettingsError(
                 "--precompute_ref_log_probs true: with kto and --tuner_type \(tuner) the reference is asked in the step. Leave "
                     + "it out.")
