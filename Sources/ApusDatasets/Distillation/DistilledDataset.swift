@@ -131,12 +131,11 @@ extension RowDataset where Recognizer == ConversationRecognizer {
             cache: cache, options: truncation.words.merging(["answers": "\(answersItself)"]) { $1 }
         ) { conversation, dataset in
             func side(_ conversation: Conversation) throws -> (sample: TokenizedDataset.Sample, notes: [String]) {
-                let encoded = try encode(conversation)
-                var tokens = AnswerTokens(encoded)
+                var tokens = AnswerTokens(try encode(conversation))
                 let (range, notes) = try truncation.part(ofLength: tokens.ids.count)
                 tokens.keep(range)
                 guard tokens.isTrained.contains(true) else { throw RowRejection("nothing to train on") }
-                return (tokens.sample, encoded.notes + notes)
+                return (tokens.sample, tokens.notes + notes)
             }
             var conversation = conversation
             if conversation.messages.last?.role != "assistant" {

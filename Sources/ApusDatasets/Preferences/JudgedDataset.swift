@@ -138,13 +138,12 @@ extension RowDataset where Recognizer == JudgedRecognizer {
                 + "--truncation_strategy left or right cuts longer ones.",
             cache: cache, options: truncation.words
         ) { row, dataset in
-            let encoded = try encode(row.conversation)
-            var tokens = AnswerTokens(encoded)
+            var tokens = AnswerTokens(try encode(row.conversation))
             let (range, notes) = try truncation.part(ofLength: tokens.ids.count)
             tokens.keep(range)
             guard tokens.isTrained.contains(true) else { throw RowRejection("nothing to train on") }
             dataset.append(tokens.sample, isGood: row.isGood)
-            return encoded.notes + notes
+            return tokens.notes + notes
         }
         return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), tallies))
     }

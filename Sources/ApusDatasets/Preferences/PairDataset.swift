@@ -110,8 +110,7 @@ extension RowDataset where Recognizer == PreferenceRecognizer {
                 + "--truncation_strategy left or right cuts longer ones.",
             cache: cache, options: truncation.words
         ) { row, dataset in
-            let (first, second) = (try encode(row.chosen), try encode(row.rejected))
-            var (chosen, rejected) = (AnswerTokens(first), AnswerTokens(second))
+            var (chosen, rejected) = (AnswerTokens(try encode(row.chosen)), AnswerTokens(try encode(row.rejected)))
             let notes = try truncation.cut(&chosen, &rejected)
             for (name, side) in [("chosen", chosen), ("rejected", rejected)] {
                 guard side.isTrained.dropFirst().contains(true) else {
@@ -122,7 +121,7 @@ extension RowDataset where Recognizer == PreferenceRecognizer {
                 throw RowRejection("the chosen and the rejected answer are the same", "as tokens")
             }
             dataset.appendPair(chosen.sample, rejected.sample, margin: row.margin)
-            return Set(first.notes + second.notes + notes).sorted()
+            return Set(chosen.notes + rejected.notes + notes).sorted()
         }
         return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), tallies))
     }
@@ -132,10 +131,14 @@ extension RowDataset where Recognizer == PreferenceRecognizer {
 struct AnswerTokens {
     var ids: [Int32]
     var isTrained: [Bool]
+    /// What the user should hear of although the conversation is used.
+    let notes: [String]
 
     init(_ encoded: EncodedConversation) {
         ids = encoded.ids
         isTrained = encoded.weights.map { $0 > 0 }
+        let isWeighted = encoded.weights.contains { $0 != 0 && $0 != 1 }
+        notes = encoded.notes + (isWeighted ? ["weights of tokens (each counts once, or not at all)"] : [])
         if !isTrained.isEmpty { isTrained[0] = false }
     }
 

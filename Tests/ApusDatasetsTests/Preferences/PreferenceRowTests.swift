@@ -245,5 +245,18 @@ struct PreferenceRowTests {
             })
         #expect(report.droppedRows.map(\.line).sorted() == [1, 2, 3, 5, 6, 7])
         #expect(report.droppedRows.allSatisfy { $0.reason == "nothing to train on" })
+        // A loss of sequences knows no weights of tokens, and that is said.
+        let (halved, said) = try loaded.train.paired(
+            truncation: Truncation(maximumLength: 40),
+            encode: { row in
+                var encoded = encode(row)
+                encoded.weights = encoded.weights.map { $0 / 2 }
+                return encoded
+            })
+        let (whole, silent) = try loaded.train.paired(
+            truncation: Truncation(maximumLength: 40), encode: { encode($0) })
+        #expect(halved.sample(0).chosen == whole.sample(0).chosen)
+        #expect(said.notes.entries.map(\.reason) == ["weights of tokens (each counts once, or not at all)"])
+        #expect(silent.notes.total == 0)
     }
 }
