@@ -89,9 +89,7 @@ package struct EmbeddingRecognizer: RowRecognizer {
     }
 
     package func recognize(_ value: JSONValue) throws -> RecognizedRow<EmbeddingRow> {
-        guard let object = value.objectValue else {
-            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
-        }
+        let object = try value.row
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         try reader.refuseMedia()
         var notes: [String] = []

@@ -50,9 +50,7 @@ package struct RerankerRecognizer: RowRecognizer {
     }
 
     package func recognize(_ value: JSONValue) throws -> RecognizedRow<RerankerRow> {
-        guard let object = value.objectValue else {
-            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
-        }
+        let object = try value.row
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         try reader.refuseMedia()
         var notes: [String] = []

@@ -31,9 +31,7 @@ package struct JudgedRecognizer: RowRecognizer {
     }
 
     package func recognize(_ value: JSONValue) throws -> RecognizedRow<JudgedRow> {
-        guard let object = value.objectValue else {
-            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
-        }
+        let object = try value.row
         var reader = RowReader(row: try mapping.applied(to: object), usesAliases: options.mapsColumns)
         guard let label = try reader.take(.judgement) else {
             throw RowRejection("no label", "the row has \(object.columnList)")

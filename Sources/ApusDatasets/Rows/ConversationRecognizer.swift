@@ -92,9 +92,7 @@ package struct ConversationRecognizer: RowRecognizer {
         if let first = value.arrayValue?.first?.objectValue, MessageList.isMessage(first.keys) {
             return ["messages": value]
         }
-        guard let object = value.objectValue else {
-            throw RowRejection("a row is not a JSON object", "it is \(value.kind)")
-        }
+        let object = try value.row
         if MessageList.isMessage(object.keys), !object.keys.contains(where: RowColumns.messages.names.contains) {
             throw RowRejection(
                 "a row is a single message", "write the messages of a conversation into one row: {\"messages\": [ … ]}")

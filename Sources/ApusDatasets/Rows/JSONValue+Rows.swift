@@ -1,6 +1,16 @@
 import ApusJSON
 
 extension JSONValue {
+    /// The columns of a row.
+    ///
+    /// - Throws: `RowRejection` for what has none.
+    var row: JSONObject {
+        get throws {
+            guard let columns = objectValue else { throw RowRejection("a row is not a JSON object", "it is \(kind)") }
+            return columns
+        }
+    }
+
     /// What the value is, for messages.
     var kind: String {
         switch self {
