@@ -151,6 +151,7 @@ package struct FineTuning {
             settings, model: model, beside: second, tuner: tuner, optimizer: optimizer, data: data, dtype: dtype,
             canBeHalved: task.objective.isAdditive
         ).fitted(plan, console: console)
+        noteHalvings(&progress, plannedWithMemory.halvings)
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
             in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
@@ -203,6 +204,16 @@ package struct FineTuning {
     }
 
     // MARK: - Parts
+
+    /// Says where parts of micro-batches are others than in the run that goes on.
+    private func noteHalvings(_ progress: inout TrainingProgress, _ planned: Int) {
+        if let before = progress.plannedHalvings, before != planned {
+            console.print(
+                "resuming: micro-batches are halved \(planned)× for --max_memory, not \(before)×: the same samples, summed in "
+                    + "another order")
+        }
+        progress.plannedHalvings = planned
+    }
 
     /// Compares the run with the checkpoint it goes on from, and says what goes on otherwise.
     private func checkResumed(_ resume: ResumePoint, identity: RunIdentity, plan: TrainingPlan) throws {

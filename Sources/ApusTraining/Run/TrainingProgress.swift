@@ -20,6 +20,8 @@ package struct TrainingProgress: Sendable, Equatable {
     package private(set) var checkpointsWithoutProgress = 0
     /// How often micro-batches were halved because memory ran out.
     package var halvings = 0
+    /// How often they were halved from the start, to fit into `--max_memory`; nil in checkpoints that do not say it.
+    package var plannedHalvings: Int?
     /// Whether the evaluation of the last step is still to be made, because it failed.
     package var owesEvaluation = false
     /// Which way the best checkpoint is sought; `greater_is_better`.
@@ -83,6 +85,7 @@ extension TrainingProgress {
             ]
         }
         if halvings > 0 { object["halvings"] = .int(halvings) }
+        if let plannedHalvings { object["planned_halvings"] = .int(plannedHalvings) }
         if owesEvaluation { object["owes_evaluation"] = true }
         if let bestMetric, let bestSavedMetric {
             object["progress"] = [
@@ -106,6 +109,7 @@ extension TrainingProgress {
             best = (path, step, metric)
         }
         halvings = min(max(0, json["halvings"]?.intValue ?? 0), 62)
+        plannedHalvings = json["planned_halvings"]?.intValue
         owesEvaluation = json["owes_evaluation"]?.boolValue ?? false
         bestMetric = json["progress"]?["metric"]?.doubleValue
         bestSavedMetric = json["progress"]?["saved_metric"]?.doubleValue

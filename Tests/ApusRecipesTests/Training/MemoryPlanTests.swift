@@ -114,6 +114,21 @@ import Testing
         try FileManager.default.removeItem(atPath: "\(limited.output)/checkpoint-6")
         try limited.with { $0.evaluation.resumeFromCheckpoint = "\(limited.output)/checkpoint-4" }()
         #expect(try limited.numbers(6) == straight)
+        // Without the limit the sums are others, and that is said.
+        func said(_ limit: String?) throws -> String {
+            try FileManager.default.removeItem(atPath: "\(limited.output)/checkpoint-6")
+            let output = Recorder()
+            var training = try FineTuning(
+                limited.with {
+                    $0.optimization.maxMemory = limit
+                    $0.evaluation.resumeFromCheckpoint = "\(limited.output)/checkpoint-4"
+                }.settings)
+            training.console = output.console
+            _ = try training()
+            return output.text
+        }
+        #expect(try !said("360MB").contains("resuming: micro-batches are halved"))
+        #expect(try said(nil).contains("resuming: micro-batches are halved 0× for --max_memory, not "))
         let refused = run.with {
             $0.optimization.maxMemory = "340MB"
             $0.output.outputDirectory = "\(run.folder.path)/refused"
