@@ -5,7 +5,7 @@ package typealias MetricValue = (name: String, value: Double)
 package enum MetricNames {
     /// Metrics that measure a mistake, of which less is better; every other one measures a merit.
     package static let measureMistakes: Set<String> = [
-        "loss", "mse", "rmse", "mae", "nll_loss", "kl", "center_rewards_loss", "objective/kl",
+        "loss", "mse", "rmse", "mae", "nll_loss", "jsd", "kl", "center_rewards_loss", "objective/kl",
         "loss/policy_avg", "loss/value_avg",
     ]
 }

@@ -7,7 +7,7 @@ package struct PromptRow: Sendable, Equatable {
     package var conversation: Conversation
     /// The other columns, for whoever rewards answers.
     ///
-    /// An answer that the row brings is its `solution`, where it has no such column.
+    /// An answer that the row brings is also its `solution`, where it has no such column.
     package var columns: JSONObject
 
     package init(_ conversation: Conversation, columns: JSONObject) {
@@ -27,6 +27,7 @@ package struct PromptRecognizer: RowRecognizer {
 
     package var mapping: ColumnMapping { conversations.mapping }
     private let conversations: ConversationRecognizer
+    private let usesAliases: Bool
 
     private let fault: @Sendable (JSONObject) -> (reason: String, detail: String)?
 
@@ -38,6 +39,8 @@ package struct PromptRecognizer: RowRecognizer {
         self.fault = fault
         var options = options
         options.requiresAnswer = false
+        options.takesResponse = false
+        usesAliases = options.mapsColumns
         conversations = try ConversationRecognizer(options)
     }
 
@@ -48,12 +51,27 @@ package struct PromptRecognizer: RowRecognizer {
         if let last = conversation.messages.last, last.role == "assistant" {
             conversation.messages.removeLast()
             if columns["solution"] == nil, let text = last.text { columns["solution"] = .string(text) }
+        } else if columns["solution"] == nil, let answer = try response(beside: value, in: columns) {
+            columns["solution"] = answer
         }
         guard let last = conversation.messages.last, last.role != "assistant", last.role != "system" else {
             throw RowRejection("the conversation does not end with a question")
         }
         if let fault = fault(columns) { throw RowRejection(fault.reason, fault.detail) }
         return RecognizedRow(PromptRow(conversation, columns: columns), notes: row.notes, unusedColumns: [])
+    }
+
+    /// The response of a row that has a query and no messages, where it is a text or a number; of several texts the first.
+    private func response(beside value: JSONValue, in columns: JSONObject) throws -> JSONValue? {
+        guard let row = try value.objectValue.map(mapping.applied),
+            try RowColumns.messages.column(in: row, usingAliases: usesAliases, isRequired: false) == nil,
+            let name = try RowColumns.response.column(in: columns, usingAliases: usesAliases, isRequired: false)
+        else { return nil }
+        let response = columns[name]
+        let first = response?.arrayValue?.first ?? response
+        let isMessage = first?.objectValue != nil
+        let answer = isMessage ? (response?.arrayValue?.last ?? response)?["content"] : first
+        return answer?.stringValue != nil || answer?.doubleValue != nil ? answer : nil
     }
 }
 

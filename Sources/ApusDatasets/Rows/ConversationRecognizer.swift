@@ -20,6 +20,10 @@ package struct ConversationRecognizer: RowRecognizer {
         ///
         /// Off for prompts and for classification.
         package var requiresAnswer = true
+        /// Whether a response beside a query is the answer to it.
+        ///
+        /// Off where the row's columns are wanted as they stand.
+        package var takesResponse = true
         /// What replaces `{{NAME}}`: the Chinese and the English name, or one for both.
         package var modelName: [String] = []
         /// What replaces `{{AUTHOR}}`: the Chinese and the English name, or one for both.
@@ -61,7 +65,7 @@ package struct ConversationRecognizer: RowRecognizer {
             let prompt = try format.prompt(of: &reader.row, original: object)
             formatted = Set(given.keys.filter { reader.row[$0] == nil } + format.columns.map(mapping.name(of:)))
             messages = try turns(&reader, query: prompt)
-        } else if let list = try Self.promptTurns(&reader, notes: &notes) {
+        } else if let list = try promptTurns(&reader, notes: &notes) {
             messages = list
         } else {
             messages = try turns(&reader)
@@ -101,7 +105,7 @@ package struct ConversationRecognizer: RowRecognizer {
     }
 
     /// The messages of a prompt that is a list of them, and of its completion; nil for other rows.
-    private static func promptTurns(_ reader: inout RowReader, notes: inout [String]) throws -> [Message]? {
+    private func promptTurns(_ reader: inout RowReader, notes: inout [String]) throws -> [Message]? {
         func isList(_ value: JSONValue?) -> Bool { value?.arrayValue?.first?.objectValue != nil }
         guard reader.row.contains(where: { isList($0.value) }), !reader.isAlpaca else { return nil }
         var rest = reader
@@ -111,10 +115,10 @@ package struct ConversationRecognizer: RowRecognizer {
         for index in messages.indices where messages[index].role == "assistant" {
             messages[index].isTrained = messages[index].isTrained ?? false
         }
-        if let answer = try rest.take(.response) {
+        if let answer = try response(&rest) {
             if isList(answer) {
                 messages += try MessageList(value: answer, system: nil, notes: &notes).messages
-            } else if let text = try answerText(answer) {
+            } else if let text = try Self.answerText(answer) {
                 messages.append(Message(role: "assistant", content: text))
             }
         }
@@ -136,8 +140,8 @@ package struct ConversationRecognizer: RowRecognizer {
         } else {
             query = try reader.takeText(.query)
         }
-        let answer = isAlpaca ? try reader.take(RowColumns(names: ["output"])) : nil
-        let response = try answer ?? reader.take(.response, isRequired: options.requiresAnswer)
+        let answer = isAlpaca && options.takesResponse ? try reader.take(RowColumns(names: ["output"])) : nil
+        let response = try answer ?? response(&reader)
         var messages: [Message] = []
         if let system = try reader.takeText(.system) { messages.append(Message(role: "system", content: system)) }
         // In tables an empty cell is what null is in JSON.
@@ -152,6 +156,19 @@ package struct ConversationRecognizer: RowRecognizer {
         }
         try appendTurn(query: query, response: response.flatMap(Self.answerText), to: &messages)
         return messages.contains { $0.role != "system" } ? messages : []
+    }
+
+    /// What the row brings as the answer.
+    private func response(_ reader: inout RowReader) throws -> JSONValue? {
+        guard options.takesResponse else { return nil }
+        // Where no answer is asked for, a number that answers are compared with is none.
+        if !options.requiresAnswer, reader.row["solution"]?.doubleValue != nil,
+            try RowColumns.response.column(in: reader.row, usingAliases: reader.usesAliases, isRequired: false)
+                == "solution"
+        {
+            return nil
+        }
+        return try reader.take(.response, isRequired: options.requiresAnswer)
     }
 
     private func appendTurn(query: String?, response: String?, to messages: inout [Message]) throws {

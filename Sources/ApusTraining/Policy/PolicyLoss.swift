@@ -167,7 +167,7 @@ package struct PolicyLoss: Sendable {
             }
         }
         for index in 0..<count where level == .sequence { value.slopes[index] += shared / Double(count) }
-        noteClipping(level == .token ? ratios[...] : ratios.prefix(1), advantage, &value)
+        noteClipping(level == .sequence ? ratios.prefix(1) : ratios[...], advantage, &value)
         return value
     }
 
