@@ -8,7 +8,7 @@ package struct Completion: Sendable {
     /// The answer.
     package let text: String
 
-    /// Its tokens, without the one that ends it.
+    /// Its tokens, with the one that ended it where a model has just drawn it: lengths count that, as in ms-swift and TRL.
     package let tokens: [Int32]
 
     /// Whether it was cut off at the longest that an answer may be.

@@ -84,7 +84,7 @@ struct AnswerSampler {
     /// An answer as rewards see it.
     func completion(_ answer: SampledAnswer, to row: PromptRow) -> ApusRewards.Completion {
         ApusRewards.Completion(
-            messages: row.conversation.messages.map(\.fields), text: text(of: answer), tokens: answer.tokens,
+            messages: row.conversation.messages.map(\.fields), text: text(of: answer), tokens: answer.learned,
             isTruncated: answer.isCut, columns: row.columns)
     }
 }

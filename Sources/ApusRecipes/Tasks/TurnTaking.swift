@@ -42,8 +42,8 @@ struct TurnTaking {
 
         var completion: ApusRewards.Completion {
             ApusRewards.Completion(
-                messages: messages.map(\.fields), text: answer, tokens: tokens, isTruncated: isCut, columns: row.columns
-            )
+                messages: messages.map(\.fields), text: answer, tokens: tokens + (last.end.map { [$0] } ?? []),
+                isTruncated: isCut, columns: row.columns)
         }
 
         mutating func add(_ ids: [Int32], isOwn: Bool) {

@@ -198,6 +198,26 @@ extension TinyRun {
         }
     }
 
+    /// A reward sees as many tokens as are learned: the one that ended an answer is one of them, as in ms-swift and TRL.
+    @Test func lengthsCountTheEnd() throws {
+        let plain = try TinyRun(sampling: 8)
+        let run = plain.with {
+            $0.preferences?.rewards.rewardFuncs = ["exec:python3 \(plain.folder.path)/count.py"]
+            $0.preferences?.policy.maxCompletionLength = 40
+            $0.evaluation.saveStrategy = .no
+        }
+        try run.folder.write(
+            """
+            import json, sys
+            for line in sys.stdin: print(len(json.loads(line)["token_ids"]), flush=True)
+            """, to: "count.py")
+        try run()
+        let (rewards, lengths) = (try run.logged("reward"), try run.logged("completions/mean_length"))
+        #expect(rewards.count == 6 && rewards == lengths, "\(rewards) \(lengths)")
+        // Some ended by themselves.
+        #expect(try run.logged("completions/clipped_ratio").contains { $0 < 1 })
+    }
+
     /// What is asked of answers is also asked of those to questions that are held back, and the best checkpoint follows it.
     @Test func heldOutQuestions() throws {
         let run = try TinyRun(sampling: 12).with {
