@@ -70,6 +70,8 @@ import Testing
         let merits =
             ClassificationMetrics.names + MultiLabelMetrics.names + EmbeddingMetrics.names + RerankerMetrics.names
         #expect(MetricNames.measureMistakes.isDisjoint(with: merits))
+        // What keeps a model near its teacher or its reference measures a distance.
+        #expect(MetricNames.measureMistakes.isSuperset(of: ["loss", "jsd", "kl", "objective/kl", "nll_loss"]))
     }
 
     @Test func tableIsAligned() throws {

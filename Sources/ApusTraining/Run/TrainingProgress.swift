@@ -87,11 +87,13 @@ extension TrainingProgress {
         if halvings > 0 { object["halvings"] = .int(halvings) }
         if let plannedHalvings { object["planned_halvings"] = .int(plannedHalvings) }
         if owesEvaluation { object["owes_evaluation"] = true }
-        if let bestMetric, let bestSavedMetric {
-            object["progress"] = [
-                "metric": .double(bestMetric), "saved_metric": .double(bestSavedMetric),
-                "checkpoints_without": .int(checkpointsWithoutProgress),
+        if let bestMetric {
+            var progress: JSONObject = [
+                "metric": .double(bestMetric), "checkpoints_without": .int(checkpointsWithoutProgress),
             ]
+            // Nil where only what a signal asked for was saved.
+            progress["saved_metric"] = bestSavedMetric.map(JSONValue.double)
+            object["progress"] = .object(progress)
         }
         return .object(object)
     }

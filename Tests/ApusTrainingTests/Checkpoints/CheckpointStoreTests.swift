@@ -90,6 +90,23 @@ private struct Note: CheckpointContents {
         #expect(throws: TrainingError.self) { try progress.noteEvaluation([("loss", 1)], best: "f1") }
     }
 
+    /// What an early stop goes by is known behind a resumption too, also where a signal asked for the first checkpoint.
+    @Test func progressGoesOn() throws {
+        func next(_ progress: inout TrainingProgress, _ loss: Double, saves: Bool = true) throws {
+            progress.step += 1
+            try progress.noteEvaluation([("loss", loss)], best: "loss")
+            if saves { progress.noteSaving() }
+        }
+        for interruption in 1...4 {
+            var progress = TrainingProgress()
+            for (number, loss) in [1.0, 1.5, 1.2, 0.9].enumerated() {
+                try next(&progress, loss, saves: number > 0)
+                if number + 1 == interruption { progress = try TrainingProgress(json: progress.json, file: "state") }
+                #expect(progress.checkpointsWithoutProgress == [0, 0, 1, 0][number], "\(interruption) \(number)")
+            }
+        }
+    }
+
     /// Newest is what was saved last: a run that went back to step 2 is newer than its old step 6.
     @Test func newestIsWhatWasSavedLast() throws {
         var progress = TrainingProgress()

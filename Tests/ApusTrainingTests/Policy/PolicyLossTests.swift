@@ -96,6 +96,19 @@ struct PolicyLossTests {
         #expect(half.slopes[0] == 0 && half.slopes[1] != 0)
     }
 
+    /// Clipping is told of tokens, but where the ratio is one of whole answers: there of answers, as in ms-swift.
+    @Test(arguments: RatioLevel.allCases) func whatIsClipped(level: RatioLevel) {
+        var loss = PolicyLoss()
+        loss.level = level
+        // Ratios e^1, e^1 and 1 of tokens, and e^(2/3) > 1.2 of the answer.
+        let value = loss(PolicyLoss.Answer(logs: [-1, -1, -1], old: [-2, -2, -1], advantage: 1))
+        switch level {
+        case .token: #expect(value.clipped == (low: 0, high: 2, of: 3))
+        case .sequence: #expect(value.clipped == (low: 0, high: 1, of: 1))
+        case .sequenceToken: #expect(value.clipped == (low: 0, high: 3, of: 3))
+        }
+    }
+
     /// Rounds, and where the uses of their answers lie.
     @Test func rounds() {
         let plan = RoundPlan(groupSize: 4, batchSize: 2, batches: 4, iterations: 3, questions: 7)
