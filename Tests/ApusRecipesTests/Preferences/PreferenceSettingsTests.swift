@@ -182,11 +182,32 @@ struct PreferenceSettingsTests {
         ),
         (["--loss_type", "hinge", "--label_smoothing", "0.1"], "--loss_type hinge has none"),
         (["--rlhf_type", "simpo"], "--cpo_alpha 0"),
+        (["--rlhf_type", "rm", "--loss_scale", "all"], "--loss_scale all: without effect, because --rlhf_type is rm"),
         (["--adapters", "/nowhere/checkpoint-1", "--load_args", "false"], "--adapters without --ref_adapters"),
+        (
+            ["--rlhf_type", "kto", "--adapters", "/nowhere/checkpoint-1", "--load_args", "false"],
+            "--adapters without --ref_adapters"
+        ),
+        (
+            [
+                "--rlhf_type", "grpo", "--reward_funcs", "format", "--per_device_train_batch_size", "8", "--adapters",
+                "/nowhere/checkpoint-1", "--load_args", "false",
+            ], "--adapters without --ref_adapters"
+        ),
     ])
     func whatHasNoEffectIsSaid(_ words: [String], _ part: String) throws {
         let notices = try settings(words).notices
         #expect(notices.contains { $0.contains(part) }, "\(notices)")
+    }
+
+    /// Whoever names another model as the reference is not told that it is the bare one.
+    @Test(arguments: [["--ref_model", "r"], ["--ref_adapters", "/nowhere/checkpoint-1"]])
+    func namedReferencesAreNotBare(_ reference: [String]) throws {
+        let adapters = ["--adapters", "/nowhere/checkpoint-1", "--load_args", "false"]
+        for method in [["--rlhf_type", "dpo"], ["--rlhf_type", "kto"], Self.sampled("grpo", "")] {
+            let notices = try settings(method + adapters + reference).notices
+            #expect(!notices.contains { $0.contains("without --ref_adapters") }, "\(notices)")
+        }
     }
 
     /// Words of a run that rewards the model's own answers.

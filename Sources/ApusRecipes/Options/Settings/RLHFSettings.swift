@@ -81,7 +81,7 @@ extension RLHFSettings: CommandSettings {
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }
-        if let scale = preferences.lossScale, preferences.samplesAnswers {
+        if let scale = preferences.lossScale, preferences.samplesAnswers || method == .rewardModel {
             notices.append("--loss_scale \(scale.rawValue): without effect, because --rlhf_type is \(method.rawValue).")
         }
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
@@ -96,7 +96,7 @@ extension RLHFSettings: CommandSettings {
                 "--rlhf_type simpo adds \(readable(preferences.cpoAlpha)) times the likelihood of chosen answers, as CPO-SimPO "
                     + "does; SimPO itself is --cpo_alpha 0.")
         }
-        if method == .dpo, !training.model.adapters.isEmpty, preferences.refAdapters.isEmpty,
+        if preferences.usesReference, !training.model.adapters.isEmpty, preferences.refAdapters.isEmpty,
             preferences.refModel == nil
         {
             notices.append(
@@ -161,11 +161,6 @@ extension RLHFSettings {
             )
         }
         noteRestrictedSampling(&notices)
-        if !training.model.adapters.isEmpty, preferences.usesReference, preferences.refAdapters.isEmpty {
-            notices.append(
-                "--adapters without --ref_adapters: the reference is the model without an adapter. To begin at the "
-                    + "reference, give the same folder with --ref_adapters.")
-        }
     }
 }
 
