@@ -134,7 +134,7 @@ struct BuiltInRewardTests {
         }
     }
 
-    /// Texts are compared where they are no JSON; ms-swift does so with a package for ROUGE.
+    /// Texts are compared where they are no JSON; in ms-swift they are never the same.
     @Test func toolCallsInWords() throws {
         func reward(_ answer: String, _ solution: String) throws -> Double? {
             let (answer, solution) = ("Action: a\nAction Input: \(answer)", "Action: a\nAction Input: \(solution)")

@@ -3,7 +3,8 @@ import ApusJSON
 /// 1 for an answer whose last `Action:` and `Action Input:` are those of the column `solution`.
 ///
 /// The inputs are objects with the same keys and values, whatever their order and spacing, or texts of which ROUGE-L (F1 over
-/// words) is at least 0.2. ms-swift's `toolbench`, whose texts are compared only where a package for ROUGE is installed.
+/// words) is at least 0.2. ms-swift's `toolbench`, which holds a share of at most 1 against 10 and 20 percent as if it were
+/// percent, so that no two texts are the same there.
 struct ToolCallReward: RewardFunction {
     let name = "ReactORM"
 
