@@ -153,6 +153,9 @@ struct PreferenceSettingsTests {
                 "--rlhf_type", "kto", "--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1",
             ], "one sample a step"
         ),
+        (["--rlhf_type", "kto", "--loss_scale", "all"], "it is not known where an answer begins"),
+        (["--rlhf_type", "kto", "--loss_scale", "last_round+react"], "parts of answers are left out"),
+        (["--rlhf_type", "gkd", "--loss_scale", "all"], "has the model answer questions itself"),
     ])
     func contradictionsAreRefused(_ words: [String], _ part: String) {
         #expect(refusal(words).contains(part), "\(refusal(words))")
@@ -208,6 +211,16 @@ struct PreferenceSettingsTests {
             let notices = try settings(method + adapters + reference).notices
             #expect(!notices.contains { $0.contains("without --ref_adapters") }, "\(notices)")
         }
+    }
+
+    /// Where questions keep their answers, every token may be learned; where they do not, what leaves nothing out within answers.
+    @Test(arguments: [
+        ["--rlhf_type", "kto", "--loss_type", "apo_zero_unpaired", "--loss_scale", "all"],
+        ["--rlhf_type", "gkd", "--lmbda", "0", "--loss_scale", "all"], ["--rlhf_type", "orpo", "--loss_scale", "all"],
+        ["--rlhf_type", "kto", "--loss_scale", "default+hermes+ignore_empty_think"],
+    ])
+    func lossScalesThatFit(_ words: [String]) throws {
+        #expect(try settings(words).settings.training.encoding.lossScale.rawValue == words.last)
     }
 
     /// Words of a run that rewards the model's own answers.

@@ -270,6 +270,7 @@ extension PreferenceSettings {
                     + "are the wrong way round.")
         }
         try checkDivergence()
+        try checkAnswerStarts()
         guard usesReference || refModel == nil && refAdapters.isEmpty else {
             let price = method == .grpo ? "--beta 0" : method == .ppo ? "--kl_coef 0" : nil
             throw SettingsError(
