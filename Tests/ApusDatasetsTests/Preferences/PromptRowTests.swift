@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusText
 import Testing
 
 @testable import ApusDatasets
