@@ -111,5 +111,10 @@ extension GGUFVocabulary {
             unknownID: id(metadata.unknownID), paddingID: id(metadata.paddingID),
             addsBeginningOfSequence: metadata.addsBOS, addsEndOfSequence: metadata.addsEOS,
             addsPrefixSpace: metadata.addsSpacePrefix, chatTemplate: metadata.chatTemplate)
+        (separatorID, classificationID, maskID) = (
+            id(metadata.separatorID), id(metadata.classificationID), id(metadata.maskID)
+        )
+        (addsSeparator, removesExtraSpaces) = (metadata.addsSeparator, metadata.removesExtraSpaces)
+        characterMap = metadata.characterMap.map { Data($0) }
     }
 }

@@ -6,9 +6,54 @@ extension GGUFVocabulary {
     /// - Throws: `TokenizerError` for a vocabulary that cannot be loaded either.
     package func tokenizerFiles() throws -> [(name: String, text: String)] {
         // Making the tokenizer refuses what the files could not say.
-        let boundaries = try Tokenizer(gguf: self).layout(isPair: false, true)
-        var vocabulary = JSONObject()
-        for (id, token) in tokens.enumerated() { vocabulary[token] = .int(id) }
+        let tokenizer = try Tokenizer(gguf: self)
+        return try completed().tokenizerFiles(of: tokenizer)
+    }
+
+    /// What a `tokenizer.json` says of how text becomes tokens.
+    struct Steps {
+        let normalizer: JSONValue
+        let preTokenizer: JSONValue
+        let decoder: JSONValue
+        /// Without "vocab".
+        let model: JSONObject
+        /// The text of "vocab".
+        let vocabulary: String
+    }
+
+    private func tokenizerFiles(of tokenizer: Tokenizer) throws -> [(name: String, text: String)] {
+        let steps =
+            isUnigram ? try unigramSteps() : isWordPiece ? try wordPieceSteps(tokenizer) : try bytePairSteps()
+        let added = tokenizer.addedTokens.sorted { $0.key < $1.key }
+        var model = steps.model
+        model["vocab"] = .null
+        let file: JSONValue = [
+            "version": "1.0", "truncation": .null, "padding": .null,
+            "added_tokens": .array(
+                added.map { id, token in
+                    [
+                        "id": .int(Int(id)), "content": .string(token.content), "single_word": false, "lstrip": false,
+                        "rstrip": false, "normalized": false, "special": .bool(token.isSpecial),
+                    ]
+                }),
+            "normalizer": steps.normalizer, "pre_tokenizer": steps.preTokenizer,
+            "post_processor": postProcessor(tokenizer), "decoder": steps.decoder, "model": .object(model),
+        ]
+        // Keys that are canonically equivalent are different tokens, and one key of a JSON object here.
+        let text = file.serialized(indent: 2).replacing(
+            "\"vocab\": null", with: "\"vocab\": " + steps.vocabulary, maxReplacements: 1)
+        return [
+            ("tokenizer.json", text), ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
+        ]
+    }
+
+    /// `{"token": id, …}`
+    func vocabularyText() -> String {
+        let entries = tokens.indices.map { "\(JSONValue.string(spelling(of: $0)).serialized()): \($0)" }
+        return "{\n" + entries.joined(separator: ",\n") + "\n}"
+    }
+
+    private func bytePairSteps() throws -> Steps {
         var pairs = merges.map { merge -> JSONValue in
             let parts = merge.split(separator: " ", maxSplits: 1).map { JSONValue.string(String($0)) }
             return .array(parts)
@@ -19,65 +64,56 @@ extension GGUFVocabulary {
             }
         }
         let splitting = try splitting()
-        let kinds: Set<Int32> = isSentencePiece ? [2, 3, 4] : [3, 4]
-        let added = zip(tokens, tokenTypes).enumerated().filter { kinds.contains($0.element.1) }
-        let file: JSONValue = [
-            "version": "1.0", "truncation": .null, "padding": .null,
-            "added_tokens": .array(
-                added.map { id, entry in
-                    [
-                        "id": .int(id), "content": .string(entry.0), "single_word": false, "lstrip": false,
-                        "rstrip": false, "normalized": false, "special": .bool(entry.1 != 4),
-                    ]
-                }),
-            "normalizer": splitting.normalizer, "pre_tokenizer": splitting.preTokenizer,
-            "post_processor": postProcessor(boundaries), "decoder": decoder,
-            "model": [
+        return Steps(
+            normalizer: splitting.normalizer, preTokenizer: splitting.preTokenizer, decoder: decoder,
+            model: [
                 "type": "BPE", "dropout": .null, "unk_token": .null, "continuing_subword_prefix": .null,
                 "end_of_word_suffix": .null, "fuse_unk": .bool(isSentencePiece),
                 "byte_fallback": .bool(isSentencePiece),
-                "ignore_merges": .bool(splitting.ignoresMerges), "vocab": .object(vocabulary),
-                "merges": .array(pairs),
-            ],
-        ]
-        return [
-            ("tokenizer.json", file.serialized(indent: 2)),
-            ("tokenizer_config.json", configurationFile().serialized(indent: 2)),
-        ]
+                "ignore_merges": .bool(splitting.ignoresMerges), "merges": .array(pairs),
+            ], vocabulary: vocabularyText())
     }
 
     private var decoder: JSONValue {
         guard isSentencePiece else {
             return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
         }
-        let steps: [JSONValue] = [
-            ["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"],
-        ]
-        let strip: [JSONValue] = [["type": "Strip", "content": " ", "start": 1, "stop": 0]]
-        return ["type": "Sequence", "decoders": .array(steps + (addsPrefixSpace ?? true ? strip : []))]
+        return Self.pieceDecoder(dropsFirst: addsPrefixSpace ?? true)
+    }
+
+    /// "▁" becomes a space and bytes become text; where texts got a space before them, it goes.
+    static func pieceDecoder(fallsBackToBytes: Bool = true, dropsFirst: Bool) -> JSONValue {
+        var steps: [JSONValue] = [["type": "Replace", "pattern": ["String": "▁"], "content": " "]]
+        if fallsBackToBytes { steps.append(["type": "ByteFallback"]) }
+        steps.append(["type": "Fuse"])
+        if dropsFirst { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
+        return ["type": "Sequence", "decoders": .array(steps)]
     }
 
     /// What stands around every text, in the words of `tokenizer.json`.
-    private func postProcessor(_ boundaries: [PostProcessor.Piece]) -> JSONValue {
+    private func postProcessor(_ tokenizer: Tokenizer) -> JSONValue {
         var special = JSONObject()
-        func pieces(_ text: String, _ segment: Int) -> [JSONValue] {
-            boundaries.map { piece in
-                guard case .token(let id, _) = piece else {
-                    return ["Sequence": ["id": .string(text), "type_id": .int(segment)]]
+        func pieces(isPair: Bool) -> [JSONValue] {
+            tokenizer.layout(isPair: isPair, true).map { piece in
+                switch piece {
+                case .text(let index, let segment):
+                    return ["Sequence": ["id": .string(index == 0 ? "A" : "B"), "type_id": .int(Int(segment))]]
+                case .token(let id, let segment):
+                    let token = spelling(of: Int(id))
+                    special[token] = [
+                        "id": .string(token), "ids": [.int(Int(id))], "tokens": [.string(token)],
+                    ]
+                    return ["SpecialToken": ["id": .string(token), "type_id": .int(Int(segment))]]
                 }
-                let token = tokens[Int(id)]
-                special[token] = [
-                    "id": .string(token), "ids": [.int(Int(id))], "tokens": [.string(token)],
-                ]
-                return ["SpecialToken": ["id": .string(token), "type_id": .int(segment)]]
             }
         }
-        let single = pieces("A", 0)
-        guard single.count > 1 else {
+        let single = pieces(isPair: false)
+        guard single.count > 1 || isUnigram || isWordPiece else {
             return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
         }
+        let pair = pieces(isPair: true)
         return [
-            "type": "TemplateProcessing", "single": .array(single), "pair": .array(single + pieces("B", 1)),
+            "type": "TemplateProcessing", "single": .array(single), "pair": .array(pair),
             "special_tokens": .object(special),
         ]
     }
@@ -86,10 +122,11 @@ extension GGUFVocabulary {
         var file: JSONObject = ["clean_up_tokenization_spaces": false, "tokenizer_class": "PreTrainedTokenizerFast"]
         let roles = [
             ("bos_token", beginningOfSequenceID), ("eos_token", endOfSequenceID), ("unk_token", unknownID),
-            ("pad_token", paddingID ?? endOfSequenceID),
+            ("pad_token", paddingID ?? endOfSequenceID), ("sep_token", separatorID), ("cls_token", classificationID),
+            ("mask_token", maskID),
         ]
         for (role, id) in roles {
-            if let id, tokens.indices.contains(Int(id)) { file[role] = .string(tokens[Int(id)]) }
+            if let id, tokens.indices.contains(Int(id)) { file[role] = .string(spelling(of: Int(id))) }
         }
         if let chatTemplate { file["chat_template"] = .string(chatTemplate) }
         return .object(file)

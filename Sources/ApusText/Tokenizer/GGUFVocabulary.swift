@@ -1,3 +1,5 @@
+package import Foundation
+
 /// The tokenizer of a GGUF file, as its `tokenizer.ggml.*` keys give it.
 package struct GGUFVocabulary: Sendable {
     /// `tokenizer.ggml.model`, such as "gpt2".
@@ -19,6 +21,16 @@ package struct GGUFVocabulary: Sendable {
     /// `tokenizer.ggml.add_space_prefix`, for SentencePiece's models.
     package var addsPrefixSpace: Bool?
     package var chatTemplate: String?
+    /// `tokenizer.ggml.seperator_token_id`, as llama.cpp spells it.
+    package var separatorID: Int32?
+    package var classificationID: Int32?
+    package var maskID: Int32?
+    /// Whether two ends stand between two texts, as in RoBERTa.
+    package var addsSeparator: Bool?
+    /// Whether Unigram texts lose the spaces around them and all but one of those between words.
+    package var removesExtraSpaces: Bool?
+    /// `tokenizer.ggml.precompiled_charsmap`, the normaliser of a SentencePiece file.
+    package var characterMap: Data?
 
     package init(
         model: String, preTokenizer: String?, tokens: [String], tokenTypes: [Int32], merges: [String],
@@ -58,17 +70,24 @@ extension GGUFVocabulary {
     }
 
     fileprivate func parts() throws -> TokenizerParts {
-        guard model == "gpt2" || isSentencePiece else {
-            throw TokenizerError(
-                Self.source,
-                "tokenizer.ggml.model \(model.debugDescription) is not supported; byte-level byte-pair encoding (\"gpt2\") "
-                    + "and that of SentencePiece (\"llama\") are. Use the model's Hugging Face folder with its "
-                    + "tokenizer.json")
-        }
         guard tokenTypes.isEmpty || tokenTypes.count == tokens.count else {
             throw TokenizerError(
                 Self.source, "\(tokens.count) tokens but \(tokenTypes.count) entries in tokenizer.ggml.token_type")
         }
+        switch model {
+        case "gpt2", "llama": return try bytePairParts()
+        case "t5": return try unigramParts()
+        case "bert": return try wordPieceParts()
+        default:
+            throw TokenizerError(
+                Self.source,
+                "tokenizer.ggml.model \(model.debugDescription) is not supported; byte-level byte-pair encoding (\"gpt2\"), "
+                    + "that of SentencePiece (\"llama\"), Unigram (\"t5\") and WordPiece (\"bert\") are. Use the model's "
+                    + "Hugging Face folder with its tokenizer.json")
+        }
+    }
+
+    private func bytePairParts() throws -> TokenizerParts {
         var parts: TokenizerParts
         var startsSequences = true
         if isSentencePiece {
@@ -89,23 +108,43 @@ extension GGUFVocabulary {
             startsSequences = recipe.addsBeginningOfSequence
         }
         // SentencePiece's unknown token is found in the text as well.
-        let special: Set<Int32> = isSentencePiece ? [2, 3] : [3]
-        for (kinds, isSpecial) in [(special, true), ([4], false)] {
-            try parts.addTokens(
-                zip(tokens, tokenTypes).filter { kinds.contains($0.1) }.map {
-                    AddedToken($0.0, isSpecial: isSpecial, isNormalized: false)
-                })
+        try addTokens(special: isSentencePiece ? [2, 3] : [3], to: &parts)
+        let before = try boundary(addsBeginningOfSequence ?? startsSequences, beginningOfSequenceID)
+        let after = try boundary(addsEndOfSequence ?? false, endOfSequenceID)
+        if addsSeparator == true, let first = before.first, let last = after.first {
+            parts.postProcessor = try PostProcessor([.roberta(classification: first, separator: last)])
+        } else {
+            parts.postProcessor = PostProcessor(before: before, after: after)
         }
-        func boundary(_ isAdded: Bool, _ id: Int32?) throws -> [Int32] {
-            guard isAdded, let id else { return [] }
-            _ = try self.token(id)
-            return [id]
-        }
-        parts.postProcessor = PostProcessor(
-            before: try boundary(addsBeginningOfSequence ?? startsSequences, beginningOfSequenceID),
-            after: try boundary(addsEndOfSequence ?? false, endOfSequenceID))
         return parts
     }
+
+    /// Adds the tokens that are found in the text before it is cut.
+    ///
+    /// - Parameters:
+    ///   - special: The kinds of those that decoding may skip.
+    ///   - plain: The kinds of the others.
+    func addTokens(special: Set<Int32>, plain: Set<Int32> = [4], to parts: inout TokenizerParts) throws {
+        for (kinds, isSpecial) in [(special, true), (plain, false)] {
+            try parts.addTokens(
+                tokenTypes.indices.filter { kinds.contains(tokenTypes[$0]) }.map {
+                    AddedToken(spelling(of: $0), isSpecial: isSpecial, isNormalized: false)
+                })
+        }
+    }
+
+    /// A token that stands at one side of texts, in a list.
+    func boundary(_ isAdded: Bool, _ id: Int32?) throws -> [Int32] {
+        guard isAdded, let id else { return [] }
+        _ = try self.token(id)
+        return [id]
+    }
+
+    /// A token as the tokenizer has it, which for WordPiece is otherwise than in the file.
+    func spelling(of index: Int) -> String { isWordPiece ? wordPiece(index) : tokens[index] }
+
+    var isWordPiece: Bool { model == "bert" }
+    var isUnigram: Bool { model == "t5" }
 
     /// Whether tokens are pieces of text with "▁" for spaces.
     var isSentencePiece: Bool { model == "llama" }
@@ -153,7 +192,7 @@ extension GGUFVocabulary {
         var configuration = TokenizerConfiguration()
         let roles: [(TokenizerConfiguration.Role, Int32?)] = [
             (.beginningOfSequence, beginningOfSequenceID), (.endOfSequence, endOfSequenceID), (.unknown, unknownID),
-            (.padding, paddingID),
+            (.padding, paddingID), (.separator, separatorID), (.classification, classificationID), (.mask, maskID),
         ]
         for (role, id) in roles {
             if let id { configuration.named[role] = AddedToken(try token(id), isSpecial: true) }
@@ -162,11 +201,38 @@ extension GGUFVocabulary {
         return configuration
     }
 
-    private func token(_ id: Int32) throws -> String {
+    func token(_ id: Int32) throws -> String {
         guard tokens.indices.contains(Int(id)) else {
             throw TokenizerError(Self.source, "a special token has id \(id), but there are \(tokens.count) tokens")
         }
-        return tokens[Int(id)]
+        return spelling(of: Int(id))
+    }
+
+    /// The same with the ids that a file leaves to be known, by the names of their tokens.
+    func completed() -> GGUFVocabulary {
+        guard isUnigram || isWordPiece else { return self }
+        func id(_ name: String) -> Int32? { tokens.firstIndex(of: name).flatMap { Int32(exactly: $0) } }
+        var whole = self
+        if isWordPiece {
+            // Converters write the tokens around a text as those of its beginning and its end.
+            whole.classificationID = classificationID ?? beginningOfSequenceID ?? id("[CLS]")
+            whole.separatorID = separatorID ?? id("[SEP]") ?? endOfSequenceID
+            (whole.beginningOfSequenceID, whole.endOfSequenceID) = (nil, nil)
+            whole.unknownID = unknownID ?? id("[UNK]")
+            whole.paddingID = paddingID ?? id("[PAD]")
+            whole.maskID = maskID ?? id("[MASK]")
+            return whole
+        }
+        whole.endOfSequenceID = endOfSequenceID ?? id("</s>")
+        whole.unknownID = unknownID ?? tokenTypes.firstIndex(of: 2).flatMap { Int32(exactly: $0) } ?? id("<unk>")
+        whole.paddingID = paddingID ?? id("<pad>")
+        if isOfXLMR {
+            whole.beginningOfSequenceID = beginningOfSequenceID ?? 0
+            whole.classificationID = classificationID ?? whole.beginningOfSequenceID
+            whole.separatorID = separatorID ?? whole.endOfSequenceID
+            whole.maskID = maskID ?? id("<mask>")
+        }
+        return whole
     }
 }
 
@@ -175,6 +241,7 @@ extension Tokenizer {
     ///
     /// - Throws: `TokenizerError` where its model or its way to split text is not supported.
     package convenience init(gguf: GGUFVocabulary) throws {
+        let gguf = gguf.completed()
         self.init(try gguf.parts(), try gguf.configuration())
     }
 }

@@ -34,6 +34,8 @@ package struct GGUFArchitecture: Sendable {
         Part("ffn_up", "mlp.up_proj"),
         Part("ffn_down", "mlp.down_proj"),
     ]
+    /// The stacks of layers where there are others than one, in the place of `layers` and `parts`.
+    var halves: [Stack] = []
     var hyperparameters = Hyperparameters()
     /// Further numbers with keys in the file.
     var values: [Value] = []
@@ -47,6 +49,8 @@ package struct GGUFArchitecture: Sendable {
     var implied: [(key: String, value: JSONValue, missing: JSONValue)] = []
     /// What a configuration says that is made of a file, beside what others are held to.
     var stated: [(key: String, value: JSONValue)] = []
+    /// Whether a file may say how a vector is made of a text.
+    var tellsPooling = false
     /// Keys of files that have this architecture's name and compute what its model does not, but for one value.
     var foreign: [(key: String, harmless: GGUFValue?)] = []
     /// Keys of `config.json` that say whether a tensor of the first layer is there.
@@ -59,6 +63,14 @@ package struct GGUFArchitecture: Sendable {
         var other = self
         (other.name, other.modelTypes, other.modelClass) = (name, [modelType], modelClass)
         return other
+    }
+
+    /// Layers that lie one upon the other.
+    struct Stack: Sendable {
+        /// What they lie below in the file and in the model.
+        let file: String
+        let model: String
+        let parts: [Part]
     }
 
     /// A module by its names in the file and in the model.
@@ -88,6 +100,8 @@ package struct GGUFArchitecture: Sendable {
         /// The file has the matrices of all experts of a layer in one tensor; in the model each has the number of its
         /// expert before the last name.
         case stacked
+        /// The first layer has it for all.
+        case first
         /// A matrix of one row, which some files have as a vector.
         case row
         /// A vector that the model calls `<name>_bias`.
@@ -112,6 +126,8 @@ package struct GGUFArchitecture: Sendable {
         var context = "max_position_embeddings"
         /// The key in the file, the one in `config.json`, and what a missing one means.
         var normEpsilon = (file: "attention.layer_norm_rms_epsilon", config: "rms_norm_eps", standard: 1e-6)
+        /// Another key in the file with the same number.
+        var secondEpsilon: String?
         var activation = (config: "hidden_act", value: "silu")
         /// Whether keys and values may have fewer heads, heads a width of their own, and positions turn them.
         var isRotary = true
@@ -144,9 +160,13 @@ package struct GGUFArchitecture: Sendable {
         var missing: (config: JSONValue?, file: JSONValue?) = (nil, nil)
         /// Whether the file has 0 for null.
         var isZeroForNull = false
+        /// Whether the key in the file is whole, without the name of the architecture before it.
+        var isWholeKey = false
 
         enum Kind: Sendable {
             case number, count, flag
+            /// The id of a token.
+            case token
             /// A number that the file has divided by the root of how many layers there are.
             case overRootOfLayers
             /// A number by which the file has the width divided.

@@ -28,6 +28,8 @@ struct GGUFConfiguration {
         for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
+        if architecture.tellsPooling { usedKeys.insert(prefix + "pooling_type") }
+        if let second = names.secondEpsilon { _ = try value(second, \.doubleValue) }
         for value in architecture.values { try read(value) }
         if let choice = architecture.choice {
             json[choice.config] = .string(json[choice.groups]?.intValue ?? 1 > 1 ? choice.ofGroups : choice.ofAll)
@@ -135,7 +137,9 @@ struct GGUFConfiguration {
     /// A number that only some families have.
     private mutating func read(_ number: GGUFArchitecture.Value) throws {
         func failure(_ problem: String) -> WeightsError {
-            WeightsError(file.path, item: prefix + number.file, problem, advice: WeightsError.downloadAgain)
+            WeightsError(
+                file.path, item: number.isWholeKey ? number.file : prefix + number.file, problem,
+                advice: WeightsError.downloadAgain)
         }
         var found: JSONValue?
         switch number.kind {
@@ -147,8 +151,9 @@ struct GGUFConfiguration {
             found = try value(number.file, \.doubleValue).map { .double(undivided($0, number.kind)) }
             guard found?.doubleValue.map({ $0.isFinite && $0 > 0 }) != false else { throw failure("is not positive") }
         case .count: found = try optionalCount(number.file, atLeast: number.isZeroForNull ? 0 : 1).map(JSONValue.int)
+        case .token: found = try optionalCount(number.file, atLeast: 0).map(JSONValue.int)
         case .rows(let name):
-            let said = try optionalCount(number.file)
+            let said = try number.isWholeKey ? file.value(number.file, \.intValue) : optionalCount(number.file)
             guard let shape = file[name]?.shape, shape.count > 1 else { throw failure("the file has no \(name)") }
             let rows = shape[shape.count - 2]
             guard said ?? rows == rows else { throw failure("is \(said ?? 0), but \(name) has \(rows) rows") }

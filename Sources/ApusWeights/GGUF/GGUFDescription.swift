@@ -63,6 +63,9 @@ package struct GGUFDescription {
         if architecture.hyperparameters.isRotary { try addRotation() }
         let norm = architecture.hyperparameters.normEpsilon
         add(norm.file, .float32(Float(config[norm.config]?.doubleValue ?? norm.standard)))
+        if let second = architecture.hyperparameters.secondEpsilon {
+            add(second, .float32(Float(config[norm.config]?.doubleValue ?? norm.standard)))
+        }
         if architecture.hyperparameters.isRotary, saysHeadSize {
             add("attention.key_length", .uint32(UInt32(clamping: sizes.headSize)))
             add("attention.value_length", .uint32(UInt32(clamping: sizes.headSize)))
@@ -133,9 +136,13 @@ package struct GGUFDescription {
         case .flag:
             guard let flag = said.boolValue else { throw unsayable(number.config, said) }
             add(number.file, .bool(flag))
-        case .count, .rows:
+        case .count, .token, .rows:
             guard let count = said.intValue.flatMap(UInt32.init(exactly:)) else { throw unsayable(number.config, said) }
-            add(number.file, .uint32(count))
+            if number.isWholeKey {
+                metadata.append((number.file, .uint32(count)))
+            } else {
+                add(number.file, .uint32(count))
+            }
         }
     }
 

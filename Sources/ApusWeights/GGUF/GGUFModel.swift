@@ -86,7 +86,7 @@ package final class GGUFModel: Sendable {
         let path = file.path
         let heads: Int
         switch form {
-        case .plain, .buffer, .latentValues: return .plain
+        case .plain, .first, .buffer, .latentValues: return .plain
         case .latentKeys:
             let name = tensor.name.replacing("attn_k_b", with: "attn_v_b")
             guard let values = file[name], tensor.shape.count == 3, values.shape.count == 3,
@@ -122,6 +122,24 @@ package final class GGUFModel: Sendable {
             throw WeightsError(path, item: tensor.name, "shape \(tensor.shape) does not divide into \(heads) heads")
         }
         return .permuted(heads: heads)
+    }
+
+    /// How a sentence encoder makes one vector of those of tokens, in the words of sentence-transformers; nil where the file
+    /// says nothing of it.
+    ///
+    /// - Throws: `WeightsError` for a way that has no name.
+    package func pooling() throws -> String? {
+        let key = architecture.name + ".pooling_type"
+        guard let number = try file.value(key, \.intValue), number > 0 else { return nil }
+        switch number {
+        case 1: return "mean"
+        case 2: return "cls"
+        case 3: return "lasttoken"
+        default:
+            throw WeightsError(
+                file.path, item: key, "\(number) is no way to pool vectors that is known",
+                advice: "use the model's safetensors files")
+        }
     }
 
     package subscript(name: String) -> Entry? {

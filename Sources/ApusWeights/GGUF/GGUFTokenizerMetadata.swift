@@ -1,6 +1,7 @@
 /// The tokenizer that a GGUF file describes, as the file gives it (`tokenizer.*`).
 package struct GGUFTokenizerMetadata: Sendable, Equatable {
-    /// The algorithm in llama.cpp's terms: `gpt2` is byte-level BPE, `llama` SentencePiece BPE, `bert` WordPiece.
+    /// The algorithm in llama.cpp's terms: `gpt2` is byte-level BPE, `llama` SentencePiece BPE, `t5`
+    /// Unigram, `bert` WordPiece.
     package let model: String
     /// The pre-tokenizer in llama.cpp's terms, such as `qwen2` or `smollm`.
     package let pre: String?
@@ -22,6 +23,13 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
     package let addsEOS: Bool?
     package let addsSpacePrefix: Bool?
     package let chatTemplate: String?
+    package var separatorID: Int?
+    package var classificationID: Int?
+    package var maskID: Int?
+    package var addsSeparator: Bool?
+    package var removesExtraSpaces: Bool?
+    /// The bytes of `precompiled_charsmap`, the normaliser of a SentencePiece file.
+    package var characterMap: [UInt8]?
 
     package init(
         model: String, pre: String?, tokens: [String], scores: [Double] = [], tokenTypes: [Int], merges: [String],
@@ -67,6 +75,18 @@ package struct GGUFTokenizerMetadata: Sendable, Equatable {
         addsEOS = try file.value("tokenizer.ggml.add_eos_token", \.boolValue)
         addsSpacePrefix = try file.value("tokenizer.ggml.add_space_prefix", \.boolValue)
         chatTemplate = try file.value("tokenizer.chat_template", \.stringValue)
+        separatorID = try id("seperator", below: tokens.count)
+        classificationID = try id("cls", below: tokens.count)
+        maskID = try id("mask", below: tokens.count)
+        addsSeparator = try file.value("tokenizer.ggml.add_sep_token", \.boolValue)
+        removesExtraSpaces = try file.value("tokenizer.ggml.remove_extra_whitespaces", \.boolValue)
+        let map = "tokenizer.ggml.precompiled_charsmap"
+        characterMap = try file.value(map, \.intValues)?.map { number in
+            guard let byte = UInt8(exactly: number) ?? Int8(exactly: number).map(UInt8.init(bitPattern:)) else {
+                throw WeightsError(file.path, item: map, "holds \(number), which is no byte")
+            }
+            return byte
+        }
     }
 }
 

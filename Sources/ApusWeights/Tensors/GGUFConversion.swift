@@ -125,7 +125,7 @@ package struct GGUFConversion {
     /// A tensor in the order of the file, cut along its rows.
     private func pieces(_ tensor: Tensor, _ item: Item) throws -> [Tensor] {
         switch item.form {
-        case .plain, .raised, .stacked, .row:
+        case .plain, .first, .raised, .stacked, .row:
             guard let rows = tensor.shape.first, rows > 0, tensor.count > Self.pieceElements else { return [tensor] }
             let length = max(1, Self.pieceElements / (tensor.count / rows))
             return try stride(from: 0, to: rows, by: length).map {
