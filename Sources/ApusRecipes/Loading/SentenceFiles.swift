@@ -2,12 +2,13 @@ import ApusJSON
 import ApusLanguageModel
 import ApusNN
 import ApusText
+import ApusWeights
 import Foundation
 
 /// What the folder of a sentence encoder says beside its weights: the files of sentence-transformers, or, in a folder
-/// without them, those that describe what Apus does.
+/// without them, those that describe what Apus does; of a GGUF file, the pooling that it names.
 ///
-/// Without the files an encoder's tokens are averaged and a decoder's last token is taken, and vectors have length 1.
+/// Without either an encoder's tokens are averaged and a decoder's last token is taken, and vectors have length 1.
 struct SentenceFiles {
     let pooling: SentencePooling
     /// What pooled vectors pass through.
@@ -27,15 +28,21 @@ struct SentenceFiles {
     /// The files by their names, to be written beside a trained model.
     let companions: [(name: String, data: Data)]
 
-    /// Whether a folder describes its pooling.
-    static func describe(_ source: ModelSource) throws -> Bool { try source.rootJSON(SentenceModules.name) != nil }
+    /// Whether a folder or a GGUF file describes its pooling.
+    static func describe(_ source: ModelSource) throws -> Bool {
+        if case .gguf(let model) = source.form { return try model.pooling() != nil }
+        return try source.rootJSON(SentenceModules.name) != nil
+    }
 
     /// - Throws: `ModelError` naming a module or a way of pooling that is not there yet.
     init(_ source: ModelSource, model: any TextModel) throws {
-        guard try Self.describe(source), let modules = try SentenceModules(folder: source.root) else {
-            pooling = SentencePooling([model.isEncoder ? .mean : .lastToken], normalizes: true)
+        var own: SentencePooling.Mode?
+        if case .gguf(let file) = source.form { own = try file.pooling().flatMap(SentencePooling.Mode.init) }
+        guard own == nil, try Self.describe(source), let modules = try SentenceModules(folder: source.root) else {
+            // What llama.cpp pools has length 1 unless it is asked otherwise.
+            pooling = SentencePooling([own ?? (model.isEncoder ? .mean : .lastToken)], normalizes: true)
             (projections, maximumLength, lowercases, prompt, poolsPrompt) = ([], nil, false, nil, true)
-            areGiven = false
+            areGiven = own != nil
             companions = Self.written(pooling, width: model.trunk.outputWidth)
             return
         }

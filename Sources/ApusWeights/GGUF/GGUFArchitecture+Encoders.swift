@@ -32,7 +32,6 @@ extension GGUFArchitecture {
         ]
         bert.fixed = [("hidden_act", ["gelu"])]
         bert.foreign = [("attention.causal", .bool(false))]
-        bert.tellsPooling = true
         return bert
     }()
 

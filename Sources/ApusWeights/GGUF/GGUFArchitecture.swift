@@ -49,8 +49,6 @@ package struct GGUFArchitecture: Sendable {
     var implied: [(key: String, value: JSONValue, missing: JSONValue)] = []
     /// What a configuration says that is made of a file, beside what others are held to.
     var stated: [(key: String, value: JSONValue)] = []
-    /// Whether a file may say how a vector is made of a text.
-    var tellsPooling = false
     /// Keys of files that have this architecture's name and compute what its model does not, but for one value.
     var foreign: [(key: String, harmless: GGUFValue?)] = []
     /// Keys of `config.json` that say whether a tensor of the first layer is there.

@@ -28,7 +28,8 @@ struct GGUFConfiguration {
         for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))
-        if architecture.tellsPooling { usedKeys.insert(prefix + "pooling_type") }
+        // Of a file of any kind, by `GGUFModel.pooling`.
+        usedKeys.insert(prefix + "pooling_type")
         if let second = names.secondEpsilon { _ = try value(second, \.doubleValue) }
         for value in architecture.values { try read(value) }
         if let choice = architecture.choice {

@@ -130,8 +130,10 @@ package final class GGUFModel: Sendable {
     /// - Throws: `WeightsError` for a way that has no name.
     package func pooling() throws -> String? {
         let key = architecture.name + ".pooling_type"
-        guard let number = try file.value(key, \.intValue), number > 0 else { return nil }
+        guard let number = try file.value(key, \.intValue) else { return nil }
         switch number {
+        // None, or a score in the place of a vector.
+        case 0, 4: return nil
         case 1: return "mean"
         case 2: return "cls"
         case 3: return "lasttoken"

@@ -114,7 +114,11 @@ extension GGUFTokenizerMetadata {
             model == "gpt2" && merges.isEmpty
                 ? ("tokenizer.ggml.merges", .strings([])) : list("merges", merges, GGUFTypedValue.strings),
             id("bos", bosID), id("eos", eosID), id("eot", eotID), id("unknown", unknownID), id("padding", paddingID),
-            flag("bos_token", addsBOS), flag("eos_token", addsEOS), flag("space_prefix", addsSpacePrefix),
+            id("seperator", separatorID), id("cls", classificationID), id("mask", maskID),
+            flag("bos_token", addsBOS), flag("eos_token", addsEOS), flag("sep_token", addsSeparator),
+            flag("space_prefix", addsSpacePrefix),
+            removesExtraSpaces.map { ("tokenizer.ggml.remove_extra_whitespaces", .bool($0)) },
+            list("precompiled_charsmap", characterMap ?? []) { .array($0.map(GGUFTypedValue.uint8)) },
             chatTemplate.map { ("tokenizer.chat_template", .string($0)) },
         ]
         return fields.compactMap(\.self)
