@@ -72,6 +72,7 @@ extension GGUFVocabulary {
         if isOfXLMR || addsSeparator == true, let first = before.first, let last = after.first {
             return try PostProcessor([.roberta(classification: first, separator: last)])
         }
+        if before.isEmpty, after.isEmpty { return PostProcessor() }
         func pieces(_ ids: [Int32]) -> [PostProcessor.Piece] { ids.map { .token($0, segment: 0) } }
         let single = pieces(before) + [.text(0, segment: 0)] + pieces(after)
         let second = [PostProcessor.Piece.text(1, segment: 0)] + pieces(after)
@@ -139,7 +140,8 @@ extension GGUFVocabulary {
         if !userDefined.isEmpty {
             // The longest first, as the pieces are found.
             let alternatives = userDefined.sorted { $0.utf8.count > $1.utf8.count }.map { piece in
-                piece.unicodeScalars.map { #"\.[]{}()*+?^$|"#.unicodeScalars.contains($0) ? "\\\($0)" : "\($0)" }.joined()
+                piece.unicodeScalars.map { #"\.[]{}()*+?^$|"#.unicodeScalars.contains($0) ? "\\\($0)" : "\($0)" }
+                    .joined()
             }
             steps.append([
                 "type": "Split", "pattern": ["Regex": .string(alternatives.joined(separator: "|"))],

@@ -27,7 +27,8 @@ extension GGUFArchitecture {
         bert.hyperparameters.keyValueHeads = nil
         bert.values = [
             Value(
-                config: "type_vocab_size", file: "tokenizer.ggml.token_type_count", kind: .rows(of: "token_types.weight"),
+                config: "type_vocab_size", file: "tokenizer.ggml.token_type_count",
+                kind: .rows(of: "token_types.weight"),
                 missing: (2, nil), isWholeKey: true)
         ]
         bert.fixed = [("hidden_act", ["gelu"])]

@@ -301,7 +301,7 @@ import Testing
     }
 
     @Test func refusesWhatItCannotDo() throws {
-        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "bert")) }
+        #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(model: "rwkv")) }
         #expect(throws: TokenizerError.self) { try Tokenizer(gguf: vocabulary(pre: "no-such-thing")) }
         var broken = vocabulary()
         broken.tokenTypes = [1]
