@@ -28,10 +28,16 @@ package protocol StepParticipant: ResumableState {
     ///
     /// - Parameter step: Steps that are done, this one included.
     func stepped(to step: Int) throws
+
+    /// After a step, also one that moved nothing.
+    ///
+    /// - Parameter step: Steps that are done, this one included.
+    func passed(_ step: Int) throws
 }
 
 extension StepParticipant {
     package func penalty() throws -> Tensor? { nil }
     package func starting(at step: Int) throws {}
     package func stepped(to step: Int) throws {}
+    package func passed(_ step: Int) throws {}
 }

@@ -21,6 +21,7 @@ import Testing
 struct PolicyParityTests {
     static let runs = [
         "grpo", "grpo-again", "dapo", "bnpo", "dr-grpo", "cispo", "sapo", "gspo", "capped", "masked", "entropy",
+        "moving",
     ]
 
     /// Rewards that somebody else gave.
@@ -40,6 +41,8 @@ struct PolicyParityTests {
         func count(_ key: String, _ usual: Int) -> Int { number(key).map { Int($0) } ?? usual }
         func word(_ key: String) -> String? { json["settings"]?[key]?.stringValue }
         func steps(_ key: String) -> [Double?] { (json["steps"]?[key]?.arrayValue ?? []).map(\.doubleValue) }
+
+        var isFull: Bool { json["settings"]?["full"]?.boolValue == true }
 
         var rounds: [JSONValue] { json["rounds"]?.arrayValue ?? [] }
 
@@ -62,12 +65,19 @@ struct PolicyParityTests {
 
     @Test(arguments: runs) func everyStepEqualsTRLs(name: String) throws {
         let recorded = try Recorded(name)
-        let model = try Fixture.model("qwen2-tied-gqa", dtype: .float32)
+        let dtype = recorded.isFull ? DType.float64 : .float32
+        let model = try Fixture.model("qwen2-tied-gqa", dtype: dtype)
         let folder = Fixture.root.appendingPathComponent("preferences/initial").path
-        let attached = try AdapterFiles.method(in: folder).attach(to: model)
-        try attached.load(from: folder, dtype: .float32, device: .cpu)
-        try attached.setTrainable(true)
-        let trained = attached.parameters.compactMap { name, slot in
+        var slots = model.parameters()
+        if recorded.isFull {
+            try model.setTrainable(true)
+        } else {
+            let attached = try AdapterFiles.method(in: folder).attach(to: model)
+            try attached.load(from: folder, dtype: .float32, device: .cpu)
+            try attached.setTrainable(true)
+            slots = attached.parameters
+        }
+        let trained = slots.compactMap { name, slot in
             slot.tensor.map { TrainedParameter(name: name, tensor: $0) }
         }
 
@@ -102,7 +112,15 @@ struct PolicyParityTests {
                     return Episode(answer, Completion(messages: [], text: "", tokens: answer.tokens))
                 }
             })
-        if loss.divergenceWeight > 0 {
+        var moving: MovingReference?
+        if recorded.isFull {
+            let other = try Fixture.model("qwen2-tied-gqa", dtype: dtype)
+            maker.reference = .model(other)
+            moving = try recorded.number("ref_model_sync_steps").map {
+                try MovingReference(
+                    other, follows: model, every: Int($0), share: recorded.number("ref_model_mixup_alpha") ?? .nan)
+            }
+        } else if loss.divergenceWeight > 0 {
             // As TRL does it: the adapter as it was.
             let before = try AdapterFiles.method(in: folder).attach(to: model, named: "ref_adapter")
             try before.load(from: folder, device: .cpu)
@@ -121,6 +139,7 @@ struct PolicyParityTests {
         objectiveOptions.entropyShare = recorded.number("top_entropy_quantile") ?? 1
         let objective = PolicyObjective(
             model, loss, maker, source, HeldOutRollouts(maker, seed: 0, longest: limit), objectiveOptions)
+        objective.moving = moving
 
         let total = recorded.steps("loss").count
         let training = TrainingPlan(

@@ -126,6 +126,10 @@ extension PreferenceParityTests {
             }
             let objective = try PairPreferences(model, terms)
             if kind == "dpo" { objective.reference = compared }
+            if let steps = number("ref_model_sync_steps"), case .model(let other) = compared {
+                objective.moving = try MovingReference(
+                    other, follows: model, every: Int(steps), share: number("ref_model_mixup_alpha") ?? .nan)
+            }
             return Task(model: model, objective: objective, data: PairSamples(pairs), trained: trained)
         }
 

@@ -25,6 +25,7 @@ struct PreferenceParityTests {
     static let logged = [
         "dpo-hinge", "dpo-exo-pair", "dpo-nca-pair", "dpo-robust", "dpo-sppo-hard", "dpo-aot-unpaired", "dpo-apo-down",
         "dpo-discopop", "dpo-forward-kl", "dpo-js", "dpo-alpha", "dpo-ld", "alphapo", "cpo-hinge",
+        "dpo-moving",
     ]
 
     @Test(arguments: runs) func firstLossAndGradients(name: String) throws {
@@ -82,7 +83,8 @@ struct PreferenceParityTests {
             console: Console(output: Silence(), style: ConsoleStyle()))
         let run = TrainingRun(
             model: task.model, trained: task.trained,
-            optimizer: try AdamW(ParameterGroup.decaying(task.trained, 0.1)), objective: task.objective,
+            optimizer: try AdamW(ParameterGroup.decaying(task.trained, 0.1)),
+            participants: task.objective.participants, objective: task.objective,
             data: task.data, validation: TokenizedDataset(), plan: plan, checkpoints: nil, log: log)
         #expect(try run() == .finished)
 

@@ -56,7 +56,8 @@ struct Distilling: TextTask {
                 var asked = preferences
                 (asked.refModel, asked.refAdapters) = (settings.teacherModel, settings.teacherAdapters)
                 let teacher = try PreferenceLearning(asked).reference(
-                    inputs.settings, inputs.surroundings, loading, console, as: "teacher")
+                    inputs.settings, inputs.surroundings, loading, console, as: "teacher"
+                ).reference
                 // Attention by groups belongs to the model that trains so.
                 if settings.teacherModel != nil { teacher.model?.trunk.attentionGroups = nil }
                 objective.teacher = teacher

@@ -107,13 +107,14 @@ extension PreferenceLearning {
         var options = PolicyObjective.Options()
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
+        let grouped = PolicyObjective(
+            model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut,
+            options)
         let objective: any Objective =
             if let head {
                 ProximalObjective(model, ProximalLoss(preferences.proximal.options), head, training, source, heldOut)
             } else {
-                PolicyObjective(
-                    model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut,
-                    options)
+                grouped
             }
         let samples = try TrainingSamples(
             rows: questions.rows, isSplit: settings.data.isSplit, train: (source, questions.train.1),
@@ -131,7 +132,8 @@ extension PreferenceLearning {
             model: model, samples: samples, objective: objective,
             compares: { loading in
                 guard preferences.usesReference else { return nil }
-                let reference = try reference(settings, inputs.surroundings, loading, console)
+                let (reference, moving) = try compared(inputs, loading)
+                grouped.moving = moving
                 training.reference = reference
                 measuring.reference = reference
                 return reference.model

@@ -97,7 +97,7 @@ struct PreferenceLearning: TextTask {
                     objective.reference = .known(known)
                     return nil
                 }
-                objective.reference = try reference(inputs.settings, inputs.surroundings, loading, inputs.console)
+                (objective.reference, objective.moving) = try compared(inputs, loading)
                 try memory.ask(loading, objective.rememberReference)
                 return objective.reference.model
             },
@@ -197,18 +197,56 @@ struct PreferenceLearning: TextTask {
             try inputs.checkTokens(
                 of: other, source, match: model, flag: "--ref_model", role: "reference",
                 unequalTables: { _ in "each model's probabilities are over all of its own" })
+            if preferences.movesReference, let fault = MovingReference.fault(of: other, following: model) {
+                throw SettingsError(
+                    "--sync_ref_model true with --ref_model \(name): \(fault). Give one of the same shape.")
+            }
             try inputs.checkWeights(other, name, config, "--ref_model")
         }
         for adapter in preferences.refAdapters { _ = try AdapterFiles.weights(in: adapter) }
     }
 
-    /// The reference with its weights.
+    /// The reference with its weights, and what has it follow the model; nil where it stays.
+    func compared(_ inputs: TrainingInputs, _ loading: ReferenceLoading) throws -> (Reference, MovingReference?) {
+        let (reference, adapter) = try reference(inputs.settings, inputs.surroundings, loading, inputs.console)
+        guard preferences.movesReference else { return (reference, nil) }
+        let moving = preferences.moving
+        let (steps, share) = (moving.refModelSyncSteps, moving.refModelMixupAlpha)
+        inputs.console.print(
+            "reference: follows the model, \(readable(share)) of the way after every \(steps) steps")
+        if case .model(let other) = reference {
+            return (reference, try MovingReference(other, follows: loading.model, every: steps, share: share))
+        }
+        guard let adapter, let trained = loading.adapter, let name = preferences.refAdapters.first else {
+            throw SettingsError(
+                "--sync_ref_model true: the reference is the model without its adapter, which has no weights that could "
+                    + "move. Give --ref_adapters, the folder that --adapters goes on with, or --ref_model, or --tuner_type "
+                    + "full.")
+        }
+        guard !trained.method.isShapedByData else {
+            throw SettingsError(
+                "--sync_ref_model true: data decide which layers the adapter hangs on, and \(name) could not follow it. "
+                    + "Leave it out, or give --tuner_type full.")
+        }
+        if let key = try trained.method.difference(from: adapter.method) {
+            throw SettingsError(
+                "--sync_ref_model true: the reference follows weight by weight, and \(key) of \(name) is another than that of "
+                    + "the adapter that trains. Give the same folder with --adapters and --ref_adapters.")
+        }
+        return (
+            reference,
+            try MovingReference(
+                adapter: adapter.parameters, follows: trained.parameters, every: steps, share: share)
+        )
+    }
+
+    /// The reference with its weights, and the adapter beside the model that it is, where it is one.
     ///
     /// - Parameter word: What it is called.
     func reference(
         _ settings: SFTSettings, _ surroundings: Surroundings, _ loading: ReferenceLoading, _ console: Console,
         as word: String = "reference"
-    ) throws -> Reference {
+    ) throws -> (reference: Reference, adapter: AttachedAdapter?) {
         if let adapter = preferences.refAdapters.first, loading.leavesBase, preferences.refModel == nil,
             try Self.isBesideTheModel(adapter)
         {
@@ -219,11 +257,11 @@ struct PreferenceLearning: TextTask {
             try attached.setTrainable(false)
             loading.model.trunk.activeAdapters = .only(["default"])
             console.print("\(word): the model with the adapter \(adapter)")
-            return .adapters(.only([Self.referenceName]))
+            return (.adapters(.only([Self.referenceName])), attached)
         }
         if preferences.refModel == nil, preferences.refAdapters.isEmpty, loading.leavesBase {
             console.print("\(word): the model without its adapter")
-            return .adapters(.base)
+            return (.adapters(.base), nil)
         }
         let name = preferences.refModel ?? settings.model.name ?? ""
         let source = try ModelSource(name, surroundings: surroundings)
@@ -238,11 +276,13 @@ struct PreferenceLearning: TextTask {
                 to: model, heads: model.headNames, trunk: model.trunk.name)
             try attached.load(from: adapter, device: loading.device)
             try attached.setTrainable(false)
+            // What moves are weights of the model.
+            if preferences.movesReference { try attached.merge() }
         }
         try model.setTrainable(false)
         model.trunk.attentionGroups = loading.model.trunk.attentionGroups
         console.print("\(word): a second model, \(name)")
-        return .model(model)
+        return (.model(model), nil)
     }
 
     private static let referenceName = "ref_adapter"
@@ -257,6 +297,20 @@ struct PreferenceLearning: TextTask {
     }
 }
 
+extension AdapterMethod {
+    /// What of it says otherwise than another what adapters of the same weights amount to; nil where nothing does.
+    fileprivate func difference(from other: any AdapterMethod) throws -> String? {
+        let (own, others) = (try json([]), try other.json([]))
+        // The rest is where it came from, how it began, and what the names of its weights say too.
+        let irrelevant: Set = [
+            "auto_mapping", "base_model_name_or_path", "revision", "peft_version", "task_type", "inference_mode",
+            "lora_dropout", "init_lora_weights", "target_modules", "exclude_modules", "modules_to_save", "bias",
+        ]
+        return Set((own.objectValue?.keys ?? []) + (others.objectValue?.keys ?? [])).subtracting(irrelevant).sorted()
+            .first { own[$0] != others[$0] }
+    }
+}
+
 extension Reference {
     /// The second model, where there is one.
     var model: (any TextModel)? { if case .model(let model) = self { model } else { nil } }
@@ -266,6 +320,8 @@ extension Reference {
 struct ReferenceLoading {
     /// The model that trains.
     let model: any TextModel
+    /// The adapter that trains; it has no values yet.
+    let adapter: AttachedAdapter?
     /// Whether the model without what trains is still the one of its files.
     let leavesBase: Bool
     let dtype: DType

@@ -120,7 +120,7 @@ package struct FineTuning {
         for notice in model.trunk.notices { console.print("note: \(notice)") }
         let second = try task.compares?(
             ReferenceLoading(
-                model: model, leavesBase: tuner.leavesBase, dtype: dtype, device: device,
+                model: model, adapter: tuner.attached, leavesBase: tuner.leavesBase, dtype: dtype, device: device,
                 folder: resume.folder))
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,

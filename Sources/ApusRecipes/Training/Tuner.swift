@@ -13,7 +13,8 @@ import Foundation
 struct Tuner {
     /// Elements of the model without adapters.
     let baseParameterCount: Int
-    private var attached: AttachedAdapter?
+    /// The adapter that trains; nil where weights of the model do.
+    private(set) var attached: AttachedAdapter?
     private let own: OwnWeights?
     /// The adapter that the run goes on with.
     private let startingAdapter: String?

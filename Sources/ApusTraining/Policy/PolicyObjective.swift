@@ -10,6 +10,8 @@ package final class PolicyObjective: Objective {
     private let heldOut: HeldOutRollouts
     private let maker: RolloutMaker
     private let options: Options
+    /// What has the reference of the answers follow the model; nil where it stays.
+    package var moving: MovingReference?
 
     package struct Options: Sendable, Equatable {
         /// Whether the entropy of answers is told.
@@ -50,7 +52,7 @@ package final class PolicyObjective: Objective {
         ["loss", "reward"] + (hasGroups ? ["reward_std", "frac_reward_zero_std"] : []) + (isCompared ? ["kl"] : [])
     }
 
-    package var participants: [any StepParticipant] { [rollouts] }
+    package var participants: [any StepParticipant] { [rollouts] + (moving.map { [$0] } ?? []) }
 
     /// Which tokens have a high entropy depends on the others of a micro-batch.
     package var isAdditive: Bool { options.entropyShare == 1 && model.trunk.routerLossWeight == nil }

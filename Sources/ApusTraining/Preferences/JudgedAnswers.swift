@@ -13,6 +13,8 @@ package final class JudgedAnswers: ComparedObjective {
     private let judged: JudgedLoss
     /// What the model is compared with.
     package var reference = Reference.none
+    /// What has the reference follow the model; nil where it stays.
+    package var moving: MovingReference?
     private var zero = 0.0
 
     package init(_ model: CausalLanguageModel, _ loss: JudgedLoss) {
@@ -24,6 +26,8 @@ package final class JudgedAnswers: ComparedObjective {
         "loss", "kl", "rewards/chosen", "logps/chosen", "logits/chosen", "rewards/rejected", "logps/rejected",
         "logits/rejected", "rewards/margins",
     ]
+
+    package var participants: [any StepParticipant] { moving.map { [$0] } ?? [] }
 
     /// Asks the reference about every sample before the run.
     package func rememberReference(

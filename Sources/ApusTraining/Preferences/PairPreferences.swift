@@ -57,6 +57,8 @@ package final class PairPreferences: ComparedObjective {
     private let terms: PairTerms
     /// What the model is compared with.
     package var reference = Reference.none
+    /// What has the reference follow the model; nil where it stays.
+    package var moving: MovingReference?
     /// The mean of rewards that `bcoPair` goes by.
     private let runningReward: RunningReward?
     /// What the summed likelihood is multiplied by to count as a mean beside the mean over pairs: pairs per token.
@@ -79,7 +81,9 @@ package final class PairPreferences: ComparedObjective {
         (batch.sequenceGroups[sequence / 2].question, sequence % 2)
     }
 
-    package var participants: [any StepParticipant] { runningReward.map { [$0] } ?? [] }
+    package var participants: [any StepParticipant] {
+        (runningReward.map { [$0] } ?? []) + (moving.map { [$0] } ?? [])
+    }
 
     package var isAdditive: Bool { runningReward == nil && !terms.losses.contains { $0.loss.comparesPairs } }
 

@@ -6,6 +6,8 @@ import ApusTorch
 package protocol ComparedObjective: AnyObject, Objective {
     /// What the model is compared with.
     var reference: Reference { get set }
+    /// What lets the reference follow the model; nil where it stays as it is.
+    var moving: MovingReference? { get set }
 
     /// Asks the reference about every sample before the run.
     func rememberReference(_ sources: [any TrainingSource], size: Int, progress: (Int) -> Void) throws

@@ -178,7 +178,12 @@ package final class UpdateStep {
     /// - Parameter step: Steps of the run that are done with this one.
     package func callAsFunction(rate: Double, step: Int) throws -> Outcome {
         defer { forget() }
-        if let following { return try outcome(of: following, step: step) }
+        let made = try following.map { try outcome(of: $0, step: step) } ?? moved(rate: rate, step: step)
+        for participant in participants { try participant.passed(step) }
+        return made
+    }
+
+    private func moved(rate: Double, step: Int) throws -> Outcome {
         for penalty in try participants.compactMap({ try $0.penalty() }) {
             try accumulate(penalty, targets: group.count)
         }

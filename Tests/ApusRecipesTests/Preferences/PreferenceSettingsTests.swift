@@ -89,6 +89,9 @@ struct PreferenceSettingsTests {
             "Leave one of them out"
         ), (["--rlhf_type", "dpo", "--loss_type", "alphapo"], "--loss_type alphapo does not go with"),
         (["--rlhf_type", "grpo"], "grpo"), (["--rlhf_type", "ppo"], "not"),
+        (["--sync_ref_model", "true", "--precompute_ref_log_probs", "true"], "Leave one of them out"),
+        (["--sync_ref_model", "true", "--ref_model_mixup_alpha", "0"], "--ref_model_mixup_alpha"),
+        (["--sync_ref_model", "true", "--ref_model_sync_steps", "0"], "--ref_model_sync_steps"),
         (["--rlhf_type", "orpo", "--loss_type", "sigmoid"], "It has one loss"),
         (["--rlhf_type", "cpo", "--loss_type", "exo_pair"], "sigmoid, hinge, ipo, simpo"),
         (["--rlhf_type", "cpo", "--loss_type", "sigmoid", "hinge"], "mixed by --rlhf_type dpo alone"),
@@ -171,6 +174,10 @@ struct PreferenceSettingsTests {
         (["--f_alpha_divergence_coef", "1"], "--f_divergence_type is not alpha_divergence"),
         (["--ld_alpha_reference", "true"], "there is no --ld_alpha"),
         (["--alpha", "0.25"], "--alpha: without effect, because --rlhf_type is dpo"),
+        (
+            ["--ref_model_sync_steps", "8", "--ref_model_mixup_alpha", "0.5"],
+            "--ref_model_sync_steps, --ref_model_mixup_alpha: without effect, because --sync_ref_model is false"
+        ), (["--rlhf_type", "orpo", "--sync_ref_model", "true"], "--sync_ref_model: without effect"),
         (["--rlhf_type", "kto", "--f_divergence_type", "forward_kl"], "--rlhf_type is kto"),
         (["--rlhf_type", "cpo", "--loss_type", "alphapo"], "--alpha 0 is simpo"),
         (
@@ -236,6 +243,7 @@ struct PreferenceSettingsTests {
         ("grpo", "--metric_for_best_model objective/scores", "has no metric \"objective/scores\""),
         ("grpo", "--beta 0 --metric_for_best_model kl", "There are loss, reward, reward_std"),
         ("grpo", "--num_generations_eval 1 --metric_for_best_model reward_std", "has no metric \"reward_std\""),
+        ("grpo", "--beta 0 --sync_ref_model true", "--beta 0 compares with no reference"),
         ("grpo", "--num_iterations 9000000000000000000", "--num_iterations"),
         ("grpo", "--num_generations 65537", "--num_generations"),
         (

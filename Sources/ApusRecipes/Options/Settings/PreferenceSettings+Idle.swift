@@ -13,6 +13,13 @@ extension PreferenceSettings {
             case .gkd: idleOfDistillation
             case .dpo, .cpo, .simpo, .orpo, .kto, .rewardModel: idleOfPairs
             }
+        if method.options.contains("sync_ref_model") {
+            idle.append(
+                (
+                    !moving.syncRefModel, ["ref_model_sync_steps", "ref_model_mixup_alpha"],
+                    "--sync_ref_model is false"
+                ))
+        }
         if samplesAnswers || method == .gkd {
             idle.append(
                 (policy.maxNewTokens != nil, ["max_completion_length"], "--max_new_tokens says it"))

@@ -35,6 +35,14 @@ extension OptionTable {
             "precompute_ref_log_probs", .boolean, default: .boolean(false),
             "Ask the reference about every sample before the run; a second model is then given up."),
         option(
+            "sync_ref_model", .boolean, default: .boolean(false),
+            "Move the reference towards the model as it learns, in dpo, kto and grpo."),
+        option(
+            "ref_model_sync_steps", .integer(from: 1), default: .integer(512), "After how many steps each time."),
+        option(
+            "ref_model_mixup_alpha", .number(.above(0, upTo: 1)), default: .number(0.6),
+            "The share of the model in what the reference becomes; 1 copies it."),
+        option(
             "label_smoothing", .number(.from(0, below: 1)), default: .number(0),
             "The share of pairs that are believed to be the wrong way round."),
         option("rpo_alpha", .number(.from(0)), "Adds so much of the likelihood of chosen answers, in dpo."),
@@ -111,9 +119,6 @@ extension NotYetOptions {
             "reward_model_revision":
                 "`apus download MODEL --revision …` fetches it; give the folder with --reward_model.",
             "async_generate": "Answers are sampled with the weights of the moment; leave it out.",
-            "sync_ref_model": "The reference stays as it is; leave it out.",
-            "ref_model_sync_steps": "The reference stays as it is; leave it out.",
-            "ref_model_mixup_alpha": "The reference stays as it is; leave it out.",
         ]
     }()
 }

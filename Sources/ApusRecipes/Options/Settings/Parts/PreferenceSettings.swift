@@ -2,28 +2,6 @@ package import ApusRewards
 package import ApusText
 import ApusTraining
 
-/// How preferences are learned.
-package enum PreferenceMethod: String, Sendable, CaseIterable {
-    /// Pairs of answers, against a reference.
-    case dpo
-    /// Pairs, by the odds of their answers beside the likelihood of the chosen one.
-    case orpo
-    /// Pairs without a reference, beside the likelihood of the chosen answer.
-    case cpo
-    /// The same by means over tokens, with a margin.
-    case simpo
-    /// Answers that were judged one by one, against a reference.
-    case kto
-    /// A model that rewards answers, from pairs.
-    case rewardModel = "rm"
-    /// Answers of the model itself, compared with others to the same question by their rewards.
-    case grpo
-    /// Answers of the model itself, token by token beside what it expects of them.
-    case ppo
-    /// What a teacher finds probable behind each token of answers.
-    case gkd
-}
-
 /// A loss of preferences, by ms-swift's word.
 package enum PreferenceLossType: String, Sendable, CaseIterable {
     case sigmoid, hinge, ipo
@@ -72,6 +50,8 @@ package struct PreferenceSettings: Sendable {
     package var refAdapters: [String] = []
     /// Whether the reference is asked about every sample before the run, and then given up.
     package var precomputesReference = false
+    /// Whether it follows the model.
+    package var moving = MovingReferenceSettings()
     /// How much it costs to leave the reference, or in gkd which of two divergences counts; nil is 0.1, 2 for simpo and 0.5
     /// for gkd.
     package var beta: Double?
@@ -150,6 +130,7 @@ extension PreferenceSettings: SettingsPart {
         ] + PolicySettings.fields.map { $0.inside(\.policy) } + RewardSettings.fields.map { $0.inside(\.rewards) }
         + ProximalSettings.fields.map { $0.inside(\.proximal) }
         + DistillationSettings.fields.map { $0.inside(\.distillation) }
+        + MovingReferenceSettings.fields.map { $0.inside(\.moving) }
 }
 
 // MARK: Computed defaults
@@ -182,58 +163,14 @@ extension PreferenceSettings {
         }
     }
 
+    /// Whether what the model is compared with follows it.
+    var movesReference: Bool { moving.syncRefModel && method.options.contains("sync_ref_model") }
+
     /// Whether the model learns from its own answers.
     var samplesAnswers: Bool { method == .grpo || method == .ppo }
 
     /// What is minimised of the model's own answers.
     var policyForm: PolicyLossForm { PolicyLossForm(rawValue: chosenLossTypes.first?.rawValue ?? "") ?? .grpo }
-}
-
-extension PreferenceMethod {
-    /// What can be minimised, the usual first; empty where there is no choice.
-    var losses: [PreferenceLossType] {
-        switch self {
-        case .dpo:
-            [
-                .sigmoid, .hinge, .ipo, .exoPair, .ncaPair, .robust, .bcoPair, .sppoHard, .aot, .aotUnpaired, .apoZero,
-                .apoDown, .discopop, .sigmoidNorm, .sft,
-            ]
-        case .cpo: [.sigmoid, .hinge, .ipo, .simpo, .alphaPO]
-        case .simpo: [.simpo, .alphaPO]
-        case .kto: [.kto, .apoZeroUnpaired]
-        case .grpo: [.grpo, .bnpo, .drGRPO, .dapo, .cispo, .sapo, .fipo]
-        case .orpo, .rewardModel, .ppo, .gkd: []
-        }
-    }
-
-    /// The options that it reads beside `rlhf_type` and `loss_scale`.
-    var options: Set<String> {
-        switch self {
-        case .dpo:
-            [
-                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "label_smoothing", "rpo_alpha",
-                "ld_alpha", "ld_alpha_reference", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef",
-                "loss_type", "loss_weights",
-            ]
-        case .orpo: ["beta"]
-        case .cpo, .simpo: ["beta", "label_smoothing", "loss_type", "cpo_alpha", "simpo_gamma", "alpha"]
-        case .kto:
-            [
-                "ref_model", "ref_adapters", "precompute_ref_log_probs", "beta", "loss_type", "desirable_weight",
-                "undesirable_weight",
-            ]
-        case .rewardModel: ["center_rewards_coefficient"]
-        case .grpo:
-            PolicySettings.options.union(RewardSettings.fields.map(\.name)).union([
-                "ref_model", "ref_adapters", "beta", "loss_type",
-            ])
-        case .ppo:
-            PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
-                .union(["ref_model", "ref_adapters"])
-        case .gkd:
-            DistillationSettings.options.union(PolicySettings.ofOwnAnswers).union(["beta"])
-        }
-    }
 }
 
 // MARK: Checks
@@ -278,6 +215,7 @@ extension PreferenceSettings {
                     + (price.map { "with \($0) compares with no reference. Leave it out, or give more than 0." }
                         ?? "compares with no reference. Leave it out, or give --rlhf_type dpo, kto, grpo or ppo."))
         }
+        try checkMoving()
         guard refAdapters.count <= 1 else {
             throw SettingsError("--ref_adapters: got \(refAdapters.count), wanted one. Merge the others first.")
         }
@@ -285,6 +223,20 @@ extension PreferenceSettings {
             throw SettingsError(
                 "--ref_model and --ref_adapters both name the reference: an adapter goes on --model. Give one of them, or "
                     + "merge the adapter into that model (apus merge-lora).")
+        }
+    }
+
+    private func checkMoving() throws {
+        guard movesReference else { return }
+        guard usesReference else {
+            throw SettingsError(
+                "--sync_ref_model true: --rlhf_type \(method.rawValue) with --beta 0 compares with no reference. Leave it out, "
+                    + "or give more than 0.")
+        }
+        guard !precomputesReference else {
+            throw SettingsError(
+                "--sync_ref_model true moves the reference, and --precompute_ref_log_probs true asks it once before the run. "
+                    + "Leave one of them out.")
         }
     }
 
