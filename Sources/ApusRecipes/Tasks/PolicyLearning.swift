@@ -110,6 +110,14 @@ extension PreferenceLearning {
         let grouped = PolicyObjective(
             model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut,
             options)
+        let lessons = tellsTokens ? nil : try preferences.experts.lessons(accumulation: accumulation)
+        let experts = try lessons.map { _ in try ExpertRows(preferences.experts, inputs, model) }
+        if let lessons, let experts {
+            grouped.experts = ExpertAnswers(
+                experts.data, rowsOfStep: lessons.rowsOfStep,
+                seed: UInt64(bitPattern: Int64(settings.data.dataSeed)), lessons.schedule,
+                weighsDoubt: preferences.experts.chordEnablePhiFunction)
+        }
         let objective: any Objective =
             if let head {
                 ProximalObjective(model, ProximalLoss(preferences.proximal.options), head, training, source, heldOut)
@@ -121,11 +129,18 @@ extension PreferenceLearning {
             validation: questions.validation.map { (heldOut, $0.1) }, empty: heldOut,
             row: { questions.train.0.conversations[source.question(of: $0)] },
             bytes: { question, digest in
+                if let experts, question >= questions.train.0.count {
+                    experts.data.withBytes(of: question - questions.train.0.count, digest)
+                    return
+                }
                 questions.train.0.withBytes(of: question, digest)
                 // Rewards look at the columns.
                 let columns = JSONValue.object(try questions.row(question).columns).serialized()
                 columns.utf8CString.withUnsafeBytes(digest)
-            }, digested: questions.train.0.count,
+            }, digested: questions.train.0.count + (experts?.data.count ?? 0),
+            beside: experts.map {
+                ($0.dropped, $0.longest(preferences.experts.chordSFTPerDeviceTrainBatchSize ?? 0))
+            } ?? ([], 0),
             maximumDroppedShare: settings.data.maxDroppedRatio)
         var last: RolloutMaker.Report?
         return TrainingTask(

@@ -16,6 +16,8 @@ struct TrainingSamples {
     let placeOfSample: (Int) -> String
     /// A digest of every training sample, in order.
     let fingerprint: String
+    /// The most tokens that are learned beside a micro-batch of them.
+    private let tokensBeside: Int
     /// The rows that were split off from the training data.
     private let splitOff: (() throws -> [JSONValue])?
     /// The rows that were left out before the run.
@@ -38,6 +40,7 @@ struct TrainingSamples {
         var hash = SHA256()
         try stream.withFirstBytes { hash.update(bufferPointer: $0) }
         fingerprint = Self.text(of: hash)
+        tokensBeside = 0
         splitOff = nil
         dropped = (validationReport?.files.flatMap(\.droppedRows) ?? []) + (validation?.1.droppedRows ?? [])
         self.stream = stream
@@ -46,18 +49,20 @@ struct TrainingSamples {
     /// - Parameters:
     ///   - split: A data set with what became of it, for training and, where there is any, for validation.
     ///   - bytes: Gives every byte that a training sample is made of to a digest, or one of `digested` questions of it.
+    ///   - beside: Rows that were left out of what is learned beside, and the most tokens of that in a micro-batch.
     ///   - maximumDroppedShare: `max_dropped_ratio`.
     /// - Throws: `DatasetError` where more rows were left out.
     init<Source: TrainingSource, Held: TrainingSource, Recognizer>(
         rows: LoadedRows<Recognizer>, isSplit: Bool, train: (Source, EncodingReport),
         validation: (Held, EncodingReport)?, empty: Held, row: @escaping (Int) -> Int32,
         bytes: (Int, (UnsafeRawBufferPointer) -> Void) throws -> Void, digested: Int? = nil,
-        maximumDroppedShare: Double
+        beside: (dropped: [DroppedRow], tokens: Int) = ([], 0), maximumDroppedShare: Double
     ) throws {
-        dropped =
-            rows.report.files.flatMap(\.droppedRows) + train.1.droppedRows + (validation?.1.droppedRows ?? [])
+        let own = rows.report.files.flatMap(\.droppedRows) + train.1.droppedRows + (validation?.1.droppedRows ?? [])
+        dropped = own + beside.dropped
+        tokensBeside = beside.tokens
         try DroppedShare.check(
-            1 - (1 - rows.report.droppedShare) * (1 - train.1.droppedShare), limit: maximumDroppedShare, rows: dropped)
+            1 - (1 - rows.report.droppedShare) * (1 - train.1.droppedShare), limit: maximumDroppedShare, rows: own)
         stream = nil
         self.train = train.0
         self.validation = validation?.0 ?? empty
@@ -88,7 +93,7 @@ struct TrainingSamples {
         }
         let units = packs.map { $0.map { measure($0.map(Int.init)) } } ?? (0..<train.count).map { measure([$0]) }
         let longest = units.sorted { $0.0 > $1.0 }
-        return longest.prefix(size).reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
+        return longest.prefix(size).reduce((tokensBeside, tokensBeside)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
     func writeSplitOff(to folder: String) throws {
@@ -141,8 +146,10 @@ extension DatasetLoader {
 
 extension Console {
     /// Encodes training and validation rows, with a bar and a report for each.
+    ///
+    /// - Parameter name: What the training rows are called.
     func encoded<Recognizer, Source>(
-        _ rows: LoadedRows<Recognizer>,
+        _ rows: LoadedRows<Recognizer>, as name: String = "train",
         _ encode: (RowDataset<Recognizer>, @escaping @Sendable (Int, Int) -> Void) throws -> (Source, EncodingReport)
     ) throws -> (train: (Source, EncodingReport), validation: (Source, EncodingReport)?) {
         func run(_ part: RowDataset<Recognizer>, _ label: String) throws -> (Source, EncodingReport) {
@@ -153,6 +160,6 @@ extension Console {
             print("\(label): \(result.1.text)")
             return result
         }
-        return (try run(rows.train, "train"), rows.validation.isEmpty ? nil : try run(rows.validation, "val"))
+        return (try run(rows.train, name), rows.validation.isEmpty ? nil : try run(rows.validation, "val"))
     }
 }

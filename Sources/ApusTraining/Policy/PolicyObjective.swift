@@ -12,6 +12,10 @@ package final class PolicyObjective: Objective {
     private let options: Options
     /// What has the reference of the answers follow the model; nil where it stays.
     package var moving: MovingReference?
+    /// What is learned beside the answers; nil where that is nothing.
+    package var experts: ExpertAnswers?
+    /// What the present step learns of them, by the first number of each micro-batch.
+    private var lesson: (share: Double, rows: [Int32: [Int]], targets: Int, answers: Int)?
 
     package struct Options: Sendable, Equatable {
         /// Whether the entropy of answers is told.
@@ -57,10 +61,27 @@ package final class PolicyObjective: Objective {
     /// Which tokens have a high entropy depends on the others of a micro-batch.
     package var isAdditive: Bool { options.entropyShare == 1 && model.trunk.routerLossWeight == nil }
 
-    package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+    /// Divides what the step learns of experts among its micro-batches; an evaluation learns nothing of them.
+    package func begin(_ batches: [TokenBatch]) throws {
+        lesson = nil
+        let numbers = try batches.map(numbers)
+        guard let experts, numbers.allSatisfy({ ($0.first ?? -1) >= 0 }) else { return }
+        let own = experts.lesson(ofStep: rollouts.step, parts: batches.count)
+        lesson = (
+            own.share, Dictionary(zip(numbers.compactMap(\.first), own.parts), uniquingKeysWith: { first, _ in first }),
+            max(1, own.targets), max(1, try maker.targets(numbers.joined().map(rollout)))
+        )
+    }
+
+    private func numbers(_ batch: TokenBatch) throws -> [Int32] {
         guard case .classes(let numbers) = batch.labels else {
             throw ModelError("answers that nobody sampled cannot be learned from")
         }
+        return numbers
+    }
+
+    package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
+        let numbers = try numbers(batch)
         let asksEntropy = options.tellsEntropy || options.entropyShare < 1
         let scores = try TokenScores(
             model, batch, context, temperature: maker.options.temperature, asksEntropy: asksEntropy)
@@ -116,6 +137,16 @@ package final class PolicyObjective: Objective {
             try tell("entropy/min", means.min() ?? 0, of: 1)
         }
         if let threshold { try tell("entropy/threshold", threshold, of: 1) }
+        if let lesson, context.isTraining {
+            sum = try sum * (1 - lesson.share)
+            try tell("chord/mu", lesson.share, of: 1)
+            if let experts, let rows = numbers.first.flatMap({ lesson.rows[$0] }), !rows.isEmpty {
+                let (own, value, count) = try experts.loss(rows, model, context)
+                // A mean over the expert targets of the step beside one over what the loss of answers is divided by.
+                sum = try sum + own * (lesson.share * Double(lesson.answers) / Double(lesson.targets))
+                try tell("chord/sft_loss", value, of: count)
+            }
+        }
         let targets = maker.targets(answers)
         if let weight = model.trunk.routerLossWeight, let balance = try context.balance?.loss() {
             let share = try balance.to(sum.dtype) * Double(targets)

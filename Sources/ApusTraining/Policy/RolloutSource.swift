@@ -17,6 +17,8 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
     /// The most tokens behind a question.
     private let longest: Int
     private var epoch = 0
+    /// The steps that are done before the one that samples were last made ready for.
+    private(set) var step = 0
     /// The rounds of the present step, by their numbers among all.
     private var rounds: [Int: [Rollout]] = [:]
     /// The questions in the order of an epoch.
@@ -65,6 +67,7 @@ package final class RolloutSource: TrainingSource, StepParticipant, GrowingState
 
     package func prepare(_ uses: [Int], step: Int?) throws -> [Tally] {
         guard let step else { return [] }
+        self.step = step
         let before = (epoch, rounds)
         do {
             return try prepared(uses, step: step)

@@ -237,6 +237,12 @@ struct PreferenceSettingsTests {
         return ["--rlhf_type", method, "--reward_funcs", "format"] + size + more
     }
 
+    /// Words of a run that learns of experts too.
+    private static func experts(_ words: String) -> String {
+        "--chord_sft_dataset e.jsonl --chord_sft_per_device_train_batch_size 1 --chord_mu_warmup_steps 0 "
+            + "--chord_mu_decay_steps 200 " + words
+    }
+
     private static let wrongSamplings: [(method: String, words: String, part: String)] = [
         ("ppo", "--metric_for_best_model kl", "has no metric \"kl\""),
         ("ppo", "--metric_for_best_model reward_std", "has no metric \"reward_std\""),
@@ -244,7 +250,18 @@ struct PreferenceSettingsTests {
         ("grpo", "--beta 0 --metric_for_best_model kl", "There are loss, reward, reward_std"),
         ("grpo", "--num_generations_eval 1 --metric_for_best_model reward_std", "has no metric \"reward_std\""),
         ("grpo", "--beta 0 --sync_ref_model true", "--beta 0 compares with no reference"),
-        ("grpo", "--num_iterations 9000000000000000000", "--num_iterations"),
+        (
+            "grpo", "--chord_sft_dataset e.jsonl --chord_mu_peak 0.9",
+            "--chord_sft_per_device_train_batch_size, --chord_mu_warmup_steps, --chord_mu_decay_steps, --chord_mu_valley "
+                + "are not given"
+        ), ("grpo", experts("--chord_mu_peak 0.05 --chord_mu_valley 0.9"), "not below --chord_mu_valley 0.9"),
+        ("grpo", experts("--chord_mu_peak 0 --chord_mu_valley 0"), "must be above 0"),
+        ("grpo", experts("--chord_mu_peak 1.5 --chord_mu_valley 0"), "--chord_mu_peak"),
+        (
+            "grpo",
+            experts("--chord_mu_peak 1 --chord_mu_valley 0").replacing("batch_size 1", with: "batch_size 2000000"),
+            "than the 1048576 that a step learns"
+        ), ("grpo", "--num_iterations 9000000000000000000", "--num_iterations"),
         ("grpo", "--num_generations 65537", "--num_generations"),
         (
             "grpo", "--per_device_train_batch_size 2147483647 --steps_per_generation 65536",
@@ -289,6 +306,11 @@ struct PreferenceSettingsTests {
         ("grpo", "--scale_rewards gdpo --advantage_estimator rloo", "--advantage_estimator: without effect"),
         ("grpo", "--max_turns 3", "--max_turns: without effect, because there is no --multi_turn_scheduler"),
         ("grpo", "--reward_timeout 3", "--reward_timeout: without effect"),
+        (
+            "grpo", "--chord_mu_peak 0.9 --chord_enable_phi_function true",
+            "--chord_mu_peak, --chord_enable_phi_function: without effect, because there is no --chord_sft_dataset"
+        ), ("grpo", "--loss_scale default", "--loss_scale default: without effect"),
+        ("ppo", "--chord_sft_dataset e.jsonl", "--chord_sft_dataset: without effect, because --rlhf_type is ppo"),
         ("grpo", "--max_completion_length 9 --max_new_tokens 8", "--max_completion_length: without effect"),
         ("ppo", "--kl_coef 0 --kl_estimator k3", "--kl_estimator: without effect, because --kl_coef is 0"),
         ("ppo", "--vf_coef 0 --cliprange_value 0.1", "--cliprange_value: without effect, because --vf_coef is 0"),
@@ -318,6 +340,7 @@ struct PreferenceSettingsTests {
         "--dynamic_sample true --max_resample_times 5", "--loss_type cispo --epsilon 5",
         "--epsilon 0.1 --epsilon_high 0.3 --delta 3", "--loss_type sapo --tau_pos 2",
         "--metric_for_best_model rewards/Format/mean",
+        experts("--chord_mu_peak 0.9 --chord_mu_valley 0.05 --chord_enable_phi_function true --loss_scale default"),
     ])
     func whatIsReadIsNotIdle(_ words: String) throws {
         let notices = try settings(Self.sampled("grpo", words)).notices

@@ -63,6 +63,10 @@ extension PreferenceSettings {
                 "there is no --multi_turn_scheduler"
             ),
             (!evaluates, ["num_generations_eval"], "nothing is evaluated"),
+            (
+                !experts.areGiven, ExpertSettings.fields.map(\.name).filter { $0 != "chord_sft_dataset" },
+                "there is no --chord_sft_dataset"
+            ),
             (chosenBeta == 0, ["kl_in_reward"], "--beta is 0"),
             (
                 !usesReference || policy.takesDivergenceOffRewards, ["use_bias_correction_kl"],

@@ -81,7 +81,9 @@ extension RLHFSettings: CommandSettings {
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }
-        if let scale = preferences.lossScale, preferences.samplesAnswers || method == .rewardModel {
+        // Of experts' answers it says which tokens are learned.
+        let hasExperts = method == .grpo && preferences.experts.areGiven
+        if let scale = preferences.lossScale, preferences.samplesAnswers && !hasExperts || method == .rewardModel {
             notices.append("--loss_scale \(scale.rawValue): without effect, because --rlhf_type is \(method.rawValue).")
         }
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
@@ -142,6 +144,7 @@ extension RLHFSettings {
             try policy.check(
                 form: preferences.policyForm, batchSize: training.optimization.perDeviceTrainBatchSize,
                 accumulation: training.optimization.gradientAccumulationSteps)
+            _ = try preferences.experts.lessons(accumulation: training.optimization.gradientAccumulationSteps)
         }
         if preferences.method == .ppo {
             let (batches, overflows) = training.optimization.gradientAccumulationSteps.multipliedReportingOverflow(

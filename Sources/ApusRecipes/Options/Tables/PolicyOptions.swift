@@ -2,7 +2,7 @@ import ApusTraining
 
 extension OptionTable {
     /// What `--rlhf_type grpo` reads, and parts of it others: how answers are sampled, rewarded and learned from.
-    static let policyOptions = ofAnswers + ofGroups
+    static let policyOptions = ofAnswers + ofGroups + ofExperts
 
     private static let ofAnswers: [CommandOption] = [
         option(
@@ -96,6 +96,23 @@ extension OptionTable {
         grouped(
             "off_policy_sequence_mask_delta", .number(.any),
             "Bad answers that became less probable by more than it do not count."),
+    ]
+
+    private static let ofExperts: [CommandOption] = [
+        grouped(
+            "chord_sft_dataset", .list, default: .list([]),
+            "Conversations whose answers are learned beside the model's own (CHORD): files or names, each with #COUNT if not "
+                + "whole."),
+        grouped(
+            "chord_sft_per_device_train_batch_size", .integer(from: 1), "How many of them beside each micro-batch."),
+        grouped(
+            "chord_mu_warmup_steps", .integer(from: 0), "Steps in which their share rises from 0 to chord_mu_peak."),
+        grouped("chord_mu_decay_steps", .integer(from: 0), "Steps in which it falls from there to chord_mu_valley."),
+        grouped("chord_mu_peak", .number(.from(0, upTo: 1)), "The most that they count; the answers count the rest."),
+        grouped("chord_mu_valley", .number(.from(0, upTo: 1)), "What they count in the end."),
+        grouped(
+            "chord_enable_phi_function", .boolean, default: .boolean(false),
+            "Weigh their tokens by p(1 - p), most where the model is unsure."),
     ]
 
     private static func grouped(

@@ -56,7 +56,7 @@ extension PreferenceMethod {
         case .rewardModel: ["center_rewards_coefficient"]
         case .grpo:
             PolicySettings.options.union(RewardSettings.fields.map(\.name)).union(MovingReferenceSettings.options)
-                .union(["ref_model", "ref_adapters", "beta", "loss_type"])
+                .union(ExpertSettings.options).union(["ref_model", "ref_adapters", "beta", "loss_type"])
         case .ppo:
             PolicySettings.ofSampling.union((RewardSettings.fields.map(\.name) + ProximalSettings.fields.map(\.name)))
                 .union(["ref_model", "ref_adapters"])

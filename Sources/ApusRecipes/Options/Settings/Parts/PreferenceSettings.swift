@@ -91,6 +91,8 @@ package struct PreferenceSettings: Sendable {
     package var lossScale: LossScale?
     /// How a model learns from answers that it gives itself.
     package var policy = PolicySettings()
+    /// What it learns of experts beside them.
+    package var experts = ExpertSettings()
     /// How it learns from them token by token.
     package var proximal = ProximalSettings()
     /// What the rewards that are built in are made with.
@@ -131,6 +133,7 @@ extension PreferenceSettings: SettingsPart {
         + ProximalSettings.fields.map { $0.inside(\.proximal) }
         + DistillationSettings.fields.map { $0.inside(\.distillation) }
         + MovingReferenceSettings.fields.map { $0.inside(\.moving) }
+        + ExpertSettings.fields.map { $0.inside(\.experts) }
 }
 
 // MARK: Computed defaults
