@@ -105,6 +105,7 @@ extension PreferenceLearning {
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: longest)
         guard heldOut.count <= Int(Int32.max) else { throw Self.tooMany("--num_generations_eval") }
         var options = PolicyObjective.Options()
+        options.tellsGap = policy.tellsSamplerGap
         options.tellsEntropy = policy.logEntropy
         options.entropyShare = policy.topEntropyQuantile
         let grouped = PolicyObjective(

@@ -116,6 +116,8 @@ package struct PolicyLoss: Sendable {
         package var tokens = 0
         /// Tokens, or answers where the ratio is one of answers, that were clipped below, above; and how many there are.
         package var clipped = (low: 0, high: 0, of: 0)
+        /// What the losses of tokens were multiplied by because the sampler found them otherwise probable; nil where nothing.
+        package var correction: [Double]?
         /// The largest ratio between trainer and sampler; 0 where it is not known.
         package var largestCorrection = 0.0
     }
@@ -126,6 +128,7 @@ package struct PolicyLoss: Sendable {
         let logRatios = zip(answer.logs, answer.old).map { $0 - $1 }
         let meanLog = logRatios[...].mean
         let correction = correctionWeights(answer, &value)
+        value.correction = correction
         if answer.isMasked || isStale(answer, meanLog) { return value }
         value.tokens = count
         let advantage = answer.advantage

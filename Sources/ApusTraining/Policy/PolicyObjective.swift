@@ -18,6 +18,8 @@ package final class PolicyObjective: Objective {
     private var lesson: (share: Double, rows: [Int32: [Int]], targets: Int, answers: Int)?
 
     package struct Options: Sendable, Equatable {
+        /// Whether it is told how far the model is from the one that sampled.
+        package var tellsGap = false
         /// Whether the entropy of answers is told.
         package var tellsEntropy = false
         /// Only so many of the tokens with the highest entropy count in the loss proper.
@@ -92,6 +94,7 @@ package final class PolicyObjective: Objective {
         var clipped = (low: 0, high: 0, of: 0)
         var compares = false
         var largest = 0.0
+        var gap = SamplerGap()
         let answers = try numbers.map(rollout)
         for (rollout, range) in zip(answers, batch.targetRanges) {
             let logs = range.map { -scores.values[$0] }
@@ -101,6 +104,9 @@ package final class PolicyObjective: Objective {
             answer.isMasked = maker.isMasked(rollout)
             if let threshold { answer.counts = range.map { scores.entropies[$0] >= threshold } }
             let value = loss(answer)
+            if options.tellsGap, let sampled = answer.sampled {
+                gap.add(old: answer.old, sampled: sampled, weights: value.correction)
+            }
             total += value.sum
             for (place, slope) in zip(range, value.slopes) { slopes[place] = -slope }
             compares = compares || answer.reference != nil
@@ -130,6 +136,9 @@ package final class PolicyObjective: Objective {
             try tell("clip_ratio/region_mean", Double(clipped.low + clipped.high), of: clipped.of)
         }
         if loss.correction != nil { try tell("rollout_correction/max", largest, of: 1) }
+        for figure in gap.figures(loss.correction) {
+            try tell("rollout_correction/\(figure.name)", figure.sum, of: figure.count)
+        }
         if options.tellsEntropy {
             let means = batch.targetRanges.map { scores.entropies[$0].mean }
             try tell("entropy/mean", means.reduce(0, +), of: means.count)

@@ -283,7 +283,10 @@ struct PreferenceSettingsTests {
     private static let idleSamplings: [(method: String, words: String, part: String)] = [
         ("grpo", "--max_resample_times 5", "--max_resample_times: without effect, because --dynamic_sample is false"),
         ("grpo", "--rollout_importance_sampling_threshold 3", "there is no --rollout_importance_sampling_mode"),
-        ("grpo", "--tau_pos 2 --tau_neg 2", "--tau_pos, --tau_neg: without effect, because --loss_type is not sapo"),
+        (
+            "grpo", "--rollout_importance_sampling_mode token_mask --log_rollout_offpolicy_metrics true",
+            "--log_rollout_offpolicy_metrics: without effect, because --rollout_importance_sampling_mode logs them"
+        ), ("grpo", "--tau_pos 2 --tau_neg 2", "--tau_pos, --tau_neg: without effect, because --loss_type is not sapo"),
         ("grpo", "--fipo_decay_rate 2", "--fipo_decay_rate: without effect, because --loss_type is not fipo"),
         (
             "grpo", "--loss_type fipo --fipo_clip_range 0 --fipo_clip_high_only false",

@@ -62,6 +62,54 @@ struct PolicyLossTests {
         #expect(forms == Set(PolicyLossForm.allCases))
     }
 
+    /// Two answers whose probabilities are ½, ¼ and ⅒ by the model, ¼, ¼ and ⅕ by the sampler, so that u is ln 2, 0, −ln 2.
+    @Test func gapsToTheSampler() throws {
+        let (a, b) = ([0.5, 0.25].map { log($0) }, [0.1].map { log($0) })
+        let (sampledA, sampledB) = ([0.25, 0.25].map { log($0) }, [0.2].map { log($0) })
+        func figures(_ correction: (form: SamplerCorrection, limit: Double)?) -> [String: Double] {
+            var loss = PolicyLoss()
+            loss.correction = correction
+            var gap = SamplerGap()
+            for (old, sampled) in [(a, sampledA), (b, sampledB), ([], [])] {
+                var answer = PolicyLoss.Answer(logs: old, old: old, advantage: 1)
+                answer.sampled = sampled
+                gap.add(old: old, sampled: sampled, weights: loss(answer).correction)
+            }
+            return gap.figures(correction).reduce(into: [:]) { $0[$1.name] = $1.sum / Double($1.count) }
+        }
+        func check(_ made: [String: Double], _ wanted: [String: Double]) {
+            for (name, value) in wanted { #expect(abs((made[name] ?? .nan) - value) <= 1e-12, "\(name)") }
+        }
+        let two = log(2.0)
+        let plain = figures(nil)
+        check(
+            plain,
+            [
+                "kl": 0, "k3_kl": (2 - two - 1 + 0.5 + two - 1) / 3,
+                "training_ppl": (8.0.squareRoot() + 10) / 2, "training_log_ppl": (1.5 * two + log(10)) / 2,
+                "rollout_ppl": 4.5, "rollout_log_ppl": (2 * two + log(5)) / 2,
+                // The logarithms of perplexities differ by −½ ln 2 and ln 2.
+                "log_ppl_diff": 0.25 * two, "log_ppl_abs_diff": 0.75 * two, "log_ppl_diff_max": two,
+                "log_ppl_diff_min": -0.5 * two, "ppl_ratio": (0.5.squareRoot() + 2) / 2,
+                "chi2_token": (4 + 1 + 0.25) / 3 - 1, "chi2_seq": (2 + 0.25) / 2 - 1,
+            ])
+        #expect(plain.count == 13)
+        // Weights 1.5, 1 and ½, of which the last counts as 1/1.5.
+        let held = [1.5, 1, 1 / 1.5]
+        let mean = held.reduce(0, +) / 3
+        check(
+            figures((.tokenTruncate, 1.5)),
+            [
+                "is_weight_mean": 1, "clipped_frac": 1.0 / 3,
+                "ess": mean * mean / (held.reduce(0) { $0 + $1 * $1 } / 3),
+            ])
+        check(figures((.tokenMask, 1.5)), ["is_weight_mean": 0.5, "clipped_frac": 1.0 / 3])
+        // The first answer as a whole is √2 times as probable.
+        check(figures((.sequenceMask, 1.2)), ["is_weight_mean": 0.5 / 3, "clipped_frac": 0.5])
+        check(figures((.sequenceTruncate, 1.2)), ["is_weight_mean": (1.2 + 1.2 + 0.5) / 3, "clipped_frac": 0.5])
+        #expect(SamplerGap().figures(nil).isEmpty)
+    }
+
     @Test func advantages() throws {
         let fixture = try #require(try Self.fixture()["estimates"])
         let (scores, weights) = (Self.rows(fixture["scores"]), Self.numbers(fixture["weights"]))

@@ -74,6 +74,10 @@ extension PreferenceSettings {
             ),
             (policy.chosenScale == .gdpo, ["advantage_estimator"], "--scale_rewards gdpo measures each reward alone"),
             (
+                policy.rolloutImportanceSamplingMode != nil, ["log_rollout_offpolicy_metrics"],
+                "--rollout_importance_sampling_mode logs them"
+            ),
+            (
                 policy.rolloutImportanceSamplingMode == nil, ["rollout_importance_sampling_threshold"],
                 "there is no --rollout_importance_sampling_mode"
             ),

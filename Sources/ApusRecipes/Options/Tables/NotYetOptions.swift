@@ -25,7 +25,7 @@ enum NotYetOptions {
             freeze_llm galore_optim_per_parameter use_vllm
             eval_use_evalscope ignore_data_skip sortish_sampler
             to_cached_dataset to_ollama to_mcore to_hf
-            async_generate use_gym_env log_rollout_offpolicy_metrics
+            async_generate use_gym_env
             rlsd_negative_only wandb_log_unique_prompts
             """
         for name in offByDefault.split(whereSeparator: \.isWhitespace) { values[String(name)] = ["false"] }

@@ -94,6 +94,9 @@ extension OptionTable {
         grouped(
             "rollout_importance_sampling_threshold", .number(.above(0)), default: .number(2), "From which ratio on."),
         grouped(
+            "log_rollout_offpolicy_metrics", .boolean, default: .boolean(false),
+            "Log how far the model is from the one that sampled: divergence, perplexities, chi2."),
+        grouped(
             "off_policy_sequence_mask_delta", .number(.any),
             "Bad answers that became less probable by more than it do not count."),
     ]

@@ -1,21 +1,21 @@
 import ApusTraining
 
 /// What grpo learns of experts beside the model's own answers (CHORD).
-public struct ExpertSettings: Sendable {
+package struct ExpertSettings: Sendable {
     /// Conversations whose answers are the experts'; empty learns of none.
-    public var chordSFTDataset: [String] = []
+    package var chordSFTDataset: [String] = []
     /// How many of them are learned beside each micro-batch.
-    public var chordSFTPerDeviceTrainBatchSize: Int?
+    package var chordSFTPerDeviceTrainBatchSize: Int?
     /// The steps in which their share, μ, rises from 0 to its peak.
-    public var chordMuWarmupSteps: Int?
+    package var chordMuWarmupSteps: Int?
     /// The steps in which it falls from there to its valley.
-    public var chordMuDecaySteps: Int?
-    public var chordMuPeak: Double?
-    public var chordMuValley: Double?
+    package var chordMuDecaySteps: Int?
+    package var chordMuPeak: Double?
+    package var chordMuValley: Double?
     /// Whether their tokens are weighed by how unsure the model is of them, φ.
-    public var chordEnablePhiFunction = false
+    package var chordEnablePhiFunction = false
 
-    public init() {}
+    package init() {}
 }
 
 extension ExpertSettings: SettingsPart {

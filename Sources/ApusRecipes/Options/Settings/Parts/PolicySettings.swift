@@ -82,6 +82,8 @@ package struct PolicySettings: Sendable {
     /// What is done where sampler and trainer find an answer differently probable; nil does nothing.
     package var rolloutImportanceSamplingMode: SamplerCorrection?
     package var rolloutImportanceSamplingThreshold = 2.0
+    /// Whether it is logged how far the model is from the one that sampled, also where nothing is done about it.
+    package var logRolloutOffpolicyMetrics = false
     /// Bad answers that became less probable by more than it, on the mean of their tokens, do not count; nil counts all.
     package var offPolicySequenceMaskDelta: Double?
 
@@ -146,6 +148,7 @@ extension PolicySettings: SettingsPart {
         SettingsField("rollout_importance_sampling_mode", \.rolloutImportanceSamplingMode, affectsNumbers: true),
         SettingsField(
             "rollout_importance_sampling_threshold", \.rolloutImportanceSamplingThreshold, affectsNumbers: true),
+        SettingsField("log_rollout_offpolicy_metrics", \.logRolloutOffpolicyMetrics),
         SettingsField("off_policy_sequence_mask_delta", \.offPolicySequenceMaskDelta, affectsNumbers: true),
     ]
 
@@ -213,7 +216,10 @@ extension PolicySettings {
     }
 
     /// Whether it matters how probable the sampler found its answers.
-    var comparesWithSampler: Bool { rolloutImportanceSamplingMode != nil || offPolicySequenceMaskDelta != nil }
+    var comparesWithSampler: Bool { tellsSamplerGap || offPolicySequenceMaskDelta != nil }
+
+    /// Whether it is logged how far the model is from the one that sampled.
+    var tellsSamplerGap: Bool { logRolloutOffpolicyMetrics || rolloutImportanceSamplingMode != nil }
 
     /// Whether answers are drawn otherwise than the loss finds them probable.
     var restrictsSampling: Bool {
