@@ -161,6 +161,6 @@ struct MovingReferenceTests {
         try attached.materialize(dtype: .float32, device: .cpu, seed: 0)
         let moving = try MovingReference(reference, follows: model, every: 1, share: 0.6)
         let prompts = refusal { try moving.starting(at: 0) }
-        #expect(prompts.contains("no part of a model's weights"), "\(prompts)")
+        #expect(prompts.contains("model.prompts.0 is no change of a linear layer"), "\(prompts)")
     }
 }

@@ -90,7 +90,9 @@ extension MovingReference {
         model.parameters().filter { !$0.slot.isBuffer }
     }
 
-    /// Why a reference cannot follow a model weight by weight; nil where it can. No values are needed.
+    /// Why a reference cannot follow a model weight by weight; nil where it can.
+    ///
+    /// No values are needed.
     package static func fault(of reference: Module, following model: Module) -> String? {
         fault(of: weights(of: reference), following: weights(of: model))
     }
@@ -157,7 +159,9 @@ extension MovingReference {
                     try adapters.reduce(bias) { try $1.merged(intoBias: $0) }.detached()
                 }
             } else if module is Adapter, !places.contains(where: { path == $0 || path.hasPrefix($0 + ".") }) {
-                throw refusal("what hangs on \(path) is no part of a model's weights; give --tuner_type full or lora")
+                throw refusal(
+                    "what trains as \(path) is no change of a linear layer, and no other has a reference that could follow. Give "
+                        + "--tuner_type full, or lora on linear layers.")
             }
         }
         return weights

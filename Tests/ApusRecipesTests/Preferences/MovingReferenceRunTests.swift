@@ -61,7 +61,8 @@ import Testing
         #expect(values.count == 5)
         // Before the first step, and behind the second and the fourth.
         for step in [0, 2, 4] { #expect(values[step] <= 1e-5, "\(values)") }
-        for step in [1, 3] { #expect(values[step] > 1e-5, "\(values)") }
+        // Answers that are all rewarded alike move nothing.
+        for step in [1, 3] where method != .grpo { #expect(values[step] > 1e-5, "\(values)") }
     }
 
     /// An adapter that goes on is followed by the one that it was.
