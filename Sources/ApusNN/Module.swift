@@ -8,20 +8,21 @@ import Synchronization
 open class Module {
     public init() {}
 
-    /// Visits this module and everything below it, depth first in order of declaration.
+    /// Visits this module and everything below it with its own parameters, depth first in order of declaration.
     ///
     /// A `Module` or `Tensor` stored outside a slot is a programming error and traps, naming the property.
-    package func visit(prefix: String = "", _ body: (_ path: String, _ module: Module) throws -> Void) rethrows {
-        try body(prefix, self)
-        for child in slots().children {
-            try child.module.visit(prefix: Self.joined(prefix, child.name), body)
-        }
+    private func visit(
+        _ prefix: String = "", _ body: (_ path: String, _ module: Module, _ parameters: [ParameterSlot]) -> Void
+    ) {
+        let (parameters, children) = slots()
+        body(prefix, self, parameters)
+        for child in children { child.module.visit(Self.joined(prefix, child.name), body) }
     }
 
     /// The modules of this tree with their paths; the root's path is empty.
     package func modules() -> [(path: String, module: Module)] {
         var found: [(String, Module)] = []
-        visit { found.append(($0, $1)) }
+        visit { path, module, _ in found.append((path, module)) }
         return found
     }
 
@@ -31,10 +32,10 @@ open class Module {
     package func parameters() -> [(name: String, slot: ParameterSlot)] {
         var adapters: [String] = []
         var found: [(String, ParameterSlot)] = []
-        visit { path, module in
+        visit { path, module, slots in
             if module is Adapter && module !== self { adapters.append(path) }
             if let last = adapters.last, path == last || path.hasPrefix(last + ".") { return }
-            for slot in module.slots().parameters where slot.isDeclared {
+            for slot in slots where slot.isDeclared {
                 found.append((Self.joined(path, slot.name), slot))
             }
         }

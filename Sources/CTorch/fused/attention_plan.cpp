@@ -25,7 +25,8 @@ AttentionPlan::AttentionPlan(
     const ct_attention_options &options, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
     const at::Tensor &table)
     : causal(options.causal), window(options.window), scale(options.scale), dropout(options.dropout),
-      soft_cap(options.soft_cap), key(options.key), rounds_slopes(options.rounds_slopes), buckets(options.bucket_count), reach(options.bucket_reach),
+      soft_cap(options.soft_cap), key(options.key), rounds_slopes(options.rounds_slopes),
+      buckets(options.bucket_count), reach(options.bucket_reach),
       buckets_both_sides(options.buckets_both_sides) {
     TORCH_CHECK(
         q.dim() == 3 && k.dim() == 3 && v.dim() == 3 && k.size(0) == v.size(0) && k.size(1) == v.size(1) &&
@@ -97,7 +98,7 @@ std::optional<at::Tensor> AttentionPlan::addend(
     if (!slopes.empty()) {
         auto heads = uploaded(at::tensor(slopes), like.device()).view({-1, 1, 1});
         if (rounds_slopes) {
-            // By places from the start: rounded, a place is more than what distances say of it.
+            // By places from the start: rounded, a place is more than what distances say of it. Divided as Falcon divides.
             auto places = at::arange(s, options.dtype(at::kLong)).to(at::kBFloat16);
             auto product = (heads.to(at::kBFloat16) * places).to(wide.dtype()) / (1 / scale);
             plus(product.expand({product.size(0), t, s}));
