@@ -26,7 +26,14 @@ struct AnswerSampler {
         tokenizer = inputs.text.tokenizer
         do {
             let constraint = try policy.structuredOutputsRegex.map { [tokenizer] in
-                try TokenConstraint(ByteGrammar(regex: $0), tokenizer: tokenizer)
+                let constraint = try TokenConstraint(ByteGrammar(regex: $0), tokenizer: tokenizer)
+                // Of an answer without tokens nothing can be learned.
+                guard !constraint.tokens(after: constraint.start).isEmpty else {
+                    throw SettingsError(
+                        "--structured_outputs_regex \"\($0)\": no token of the model begins an answer of this form. Leave it "
+                            + "out to let answers be free.")
+                }
+                return constraint
             }
             generator = TokenGenerator(
                 model, sampling: policy.sampling(seed: UInt64(bitPattern: Int64(inputs.settings.model.seed))),

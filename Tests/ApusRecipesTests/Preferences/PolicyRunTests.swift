@@ -164,6 +164,12 @@ extension TinyRun {
         #expect(turns.allSatisfy { $0 > 1 && $0 <= 2 }, "\(turns)")
     }
 
+    /// A form of answers that has no first token leaves nothing to learn from.
+    @Test(arguments: ["", "()"]) func formsOfNothing(regex: String) throws {
+        let refusal = try TinyRun(sampling: 8).with { $0.preferences?.policy.structuredOutputsRegex = regex }.refusal()
+        #expect(refusal.contains("no token of the model begins an answer"), "\(refusal)")
+    }
+
     /// What a scheduler says wrong is said before the run.
     @Test(arguments: [
         ("exec:echo hello", "wrote \"hello\""), ("exec:python3 -c 0", "ended with exit code 0"),
