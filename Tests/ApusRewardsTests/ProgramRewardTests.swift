@@ -136,6 +136,12 @@ struct ProgramRewardTests {
         #expect(few.contains("ended with exit code 0 for completion 2 of 2"), "\(few)")
     }
 
+    /// A program that ended while its children hold its output open did not just fall silent.
+    @Test func endsBeforeItsChildren() throws {
+        let text = try failure("#!/bin/sh\nread line; echo 1; sleep 60 &\nexit 4", seconds: 0.5)
+        #expect(text.contains("ended with exit code 4 for completion 2 of 2"), "\(text)")
+    }
+
     @Test func silence() throws {
         let text = try failure("#!/bin/sh\nread line; echo 1; exec sleep 60", seconds: 0.5)
         #expect(text.contains("wrote nothing within 0.5 seconds for completion 2 of 2 (\"second\")"), "\(text)")

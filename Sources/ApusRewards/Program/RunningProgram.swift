@@ -148,6 +148,8 @@ final class RunningProgram {
         while answers.count < count {
             let left = end - .now
             guard left > .zero else {
+                // Its output may still be open to its children.
+                if hasEnded(within: 0) { throw failure(.ended(status: ending(), after: answers.count)) }
                 throw failure(
                     isClosed ? .closedInput(after: answers.count) : .silent(seconds: seconds, after: answers.count))
             }
@@ -276,7 +278,7 @@ final class RunningProgram {
         return false
     }
 
-    /// How it ended; only asked where its output is closed.
+    /// How it ended; only asked where its output is closed, or where it has.
     private func ending() -> String {
         guard hasEnded(within: 1) else { return "its output closed" }
         var information = siginfo_t()
