@@ -146,6 +146,7 @@ struct PreferenceLearning: TextTask {
         }
         let data = train.0
         try checkBalance(data, console)
+        if let held = validation?.0 { try checkMeasured(held, by: settings.evaluation.metricForBestModel) }
         let group =
             preferences.judgedLoss.comparesWithOthers
             ? settings.optimization.perDeviceTrainBatchSize * settings.optimization.gradientAccumulationSteps : nil
@@ -179,6 +180,18 @@ struct PreferenceLearning: TextTask {
             "note: \(good) good and \(bad) bad answers; the authors of KTO advise --desirable_weight "
                 + "\(range(w, w * 4 / 3)), or --undesirable_weight "
                 + range(v * Double(good) / Double(bad) * 3 / 4, v * Double(good) / Double(bad)))
+    }
+
+    /// Refuses to choose checkpoints by what answers that are all good or all bad do not tell.
+    private func checkMeasured(_ held: JudgedDataset, by metric: String) throws {
+        let good = held.indices.count { held.isGood($0) }
+        guard !held.isEmpty, good == 0 || good == held.count else { return }
+        let missing = good == 0 ? "chosen" : "rejected"
+        let name = BestMetric.name(metric)
+        guard name == "rewards/margins" || name.hasSuffix("/\(missing)") else { return }
+        throw DatasetError(
+            "--metric_for_best_model \(metric): all \(held.count) validation answers have the label \(good > 0), and it is of "
+                + (name == "rewards/margins" ? "both labels" : "the other") + ". Give rows of both, or another metric.")
     }
 
     // MARK: - Reference

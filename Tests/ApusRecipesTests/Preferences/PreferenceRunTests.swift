@@ -306,6 +306,26 @@ extension TinyRun {
         #expect(run.refusal().contains("no label"))
     }
 
+    /// Validation answers of one kind measure what that kind has, and choose checkpoints by nothing else.
+    @Test func heldOutAnswersOfOneKind() throws {
+        let run = try TinyRun(preferring: .kto)
+        try run.folder.write((0..<4).map { TinyRun.row(2 * $0, .kto) + "\n" }.joined(), to: "held.jsonl")
+        func measured(by metric: String) -> TinyRun {
+            run.with {
+                $0.data.valDataset = ["\(run.folder.path)/held.jsonl"]
+                $0.evaluation.metricForBestModel = metric
+                $0.optimization.maxSteps = 2
+                $0.outputDirectoryName("by")
+            }
+        }
+        for (metric, kind) in [("rewards/margins", "both labels"), ("eval_logps/rejected", "the other")] {
+            let refusal = measured(by: metric).refusal()
+            #expect(refusal.contains("all 4 validation answers have the label true"), "\(refusal)")
+            #expect(refusal.contains("it is of \(kind)"), "\(refusal)")
+        }
+        #expect(try measured(by: "rewards/chosen")().bestCheckpoint != nil)
+    }
+
     /// Every id must stand for the same token; what rows the tables have behind them is of no account.
     @Test func referenceOfAnotherVocabulary() throws {
         let run = try TinyRun(preferring: .dpo).with { $0.optimization.maxSteps = 2 }
