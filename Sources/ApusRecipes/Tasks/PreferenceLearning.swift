@@ -146,7 +146,9 @@ struct PreferenceLearning: TextTask {
         }
         let data = train.0
         try checkBalance(data, console)
-        if let held = validation?.0 { try checkMeasured(held, by: settings.evaluation.metricForBestModel) }
+        if let held = validation?.0, settings.evalStrategy != .no {
+            try checkMeasured(held, by: settings.evaluation.metricForBestModel)
+        }
         let group =
             preferences.judgedLoss.comparesWithOthers
             ? settings.optimization.perDeviceTrainBatchSize * settings.optimization.gradientAccumulationSteps : nil
