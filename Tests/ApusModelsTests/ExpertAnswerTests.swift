@@ -29,7 +29,7 @@ struct ExpertAnswerTests {
         let maker = RolloutMaker(
             model, questions: [[5, 9, 11]], rewards: [Given()], options,
             sample: { _, _ in
-                [[20, 21, 22], [30], [40, 41, 42, 43, 44], [50, 51]].map { ids in
+                ([[20, 21, 22], [30], [40, 41, 42, 43, 44], [50, 51]] as [[Int32]]).map { ids in
                     var answer = SampledAnswer()
                     answer.tokens = ids
                     return Episode(answer, Completion(messages: [], text: "", tokens: ids))

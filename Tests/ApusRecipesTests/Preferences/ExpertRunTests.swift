@@ -1,4 +1,5 @@
 import ApusRunLog
+import ApusText
 import ApusTraining
 import Foundation
 import Testing
