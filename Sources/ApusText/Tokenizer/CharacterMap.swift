@@ -15,6 +15,9 @@ final class CharacterMap: @unchecked Sendable {
     /// Per byte of ASCII, whether it is replaced when it stands alone.
     private var replacesASCII: [Bool] = []
 
+    /// The map as files hold it.
+    let data: Data
+
     private static let longestCluster = 5
 
     /// Why some bytes are no map.
@@ -24,6 +27,7 @@ final class CharacterMap: @unchecked Sendable {
 
     /// - Parameter data: The number of bytes of the trie, the trie, and the replacements.
     init(_ data: Data) throws {
+        self.data = data
         let bytes = [UInt8](data)
         func number(at offset: Int) -> UInt32 {
             UInt32(bytes[offset]) | UInt32(bytes[offset + 1]) << 8 | UInt32(bytes[offset + 2]) << 16

@@ -72,7 +72,7 @@ extension GGUFVocabulary {
     /// The score of tokens that no text is cut into.
     private static let aside = -1000.0
 
-    private static func isByte(_ token: String) -> Bool {
+    static func isByte(_ token: String) -> Bool {
         token.utf8.count == 6 && token.hasPrefix("<0x") && token.hasSuffix(">")
             && UInt8(token.dropFirst(3).dropLast(), radix: 16) != nil
     }

@@ -20,16 +20,26 @@ extension GGUFVocabulary {
                 "cannot be written to a GGUF file: \(problem). Export the model as safetensors, which keep the tokenizer's "
                     + "own files")
         }
-        guard let bytePairs = parts.model as? BytePairModel, bytePairs.options.spellsWhole,
-            parts.spellsBytes != bytePairs.options.fallsBackToBytes
-        else {
-            throw fault(
-                "it is no byte-level byte-pair encoding and none of SentencePiece's kind, which are what is written")
-        }
         if let last = tokenizer.ids(beyond: size).own.last {
             throw fault("it has ids up to \(last), and the model has \(size) rows for them")
         }
         func withRow(_ id: Int32?) -> Int32? { id.flatMap { $0 < size ? $0 : nil } }
+        if let model = parts.model as? UnigramModel {
+            self = try Self(
+                unigram: model, of: tokenizer, size: size, end: withRow(end), padding: withRow(padding), fault)
+            return
+        }
+        if let model = parts.model as? WordPieceModel {
+            self = try Self(wordPieces: model, of: tokenizer, size: size, fault)
+            return
+        }
+        guard let bytePairs = parts.model as? BytePairModel, bytePairs.options.spellsWhole,
+            parts.spellsBytes != bytePairs.options.fallsBackToBytes
+        else {
+            throw fault(
+                "it is no byte-level byte-pair encoding and none of SentencePiece's kind, no Unigram and no WordPiece, which are "
+                    + "what is written")
+        }
         self.init(
             model: "gpt2", preTokenizer: nil, tokens: [], tokenTypes: [], merges: [],
             beginningOfSequenceID: withRow(tokenizer.bosTokenID) ?? withRow(beginning),
@@ -68,7 +78,7 @@ extension GGUFVocabulary {
     }
 
     /// What stands around every text.
-    private mutating func setBoundaries(_ tokenizer: Tokenizer, _ fault: (String) -> TokenizerError) throws {
+    mutating func setBoundaries(_ tokenizer: Tokenizer, _ fault: (String) -> TokenizerError) throws {
         let layout = tokenizer.layout(isPair: false, true)
         guard let text = layout.firstIndex(where: { if case .text = $0 { true } else { false } }) else {
             throw fault("its post-processor leaves out the text")

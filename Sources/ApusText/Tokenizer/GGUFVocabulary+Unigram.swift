@@ -16,7 +16,7 @@ extension GGUFVocabulary {
     }
 
     /// What the converter scores tokens with that no text is cut into, or less.
-    private static let converterAside: Double = -1000
+    static let converterAside: Double = -1000
 
     /// The vocabulary as a SentencePiece file holds it.
     ///

@@ -4,12 +4,14 @@
 /// single scalar, it may be unknown, at the smallest score less a penalty.
 final class UnigramModel: TokenModel {
     let vocabulary: Vocabulary
-    private let scores: [Double]
-    private let unknownID: Int32
+    let scores: [Double]
+    let unknownID: Int32
     private let unknownScore: Double
     private let trie: PrefixTrie
     /// The ids of `<0x00>`… where the model falls back to bytes.
     private let byteIDs: [Int32?]?
+
+    var fallsBackToBytes: Bool { byteIDs != nil }
 
     private static let unknownPenalty = 10.0
 

@@ -1,6 +1,7 @@
 /// WordPiece as BERT runs it: each word is cut, from its front, into the longest tokens that the vocabulary has.
 final class WordPieceModel: TokenModel {
     let vocabulary: Vocabulary
+    let options: Options
     private let unknownID: Int32
     private let longestWord: Int
     private let trie: PrefixTrie
@@ -24,6 +25,7 @@ final class WordPieceModel: TokenModel {
         }
         self.vocabulary = vocabulary
         self.unknownID = unknownID
+        self.options = options
         longestWord = options.longestWord
         trie = PrefixTrie(vocabulary, prefix: Array(options.continuingPrefix.utf8))
     }

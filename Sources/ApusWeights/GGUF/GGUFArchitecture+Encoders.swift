@@ -7,7 +7,6 @@ extension GGUFArchitecture {
     /// at the first row of a table that is cut there, so that they compute as BERT does.
     static let bert: GGUFArchitecture = {
         var bert = GGUFArchitecture(name: "bert", modelTypes: ["bert"], modelClass: "BertModel")
-        bert.isWritten = false
         bert.tops = [
             Part("token_embd", "bert.embeddings.word_embeddings"),
             Part("position_embd", "bert.embeddings.position_embeddings"),
@@ -32,6 +31,7 @@ extension GGUFArchitecture {
                 missing: (2, nil), isWholeKey: true)
         ]
         bert.fixed = [("hidden_act", ["gelu"])]
+        bert.words = [("attention.causal", .bool(false))]
         bert.foreign = [("attention.causal", .bool(false))]
         return bert
     }()
@@ -44,9 +44,13 @@ extension GGUFArchitecture {
 
     private static func t5(isWhole: Bool, isGated: Bool) -> GGUFArchitecture {
         var t5 = GGUFArchitecture(
-            name: isWhole ? "t5" : "t5encoder", modelTypes: ["t5"],
+            name: isWhole ? "t5" : "t5encoder", modelTypes: ["t5", "mt5"],
             modelClass: isWhole ? "T5ForConditionalGeneration" : "T5EncoderModel")
-        t5.isWritten = false
+        t5.isMeant = { config in
+            let isEncoder = config["architectures"]?.arrayValue?.first?.stringValue?.hasSuffix("EncoderModel") ?? false
+            let form = config["feed_forward_proj"]?.stringValue ?? "relu"
+            return isEncoder != isWhole && form.hasPrefix("gated") == isGated
+        }
         t5.sign = isGated ? ".ffn_gate.weight" : nil
         t5.tops = [Part("token_embd", "shared"), Part("enc.output_norm", "encoder.final_layer_norm")]
         t5.parts = []
@@ -57,7 +61,8 @@ extension GGUFArchitecture {
             secondEpsilon: "attention.layer_norm_epsilon",
             activation: ("feed_forward_proj", isGated ? "gated-gelu" : "relu"), isRotary: false)
         t5.values = [
-            Value(config: "d_kv", file: "attention.key_length", kind: .count, missing: (64, nil)),
+            Value(config: "d_kv", file: "attention.key_length", kind: .count),
+            Value(config: "d_kv", file: "attention.value_length", kind: .count),
             Value(
                 config: "relative_attention_num_buckets", file: "attention.relative_buckets_count", kind: .count,
                 missing: (32, 32)),
@@ -75,7 +80,7 @@ extension GGUFArchitecture {
         t5.values += [
             // Without it there are as many as in the encoder.
             Value(config: "num_decoder_layers", file: "decoder_block_count", kind: .count, missing: (.null, .null)),
-            Value(config: "decoder_start_token_id", file: "decoder_start_token_id", kind: .token, missing: (0, .null)),
+            Value(config: "decoder_start_token_id", file: "decoder_start_token_id", kind: .token, missing: (nil, .null)),
         ]
         return t5
     }

@@ -98,7 +98,7 @@ extension GGUFArchitecture {
         falcon.hyperparameters.saysHeadSize = false
         falcon.hyperparameters.normEpsilon = ("attention.layer_norm_epsilon", "layer_norm_epsilon", 1e-5)
         falcon.hyperparameters.activation = ("activation", "gelu")
-        falcon.words = [("tensor_data_layout", "jploski")]
+        falcon.words = [("tensor_data_layout", .string("jploski"))]
         // With one group of heads, old and new layers are the same.
         falcon.stated = [("new_decoder_architecture", true), ("num_ln_in_parallel_attn", 1)]
         falcon.fixed = [

@@ -39,8 +39,8 @@ package struct GGUFArchitecture: Sendable {
     var hyperparameters = Hyperparameters()
     /// Further numbers with keys in the file.
     var values: [Value] = []
-    /// Keys that every file of the family has, with a text that says nothing more.
-    var words: [(key: String, text: String)] = []
+    /// Keys that every file of the family has, with a value that says nothing more.
+    var words: [(key: String, value: GGUFTypedValue)] = []
     /// The key of how experts are chosen, by the key of how many groups they come in; nil where that is always the same.
     var choice: (config: String, groups: String, ofGroups: String, ofAll: String)?
     /// Layers that differ from the others in turn.

@@ -24,7 +24,7 @@ struct GGUFConfiguration {
         json["architectures"] = [.string(architecture.modelClass)]
         let headDim = try readShape()
         for (key, value) in architecture.stated { json[key] = value }
-        for (key, _) in architecture.words { _ = try value(key, \.stringValue) }
+        for (key, _) in architecture.words { usedKeys.insert(prefix + key) }
         for (key, tensor) in architecture.biases { json[key] = .bool(file[tensor] != nil) }
         json[names.activation.config] = .string(names.activation.value)
         json[names.normEpsilon.config] = .double(try required(names.normEpsilon.file, \.doubleValue))

@@ -46,6 +46,11 @@ package struct GGUFDescription {
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
                 advice: "export the model as safetensors and convert that")
         }
+        if !architecture.halves.isEmpty, type == .q4_K_M || type == .q5_K_M {
+            throw WeightsError(
+                path, "which layers of two stacks get more bits in \(type.rawValue) is not known here",
+                advice: "choose another type, such as Q8_0 or Q6_K")
+        }
         self.architecture = architecture
         self.config = config
         self.sizes = sizes
@@ -58,7 +63,7 @@ package struct GGUFDescription {
             let said = config[key].flatMap { $0.isNull ? nil : $0 } ?? missing
             guard said == value else { throw unsayable(key, said) }
         }
-        for (key, text) in architecture.words { add(key, .string(text)) }
+        for (key, value) in architecture.words { add(key, value) }
         addSizes()
         if architecture.hyperparameters.isRotary { try addRotation() }
         let norm = architecture.hyperparameters.normEpsilon
@@ -87,7 +92,28 @@ package struct GGUFDescription {
         }
     }
 
-    var context: Int { config[architecture.hyperparameters.context]?.intValue ?? sizes.context }
+    var context: Int {
+        // Distances have no end, and files say how long the texts of the first training were.
+        config[architecture.hyperparameters.context]?.intValue ?? (architecture.halves.isEmpty ? sizes.context : 512)
+    }
+
+    /// Refuses a T5 whose head sees something else than a reader of the file takes for granted: scaled states where the
+    /// head is the table of words, and unscaled ones where it is not.
+    package func check(hasOwnHead: Bool) throws {
+        guard architecture.name == "t5" else { return }
+        let isTied = config["tie_word_embeddings"]?.boolValue ?? true
+        let isScaled =
+            config["model_type"] == "t5" && (config["scale_decoder_outputs"]?.boolValue ?? isTied)
+        guard isScaled == hasOwnHead else { return }
+        throw unsayable(isScaled ? "scale_decoder_outputs" : "tie_word_embeddings", .bool(true))
+    }
+
+    /// Says how one vector is made of those of tokens, in the words of sentence-transformers.
+    package mutating func add(pooling: String) throws {
+        let numbers: [String: UInt32] = ["mean": 1, "cls": 2, "lasttoken": 3]
+        guard let number = numbers[pooling] else { throw unsayable("pooling", .string(pooling)) }
+        add("pooling_type", .uint32(number))
+    }
 
     private var saysHeadSize: Bool {
         architecture.hyperparameters.saysAllSizes || config["head_dim"]?.intValue != nil

@@ -75,10 +75,12 @@ package enum GGUFFileType: String, Sendable, CaseIterable {
     /// - Parameter name: In the file.
     package func type(of name: String, shape: [Int], _ facts: Facts) -> GGUFTensorType {
         guard shape.count > 1, name.hasSuffix("weight"), !name.hasSuffix("_norm.weight"),
-            name != "position_embd.weight", !name.contains(".ffn_gate_inp"),
+            name != "position_embd.weight", name != "token_types.weight", !name.contains(".ffn_gate_inp"),
             let columns = shape.last
         else { return .f32 }
         guard !isFloat else { return matrix }
+        // The biases of distances.
+        if name.hasSuffix("attn_rel_b.weight") { return .f16 }
         return Self.fitting(mixed(name, columns: columns, facts), columns: columns)
     }
 

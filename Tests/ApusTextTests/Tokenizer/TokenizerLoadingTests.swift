@@ -297,7 +297,8 @@ import Testing
         let around = Dictionary(uniqueKeysWithValues: try other.tokenizerFiles().map { ($0.name, $0.text) })
         files["tokenizer.json"] = around["tokenizer.json"]
         #expect(refusal(files).contains("around every text"))
-        #expect(refusal(["vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n"]).contains("no byte-level byte-pair encoding"))
+        let words = #"{"added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#
+        #expect(refusal(["tokenizer.json": words]).contains("no byte-level byte-pair encoding"))
     }
 
     @Test func refusesWhatItCannotDo() throws {

@@ -27,21 +27,34 @@ struct GGUFExport {
     ///   - name: Of the file.
     /// - Throws: `ModelError`, `WeightsError` or `TokenizerError` naming what a GGUF file cannot say.
     init(_ adapted: AdaptedModel, type: GGUFFileType, name: String) throws {
-        guard let model = adapted.form.model as? CausalLanguageModel else {
+        let model = adapted.form.model
+        let isEncoder = model is BareModel && model.isEncoder
+        guard isEncoder || model is CausalLanguageModel else {
             throw ModelError(
-                "--to_gguf: GGUF files are written of models that continue text, and this one "
-                    + "\(adapted.task.task.activity). Export it as safetensors: leave out --to_gguf.")
+                "--to_gguf: GGUF files are written of models that continue text, that read a text and write another, and of "
+                    + "encoders that make vectors; this one \(adapted.task.task.activity). Export it as safetensors: leave "
+                    + "out --to_gguf.")
         }
         (self.adapted, self.type, self.name) = (adapted, type, name)
         text = try TextParts(adapted.source, of: model)
-        tensors = model.parameters().compactMap { name, slot in slot.tensor.map { (name, $0) } }
+        let above = isEncoder && !model.trunk.name.isEmpty ? model.trunk.name + "." : ""
+        tensors = model.parameters().compactMap { name, slot in
+            // Vectors do not pass through a pooler.
+            isEncoder && name.hasPrefix("pooler.") ? nil : slot.tensor.map { (above + name, $0) }
+        }
         let sizes = model.sizes
-        description = try GGUFDescription(
-            adapted.config,
+        var config = adapted.config.objectValue ?? [:]
+        if isEncoder { config["architectures"] = [.string(model.architecture)] }
+        var description = try GGUFDescription(
+            .object(config),
             sizes: GGUFDescription.Sizes(
-                vocabulary: sizes.vocabulary, width: sizes.width, feedForward: sizes.hidden, layers: sizes.layers,
-                heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, headSize: sizes.headSize,
-                context: model.trunk.maximumLength), type: type, path: name)
+                vocabulary: sizes.vocabulary, width: sizes.width, feedForward: sizes.hidden,
+                layers: model.trunk.configuredLayers, heads: sizes.heads, keyValueHeads: sizes.keyValueHeads,
+                headSize: sizes.headSize, context: model.trunk.maximumLength), type: type, path: name)
+        try description.check(hasOwnHead: tensors.contains { $0.name == "lm_head.weight" })
+        var own: [String] = []
+        if isEncoder { own = try Self.describe(SentenceFiles(adapted.source, model: model), in: &description) }
+        self.description = description
         let defaults = try GenerationDefaults(
             adapted.source, config: adapted.config, tokenizer: text.tokenizer, vocabularySize: sizes.vocabulary)
         var tokenizer = try Self.tokenizer(adapted, text.tokenizer, size: sizes.vocabulary)
@@ -51,10 +64,41 @@ struct GGUFExport {
         self.tokenizer = tokenizer
         self.ends = ends.map { tokenizer.tokens[$0] } + defaults.stopStrings
         notices =
-            description.notices
+            description.notices + own
             + others.filter { $0 != tokenizer.eotID }.map {
                 "the file names two ends of answers; \(tokenizer.tokens[$0]) is left out, which llama.cpp may know by its name"
             }
+    }
+
+    /// Says how vectors are made of texts.
+    ///
+    /// - Returns: What the file cannot say and a user should know.
+    private static func describe(
+        _ files: SentenceFiles, in description: inout GGUFDescription
+    ) throws -> [String] {
+        guard files.projections.isEmpty else {
+            throw ModelError(
+                "--to_gguf: the vectors of this model pass through dense layers, which a GGUF file cannot hold. Export it as "
+                    + "safetensors: leave out --to_gguf.")
+        }
+        guard let mode = files.pooling.modes.first, files.pooling.modes.count == 1 else {
+            throw ModelError(
+                "--to_gguf: a GGUF file can say one way of pooling, and this model has "
+                    + "\(files.pooling.modes.map(\.rawValue).joined(separator: " + ")). Export it as safetensors: leave out "
+                    + "--to_gguf.")
+        }
+        try description.add(pooling: mode.rawValue)
+        var notices: [String] = []
+        if let prompt = files.prompt {
+            notices.append(
+                "the file cannot say that texts begin with \(JSONValue.string(prompt).serialized()); write it before them")
+        }
+        if !files.pooling.normalizes {
+            notices.append(
+                "the file cannot say that vectors keep their length: llama.cpp brings them to 1 unless it is asked otherwise"
+            )
+        }
+        return notices
     }
 
     private static func tokenizer(
@@ -106,6 +150,10 @@ extension GGUFTokenizerMetadata {
             unknownID: vocabulary.unknownID.map(Int.init), paddingID: vocabulary.paddingID.map(Int.init),
             addsBOS: vocabulary.addsBeginningOfSequence, addsEOS: vocabulary.addsEndOfSequence,
             addsSpacePrefix: vocabulary.addsPrefixSpace, chatTemplate: vocabulary.chatTemplate)
+        (separatorID, maskID) = (vocabulary.separatorID.map(Int.init), vocabulary.maskID.map(Int.init))
+        classificationID = vocabulary.classificationID.map(Int.init)
+        (addsSeparator, removesExtraSpaces) = (vocabulary.addsSeparator, vocabulary.removesExtraSpaces)
+        characterMap = vocabulary.characterMap.map { [UInt8]($0) }
     }
 
     /// The token that a reader of the file puts before every text.

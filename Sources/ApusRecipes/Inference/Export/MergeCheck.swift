@@ -50,8 +50,16 @@ struct MergeCheck {
     /// How far the model in a GGUF file is off.
     func difference(ofGGUF path: String, type: DType) throws -> Difference {
         let file = try GGUFModel(GGUFFile(path: path))
-        let model = try Models.registry.model(file.config)
-        try model.loadWeights(file, dtype: type, device: .cpu)
+        let task: ModelTask =
+            switch file.architecture.name {
+            case "t5": .sequenceToSequence
+            case "t5encoder", "bert": .hiddenStates
+            default: .causalLanguageModel
+            }
+        let model = try Models.registry.model(file.config, for: task)
+        // Models of the family T5 are not computed in float16.
+        let computed = task == .causalLanguageModel || type != .float16 ? type : .float32
+        try model.loadWeights(file, dtype: computed, device: .cpu, newHeadSeed: task == .hiddenStates ? 0 : nil)
         return try difference(Self.answers(of: model, to: prompts), dtype: type)
     }
 
