@@ -135,6 +135,79 @@ struct GGUFEncoderTests {
         #expect(try Self.model("bert").pooling() == "cls" && Self.model("t5").pooling() == nil)
     }
 
+    private static func written(_ name: String, type: GGUFFileType = .f32) throws -> GGUFModel {
+        let folder = try #require(entry(name)["folder"]?.stringValue)
+        var config = try #require(Fixture.json("\(folder)/config.json").objectValue)
+        let task: ModelTask = name.hasSuffix("t5") ? .sequenceToSequence : .hiddenStates
+        let model = try Models.registry.model(.object(config), for: task)
+        try model.loadWeights(
+            ModelWeights(folder: Fixture.root.appendingPathComponent(folder).path), dtype: .float32, device: .cpu)
+        config["architectures"] = [.string(model.architecture)]
+        let above = name == "bert" ? "bert." : ""
+        let tensors = model.parameters().compactMap { name, slot in
+            name.hasPrefix("pooler.") ? nil : slot.tensor.map { (above + name, $0) }
+        }
+        let sizes = model.sizes
+        var description = try GGUFDescription(
+            .object(config),
+            sizes: GGUFDescription.Sizes(
+                vocabulary: sizes.vocabulary, width: sizes.width, feedForward: sizes.hidden,
+                layers: model.trunk.configuredLayers, heads: sizes.heads, keyValueHeads: sizes.keyValueHeads,
+                headSize: sizes.headSize, context: model.trunk.maximumLength), type: type, path: "model.gguf")
+        try description.check(hasOwnHead: name == "flan-t5")
+        if name == "bert" { try description.add(pooling: "cls") }
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try GGUFConversion(tensors, description, type: type, to: path).write(general: [], tokenizer: [])
+        return try GGUFModel(GGUFFile(path: path))
+    }
+
+    @Test(arguments: models) func whatIsWrittenIsWhatAConverterWrites(name: String) throws {
+        let (ours, theirs) = (try Self.written(name), try Self.model(name))
+        #expect(Set(ours.file.tensors.map(\.name)) == Set(theirs.file.tensors.map(\.name)))
+        for tensor in theirs.file.tensors {
+            #expect(ours.file[tensor.name]?.shape == tensor.shape, "\(tensor.name)")
+            #expect(try ours.file.dequantized(tensor.name) == theirs.file.dequantized(tensor.name), "\(tensor.name)")
+        }
+        for (key, value) in theirs.file.metadata { #expect(ours.file.metadata[key] == value, "\(key)") }
+        let added = ours.file.metadata.keys.filter { theirs.file.metadata[$0] == nil && !$0.hasPrefix("general.") }
+        #expect(added == [])
+        #expect(ours.config == theirs.config)
+    }
+
+    @Test func whatAFileCannotSayIsNotWritten() throws {
+        func message(_ changes: JSONObject, type: GGUFFileType = .f16, hasOwnHead: Bool = false) throws -> String {
+            var config = try #require(Fixture.json("seq2seq/t5/config.json").objectValue)
+            for (key, value) in changes { config[key] = value }
+            let sizes = GGUFDescription.Sizes(
+                vocabulary: 120, width: 32, feedForward: 48, layers: 3, heads: 4, keyValueHeads: 4, headSize: 8,
+                context: 512)
+            do {
+                try GGUFDescription(.object(config), sizes: sizes, type: type, path: "m.gguf").check(
+                    hasOwnHead: hasOwnHead)
+                return ""
+            } catch { return "\(error)" }
+        }
+        #expect(try message([:]) == "")
+        #expect(try message(["relative_attention_max_distance": 40]).contains("relative_attention_max_distance"))
+        #expect(try message(["feed_forward_proj": "gated-silu"]).contains("feed_forward_proj"))
+        #expect(try message([:], type: .q4_K_M).contains("which layers of two stacks"))
+        // A head that is the table sees scaled states, one of its own does not.
+        #expect(try message([:], hasOwnHead: true).contains("scale_decoder_outputs"))
+        #expect(try message(["scale_decoder_outputs": false]).contains("tie_word_embeddings"))
+        #expect(try message(["scale_decoder_outputs": false], hasOwnHead: true) == "")
+        #expect(try message(["model_type": "mt5"]).contains("tie_word_embeddings"))
+        #expect(try message(["model_type": "mt5"], hasOwnHead: true) == "")
+    }
+
+    @Test func biasesOfDistancesKeepTheirBits() throws {
+        let file = try Self.written("t5", type: .q8_0).file
+        #expect(file["enc.blk.0.attn_rel_b.weight"]?.type == .f16 && file["dec.blk.1.ffn_up.weight"]?.type == .q8_0)
+        let bert = try Self.written("bert", type: .f16).file
+        #expect(bert["token_types.weight"]?.type == .f32 && bert["position_embd.weight"]?.type == .f32)
+        #expect(bert["blk.0.attn_q.weight"]?.type == .f16)
+    }
+
     @Test func whatComputesOtherwiseIsRefused() {
         // UMT5 has biases of distances in every layer.
         #expect {

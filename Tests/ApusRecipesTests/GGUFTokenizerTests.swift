@@ -157,6 +157,51 @@ struct GGUFTokenizerTests {
         }
     }
 
+    /// What is written of a tokenizer is what the converter wrote of its files.
+    @Test(arguments: ["t5", "xlm-r", "bare", "bert", "bert-cased"]) func isFoundAgainInItsTokenizers(name: String)
+        throws
+    {
+        let given = try Self.vocabulary(name)
+        for tokenizer in try Self.tokenizers(given) {
+            let found = try GGUFVocabulary(tokenizer, size: given.tokens.count)
+            #expect(found.model == given.model && found.preTokenizer == given.preTokenizer)
+            #expect(found.tokens == given.tokens && found.tokenTypes == given.tokenTypes)
+            #expect(found.characterMap == given.characterMap)
+            #expect(found.unknownID == given.unknownID ?? 0 && found.endOfSequenceID == given.endOfSequenceID)
+            #expect(found.addsBeginningOfSequence == given.addsBeginningOfSequence ?? false)
+            #expect(found.addsEndOfSequence == given.addsEndOfSequence ?? true)
+            #expect(found.addsSeparator == given.addsSeparator ?? false)
+            guard given.model == "t5" else { continue }
+            #expect(found.scores == given.scores && found.addsPrefixSpace == given.addsPrefixSpace)
+            // For XLM-R the key of the file says something else.
+            if name != "xlm-r" { #expect(found.removesExtraSpaces == given.removesExtraSpaces) }
+        }
+    }
+
+    @Test func whatAFileCannotSayIsNotWritten() throws {
+        func message(_ name: String, _ from: String, _ to: String, only count: Int = .max) throws -> String {
+            let folder = try TemporaryFolder()
+            for (file, text) in try Self.vocabulary(name).tokenizerFiles() {
+                let changed = text.replacing(from, with: to, maxReplacements: count)
+                #expect(file != "tokenizer.json" || changed != text || from == to)
+                try Data(changed.utf8).write(to: URL(fileURLWithPath: "\(folder.path)/\(file)"))
+            }
+            let tokenizer = try Tokenizer.load(folder: URL(fileURLWithPath: folder.path))
+            do {
+                _ = try GGUFVocabulary(tokenizer, size: 400)
+                return ""
+            } catch { return "\(error)" }
+        }
+        // Readers bring texts to lower case where the vocabulary lacks a capital letter.
+        let cased = try message("bert", "\"lowercase\": true", "\"lowercase\": false")
+        #expect(cased.contains("would cut \"Hello world"))
+        #expect(try message("bert", "\"BertPreTokenizer\"", "\"WhitespaceSplit\"").contains("steps are not those"))
+        #expect(try message("bare", "\"Replace\"", "\"NFKC\"", only: 1).contains("its normalizer does"))
+        // The user's pieces are found before the others.
+        #expect(try message("own", "\"1.0\"", "\"1.0\"").contains("splits text as such a file cannot say"))
+        #expect(try message("t5", "\"type_id\": 0", "\"type_id\": 1").contains("other tokens around two texts"))
+    }
+
     @Test func theMetadataIsWrittenAsItWasRead() throws {
         for name in ["t5", "xlm-r", "own", "bare", "bert", "bert-cased"] {
             let path = Self.root.appendingPathComponent("gguf/tokenizers/\(name).gguf").path

@@ -1,6 +1,7 @@
 /// Unigram and WordPiece tokenizers as GGUF files say them.
 ///
-/// What is made is read again: where it cuts a text otherwise, or puts other tokens around one, the file cannot say the tokenizer.
+/// What is made is read again: where it cuts a text otherwise, or puts other tokens around one, the file cannot say the
+/// tokenizer.
 extension GGUFVocabulary {
     typealias Fault = (String) -> TokenizerError
 
@@ -20,6 +21,12 @@ extension GGUFVocabulary {
             // Of spaces; that of other texts is found below.
             case .replace: continue
             default: throw fault("its normalizer does what such a file cannot say")
+            }
+        }
+        for step in tokenizer.parts.preTokenizers {
+            switch step {
+            case .metaspace, .split(.whitespace, .removed, inverted: false): continue
+            default: throw fault("it splits text as such a file cannot say")
             }
         }
         for id in 0..<Int32(clamping: size) {

@@ -1,6 +1,7 @@
 import ApusAdapters
 import ApusJSON
 import ApusLanguageModel
+import ApusModels
 import ApusText
 import ApusTorch
 import ApusWeights
@@ -133,6 +134,36 @@ import Testing
         let error = #expect(throws: ModelError.self) { try ModelExport(settings)() }
         #expect("\(String(describing: error))".contains("leave out --to_gguf"))
         #expect(!FileManager.default.fileExists(atPath: settings.outputDirectory))
+    }
+
+    /// The vectors of a BERT, which has no head.
+    @Test func anEncoderGoesThereWithItsPooling() throws {
+        let folder = try TinyModelFolder.bert("sentences/bert-embedding")
+        var settings = ExportSettings(adapters: [], mergeLoRA: false)
+        settings.model.name = folder.path
+        settings.model.taskType = .embedding
+        settings.hardware.device = .cpu
+        settings.toGGUF = true
+        settings.ggufType = .f32
+        settings.outputDirectory = "\(folder.path)/out"
+        let file = try Self.gguf(ModelExport(settings)())
+        func vectors(_ path: String) throws -> [[Double]] {
+            let source = try ModelSource(path, surroundings: Surroundings())
+            let model = try Models.registry.model(source.config(), for: .hiddenStates)
+            try model.loadWeights(source.weights(), dtype: .float32, device: .cpu, newHeadSeed: 0)
+            let tokenizer = try TextParts(source, of: model).tokenizer
+            let embedder = try SentenceFiles(source, model: model).embedder(model)
+            return try withoutGradients {
+                let batch = TokenBatch(["abc de", "Xyz [MASK] 1", ""].map { tokenizer.encode($0) })
+                return try embedder(batch, model.context(for: batch)).rows()
+            }
+        }
+        let (ours, theirs) = (try vectors(file), try vectors(folder.path))
+        #expect(ours.count == 3 && ours.map(\.count) == [16, 16, 16])
+        #expect(zip(ours.joined(), theirs.joined()).allSatisfy { abs($0 - $1) <= 1e-6 })
+        let metadata = try GGUFFile(path: file).metadata
+        #expect(metadata["bert.pooling_type"] == .integer(1) && metadata["general.architecture"] == .string("bert"))
+        #expect(metadata["tokenizer.ggml.model"] == .string("bert"))
     }
 
     @Test func mergingIsChecked() throws {

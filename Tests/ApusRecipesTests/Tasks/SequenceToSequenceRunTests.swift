@@ -5,6 +5,7 @@ import ApusLanguageModel
 import ApusMetrics
 import ApusText
 import ApusTorch
+import ApusWeights
 import Foundation
 import Testing
 
@@ -65,6 +66,23 @@ struct SequenceToSequenceRunTests {
         #expect(try answers(merged, isAdapter: false, run).map { $0["response"] } == adapted.map { $0["response"] })
         let count = try ParameterCount(ParamsSettings(model: "\(run.folder.path)/model"))
         #expect(count.total - count.trainable == 48_576)
+    }
+
+    /// A file of floats answers as the folder that it was written of, and is read for the same task.
+    @Test func aGGUFFileAnswersAlike() throws {
+        let run = try Self.run()
+        let model = run.settings.model.name ?? ""
+        var export = ExportSettings(adapters: [], mergeLoRA: false)
+        export.model.name = model
+        export.toGGUF = true
+        export.ggufType = .f32
+        export.outputDirectory = "\(run.folder.path)/gguf"
+        export.hardware.device = .cpu
+        let file = "\(try ModelExport(export)())/\(export.ggufName)"
+        let (ours, theirs) = (
+            try answers(file, isAdapter: false, run), try answers(model, isAdapter: false, run)
+        )
+        #expect(ours.count == 6 && ours.map { $0["response"] } == theirs.map { $0["response"] })
     }
 
     /// With dropout in both halves and in the adapter.
