@@ -82,6 +82,7 @@ package struct MutationSubject {
                 examples: try [
                     "tiny-qwen2", "tiny-llama", "tiny-qwen3", "tiny-gpt2", "types", "families/gemma3",
                     "families/phi3-longrope", "families/qwen2-moe", "families/smollm3",
+                    "tokenizers/t5", "tokenizers/own", "tokenizers/xlm-r", "tokenizers/bert",
                 ].map { try bytes("gguf/\($0).gguf") },
                 head: { $0.count / 4 }, read: readGGUF),
             MutationSubject(
@@ -135,13 +136,19 @@ package struct MutationSubject {
         let metadata = try? GGUFTokenizerMetadata(file)
         if let metadata {
             func id(_ value: Int?) -> Int32? { value.flatMap(Int32.init(exactly:)) }
-            let vocabulary = GGUFVocabulary(
+            var vocabulary = GGUFVocabulary(
                 model: metadata.model, preTokenizer: metadata.pre, tokens: metadata.tokens,
                 tokenTypes: metadata.tokenTypes.map { Int32(clamping: $0) }, merges: metadata.merges,
                 scores: metadata.scores, beginningOfSequenceID: id(metadata.bosID), endOfSequenceID: id(metadata.eosID),
                 unknownID: id(metadata.unknownID), paddingID: id(metadata.paddingID),
                 addsBeginningOfSequence: metadata.addsBOS, addsEndOfSequence: metadata.addsEOS,
-                chatTemplate: metadata.chatTemplate)
+                addsPrefixSpace: metadata.addsSpacePrefix, chatTemplate: metadata.chatTemplate)
+            (vocabulary.separatorID, vocabulary.maskID) = (id(metadata.separatorID), id(metadata.maskID))
+            (vocabulary.addsSeparator, vocabulary.removesExtraSpaces) = (
+                metadata.addsSeparator, metadata.removesExtraSpaces
+            )
+            vocabulary.characterMap = metadata.characterMap.map { Data($0) }
+            _ = try? vocabulary.tokenizerFiles()
             if let tokenizer = try? Tokenizer(gguf: vocabulary) { try use(tokenizer) }
         }
         for tensor in file.tensors where tensor.elementCount <= 1 << 20 { _ = try? file.dequantized(tensor.name) }

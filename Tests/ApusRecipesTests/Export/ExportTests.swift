@@ -4,6 +4,7 @@ import ApusLanguageModel
 import ApusModels
 import ApusText
 import ApusTorch
+import ApusTraining
 import ApusWeights
 import Foundation
 import Testing
