@@ -13,7 +13,8 @@ struct GGUFSplitting: Sendable {
 
     /// llama.cpp finds the name in a table of hashes of what a tokenizer makes of one text; here it follows from the steps.
     static let known = [
-        GGUFSplitting(names: ["gpt-2", "default", "gpt2", "mpt", "olmo", "jais"], splits: [.gpt2]),
+        GGUFSplitting(
+            names: ["gpt-2", "default", "gpt2", "mpt", "olmo", "jais", "phi-2", "roberta-bpe"], splits: [.gpt2]),
         GGUFSplitting(names: ["smollm", "starcoder", "refact", "codeshell"], splits: [.numeric, .gpt2]),
         GGUFSplitting(
             names: ["qwen2", "deepseek-r1-qwen", "megrez"], composes: true, splits: [.cl100k(.qwen2)]),

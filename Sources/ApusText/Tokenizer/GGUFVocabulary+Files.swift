@@ -47,7 +47,7 @@ extension GGUFVocabulary {
         ]
     }
 
-    /// `{"token": id, …}`
+    /// The ids of a JSON object by their tokens.
     func vocabularyText() -> String {
         let entries = tokens.indices.map { "\(JSONValue.string(spelling(of: $0)).serialized()): \($0)" }
         return "{\n" + entries.joined(separator: ",\n") + "\n}"

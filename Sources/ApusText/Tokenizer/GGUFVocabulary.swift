@@ -111,7 +111,7 @@ extension GGUFVocabulary {
         try addTokens(special: isSentencePiece ? [2, 3] : [3], to: &parts)
         let before = try boundary(addsBeginningOfSequence ?? startsSequences, beginningOfSequenceID)
         let after = try boundary(addsEndOfSequence ?? false, endOfSequenceID)
-        if addsSeparator == true, let first = before.first, let last = after.first {
+        if addsSeparator ?? (preTokenizer == "roberta-bpe"), let first = before.first, let last = after.first {
             parts.postProcessor = try PostProcessor([.roberta(classification: first, separator: last)])
         } else {
             parts.postProcessor = PostProcessor(before: before, after: after)

@@ -80,7 +80,8 @@ extension GGUFArchitecture {
         t5.values += [
             // Without it there are as many as in the encoder.
             Value(config: "num_decoder_layers", file: "decoder_block_count", kind: .count, missing: (.null, .null)),
-            Value(config: "decoder_start_token_id", file: "decoder_start_token_id", kind: .token, missing: (nil, .null)),
+            Value(
+                config: "decoder_start_token_id", file: "decoder_start_token_id", kind: .token, missing: (nil, .null)),
         ]
         return t5
     }

@@ -2,10 +2,12 @@ import ApusJSON
 
 extension GGUFArchitecture {
     /// The architectures that are read, most of them also written.
-    package static let all = [
+    package static let all = decoders + [bert] + t5
+
+    private static let decoders = [
         mixtral, llama, qwen2, qwen3, gpt2, gemma, gemma2, gemma3, granite, olmo2, phi3, qwen2MoE, qwen3MoE, smolLM3,
-        miniCPM, glm4, gptNeoX, falconOfTwoNorms, falcon, deepSeek3, deepSeek2, bert,
-    ] + t5
+        miniCPM, glm4, gptNeoX, falconOfTwoNorms, falcon, deepSeek3, deepSeek2,
+    ]
 
     /// The description of a file, of which there may be several of one name.
     static func of(_ file: GGUFFile, named name: String) -> GGUFArchitecture? {

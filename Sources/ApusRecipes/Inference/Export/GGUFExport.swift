@@ -91,7 +91,8 @@ struct GGUFExport {
         var notices: [String] = []
         if let prompt = files.prompt {
             notices.append(
-                "the file cannot say that texts begin with \(JSONValue.string(prompt).serialized()); write it before them")
+                "the file cannot say that texts begin with \(JSONValue.string(prompt).serialized()); write it before them"
+            )
         }
         if !files.pooling.normalizes {
             notices.append(
