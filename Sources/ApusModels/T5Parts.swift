@@ -24,6 +24,8 @@ final class T5EncoderTrunk: Trunk {
     override var facts: TrunkFacts { T5.facts(config, name: "") }
     override var embedding: Embedding { table }
     override var isCausal: Bool { false }
+    override var configuredLayers: Int { config.encoderLayers }
+    override var sequenceLayers: Range<Int> { 0..<config.encoderLayers }
     override var embeddingCopies: [String] { ["encoder.embed_tokens"] }
     override var ignoredNames: [String] { T5.copies }
     override var ignoredParts: [String] { ["decoder.", "lm_head."] }

@@ -200,6 +200,14 @@ struct GGUFEncoderTests {
         #expect(try message(["model_type": "mt5"], hasOwnHead: true) == "")
     }
 
+    /// An encoder has its own number of layers, though the decoder that is left out has more.
+    @Test func anEncoderAloneCountsItsOwnLayers() throws {
+        var config = try #require(Fixture.json("seq2seq/t5/config.json").objectValue)
+        (config["num_layers"], config["num_decoder_layers"]) = (2, 5)
+        let model = try Models.registry.model(.object(config), for: .hiddenStates)
+        #expect(model.trunk.configuredLayers == 2 && model.trunk.sequenceLayers == 0..<2)
+    }
+
     @Test func biasesOfDistancesKeepTheirBits() throws {
         let file = try Self.written("t5", type: .q8_0).file
         #expect(file["enc.blk.0.attn_rel_b.weight"]?.type == .f16 && file["dec.blk.1.ffn_up.weight"]?.type == .q8_0)
