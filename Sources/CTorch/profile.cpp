@@ -140,10 +140,11 @@ int ct_profile_start(void) {
         TORCH_CHECK(!handle, "operations are timed already");
         std::lock_guard<std::mutex> guard(lock);
         totals.clear();
-        handle = at::addGlobalCallback(at::RecordFunctionCallback(began, ended)
-                                           .needsInputs(true)
-                                           .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION,
-                                                    at::RecordScope::USER_SCOPE}));
+        // Of this thread, and of those that compute its gradients: what others do meanwhile is none of it.
+        handle = at::addThreadLocalCallback(at::RecordFunctionCallback(began, ended)
+                                                .needsInputs(true)
+                                                .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION,
+                                                         at::RecordScope::USER_SCOPE}));
         return 0;
     });
 }

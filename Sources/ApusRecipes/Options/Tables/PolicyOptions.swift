@@ -2,7 +2,7 @@ import ApusTraining
 
 extension OptionTable {
     /// What `--rlhf_type grpo` reads, and parts of it others: how answers are sampled, rewarded and learned from.
-    static let policyOptions = ofAnswers + ofGroups + ofExperts
+    static let policyOptions = ofAnswers + ofGroups + ofSampler + ofExperts
 
     private static let ofAnswers: [CommandOption] = [
         option(
@@ -88,32 +88,36 @@ extension OptionTable {
             "top_entropy_quantile", .number(.above(0, upTo: 1)), default: .number(1),
             "The share of tokens with the highest entropy that count."),
         grouped("log_entropy", .boolean, default: .boolean(false), "Log the entropy of answers."),
-        grouped(
+    ]
+
+    /// What is done, and said, of answers that other weights or another program sampled.
+    private static let ofSampler: [CommandOption] = [
+        sampler(
             "rollout_importance_sampling_mode", .words(of: SamplerCorrection.self),
             "What is done where sampler and trainer find an answer differently probable."),
-        grouped(
+        sampler(
             "rollout_importance_sampling_threshold", .number(.above(0)), default: .number(2), "From which ratio on."),
-        grouped(
+        sampler(
             "log_rollout_offpolicy_metrics", .boolean, default: .boolean(false),
             "Log how far the model is from the one that sampled: divergence, perplexities, chi2."),
-        grouped(
+        sampler(
             "off_policy_sequence_mask_delta", .number(.any),
             "Bad answers that became less probable by more than it do not count."),
     ]
 
     private static let ofExperts: [CommandOption] = [
-        grouped(
+        expert(
             "chord_sft_dataset", .list, default: .list([]),
             "Conversations whose answers are learned beside the model's own (CHORD): files or names, each with #COUNT if not "
                 + "whole."),
-        grouped(
+        expert(
             "chord_sft_per_device_train_batch_size", .integer(from: 1), "How many of them beside each micro-batch."),
-        grouped(
+        expert(
             "chord_mu_warmup_steps", .integer(from: 0), "Steps in which their share rises from 0 to chord_mu_peak."),
-        grouped("chord_mu_decay_steps", .integer(from: 0), "Steps in which it falls from there to chord_mu_valley."),
-        grouped("chord_mu_peak", .number(.from(0, upTo: 1)), "The most that they count; the answers count the rest."),
-        grouped("chord_mu_valley", .number(.from(0, upTo: 1)), "What they count in the end."),
-        grouped(
+        expert("chord_mu_decay_steps", .integer(from: 0), "Steps in which it falls from there to chord_mu_valley."),
+        expert("chord_mu_peak", .number(.from(0, upTo: 1)), "The most that they count; the answers count the rest."),
+        expert("chord_mu_valley", .number(.from(0, upTo: 1)), "What they count in the end."),
+        expert(
             "chord_enable_phi_function", .boolean, default: .boolean(false),
             "Weigh their tokens by p(1 - p), most where the model is unsure."),
     ]
@@ -123,6 +127,18 @@ extension OptionTable {
         _ help: String
     ) -> CommandOption {
         option(name, kind, default: defaultValue, computed: computed, help, section: "grpo")
+    }
+
+    private static func sampler(
+        _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, _ help: String
+    ) -> CommandOption {
+        option(name, kind, default: defaultValue, help, section: "grpo, sampler and trainer")
+    }
+
+    private static func expert(
+        _ name: String, _ kind: OptionKind, default defaultValue: OptionValue? = nil, _ help: String
+    ) -> CommandOption {
+        option(name, kind, default: defaultValue, help, section: "grpo, experts")
     }
 
     private static func option(
