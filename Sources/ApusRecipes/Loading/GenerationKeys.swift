@@ -15,7 +15,8 @@ struct GenerationKeys {
     }
 
     private func value(_ key: String) -> JSONValue? {
-        object[key].flatMap { $0.isNull ? nil : $0 }
+        guard let value = object[key], !value.isNull else { return nil }
+        return value
     }
 
     private func wrong(_ key: String, _ wanted: String) -> ModelError {

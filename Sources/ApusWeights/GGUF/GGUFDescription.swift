@@ -60,7 +60,8 @@ package struct GGUFDescription {
             throw unsayable(key, value)
         }
         for (key, value, missing) in architecture.implied {
-            let said = config[key].flatMap { $0.isNull ? nil : $0 } ?? missing
+            let given = config[key] ?? .null
+            let said = given.isNull ? missing : given
             guard said == value else { throw unsayable(key, said) }
         }
         for (key, value) in architecture.words { add(key, value) }

@@ -55,6 +55,18 @@ struct GenerationDefaultsTests {
         #expect(sampling.isGreedy && sampling.temperature == 0)
     }
 
+    /// Encoders' `config.json` is full of them.
+    @Test func nullIsAsGoodAsAbsent() throws {
+        var nulls: JSONObject = [:]
+        for key in ["eos_token_id", "stop_strings", "do_sample", "max_new_tokens", "temperature", "early_stopping"] {
+            nulls[key] = JSONValue.null
+        }
+        let (given, absent) = (try Self.defaults(.object(nulls)), try Self.defaults([:]))
+        #expect(given.endTokens.isEmpty && given.stopStrings.isEmpty && !given.samples && given.notices.isEmpty)
+        #expect(given.maximumNewTokens == nil && given.sampling == absent.sampling)
+        #expect(try Self.defaults(nil, config: .object(nulls)).endTokens.isEmpty)
+    }
+
     /// ms-swift's rules for flags beside a file.
     @Test(
         arguments: [

@@ -94,7 +94,9 @@ import Testing
         try run()
         let dropped = try String(contentsOfFile: "\(run.output)/dropped.jsonl", encoding: .utf8)
         #expect(dropped.contains("experts.jsonl") && dropped.split(separator: "\n").count == 1, "\(dropped)")
-        let missing = run.with { $0.preferences?.experts.chordSFTDataset = ["\(run.folder.path)/nowhere.jsonl"] }
+        let missing = try self.run().with {
+            $0.preferences?.experts.chordSFTDataset = ["\(run.folder.path)/nowhere.jsonl"]
+        }
         #expect(missing.refusal().contains("nowhere.jsonl"), "\(missing.refusal())")
     }
 }

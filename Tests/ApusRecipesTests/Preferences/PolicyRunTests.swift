@@ -187,7 +187,7 @@ extension TinyRun {
             $0.preferences?.method = method
             $0.preferences?.proximal.numPPOEpochs = 1
             $0.optimization.maxSteps = 40
-            $0.optimization.learningRate = 5e-3
+            $0.optimization.learningRate = method == .ppo ? 1e-2 : 5e-3
             $0.evaluation.saveStrategy = .no
         }
         try run()
