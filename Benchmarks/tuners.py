@@ -21,14 +21,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-# method: the rate that suits it, and its words
+# method: the rate that suits it, and its words; of the steps of a run a sixth and a third
 METHODS = {
     "full": (2e-5, "--tuner_type full"),
     "lora": (4e-4, "--tuner_type lora"),
     "dora": (4e-4, "--tuner_type lora --use_dora true"),
     "rslora": (2e-4, "--tuner_type lora --use_rslora true"),
     "lora+": (2e-4, "--tuner_type lora --lorap_lr_ratio 16"),
-    "adalora": (1e-3, "--tuner_type adalora --adalora_tinit 5 --adalora_tfinal 10"),
+    "adalora": (1e-3, "--tuner_type adalora --adalora_tinit {sixth} --adalora_tfinal {third}"),
     "ia3": (5e-3, "--tuner_type ia3"),
     "adapter": (4e-4, "--tuner_type adapter --adapter_length 32"),
     "prompt tuning": (2e-2, "--tuner_type prompt_tuning"),
@@ -201,6 +201,7 @@ def main():
     results = []
     for name in options.only * options.turns:
         rate, words = METHODS[name]
+        words = words.format(sixth=options.steps // 6, third=options.steps // 3)
         scratch = Path(tempfile.mkdtemp())
         result = run(options, name, rate, words, scratch / "run")
         if result and options.peer:

@@ -28,6 +28,8 @@ package struct PromptRecognizer: RowRecognizer {
     package var mapping: ColumnMapping { conversations.mapping }
     private let conversations: ConversationRecognizer
     private let usesAliases: Bool
+    /// The columns that a question is made of, in lower case; they are no answers to it.
+    private let asked: Set<String>
 
     private let fault: @Sendable (JSONObject) -> (reason: String, detail: String)?
 
@@ -41,6 +43,8 @@ package struct PromptRecognizer: RowRecognizer {
         options.requiresAnswer = false
         options.takesResponse = false
         usesAliases = options.mapsColumns
+        let renamed = ColumnMapping(options.columns)
+        asked = Set((options.promptFormat?.columns ?? []).map { renamed.name(of: $0).trimmed.lowercased() })
         conversations = try ConversationRecognizer(options)
     }
 
@@ -63,9 +67,11 @@ package struct PromptRecognizer: RowRecognizer {
 
     /// The response of a row that has a query and no messages, where it is a text or a number; of several texts the first.
     private func response(beside value: JSONValue, in columns: JSONObject) throws -> JSONValue? {
+        var others = columns
+        for key in columns.keys where asked.contains(key.trimmed.lowercased()) { others[key] = nil }
         guard let row = try value.objectValue.map(mapping.applied),
             try RowColumns.messages.column(in: row, usingAliases: usesAliases, isRequired: false) == nil,
-            let name = try RowColumns.response.column(in: columns, usingAliases: usesAliases, isRequired: false)
+            let name = try RowColumns.response.column(in: others, usingAliases: usesAliases, isRequired: false)
         else { return nil }
         let response = columns[name]
         let first = response?.arrayValue?.first ?? response

@@ -68,7 +68,10 @@ struct ModelCard {
             .filter { $0 != "num_train_epochs" || record["max_steps"] == -1 }
             .compactMap { name in record[name].flatMap { Self.shown($0) }.map { "| `\(name)` | \($0) |" } }
         // Of a file its name is enough; of a data set of a hub it takes the whole id.
-        let names = settings.data.dataset + (settings.preferences?.experts.chordSFTDataset ?? [])
+        var names = settings.data.dataset
+        if let preferences = settings.preferences, preferences.learnsExperts {
+            names += preferences.experts.chordSFTDataset
+        }
         let data = names.map {
             FileManager.default.fileExists(atPath: $0) ? URL(fileURLWithPath: $0).lastPathComponent : $0
         }

@@ -140,7 +140,7 @@ struct RunIdentity {
                 "this loss compares the pairs of a micro-batch with each other"
             } else if settings.preferences?.policy.stepsPerGeneration != nil {
                 "--steps_per_generation makes rounds of so many whole micro-batches"
-            } else if settings.preferences?.experts.areGiven == true {
+            } else if settings.preferences?.learnsExperts == true {
                 "so many rows of --chord_sft_dataset are learned beside each micro-batch"
             } else if !isAdditive {
                 "what is minimised looks at the samples of a micro-batch together"

@@ -12,6 +12,19 @@ struct PromptRowTests {
         return try PromptRecognizer(options).recognize(JSONValue(parsing: json)).row
     }
 
+    /// What a question is made of stays a column, and is no answer to it.
+    @Test(arguments: [
+        (#"{"text": "Q", "answer": "4"}"#, #"{"text": "Q", "answer": "4", "solution": "4"}"#),
+        (#"{"text": "Q", "level": 3}"#, #"{"text": "Q", "level": 3}"#),
+        (#"{"Text": "Q", "answer": "4"}"#, #"{"Text": "Q", "answer": "4", "solution": "4"}"#),
+    ]) func formattedQuestions(json: String, columns: String) throws {
+        var options = ConversationRecognizer.Options()
+        options.promptFormat = try PromptFormat("{text}?")
+        let row = try PromptRecognizer(options).recognize(JSONValue(parsing: json)).row
+        #expect(asked(row) == ["user: Q?"])
+        #expect(try JSONValue.object(row.columns) == JSONValue(parsing: columns))
+    }
+
     private func asked(_ row: PromptRow) -> [String] {
         row.conversation.messages.map { "\($0.role): \($0.text ?? "")" }
     }

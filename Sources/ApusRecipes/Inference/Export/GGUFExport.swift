@@ -53,7 +53,13 @@ struct GGUFExport {
                 headSize: sizes.headSize, context: model.trunk.maximumLength), type: type, path: name)
         try description.check(hasOwnHead: tensors.contains { $0.name == "lm_head.weight" })
         var own: [String] = []
-        if isEncoder { own = try Self.describe(SentenceFiles(adapted.source, model: model), in: &description) }
+        if isEncoder {
+            let files = try SentenceFiles(adapted.source, model: model)
+            own = try Self.describe(files, in: &description)
+            if files.lowercases, text.tokenizer.encode("A") != text.tokenizer.encode("a") {
+                own.append("the file cannot say that texts are brought to lower case first; do so before them")
+            }
+        }
         self.description = description
         let defaults = try GenerationDefaults(
             adapted.source, config: adapted.config, tokenizer: text.tokenizer, vocabularySize: sizes.vocabulary)

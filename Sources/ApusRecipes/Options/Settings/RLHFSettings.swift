@@ -82,8 +82,9 @@ extension RLHFSettings: CommandSettings {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }
         // Of experts' answers it says which tokens are learned.
-        let hasExperts = method == .grpo && preferences.experts.areGiven
-        if let scale = preferences.lossScale, preferences.samplesAnswers && !hasExperts || method == .rewardModel {
+        if let scale = preferences.lossScale,
+            preferences.samplesAnswers && !preferences.learnsExperts || method == .rewardModel
+        {
             notices.append("--loss_scale \(scale.rawValue): without effect, because --rlhf_type is \(method.rawValue).")
         }
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {

@@ -58,6 +58,11 @@ extension SFTSettings {
                 "--gradient_checkpointing false: with --optim \(word) a layer's gradients are complete when it runs again in "
                     + "the backward pass. Leave it out.")
         }
+        guard preferences?.learnsExperts != true else {
+            throw SettingsError(
+                "--optim \(word) follows a layer's gradients when they are complete, and beside --chord_sft_dataset the model "
+                    + "runs twice in a step. Give another --optim, or leave --chord_sft_dataset out.")
+        }
         if optimization.maxGradNorm > 0 {
             notices.append(
                 "--max_grad_norm \(optimization.maxGradNorm): --optim \(word) needs a backward pass of its own to know the norm; "

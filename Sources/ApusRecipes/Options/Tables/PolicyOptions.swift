@@ -111,7 +111,8 @@ extension OptionTable {
             "Conversations whose answers are learned beside the model's own (CHORD): files or names, each with #COUNT if not "
                 + "whole."),
         expert(
-            "chord_sft_per_device_train_batch_size", .integer(from: 1), "How many of them beside each micro-batch."),
+            "chord_sft_per_device_train_batch_size", .integer(from: 1),
+            "How many of them for each micro-batch of a whole step."),
         expert(
             "chord_mu_warmup_steps", .integer(from: 0), "Steps in which their share rises from 0 to chord_mu_peak."),
         expert("chord_mu_decay_steps", .integer(from: 0), "Steps in which it falls from there to chord_mu_valley."),

@@ -169,6 +169,9 @@ extension PreferenceSettings {
     /// Whether what the model is compared with follows it.
     var movesReference: Bool { moving.syncRefModel && method.options.contains("sync_ref_model") }
 
+    /// Whether it learns answers of experts beside its own.
+    var learnsExperts: Bool { method == .grpo && experts.areGiven }
+
     /// Whether the model learns from its own answers.
     var samplesAnswers: Bool { method == .grpo || method == .ppo }
 
@@ -236,7 +239,7 @@ extension PreferenceSettings {
                 "--sync_ref_model true: --rlhf_type \(method.rawValue) with --beta 0 compares with no reference. Leave it out, "
                     + "or give more than 0.")
         }
-        guard !precomputesReference else {
+        guard !(precomputesReference && method.options.contains("precompute_ref_log_probs")) else {
             throw SettingsError(
                 "--sync_ref_model true moves the reference, and --precompute_ref_log_probs true asks it once before the run. "
                     + "Leave one of them out.")
