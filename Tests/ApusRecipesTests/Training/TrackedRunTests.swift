@@ -21,7 +21,14 @@ import Testing
     }
 
     /// A run that a signal ends is told as such, and as finished when it goes on to its end.
-    @Test func aSignalIsTold() throws {
+    ///
+    /// In a process of its own: a signal would end what other tests train beside it.
+    @Test func aSignalIsTold() async {
+        await #expect(processExitsWith: .exitCode(0)) { exit(try Self.fault()) }
+    }
+
+    /// Which part of it does not hold; 0 where all do.
+    private static func fault() throws -> Int32 {
         let tiny = try TinyRun()
         var settings = tiny.settings
         settings.output.reportTo = [.swanlab]
@@ -35,18 +42,16 @@ import Testing
             let end = Date(timeIntervalSinceNow: 10)
             while StopSignal.pending == nil, Date() < end { usleep(1000) }
         }
-        let outcome = try run()
+        guard try run().signal == SIGTERM else { return 1 }
         StopSignal.reset()
-        #expect(outcome.signal == SIGTERM)
         settings.evaluation.resumeFromCheckpoint = "last"
-        _ = try FineTuning(settings, surroundings: surroundings)()
-        StopSignal.reset()
+        guard try FineTuning(settings, surroundings: surroundings)().signal == nil else { return 2 }
         let ends = try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { name in
             let id = name.split(separator: "-").last ?? ""
             return try Data(contentsOf: URL(filePath: "\(folder)/\(name)/run-\(id).swanlab"))
         }
-        #expect(ends.count == 2)
-        #expect(ends[0].range(of: Data("SIGTERM".utf8)) != nil)
-        #expect(ends[1].range(of: Data("SIGTERM".utf8)) == nil)
+        guard ends.count == 2 else { return 3 }
+        guard ends[0].range(of: Data("SIGTERM".utf8)) != nil else { return 4 }
+        return ends[1].range(of: Data("SIGTERM".utf8)) == nil ? 0 : 5
     }
 }
