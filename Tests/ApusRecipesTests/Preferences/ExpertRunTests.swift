@@ -86,16 +86,6 @@ import Testing
         #expect(refusal.contains("train_data"), "\(refusal)")
     }
 
-    /// A layer that runs twice in a step is not complete when it runs again.
-    @Test func optimizersThatFollowInThePassAreRefused() throws {
-        let refusal = try run {
-            $0.model.tunerType = .full
-            $0.optimization.optim = .lomo
-            $0.optimization.gradientAccumulationSteps = 1
-        }.refusal()
-        #expect(refusal.contains("--optim lomo") && refusal.contains("--chord_sft_dataset"), "\(refusal)")
-    }
-
     /// Rows without an answer are left out by name; data without any are refused.
     @Test func rowsOfExperts() throws {
         let run = try run { $0.optimization.maxSteps = 1 }

@@ -259,6 +259,12 @@ struct PreferenceSettingsTests {
         ("grpo", experts("--chord_mu_peak 1.5 --chord_mu_valley 0"), "--chord_mu_peak"),
         (
             "grpo",
+            experts(
+                "--chord_mu_peak 1 --chord_mu_valley 0 --tuner_type full --optim lomo --gradient_accumulation_steps 1"),
+            "the model runs twice in a step"
+        ),
+        (
+            "grpo",
             experts("--chord_mu_peak 1 --chord_mu_valley 0").replacing("batch_size 1", with: "batch_size 2000000"),
             "than the 1048576 that a step learns"
         ), ("grpo", "--num_iterations 9000000000000000000", "--num_iterations"),
