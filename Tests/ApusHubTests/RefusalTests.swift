@@ -56,7 +56,8 @@ import Testing
         hub.configuration.offlineReason = "HF_HUB_OFFLINE=1"
         error = await hubError { try await hub.client().listing(of: hub.model) }
         check(error, .offline, ["HF_HUB_OFFLINE=1"])
-        #expect(Date().timeIntervalSince(start) < 5)
+        // On a busy machine too; a connection that is waited for takes minutes.
+        #expect(Date().timeIntervalSince(start) < 40)
     }
 
     @Test func aServerThatStaysOutOfOrderIsGivenUp() async throws {
