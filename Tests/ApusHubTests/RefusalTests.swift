@@ -45,6 +45,13 @@ import Testing
     }
 
     @Test func withoutANetworkItIsSaidAtOnce() async throws {
+        // Where the machine is busy with other things, one of three times is quick.
+        var seconds = Double.infinity
+        for _ in 0..<3 where seconds >= 5 { seconds = min(seconds, try await secondsWithoutANetwork()) }
+        #expect(seconds < 5)
+    }
+
+    private func secondsWithoutANetwork() async throws -> TimeInterval {
         var hub = try HubFixture()
         hub.configuration.huggingFace.endpoint = "http://127.0.0.1:9"
         let start = Date()
@@ -56,8 +63,7 @@ import Testing
         hub.configuration.offlineReason = "HF_HUB_OFFLINE=1"
         error = await hubError { try await hub.client().listing(of: hub.model) }
         check(error, .offline, ["HF_HUB_OFFLINE=1"])
-        // On a busy machine too; a connection that is waited for takes minutes.
-        #expect(Date().timeIntervalSince(start) < 40)
+        return Date().timeIntervalSince(start)
     }
 
     @Test func aServerThatStaysOutOfOrderIsGivenUp() async throws {
