@@ -77,8 +77,8 @@ struct BytePairFiles {
     }
 
     /// Reads `["a b", …]` or `[["a", "b"], …]`.
-    func readMerges(_ cursor: inout JSONCursor, _ vocabulary: Vocabulary, prefixLength: Int) throws -> MergeTable {
-        var builder = MergeBuilder(source: source, vocabulary: vocabulary, prefixLength: prefixLength)
+    func readMerges(_ cursor: inout JSONCursor) throws -> MergeBuilder {
+        var builder = MergeBuilder(source: source, byteCount: cursor.remaining)
         do {
             try cursor.readArray { cursor in
                 guard cursor.peek() == UInt8(ascii: "[") else {
@@ -97,12 +97,12 @@ struct BytePairFiles {
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(source, "cannot read the merges at byte \(fault.offset): \(fault.message)")
         }
-        return try builder.table()
+        return builder
     }
 
     /// Reads `merges.txt`: one merge a line, after an optional `#version` line.
     func readMerges(lines data: Data, _ vocabulary: Vocabulary) throws -> MergeTable {
-        var builder = MergeBuilder(source: source, vocabulary: vocabulary, prefixLength: 0)
+        var builder = MergeBuilder(source: source, byteCount: data.count)
         try data.withUnsafeBytes { raw in
             let bytes = raw.bindMemory(to: UInt8.self)
             let version = Array("#version".utf8)
@@ -115,7 +115,7 @@ struct BytePairFiles {
                 start = newline + 1
             }
         }
-        return try builder.table()
+        return try builder.table(vocabulary)
     }
 
     static func describe(_ token: some Collection<UInt8>) -> String {

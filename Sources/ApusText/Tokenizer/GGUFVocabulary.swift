@@ -165,12 +165,12 @@ extension GGUFVocabulary {
     }
 
     private func mergeTable() throws -> MergeTable {
-        var builder = MergeBuilder(source: Self.source, vocabulary: try vocabulary(), prefixLength: 0)
+        var builder = MergeBuilder(source: Self.source, byteCount: merges.count * 8)
         for merge in merges {
             var merge = merge
             try merge.withUTF8 { try builder.append(line: $0) }
         }
-        return try builder.table()
+        return try builder.table(try vocabulary())
     }
 
     /// The merges that the scores of a SentencePiece model imply.

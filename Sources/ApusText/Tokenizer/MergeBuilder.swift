@@ -3,9 +3,6 @@ import Foundation
 /// Collects merges, and looks their tokens up when all are there.
 struct MergeBuilder: Sendable {
     let source: String
-    let vocabulary: Vocabulary
-    /// The bytes of the continuing prefix, which the right part of a merge loses.
-    let prefixLength: Int
 
     /// Where in `texts` the parts of a merge begin; the next merge follows.
     private struct Entry {
@@ -16,13 +13,13 @@ struct MergeBuilder: Sendable {
     private var texts: [UInt8] = []
     private var entries: [Entry] = []
     private var leftStart = 0
+    private var emptyTable: MergeTable?
 
-    init(source: String, vocabulary: Vocabulary, prefixLength: Int) {
+    /// - Parameter byteCount: No fewer bytes than the merges are written in: room that is not used is never touched.
+    init(source: String, byteCount: Int) {
         self.source = source
-        self.vocabulary = vocabulary
-        self.prefixLength = prefixLength
-        entries.reserveCapacity(vocabulary.count)
-        texts.reserveCapacity(vocabulary.count * 8)
+        entries.reserveCapacity(byteCount / 8)
+        texts.reserveCapacity(byteCount)
     }
 
     mutating func append(line: UnsafeBufferPointer<UInt8>) throws {
@@ -53,10 +50,16 @@ struct MergeBuilder: Sendable {
         entries.append(Entry(left: left, right: middle))
     }
 
+    /// Makes the table before the vocabulary is there: filling its memory takes as long as looking tokens up.
+    mutating func prepareTable() { emptyTable = MergeTable(expectedCount: entries.count + 1) }
+
+    /// - Parameters:
+    ///   - vocabulary: The tokens that are merged.
+    ///   - prefixLength: The bytes of the continuing prefix, which the right part of a merge loses.
     /// - Throws: `TokenizerError` naming the first merge of a token that the vocabulary lacks.
-    func table() throws -> MergeTable {
-        var table = MergeTable(expectedCount: entries.count + 1)
-        for part in try resolved() {
+    func table(_ vocabulary: Vocabulary, prefixLength: Int = 0) throws -> MergeTable {
+        var table = emptyTable ?? MergeTable(expectedCount: entries.count + 1)
+        for part in try resolved(vocabulary, prefixLength) {
             for merge in part { table.append(merge.left, merge.right, becomes: merge.result) }
         }
         return table
@@ -67,17 +70,19 @@ struct MergeBuilder: Sendable {
     private typealias Merge = (left: Int32, right: Int32, result: Int32)
 
     /// The ids of all merges, looked up by several threads, as most of the time is spent waiting for memory.
-    private func resolved() throws -> [[Merge]] {
+    private func resolved(_ vocabulary: Vocabulary, _ prefixLength: Int) throws -> [[Merge]] {
         let size = 1 << 14
         let parts = Parts<[Merge]>(count: (entries.count + size - 1) / size)
         DispatchQueue.concurrentPerform(iterations: parts.count) { index in
             let range = index * size..<min((index + 1) * size, entries.count)
-            parts.set(index, Result { try resolved(range) })
+            parts.set(index, Result { try resolved(range, vocabulary, prefixLength) })
         }
         return try parts.all()
     }
 
-    private func resolved(_ range: Range<Int>) throws -> [Merge] {
+    private func resolved(
+        _ range: Range<Int>, _ vocabulary: Vocabulary, _ prefixLength: Int
+    ) throws -> [Merge] {
         var recent = RecentTokens()
         var merges: [Merge] = []
         merges.reserveCapacity(range.count)
@@ -96,7 +101,9 @@ struct MergeBuilder: Sendable {
                 } else {
                     result = vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
                 }
-                guard let leftID = id(of: left, &recent), let rightID = id(of: right, &recent), let result else {
+                guard let leftID = recent.id(of: left, vocabulary), let rightID = recent.id(of: right, vocabulary),
+                    let result
+                else {
                     let joined = Array(left) + right.dropFirst(prefixLength)
                     let missing =
                         vocabulary.id(of: left) == nil
@@ -112,14 +119,6 @@ struct MergeBuilder: Sendable {
         }
     }
 
-    @inline(__always)
-    private func id(of token: UnsafeBufferPointer<UInt8>, _ recent: inout RecentTokens) -> Int32? {
-        guard let spelling = RecentTokens.spelling(of: token) else { return vocabulary.id(of: token) }
-        if let id = recent.id(of: spelling) { return id }
-        let id = vocabulary.id(of: token)
-        if let id { recent.note(spelling, id) }
-        return id
-    }
 }
 
 /// The ids of the short tokens that were looked up last: most parts of merges come again and again.
@@ -130,7 +129,7 @@ private struct RecentTokens {
 
     /// A token of up to seven bytes with its length, which makes it other than 0; nil for a longer one.
     @inline(__always)
-    static func spelling(of token: UnsafeBufferPointer<UInt8>) -> UInt64? {
+    private static func spelling(of token: UnsafeBufferPointer<UInt8>) -> UInt64? {
         guard token.count < 8 else { return nil }
         var spelling = UInt64(token.count + 1)
         for byte in token { spelling = spelling << 8 | UInt64(byte) }
@@ -143,13 +142,14 @@ private struct RecentTokens {
     }
 
     @inline(__always)
-    func id(of spelling: UInt64) -> Int32? {
-        let entry = entries[Self.place(spelling)]
-        return entry.spelling == spelling ? entry.id : nil
+    mutating func id(of token: UnsafeBufferPointer<UInt8>, _ vocabulary: Vocabulary) -> Int32? {
+        guard let spelling = Self.spelling(of: token) else { return vocabulary.id(of: token) }
+        let place = Self.place(spelling)
+        if entries[place].spelling == spelling { return entries[place].id }
+        let id = vocabulary.id(of: token)
+        if let id { entries[place] = (spelling, id) }
+        return id
     }
-
-    @inline(__always)
-    mutating func note(_ spelling: UInt64, _ id: Int32) { entries[Self.place(spelling)] = (spelling, id) }
 }
 
 /// What several threads found, in order.

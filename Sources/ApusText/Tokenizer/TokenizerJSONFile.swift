@@ -186,11 +186,10 @@ struct TokenizerJSONFile {
         let files = BytePairFiles(source: source)
         var vocabulary: (range: Range<Int>, value: Vocabulary)?
         var pieces: (range: Range<Int>, value: ScoredVocabulary)?
-        var merges: Range<Int>?
-        // Where it comes before the merges, as in files of `tokenizers`, these are read in the same pass.
-        var prefixLength: Int?
-        var table: MergeTable?
+        var merges: (range: Range<Int>, value: MergeBuilder)?
         var root = JSONValue.null
+        let early = EarlyMerges(bytes, files)
+        defer { early.wait() }
         do {
             var cursor = JSONCursor(bytes)
             try cursor.readObject { cursor in
@@ -205,27 +204,19 @@ struct TokenizerJSONFile {
                     if key == "vocab", first == UInt8(ascii: "{") {
                         let value = try files.readVocabulary(&cursor)
                         vocabulary = (start..<cursor.offset, value)
-                        // Of a vocabulary that stood before; the merges are read again below.
-                        table = nil
                     } else if key == "vocab", first == UInt8(ascii: "[") {
                         let value = try files.readPieces(&cursor)
                         pieces = (start..<cursor.offset, value)
-                    } else if key == "merges", first == UInt8(ascii: "["), let vocabulary, let prefixLength {
-                        table = try files.readMerges(&cursor, vocabulary.value, prefixLength: prefixLength)
-                        merges = start..<cursor.offset
+                    } else if key == "merges", first == UInt8(ascii: "[") {
+                        let value = try early.merges(at: &cursor) ?? files.readMerges(&cursor)
+                        merges = (start..<cursor.offset, value)
                     } else {
-                        let range = try cursor.skipValue()
-                        if key == "merges" { merges = range }
-                        // A string of ASCII without escapes is as long as it looks; others are read again below.
-                        if key == "continuing_subword_prefix" {
-                            let isPlain = bytes[range].allSatisfy { $0 < 0x80 && $0 != UInt8(ascii: "\\") }
-                            prefixLength =
-                                first == UInt8(ascii: "n") ? 0 : isPlain && range.count >= 2 ? range.count - 2 : nil
-                        }
+                        try cursor.skipValue()
+                        if key == "merges" { merges = nil }
                     }
                 }
             }
-            let large = [vocabulary?.range, merges, pieces?.range].compactMap(\.self)
+            let large = [vocabulary?.range, merges?.range, pieces?.range].compactMap(\.self)
                 .sorted { $0.lowerBound < $1.lowerBound }
             root = try rest(of: bytes, without: large)
         } catch let error as JSONError {
@@ -234,12 +225,9 @@ struct TokenizerJSONFile {
             throw TokenizerError(source, "byte \(fault.offset): \(fault.message)\(advice)")
         }
         guard let vocabulary = vocabulary?.value else { return (root, nil, nil, pieces?.value) }
-        if let table { return (root, vocabulary, table, nil) }
-        guard let merges, bytes[merges.lowerBound] == UInt8(ascii: "[") else { return (root, vocabulary, nil, nil) }
         let prefix = root["model"]?["continuing_subword_prefix"]?.stringValue ?? ""
-        var cursor = JSONCursor(bytes, offset: merges.lowerBound)
         return (
-            root, vocabulary, try files.readMerges(&cursor, vocabulary, prefixLength: prefix.utf8.count), nil
+            root, vocabulary, try merges?.value.table(vocabulary, prefixLength: prefix.utf8.count), nil
         )
     }
 

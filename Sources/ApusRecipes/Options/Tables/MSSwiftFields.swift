@@ -11,7 +11,7 @@ package struct MSSwiftFields: Sendable {
     init(_ argumentClass: String, _ commands: Set<Command>, _ names: String) {
         self.argumentClass = argumentClass
         self.commands = commands
-        self.names = names.split(whereSeparator: \.isWhitespace).map(String.init)
+        self.names = names.utf8.split { $0 <= 0x20 }.map { String(Substring($0)) }
     }
 
     package static let all: [MSSwiftFields] = general + reinforcement
