@@ -26,3 +26,6 @@ template <class Body> void parallel_for(int64_t rows, int64_t grain, Body &&body
 #else
 #define CT_SIMD
 #endif
+
+// What such a function calls must become part of each of its forms, or it is compiled for the oldest machine.
+#define CT_INLINE inline __attribute__((always_inline))

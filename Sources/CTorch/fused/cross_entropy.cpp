@@ -28,7 +28,7 @@ constexpr int lanes = 16;
 
 /// One chunk's rows: the loss of each, whether the label is the argmax, and, in place of the logits, their gradient.
 template <class T, class A>
-inline void loss_rows(
+CT_INLINE void loss_rows(
     T *logits, const int64_t *labels, const float *weights, A *losses, uint8_t *hits, int64_t vocabulary,
     bool wants_gradient, double smoothing, bool is_dynamic, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {

@@ -31,9 +31,6 @@ constexpr int lanes = 16;
 /// Elements whose terms are added up before they go into a sum in double.
 constexpr int64_t block = 2048;
 
-// A function that a kernel calls must become part of each of its clones, or it is compiled for the oldest machine.
-#define CT_INLINE inline __attribute__((always_inline))
-
 /// What a row's scores are measured from: ln softmax(x · scale) = (x - top) · scale - rest. The difference comes first, so that
 /// the largest score loses nothing however large it is.
 template <class A> struct Origin {

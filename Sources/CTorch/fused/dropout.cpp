@@ -16,7 +16,7 @@ namespace ctorch {
 namespace {
 
 /// A 32-bit mix (the finaliser of MurmurHash3, twice, with a key between): uniform in its high bits for any counter.
-inline uint32_t mixed(uint32_t counter, uint32_t low, uint32_t high) {
+CT_INLINE uint32_t mixed(uint32_t counter, uint32_t low, uint32_t high) {
     uint32_t h = counter + low;
     h = (h ^ (h >> 16)) * 0x85EBCA6Bu;
     h = (h ^ (h >> 13)) * 0xC2B2AE35u;
@@ -35,7 +35,7 @@ struct Mask {
           scale(float(1.0 / (1.0 - probability))) {}
 };
 
-template <class T> inline void drop_range(T *out, const T *x, int64_t first, int64_t last, Mask m, bool accumulate) {
+template <class T> CT_INLINE void drop_range(T *out, const T *x, int64_t first, int64_t last, Mask m, bool accumulate) {
     using A = typename Arithmetic<T>::Type;
     if (accumulate) {
         for (int64_t i = first; i < last; ++i) {

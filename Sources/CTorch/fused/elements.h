@@ -1,6 +1,8 @@
 // Element types of the fused CPU kernels: storage in T, arithmetic in float (double for double).
 #pragma once
 
+#include "../parallel.h"
+
 #include <ATen/ATen.h>
 #include <bit>
 #include <cstdint>
@@ -19,23 +21,23 @@ template <> struct Arithmetic<double> {
     using Type = double;
 };
 
-inline float load(const float *p) { return *p; }
-inline double load(const double *p) { return *p; }
-inline float load(const BFloat16Bits *p) { return std::bit_cast<float>(uint32_t(p->bits) << 16); }
-inline float load(const at::Half *p) { return float(*p); }
+CT_INLINE float load(const float *p) { return *p; }
+CT_INLINE double load(const double *p) { return *p; }
+CT_INLINE float load(const BFloat16Bits *p) { return std::bit_cast<float>(uint32_t(p->bits) << 16); }
+CT_INLINE float load(const at::Half *p) { return float(*p); }
 
-inline void store(float *p, float x) { *p = x; }
-inline void store(double *p, double x) { *p = x; }
-inline void store(BFloat16Bits *p, float x) {
+CT_INLINE void store(float *p, float x) { *p = x; }
+CT_INLINE void store(double *p, double x) { *p = x; }
+CT_INLINE void store(BFloat16Bits *p, float x) {
     // Round to nearest, ties to even; a NaN stays a NaN.
     uint32_t bits = std::bit_cast<uint32_t>(x);
     uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
     p->bits = uint16_t(x != x ? 0x7FC0 : rounded);
 }
-inline void store(at::Half *p, float x) { *p = at::Half(x); }
+CT_INLINE void store(at::Half *p, float x) { *p = at::Half(x); }
 
 /// x rounded to T and back.
-template <class T> inline typename Arithmetic<T>::Type rounded(typename Arithmetic<T>::Type x) {
+template <class T> CT_INLINE typename Arithmetic<T>::Type rounded(typename Arithmetic<T>::Type x) {
     T value;
     store(&value, x);
     return load(&value);

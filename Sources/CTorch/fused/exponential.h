@@ -1,6 +1,8 @@
 // exp() and log() in a form that compilers turn into vector code.
 #pragma once
 
+#include "../parallel.h"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +11,7 @@ namespace ctorch {
 
 /// e^x for float, within 2 units in the last place, 0 below -87.3 and saturated above 88.4.
 /// Range reduction by ln 2 and the degree-6 minimax polynomial of Cephes (S. Moshier, `expf`).
-inline float fast_exp(float x) {
+CT_INLINE float fast_exp(float x) {
     float clamped = x < -87.33654f ? -87.33654f : (x > 88.37626f ? 88.37626f : x);
     float n = std::floor(clamped * 1.44269504f + 0.5f);
     float r = clamped - n * 0.693359375f;
@@ -25,11 +27,11 @@ inline float fast_exp(float x) {
     return x < -87.33654f ? 0.0f : y * power;
 }
 
-inline double fast_exp(double x) { return std::exp(x); }
+CT_INLINE double fast_exp(double x) { return std::exp(x); }
 
 /// ln x for a normal float above 0, within 2 units in the last place of the larger of 1 and the result.
 /// Cephes (S. Moshier, `logf`): x = m 2ⁿ with m in [√½, √2), and a polynomial of degree 9 in m - 1.
-inline float fast_log(float x) {
+CT_INLINE float fast_log(float x) {
     uint32_t bits = std::bit_cast<uint32_t>(x);
     int32_t n = int32_t(bits - 0x3F3504F3u) >> 23;
     float f = std::bit_cast<float>(bits - (uint32_t(n) << 23)) - 1.0f;
@@ -47,6 +49,6 @@ inline float fast_log(float x) {
     return f + y + float(n) * 0.693359375f;
 }
 
-inline double fast_log(double x) { return std::log(x); }
+CT_INLINE double fast_log(double x) { return std::log(x); }
 
 }  // namespace ctorch

@@ -19,7 +19,7 @@ constexpr int64_t block = 64;
 
 /// One block's sums of dy · (x - mean) · rstd and of dy, for each column.
 template <class T, class A>
-inline void weight_rows(A *dw, A *db, const T *dy, const T *x, const A *mean, const A *rstd, int64_t width, int64_t a, int64_t b) {
+CT_INLINE void weight_rows(A *dw, A *db, const T *dy, const T *x, const A *mean, const A *rstd, int64_t width, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *in = x + row * width, *gradient = dy + row * width;
         A center = mean[row], scale = rstd[row];

@@ -17,7 +17,7 @@ constexpr int lanes = 16;
 /// What bitsandbytes divides by where all numbers of a block are zero.
 constexpr float smallest = 1e-38f;
 
-template <class T> inline float largest(const T *x, int64_t count) {
+template <class T> CT_INLINE float largest(const T *x, int64_t count) {
     float most[lanes] = {};
     int64_t i = 0;
     for (; i + lanes <= count; i += lanes)
@@ -45,7 +45,7 @@ struct FourBits {
 
 /// How many bounds lie below each number, a share of the block's largest.
 template <class T>
-inline void intervals(uint8_t *out, const T *x, int64_t count, float factor, float divisor, const float *bounds) {
+CT_INLINE void intervals(uint8_t *out, const T *x, int64_t count, float factor, float divisor, const float *bounds) {
     for (int64_t i = 0; i < count; ++i) {
         float share = float(load(x + i)) * factor / divisor;
         share = std::min(std::max(share, -1.0f), 1.0f);

@@ -16,7 +16,7 @@ namespace {
 constexpr int lanes = 16;
 
 template <class T, class A>
-inline void forward_rows(T *y, A *scales, const T *x, const T *w, int64_t width, double epsilon, int64_t a, int64_t b) {
+CT_INLINE void forward_rows(T *y, A *scales, const T *x, const T *w, int64_t width, double epsilon, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *in = x + row * width;
         T *out = y + row * width;
@@ -34,7 +34,7 @@ inline void forward_rows(T *y, A *scales, const T *x, const T *w, int64_t width,
 }
 
 template <class T, class A>
-inline void backward_rows(T *dx, const T *dy, const T *x, const T *w, const A *scales, int64_t width, int64_t a, int64_t b) {
+CT_INLINE void backward_rows(T *dx, const T *dy, const T *x, const T *w, const A *scales, int64_t width, int64_t a, int64_t b) {
     for (int64_t row = a; row < b; ++row) {
         const T *in = x + row * width, *gradient = dy + row * width;
         T *out = dx + row * width;

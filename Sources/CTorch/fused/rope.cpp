@@ -14,7 +14,7 @@ namespace ctorch {
 namespace {
 
 template <class T, class A>
-inline void rotate_rows(
+CT_INLINE void rotate_rows(
     T *y, const T *x, const float *cosines, const float *sines, int64_t heads, int64_t half, A direction, int64_t a, int64_t b) {
     for (int64_t t = a; t < b; ++t) {
         const float *c = cosines + t * half, *s = sines + t * half;

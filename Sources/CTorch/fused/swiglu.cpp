@@ -14,7 +14,7 @@ namespace ctorch {
 
 namespace {
 
-template <class T, class A> inline void forward_range(T *y, const T *g, const T *u, int64_t a, int64_t b) {
+template <class T, class A> CT_INLINE void forward_range(T *y, const T *g, const T *u, int64_t a, int64_t b) {
     for (int64_t i = a; i < b; ++i) {
         A gate = load(g + i);
         store(y + i, rounded<T>(gate / (A(1) + fast_exp(-gate))) * A(load(u + i)));
@@ -22,7 +22,7 @@ template <class T, class A> inline void forward_range(T *y, const T *g, const T 
 }
 
 template <class T, class A>
-inline void backward_range(T *dg, T *du, const T *dy, const T *g, const T *u, int64_t a, int64_t b) {
+CT_INLINE void backward_range(T *dg, T *du, const T *dy, const T *g, const T *u, int64_t a, int64_t b) {
     for (int64_t i = a; i < b; ++i) {
         A gate = load(g + i), gradient = load(dy + i);
         A sigmoid = A(1) / (A(1) + fast_exp(-gate));
