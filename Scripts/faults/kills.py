@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stops training runs at random moments and proves that the resumed ones end in the same bits.
 
-usage: kills.py --apus .build/debug/apus [--kills 30] [--terms 30] [--full 4] [--method sft|grpo|ppo] [--seed N] [--work DIR]
+usage: kills.py --apus .build/debug/apus [--kills 30] [--terms 30] [--full 4] [--method sft|dpo|orpo|simpo|cpo|kto|rm|grpo|ppo|gkd] [--seed N] [--work DIR]
 
 An undisturbed run sets the bar. Each trial starts the same command, stops it with SIGKILL or SIGTERM, and goes on with
 `--resume_from_checkpoint last` until the run ends; some are stopped twice, some are stopped while a checkpoint is being
@@ -29,7 +29,10 @@ from tiny_model import make_model, make_rows
 STEPS = 40
 SECONDS_TO_SAVE_AND_LEAVE = 10
 SECONDS_TO_FINISH = 300
-REPEATED_VALUES = ["loss", "grad_norm", "learning_rate", "token_acc", "epoch"]
+# Which answers the rows of a method hold beside the good one.
+ANSWERS = {
+    "dpo": "rejected", "orpo": "rejected", "simpo": "rejected", "cpo": "rejected", "rm": "rejected", "kto": "labelled"}
+REPEATED_VALUES = ["loss", "grad_norm", "learning_rate", "token_acc", "epoch", "rewards/margins", "rewards/chosen", "reward", "kl"]
 
 
 @dataclasses.dataclass
@@ -62,7 +65,7 @@ class Trainer:
         self.work = work / tuner
         self.work.mkdir()
         self.model = make_model(self.work / "model")
-        self.rows = make_rows(self.work / "rows.jsonl")
+        self.rows = make_rows(self.work / "rows.jsonl", answers=ANSWERS.get(method))
         self.tuner = tuner
         weights = "adapter_model.safetensors" if tuner == "lora" else "model.safetensors"
         self.compared = [weights, "optimizer.safetensors"]
@@ -91,6 +94,12 @@ class Trainer:
         """Rounds of grpo serve four steps, so that runs are stopped between their uses too."""
         if self.method == "sft":
             return ["sft", "--per_device_train_batch_size", 2]
+        if self.method in ANSWERS:
+            return ["rlhf", "--rlhf_type", self.method, "--per_device_train_batch_size", 2]
+        if self.method == "gkd":
+            return [
+                "rlhf", "--rlhf_type", "gkd", "--per_device_train_batch_size", 2, "--teacher_model", self.model,
+                "--lmbda", 0.5, "--max_completion_length", 6]
         rewarded = [
             "rlhf", "--rlhf_type", self.method, "--per_device_train_batch_size", 4, "--max_completion_length", 6,
             "--reward_funcs", "soft_overlong", "--soft_max_length", 7, "--soft_cache_length", 6]
@@ -278,7 +287,7 @@ def main():
     parser.add_argument("--kills", type=int, default=30, help="trials with SIGKILL")
     parser.add_argument("--terms", type=int, default=30, help="trials with SIGTERM")
     parser.add_argument("--full", type=int, default=4, help="trials with --tuner_type full, half of them SIGTERM")
-    parser.add_argument("--method", choices=["sft", "grpo", "ppo"], default="sft", help="what the runs do")
+    parser.add_argument("--method", choices=["sft", *ANSWERS, "grpo", "ppo", "gkd"], default="sft", help="what the runs do")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--work", help="a new folder to work in; failed runs stay there")
     arguments = parser.parse_args()

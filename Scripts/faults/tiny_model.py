@@ -66,13 +66,21 @@ def make_model(folder):
     return folder
 
 
-def make_rows(path, count=40):
-    """Writes conversations of different lengths, the longest well below the model's 64 positions."""
+def make_rows(path, count=40, answers=None):
+    """Writes conversations of different lengths, the longest well below the model's 64 positions.
+
+    With `answers` a row has a rejected answer too ("rejected"), or says whether its one is good ("labelled").
+    """
     with open(path, "w", encoding="utf-8") as file:
         for i in range(count):
             messages = [
                 {"role": "user", "content": f"{i}+{i % 7}"},
                 {"role": "assistant", "content": str(i + i % 7) + "!" * (i % 5)},
             ]
-            file.write(json.dumps({"messages": messages}) + "\n")
+            row = {"messages": messages}
+            if answers == "rejected":
+                row["rejected_response"] = "?" * (1 + i % 4)
+            elif answers == "labelled":
+                row["label"] = i % 3 > 0
+            file.write(json.dumps(row) + "\n")
     return path
