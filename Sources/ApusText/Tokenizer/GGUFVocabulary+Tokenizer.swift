@@ -45,6 +45,7 @@ extension GGUFVocabulary {
             beginningOfSequenceID: withRow(tokenizer.bosTokenID) ?? withRow(beginning),
             endOfSequenceID: withRow(tokenizer.eosTokenID) ?? withRow(end), unknownID: withRow(tokenizer.unkTokenID),
             paddingID: withRow(tokenizer.padTokenID) ?? withRow(padding), chatTemplate: tokenizer.chatTemplate)
+        (separatorID, maskID) = (withRow(tokenizer.sepTokenID), withRow(tokenizer.maskTokenID))
         tokens.reserveCapacity(size)
         tokenTypes.reserveCapacity(size)
         if bytePairs.options.fallsBackToBytes {
@@ -75,6 +76,15 @@ extension GGUFVocabulary {
             tokenTypes.append(kind.rawValue)
         }
         try setBoundaries(tokenizer, fault)
+        guard addsBeginningOfSequence == true, addsEndOfSequence == true, let first = beginningOfSequenceID,
+            let last = endOfSequenceID
+        else { return }
+        let ofRoBERTa = try PostProcessor([.roberta(classification: first, separator: last)])
+        guard tokenizer.layout(isPair: true, true) == ofRoBERTa.layout(isPair: true, addsSpecialTokens: true) else {
+            return
+        }
+        addsSeparator = true
+        if splitting.names.contains("roberta-bpe") { preTokenizer = "roberta-bpe" }
     }
 
     /// What stands around every text.

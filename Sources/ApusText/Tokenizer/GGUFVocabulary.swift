@@ -111,7 +111,7 @@ extension GGUFVocabulary {
         try addTokens(special: isSentencePiece ? [2, 3] : [3], to: &parts)
         let before = try boundary(addsBeginningOfSequence ?? startsSequences, beginningOfSequenceID)
         let after = try boundary(addsEndOfSequence ?? false, endOfSequenceID)
-        if addsSeparator ?? (preTokenizer == "roberta-bpe"), let first = before.first, let last = after.first {
+        if separatesTexts, let first = before.first, let last = after.first {
             parts.postProcessor = try PostProcessor([.roberta(classification: first, separator: last)])
         } else {
             parts.postProcessor = PostProcessor(before: before, after: after)
@@ -142,6 +142,9 @@ extension GGUFVocabulary {
 
     /// A token as the tokenizer has it, which for WordPiece is otherwise than in the file.
     func spelling(of index: Int) -> String { isWordPiece ? wordPiece(index) : tokens[index] }
+
+    /// Whether two ends stand between two texts of a byte-pair vocabulary, as in RoBERTa.
+    private var separatesTexts: Bool { addsSeparator ?? (preTokenizer == "roberta-bpe") }
 
     var isWordPiece: Bool { model == "bert" }
     var isUnigram: Bool { model == "t5" }
@@ -210,7 +213,7 @@ extension GGUFVocabulary {
 
     /// The same with the ids that a file leaves to be known, by the names of their tokens.
     func completed() -> GGUFVocabulary {
-        guard isUnigram || isWordPiece else { return self }
+        guard isUnigram || isWordPiece || separatesTexts else { return self }
         func id(_ name: String) -> Int32? { tokens.firstIndex(of: name).flatMap { Int32(exactly: $0) } }
         var whole = self
         if isWordPiece {
@@ -223,11 +226,13 @@ extension GGUFVocabulary {
             whole.maskID = maskID ?? id("[MASK]")
             return whole
         }
-        whole.endOfSequenceID = endOfSequenceID ?? id("</s>")
-        whole.unknownID = unknownID ?? tokenTypes.firstIndex(of: 2).flatMap { Int32(exactly: $0) } ?? id("<unk>")
-        whole.paddingID = paddingID ?? id("<pad>")
-        if isOfXLMR {
-            whole.beginningOfSequenceID = beginningOfSequenceID ?? 0
+        if isUnigram {
+            whole.endOfSequenceID = endOfSequenceID ?? id("</s>")
+            whole.unknownID = unknownID ?? tokenTypes.firstIndex(of: 2).flatMap { Int32(exactly: $0) } ?? id("<unk>")
+            whole.paddingID = paddingID ?? id("<pad>")
+        }
+        if isOfXLMR || !isUnigram {
+            whole.beginningOfSequenceID = beginningOfSequenceID ?? (isOfXLMR ? 0 : nil)
             whole.classificationID = classificationID ?? whole.beginningOfSequenceID
             whole.separatorID = separatorID ?? whole.endOfSequenceID
             whole.maskID = maskID ?? id("<mask>")

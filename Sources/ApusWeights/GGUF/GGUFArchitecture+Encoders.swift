@@ -1,18 +1,23 @@
 import ApusJSON
 
 extension GGUFArchitecture {
-    /// BERT without a head, as files of sentence encoders hold it.
+    /// BERT, RoBERTa and XLM-R, as files of sentence encoders hold them without a head, and with one that scores texts.
     ///
-    /// Files of RoBERTa and XLM-R have the same name. Their positions, which in the model begin behind that of padding, begin
-    /// at the first row of a table that is cut there, so that they compute as BERT does.
-    static let bert: GGUFArchitecture = {
-        var bert = GGUFArchitecture(name: "bert", modelTypes: ["bert"], modelClass: "BertModel")
-        bert.tops = [
-            Part("token_embd", "bert.embeddings.word_embeddings"),
-            Part("position_embd", "bert.embeddings.position_embeddings"),
-            Part("token_types", "bert.embeddings.token_type_embeddings"),
-            Part("token_embd_norm", "bert.embeddings.LayerNorm"),
-        ]
+    /// The name of all is that of BERT, which is what they compute, and files are read as. Positions of RoBERTa begin in the
+    /// model behind that of padding, and in the file at the first row of a table that is cut there. Its head is BERT's pooler
+    /// and classifier by other names.
+    static let encoders = [
+        bert(scores: true), bert(scores: false), roberta(scores: true), roberta(scores: false),
+    ]
+
+    private static func bert(scores: Bool) -> GGUFArchitecture {
+        var bert = GGUFArchitecture(
+            name: "bert", modelTypes: ["bert"], modelClass: scores ? "BertForSequenceClassification" : "BertModel")
+        bert.isMeant = { config in
+            let modelClass = config["architectures"]?.arrayValue?.first?.stringValue ?? ""
+            return modelClass.hasSuffix("ForSequenceClassification") == scores
+        }
+        bert.tops = encoderTops(of: "bert")
         bert.layers = "bert.encoder.layer"
         bert.parts = [
             Part("attn_q", "attention.self.query"), Part("attn_k", "attention.self.key"),
@@ -33,8 +38,33 @@ extension GGUFArchitecture {
         bert.fixed = [("hidden_act", ["gelu"])]
         bert.words = [("attention.causal", .bool(false))]
         bert.foreign = [("attention.causal", .bool(false))]
+        guard scores else { return bert }
+        // Files that llama.cpp's converter makes of a BERT lack the pooler, without which its scores are others.
+        bert.sign = "cls.weight"
+        bert.scores = ("classifier.output_labels", "cls.output.weight")
+        bert.tops += [Part("cls", "bert.pooler.dense"), Part("cls.output", "classifier", .row)]
         return bert
-    }()
+    }
+
+    private static func roberta(scores: Bool) -> GGUFArchitecture {
+        var roberta = bert(scores: scores)
+        roberta.modelTypes = ["roberta", "xlm-roberta"]
+        roberta.tops = encoderTops(of: "roberta", positions: .lastRows)
+        roberta.layers = "roberta.encoder.layer"
+        if scores {
+            roberta.tops += [Part("cls", "classifier.dense"), Part("cls.output", "classifier.out_proj", .row)]
+        }
+        return roberta
+    }
+
+    private static func encoderTops(of trunk: String, positions: Form = .plain) -> [Part] {
+        [
+            Part("token_embd", "\(trunk).embeddings.word_embeddings"),
+            Part("position_embd", "\(trunk).embeddings.position_embeddings", positions),
+            Part("token_types", "\(trunk).embeddings.token_type_embeddings", .row),
+            Part("token_embd_norm", "\(trunk).embeddings.LayerNorm"),
+        ]
+    }
 
     /// T5 and what has its shape, whole and the encoder alone, each with a plain and with a gated feed-forward part.
     static let t5 = [

@@ -2,7 +2,7 @@ import ApusJSON
 
 extension GGUFArchitecture {
     /// The architectures that are read, most of them also written.
-    package static let all = decoders + [bert] + t5
+    package static let all = decoders + encoders + t5
 
     private static let decoders = [
         mixtral, llama, qwen2, qwen3, gpt2, gemma, gemma2, gemma3, granite, olmo2, phi3, qwen2MoE, qwen3MoE, smolLM3,

@@ -39,6 +39,8 @@ package struct GGUFArchitecture: Sendable {
     var hyperparameters = Hyperparameters()
     /// Further numbers with keys in the file.
     var values: [Value] = []
+    /// The key of what scores of texts are called, and the matrix that makes them; nil without such a head.
+    var scores: (names: String, matrix: String)?
     /// Keys that every file of the family has, with a value that says nothing more.
     var words: [(key: String, value: GGUFTypedValue)] = []
     /// The key of how experts are chosen, by the key of how many groups they come in; nil where that is always the same.
@@ -100,8 +102,10 @@ package struct GGUFArchitecture: Sendable {
         case stacked
         /// The first layer has it for all.
         case first
-        /// A matrix of one row, which some files have as a vector.
+        /// A matrix which some files have as a vector where it has one row.
         case row
+        /// Of a table of positions the last rows, one for each token of the longest text.
+        case lastRows
         /// A vector that the model calls `<name>_bias`.
         case buffer
         /// Of the one matrix that makes keys and values of a latent: the keys' part, [heads, rank, size] with the rank

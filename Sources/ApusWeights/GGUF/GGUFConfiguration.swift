@@ -32,6 +32,7 @@ struct GGUFConfiguration {
         usedKeys.insert(prefix + "pooling_type")
         if let second = names.secondEpsilon { _ = try value(second, \.doubleValue) }
         for value in architecture.values { try read(value) }
+        if let scores = architecture.scores { try readLabels(scores.names, rowsOf: scores.matrix) }
         if let choice = architecture.choice {
             json[choice.config] = .string(json[choice.groups]?.intValue ?? 1 > 1 ? choice.ofGroups : choice.ofAll)
         }
@@ -155,14 +156,33 @@ struct GGUFConfiguration {
         case .token: found = try optionalCount(number.file, atLeast: 0).map(JSONValue.int)
         case .rows(let name):
             let said = try number.isWholeKey ? file.value(number.file, \.intValue) : optionalCount(number.file)
-            guard let shape = file[name]?.shape, shape.count > 1 else { throw failure("the file has no \(name)") }
-            let rows = shape[shape.count - 2]
+            guard let rows = file[name]?.rows else { throw failure("the file has no \(name)") }
             guard said ?? rows == rows else { throw failure("is \(said ?? 0), but \(name) has \(rows) rows") }
             found = .int(rows)
         }
         if number.isZeroForNull, found == 0 { found = .null }
         guard let result = found ?? number.missing.file else { throw failure("this metadata key is missing") }
         json[number.config] = result
+    }
+
+    /// What scores are called, each by the number of its row; files of two that have no names leave it out.
+    private mutating func readLabels(_ key: String, rowsOf matrix: String) throws {
+        guard let rows = file[matrix]?.rows else {
+            throw WeightsError(
+                file.path, item: matrix, "the file has a head that scores texts, without the matrix that makes the scores",
+                advice: "use the model's safetensors files")
+        }
+        let names = try value(key, \.stringValues) ?? (0..<rows).map { "LABEL_\($0)" }
+        guard names.count == rows else {
+            throw WeightsError(
+                file.path, item: prefix + key, "names \(names.count) scores, but \(matrix) makes \(rows)",
+                advice: WeightsError.downloadAgain)
+        }
+        var (byNumber, byName) = (JSONObject(), JSONObject())
+        for (number, name) in names.enumerated() {
+            (byNumber["\(number)"], byName[name]) = (.string(name), .int(number))
+        }
+        (json["id2label"], json["label2id"]) = (.object(byNumber), .object(byName))
     }
 
     /// The number of `config.json` of which a file has a quotient.

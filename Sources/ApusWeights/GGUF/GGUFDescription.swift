@@ -41,7 +41,9 @@ package struct GGUFDescription {
     package init(_ config: JSONValue, sizes: Sizes, type: GGUFFileType, path: String) throws {
         let family = config["model_type"]?.stringValue ?? ""
         guard let architecture = GGUFArchitecture.of(config) else {
-            let known = GGUFArchitecture.all.filter(\.isWritten).flatMap(\.modelTypes).joined(separator: ", ")
+            let known = GGUFArchitecture.all.filter(\.isWritten).flatMap(\.modelTypes)
+                .reduce(into: [String]()) { known, type in if !known.contains(type) { known.append(type) } }
+                .joined(separator: ", ")
             throw WeightsError(
                 path, "models of type \(WeightsError.printable(family)) are not written as GGUF (\(known) are)",
                 advice: "export the model as safetensors and convert that")
@@ -83,6 +85,7 @@ package struct GGUFDescription {
         }
         for value in architecture.values { try add(value) }
         try addLayers()
+        if let scores = architecture.scores { try addLabels(scores.names) }
         if !architecture.values.contains(where: { $0.config == "sliding_window" }),
             let window = config["sliding_window"]?.intValue,
             window < context, config["use_sliding_window"] == nil
@@ -94,8 +97,10 @@ package struct GGUFDescription {
     }
 
     var context: Int {
+        // A table that is cut has a row for each token of the longest text.
+        if architecture.tops.contains(where: { $0.form == .lastRows }) { return sizes.context }
         // Distances have no end, and files say how long the texts of the first training were.
-        config[architecture.hyperparameters.context]?.intValue ?? (architecture.halves.isEmpty ? sizes.context : 512)
+        return config[architecture.hyperparameters.context]?.intValue ?? (architecture.halves.isEmpty ? sizes.context : 512)
     }
 
     /// Refuses a T5 whose head sees something else than a reader of the file takes for granted: scaled states where the
@@ -114,6 +119,19 @@ package struct GGUFDescription {
         let numbers: [String: UInt32] = ["mean": 1, "cls": 2, "lasttoken": 3]
         guard let number = numbers[pooling] else { throw unsayable("pooling", .string(pooling)) }
         add("pooling_type", .uint32(number))
+    }
+
+    /// Says that scores stand in the place of a vector (`RANK`), and what they are called, by which readers count them.
+    private mutating func addLabels(_ key: String) throws {
+        let names = config["id2label"] ?? [:]
+        let object = names.objectValue ?? [:]
+        let labels = (0..<object.count).compactMap { object["\($0)"]?.stringValue }
+        guard !labels.isEmpty, labels.count == object.count else { throw unsayable("id2label", names) }
+        add("pooling_type", .uint32(4))
+        add(key, .strings(labels))
+        let usual = labels.count == 1 ? "regression" : "single_label_classification"
+        guard let problem = config["problem_type"]?.stringValue, problem != usual else { return }
+        notices.append("the file cannot say problem_type \(problem); it reads as \(usual)")
     }
 
     private var saysHeadSize: Bool {

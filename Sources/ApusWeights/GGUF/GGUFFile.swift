@@ -10,6 +10,9 @@ package struct GGUFTensor: Sendable, Equatable {
     package var part = 0
 
     package var elementCount: Int { byteRange.count / type.block.bytes * type.block.elements }
+
+    /// Of a matrix, or of each in a stack of them; a vector may be a matrix of one row.
+    var rows: Int { shape.count > 1 ? shape[shape.count - 2] : 1 }
 }
 
 /// A GGUF file of version 2 or 3, mapped and checked (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).

@@ -79,6 +79,8 @@ package enum GGUFFileType: String, Sendable, CaseIterable {
             let columns = shape.last
         else { return .f32 }
         guard !isFloat else { return matrix }
+        // A vector, to llama.cpp.
+        guard shape.dropLast().contains(where: { $0 != 1 }) else { return .f32 }
         // The biases of distances.
         if name.hasSuffix("attn_rel_b.weight") { return .f16 }
         return Self.fitting(mixed(name, columns: columns, facts), columns: columns)

@@ -86,7 +86,7 @@ package final class GGUFModel: Sendable {
         let path = file.path
         let heads: Int
         switch form {
-        case .plain, .first, .buffer, .latentValues: return .plain
+        case .plain, .first, .buffer, .latentValues, .lastRows: return .plain
         case .latentKeys:
             let name = tensor.name.replacing("attn_k_b", with: "attn_v_b")
             guard let values = file[name], tensor.shape.count == 3, values.shape.count == 3,
@@ -99,7 +99,7 @@ package final class GGUFModel: Sendable {
             return .latent(values: values)
         case .transposed: return tensor.shape.count == 2 ? .transposed : .plain
         case .raised: return .raised
-        case .row: return .row
+        case .row: return tensor.name.hasSuffix(".weight") ? .row : .plain
         case .stacked:
             guard tensor.shape.count == 3, tensor.shape[0] == configuration.expertCount else {
                 throw WeightsError(

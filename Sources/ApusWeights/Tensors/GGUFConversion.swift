@@ -38,7 +38,13 @@ package struct GGUFConversion {
         self.tensors = places.map { place in
             let own = place.tensors[0].shape
             let isTransposed = place.form == .transposed && own.count == 2
-            let shape = isTransposed ? own.reversed() : place.form == .stacked ? [place.tensors.count] + own : own
+            let shape =
+                switch place.form {
+                case .transposed: isTransposed ? own.reversed() : own
+                case .stacked: [place.tensors.count] + own
+                case .lastRows: [description.sizes.context] + own.dropFirst()
+                default: own
+                }
             return Item(
                 name: place.name, tensors: place.tensors, shape: shape,
                 type: type.type(of: place.name, shape: shape, facts),
@@ -131,6 +137,9 @@ package struct GGUFConversion {
             return try stride(from: 0, to: rows, by: length).map {
                 try tensor.narrowed(0, start: $0, length: min(length, rows - $0))
             }
+        case .lastRows:
+            let (rows, kept) = (tensor.shape[0], description.sizes.context)
+            return [try tensor.narrowed(0, start: rows - kept, length: kept)]
         case .transposed: return [try tensor.transposed(0, 1)]
         case .groups:
             let (heads, groups) = (description.sizes.heads, description.sizes.keyValueHeads)

@@ -28,23 +28,25 @@ struct GGUFExport {
     /// - Throws: `ModelError`, `WeightsError` or `TokenizerError` naming what a GGUF file cannot say.
     init(_ adapted: AdaptedModel, type: GGUFFileType, name: String) throws {
         let model = adapted.form.model
-        let isEncoder = model is BareModel && model.isEncoder
-        guard isEncoder || model is CausalLanguageModel else {
+        let makesVectors = model is BareModel && model.isEncoder
+        let scoresTexts = model is SequenceClassifier && model.isEncoder
+        guard makesVectors || scoresTexts || model is CausalLanguageModel else {
             throw ModelError(
                 "--to_gguf: GGUF files are written of models that continue text, that read a text and write another, and of "
-                    + "encoders that make vectors; this one \(adapted.task.task.activity). Export it as safetensors: leave "
-                    + "out --to_gguf.")
+                    + "encoders that make vectors or score texts; this one \(adapted.task.task.activity). Export it as "
+                    + "safetensors: leave out --to_gguf.")
         }
         (self.adapted, self.type, self.name) = (adapted, type, name)
         text = try TextParts(adapted.source, of: model)
-        let above = isEncoder && !model.trunk.name.isEmpty ? model.trunk.name + "." : ""
+        let above = makesVectors && !model.trunk.name.isEmpty ? model.trunk.name + "." : ""
         tensors = model.parameters().compactMap { name, slot in
             // Vectors do not pass through a pooler.
-            isEncoder && name.hasPrefix("pooler.") ? nil : slot.tensor.map { (above + name, $0) }
+            makesVectors && name.hasPrefix("pooler.") ? nil : slot.tensor.map { (above + name, $0) }
         }
         let sizes = model.sizes
         var config = adapted.config.objectValue ?? [:]
-        if isEncoder { config["architectures"] = [.string(model.architecture)] }
+        if makesVectors || scoresTexts { config["architectures"] = [.string(model.architecture)] }
+        for (key, value) in adapted.form.labels?.configuration ?? [:] { config[key] = value }
         var description = try GGUFDescription(
             .object(config),
             sizes: GGUFDescription.Sizes(
@@ -53,7 +55,7 @@ struct GGUFExport {
                 headSize: sizes.headSize, context: model.trunk.maximumLength), type: type, path: name)
         try description.check(hasOwnHead: tensors.contains { $0.name == "lm_head.weight" })
         var own: [String] = []
-        if isEncoder {
+        if makesVectors {
             let files = try SentenceFiles(adapted.source, model: model)
             own = try Self.describe(files, in: &description)
             if files.lowercases, text.tokenizer.encode("A") != text.tokenizer.encode("a") {
@@ -64,6 +66,7 @@ struct GGUFExport {
         let defaults = try GenerationDefaults(
             adapted.source, config: adapted.config, tokenizer: text.tokenizer, vocabularySize: sizes.vocabulary)
         var tokenizer = try Self.tokenizer(adapted, text.tokenizer, size: sizes.vocabulary)
+        if scoresTexts { own += try Self.describePairs(text.tokenizer, written: tokenizer) }
         let ends = defaults.endTokens.map(Int.init).filter { tokenizer.tokens.indices.contains($0) }.sorted()
         let others = ends.filter { $0 != tokenizer.eosID && $0 != tokenizer.eotID }
         if tokenizer.eotID == nil { tokenizer.eotID = others.first }
@@ -106,6 +109,22 @@ struct GGUFExport {
             )
         }
         return notices
+    }
+
+    /// Looks at what stands around two texts that are scored together.
+    ///
+    /// - Returns: What a user should know.
+    private static func describePairs(
+        _ tokenizer: Tokenizer, written metadata: GGUFTokenizerMetadata
+    ) throws -> [String] {
+        let (ours, theirs) = try (tokenizer, Tokenizer(gguf: GGUFVocabulary(metadata)))
+        guard ours.encode("a", pair: "b").ids == theirs.encode("a", pair: "b").ids else {
+            throw ModelError(
+                "--to_gguf: the tokenizer puts other tokens around two texts than a GGUF file can say, so that scores of pairs "
+                    + "would be others. Export it as safetensors: leave out --to_gguf.")
+        }
+        return ours.encode("a", pair: "b").segments.allSatisfy { $0 == 0 }
+            ? [] : ["llama.cpp gives both texts of a pair the first segment, so that its scores of pairs are others"]
     }
 
     private static func tokenizer(

@@ -53,7 +53,8 @@ struct MergeCheck {
         let task: ModelTask =
             switch file.architecture.name {
             case "t5": .sequenceToSequence
-            case "t5encoder", "bert": .hiddenStates
+            case "t5encoder", "bert":
+                file.config["id2label"]?.objectValue.map { .sequenceClassification(labels: $0.count) } ?? .hiddenStates
             default: .causalLanguageModel
             }
         let model = try Models.registry.model(file.config, for: task)
