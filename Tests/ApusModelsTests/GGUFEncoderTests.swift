@@ -9,10 +9,12 @@ import Testing
 @testable import ApusTorch
 @testable import ApusWeights
 
-/// GGUF files of T5, of its encoder and of BERT, against what transformers computes of the same models
+/// GGUF files of T5, of its encoder, of BERT and of what is written as BERT, against what transformers computes of the same models
 /// (Scripts/fixtures/make_gguf_encoders.py).
 struct GGUFEncoderTests {
     static let models = ["t5", "flan-t5", "t5-encoder", "bert"]
+    /// Read as a BERT, with a head that scores texts or without.
+    static let readAsBERT = ["roberta", "bert-scores", "roberta-scores", "xlm-roberta-scores"]
 
     /// The file of a model: what the fixture holds of it, with the model's tensors behind.
     ///
@@ -23,7 +25,11 @@ struct GGUFEncoderTests {
         let stored = try stored(name)
         for tensor in try order(name) {
             let entry = try #require(stored.entries.first { $0.name == tensor })
-            try stored.withUnsafeBytes(of: entry) { data.append(contentsOf: $0) }
+            let isPosition = tensor.hasSuffix("position_embeddings.weight")
+            let skipped = try isPosition ? self.entry(name)["skipped"]?.intValue ?? 0 : 0
+            try stored.withUnsafeBytes(of: entry) { bytes in
+                data.append(contentsOf: bytes.dropFirst(skipped * (bytes.count / (entry.shape.first ?? 1))))
+            }
             data.append(Data(count: (32 - data.count % 32) % 32))
         }
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf")
@@ -32,7 +38,7 @@ struct GGUFEncoderTests {
         return try GGUFModel(GGUFFile(path: path.path))
     }
 
-    private static func entry(_ name: String) throws -> JSONValue {
+    static func entry(_ name: String) throws -> JSONValue {
         try #require(Fixture.json("gguf/encoders/files.json")[name])
     }
 
@@ -40,12 +46,12 @@ struct GGUFEncoderTests {
         try (entry(name)["tensors"]?.arrayValue ?? []).compactMap(\.stringValue)
     }
 
-    private static func stored(_ name: String) throws -> SafetensorsFile {
+    static func stored(_ name: String) throws -> SafetensorsFile {
         let folder = try #require(entry(name)["folder"]?.stringValue)
         return try SafetensorsFile(path: Fixture.root.appendingPathComponent("\(folder)/model.safetensors").path)
     }
 
-    private static func replace(_ from: String, _ to: String) -> (inout Data) throws -> Void {
+    static func replace(_ from: String, _ to: String) -> (inout Data) throws -> Void {
         { data in
             data.replaceSubrange(try #require(data.range(of: Data(from.utf8))), with: Data(to.utf8))
         }
@@ -135,15 +141,34 @@ struct GGUFEncoderTests {
         #expect(try Self.model("bert").pooling() == "cls" && Self.model("t5").pooling() == nil)
     }
 
-    private static func written(_ name: String, type: GGUFFileType = .f32) throws -> GGUFModel {
+    /// The names of a model's scores.
+    static func labels(_ name: String) throws -> [String] {
+        try (entry(name)["labels"]?.arrayValue ?? []).compactMap(\.stringValue)
+    }
+
+    /// The model of a fixture's folder, from its own files.
+    static func folderModel(_ name: String) throws -> (model: any TextModel, config: JSONObject) {
         let folder = try #require(entry(name)["folder"]?.stringValue)
         var config = try #require(Fixture.json("\(folder)/config.json").objectValue)
-        let task: ModelTask = name.hasSuffix("t5") ? .sequenceToSequence : .hiddenStates
+        let labels = try labels(name)
+        let task: ModelTask =
+            name.hasSuffix("t5")
+            ? .sequenceToSequence : labels.isEmpty ? .hiddenStates : .sequenceClassification(labels: labels.count)
         let model = try Models.registry.model(.object(config), for: task)
         try model.loadWeights(
-            ModelWeights(folder: Fixture.root.appendingPathComponent(folder).path), dtype: .float32, device: .cpu)
+            ModelWeights(folder: Fixture.root.appendingPathComponent(folder).path), dtype: .float32, device: .cpu,
+            newHeadSeed: task == .hiddenStates ? 0 : nil)
         config["architectures"] = [.string(model.architecture)]
-        let above = name == "bert" ? "bert." : ""
+        if !labels.isEmpty {
+            config["id2label"] = .object(
+                labels.enumerated().reduce(into: [:]) { $0["\($1.offset)"] = .string($1.element) })
+        }
+        return (model, config)
+    }
+
+    static func written(_ name: String, type: GGUFFileType = .f32) throws -> GGUFModel {
+        let (model, config) = try folderModel(name)
+        let above = model is BareModel && !model.trunk.name.isEmpty ? model.trunk.name + "." : ""
         let tensors = model.parameters().compactMap { name, slot in
             name.hasPrefix("pooler.") ? nil : slot.tensor.map { (above + name, $0) }
         }
@@ -155,14 +180,14 @@ struct GGUFEncoderTests {
                 layers: model.trunk.configuredLayers, heads: sizes.heads, keyValueHeads: sizes.keyValueHeads,
                 headSize: sizes.headSize, context: model.trunk.maximumLength), type: type, path: "model.gguf")
         try description.check(hasOwnHead: name == "flan-t5")
-        if name == "bert" { try description.add(pooling: "cls") }
+        if ["bert", "roberta"].contains(name) { try description.add(pooling: "cls") }
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).gguf").path
         defer { try? FileManager.default.removeItem(atPath: path) }
         try GGUFConversion(tensors, description, type: type, to: path).write(general: [], tokenizer: [])
         return try GGUFModel(GGUFFile(path: path))
     }
 
-    @Test(arguments: models) func whatIsWrittenIsWhatAConverterWrites(name: String) throws {
+    @Test(arguments: models + readAsBERT) func whatIsWrittenIsWhatAConverterWrites(name: String) throws {
         let (ours, theirs) = (try Self.written(name), try Self.model(name))
         #expect(Set(ours.file.tensors.map(\.name)) == Set(theirs.file.tensors.map(\.name)))
         for tensor in theirs.file.tensors {
@@ -239,7 +264,7 @@ struct GGUFEncoderTests {
         } throws: {
             "\($0)".contains("tokenizer.ggml.token_type_count") && "\($0)".contains("no token_types.weight")
         }
-        // A head of scores.
+        // A head that is none of BERT's.
         #expect {
             try Self.model("bert", Self.replace("token_embd_norm.bias", "cls.no_such_par.bias"))
         } throws: {
