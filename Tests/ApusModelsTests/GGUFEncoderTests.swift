@@ -9,8 +9,8 @@ import Testing
 @testable import ApusTorch
 @testable import ApusWeights
 
-/// GGUF files of T5, of its encoder, of BERT and of what is written as BERT, against what transformers computes of the same models
-/// (Scripts/fixtures/make_gguf_encoders.py).
+/// GGUF files of T5, of its encoder, of BERT and of what is written as BERT, against what transformers computes of the same
+/// models (Scripts/fixtures/make_gguf_encoders.py).
 struct GGUFEncoderTests {
     static let models = ["t5", "flan-t5", "t5-encoder", "bert"]
     /// Read as a BERT, with a head that scores texts or without.

@@ -155,6 +155,16 @@ struct GGUFTokenizerTests {
             let pair = tokenizer.encode("a", pair: "b")
             #expect(tokenizer.encode("a") == [0, 2, 1])
             #expect(pair.ids == [0, 2, 1, 1, 3, 1] && pair.segments == [0, 0, 0, 0, 0, 0])
+            // What stands around a text is what classifies and separates, which files do not say.
+            #expect(tokenizer.clsToken == "<s>" && tokenizer.sepToken == "</s>")
+            let found = try GGUFVocabulary(tokenizer, size: 4)
+            #expect(found.preTokenizer == "roberta-bpe" && found.addsSeparator == true && found.separatorID == 1)
+        }
+        vocabulary.addsSeparator = false
+        for tokenizer in try Self.tokenizers(vocabulary) {
+            #expect(tokenizer.encode("a", pair: "b").ids == [0, 2, 1, 0, 3, 1] && tokenizer.sepToken == nil)
+            let found = try GGUFVocabulary(tokenizer, size: 4)
+            #expect(found.preTokenizer == "gpt-2" && found.addsSeparator == nil)
         }
     }
 

@@ -3,6 +3,8 @@ import Testing
 
 @testable import ApusJSON
 @testable import ApusRecipes
+@testable import ApusText
+@testable import ApusWeights
 
 /// A folder with one of the fixtures' models and a tokenizer that fits it.
 struct TinyModelFolder {
@@ -56,6 +58,28 @@ struct TinyModelFolder {
         try tiny.folder.write(
             #"{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "mask_token": "[MASK]"}"#,
             to: "tokenizer_config.json")
+        return tiny
+    }
+
+    /// A RoBERTa whose tokens are the printable characters of ASCII and one pair.
+    static func roberta(_ fixture: String) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder(fixture)
+        let characters = (33...126).map { String(UnicodeScalar(UInt8($0))) }
+        let tokens = ["<s>", "<pad>", "</s>", "<unk>"] + characters + ["Ġ", "th", "<mask>"]
+        let vocabulary = tokens.enumerated().reduce(into: JSONObject()) { $0[$1.element] = .int($1.offset) }
+        try tiny.folder.write(JSONValue.object(vocabulary).serialized(), to: "vocab.json")
+        try tiny.folder.write("#version: 0.2\nt h\n", to: "merges.txt")
+        try tiny.folder.write(#"{"tokenizer_class": "RobertaTokenizer"}"#, to: "tokenizer_config.json")
+        return tiny
+    }
+
+    /// An XLM-R with a few pieces of text.
+    static func xlmRoBERTa(_ fixture: String) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder(fixture)
+        let file = try GGUFFile(path: fixtures.appendingPathComponent("gguf/tokenizers/xlm-r.gguf").path)
+        for (name, text) in try GGUFVocabulary(GGUFTokenizerMetadata(file)).tokenizerFiles() {
+            try tiny.folder.write(text, to: name)
+        }
         return tiny
     }
 
