@@ -169,7 +169,7 @@ struct GGUFConfiguration {
     private mutating func readLabels(_ key: String, rowsOf matrix: String) throws {
         guard let rows = file[matrix]?.rows else {
             throw WeightsError(
-                file.path, item: matrix, "the file has a head that scores texts, without the matrix that makes the scores",
+                file.path, item: matrix, "the file has a head of scores, without the matrix that makes the scores",
                 advice: "use the model's safetensors files")
         }
         let names = try value(key, \.stringValues) ?? (0..<rows).map { "LABEL_\($0)" }

@@ -100,7 +100,8 @@ package struct GGUFDescription {
         // A table that is cut has a row for each token of the longest text.
         if architecture.tops.contains(where: { $0.form == .lastRows }) { return sizes.context }
         // Distances have no end, and files say how long the texts of the first training were.
-        return config[architecture.hyperparameters.context]?.intValue ?? (architecture.halves.isEmpty ? sizes.context : 512)
+        return config[architecture.hyperparameters.context]?.intValue
+            ?? (architecture.halves.isEmpty ? sizes.context : 512)
     }
 
     /// Refuses a T5 whose head sees something else than a reader of the file takes for granted: scaled states where the
