@@ -54,9 +54,13 @@ package final class ModelConfig {
         return part
     }
 
+    /// A whole number of at most 2³¹ in size, far from overflow when sums and products are taken.
     package func integer(_ key: String) throws -> Int? {
         try self[key].map { value in
             guard let number = value.intValue else { throw mistyped(key, value, "a whole number") }
+            guard number.magnitude <= 1 << 31 else {
+                throw ModelError("config.json: \"\(path)\(key)\" is \(number); it must be between -2^31 and 2^31")
+            }
             return number
         }
     }

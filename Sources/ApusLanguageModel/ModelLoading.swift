@@ -52,6 +52,9 @@ struct WeightNames {
 
     func isInTrunk(_ modelName: String) -> Bool { isBareModel || modelName.hasPrefix(trunk) }
 
+    /// Whether a tensor of the file stands beside the trunk, where a model that is the trunk alone has nothing.
+    func isOfAnotherHead(_ stored: String) -> Bool { isBareModel && !isBareFile && !stored.hasPrefix(trunk) }
+
     /// Whether it is a part of the model's head, or of one that continues text.
     func isHead(_ name: String) -> Bool {
         (heads + ["lm_head", "embed_out"]).contains { name.hasPrefix($0 + ".") }
@@ -164,7 +167,9 @@ extension TextModel {
         for stored in store.tensorNames {
             let name = stored == tied.standIn ? tied.table : names.inModel(stored)
             guard let slot = wanted[name] else {
-                if counts(name), !isIgnorable(name, names) { faults.append("not part of the model: \(stored)") }
+                if counts(name), !isIgnorable(name, names), !names.isOfAnotherHead(stored) {
+                    faults.append("not part of the model: \(stored)")
+                }
                 match.leftOut.note(stored, part: trunk.ignoredParts.first(where: names.belowTrunk(name).hasPrefix))
                 continue
             }

@@ -20,6 +20,9 @@ template <class Body> void parallel_for(int64_t rows, int64_t grain, Body &&body
 
 }  // namespace ctorch
 
+// A product is rounded before it is added: the same bits on every processor, whatever instructions it has.
+#pragma clang fp contract(off)
+
 // The functions that carry this are compiled once per instruction set and chosen when the program starts.
 #if defined(__x86_64__) && defined(__linux__)
 #define CT_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))

@@ -32,6 +32,28 @@ struct ConfigReadingTests {
         "original_max_position_embeddings": 32,
     ]
 
+    // MARK: - Numbers
+
+    /// `roberta` takes its first position from the token behind that of padding.
+    @Test(arguments: [Int.max, Int.min, 1 << 40]) func whatOverflowsIsRefused(id: Int) throws {
+        var config = try #require(Fixture.json("classifiers/roberta-single/config.json").objectValue)
+        config["pad_token_id"] = .int(id)
+        let error = try #require(throws: ModelError.self) {
+            try Models.registry.model(.object(config), for: .sequenceClassification(labels: 3))
+        }
+        #expect(error.message.contains("\"pad_token_id\" is \(id); it must be between -2^31 and 2^31"))
+    }
+
+    // MARK: - Heads of other tasks
+
+    /// A model without a head takes its trunk from a file that has one, as `AutoModel` does.
+    @Test(arguments: ["roberta-single", "bert-single", "qwen2-regression"]) func headsOfOtherTasksAreLeftOut(name: String) throws {
+        let model = try Models.registry.model(Fixture.json("classifiers/\(name)/config.json"), for: .hiddenStates)
+        let weights = try ModelWeights(folder: Fixture.root.appendingPathComponent("classifiers/\(name)").path)
+        let new = try model.loadWeights(weights, dtype: .float32, device: .cpu, newHeadSeed: 0)
+        #expect(new.allSatisfy { $0.hasPrefix("pooler.") })
+    }
+
     // MARK: - Rotary positions
 
     /// Both spellings in one file, and tables of kinds of layers with a stretch beside them.

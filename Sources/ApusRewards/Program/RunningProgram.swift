@@ -122,7 +122,12 @@ final class RunningProgram {
         arguments.append(nil)
         variables.append(nil)
         var process: pid_t = 0
-        let code = posix_spawn(&process, words[0], &actions, &attributes, arguments, variables)
+        var code = posix_spawn(&process, words[0], &actions, &attributes, arguments, variables)
+        // Whoever wrote the program has not closed it yet, or a process that was started meanwhile has not.
+        for _ in 0..<50 where code == ETXTBSY {
+            usleep(20_000)
+            code = posix_spawn(&process, words[0], &actions, &attributes, arguments, variables)
+        }
         guard code == 0 else { throw cannotStart(code) }
         return process
     }

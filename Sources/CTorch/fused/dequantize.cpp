@@ -12,8 +12,6 @@
 
 #include <cstring>
 
-#pragma clang fp contract(off)
-
 namespace ctorch {
 
 namespace {
