@@ -13,6 +13,15 @@
 /// is, and a change to the message after it the text up to its end. Where any of this fails, an error names the
 /// message.
 struct ChatBoundaryFinder {
+    /// Text of one answer.
+    struct Span {
+        let range: Range<Int>
+        /// What the loss of its tokens is multiplied by.
+        let weight: Float
+        /// The position of the message; nil where the template marks several places in a turn.
+        let turn: Int?
+    }
+
     private let template: ChatTemplate
     private let context: ChatContext
     private let tokenize: (String) throws -> [Int32]
@@ -43,14 +52,12 @@ struct ChatBoundaryFinder {
     /// - Parameters:
     ///   - weights: What the loss of each answer is multiplied by, by the position of its message; 0 is not trained.
     ///   - otherText: The same of the text between the answers.
-    func spans(
-        of weights: [Int: Float], otherText: Float
-    ) throws -> [(range: Range<Int>, weight: Float)] {
+    func spans(of weights: [Int: Float], otherText: Float) throws -> [Span] {
         let turns = weights.keys.filter { weights[$0] != otherText }.sorted()
         if turns.isEmpty { return [] }
         let blocks = outermost(full.generations ?? [])
         if !blocks.isEmpty { return try spans(of: weights, blocks: blocks) }
-        var spans: [(range: Range<Int>, weight: Float)] = []
+        var spans: [Span] = []
         for turn in turns {
             let start = try beginning(of: turn)
             let end = try end(of: turn)
@@ -58,29 +65,29 @@ struct ChatBoundaryFinder {
                 throw ChatBoundaryError(turn: turn, reason: "its text overlaps that of another message")
             }
             try verify(start..<end, of: turn)
-            spans.append((start..<end, weights[turn] ?? 0))
+            spans.append(Span(range: start..<end, weight: weights[turn] ?? 0, turn: turn))
         }
         return spans
     }
 
     // MARK: - Generation blocks
 
-    private func spans(
-        of weights: [Int: Float], blocks: [Range<Int>]
-    ) throws -> [(range: Range<Int>, weight: Float)] {
+    private func spans(of weights: [Int: Float], blocks: [Range<Int>]) throws -> [Span] {
         let turns = weights.keys.sorted()
-        if Set(weights.values).count == 1, let weight = weights.values.first {
-            return blocks.map { ($0, weight) }
+        if blocks.count == turns.count {
+            return zip(blocks, turns).map { Span(range: $0, weight: weights[$1] ?? 0, turn: $1) }
         }
-        if blocks.count == turns.count { return zip(blocks, turns).map { ($0, weights[$1] ?? 0) } }
+        if Set(weights.values).count == 1, let weight = weights.values.first {
+            return blocks.map { Span(range: $0, weight: weight, turn: nil) }
+        }
         // A turn may write several blocks or none: count them in the renderings up to each turn.
-        var result: [(range: Range<Int>, weight: Float)] = []
+        var result: [Span] = []
         for turn in turns {
             let count = try outermost(rendering(upTo: turn + 1, turn: turn).generations ?? []).count
             guard count >= result.count, count <= blocks.count else {
                 throw ChatBoundaryError(turn: turn, reason: "its generation blocks change with what follows")
             }
-            result += blocks[result.count..<count].map { ($0, weights[turn] ?? 0) }
+            result += blocks[result.count..<count].map { Span(range: $0, weight: weights[turn] ?? 0, turn: nil) }
         }
         return result
     }
@@ -232,14 +239,8 @@ struct ChatBoundaryFinder {
         } else {
             variants.append(try setting("content", to: marker, in: message))
         }
-        if case .list(let calls) = fields["tool_calls"], let last = calls.items.indices.last {
-            let renamed = try replacing(last, of: calls) { call in
-                if case .dictionary(let fields) = call, let function = fields["function"] {
-                    return try setting("function", to: setting("name", to: marker, in: function), in: call)
-                }
-                return try setting("name", to: marker, in: call)
-            }
-            variants.append(try setting("tool_calls", to: renamed, in: message))
+        if let last = calls(of: message).indices.last {
+            variants.append(try renaming(last, of: message, to: self.marker))
         }
         return variants
     }
@@ -259,6 +260,72 @@ struct ChatBoundaryFinder {
         }
         try copy.set(.text(key), value)
         return .dictionary(copy)
+    }
+
+    // MARK: - Calls and tools
+
+    /// The name of the first call of a tool that the text does not hold; nil where it holds all.
+    ///
+    /// The name alone says nothing: a declared tool or a question may have it. So calls get names of their own, and what
+    /// the template does not write leaves the text as it was.
+    func missingCall() throws -> String? {
+        let named = context.messages.enumerated().flatMap { turn, message in
+            calls(of: message).enumerated().compactMap { call, value in
+                name(of: value).map { (turn: turn, call: call, name: $0) }
+            }
+        }
+        guard let last = named.last else { return nil }
+        func mark(_ number: Int) -> JinjaText { JinjaText(marker.bytes + "\(number)Q".utf8) }
+        /// The text with other names; nil where the template refuses them, which it can only where it reads them.
+        func text(renaming numbers: Range<Int>) throws -> JinjaText? {
+            var messages = context.messages
+            for number in numbers {
+                let (turn, call, _) = named[number]
+                messages[turn] = try renaming(call, of: messages[turn], to: mark(number))
+            }
+            return (try? rendering(messages, addGenerationPrompt: false, turn: last.turn)).map { JinjaText($0.bytes) }
+        }
+        let all = try text(renaming: named.indices)
+        for (number, call) in named.enumerated() where all?.contains(mark(number)) != true {
+            if try text(renaming: number..<number + 1)?.bytes == self.text { return call.name.string }
+        }
+        return nil
+    }
+
+    /// Whether the text would be another without the tools that are declared.
+    var showsTools: Bool {
+        var without = context
+        without.tools = .none
+        let other = try? template.rendering(
+            of: without, without.messages, addGenerationPrompt: false, clock: clock)
+        return other?.bytes != text
+    }
+
+    private func calls(of message: JinjaValue) -> [JinjaValue] {
+        guard case .dictionary(let fields) = message, case .list(let calls) = fields["tool_calls"] else { return [] }
+        return calls.items
+    }
+
+    private func name(of call: JinjaValue) -> JinjaText? {
+        guard case .dictionary(let fields) = call else { return nil }
+        if let function = fields["function"] {
+            guard case .dictionary(let own) = function else { return nil }
+            return own["name"]?.text
+        }
+        return fields["name"]?.text
+    }
+
+    private func renaming(_ call: Int, of message: JinjaValue, to name: JinjaText) throws -> JinjaValue {
+        guard case .dictionary(let fields) = message, case .list(let calls) = fields["tool_calls"] else {
+            return message
+        }
+        let renamed = try replacing(call, of: calls) { call in
+            if case .dictionary(let fields) = call, let function = fields["function"] {
+                return try setting("function", to: setting("name", to: .text(name), in: function), in: call)
+            }
+            return try setting("name", to: .text(name), in: call)
+        }
+        return try setting("tool_calls", to: renamed, in: message)
     }
 
     // MARK: - Renderings

@@ -17,10 +17,6 @@ package struct ChatEncoder: Sendable {
         package let weight: Float
 
         package var isTrained: Bool { weight != 0 }
-
-        fileprivate func names(oneOf tools: [JSONValue]) -> Bool {
-            tools.contains { ($0["function"] ?? $0)["name"]?.stringValue.map(text.contains) ?? true }
-        }
     }
 
     /// What writes the text.
@@ -50,6 +46,15 @@ package struct ChatEncoder: Sendable {
         self.tokenize = tokenize
     }
 
+    /// An encoder of bare texts, as ms-swift writes them without a chat template: the last question, its answer, and the
+    /// end of the sequence.
+    package init(
+        bareTextsBetween tokens: NamedTemplateTokens, tokenize: @escaping @Sendable (String) throws -> [Int32]
+    ) {
+        writer = .named(NamedTemplateWriter(bareTextsBetween: tokens))
+        self.tokenize = tokenize
+    }
+
     private init(_ writer: Writer, tokenize: @escaping @Sendable (String) throws -> [Int32]) {
         (self.writer, self.tokenize) = (writer, tokenize)
     }
@@ -57,6 +62,14 @@ package struct ChatEncoder: Sendable {
     /// What ends an answer beside what stands behind it; of the model's own template nothing is known.
     package var stopWords: [String] {
         if case .named(let writer) = writer { writer.template.stopWords } else { [] }
+    }
+
+    /// Whether the model thinks where it is asked to, and else begins with an empty thought.
+    package var thinksOnRequest: Bool {
+        switch writer {
+        case .jinja(let template): template.thinksOnRequest
+        case .named(let writer): writer.template.thinksOnRequest
+        }
     }
 
     /// Whether a text may show the date.
@@ -119,20 +132,19 @@ package struct ChatEncoder: Sendable {
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: LossScale = .everyAnswer
     ) throws -> EncodedConversation {
-        var result = EncodedConversation(ids: [], weights: [])
-        if case .named(let writer) = writer {
-            return try encoded(messages, tools, training, writer.told(variables))
+        let template: ChatTemplate
+        switch writer {
+        case .jinja(let own): template = own
+        case .named(let writer): return try encoded(messages, tools, training, writer.told(variables))
         }
-        let pieces = try pieces(messages, tools: tools, variables: variables, training: training)
+        let (pieces, notes) = try written(messages, tools, variables, training, with: template)
+        var result = EncodedConversation(ids: [], weights: [], notes: notes)
         for piece in pieces {
             let ids = try tokenize(piece.text)
             result.ids += ids
             result.weights += repeatElement(piece.weight, count: ids.count)
         }
         if !result.weights.isEmpty { result.weights[0] = 0 }
-        if let tools, !tools.isEmpty, !pieces.contains(where: { $0.names(oneOf: tools) }) {
-            result.notes.append("tools left out (the chat template writes none)")
-        }
         return result
     }
 
@@ -143,25 +155,44 @@ package struct ChatEncoder: Sendable {
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         training: LossScale = .everyAnswer
     ) throws -> [Piece] {
-        let template: ChatTemplate
         switch writer {
-        case .jinja(let own): template = own
+        case .jinja(let template): return try written(messages, tools, variables, training, with: template).pieces
         case .named(let writer):
             let writer = writer.told(variables)
             return try joined(writer.pieces(messages, tools: tools ?? [], training: training)).map {
                 Piece(text: writer.tokens.text(of: $0), weight: $0.weight)
             }
         }
+    }
+
+    /// The same of a Jinja template, with what the user should hear of.
+    private func written(
+        _ messages: [Message], _ tools: [JSONValue]?, _ variables: [String: JSONValue], _ training: LossScale,
+        with template: ChatTemplate
+    ) throws -> (pieces: [Piece], notes: [String]) {
         let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
         let otherText: Float = training.base == .all ? 1 : 0
         let weights = try weights(of: prepared.messages, training: training.base)
-        // Where parts of answers have weights of their own, every answer is looked for.
-        let outside = training.modifiers.isEmpty ? otherText : -1
-        let (bytes, spans) = try prepared.naming {
+        // Where parts of answers have weights of their own, every answer that is trained is looked for.
+        let outside = training.modifiers.isEmpty || otherText == 0 ? otherText : -1
+        let (finder, spans) = try prepared.naming {
             let finder = try ChatBoundaryFinder(template: template, context: prepared.context, tokenize: tokenize)
-            return (finder.text, try finder.spans(of: weights, otherText: outside))
+            return (finder, try finder.spans(of: weights, otherText: outside))
         }
-        try checkCalls(of: messages, areIn: bytes)
+        let bytes = finder.text
+        if let name = try finder.missingCall() {
+            // It would be learned as an empty answer.
+            throw ChatTrainingError(
+                description: "the chat template writes no tool calls, and \"\(name)\" is called; "
+                    + "take a model whose template does, or leave such rows out")
+        }
+        var notes: [String] = []
+        if let tools, !tools.isEmpty, !finder.showsTools {
+            notes.append("tools left out (the chat template writes none)")
+        }
+        if Self.lacksThoughts(bytes, spans, of: prepared.messages, weights) {
+            notes.append("thoughts left out (the chat template does not write them there)")
+        }
         var pieces: [Piece] = []
         func add(_ range: Range<Int>, _ weight: Float) { add(String(decoding: bytes[range], as: UTF8.self), weight) }
         func add(_ text: String, _ weight: Float) {
@@ -174,26 +205,47 @@ package struct ChatEncoder: Sendable {
             pieces.append(Piece(text: text, weight: weight))
         }
         var position = 0
-        let turns = weights.keys.sorted()
-        for (number, (span, weight)) in spans.enumerated() {
-            add(position..<span.lowerBound, otherText)
-            position = span.upperBound
-            // With a template that marks several places in a turn it is not known whose they are.
-            let turn = spans.count == turns.count ? turns[number] : nil
-            let message = turn.map { prepared.messages[$0] }
+        for span in spans {
+            add(position..<span.range.lowerBound, otherText)
+            position = span.range.upperBound
+            let message = span.turn.map { prepared.messages[$0] }
             // A message that says its own weight has it everywhere.
-            guard weight != 0, message?.weight ?? 1 == 1, !training.modifiers.isEmpty else {
-                add(span, weight)
+            guard span.weight != 0, message?.weight ?? 1 == 1, !training.modifiers.isEmpty else {
+                add(span.range, span.weight)
                 continue
             }
-            let query = turn.flatMap { $0 > 0 ? prepared.messages[$0 - 1].text : nil }
-            let text = String(decoding: bytes[span], as: UTF8.self)
+            let query = span.turn.flatMap { $0 > 0 ? prepared.messages[$0 - 1].text : nil }
+            // A thought that the prompt opens may be empty too.
+            let start = Self.openedThought(endOf: bytes[..<span.range.lowerBound])
+            var before = span.range.lowerBound - start
+            let text = String(decoding: bytes[start..<span.range.upperBound], as: UTF8.self)
             for part in training.modifiers.parts(of: text, content: message?.text, query: query) {
-                add(part.text, part.weight * weight)
+                let shown = part.text.utf8.dropFirst(before)
+                before -= part.text.utf8.count - shown.count
+                add(String(decoding: shown, as: UTF8.self), part.weight * span.weight)
             }
         }
         add(position..<bytes.count, otherText)
-        return pieces
+        return (pieces, notes)
+    }
+
+    /// Where the mark begins that opens a thought at the end of a text; its end where there is none.
+    private static func openedThought(endOf text: ArraySlice<UInt8>) -> Int {
+        let mark = Array("<think>".utf8)
+        var end = text.endIndex
+        while end > text.startIndex, [0x20, 0x0A, 0x0D, 0x09].contains(text[end - 1]) { end -= 1 }
+        return text[..<end].suffix(mark.count).elementsEqual(mark) ? end - mark.count : text.endIndex
+    }
+
+    /// Whether a thought of an answer that is trained is not in the text, of which the answers have their spans.
+    private static func lacksThoughts(
+        _ text: [UInt8], _ spans: [ChatBoundaryFinder.Span], of messages: [Message], _ weights: [Int: Float]
+    ) -> Bool {
+        weights.contains { turn, weight in
+            guard weight != 0, let thought = messages[turn].thought else { return false }
+            let place = spans.first { $0.turn == turn }?.range ?? 0..<text.count
+            return JinjaText(text).firstOffset(of: Array(thought.utf8), in: place) == nil
+        }
     }
 
     /// What the loss of each assistant's turn is multiplied by, by the position of its message.
@@ -204,28 +256,19 @@ package struct ChatEncoder: Sendable {
             if message.role == "assistant" {
                 let isTrained = message.isTrained ?? (training != .lastRound || turn > lastUser)
                 weights[turn] = isTrained ? message.weight : 0
-            } else if message.weight != 1 || message.isTrained.map({ $0 != (training == .all) }) ?? false {
-                throw ChatTrainingError(
-                    description: "a message of role \"\(message.role)\" says how it is trained (\"loss\", \"train\" or "
-                        + "\"weight\"), which only the assistant's can; leave the key out there")
+            } else {
+                try checkIsUnmarked(message, training)
             }
         }
         return weights
     }
 
-    /// A call that the text does not hold would be learned as an empty answer.
-    private func checkCalls(of messages: [Message], areIn bytes: [UInt8]) throws {
-        let calls = messages.flatMap(\.toolCalls)
-        guard !calls.isEmpty else { return }
-        let text = JinjaText(bytes)
-        for call in calls {
-            guard let name = (call["function"] ?? call)["name"]?.stringValue,
-                text.firstOffset(of: Array(name.utf8), in: 0..<bytes.count) == nil
-            else { continue }
-            throw ChatTrainingError(
-                description: "the chat template writes no tool calls, and \"\(name)\" is called; "
-                    + "take a model whose template does, or leave such rows out")
-        }
+    /// - Throws: `ChatTrainingError` for a message that is no answer and says that it is trained in a way of its own.
+    private func checkIsUnmarked(_ message: Message, _ training: TrainedTurns) throws {
+        guard message.weight != 1 || message.isTrained.map({ $0 != (training == .all) }) ?? false else { return }
+        throw ChatTrainingError(
+            description: "a message of role \"\(message.role)\" says how it is trained (\"loss\", \"train\" or "
+                + "\"weight\"), which only the assistant's can; leave the key out there")
     }
 }
 
@@ -255,7 +298,13 @@ extension ChatEncoder {
     private func encoded(
         _ messages: [Message], _ tools: [JSONValue]?, _ training: LossScale, _ writer: NamedTemplateWriter
     ) throws -> EncodedConversation {
+        for message in messages where !NamedTemplateWriter.isAnswer(message) {
+            try checkIsUnmarked(message, training.base)
+        }
         var result = EncodedConversation(ids: [], weights: [])
+        if writer.leavesOut(roundsOf: messages) {
+            result.notes.append("earlier rounds left out (only the last question and its answer are written)")
+        }
         for piece in joined(try writer.pieces(messages, tools: tools ?? [], training: training)) {
             let ids = try ids(of: piece)
             result.ids += ids

@@ -112,6 +112,19 @@ extension ChatTemplate {
         return copy
     }
 
+    /// Whether a prompt ends with an empty thought where thinking is off, and not where it is on.
+    ///
+    /// That is what ms-swift calls a hybrid model: one that can think, with a text for answers without a thought.
+    var thinksOnRequest: Bool {
+        func isEmpty(thinks: Bool) -> Bool? {
+            let prompt = try? rendered(
+                [Message(role: "user", content: "Hello")], tools: nil, addGenerationPrompt: true,
+                variables: ["enable_thinking": .bool(thinks), "thinking": .bool(thinks)])
+            return prompt.map(LossModifier.endsWithEmptyThought)
+        }
+        return isEmpty(thinks: false) == true && isEmpty(thinks: true) == false
+    }
+
     /// A rendering without what the conversation hides.
     func rendering(
         of context: ChatContext, _ messages: [JinjaValue], addGenerationPrompt: Bool, clock: TemplateClock? = nil

@@ -119,7 +119,7 @@ public struct ChatTemplate: Sendable {
 /// A conversation as template values, converted once for several renderings.
 struct ChatContext {
     var messages: [JinjaValue]
-    let tools: JinjaValue
+    var tools: JinjaValue
     let variables: [String: JinjaValue]
     /// What every rendering leaves out at its beginning.
     var hiddenHead: HiddenHead?

@@ -29,6 +29,11 @@ package struct LossScale: Sendable, Hashable, RawRepresentable {
         ([base.rawValue] + modifiers.map(\.rawValue)).joined(separator: "+")
     }
 
+    /// The same, and empty thoughts are not trained.
+    package var leavingEmptyThoughtsOut: LossScale {
+        modifiers.contains(.ignoreEmptyThink) ? self : LossScale(base, modifiers: modifiers + [.ignoreEmptyThink])
+    }
+
     /// Every answer of the assistant.
     package static let everyAnswer = LossScale(.everyAnswer)
     /// The assistant's turns after the last user message.
@@ -98,6 +103,11 @@ extension LossModifier {
         }
         let channel = "<|channel>thought\n<channel|>"
         return answer.hasPrefix(channel) ? answer.dropFirst(channel.count).startIndex : answer.startIndex
+    }
+
+    /// Whether an empty thought is the last of a text.
+    static func endsWithEmptyThought(_ text: String) -> Bool {
+        text.indices.contains { text[$0] == "<" && emptyThought(text[$0...]) == text.endIndex }
     }
 
     private static func openedThought(_ answer: Substring) -> Substring.Index {

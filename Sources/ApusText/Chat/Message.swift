@@ -64,6 +64,18 @@ public struct Message: Sendable, Equatable {
         Self.reasoningKeys.lazy.compactMap { fields[$0]?.stringValue }.first
     }
 
+    /// What it thought, there or between marks in the text; nil for nothing.
+    package var thought: String? {
+        var found = reasoning
+        if found == nil, let text, let opening = text.firstRange(of: "<think>"),
+            let closing = text[opening.upperBound...].firstRange(of: "</think>")
+        {
+            found = String(text[opening.upperBound..<closing.lowerBound])
+        }
+        let bare = (found ?? "").drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
+        return bare.isEmpty ? nil : String(bare)
+    }
+
     static let reasoningKeys = ["reasoning_content", "reasoning", "thinking"]
 
     /// Whether this is a system message that says there is none, not even the template's own.

@@ -110,6 +110,18 @@ package struct NamedTemplate: Sendable {
     /// The template of a name, or nil.
     package static func named(_ name: String) -> NamedTemplate? { all[name] }
 
+    /// Bare texts: what ms-swift calls the generation template.
+    ///
+    /// - Parameter ends: Whether the tokenizer has a token that ends a sequence.
+    static func bareTexts(ends: Bool) -> NamedTemplate {
+        NamedTemplate([
+            "name": "generation", "prompt": ["{{QUERY}}"], "suffix": ends ? [["eos_token_id"]] : [], "bos": true,
+        ])
+    }
+
+    /// Whether the model thinks where it is asked to, and else begins with a mark of no thoughts.
+    var thinksOnRequest: Bool { isThinking && !nonThinkingPrefix.isEmpty }
+
     /// Whether a system text can be written.
     var takesSystem: Bool { systemPrefix != nil || systemPrompt != nil }
 }

@@ -94,6 +94,11 @@ struct NamedTemplateWriter: Sendable {
         }
     }
 
+    init(bareTextsBetween tokens: NamedTemplateTokens) {
+        (template, options) = (.bareTexts(ends: tokens.end != nil), NamedTemplateOptions())
+        (self.tokens, clock, agent) = (tokens, .system, nil)
+    }
+
     /// The writer of a conversation that says itself how its template thinks, in the words of Jinja templates.
     func told(_ variables: [String: JSONValue]) -> NamedTemplateWriter {
         var writer = self
@@ -134,6 +139,14 @@ struct NamedTemplateWriter: Sendable {
         let system = try system(&turns, tools: tools.map(Self.wrapped))
         if case .answer? = turns.turns.first { turns.turns.insert(.question(""), at: 0) }
         return try layOut(turns, system: system, training: training, answerStart: answerStart)
+    }
+
+    static func isAnswer(_ message: Message) -> Bool { ["assistant", "tool_call"].contains(message.role) }
+
+    /// Whether a conversation has rounds before the last of a template that writes only that.
+    func leavesOut(roundsOf messages: [Message]) -> Bool {
+        guard template.separator == nil, let first = messages.firstIndex(where: Self.isAnswer) else { return false }
+        return !messages[first...].allSatisfy(Self.isAnswer)
     }
 
     /// The pieces that a model continues with its answer; a conversation that ends with an answer is left open.
@@ -269,7 +282,8 @@ struct NamedTemplateWriter: Sendable {
 
     private func endsWithStopWord(_ text: String) -> Bool {
         let last = template.suffix.last?.text?.trimmingCharacters(in: .whitespacesAndNewlines)
-        return (template.stopWords + [last].compactMap { $0 }).contains { !$0.isEmpty && text.hasSuffix($0) }
+        let end = tokens.end.map { tokens.text(of: Piece(content: .ids([$0]), weight: 1)) }
+        return (template.stopWords + [last, end].compactMap { $0 }).contains { !$0.isEmpty && text.hasSuffix($0) }
     }
 
     /// GLM-4 has no line break before calls and before what it is to write.
