@@ -123,14 +123,62 @@ struct ConversationToolTests {
                 change(&$0)
             }.encode(Conversation(messages: turns)).weights
         }
-        #expect(try weights { _ in } == [0, 1, 1, 0, 1, 1])
-        #expect(try weights { $0.lossScale = .lastRound } == [0, 0, 0, 0, 1, 1])
-        #expect(try weights { $0.lossScale = .all } == [0, 1, 1, 1, 1, 1])
+        // The last question, its answer and the end.
+        #expect(try weights { _ in } == [0, 1, 1])
+        #expect(try weights { $0.lossScale = .lastRound } == [0, 1, 1])
+        #expect(try weights { $0.lossScale = .all } == [0, 1, 1])
         var call = Message(role: "assistant", content: "")
         call.fields["tool_calls"] = [["function": ["name": "f"]]]
         #expect(throws: RowRejection.self) {
             try encoder { $0.useChatTemplate = false }.encode(Conversation(messages: [turns[1], call]))
         }
+        call.fields = ["role": "assistant", "content": "a", "reasoning_content": "so"]
+        let rejection = #expect(throws: RowRejection.self) {
+            try encoder { $0.useChatTemplate = false }.encode(Conversation(messages: [turns[1], call]))
+        }
+        #expect(rejection.map { "\($0)".contains("message 2") } == true)
+    }
+
+    /// ms-swift's generation template: `system = None`, of several rounds the last (`chat_sep` is None), and neighbours of
+    /// one weight are one text, `_swift_encode` and `_simplify_context_list` of template/base.py.
+    @Test func bareTextsAreThoseOfMsSwift() throws {
+        let folder = try #require(sharedFixtures("tokenizers/qwen2.5"))
+        let source = try ModelSource(folder.path, surroundings: Surroundings())
+        let text = try TextParts(source)
+        let end = try #require(text.tokenizer.eosTokenID)
+        func encoded(
+            _ turns: [(String, String)], tools: [JSONValue]? = nil,
+            _ change: (inout EncodingSettings) -> Void = { _ in }
+        ) throws -> EncodedConversation {
+            var settings = EncodingSettings()
+            (settings.useChatTemplate, settings.lossScale) = (false, .all)
+            change(&settings)
+            let messages = turns.map { Message(role: $0.0, content: $0.1) }
+            return try ConversationEncoder(settings, text: text).encode(Conversation(messages: messages, tools: tools))
+        }
+        func ids(_ texts: String...) -> [Int32] {
+            texts.flatMap { text.tokenizer.encode($0, addSpecialTokens: false) } + [end]
+        }
+        let pair = [("user", "hel"), ("assistant", "lo")]
+        #expect(ids("hello") != ids("hel", "lo"))
+        #expect(try encoded(pair).ids == ids("hello"))
+        #expect(try encoded(pair) { $0.lossScale = .everyAnswer }.ids == ids("hel", "lo"))
+        #expect(try encoded([("user", "hel")]).ids == ids("hel").dropLast())
+
+        let systemNote = "a system text left out (without a chat template there is no place for it)"
+        let given = try encoded(pair) { $0.system = "You help." }
+        #expect(given.ids == ids("hello") && given.notes == [systemNote])
+        #expect(try encoded([("system", "You help.")] + pair).notes == [systemNote])
+        #expect(try encoded([("system", "")] + pair).notes == [])
+        let rounds = try encoded([("user", "one"), ("assistant", "two")] + pair)
+        #expect(rounds.ids == ids("hello"))
+        #expect(rounds.notes == ["earlier rounds left out (only the last question and its answer are written)"])
+        #expect(try encoded([("user", "hel"), ("user", "lo"), ("assistant", "!")]).ids == ids("hello!"))
+        #expect(try encoded(pair, tools: [["name": "f"]]).notes.map { $0.prefix(14) } == ["tools left out"])
+
+        // A text that ends itself gets no second end.
+        let whole = text.tokenizer.decode([end])
+        #expect(try encoded([("assistant", "lo" + whole)]).ids == ids("lo"))
     }
 
     /// What a row says itself goes before what the run says, in training, in questions and where a sequence is judged.

@@ -4,14 +4,15 @@ package import ApusText
 /// From a conversation to token ids and what is trained of them.
 package struct ConversationEncoder: Sendable {
     private let tokenizer: Tokenizer
-    private let chat: ChatEncoder?
+    private let chat: ChatEncoder
+    private let isBare: Bool
     private let system: String?
     private let lossScale: LossScale
     private let isBinary: Bool
     private let variables: [String: JSONValue]
 
     /// - Parameters:
-    ///   - chat: The chat template; `nil` for the bare texts one after the other.
+    ///   - chat: The chat template; `nil` for the bare text of the last question and its answer.
     ///   - system: The system text of conversations that bring none.
     ///   - lossScale: What is trained where a message does not say so itself, and how much.
     ///   - isBinary: Whether every weight above 0 is 1 (`--is_binary_loss_scale`).
@@ -22,7 +23,12 @@ package struct ConversationEncoder: Sendable {
     ) {
         self.variables = variables
         self.tokenizer = tokenizer
-        self.chat = chat
+        isBare = chat == nil
+        self.chat =
+            chat
+            ?? ChatEncoder(bareTextsBetween: NamedTemplateTokens(tokenizer)) {
+                tokenizer.encode($0, addSpecialTokens: false)
+            }
         self.system = system
         self.lossScale = lossScale
         self.isBinary = isBinary
@@ -43,7 +49,7 @@ package struct ConversationEncoder: Sendable {
         if let system, messages.first?.role != "system" {
             messages.insert(Message(role: "system", content: system), at: 0)
         }
-        guard let chat else { return try plain(messages) }
+        guard !isBare else { return try bare(conversation, messages) }
         do {
             return try chat.encoded(
                 messages, tools: conversation.tools, variables: variables.merging(conversation.variables) { $1 },
@@ -56,36 +62,29 @@ package struct ConversationEncoder: Sendable {
         }
     }
 
-    /// ms-swift's generation template: the bare texts one after the other, answers ended by the end-of-sequence token.
-    private func plain(_ messages: [Message]) throws -> EncodedConversation {
-        let beginning = tokenizer.bosTokenID.map { tokenizer.encode("").first == $0 ? [$0] : [] } ?? []
-        var result = EncodedConversation(ids: beginning, weights: beginning.map { _ in 0 })
-        let lastUser = messages.lastIndex { $0.role == "user" } ?? -1
-        for (turn, message) in messages.enumerated() where !message.isEmptySystem {
-            guard message.toolCalls.isEmpty else {
-                throw RowRejection(
-                    "tool calls without a chat template", "message \(turn + 1); give --use_chat_template true")
-            }
-            let isAnswer = message.role == "assistant"
-            let isLearned =
-                isAnswer
-                ? message.isTrained ?? (lossScale.base != .lastRound || turn > lastUser) : lossScale.base == .all
-            let weight = isLearned ? message.weight : 0
-            let modifiers = isAnswer && weight == 1 ? lossScale.modifiers : []
-            let query = turn > 0 ? messages[turn - 1].text : nil
-            var pieces = modifiers.parts(of: message.text ?? "", content: nil, query: query)
-            if modifiers.isEmpty { pieces = [(message.text ?? "", 1)] }
-            for piece in pieces {
-                let ids = tokenizer.encode(piece.text, addSpecialTokens: false)
-                result.ids += ids
-                result.weights += ids.map { _ in piece.weight * weight }
-            }
-            if isAnswer, let end = tokenizer.eosTokenID {
-                result.ids.append(end)
-                result.weights.append(weight)
-            }
+    /// Bare texts have no place for a system text and tools, which are left out, nor for calls and thoughts.
+    private func bare(_ conversation: Conversation, _ given: [Message]) throws -> EncodedConversation {
+        for (turn, message) in conversation.messages.enumerated() {
+            let what: String? =
+                if !message.toolCalls.isEmpty || Self.toolRoles.contains(message.role) {
+                    "tool calls"
+                } else if message.reasoning?.isEmpty == false {
+                    "thoughts beside an answer"
+                } else {
+                    nil
+                }
+            guard let what else { continue }
+            throw RowRejection("\(what) without a chat template", "message \(turn + 1); give --use_chat_template true")
         }
-        if !result.weights.isEmpty { result.weights[0] = 0 }
-        return result
+        let hasSystem = given.first?.role == "system"
+        var encoded = try chat.encoded(hasSystem ? Array(given.dropFirst()) : given, training: lossScale)
+        let reason = "without a chat template there is no place for"
+        if hasSystem, given.first?.isEmptySystem == false {
+            encoded.notes.append("a system text left out (\(reason) it)")
+        }
+        if conversation.tools?.isEmpty == false { encoded.notes.append("tools left out (\(reason) them)") }
+        return encoded
     }
+
+    private static let toolRoles = ["tool", "tool_call", "tool_response"]
 }
