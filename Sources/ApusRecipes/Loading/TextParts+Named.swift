@@ -12,6 +12,11 @@ extension TextParts {
         "generic_decision": "it is for decision models", "qwen2_5_math_prm": "it is for models that judge steps",
     ]
 
+    /// Whether the model's own template looks at a variable.
+    private func isRead(_ variable: String) -> Bool {
+        tokenizer.chatTemplates.values.contains { $0.contains(variable) }
+    }
+
     /// Takes the template that the settings name.
     mutating func choose(_ settings: EncodingSettings) throws {
         guard settings.useChatTemplate else { return }
@@ -27,6 +32,9 @@ extension TextParts {
             if !settings.addNonThinkingPrefix {
                 notices.append(
                     "--add_non_thinking_prefix is without effect: the template in the model's folder decides")
+            }
+            for name in settings.templateVariables.keys.sorted() where !isRead(name) {
+                notices.append("--\(name) is without effect: the chat template does not read it")
             }
             return
         }
