@@ -24,6 +24,7 @@ struct CausalLanguageModeling: TextTask {
     let options = EncodingSettings.templateOptions.union(GenerationSettings.options).union([
         "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",
         "packing_strategy", "streaming", "shuffle_buffer_size", "is_binary_loss_scale", "disable_auto_column_mapping",
+        "disable_ignore_empty_think",
         "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss", "acc_strategy", "predict_with_generate",
     ])
     let predictsTokens = true

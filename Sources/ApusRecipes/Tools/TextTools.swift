@@ -46,6 +46,8 @@ package struct TokenizeTool {
 package struct TemplateTool {
     private let settings: TemplateSettings
     private let text: TextParts
+    /// What a run would learn.
+    private let training: LossScale
 
     package init(_ settings: TemplateSettings, surroundings: Surroundings = Surroundings()) throws {
         self.settings = settings
@@ -54,6 +56,7 @@ package struct TemplateTool {
         encoding.agentTemplate = settings.agentTemplate
         text = try TextParts(
             ModelSource(settings.model, surroundings: surroundings.reaching(settings.hub), need: .texts), encoding)
+        training = encoding.lossScale(with: text.encoder)
     }
 
     /// - Parameter usesColor: Whether trained parts are coloured instead of bracketed.
@@ -78,7 +81,7 @@ package struct TemplateTool {
                 addGenerationPrompt: settings.addGenerationPrompt)
         }
         return try text.encoder.pieces(
-            conversation.messages, tools: conversation.tools, variables: conversation.variables
+            conversation.messages, tools: conversation.tools, variables: conversation.variables, training: training
         ).map { piece in
             guard piece.isTrained else { return piece.text }
             let mark = piece.weight == 1 ? "" : "×\(piece.weight)"

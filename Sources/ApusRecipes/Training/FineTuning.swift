@@ -65,6 +65,7 @@ package struct FineTuning {
     package func callAsFunction() throws -> Outcome {
         // Everything that can be wrong is looked at before anything is written, and what takes no time before the data.
         let preflight = try Preflight(settings, surroundings: surroundings, console: console)
+        let settings = preflight.settings
         let publisher =
             try settings.hub.push
             ? HubPublisher(
@@ -154,7 +155,7 @@ package struct FineTuning {
         noteHalvings(&progress, plannedWithMemory.halvings)
         let folder = try preflight.enterFolder()
         let arguments = try writeArguments(
-            in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
+            settings, in: folder, config: config, source: source, dtype: dtype, labels: task.labels, date: clock.face)
         if let note = try surroundings.settingsFile?.write(to: folder) { console.print("note: \(note)") }
         try data.writeSplitOff(to: folder.path)
         try task.writes?(folder.path, isResuming ? progress.step : 0)
@@ -267,8 +268,8 @@ package struct FineTuning {
     }
 
     private func writeArguments(
-        in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType, labels: LabelScheme?,
-        date: String
+        _ settings: SFTSettings, in folder: RunFolder, config: JSONValue, source: ModelSource, dtype: DType,
+        labels: LabelScheme?, date: String
     ) throws -> Data {
         var arguments = settings.record
         arguments["torch_dtype"] = .string(dtype.rawValue)

@@ -24,7 +24,8 @@ struct Preflight {
     let weights: WeightLoading
     /// Of the model's matrices; nil where they are in full.
     let bits: Int?
-    private let settings: SFTSettings
+    /// The settings of the run, with what the model's template decides.
+    private(set) var settings: SFTSettings
     private let console: Console
     /// The folder of the run where it exists already, locked.
     private let folder: RunFolder?
@@ -81,6 +82,7 @@ struct Preflight {
         promptPlaces = model.promptPlaces
         text = try TextParts(source, of: model, settings.encoding)
         for notice in text.notices { console.print("note: \(notice)") }
+        if let notice = self.settings.leaveEmptyThoughtsOut(text.encoder) { console.print("note: \(notice)") }
         // Opening weights compares what their headers say with the sizes of the files.
         weights = try WeightLoading(
             source, config: config, options: settings.model.quantization, dtype: dtype, device: device,

@@ -75,6 +75,77 @@ struct NamedTemplateChoiceTests {
         #expect(ends.tokens.contains(end) && ends.tokens.count == 2 && ends.stops.isEmpty)
     }
 
+    /// ms-swift adds `+ignore_empty_think` for templates that think and have a mark of no thoughts.
+    @Test(
+        arguments: [
+            ("qwen3", "default", false, "default+ignore_empty_think"), ("qwen3", "default", true, "default"),
+            ("qwen3", "last_round+hermes", false, "last_round+hermes+ignore_empty_think"),
+            ("qwen3", "ignore_empty_think+hermes", true, "default+ignore_empty_think+hermes"),
+            ("qwen3_thinking", "default", false, "default"), ("qwen2_5", "default", false, "default"),
+            (nil, "default", false, "default"),
+        ] as [(String?, String, Bool, String)])
+    func emptyThoughtsAreLeftOut(name: String?, given: String, isDisabled: Bool, scale: String) throws {
+        var settings = EncodingSettings()
+        settings.lossScale = try #require(LossScale(rawValue: given))
+        settings.disableIgnoreEmptyThink = isDisabled
+        let encoder = try parts { $0.template = name }.encoder
+        #expect(settings.lossScale(with: encoder).rawValue == scale)
+    }
+
+    /// Of the model's own template its prompts say it.
+    @Test func emptyThoughtsOfTheFoldersTemplateAreLeftOut() throws {
+        let folder = try #require(sharedFixtures("tokenizers/qwen3"))
+        let text = try TextParts(ModelSource(folder.path, surroundings: Surroundings()), EncodingSettings())
+        #expect(EncodingSettings().lossScale(with: text.encoder).rawValue == "default+ignore_empty_think")
+        var settings = EncodingSettings()
+        settings.lossScale = settings.lossScale(with: text.encoder)
+        let encoded = try ConversationEncoder(settings, text: text).encode(Conversation(messages: turns))
+        let trained = zip(encoded.ids, encoded.weights).filter { $1 > 0 }.map(\.0)
+        #expect(text.tokenizer.decode(trained) == "Hi<|im_end|>\n")
+    }
+
+    /// The records of both kinds of runs name what was computed.
+    @Test func theRecordNamesTheLossScale() throws {
+        let encoder = try parts { $0.template = "qwen3" }.encoder
+        var settings = SFTSettings(model: "m", dataset: ["d"])
+        #expect(settings.leaveEmptyThoughtsOut(encoder)?.contains("--disable_ignore_empty_think true") == true)
+        #expect(settings.record["loss_scale"] == "default+ignore_empty_think")
+        #expect(settings.leaveEmptyThoughtsOut(encoder) == nil)
+        settings.learnPreferences()
+        settings.encoding.lossScale = .lastRound
+        #expect(settings.leaveEmptyThoughtsOut(encoder) != nil)
+        #expect(settings.record["loss_scale"] == "last_round+ignore_empty_think")
+        settings.preferences = PreferenceSettings(.rewardModel)
+        settings.encoding.lossScale = .lastRound
+        #expect(settings.leaveEmptyThoughtsOut(encoder) == nil)
+    }
+
+    @Test func runsLeaveEmptyThoughtsOut() throws {
+        let run = try TinyRun().with {
+            $0.encoding.template = "qwen3"
+            $0.optimization.maxSteps = 2
+        }
+        let all = run.with {
+            $0.encoding.disableIgnoreEmptyThink = true
+            $0.output.outputDirectory = "\(run.folder.path)/all"
+        }
+        for (run, scale) in [(run, "default+ignore_empty_think"), (all, "default")] {
+            try run()
+            let arguments = try JSONValue(parsing: String(contentsOfFile: "\(run.output)/args.json", encoding: .utf8))
+            #expect(arguments["loss_scale"]?.stringValue == scale)
+        }
+        #expect(try run.losses() != all.losses())
+    }
+
+    @Test func whatTheFoldersTemplateDoesNotReadIsSaid() throws {
+        let notices = try parts { ($0.preserveThinking, $0.enableThinking) = (true, false) }.notices
+        for name in ["preserve_thinking", "enable_thinking"] {
+            #expect(notices.contains("--\(name) is without effect: the chat template does not read it"), "\(notices)")
+        }
+        let named = try parts { ($0.template, $0.preserveThinking) = ("qwen3", true) }.notices
+        #expect(!named.contains { $0.contains("preserve_thinking") })
+    }
+
     @Test func thoughtsAreMarkedAsTheOptionsSay() throws {
         func texts(_ change: (inout EncodingSettings) -> Void) throws -> [String] {
             try parts { settings in

@@ -50,7 +50,7 @@ struct SettingsTests {
         "prompt_format": nil, "disable_auto_column_mapping": false, "interleave_prob": [],
         "stopping_strategy": "first_exhausted", "max_dropped_ratio": 0.5, "packing": false, "packing_length": nil,
         "packing_strategy": "binpack", "group_by_length": false, "streaming": false, "shuffle_buffer_size": 1000,
-        "is_binary_loss_scale": nil, "router_aux_loss_coef": nil,
+        "is_binary_loss_scale": nil, "disable_ignore_empty_think": false, "router_aux_loss_coef": nil,
         "system": nil, "max_length": nil, "truncation_strategy": "delete", "use_chat_template": true,
         "pair_format": "Sentence 1: {text1}\nSentence 2: {text2}", "mlm_probability": 0.15,
         "loss_scale": "default", "max_target_length": nil, "template": nil, "template_backend": "swift",
@@ -145,7 +145,7 @@ struct SettingsTests {
             max_dropped_ratio load_from_cache_file
             system max_length truncation_strategy use_chat_template pair_format mlm_probability loss_scale max_target_length \
             template template_backend agent_template enable_thinking preserve_thinking add_non_thinking_prefix \
-            is_binary_loss_scale
+            is_binary_loss_scale disable_ignore_empty_think
             lora_rank lora_alpha lora_dropout target_modules modules_to_save target_regex use_rslora init_weights lora_dtype \
             \(methods.joined(separator: " "))
             freeze_parameters freeze_parameters_regex freeze_parameters_ratio trainable_parameters \
@@ -222,6 +222,8 @@ struct SettingsTests {
         #expect(try sft("--max_epochs 2").optimization.epochs == 2)
         #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.metricForBestModel == "rouge-l")
         #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.greaterIsBetter)
+        let scale = "--predict_with_generate true --val_dataset v --loss_scale default+ignore_empty_think"
+        #expect(try sft(scale).encoding.tellsAnswers)
         #expect(try sft("--use_cpu").hardware.device == .cpu)
         #expect(try sft("--task_type embedding").lossType == .cosineSimilarity)
         #expect(try sft("--task_type reranker").lossType == .pointwiseReranker)

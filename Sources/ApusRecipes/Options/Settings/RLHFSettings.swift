@@ -81,10 +81,7 @@ extension RLHFSettings: CommandSettings {
         if let beta = preferences.beta, !method.options.contains("beta") {
             notices.append("--beta \(readable(beta)): without effect, because --rlhf_type is \(method.rawValue).")
         }
-        // Of experts' answers it says which tokens are learned.
-        if let scale = preferences.lossScale,
-            preferences.samplesAnswers && !preferences.learnsExperts || method == .rewardModel
-        {
+        if let scale = preferences.lossScale, !preferences.readsLossScale {
             notices.append("--loss_scale \(scale.rawValue): without effect, because --rlhf_type is \(method.rawValue).")
         }
         for (names, reason) in preferences.idleOfLoss(evaluates: training.evalStrategy != .no) {
@@ -171,6 +168,19 @@ extension RLHFSettings {
 extension SFTSettings {
     /// How a model that was trained so is tagged on a hub.
     var trainingWord: String { preferences?.method.rawValue ?? command.rawValue }
+
+    /// Leaves empty thoughts out of what trains, where the template writes them.
+    ///
+    /// - Returns: What a user should know of it; nil where nothing changes.
+    mutating func leaveEmptyThoughtsOut(_ encoder: ChatEncoder) -> String? {
+        guard taskType.task.options.contains("loss_scale"), preferences?.readsLossScale ?? true else { return nil }
+        let scale = encoding.lossScale(with: encoder)
+        guard scale != encoding.lossScale else { return nil }
+        encoding.lossScale = scale
+        preferences?.lossScale = scale
+        return "--loss_scale is \(scale.rawValue), because the template writes empty thoughts, which are not to be "
+            + "learned; --disable_ignore_empty_think true learns them"
+    }
 
     /// All settings under their names in `args.json`.
     var record: JSONObject { preferences == nil ? argsJSON() : RLHFSettings(self).argsJSON() }

@@ -93,7 +93,9 @@ extension OptionTable {
                 "interleave_prob": .list, "shuffle_buffer_size": .integer, "stopping_strategy": .text,
                 "streaming": .boolean,
             ]),
-        noEffect("answering has no loss", [.infer, .export, .mergeLoRA], ["is_binary_loss_scale": .boolean]),
+        noEffect(
+            "answering has no loss", [.infer, .export, .mergeLoRA],
+            ["is_binary_loss_scale": .boolean, "disable_ignore_empty_think": .boolean]),
         noEffect(
             "an export reads no data and writes no answers", [.export, .mergeLoRA],
             ["disable_auto_column_mapping": .boolean]),

@@ -89,8 +89,6 @@ enum NotYetOptions {
     ]
     static let advice: [String: String] = [
         "response_prefix": "Write it into the answers of the data.",
-        "disable_ignore_empty_think":
-            "Nothing is added to --loss_scale; leave the flag out. --loss_scale default+ignore_empty_think asks for it.",
         "deepspeed": "Apus trains on one device with the optimizer of its own flags; leave this out, and give what the "
             + "file says of optimizer and scheduler with --optim, --learning_rate and --lr_scheduler_type.",
         "device_map": "Give --device cpu, cuda or mps.",

@@ -37,6 +37,9 @@ extension OptionTable {
             "is_binary_loss_scale", .boolean, computed: "false",
             "Let every token that --loss_scale trains count once.", in: .template, for: [.sft]),
         CommandOption(
+            "disable_ignore_empty_think", .boolean, default: .boolean(false),
+            "Let the empty thoughts that hybrid templates write train too.", in: .template, for: [.sft]),
+        CommandOption(
             "max_target_length", .integer(from: 2), computed: "any",
             "Most tokens of an answer with --task_type seq2seq_lm; --max_length cuts the text.", in: .template,
             for: [.sft]),

@@ -38,6 +38,8 @@ package struct EncodingSettings: Sendable {
     package var mlmProbability = 0.15
     /// Which tokens train.
     package var lossScale = LossScale.everyAnswer
+    /// Whether empty thoughts train too, where the template writes them and `lossScale` says nothing of them.
+    package var disableIgnoreEmptyThink = false
     /// Whether every token that trains counts once, whatever `lossScale` says; nil and false leave it to that.
     package var isBinaryLossScale: Bool?
     /// The most tokens of an answer that a model learns to write to a text; nil cuts none.
@@ -75,10 +77,16 @@ extension EncodingSettings: SettingsPart {
         SettingsField("preserve_thinking", \.preserveThinking),
         SettingsField("add_non_thinking_prefix", \.addNonThinkingPrefix),
         SettingsField("is_binary_loss_scale", \.isBinaryLossScale),
+        SettingsField("disable_ignore_empty_think", \.disableIgnoreEmptyThink),
     ]
 
-    /// Whether the tokens that train are whole answers.
-    var tellsAnswers: Bool { lossScale.base != .all && lossScale.modifiers.isEmpty }
+    /// Whether the tokens that train are whole answers, but for an empty thought before them.
+    var tellsAnswers: Bool { lossScale.base != .all && lossScale.modifiers.allSatisfy { $0 == .ignoreEmptyThink } }
+
+    /// `lossScale` with a template: as in ms-swift, empty thoughts of a model that thinks on request do not train.
+    func lossScale(with encoder: ChatEncoder) -> LossScale {
+        disableIgnoreEmptyThink || !encoder.thinksOnRequest ? lossScale : lossScale.leavingEmptyThoughtsOut
+    }
 
     /// - Throws: `SettingsError` where samples cannot be split.
     func checkSplitting(_ task: TaskType) throws {

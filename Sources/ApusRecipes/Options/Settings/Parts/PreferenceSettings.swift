@@ -156,6 +156,9 @@ extension PreferenceSettings {
     /// `lossScale`, or the method's.
     package var chosenLossScale: LossScale { lossScale ?? (method == .orpo ? .everyAnswer : .lastRound) }
 
+    /// Whether anything is learned of which `lossScale` says which tokens; of experts' answers it does.
+    var readsLossScale: Bool { (!samplesAnswers || learnsExperts) && method != .rewardModel }
+
     /// Whether the trained model is compared with another.
     var usesReference: Bool {
         switch method {
