@@ -206,6 +206,27 @@ struct RecognitionTests {
         #expect(messages[1].isTrained == false)
     }
 
+    /// Arrow writes every field that any tool of the column has; what a tool does not have is null.
+    @Test func nullsOfArrowAreNoPartOfATool() throws {
+        let tool = #"""
+            {"type": "function", "strict": null, "function": {"name": "f", "description": null, "parameters": {
+             "type": "object", "required": null, "$defs": null, "properties": {"city": null, "default": {"type": "string",
+              "enum": null}, "n": {"type": ["integer", null], "default": null, "const": null, "enum": [1, null],
+              "examples": [{"a": null}], "x-note": {"b": null}, "anyOf": [{"type": "null", "title": null}]}}}}}
+            """#
+        let kept = #"""
+            {"type": "function", "function": {"name": "f", "parameters": {
+             "type": "object", "properties": {"default": {"type": "string"},
+              "n": {"type": ["integer", null], "default": null, "const": null, "enum": [1, null],
+              "examples": [{"a": null}], "x-note": {"b": null}, "anyOf": [{"type": "null"}]}}}}}
+            """#
+        let given = try JSONValue(parsing: tool)
+        for tools in [tool, "[\(tool)]", JSONValue.string(given.serialized()).serialized()] {
+            let row = #"{"query": "q", "response": "a", "tools": \#(tools)}"#
+            #expect(try recognize(row).conversation.tools == [JSONValue(parsing: kept)])
+        }
+    }
+
     @Test func parallelCallsBelongToOneMessage() throws {
         let row = """
             {"messages": [{"role": "user", "content": "Q"},

@@ -54,7 +54,7 @@ enum ToolCalls {
             value = try LooseJSON.value(text, column: "tools")
         }
         if value.isNull { return nil }
-        let tools = try (value.arrayValue ?? [value]).map(tool)
+        let tools = try (value.arrayValue ?? [value]).map { try tool(from: withoutPadding($0)) }
         return tools.isEmpty ? nil : tools
     }
 
@@ -80,5 +80,38 @@ enum ToolCalls {
             tool["input_schema"] = nil
         }
         return .object(["type": "function", "function": .object(tool)])
+    }
+
+    // MARK: - Padding
+
+    /// Keywords of JSON Schema whose keys are names that the user chose.
+    private static let named: Set<String> = [
+        "properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies",
+    ]
+
+    /// A tool without the nulls that Arrow puts where another row's tools have a field.
+    ///
+    /// A null says something as the value of `default` or `const`, as an item of `enum` or `examples`, and inside of an
+    /// annotation `x-…`; there it stays.
+    private static func withoutPadding(_ schema: JSONValue) -> JSONValue {
+        if let items = schema.arrayValue { return .array(items.map(withoutPadding)) }
+        guard let object = schema.objectValue else { return schema }
+        var kept = JSONObject()
+        for (key, value) in object {
+            if ["default", "const"].contains(key) || key.hasPrefix("x-") {
+                kept[key] = value
+            } else if value.isNull {
+                continue
+            } else if ["enum", "examples"].contains(key) {
+                kept[key] = value
+            } else if named.contains(key), let schemas = value.objectValue {
+                var byName = JSONObject()
+                for (name, schema) in schemas where !schema.isNull { byName[name] = withoutPadding(schema) }
+                kept[key] = .object(byName)
+            } else {
+                kept[key] = withoutPadding(value)
+            }
+        }
+        return .object(kept)
     }
 }
