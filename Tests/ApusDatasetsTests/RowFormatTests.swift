@@ -37,6 +37,22 @@ import Testing
             ])
     }
 
+    /// Tabs and bars make no table of a text whose first line names no column.
+    @Test(arguments: ["\t", "||b||"])
+    func linesWithTabsAreTexts(_ separator: String) throws {
+        let folder = try TemporaryFolder()
+        let lines = ["a\(separator)b", "c\(separator)d", "e\(separator)f"]
+        let path = try folder.write(lines.joined(separator: "\n"), to: "book.txt")
+        let file = try RowFile(path: path, knowsShapes: false)
+        #expect(try (0..<file.count).map { try file.value(at: $0)["text"]?.stringValue } == lines)
+        #expect((file.note?.hasPrefix("each line is a text") == true) == (separator == "\t"))
+        let table = try folder.write("query\(separator)response\nq\(separator)a\n", to: "table.txt")
+        #expect(try RowFile(path: table, knowsShapes: false).value(at: 0)["response"] == "a")
+        #expect(try RowFile(path: path, columns: ["0", "1"], knowsShapes: false).value(at: 0)["0"] == "a")
+        // Texts with labels are tables without names as well.
+        #expect(try RowFile(path: folder.write("good\t1\nbad\t0", to: "labels.txt")).value(at: 1)["label"] == "0")
+    }
+
     @Test func fieldsBetweenDoubleBarsAreATable() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("t-1||a | b||c||5\nt-2||d||e||0\n", to: "pairs.txt")

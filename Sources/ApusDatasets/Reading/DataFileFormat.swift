@@ -8,7 +8,7 @@ enum DataFileFormat: Equatable {
     case commaSeparated
     /// Fields between tabs.
     case tabSeparated
-    /// Lines of text; or, where the first of them is one, rows of a table.
+    /// Lines of text; or, where the first of them say so, rows of a table.
     case text
 
     /// - Parameter type: What follows the last point of a file's name, in lower case.
@@ -43,13 +43,25 @@ enum DataFileFormat: Equatable {
             } else {
                 try TableScanner.separator(of: bytes, columns: columns, knowsShapes: knowsShapes, path: path)
             }
-        case .text:
+        case .text: textSeparator(of: bytes, columns: columns, knowsShapes: knowsShapes)
+        }
+    }
+
+    /// What stands between the fields of a text that is a table.
+    ///
+    /// Tabs stand in prose and in code as well: where a table is not known by its shape, its first line or `--columns`
+    /// says that it is one.
+    private func textSeparator(
+        of bytes: UnsafeRawBufferPointer, columns: Set<String>, knowsShapes: Bool
+    ) -> TableScanner.Separator? {
+        let separator: TableScanner.Separator? =
             if TableScanner.firstLineHasTab(bytes) {
                 .tab
             } else {
                 TableScanner.hasDoubleBars(bytes) ? .doubleBar : nil
             }
-        }
+        guard let separator, !knowsShapes, !columns.contains(where: { Int($0) != nil }) else { return separator }
+        return TableScanner(separator: separator).firstRowIsHeader(of: bytes, columns: columns) ? separator : nil
     }
 }
 

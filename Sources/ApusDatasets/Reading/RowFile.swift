@@ -56,7 +56,12 @@ struct RowFile: Sendable {
                     let scanner = TableScanner(separator: separator)
                     return try Self.table(bytes, scanner, columns: columns, knowsShapes: knowsShapes, path: path)
                 }
-                if type.format == .text { return (try TableScanner(separator: .tab).rows(of: bytes), .line) }
+                if type.format == .text {
+                    if TableScanner.firstLineHasTab(bytes) {
+                        notes.append("each line is a text: the first has tabs, but no names of columns that are known")
+                    }
+                    return (try TableScanner(separator: .tab).rows(of: bytes), .line)
+                }
                 var scanner = JSONRowScanner(bytes: bytes)
                 return (try type.format == .jsonLines ? scanner.lines() : scanner.rows(), .json)
             }

@@ -30,6 +30,17 @@ extension TableScanner {
         return winners.first ?? .comma
     }
 
+    /// Whether the first row has names of columns that are known.
+    ///
+    /// - Parameter columns: The old names in `--columns`, in lower case.
+    func firstRowIsHeader(of bytes: UnsafeRawBufferPointer, columns: Set<String>) -> Bool {
+        let sample = UnsafeRawBufferPointer(rebasing: bytes.prefix(Self.sampleLength))
+        guard let first = try? rows(of: sample).first,
+            let cells = try? fields(of: UnsafeRawBufferPointer(rebasing: sample[first]))
+        else { return false }
+        return TableLayout.isHeader(cells, mapped: columns)
+    }
+
     /// 3 for a header over rows of its length, 2 for a header over others, 1 for rows of a known shape or below what may be
     /// a header, 0 for no table.
     private static func score(
