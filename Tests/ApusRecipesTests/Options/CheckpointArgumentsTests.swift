@@ -80,6 +80,16 @@ struct CheckpointArgumentsTests {
         #expect(try infer(["--adapters", folder.path]).0.model.modelType == nil)
     }
 
+    @Test func version3CalledKeysOtherwise() throws {
+        try folder.write(
+            #"{"train_type": "full", "tools_prompt": "react_en", "swift_version": "3.1.0"}"#, to: "args.json")
+        let (settings, _) = try infer(["--adapters", folder.path])
+        #expect(settings.model.tunerType == .full && settings.encoding.agentTemplate == "react_en")
+        try folder.write(
+            #"{"tuner_type": "lora", "train_type": "full", "swift_version": "4.0.0"}"#, to: "args.json")
+        #expect(try infer(["--adapters", folder.path]).0.model.tunerType == .lora)
+    }
+
     @Test(arguments: [
         "", "{", "[]", #"{"tuner_type": "lorra"}"#, #"{"torch_dtype": {"a": 1}}"#, #"{"system": [1, 2]}"#,
     ])

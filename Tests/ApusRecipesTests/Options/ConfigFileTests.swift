@@ -30,6 +30,28 @@ struct ConfigFileTests {
         #expect(try SFTSettings(line, notices: &notices).argsJSON() == again.argsJSON())
     }
 
+    /// What the record of an older version says under the names of its time counts as well.
+    @Test func recordsOfOlderVersionsAreRead() throws {
+        func line(_ record: String, _ command: Command = .sft) throws -> ArgumentLine {
+            let file = try folder.write(
+                #"{"model": "m", "dataset": ["d"], "swift_version": "3.8.0", \#(record)}"#, to: "args.json")
+            return try ArgumentLine([file], for: command)
+        }
+        let full = try line(#""train_type": "full", "tools_prompt": "react_en", "custom_val_dataset_path": ["v"]"#)
+        #expect(full["tuner_type"] == .text("full") && full["agent_template"] == .text("react_en"))
+        #expect(full["val_dataset"] == .list(["v"]))
+        // What was so anyway asks for nothing, and is no key that nobody knows.
+        let usual = try line(
+            #""train_type": "lora", "quantization_bit": 0, "save_safetensors": true, "no_cuda": false, "use_liger": false"#)
+        #expect(usual.arguments.keys.sorted() == ["dataset", "model"] && usual.notices.isEmpty)
+        // Today's name holds.
+        let both = try line(#""train_type": "full", "tuner_type": "lora""#)
+        #expect(both["tuner_type"] != .text("full"))
+        // What is refused where somebody types it, a record only lists.
+        let past = try line(#""past_index": -1"#)
+        #expect(past.notices.count == 1 && past.notices[0].hasSuffix(": past_index"))
+    }
+
     @Test func yaml() throws {
         let file = try folder.write(
             """

@@ -6,7 +6,7 @@ extension ConfigFile {
         "local_rank", "world_size", "global_world_size", "local_world_size",
     ]
 
-    /// What the record of a run asks for: the options that are not what they are anyway.
+    /// What the record of a run asks for: the options that are not what they are anyway, older names among them.
     ///
     /// The folder of the run becomes the one that holds it, so that the next run gets a folder beside it.
     ///
@@ -17,13 +17,21 @@ extension ConfigFile {
         for (name, given) in options where !Self.recorded.contains(name) && !given.isEmpty {
             var words = given
             guard let option = table[name] else {
-                if table.isNotYetSupported(name) { asked.append((name, words)) } else { passedOver.append(name) }
+                if table.isNotYetSupported(name) {
+                    asked.append((name, words))
+                } else if let rename = Rename.all[name], let parts = rename.parts(words, in: table) {
+                    // A record of two versions: what it says under today's name holds.
+                    let isOpen = !options.contains { $0.name == rename.currentName && !$0.words.isEmpty }
+                    if isOpen, parts.contains(where: { table.asks($0.words, of: $0.name) }) {
+                        asked.append((name, words))
+                    }
+                } else {
+                    passedOver.append(name)
+                }
                 continue
             }
-            guard option.status == .supported else { continue }
             if name == "output_dir", let folder = words.first { words = [Self.parentOfRun(folder)] }
-            let value = try? OptionReader(option: option, spelling: name).value(of: words)
-            if value == nil || value != option.defaultValue { asked.append((name, words)) }
+            if option.status == .supported, table.asks(words, of: name) { asked.append((name, words)) }
         }
         return (asked, passedOver)
     }
@@ -35,5 +43,37 @@ extension ConfigFile {
             return folder
         }
         return parts.dropLast().joined(separator: "/")
+    }
+}
+
+extension Rename {
+    /// The one option that the flag is called now; nil where it is a part of another, or no option.
+    var currentName: String? {
+        if case .option(let name, _) = meaning { name } else { nil }
+    }
+
+    /// What words stand for today; none where they asked for what holds anyway, nil where the flag is no option.
+    fileprivate func parts(_ words: [String], in table: OptionTable) -> [(name: String, words: [String])]? {
+        guard let name, table.allNames.contains(name) else { return nil }
+        return switch meaning {
+        case .option(let name, let translate): translate(words).map { [(name, $0)] } ?? []
+        case .options(_, let translate): translate(words)
+        case .rows: words == ["-1"] ? [] : [(name, words)]
+        case .addition(_, let value): value(words).map { [(name, [$0])] } ?? []
+        case .checkpointFolder: [(Self.optionOfCheckpoint(words), words)]
+        case .dropped, .refused: nil
+        }
+    }
+}
+
+extension OptionTable {
+    /// Whether words for an option ask for something that is not so anyway.
+    fileprivate func asks(_ words: [String], of name: String) -> Bool {
+        guard let option = self[name] else {
+            return NotYetOptions.valuesAlreadyTrue[name]?.contains(words.joined(separator: " ").lowercased()) != true
+        }
+        guard option.status == .supported else { return false }
+        let value = try? OptionReader(option: option, spelling: name).value(of: Rename.translate(words, of: name))
+        return value == nil || value != option.defaultValue
     }
 }

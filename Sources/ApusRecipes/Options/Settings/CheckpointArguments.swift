@@ -23,6 +23,9 @@ enum CheckpointArguments {
     /// done on weights in full, as ms-swift does it.
     private static let ofWrittenWeights: Set<String> = Set(QuantizationOptions.fields.map(\.name))
 
+    /// What 3.x calls keys of the above.
+    private static let ofVersion3 = ["train_type": "tuner_type", "tools_prompt": "agent_template"]
+
     /// Keys of ms-swift that change what the model computes and that Apus does not have.
     private static let missed = [
         "new_special_tokens", "rope_scaling",
@@ -38,7 +41,9 @@ enum CheckpointArguments {
         let table = OptionTable.table(for: line.command)
         let dataNames = line["load_data_args"] == .boolean(true) ? Self.dataNames : []
 
-        for (name, json) in old where !json.isNull {
+        for (key, json) in old where !json.isNull {
+            let name = ofVersion3[key] ?? key
+            guard name == key || !isSet(old[name]) else { continue }
             guard let option = table[name], line.command != .export || !ofWrittenWeights.contains(name) else {
                 continue
             }
