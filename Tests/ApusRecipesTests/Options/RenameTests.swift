@@ -35,6 +35,14 @@ struct RenameTests {
             ("--preprocess_num_proc 2", "dataset_num_proc", .integer(2)),
             ("--custom_train_dataset_path a b", "dataset", .list(["a", "b"])),
             ("--custom_val_dataset_path a", "val_dataset", .list(["a"])),
+            ("--dataset a --custom_train_dataset_path b c", "dataset", .list(["a", "b", "c"])),
+            ("--custom_train_dataset_path b --dataset a", "dataset", .list(["a", "b"])),
+            ("--custom_val_dataset_path b --val_dataset a", "val_dataset", .list(["a", "b"])),
+            ("--custom_train_dataset_path b --train_dataset_sample 5", "dataset", .list(["b#5"])),
+            (
+                "--custom_train_dataset_path b --self_cognition_sample 5", "dataset",
+                .list(["b", "swift/self-cognition#5"])
+            ),
             ("--truncation_strategy truncation_left", "truncation_strategy", .text("left")),
             ("--truncation_strategy ignore", "truncation_strategy", .text("delete")),
             ("--load_args_from_ckpt_dir true", "load_args", .boolean(true)),

@@ -79,7 +79,7 @@ package struct CompatibilityPage: Sendable {
                 case .option(let name, _), .options(let name, _): (rename.old, "`--\(name)`\(values)")
                 case .rows(let name): (rename.old, "a part of `--\(name)`\(values)")
                 case .checkpointFolder: (rename.old, "`--adapters` or `--model`\(values)")
-                case .addition(let name, _): (rename.old, "added to `--\(name)`\(values)")
+                case .addition(let name, _), .appended(let name): (rename.old, "added to `--\(name)`\(values)")
                 case .dropped(let reason): (rename.old, "without effect, because \(reason)")
                 case .refused(let advice): (rename.old, "refused. \(advice)")
                 }

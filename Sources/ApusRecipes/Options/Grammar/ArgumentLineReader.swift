@@ -5,6 +5,8 @@ struct ArgumentLineReader {
     var arguments: [String: ArgumentLine.Argument] = [:]
     /// Values that are put behind those of an option of several.
     var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
+    /// Values of a list option under another name than its own, which may yet be given.
+    private var appended: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
     /// Values that hold where nothing else was given for their option.
     private var fallbacks: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
     /// Kinds of LoRA that were named as if they were methods, and what they stand for where it was not given.
@@ -98,6 +100,14 @@ struct ArgumentLineReader {
             let now = (["--tuner_type lora"] + taken.map { "--\($0.name) \($0.word)" }).joined(separator: " ")
             notices.append("\(given) is \(now).")
             for (name, word) in taken { read(name: name, words: [word], origin: origin) }
+        }
+        for (option, words, origin) in appended {
+            let given = arguments.removeValue(forKey: option)
+            guard case .list(let list)? = given?.value else {
+                read(name: option, words: words, origin: origin)
+                continue
+            }
+            arguments[option] = .init(value: .list(list + words), origin: origin)
         }
         for (option, words, origin) in fallbacks where arguments[option] == nil {
             read(name: option, words: words, origin: origin)
@@ -309,6 +319,14 @@ struct ArgumentLineReader {
             let name = Rename.optionOfCheckpoint(words)
             notices.append("--\(rename.old) is now --\(name).")
             read(name: name, words: words, origin: origin)
+        case .appended(let name):
+            notices.append("--\(rename.old) is now a part of --\(name).")
+            // On a command line a list without words is a slip.
+            if words.isEmpty, origin == .commandLine {
+                read(name: name, words: words, origin: origin)
+            } else {
+                appended.append((name, words, origin))
+            }
         case .addition(let name, let value):
             notices.append("--\(rename.old) is now a part of --\(name).")
             if let value = value(words) { additions.append((name, value, origin)) }

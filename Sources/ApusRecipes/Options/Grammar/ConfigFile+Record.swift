@@ -58,6 +58,7 @@ extension Rename {
         return switch meaning {
         case .option(let name, let translate): translate(words).map { [(name, $0)] } ?? []
         case .options(_, let translate): translate(words)
+        case .appended: words.isEmpty ? [] : [(name, words)]
         case .rows: words == ["-1"] ? [] : [(name, words)]
         case .addition(_, let value): value(words).map { [(name, [$0])] } ?? []
         case .checkpointFolder: [(Self.optionOfCheckpoint(words), words)]

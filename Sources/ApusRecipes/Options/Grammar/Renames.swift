@@ -11,6 +11,8 @@ struct Rename: Sendable {
         case rows(String)
         /// An adapter or a whole model, each of which has its own option now.
         case checkpointFolder
+        /// A list option whose values stand behind those that are given under its own name.
+        case appended(String)
         /// Another value of a list option, besides those given.
         case addition(String, @Sendable ([String]) -> String?)
         /// Dropped, and printed as such, because what it chose does not exist here.
@@ -27,7 +29,8 @@ struct Rename: Sendable {
     /// The name the flag has now, where it has one.
     var name: String? {
         switch meaning {
-        case .option(let name, _), .addition(let name, _), .options(let name, _), .rows(let name): name
+        case .option(let name, _), .addition(let name, _), .options(let name, _), .rows(let name), .appended(let name):
+            name
         case .checkpointFolder: "model"
         case .dropped, .refused: nil
         }
@@ -75,8 +78,8 @@ struct Rename: Sendable {
         Rename("dataset_seed", "data_seed"),
         Rename("dataset_test_ratio", "split_dataset_ratio"),
         Rename("preprocess_num_proc", "dataset_num_proc"),
-        Rename("custom_train_dataset_path", "dataset"),
-        Rename("custom_val_dataset_path", "val_dataset"),
+        Rename("custom_train_dataset_path", .appended("dataset")),
+        Rename("custom_val_dataset_path", .appended("val_dataset")),
         Rename("streaming_buffer_size", "shuffle_buffer_size"),
         Rename("load_args_from_ckpt_dir", "load_args"),
         Rename("load_dataset_config", "load_data_args"),
