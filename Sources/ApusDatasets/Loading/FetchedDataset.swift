@@ -26,7 +26,8 @@ package struct FetchedDataset: Sendable {
     }
 }
 
-/// What a registered data set does to its rows before they are looked at: new names of columns, then a rule.
+/// What a registered data set does to its rows before they are looked at: new names of columns and of what is inside of
+/// messages, then a rule.
 package struct RowChange: Sendable, Equatable {
     /// Rules of data sets that ms-swift registers, which renaming alone does not do.
     package enum Rule: String, Sendable, CaseIterable {
@@ -50,16 +51,18 @@ package struct RowChange: Sendable, Equatable {
 
     /// New names by old ones; what gets the name `_` or `-` is left out.
     package var columns: [String: String]
+    package var messages: MessageNames?
     package var rule: Rule?
 
-    package init(columns: [String: String] = [:], rule: Rule? = nil) {
+    package init(columns: [String: String] = [:], messages: MessageNames? = nil, rule: Rule? = nil) {
         self.columns = columns
+        self.messages = messages
         self.rule = rule
     }
 
-    var isEmpty: Bool { columns.isEmpty && rule == nil }
+    var isEmpty: Bool { columns.isEmpty && messages == nil && rule == nil }
 
-    /// - Throws: `RowRejection` for a row that the rule cannot use.
+    /// - Throws: `RowRejection` for a row that the rule cannot use, or without a list where messages should be.
     func applied(to value: JSONValue) throws -> JSONValue {
         guard !isEmpty, let object = value.objectValue else { return value }
         var row = JSONObject()
@@ -72,6 +75,7 @@ package struct RowChange: Sendable, Equatable {
                 row[key] = value
             }
         }
+        if let messages { row = try messages.applied(to: row) }
         return .object(try rule.map { try Self.applied($0, to: row) } ?? row)
     }
 

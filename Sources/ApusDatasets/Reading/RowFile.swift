@@ -151,7 +151,7 @@ struct RowFile: Sendable {
     /// How bytes become a row, as a text that is the same where that is the same.
     var form: String {
         let names = change.columns.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        return "\(rows) \(names) \(change.rule?.rawValue ?? "")"
+        return "\(rows) \(names) \(change.messages?.description ?? "") \(change.rule?.rawValue ?? "")"
     }
 
     func withBytes(of row: Int, _ body: (UnsafeRawBufferPointer) -> Void) {

@@ -28,6 +28,7 @@ final class DatasetFetcher: Sendable {
         let entry = known[location]
         if isThere, !isFolder.boolValue, entry == nil { return nil }
         do {
+            if let fault = entry?.fault { throw DatasetChoiceError(fault) }
             if isThere, reference.hub == nil {
                 return try isFolder.boolValue
                     ? dataset(reference, entry, in: location)

@@ -26,6 +26,8 @@ struct KnownDataset: Sendable, Equatable {
     var change = RowChange()
     /// Whether ms-swift rewrites its rows by code that is not there here.
     var isRewritten = false
+    /// Why the entry of a user's file cannot be used.
+    var fault: String?
 }
 
 /// The data sets that ms-swift registers, and those of a user's own file (`--custom_dataset_info`).
@@ -116,11 +118,6 @@ struct KnownDatasets: Sendable {
         if let key = object.keys.first(where: { !keys.contains($0) }) {
             throw DatasetChoiceError("has a key \"\(key)\", which is none of \(keys.sorted().joined(separator: ", "))")
         }
-        if let messages = object["messages"], !messages.isNull {
-            throw DatasetChoiceError(
-                "gives \"messages\", which is not there yet: roles and contents are recognised under their usual names "
-                    + "(role, from; content, value)")
-        }
         var entry = KnownDataset()
         entry.ids[.modelScope] = object["ms_dataset_id"]?.stringValue
         entry.ids[.huggingFace] = object["hf_dataset_id"]?.stringValue
@@ -140,6 +137,9 @@ struct KnownDatasets: Sendable {
             guard !entry.splits.isEmpty else { throw DatasetChoiceError("has a \"split\" that is no list of names") }
         }
         entry.change.columns = try columns(object["columns"])
+        if let messages = object["messages"], !messages.isNull {
+            (entry.change.messages, entry.fault) = try messageNames(messages)
+        }
         for subset in object["subsets"]?.arrayValue ?? [] {
             if let name = subset.stringValue {
                 entry.subsets.append(KnownDataset.Subset(name: name, configuration: name, change: entry.change))
@@ -156,6 +156,25 @@ struct KnownDatasets: Sendable {
                     name: name, configuration: subset["subset"]?.stringValue ?? name, change: change))
         }
         return entry
+    }
+
+    /// What messages are called, or why such messages cannot be read, which matters where they are asked for.
+    private static func messageNames(_ json: JSONValue) throws -> (names: MessageNames?, fault: String?) {
+        guard let object = json.objectValue else { throw DatasetChoiceError("has \"messages\" that are no object") }
+        var names: [String: String] = [:]
+        for (key, value) in object where !value.isNull {
+            if key == "message_format", value == "auto" { continue }
+            guard MessageNames.keys.contains(key), let name = value.stringValue else {
+                let known = MessageNames.keys.sorted().joined(separator: ", ")
+                return (
+                    nil,
+                    "is registered with \"messages\" whose \"\(key)\" is \(value.serialized()), which is not read here; "
+                        + "read are the names \(known)"
+                )
+            }
+            names[key] = name
+        }
+        return (MessageNames(names), nil)
     }
 
     private static func columns(_ json: JSONValue?) throws -> [String: String] {

@@ -102,6 +102,37 @@ import Testing
         }
     }
 
+    /// What `messages` of an entry calls the parts of messages; what it cannot say here matters to nobody else.
+    @Test func entriesNameThePartsOfMessages() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"query": "q", "response": "a"}"#, to: "plain.jsonl")
+        try folder.write(
+            #"{"dialog": [{"who": "S", "say": "s"}, {"who": "U", "say": "hi"}, {"who": "B", "say": "yo", "content": "no"}]}"#,
+            to: "talk.jsonl")
+        try folder.write(
+            #"{"rule": "s", "messages": {"turns": [{"q": "hi", "a": "yo"}, {"q": "so", "a": "?"}]}}"#, to: "pairs.jsonl")
+        try folder.write(
+            #"""
+            [{"dataset_path": "plain.jsonl", "dataset_name": "plain"},
+             {"dataset_path": "talk.jsonl", "dataset_name": "talk", "columns": {"dialog": "messages"}, "messages":
+              {"role_key": "who", "content_key": "say", "user_role": "U", "assistant_role": "B", "system_role": "S"}},
+             {"dataset_path": "pairs.jsonl", "dataset_name": "pairs", "messages":
+              {"user_role": "q", "assistant_role": "a", "system_role": "rule", "inner_key": "turns"}},
+             {"dataset_path": "plain.jsonl", "dataset_name": "odd", "messages": {"repair_messages": "f"}}]
+            """#, to: "info.json")
+        let fetcher = try DatasetFetcher(Surroundings(), files: ["\(folder.path)/info.json"])
+        var loader = DatasetLoader()
+        loader.fetching = { try fetcher($0) }
+        func messages(_ name: String) throws -> [String] {
+            try loader.load([name]).train.conversation(at: 0).messages.map { "\($0.role): \($0.text ?? "")" }
+        }
+        #expect(try messages("plain") == ["user: q", "assistant: a"])
+        #expect(try messages("talk") == ["system: s", "user: hi", "assistant: yo"])
+        #expect(try messages("pairs") == ["system: s", "user: hi", "assistant: yo", "user: so", "assistant: ?"])
+        let error = #expect(throws: DatasetError.self) { try messages("odd") }
+        #expect(error?.description.contains("\"repair_messages\" is \"f\", which is not read here") == true)
+    }
+
     @Test func aFolderIsReadAsADataSet() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
