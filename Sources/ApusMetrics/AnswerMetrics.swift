@@ -10,8 +10,11 @@ import Foundation
 /// - bleu-4: the geometric mean of the precisions of 1 to 4 words in a row, times a penalty for short answers (Papineni et
 ///   al. 2002, <https://aclanthology.org/P02-1040>), of each row, with the third smoothing of Chen and Cherry 2014, as
 ///   ms-swift calls it; it cuts Chinese into words by a dictionary first, which makes other numbers there.
+///
+/// The first two are shares, from 0 to 1; rouge and bleu are in percent, from 0 to 100, as ms-swift writes them.
 package struct AnswerMetrics: Sendable {
-    package static let names = ["exact_match", "f1", "rouge-1", "rouge-2", "rouge-l", "bleu-4"]
+    package static let names = ["exact_match", "f1"] + inPercent
+    package static let inPercent = ["rouge-1", "rouge-2", "rouge-l", "bleu-4"]
 
     package let values: [MetricValue]
 
@@ -31,7 +34,9 @@ package struct AnswerMetrics: Sendable {
             ]
             for (index, value) in row.enumerated() { sums[index] += value }
         }
-        values = zip(Self.names, sums).map { ($0, $1 / Double(rows.count)) }
+        values = zip(Self.names, sums).map { name, sum in
+            (name, (Self.inPercent.contains(name) ? 100 : 1) * sum / Double(rows.count))
+        }
     }
 
     /// Runs of letters and digits in lower case; each ideograph is a word.

@@ -26,8 +26,8 @@ struct AnswerMetricsTests {
         let values = try AnswerMetrics(test.pairs.map { ($0[0], $0[1]) }).values
         #expect(values.map(\.name) == AnswerMetrics.names)
         for (name, value) in values {
-            let expected = try #require(test.expected[name])
-            #expect(abs(value - expected) <= 1e-9, "\(name): \(value) instead of \(expected)")
+            let expected = try #require(test.expected[name]) * (AnswerMetrics.inPercent.contains(name) ? 100 : 1)
+            #expect(abs(value - expected) <= 1e-7, "\(name): \(value) instead of \(expected)")
         }
     }
 
@@ -36,7 +36,7 @@ struct AnswerMetricsTests {
         #expect(AnswerMetrics.words("Café, naïve! 北京 2024") == ["café", "naïve", "北", "京", "2024"])
         let values = try AnswerMetrics([("北京大学", "北京")]).values
         let rouge = try #require(values.first { $0.name == "rouge-1" }).value
-        #expect(abs(rouge - 2 * 0.5 / 1.5) < 1e-12)
+        #expect(abs(rouge - 100 * 2 * 0.5 / 1.5) < 1e-10)
     }
 
     @Test func noRows() { #expect(throws: MetricError.self) { try AnswerMetrics([]) } }

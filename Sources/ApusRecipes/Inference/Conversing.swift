@@ -135,12 +135,7 @@ struct Conversing {
         guard !rows.isEmpty else {
             return console.print("note: --metric \(metric.rawValue): no row brings an answer to compare with")
         }
-        let values: [MetricValue] =
-            switch metric {
-            case .acc: [("acc", Double(rows.count { $0.answer == $0.wanted }) / Double(rows.count))]
-            case .rouge: try AnswerMetrics(rows).values.filter { $0.name.hasPrefix("rouge") }
-            }
-        let shown = values.map { "\($0.name): \(String(format: "%.6f", $0.value))" }
+        let shown = try metric.values(of: rows).map { "\($0.name): \(String(format: "%.6f", $0.value))" }
         console.print("metrics of \(rows.count) of \(count) rows: \(shown.joined(separator: ", "))")
     }
 
@@ -148,6 +143,18 @@ struct Conversing {
     private func asked(_ conversation: Conversation) -> [Message] {
         conversation.messages.last?.role == "assistant"
             ? Array(conversation.messages.dropLast()) : conversation.messages
+    }
+}
+
+extension AnswerMetric {
+    /// The metrics that ms-swift prints under this name.
+    ///
+    /// - Throws: `MetricError` when there are no rows.
+    func values(of rows: [(answer: String, wanted: String)]) throws -> [MetricValue] {
+        switch self {
+        case .acc: [("acc", Double(rows.count { $0.answer == $0.wanted }) / Double(rows.count))]
+        case .rouge: try AnswerMetrics(rows).values.filter { AnswerMetrics.inPercent.contains($0.name) }
+        }
     }
 }
 

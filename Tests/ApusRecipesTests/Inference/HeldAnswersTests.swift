@@ -48,6 +48,16 @@ struct HeldAnswersTests {
         for row in choices { #expect(["yes", "no", "notable"].contains(row["response"]?.stringValue)) }
     }
 
+    /// Of two answers one is the wanted text and the other has no word of it: every metric is a half.
+    @Test func metricsAreThoseThatMSSwiftPrints() throws {
+        let rows = [(answer: "a b c d e", wanted: "a b c d e"), (answer: "x", wanted: "y z")]
+        let acc = try AnswerMetric.acc.values(of: rows)
+        #expect(acc.map(\.name) == ["acc"] && acc.map(\.value) == [0.5])
+        let rouge = try AnswerMetric.rouge.values(of: rows)
+        #expect(rouge.map(\.name) == ["rouge-1", "rouge-2", "rouge-l", "bleu-4"])
+        #expect(rouge.allSatisfy { abs($0.value - 50) < 1e-9 })
+    }
+
     @Test func probabilitiesOfTheTokens() throws {
         let answers = try AnsweredRowsTests.answer(Self.rows, with: .chat(), failed: 0) {
             $0.generation.logprobs = true

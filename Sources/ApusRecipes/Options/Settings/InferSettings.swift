@@ -11,7 +11,7 @@ package enum ExistingResult: String, Sendable, CaseIterable {
 package enum AnswerMetric: String, Sendable, CaseIterable {
     /// The share of answers that are the wanted text.
     case acc
-    /// The overlap of words, of pairs of words, and of the longest common subsequence.
+    /// The overlap of words, of pairs of words, and of the longest common subsequence, and bleu-4; in percent.
     case rouge
 }
 

@@ -21,8 +21,8 @@ extension OptionTable {
             "What becomes of a --result_path that holds results already.", in: .command, for: [.infer]),
         CommandOption(
             "metric", .words(of: AnswerMetric.self),
-            "Measure the answers to rows that bring one: acc, the share of equal texts; rouge.", in: .command,
-            for: [.infer]),
+            "Measure the answers to rows that bring one: acc, the share of equal texts; rouge, with bleu-4, in percent.",
+            in: .command, for: [.infer]),
         CommandOption(
             "compare", .boolean, default: .boolean(false),
             "Answer with the base model and with each adapter, side by side.", in: .command, for: [.infer]),
