@@ -43,6 +43,11 @@ package struct CommandOption: Sendable {
             name, kind, default: value, help, in: group, for: [command], status: status, hint: hint, section: section)
     }
 
+    /// Whether it is a boolean that is true without the flag, always or where that is found out.
+    var mayBeTrueUnasked: Bool {
+        kind == .boolean && (defaultValue == .boolean(true) || defaultValue == nil && status == .supported)
+    }
+
     /// What `pt` sets otherwise than `sft`.
     private static let pretrainingDefaults: [String: OptionValue] = [
         "use_chat_template": .boolean(false), "loss_scale": .text(LossScale.all.rawValue),

@@ -45,6 +45,12 @@ struct GrammarTests {
         #expect(line["model"] == .text("m"))
     }
 
+    /// What is found out where it is not given may be true, and is in ms-swift.
+    @Test(arguments: ["--no_gradient_checkpointing", "--no-gradient-checkpointing", "--no_gradient_check"])
+    func whatIsFoundOutIsNegated(_ word: String) throws {
+        #expect(try ArgumentLine([word, "--model", "m"], for: .sft)["gradient_checkpointing"] == .boolean(false))
+    }
+
     /// argparse makes `--no_name` only for booleans that are true by default.
     @Test func negationNeedsATrueDefault() {
         #expect(refusal(["--no_strict"]).count == 1)

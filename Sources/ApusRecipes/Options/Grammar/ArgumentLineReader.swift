@@ -134,7 +134,7 @@ struct ArgumentLineReader {
 
     enum Resolution {
         case option(CommandOption)
-        /// `--no_name` of a boolean that is true by default.
+        /// `--no_name` of a boolean that may be true where it is not given.
         case negation(CommandOption)
         /// A field of ms-swift, or its `--no_name`.
         case notYet(String, isNegated: Bool)
@@ -156,7 +156,7 @@ struct ArgumentLineReader {
         let positive = String(name.dropFirst(3))
         if let option = table[positive] {
             let isIdle = option.status != .supported && option.kind == .boolean
-            return isIdle || option.defaultValue == .boolean(true) ? .negation(option) : nil
+            return isIdle || option.mayBeTrueUnasked ? .negation(option) : nil
         }
         return table.fieldNames.contains(positive) ? .notYet(positive, isNegated: true) : nil
     }
@@ -164,7 +164,7 @@ struct ArgumentLineReader {
     /// An abbreviation means what it means in ms-swift; names that only Apus has come second.
     private func resolvePrefix(_ prefix: String) -> Resolution {
         guard prefix.count > 1 else { return .unknown }
-        let negations = table.options.filter { $0.defaultValue == .boolean(true) }.map { "no_\($0.name)" }
+        let negations = table.options.filter(\.mayBeTrueUnasked).map { "no_\($0.name)" }
         let candidates = (table.fieldNames + negations).filter { $0.hasPrefix(prefix) }.sorted()
         let names = candidates.isEmpty ? table.allNames.filter { $0.hasPrefix(prefix) }.sorted() : candidates
         switch names.count {
