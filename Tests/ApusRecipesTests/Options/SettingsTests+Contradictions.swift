@@ -133,6 +133,9 @@ extension SettingsTests {
         arguments: [
             ("", 0), ("--eval_strategy no", 0), ("--eval_strategy steps", 1), ("--eval_steps 50", 1),
             ("--eval_strategy epoch --eval_steps 50 --metric_for_best_model token_acc", 1),
+            ("--val_dataset v.jsonl --save_strategy no", 1), ("--val_dataset v.jsonl --eval_strategy no", 1),
+            ("--val_dataset v.jsonl --save_strategy no --eval_strategy steps", 0),
+            ("--val_dataset v.jsonl --save_strategy no --eval_on_start true", 0),
             ("--eval_strategy steps --val_dataset v.jsonl", 0), ("--eval_strategy steps --split_dataset_ratio 0.1", 0),
         ] as [(String, Int)])
     func evaluationWithoutData(words: String, count: Int) throws {
@@ -140,6 +143,19 @@ extension SettingsTests {
         let words = "--model m --dataset d.jsonl \(words)".split(separator: " ").map(String.init)
         _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
         #expect(notices.filter { $0.contains("nothing is evaluated") }.count == count, "\(notices)")
+    }
+
+    /// Nothing is held out that no evaluation reads, whichever flag says that there is none.
+    @Test(arguments: [
+        ("--eval_strategy no", "--eval_strategy is no"),
+        ("--save_strategy no", "--save_strategy is no, which --eval_strategy follows where it is not given"),
+    ])
+    func nothingIsHeldOutForNoEvaluation(words: String, reason: String) throws {
+        var notices: [String] = []
+        let line = "--model m --dataset d --split_dataset_ratio 0.1 \(words)".split(separator: " ").map(String.init)
+        let settings = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
+        #expect(settings.data.splitDatasetRatio == 0)
+        #expect(notices == ["--split_dataset_ratio is 0, because \(reason)."])
     }
 
     @Test func flagsWithAUseAreNotNoted() throws {

@@ -7,6 +7,9 @@ import ApusOptimizers
 extension SFTSettings {
     /// Says that nothing is evaluated though it was asked for.
     func noteNoEvaluation(_ notices: inout [String]) {
+        if !data.valDataset.isEmpty, !evaluation.evalOnStart, let reason = evaluation.neverReason {
+            notices.append("--val_dataset: nothing is evaluated, because \(reason). Give --eval_strategy steps.")
+        }
         let asked = evaluation.askedWords
         guard !data.hasValidation, !asked.isEmpty else { return }
         notices.append(

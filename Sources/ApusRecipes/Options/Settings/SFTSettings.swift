@@ -149,8 +149,7 @@ extension SFTSettings: CommandSettings {
         }
         chooseOnlyTask()
         try checkPreferences()
-        data.settleSplit(
-            refused: evaluation.evalStrategy == .no ? "--eval_strategy is no" : nil, notices: &notices)
+        data.settleSplit(refused: evaluation.neverReason, notices: &notices)
         try optimization.check()
         try objective.check()
         try checkOptimizer()

@@ -119,6 +119,15 @@ extension EvaluationSettings: SettingsPart {
                 + "--eval_strategy no.")
     }
 
+    /// Why no step is followed by an evaluation, whatever data there are; nil where some are.
+    var neverReason: String? {
+        switch (evalStrategy, saveStrategy) {
+        case (.no?, _): "--eval_strategy is no"
+        case (nil, .no): "--save_strategy is no, which --eval_strategy follows where it is not given"
+        default: nil
+        }
+    }
+
     /// What was asked of an evaluation, in the words of the command line.
     var askedWords: [String] {
         [
