@@ -27,11 +27,11 @@ package enum AdapterFiles {
     static func configuration(at path: String, of folder: String) throws -> JSONValue {
         guard let data = FileManager.default.contents(atPath: path) else {
             let isModel = FileManager.default.fileExists(atPath: "\(folder)/config.json")
-            throw AdapterError(
-                "\(folder) holds no \(configurationName); "
-                    + (isModel
-                        ? "it is a whole model; give it with --model \(folder)"
-                        : "give the folder of a PEFT adapter or a checkpoint"))
+            throw missing(
+                configurationName, in: folder,
+                isModel
+                    ? "it is a whole model; give it with --model \(folder)"
+                    : "give the folder of a PEFT adapter or a checkpoint")
         }
         do {
             return try JSONValue(parsing: data)
@@ -53,8 +53,13 @@ package enum AdapterFiles {
         if FileManager.default.fileExists(atPath: older) {
             return (try checked(PyTorchFile(path: older), older), older)
         }
-        throw AdapterError(
-            "\(folder) holds no \(weightsName); give the folder of a complete PEFT adapter or a checkpoint")
+        throw missing(weightsName, in: folder, "give the folder of a complete PEFT adapter or a checkpoint")
+    }
+
+    private static func missing(_ name: String, in folder: String, _ advice: String) -> AdapterError {
+        let isThere = FileManager.default.fileExists(atPath: folder)
+        return AdapterError(
+            (isThere ? "\(folder) holds no \(name)" : "\(folder): there is no such folder") + "; \(advice)")
     }
 
     /// The store, if there is anything of an adapter in it.

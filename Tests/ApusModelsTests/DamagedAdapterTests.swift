@@ -30,6 +30,22 @@ struct DamagedAdapterTests {
         #expect(Set(AdapterMethods.all.map { $0.tunerType }).subtracting(others).subtracting(tuners).isEmpty)
     }
 
+    /// A folder that is not there is not taken for one without files.
+    @Test func whatIsNotThereIsSaid() throws {
+        func message(_ body: () throws -> Void) -> String {
+            do { try body() } catch { return "\(error)" }
+            return ""
+        }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-nothing-\(UUID())").path
+        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix("\(folder): there is no such folder; give"))
+        #expect(message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix("\(folder): there is no such folder; give"))
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix("\(folder) holds no adapter_config.json; "))
+        #expect(
+            message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix("\(folder) holds no adapter_model.safetensors"))
+    }
+
     /// A copy of a case's folder that can be damaged.
     private struct Copy {
         let test: MethodCase
