@@ -91,6 +91,17 @@ struct MixingTests {
     @Test func packsInOrderAreFilledInOrder() {
         let packs = SamplePacking.packs(lengths: [3, 4, 2, 9, 1, 1, 8, 5], capacity: 8, strategy: .sequential)
         #expect(packs == [[0, 1], [2], [3], [4, 5], [6], [7]])
+        // Without the sample of 9, 24 tokens are in 5 packs of 8.
+        #expect(
+            SamplePacking.report(of: packs, lengths: [3, 4, 2, 9, 1, 1, 8, 5], capacity: 8)
+                == "packing: 8 samples in 6 packs: 5 of at most 8 tokens, 60.0 % full, and 1 of one sample that is longer "
+                + "than 8 tokens")
+        #expect(
+            SamplePacking.report(of: [[0, 1], [2]], lengths: [3, 4, 5], capacity: 8)
+                == "packing: 3 samples in 2 packs of at most 8 tokens, 75.0 % full")
+        #expect(
+            SamplePacking.report(of: [[0], [1]], lengths: [9, 9], capacity: 8)
+                == "packing: 2 samples in 2 packs: 2 of one sample that is longer than 8 tokens")
         #expect(SamplePacking.packs(lengths: [], capacity: 8, strategy: .binPacking).isEmpty)
         let many = SamplePacking.packs(
             lengths: Array(repeating: 3, count: 2500), capacity: 9, strategy: .sequential)

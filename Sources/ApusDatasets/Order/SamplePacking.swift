@@ -1,3 +1,5 @@
+import Foundation
+
 /// How samples are laid together into packs (`--packing_strategy`).
 package enum PackingStrategy: String, Sendable, CaseIterable {
     /// The longest first, each into the emptiest pack, of every thousand samples.
@@ -43,6 +45,19 @@ package struct SamplePacking: Sendable {
             start += batchSize
         }
         return packs
+    }
+
+    /// What became of the samples: how full packs are, and how many samples are longer than a pack.
+    package static func report(of packs: [[Int32]], lengths: [Int32], capacity: Int) -> String {
+        let longer = lengths.count { $0 > capacity }
+        let shared = packs.count - longer
+        let tokens = lengths.reduce(0) { $0 + ($1 > capacity ? 0 : Int($1)) }
+        let fullness = String(format: "%.1f", 100 * Double(tokens) / Double(max(1, shared * capacity)))
+        let samples = "packing: \(lengths.count) samples in \(packs.count) packs"
+        let fitting = "of at most \(capacity) tokens, \(fullness) % full"
+        if longer == 0 { return "\(samples) \(fitting)" }
+        let alone = "\(longer) of one sample that is longer than \(capacity) tokens"
+        return shared == 0 ? "\(samples): \(alone)" : "\(samples): \(shared) \(fitting), and \(alone)"
     }
 
     /// Adds samples that come next.

@@ -70,12 +70,7 @@ extension BatchPlan {
             let capacity = batches.packingLength ?? limit
             let made = SamplePacking.packs(lengths: lengths, capacity: capacity, strategy: batches.packingStrategy)
             packs = made
-            let tokens = lengths.reduce(0) { $0 + Int($1) }
-            console.print(
-                String(
-                    format: "packing: %d samples in %d packs of at most %d tokens, %.1f %% full", lengths.count,
-                    made.count,
-                    capacity, 100 * Double(tokens) / Double(max(1, made.count * capacity))))
+            console.print(SamplePacking.report(of: made, lengths: lengths, capacity: capacity))
             lengths = made.map { pack in pack.reduce(0) { $0 + lengths[Int($1)] } }
         }
         try self.init(
