@@ -49,10 +49,9 @@ package struct Inference {
             : settings.withoutEffect(
                 ["result_path", "existing_result", "num_return_sequences", "logprobs", "top_logprobs", "metric"],
                 because: "only answers to a dataset are written to a file and measured")
-        let ofNames = settings.compare ? nil : settings.withoutEffect(["adapter_names"], because: "--compare is false")
         return [
             settings.withoutEffect(idle, because: "the model \(adapted.task.task.activity)"), ofEncoder, ofFile,
-            ofNames,
+            settings.idleNames,
         ]
         .compactMap(\.self)
     }
@@ -71,6 +70,12 @@ package struct Inference {
 }
 
 extension InferSettings {
+    /// Says that names of adapters have no effect, wherever they were given: `--adapters name=folder` names as well.
+    var idleNames: String? {
+        guard !compare, !adapterNames.isEmpty else { return nil }
+        return "the names of the adapters (\(adapterNames.joined(separator: ", "))): without effect, because --compare is false."
+    }
+
     /// Rows that go through the model together.
     var groupSize: Int { maxBatchSize > 0 ? maxBatchSize : 32 }
 }

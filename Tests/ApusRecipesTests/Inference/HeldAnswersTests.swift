@@ -169,6 +169,10 @@ struct HeldAnswersTests {
         let words = ["--model", "m", "--adapters", "old=a", "new=b", "--compare", "true"]
         let settings = try InferSettings(AdapterWords.split(ArgumentLine(words, for: .infer)), notices: &notices)
         #expect(settings.model.adapters == ["a", "b"] && settings.adapterNames == ["old", "new"])
+        #expect(settings.idleNames == nil)
+        let alone = try InferSettings(
+            AdapterWords.split(ArgumentLine(Array(words.dropLast(2)), for: .infer)), notices: &notices)
+        #expect(alone.idleNames == "the names of the adapters (old, new): without effect, because --compare is false.")
         #expect(settings.question == nil)
     }
 

@@ -60,7 +60,11 @@ struct EnvironmentVariableTests {
         let words = ["--model", "m", "--template", "seed_oss"]
         let infer = try InferSettings(ArgumentLine(words, for: .infer), notices: &notices)
         #expect(throws: UsageError.self) { try EnvironmentVariables.check(["THINKING_BUDGET": "512"], for: infer) }
-        #expect(try EnvironmentVariables.check(["RANDOM_DATASET_RESPONSE": "1"], for: infer) == [])
+        let random = ["RANDOM_DATASET_RESPONSE": "1"]
+        #expect(try EnvironmentVariables.check(random, for: infer) == [], "a chat reads no rows")
+        let rows = try InferSettings(ArgumentLine(words + ["--val_dataset", "v"], for: .infer), notices: &notices)
+        #expect(throws: UsageError.self) { try EnvironmentVariables.check(random, for: rows) }
+        #expect(try EnvironmentVariables.check(["RANDOM_DATASET_RESPONSE": "0"], for: rows) == [])
     }
 
     /// The command line wins over the environment.

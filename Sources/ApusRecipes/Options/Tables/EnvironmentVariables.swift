@@ -174,8 +174,9 @@ package enum EnvironmentVariables {
                     notices.append("NPROC_PER_NODE=1 has no effect: Apus computes in one process.")
                 }
             case .only(let value, let condition, let instead):
-                // Templates write while answering too.
-                let isRead = settings.command.trains || condition?.option == "template"
+                // Rows are read and templates write while answering too.
+                let isRead =
+                    settings.command.trains || condition?.option == "template" || condition == nil && readsRows(settings)
                 guard isRead, condition.map({ holds($0, in: settings) }) ?? true else { continue }
                 for (name, word) in given where !isSame(word, value) {
                     problems.append("\(name)=\(word): ms-swift reads it, Apus does not yet: \(instead).")
@@ -198,6 +199,13 @@ package enum EnvironmentVariables {
         _ condition: (option: String, value: String), in settings: Settings
     ) -> Bool {
         Settings.fields.first { $0.name == condition.option }?.read(settings) == .text(condition.value)
+    }
+
+    private static func readsRows<Settings: CommandSettings>(_ settings: Settings) -> Bool {
+        Settings.fields.contains { field in
+            guard case .list(let files)? = field.read(settings) else { return false }
+            return ["dataset", "val_dataset"].contains(field.name) && !files.isEmpty
+        }
     }
 
     private static func isSame(_ word: String, _ value: String) -> Bool {
