@@ -56,6 +56,7 @@ struct SentenceEmbedding: TextTask {
         }
         let data = train.0
         try Self.check(data, settings, console: console)
+        if let validation, let warning = Self.warning(validation.0, settings) { console.print("note: \(warning)") }
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (SentenceGroups(data), train.1),
             validation: validation.map { (SentenceGroups($0.0), $0.1) }, empty: SentenceGroups(),
@@ -82,6 +83,20 @@ struct SentenceEmbedding: TextTask {
         case .infoNCE: (.infoNCE(temperature: settings.optimization.infonceTemperature), .none)
         default: (.cosineSimilarity, .score)
         }
+    }
+
+    /// What is wrong with an evaluation that tells no positive from another text; nil where it does.
+    static func warning(_ validation: GroupedDataset, _ settings: SFTSettings) -> String? {
+        let size = settings.evaluation.perDeviceEvalBatchSize
+        guard settings.lossType == .infoNCE, settings.evalStrategy != .no || settings.evaluation.evalOnStart,
+            size == 1 || validation.count == 1,
+            !validation.indices.contains(where: { validation.counts(of: $0).negatives > 0 })
+        else { return nil }
+        let advice =
+            validation.count == 1
+            ? "Give more validation rows, or negatives." : "Give --per_device_eval_batch_size 2 or more."
+        return "--loss_type infonce: no validation row has negatives, and a batch of one row brings none, so that eval_loss is "
+            + "0 and eval_acc 1 whatever is learned. \(advice)"
     }
 
     private static func check(_ data: GroupedDataset, _ settings: SFTSettings, console: Console) throws {
