@@ -341,7 +341,7 @@ struct ReferenceLoading {
     let leavesBase: Bool
     let dtype: DType
     let device: Device
-    /// The folder of the run that goes on; nil for a new run.
+    /// The folder of the run whose state is taken up; nil for a new run.
     let folder: String?
 }
 

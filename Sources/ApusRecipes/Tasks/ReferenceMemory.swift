@@ -13,8 +13,8 @@ final class ReferenceMemory {
     private let preferences: PreferenceSettings
     private let inputs: TrainingInputs
     private let samples: TrainingSamples
-    /// Whether the file of the run's folder holds it already.
-    private var isKept = false
+    /// The folder whose file holds it already.
+    private var folderOfFound: String?
     private var digest: String?
 
     init(_ preferences: PreferenceSettings, _ inputs: TrainingInputs, _ samples: TrainingSamples) {
@@ -31,7 +31,7 @@ final class ReferenceMemory {
         let digest = try digest(loading)
         do {
             if let scores = try file.scores(digest: digest) {
-                isKept = true
+                folderOfFound = folder
                 inputs.console.print("reference: what it said before is read from \(file.path)")
                 return scores
             }
@@ -58,7 +58,7 @@ final class ReferenceMemory {
 
     /// Keeps what was asked in the folder of the run.
     func keep(_ reference: Reference, in folder: String) throws {
-        guard case .known(let scores) = reference, let digest, !isKept else { return }
+        guard case .known(let scores) = reference, let digest, folderOfFound != folder else { return }
         try ReferenceFile(in: folder).write(scores, digest: digest)
     }
 

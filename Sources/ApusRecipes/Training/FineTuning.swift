@@ -122,7 +122,7 @@ package struct FineTuning {
         let second = try task.compares?(
             ReferenceLoading(
                 model: model, adapter: tuner.attached, leavesBase: tuner.leavesBase, dtype: dtype, device: device,
-                folder: resume.folder))
+                folder: resume.origin))
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
@@ -142,6 +142,7 @@ package struct FineTuning {
         if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(
                 checkpoint, states: UpdateStep.states(optimizer, scaler, participants))
+            if resume.folder == nil { progress.leaveBest() }
             // The checkpoint has the weights that were found.
             try (optimizer as? any AveragingOptimizer)?.useTraining()
         }
@@ -160,7 +161,8 @@ package struct FineTuning {
         try data.writeSplitOff(to: folder.path)
         try task.writes?(folder.path, isResuming ? progress.step : 0)
         if let path = try data.writeDropped(to: folder.path) { console.print("dropped rows: \(path)") }
-        let runID = resume.saved?.runID ?? UUID().uuidString
+        // Checkpoints in two folders are those of two runs.
+        let runID = (resume.folder == nil ? nil : resume.saved?.runID) ?? UUID().uuidString
         let checkpoints =
             try plan.saving == .never
             ? nil

@@ -107,7 +107,7 @@ struct Preflight {
     func enterFolder() throws -> RunFolder {
         let folder =
             try folder ?? RunFolder(outputDirectory: settings.outputDirectory, addVersion: settings.output.addVersion)
-        guard resume.saved == nil, !settings.output.addVersion else { return folder }
+        guard resume.folder == nil, !settings.output.addVersion else { return folder }
         if settings.output.overwriteOutputDirectory {
             try folder.removeEarlierRun()
         } else if let aside = try folder.setAsideRecords() {

@@ -8,9 +8,11 @@ import Foundation
 struct ResumePoint {
     /// The checkpoint, verified.
     let checkpoint: String?
-    /// The folder of the run that goes on; nil for a new run.
+    /// The folder of the run that goes on; nil for a run that begins a folder of its own.
     let folder: String?
-    /// What the checkpoint was saved with, and the mark of its run; nil for a new run.
+    /// The folder of the run whose state is taken up, whichever folder is written into; nil where none is.
+    let origin: String?
+    /// What the checkpoint was saved with, and the mark of its run; nil where its state is not taken up.
     let saved: (identity: JSONValue, runID: String, step: Int)?
 
     private static let advice =
@@ -21,11 +23,28 @@ struct ResumePoint {
         let point = try Self.find(settings, console: console)
         checkpoint = point?.checkpoint
         guard let point, !settings.evaluation.resumeOnlyModel else {
-            (folder, saved) = (nil, nil)
+            (folder, origin, saved) = (nil, nil, nil)
             return
         }
-        folder = point.folder
+        origin = point.folder
+        folder = Self.goesOn(in: point.folder, settings.output.outputDirectory) ? point.folder : nil
         saved = try CheckpointStore.verified(point.checkpoint)
+        if folder == nil {
+            console.print(
+                "resuming: what follows \(point.checkpoint) is written into \(settings.outputDirectory); what was saved before "
+                    + "stays in \(point.folder), and the best checkpoint is sought anew")
+        }
+    }
+
+    /// Whether a run goes on in its own folder: where no other is asked for than that, or the one that holds it.
+    private static func goesOn(in folder: String, _ output: String?) -> Bool {
+        func place(_ path: String) -> String {
+            URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
+        }
+        guard let output else { return true }
+        let run = place(folder)
+        // The folder of a run may be a link.
+        return [run, FilePath.parent(of: run), place(FilePath.parent(of: folder))].contains(place(output))
     }
 
     /// - Throws: `TrainingError` when the run is not the one that saved the checkpoint.

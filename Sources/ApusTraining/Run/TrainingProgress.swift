@@ -72,6 +72,9 @@ package struct TrainingProgress: Sendable, Equatable {
         }
     }
 
+    /// The checkpoints so far stay in another folder than those that follow, among which the best is sought anew.
+    package mutating func leaveBest() { best = nil }
+
     package static func == (lhs: Self, rhs: Self) -> Bool { lhs.json == rhs.json }
 }
 

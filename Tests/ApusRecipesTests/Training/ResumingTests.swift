@@ -49,6 +49,15 @@ import Testing
             #expect(found.checkpoint == "\(run.output)/checkpoint-\(step)", "\(name)")
             #expect(found.folder == run.output && found.saved?.step == step, "\(name)")
         }
+        // Another folder than the run's, or the one that holds it, is written into.
+        let checkpoint = "\(run.output)/checkpoint-4"
+        for (output, folder) in [
+            ("\(run.output)/", run.output), (run.folder.path, run.output), ("\(run.folder.path)/other", nil),
+            (checkpoint + "-other", nil),
+        ] {
+            let found = try point(checkpoint) { $0.output.outputDirectory = output }
+            #expect(found.folder == folder && found.origin == run.output && found.saved?.step == 4, "\(output)")
+        }
         let model = try point("last") { $0.evaluation.resumeOnlyModel = true }
         #expect(model.checkpoint == "\(run.output)/checkpoint-6" && model.folder == nil && model.saved == nil)
         let empty = try point("last") { $0.output.outputDirectory = $0.outputDirectory + "-empty" }
@@ -159,6 +168,33 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: run.output))
         try run.with { $0.evaluation.resumeFromCheckpoint = "auto" }()
         #expect(try run.checkpoints() == ["checkpoint-2"])
+    }
+
+    /// What follows a checkpoint in another folder leaves the run of the checkpoint as it is.
+    @Test func intoAnotherFolder() throws {
+        let run = try TinyRun().with { $0.data.splitDatasetRatio = 0.2 }
+        try run()
+        let (whole, log) = (try run.numbers(6), try run.losses())
+        let manifest = URL(fileURLWithPath: "\(run.output)/checkpoint-6/MANIFEST.json")
+        let before = try Data(contentsOf: manifest)
+        let other = run.with {
+            $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4"
+            $0.output.outputDirectory = $0.outputDirectory + "-other"
+        }
+        let outcome = try other()
+        #expect(try other.numbers(6) == whole)
+        #expect(try other.losses() == log.suffix(2))
+        #expect(try other.checkpoints() == ["checkpoint-6"])
+        #expect(outcome.bestCheckpoint == "\(other.output)/checkpoint-6")
+        #expect(try run.checkpoints() == ["checkpoint-2", "checkpoint-4", "checkpoint-6"])
+        #expect(try Data(contentsOf: manifest) == before && run.losses() == log)
+        // The checkpoints of two schedules are not mixed in one folder.
+        #expect(other.refusal().contains("holds checkpoints of an earlier run"))
+        try other.with {
+            $0.evaluation.resumeFromCheckpoint = "last"
+            $0.optimization.maxSteps = 8
+        }()
+        #expect(try other.checkpoints() == ["checkpoint-6", "checkpoint-8"])
     }
 
     /// Weights alone, into a run of their own.
