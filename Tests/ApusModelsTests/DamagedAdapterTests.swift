@@ -37,13 +37,14 @@ struct DamagedAdapterTests {
             return ""
         }
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-nothing-\(UUID())").path
-        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix("\(folder): there is no such folder; give"))
-        #expect(message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix("\(folder): there is no such folder; give"))
+        let absent = "\(folder): there is no such folder; give"
+        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix(absent))
+        #expect(message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix(absent))
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix("\(folder) holds no adapter_config.json; "))
-        #expect(
-            message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix("\(folder) holds no adapter_model.safetensors"))
+        let empty = "\(folder) holds no "
+        #expect(message { _ = try AdapterFiles.method(in: folder) }.hasPrefix("\(empty)adapter_config.json; "))
+        #expect(message { _ = try AdapterFiles.weights(in: folder) }.hasPrefix("\(empty)adapter_model.safetensors;"))
     }
 
     /// A copy of a case's folder that can be damaged.

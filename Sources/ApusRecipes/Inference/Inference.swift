@@ -73,7 +73,8 @@ extension InferSettings {
     /// Says that names of adapters have no effect, wherever they were given: `--adapters name=folder` names as well.
     var idleNames: String? {
         guard !compare, !adapterNames.isEmpty else { return nil }
-        return "the names of the adapters (\(adapterNames.joined(separator: ", "))): without effect, because --compare is false."
+        let names = adapterNames.joined(separator: ", ")
+        return "the names of the adapters (\(names)): without effect, because --compare is false."
     }
 
     /// Rows that go through the model together.

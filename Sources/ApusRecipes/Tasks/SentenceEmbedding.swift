@@ -95,8 +95,8 @@ struct SentenceEmbedding: TextTask {
         let advice =
             validation.count == 1
             ? "Give more validation rows, or negatives." : "Give --per_device_eval_batch_size 2 or more."
-        return "--loss_type infonce: no validation row has negatives, and a batch of one row brings none, so that eval_loss is "
-            + "0 and eval_acc 1 whatever is learned. \(advice)"
+        return "--loss_type infonce: no validation row has negatives, and a batch of one row brings none, so that "
+            + "eval_loss is 0 and eval_acc 1 whatever is learned. \(advice)"
     }
 
     private static func check(_ data: GroupedDataset, _ settings: SFTSettings, console: Console) throws {

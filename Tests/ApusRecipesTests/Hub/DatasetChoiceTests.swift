@@ -110,7 +110,8 @@ import Testing
             #"{"dialog": [{"who": "S", "say": "s"}, {"who": "U", "say": "hi"}, {"who": "B", "say": "yo", "content": "no"}]}"#,
             to: "talk.jsonl")
         try folder.write(
-            #"{"rule": "s", "messages": {"turns": [{"q": "hi", "a": "yo"}, {"q": "so", "a": "?"}]}}"#, to: "pairs.jsonl")
+            #"{"rule": "s", "messages": {"turns": [{"q": "hi", "a": "yo"}, {"q": "so", "a": "?"}]}}"#, to: "pairs.jsonl"
+        )
         try folder.write(
             #"""
             [{"dataset_path": "plain.jsonl", "dataset_name": "plain"},

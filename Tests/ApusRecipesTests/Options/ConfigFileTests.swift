@@ -42,7 +42,8 @@ struct ConfigFileTests {
         #expect(full["val_dataset"] == .list(["v"]))
         // What was so anyway asks for nothing, and is no key that nobody knows.
         let usual = try line(
-            #""train_type": "lora", "quantization_bit": 0, "save_safetensors": true, "no_cuda": false, "use_liger": false"#)
+            #""train_type": "lora", "quantization_bit": 0, "save_safetensors": true, "no_cuda": false, "use_liger": false"#
+        )
         #expect(usual.arguments.keys.sorted() == ["dataset", "model"] && usual.notices.isEmpty)
         // Today's name holds.
         let both = try line(#""train_type": "full", "tuner_type": "lora""#)

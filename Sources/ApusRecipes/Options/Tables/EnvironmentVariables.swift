@@ -176,7 +176,8 @@ package enum EnvironmentVariables {
             case .only(let value, let condition, let instead):
                 // Rows are read and templates write while answering too.
                 let isRead =
-                    settings.command.trains || condition?.option == "template" || condition == nil && readsRows(settings)
+                    settings.command.trains || condition?.option == "template"
+                    || condition == nil && readsRows(settings)
                 guard isRead, condition.map({ holds($0, in: settings) }) ?? true else { continue }
                 for (name, word) in given where !isSame(word, value) {
                     problems.append("\(name)=\(word): ms-swift reads it, Apus does not yet: \(instead).")
