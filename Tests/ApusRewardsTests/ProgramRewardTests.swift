@@ -64,6 +64,18 @@ struct ProgramRewardTests {
         #expect(try reward.rewards(of: []) == [])
     }
 
+    /// A program is called what it is, and not what it is given.
+    @Test(arguments: [
+        ("./score.py", "score"), ("bin/score", "score"), ("exec:./score --rules rules.json", "score"),
+        ("exec:./score.py --rules /data/rules.json", "score"), ("exec:python3 score.py --fast a.json", "score"),
+        ("exec:/usr/bin/python3.11 -u ./score.py rules.json", "score"), ("exec:sh 'one word.sh'", "one word"),
+        ("exec:python3 -c 'print(1/2, file=x.y)'", "python3"), ("exec:python3", "python3"),
+        ("exec:score --fast", "score"),
+    ])
+    func names(text: String, name: String) throws {
+        #expect(try #require(ProgramCommand(text)).name == name)
+    }
+
     @Test func wordsOfACommand() throws {
         _ = try program("while read line; do echo $1; done", name: "one word.sh")
         let reward = try reward("exec:sh '\(folder.path)/one word.sh' \"2.5\"")

@@ -26,13 +26,30 @@ struct ProgramCommand: Sendable {
         (self.shown, self.words, open) = (shown, words, nil)
     }
 
-    /// The last word that is a file, without its ending: `score` of `exec:python3 ./score.py --fast`.
+    /// Without its ending, the program where it is a file of somebody's own; else the first file behind what runs it, and
+    /// where there is none that itself: `score` of `./score` and of `exec:python3 ./score.py --rules rules.json`.
     var name: String {
-        let isFile = { (word: String) in word.split(separator: ".").dropFirst().last?.first?.isLetter == true }
-        let file = words.last { $0.contains("/") } ?? words.last(where: isFile) ?? words.first ?? "program"
-        let last = FilePath.lastComponent(of: file)
+        guard let program = words.first else { return "program" }
+        let isFile = { (word: String) in
+            !word.hasPrefix("-")
+                && (word.contains("/") || word.split(separator: ".").dropFirst().last?.first?.isLetter == true)
+        }
+        // Behind these stands a program itself, and no file.
+        let arguments = words.dropFirst().prefix { !["-c", "-e"].contains($0) }
+        let isOwn = program.contains("/") && !Self.runsOthers(program)
+        let last = FilePath.lastComponent(of: isOwn ? program : arguments.first(where: isFile) ?? program)
         guard let dot = last.lastIndex(of: "."), dot > last.startIndex else { return last }
         return String(last[..<dot])
+    }
+
+    /// Whether a path is one of a program that runs those of others, of whatever version.
+    private static func runsOthers(_ path: String) -> Bool {
+        let name = FilePath.lastComponent(of: path)
+        return [
+            "python", "pypy", "sh", "bash", "dash", "zsh", "fish", "env", "node", "deno", "bun", "ruby", "perl", "php",
+            "lua",
+            "julia", "Rscript", "swift", "uv",
+        ].contains(String(name.prefix { !$0.isNumber && $0 != "." }))
     }
 
     /// With the place of the program.
