@@ -10,6 +10,15 @@ enum LogValue {
         return Double(String(format: "%.\(digits)f", value)) ?? value
     }
 
+    /// The row as JSON can say it, which knows no infinity and no NaN: null stands there.
+    static func storable(_ row: JSONObject) -> JSONObject {
+        var stored = row
+        for (key, value) in row {
+            if case .double(let number) = value, !number.isFinite { stored[key] = .null }
+        }
+        return stored
+    }
+
     /// What a line leaves out first where it would be wider than the terminal.
     private static let leastTold = [
         "elapsed_time", "epoch", RunLog.memoryKey, "eval_steps_per_second", "eval_samples_per_second", "eval_runtime",

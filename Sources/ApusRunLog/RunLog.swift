@@ -109,7 +109,7 @@ package final class RunLog {
         for (row, step) in earlier {
             let metrics = row.compactMap { key, value in value.doubleValue.map { (key, $0) } }
             curves.add(metrics, step: step)
-            history.append(Self.withStep(row, step))
+            history.append(Self.withStep(LogValue.storable(row), step))
         }
     }
 
@@ -152,10 +152,11 @@ package final class RunLog {
         if let memory = self.memory { row[Self.memoryKey] = .double(LogValue.rounded(memory, digits: 2)) }
         row[Self.speedKey] = .double(LogValue.rounded(secondsPerStep, digits: 6))
 
-        history.append(Self.withStep(row, step))
+        let stored = LogValue.storable(row)
+        history.append(Self.withStep(stored, step))
         console.print(LogValue.consoleLine(row, columns: console.columns))
         options.onRecord?(step, options.maxSteps, Dictionary(metrics) { first, _ in first })
-        unwritten.append(row)
+        unwritten.append(stored)
         trying { try writeRows() }
         var points = metrics + [("epoch", epoch), (Self.speedKey, secondsPerStep)]
         if let memory = self.memory { points.append((Self.memoryKey, memory)) }
@@ -215,7 +216,7 @@ package final class RunLog {
         row["global_step"] = .int(step)
         row["log_history"] = .array(history.map { .object($0) })
         if let memory { row["memory"] = .double(LogValue.rounded(memory, digits: 2)) }
-        unwritten.append(row)
+        unwritten.append(LogValue.storable(row))
         self.ending("logging.jsonl") {
             try writeRows()
             try rows.synchronize()
