@@ -183,7 +183,10 @@ let package = Package(
         tests("ApusRunLogTests", ["ApusRunLog", "ApusFiles", "ApusFilesTesting", "ApusJSON", protobuf]),
         tests(
             "ApusTrainingTests",
-            ["ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusFiles", "ApusFilesTesting", "ApusJSON"]),
+            [
+                "ApusTraining", "ApusRunLog", "ApusOptimizers", "ApusTorch", "ApusFiles", "ApusFilesTesting",
+                "ApusJSON",
+            ]),
         tests(
             "ApusGenerationTests",
             [

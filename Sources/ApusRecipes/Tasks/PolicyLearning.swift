@@ -66,6 +66,7 @@ extension PreferenceLearning {
                 }
             }
             maker.head = head
+            maker.note = console.print
             return maker
         }
         let (size, accumulation) = (
@@ -84,13 +85,17 @@ extension PreferenceLearning {
         guard plan.roundsPerEpoch > 0 else {
             throw DatasetError(
                 "the data have \(plan.questions) questions, and \(plan.questionsPerRound) are asked together "
-                    + "(--per_device_train_batch_size × --steps_per_generation / --num_generations). Give more, or ask fewer "
-                    + "together.")
+                    + (tellsTokens
+                        ? "(--per_device_train_batch_size × --gradient_accumulation_steps × --num_mini_batches)"
+                        : "(--per_device_train_batch_size × --steps_per_generation / --num_generations)")
+                    + ". Give more, or ask fewer together.")
         }
         try Self.checkCount(plan, "--num_iterations or --num_ppo_epochs")
+        let left = plan.questionsLeft
         console.print(
             "a round: \(plan.questionsPerRound) questions × \(plan.groupSize) answers of at most "
-                + "\(policy.completionLimit) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))")
+                + "\(policy.completionLimit) tokens, rewarded by \(rewards.map(\.name).joined(separator: ", "))"
+                + (left > 0 ? "; \(left) of \(plan.questions) questions are left over in each epoch" : ""))
         let longest = policy.longestEpisode(room: model.maximumLength - inputs.promptPlaces)
         let order = EpochOrder(
             method: settings.data.trainDataloaderShuffle ? .torch : .sequential,
@@ -104,13 +109,8 @@ extension PreferenceLearning {
             batchSize: settings.evaluation.perDeviceEvalBatchSize)
         let heldOut = HeldOutRollouts(measuring, seed: seed, longest: longest)
         guard heldOut.count <= Int(Int32.max) else { throw Self.tooMany("--num_generations_eval") }
-        var options = PolicyObjective.Options()
-        options.tellsGap = policy.tellsSamplerGap
-        options.tellsEntropy = policy.logEntropy
-        options.entropyShare = policy.topEntropyQuantile
         let grouped = PolicyObjective(
-            model, policy.loss(preferences.policyForm, beta: preferences.chosenBeta), training, source, heldOut,
-            options)
+            model, preferences.policyLoss, training, source, heldOut, preferences.policyOptions)
         let lessons = tellsTokens ? nil : try preferences.experts.lessons(accumulation: accumulation)
         let experts = try lessons.map { _ in try ExpertRows(preferences.experts, inputs, model) }
         if let lessons, let experts {
@@ -232,8 +232,20 @@ extension PreferenceLearning {
 }
 
 extension PreferenceSettings {
+    /// What is minimised of them.
+    var policyLoss: PolicyLoss { policy.loss(policyForm, beta: chosenBeta) }
+
+    /// What is told of that.
+    var policyOptions: PolicyObjective.Options {
+        var options = PolicyObjective.Options()
+        options.tellsGap = policy.tellsSamplerGap
+        options.tellsEntropy = policy.logEntropy
+        options.entropyShare = policy.topEntropyQuantile
+        return options
+    }
+
     /// How rounds of answers are made.
-    fileprivate func makerOptions(groupSize: Int, batchSize: Int) -> RolloutMaker.Options {
+    func makerOptions(groupSize: Int, batchSize: Int) -> RolloutMaker.Options {
         var options = RolloutMaker.Options()
         options.groupSize = groupSize
         options.batchSize = batchSize

@@ -40,8 +40,9 @@ struct PreferenceLearning: TextTask {
         case .rewardModel: RewardPairs.metricNames(isCentered: preferences.centerRewardsCoefficient != nil)
         case .grpo:
             PolicyObjective.metricNames(
-                hasGroups: preferences.policy.evaluationGroup > 1, isCompared: preferences.usesReference)
-        case .ppo: ProximalObjective.metricNames
+                preferences.makerOptions(groupSize: preferences.policy.evaluationGroup, batchSize: 1),
+                preferences.policyLoss, preferences.policyOptions)
+        case .ppo: ProximalObjective.metricNames(preferences.makerOptions(groupSize: 1, batchSize: 1))
         case .gkd: []
         }
     }
@@ -51,10 +52,7 @@ struct PreferenceLearning: TextTask {
         if inputs.text.fallsBack, settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
-        if preferences.method != .grpo {
-            console.print(
-                "note: nothing is dropped (--lora_dropout and the like), so that a model is at first its own reference")
-        }
+        if preferences.method != .grpo { console.print(Self.noteOnDropout(settings, preferences)) }
         if preferences.samplesAnswers { return try policy(inputs) }
         if preferences.method == .rewardModel {
             guard (settings.optimization.routerAuxLossCoef ?? 0) == 0 else {
@@ -105,6 +103,13 @@ struct PreferenceLearning: TextTask {
     }
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask { try base.loaded(inputs) }
+
+    /// That nothing is dropped, by the option that would, and for what.
+    private static func noteOnDropout(_ settings: SFTSettings, _ preferences: PreferenceSettings) -> String {
+        "note: nothing is dropped"
+            + (settings.model.tunerType.options.contains("lora_dropout") ? " (--lora_dropout and the like)" : "")
+            + (preferences.usesReference ? ", so that model and reference are measured alike" : "")
+    }
 
     // MARK: - Data
 

@@ -94,6 +94,10 @@ package struct PolicyLoss: Sendable {
         package var reference: [Double]?
         /// `log π` of the sampler, [n].
         package var sampled: [Double]?
+        /// `log π` with nothing dropped, as it was sampled, [n]; nil where `logs` are so.
+        package var undropped: [Double]?
+        /// The same of `log π_old`; nil where `old` is so.
+        package var undroppedOld: [Double]?
         package var advantage: Double
         /// Tokens that count in the loss proper, [n]; nil counts all.
         package var counts: [Bool]?
@@ -129,7 +133,7 @@ package struct PolicyLoss: Sendable {
         let meanLog = logRatios[...].mean
         let correction = correctionWeights(answer, &value)
         value.correction = correction
-        if answer.isMasked || isStale(answer, meanLog) { return value }
+        if answer.isMasked || isStale(answer) { return value }
         value.tokens = count
         let advantage = answer.advantage
         let ratios = level == .token ? logRatios.map(exp) : Array(repeating: exp(meanLog), count: count)
@@ -205,10 +209,10 @@ package struct PolicyLoss: Sendable {
         return (value, 1 - exp(q))
     }
 
-    private func isStale(_ answer: Answer, _ meanLog: Double) -> Bool {
+    private func isStale(_ answer: Answer) -> Bool {
         guard let staleness, answer.advantage < 0 else { return false }
-        let before = answer.sampled ?? answer.old
-        return zip(before, answer.logs).map({ $0 - $1 })[...].mean > staleness
+        let before = answer.sampled ?? answer.undroppedOld ?? answer.old
+        return zip(before, answer.undropped ?? answer.logs).map({ $0 - $1 })[...].mean > staleness
     }
 
     private func futureWeights(_ logs: [Double], _ ratios: [Double], _ advantage: Double) -> [Double] {
@@ -230,7 +234,7 @@ package struct PolicyLoss: Sendable {
     /// What the loss of each token is multiplied by because the sampler found it otherwise probable.
     private func correctionWeights(_ answer: Answer, _ value: inout Value) -> [Double]? {
         guard let sampled = answer.sampled else { return nil }
-        let logs = zip(answer.old, sampled).map { min(max($0 - $1, -20), 20) }
+        let logs = zip(answer.undroppedOld ?? answer.old, sampled).map { min(max($0 - $1, -20), 20) }
         let ratios = logs.map(exp)
         value.largestCorrection = ratios.max() ?? 0
         guard let (form, limit) = correction else { return nil }

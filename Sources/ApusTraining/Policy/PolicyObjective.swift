@@ -51,11 +51,20 @@ package final class PolicyObjective: Objective {
 
     /// What an evaluation tells, but of the single rewards.
     ///
-    /// - Parameters:
-    ///   - hasGroups: Whether there are several answers to a question, which have a spread.
-    ///   - isCompared: Whether there is a reference.
-    package static func metricNames(hasGroups: Bool, isCompared: Bool) -> [String] {
-        ["loss", "reward"] + (hasGroups ? ["reward_std", "frac_reward_zero_std"] : []) + (isCompared ? ["kl"] : [])
+    /// - Parameter rounds: How its answers are made.
+    package static func metricNames(
+        _ rounds: RolloutMaker.Options, _ loss: PolicyLoss, _ options: Options
+    ) -> [String] {
+        var names = ["loss"] + RoundFigures.names(rounds) + (loss.divergenceWeight > 0 ? ["kl"] : [])
+        switch loss.form {
+        case .sapo: break
+        case .cispo: names.append("cispo_clip_ratio")
+        default: names += ["low_mean", "low_min", "high_mean", "high_max", "region_mean"].map { "clip_ratio/\($0)" }
+        }
+        names += (loss.correction == nil ? [] : ["max"]).map { "rollout_correction/\($0)" }
+        if options.tellsGap { names += SamplerGap.names(loss.correction).map { "rollout_correction/\($0)" } }
+        if options.tellsEntropy { names += ["mean", "max", "min"].map { "entropy/\($0)" } }
+        return names + (options.entropyShare < 1 ? ["entropy/threshold"] : [])
     }
 
     package var participants: [any StepParticipant] { [rollouts] + (moving.map { [$0] } ?? []) }
@@ -84,6 +93,8 @@ package final class PolicyObjective: Objective {
 
     package func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss {
         let numbers = try numbers(batch)
+        let answers = try numbers.map(rollout)
+        let undropped = try undroppedLosses(batch, answers, context)
         let asksEntropy = options.tellsEntropy || options.entropyShare < 1
         let scores = try TokenScores(
             model, batch, context, temperature: maker.options.temperature, asksEntropy: asksEntropy)
@@ -95,17 +106,18 @@ package final class PolicyObjective: Objective {
         var compares = false
         var largest = 0.0
         var gap = SamplerGap()
-        let answers = try numbers.map(rollout)
         for (rollout, range) in zip(answers, batch.targetRanges) {
             let logs = range.map { -scores.values[$0] }
             var answer = PolicyLoss.Answer(logs: logs, old: rollout.old ?? logs, advantage: rollout.advantage)
             answer.reference = loss.divergenceWeight > 0 ? rollout.reference : nil
             answer.sampled = rollout.sampled
+            answer.undropped = undropped.map { losses in range.map { -losses[$0] } }
+            answer.undroppedOld = rollout.old ?? answer.undropped
             answer.isMasked = maker.isMasked(rollout)
             if let threshold { answer.counts = range.map { scores.entropies[$0] >= threshold } }
             let value = loss(answer)
             if options.tellsGap, let sampled = answer.sampled {
-                gap.add(old: answer.old, sampled: sampled, weights: value.correction)
+                gap.add(old: answer.undroppedOld ?? logs, sampled: sampled, weights: value.correction)
             }
             total += value.sum
             for (place, slope) in zip(range, value.slopes) { slopes[place] = -slope }
@@ -163,6 +175,22 @@ package final class PolicyObjective: Objective {
             tallies.append(Tally("aux_loss", try share.detached(), count: targets))
         }
         return MicroLoss(sum: sum, targets: targets, tallies: tallies)
+    }
+}
+
+extension PolicyObjective {
+    /// `−log p` of each target with nothing dropped, N; nil where nobody asks, or a pass drops nothing anyway.
+    ///
+    /// Answers are sampled so, and a step that drops would find a sampler and a trainer that are one model apart.
+    private func undroppedLosses(
+        _ batch: TokenBatch, _ answers: [Rollout], _ context: ForwardContext
+    ) throws -> [Double]? {
+        let isAsked = answers.contains { $0.sampled != nil && ($0.old == nil || loss.staleness != nil) }
+        guard context.isTraining, isAsked else { return nil }
+        return try withoutGradients {
+            let plain = try model.context(for: batch, adapters: context.adapters)
+            return try TokenScores(model, batch, plain, temperature: maker.options.temperature).values
+        }
     }
 }
 

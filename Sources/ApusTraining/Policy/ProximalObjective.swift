@@ -56,10 +56,14 @@ package final class ProximalObjective: Objective {
     }
 
     /// What an evaluation tells, but of the single rewards.
-    package static let metricNames = [
-        "loss", "reward", "objective/scores", "objective/rlhf_reward", "objective/kl", "loss/policy_avg",
-        "loss/value_avg",
-    ]
+    ///
+    /// - Parameter rounds: How its answers are made.
+    package static func metricNames(_ rounds: RolloutMaker.Options) -> [String] {
+        ["loss"] + RoundFigures.names(rounds) + [
+            "loss/policy_avg", "loss/value_avg", "policy/approxkl_avg", "policy/clipfrac_avg", "val/clipfrac_avg",
+            "policy/entropy_avg", "val/ratio",
+        ]
+    }
 
     package var participants: [any StepParticipant] { [rollouts, head] }
     package var trained: [TrainedParameter] { head.trained }

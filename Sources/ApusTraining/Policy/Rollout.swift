@@ -118,6 +118,8 @@ package struct RoundPlan: Sendable, Equatable {
     package var size: Int { batchSize * batches }
     package var questionsPerRound: Int { size / max(1, groupSize) }
     package var roundsPerEpoch: Int { questions / max(1, questionsPerRound) }
+    /// Those that fill no round of an epoch; each epoch leaves others.
+    package var questionsLeft: Int { questions - roundsPerEpoch * questionsPerRound }
     /// What a run counts as its samples, each time that an answer is used.
     package var uses: Int { roundsPerEpoch * size * iterations }
 

@@ -44,6 +44,8 @@ package final class RolloutMaker {
     /// A round as it is learned from.
     struct Round {
         let rollouts: [Rollout]
+        let figures: RoundFigures
+        /// What is logged of it.
         let tallies: [Tally]
         let report: Report
     }
@@ -57,6 +59,8 @@ package final class RolloutMaker {
     package var reference = Reference.none
     /// Says what is expected of tokens.
     package var head: ValueHead?
+    /// Sees once that nothing rewards the answers of a round.
+    package var note: ((String) -> Void)?
 
     /// - Parameters:
     ///   - questions: The ids of each.
@@ -138,25 +142,37 @@ package final class RolloutMaker {
             scores: scored.scores, weights: weights, costs: costs, groupSize: options.groupSize,
             estimator: options.estimator, scale: options.scale)
         for index in rollouts.indices { rollouts[index].advantage = advantages.values[index] }
-        var told = try tallies(rollouts, scored.scores, advantages, costs)
+        var figures = RoundFigures(
+            lengths: rollouts.map(\.answerLength), isCut: rollouts.map(\.isCut), scores: scored.scores,
+            rewards: advantages.rewards, costs: costs, turns: scored.turns)
+        try figures.check(functions.map(\.name), advantages.values)
+        noteSilence(scored.scores)
+        if let proximal = options.proximal {
+            figures.tokens = judgeTokens(&rollouts, answers, rewards: advantages.rewards, proximal)
+        }
+        var told = try tallies(figures)
         if let resampled {
             // Of the rounds of a log event, how many had too few questions that teach and were taken as they came.
             told.append(try Tally("dynamic_sample/times", Tensor([Double(resampled.times)]), count: 1))
             told.append(try Tally("dynamic_sample/given_up", Tensor([resampled.isEnough ? 0.0 : 1.0]), count: 1))
         }
-        if options.tellsTurns {
-            let turns = scored.turns.map(Double.init)
-            told.append(try Tally("num_turns", Tensor([turns.reduce(0, +)]), count: turns.count))
-        }
-        if let proximal = options.proximal {
-            told += try judgeTokens(&rollouts, answers, rewards: advantages.rewards, proximal)
-        }
         let report = Report(
             questions: rollouts.map { questions[$0.question] }, completions: scored.completions,
             rewards: zip(functions, scored.scores).map { ($0.name, $1) },
             advantages: rollouts.map { $0.tokens.map { $0.advantages[...].mean } ?? $0.advantage })
-        return Round(
-            rollouts: rollouts, tallies: told, report: report)
+        return Round(rollouts: rollouts, figures: figures, tallies: told, report: report)
+    }
+
+    /// What is logged of answers.
+    func tallies(_ figures: RoundFigures) throws -> [Tally] { try figures.tallies(functions.map(\.name), options) }
+
+    /// Says once that no answer of a round has any reward.
+    private func noteSilence(_ scores: [[Double]]) {
+        guard let note, scores.joined().allSatisfy(\.isNaN), !scores.joined().isEmpty else { return }
+        self.note = nil
+        note(
+            "note: no answer of a round got a reward: \(functions.map(\.name).joined(separator: ", ")) said nothing of any. "
+                + "Each counts as 0, and nothing is learned of such a round but to stay near the reference.")
     }
 
     /// What the loss needs of an answer: `log p` of each token by the reference and by the model as it is, and what is expected.
@@ -182,7 +198,7 @@ package final class RolloutMaker {
     /// `−log p` of each target by the model as it is, and what is expected before it.
     private func own(_ batch: TokenBatch) throws -> (losses: [Double], values: [Double]?) {
         try withoutGradients {
-            let context = try model.context(for: batch, groupsAttention: true)
+            let context = try model.context(for: batch)
             let scores = try TokenScores(model, batch, context, temperature: options.temperature, head: head)
             return (scores.values, try scores.expected?.values())
         }
@@ -192,7 +208,7 @@ package final class RolloutMaker {
     private func judgeTokens(
         _ rollouts: inout [Rollout], _ answers: [(old: [Double], values: [Double])], rewards: [Double],
         _ proximal: ProximalOptions
-    ) throws -> [Tally] {
+    ) -> [RoundFigures.Tokens] {
         let scores = zip(rollouts, rewards).map { $1 - ($0.isCut ? proximal.endlessCost ?? 0 : 0) }
         let returns = ProximalReturns(
             rollouts.indices.map {
@@ -204,14 +220,10 @@ package final class RolloutMaker {
             rollouts[index].tokens = Rollout.Tokens(
                 advantages: returns.advantages[index], values: answers[index].values, returns: returns.returns[index])
         }
-        let divergence = returns.divergences[...].mean
-        let score = scores[...].mean
-        return try [
-            ("objective/kl", divergence), ("objective/entropy", -answers.map { $0.old.reduce(0, +) }[...].mean),
-            ("objective/non_score_reward", -proximal.divergenceCost * divergence),
-            ("objective/rlhf_reward", score - proximal.divergenceCost * divergence), ("objective/scores", score),
-            ("val/num_eos_tokens", Double(rollouts.count { !$0.isCut })),
-        ].map { try Tally($0.0, Tensor([$0.1]), count: 1) }
+        return rollouts.indices.map {
+            RoundFigures.Tokens(
+                divergence: returns.divergences[$0], entropy: -answers[$0].old.reduce(0, +), score: scores[$0])
+        }
     }
 
     /// Asks each question G times and has the answers rewarded.
@@ -266,44 +278,5 @@ package final class RolloutMaker {
             estimator: .grpo, scale: .none
         ).rewards
         return !rewards.isFlat
-    }
-
-    /// What is logged of a round, by ms-swift's names.
-    private func tallies(
-        _ rollouts: [Rollout], _ scores: [[Double]], _ advantages: Advantages, _ costs: [Double]?
-    ) throws -> [Tally] {
-        var tallies: [Tally] = []
-        func tell(_ name: String, _ value: Double, of count: Int = 1) throws {
-            tallies.append(Tally(name, try Tensor([value * Double(count)]), count: count))
-        }
-        let lengths = rollouts.map { Double($0.answerLength) }
-        try tell("completions/mean_length", lengths[...].mean, of: lengths.count)
-        try tell("completions/min_length", lengths.min() ?? 0)
-        try tell("completions/max_length", lengths.max() ?? 0)
-        try tell(
-            "completions/clipped_ratio", Double(rollouts.count { $0.isCut }) / Double(max(1, rollouts.count)),
-            of: rollouts.count)
-        let groups = Advantages.groups(rollouts.count, options.groupSize)
-        let rewards = groups.map { Array(advantages.rewards[$0]) }
-        try tell("reward", advantages.rewards[...].mean, of: advantages.rewards.count)
-        // An answer alone has no spread.
-        if options.groupSize > 1 {
-            try tell(
-                "reward_std",
-                options.scale == .batch ? advantages.rewards.deviation : rewards.map(\.deviation)[...].mean)
-            try tell("frac_reward_zero_std", Double(rewards.count(where: \.isFlat)) / Double(max(1, rewards.count)))
-        }
-        for (function, values) in zip(functions, scores) {
-            let known = values.filter { !$0.isNaN }
-            // Said only where it happens: a reward that says nothing of an answer is easily overlooked.
-            if known.count < values.count {
-                try tell("rewards/\(function.name)/unjudged", Double(values.count - known.count))
-            }
-            guard !known.isEmpty else { continue }
-            try tell("rewards/\(function.name)/mean", known[...].mean, of: known.count)
-            try tell("rewards/\(function.name)/std", known.deviation)
-        }
-        if let costs, options.divergenceCost > 0 { try tell("kl", costs[...].mean / options.divergenceCost) }
-        return tallies
     }
 }

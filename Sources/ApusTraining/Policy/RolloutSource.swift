@@ -213,6 +213,8 @@ package final class HeldOutRollouts: TrainingSource {
     private let seed: UInt64
     private let longest: Int
     private var groups: [Int: [Rollout]] = [:]
+    /// What is told of the answers of the present evaluation so far.
+    private var figures: RoundFigures?
 
     package init(_ maker: RolloutMaker, seed: UInt64, longest: Int) {
         self.maker = maker
@@ -236,19 +238,23 @@ package final class HeldOutRollouts: TrainingSource {
 
     package func prepare(_ uses: [Int], step: Int?) throws -> [Tally] {
         // A new evaluation asks anew.
-        if uses.first == 0 { groups = [:] }
+        if uses.first == 0 { (groups, figures) = ([:], nil) }
         let asked = Set(uses.map { $0 / groupSize }).sorted()
         groups = groups.filter { asked.contains($0.key) }
         let missing = asked.filter { groups[$0] == nil }
-        guard !missing.isEmpty else { return [] }
-        let round = try maker.round(missing) { _, answer in
-            let use = missing[answer / self.groupSize] * self.groupSize + answer % self.groupSize
-            return streamKey(self.seed, 0x4556_414C, UInt64(use))
+        if !missing.isEmpty {
+            let round = try maker.round(missing) { _, answer in
+                let use = missing[answer / self.groupSize] * self.groupSize + answer % self.groupSize
+                return streamKey(self.seed, 0x4556_414C, UInt64(use))
+            }
+            for (group, range) in zip(missing, Advantages.groups(round.rollouts.count, groupSize)) {
+                groups[group] = Array(round.rollouts[range])
+            }
+            if figures == nil { figures = round.figures } else { figures?.add(round.figures) }
         }
-        for (group, range) in zip(missing, Advantages.groups(round.rollouts.count, groupSize)) {
-            groups[group] = Array(round.rollouts[range])
-        }
-        return round.tallies
+        // It is told of all answers at the end, whatever their batches.
+        guard uses.last == count - 1, let figures else { return [] }
+        return try maker.tallies(figures)
     }
 
     func rollout(_ use: Int) throws -> Rollout {

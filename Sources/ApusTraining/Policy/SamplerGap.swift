@@ -24,6 +24,13 @@ struct SamplerGap {
         self.weights += weights ?? []
     }
 
+    /// What the figures are called.
+    static func names(_ correction: (form: SamplerCorrection, limit: Double)?) -> [String] {
+        var gap = SamplerGap()
+        gap.add(old: [0], sampled: [0], weights: correction.map { _ in [1] })
+        return gap.figures(correction).map(\.name)
+    }
+
     /// By ms-swift's names; means over tokens or answers, as sums of so many.
     func figures(_ correction: (form: SamplerCorrection, limit: Double)?) -> [(name: String, sum: Double, count: Int)] {
         guard !answers.isEmpty else { return [] }

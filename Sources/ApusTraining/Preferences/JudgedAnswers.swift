@@ -6,8 +6,8 @@ import ApusTorch
 /// Answers that were judged good or bad one by one (KTO).
 ///
 /// A batch holds the answers and, where z₀ is asked for, behind them as many sequences with the answers to other questions.
-/// z₀ is `max(0, mean of log p - log p_ref)` of the latter over the whole step, without a gradient, so that a step is the
-/// same however it is cut into micro-batches.
+/// z₀ is `max(0, mean of log p - log p_ref)` of the latter over the whole step, or the whole evaluation, without a gradient,
+/// so that both are the same however they are cut into batches.
 package final class JudgedAnswers: ComparedObjective {
     private let model: CausalLanguageModel
     private let judged: JudgedLoss
@@ -42,7 +42,11 @@ package final class JudgedAnswers: ComparedObjective {
         return (groups[sequence % groups.count].question, sequence / groups.count)
     }
 
-    package func begin(_ batches: [TokenBatch]) throws {
+    package func begin(_ batches: [TokenBatch]) throws { try findZero(batches) }
+    package func begin(evaluation batches: some Sequence<TokenBatch>) throws { try findZero(batches) }
+
+    /// z₀ of what is measured together.
+    private func findZero(_ batches: some Sequence<TokenBatch>) throws {
         guard judged.comparesWithOthers else { return }
         var (sum, count) = (0.0, 0)
         try withoutGradients {

@@ -87,7 +87,12 @@ package final class PairPreferences: ComparedObjective {
 
     package var isAdditive: Bool { runningReward == nil && !terms.losses.contains { $0.loss.comparesPairs } }
 
-    package func begin(_ batches: [TokenBatch]) throws {
+    package func begin(_ batches: [TokenBatch]) throws { count(batches) }
+    package func begin(evaluation batches: some Sequence<TokenBatch>) throws { count(batches) }
+
+    /// Counts the pairs and tokens of what is measured together.
+    private func count(_ batches: some Sequence<TokenBatch>) {
+        guard terms.likelihoodWeight != 0 else { return }
         var (pairs, tokens) = (0, 0)
         for batch in batches {
             pairs += batch.sequenceCount / 2

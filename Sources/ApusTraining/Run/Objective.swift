@@ -47,10 +47,13 @@ package protocol Objective {
     /// Whether the loss of a step is the same however its samples are cut into micro-batches.
     var isAdditive: Bool { get }
 
-    /// Looks at all micro-batches of a step, or at one of an evaluation, before the loss of each is asked for.
+    /// Looks at all micro-batches of a step before the loss of each is asked for.
     ///
     /// Means over other things than `MicroLoss.targets` are known only then.
     func begin(_ batches: [TokenBatch]) throws
+
+    /// The same of all batches of an evaluation, whose loss so is one of all its samples, however they are cut.
+    func begin(evaluation batches: some Sequence<TokenBatch>) throws
 
     func loss(_ batch: TokenBatch, _ context: ForwardContext) throws -> MicroLoss
 
@@ -71,6 +74,7 @@ extension Objective {
     package var trained: [TrainedParameter] { [] }
     package var isAdditive: Bool { true }
     package func begin(_ batches: [TokenBatch]) throws {}
+    package func begin(evaluation batches: some Sequence<TokenBatch>) throws {}
     package func logged() -> [(name: String, value: Double)] { [] }
     package func derived(_ means: [(name: String, value: Double)]) -> [(name: String, value: Double)] { [] }
     package func evaluation() -> any Evaluation { NoEvaluation() }

@@ -197,12 +197,15 @@ package final class TrainingRun {
         var tallies = Tallies()
         var evaluation = objective.evaluation()
         let bar = log.console.startProgress("Val", total: validation.count)
+        let (validation, size) = (validation, plan.evaluationBatchSize)
+        let starts = stride(from: 0, to: validation.count, by: size)
+        func samples(from start: Int) -> [Int] { Array(start..<min(start + size, validation.count)) }
         try withoutGradients {
-            for start in stride(from: 0, to: validation.count, by: plan.evaluationBatchSize) {
-                let samples = Array(start..<min(start + plan.evaluationBatchSize, validation.count))
+            try objective.begin(evaluation: starts.lazy.map { validation.batch(samples(from: $0), draw: nil) })
+            for start in starts {
+                let samples = samples(from: start)
                 tallies.add(try validation.prepare(samples, step: nil))
                 let batch = validation.batch(samples, draw: nil)
-                try objective.begin([batch])
                 let part = try objective.loss(batch, model.context(for: batch))
                 sum += try part.sum.item()
                 tallies.add(part.tallies)

@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusTorch
 import Foundation
 import Testing
 
@@ -108,6 +109,77 @@ struct PolicyLossTests {
         check(figures((.sequenceMask, 1.2)), ["is_weight_mean": 0.5 / 3, "clipped_frac": 0.5])
         check(figures((.sequenceTruncate, 1.2)), ["is_weight_mean": (1.2 + 1.2 + 0.5) / 3, "clipped_frac": 0.5])
         #expect(SamplerGap().figures(nil).isEmpty)
+    }
+
+    /// The sampler is compared with a pass that drops nothing.
+    ///
+    /// One that drops finds the answer less probable; what has moved since is stale, and weighed by what it was.
+    @Test func samplersDropNothing() {
+        let (half, quarter) = (log(0.5), log(0.25))
+        var loss = PolicyLoss()
+        loss.correction = (.tokenTruncate, 2)
+        loss.staleness = 0.5
+        var answer = PolicyLoss.Answer(logs: [quarter, quarter], old: [quarter, quarter], advantage: -1)
+        answer.sampled = [half, half]
+        // ln 2 from the sampler, and half as probable.
+        #expect(loss(answer).tokens == 0 && loss(answer).largestCorrection == 0.5)
+        (answer.undropped, answer.undroppedOld) = ([half, half], [half, half])
+        let same = loss(answer)
+        #expect(same.tokens == 2 && same.correction == [1, 1] && same.largestCorrection == 1)
+        // ρ is that of the pass itself, 1: the loss is −A.
+        #expect(same.sum == 1 && same.slopes == [0.5, 0.5])
+        answer.undropped = [quarter, quarter]
+        #expect(loss(answer).tokens == 0 && loss(answer).correction == [1, 1])
+    }
+
+    /// Two groups of two answers, of which the first round is one and the second the other.
+    @Test func figuresOfSeveralRounds() throws {
+        var options = RolloutMaker.Options()
+        options.groupSize = 2
+        var figures = RoundFigures(
+            lengths: [2, 4], isCut: [false, true], scores: [[0, 1], [.nan, 3]], rewards: [0, 4], turns: [1, 1])
+        figures.add(
+            RoundFigures(
+                lengths: [9, 5], isCut: [true, true], scores: [[1, 1], [.nan, .nan]], rewards: [1, 1], turns: [2, 4]))
+        func told(_ options: RolloutMaker.Options) throws -> [String: Double] {
+            try figures.tallies(["a", "b"], options).reduce(into: [:]) {
+                $0[$1.name] = try $1.sum.item() / Double($1.count)
+            }
+        }
+        // Groups spread by √8 and 0, and all rewards, whose mean is 1½, by √(9/3).
+        let made = try told(options)
+        #expect(
+            made == [
+                "completions/mean_length": 5, "completions/min_length": 2, "completions/max_length": 9,
+                "completions/clipped_ratio": 0.75, "reward": 1.5, "reward_std": 8.0.squareRoot() / 2,
+                "frac_reward_zero_std": 0.5, "rewards/a/mean": 0.75, "rewards/a/std": 0.5, "rewards/b/unjudged": 3,
+                "rewards/b/mean": 3, "rewards/b/std": 0,
+            ])
+        options.scale = .batch
+        options.tellsTurns = true
+        let other = try told(options)
+        #expect(other["reward_std"] == 3.0.squareRoot() && other["num_turns"] == 2)
+    }
+
+    /// Rewards whose spread is no number are refused by name, and so are sums of them.
+    @Test func rewardsWithoutASpread() {
+        func refusal(_ scores: [[Double]], _ rewards: [Double], _ advantages: [Double] = []) -> String {
+            let figures = RoundFigures(
+                lengths: [1, 1], isCut: [false, false], scores: scores, rewards: rewards, turns: [1, 1])
+            let error = #expect(throws: TrainingError.self) { try figures.check(["a", "b"], advantages) }
+            return error?.description ?? ""
+        }
+        #expect(refusal([[1, 2], [1e300, -1e300]], [1, 2]).contains("the reward b said -1e+300 to 1e+300"))
+        #expect(refusal([[.infinity, .nan], [1, 2]], [1, 2]).contains("the reward a said inf to inf"))
+        #expect(refusal([[1, 2], [1, 2]], [1e200, 0]).contains("the rewards a, b"))
+        #expect(refusal([[1, 2], [1, 2]], [1, 2], [.nan, 0]).contains("the rewards a, b"))
+    }
+
+    /// Questions that fill no round: 9 in rounds of 2.
+    @Test func questionsLeftOver() {
+        let plan = RoundPlan(groupSize: 4, batchSize: 4, batches: 2, iterations: 1, questions: 9)
+        #expect(plan.questionsLeft == 1)
+        #expect(RoundPlan(groupSize: 4, batchSize: 4, batches: 2, iterations: 3, questions: 8).questionsLeft == 0)
     }
 
     @Test func advantages() throws {

@@ -173,7 +173,7 @@ extension SFTSettings: CommandSettings {
         try BestMetric.check(
             evaluation.metricForBestModel,
             among: reportedMetrics + (evaluation.predictWithGenerate ? generated : []),
-            of: taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
+            of: preferences?.method.rawValue ?? taskType.rawValue + (lossType.map { " with \($0.rawValue)" } ?? ""))
         try encoding.check()
         try encoding.checkSplitting(taskType)
         try batches.check(data, maximumSteps: optimization.maxSteps)
