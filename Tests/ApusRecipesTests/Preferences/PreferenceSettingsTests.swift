@@ -159,6 +159,8 @@ struct PreferenceSettingsTests {
         (["--rlhf_type", "kto", "--loss_scale", "all"], "it is not known where an answer begins"),
         (["--rlhf_type", "kto", "--loss_scale", "last_round+react"], "parts of answers are left out"),
         (["--rlhf_type", "gkd", "--loss_scale", "all"], "has the model answer questions itself"),
+        (["--rlhf_type", "gkd", "--tuner_type", "longlora"], "Give --tuner_type lora, or --lmbda 0."),
+        (["--rlhf_type", "grpo", "--loss_type", "real"], "ms-swift has \"real\", Apus does not yet"),
     ])
     func contradictionsAreRefused(_ words: [String], _ part: String) {
         #expect(refusal(words).contains(part), "\(refusal(words))")
@@ -223,7 +225,9 @@ struct PreferenceSettingsTests {
     /// Where questions keep their answers, every token may be learned; where they do not, what leaves nothing out within answers.
     @Test(arguments: [
         ["--rlhf_type", "kto", "--loss_type", "apo_zero_unpaired", "--loss_scale", "all"],
-        ["--rlhf_type", "gkd", "--lmbda", "0", "--loss_scale", "all"], ["--rlhf_type", "orpo", "--loss_scale", "all"],
+        ["--rlhf_type", "gkd", "--lmbda", "0", "--loss_scale", "all"],
+        ["--rlhf_type", "gkd", "--lmbda", "0", "--tuner_type", "longlora", "--loss_scale", "all"],
+        ["--rlhf_type", "orpo", "--loss_scale", "all"],
         ["--rlhf_type", "kto", "--loss_scale", "default+hermes+ignore_empty_think"],
     ])
     func lossScalesThatFit(_ words: [String]) throws {
@@ -244,6 +248,13 @@ struct PreferenceSettingsTests {
     }
 
     private static let wrongSamplings: [(method: String, words: String, part: String)] = [
+        ("grpo", "--tuner_type longlora", "--tuner_type longlora learns with attention in groups"),
+        ("ppo", "--tuner_type longlora", "Give --tuner_type lora."),
+        ("grpo", "--teacher_model t", "--teacher_model: ms-swift's grpo learns from a teacher too"),
+        ("grpo", "--teacher_adapters t", "Give --rlhf_type gkd"),
+        ("ppo", "--metric_for_best_model reward_std", "ppo has no metric \"reward_std\""),
+        ("grpo", "--metric_for_best_model num_turns", "grpo has no metric \"num_turns\""),
+        ("grpo", "--metric_for_best_model entropy/mean", "grpo has no metric"),
         ("ppo", "--metric_for_best_model kl", "has no metric \"kl\""),
         ("ppo", "--metric_for_best_model reward_std", "has no metric \"reward_std\""),
         ("grpo", "--metric_for_best_model objective/scores", "has no metric \"objective/scores\""),
@@ -348,7 +359,11 @@ struct PreferenceSettingsTests {
         "--multi_turn_scheduler ./turns.py --max_turns 3 --reward_timeout 3",
         "--dynamic_sample true --max_resample_times 5", "--loss_type cispo --epsilon 5",
         "--epsilon 0.1 --epsilon_high 0.3 --delta 3", "--loss_type sapo --tau_pos 2",
-        "--metric_for_best_model rewards/Format/mean",
+        "--metric_for_best_model rewards/Format/mean", "--metric_for_best_model completions/mean_length",
+        "--metric_for_best_model eval_clip_ratio/region_mean",
+        "--metric_for_best_model num_turns --multi_turn_scheduler ./turns.py",
+        "--metric_for_best_model entropy/mean --log_entropy true",
+        "--metric_for_best_model rollout_correction/kl --log_rollout_offpolicy_metrics true",
         experts("--chord_mu_peak 0.9 --chord_mu_valley 0.05 --chord_enable_phi_function true --loss_scale default"),
     ])
     func whatIsReadIsNotIdle(_ words: String) throws {

@@ -59,9 +59,15 @@ extension RLHFSettings: CommandSettings {
         if preferences.samplesAnswers { try checkSampling(&notices) }
         if method == .gkd, preferences.distillation.lmbda > 0 { noteRestrictedSampling(&notices) }
         let tuner = training.model.tunerType.rawValue
-        if method == .kto, preferences.precomputesReference,
-            AdapterMethods.of(tunerType: tuner)?.narrowsAttention == true
-        {
+        let narrowsAttention = AdapterMethods.of(tunerType: tuner)?.narrowsAttention == true
+        let answersItself = preferences.samplesAnswers || method == .gkd && preferences.distillation.lmbda > 0
+        guard !(narrowsAttention && answersItself) else {
+            throw SettingsError(
+                "--tuner_type \(tuner) learns with attention in groups and answers with all of it, so that --rlhf_type "
+                    + "\(method.rawValue) would learn from answers of another model. Give --tuner_type lora"
+                    + (method == .gkd ? ", or --lmbda 0." : "."))
+        }
+        if method == .kto, preferences.precomputesReference, narrowsAttention {
             throw SettingsError(
                 "--precompute_ref_log_probs true: with kto and --tuner_type \(tuner) the reference is asked in the step. Leave "
                     + "it out.")

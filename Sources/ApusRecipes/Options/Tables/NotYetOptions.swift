@@ -74,6 +74,9 @@ enum NotYetOptions {
     static func advice(_ field: String, _ command: Command) -> String? {
         if command == .export || command == .mergeLoRA, let advice = exportAdvice[field] { return advice }
         if command == .rlhf, let advice = preferenceAdvice(field) { return advice }
+        if command == .sample, field == "external_plugins" {
+            return "Give rewards as programs: --reward_funcs ./score.py."
+        }
         return advice[field]
     }
 

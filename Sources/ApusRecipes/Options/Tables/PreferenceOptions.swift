@@ -15,7 +15,7 @@ extension OptionTable {
             "rlhf_type", .words(of: PreferenceMethod.self), default: .text("dpo"),
             "How preferences are learned."),
         option(
-            "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue)),
+            "loss_type", .choices(PreferenceLossType.allCases.map(\.rawValue), later: ["real"]),
             computed: "dpo, cpo: sigmoid; simpo: simpo; kto: kto; grpo: grpo",
             "What is minimised; several make a mix, for dpo."),
         option(
@@ -79,6 +79,8 @@ extension OptionTable {
     ]
 
     fileprivate static let neverForPreferences: [String: String] = [
+        "external_plugins":
+            "Give rewards as programs: --reward_funcs ./score.py; turns: --multi_turn_scheduler ./turns.py.",
         "num_labels": "A reward model gives one score; leave it out.",
         "problem_type": "A reward model gives one score; leave it out.",
         "packing": "Leave it out; the sequences of a batch lie end to end without padding.",

@@ -39,6 +39,11 @@ extension DistillationSettings {
         }
     }
 
+    /// The option that names a teacher; nil where none does.
+    var teacherFlag: String? {
+        teacherModel != nil ? "teacher_model" : teacherAdapters.isEmpty ? nil : "teacher_adapters"
+    }
+
     /// The loss of a token.
     func form(beta: Double, temperature: Double) -> DivergenceForm {
         DivergenceForm(beta: beta, temperature: temperature, topK: logitsTopK, likelihoodWeight: sftAlpha)

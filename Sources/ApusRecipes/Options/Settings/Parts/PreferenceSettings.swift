@@ -190,6 +190,11 @@ extension PreferenceSettings {
         let word = method.rawValue
         try checkBeta()
         if method == .gkd { try distillation.check() }
+        if method == .grpo, let flag = distillation.teacherFlag {
+            throw SettingsError(
+                "--\(flag): ms-swift's grpo learns from a teacher too, Apus's does not yet. Give --rlhf_type gkd, which does, "
+                    + "or leave it out.")
+        }
         for loss in lossType where !method.losses.contains(loss) {
             throw SettingsError(
                 "--loss_type \(loss.rawValue) does not go with --rlhf_type \(word). "
