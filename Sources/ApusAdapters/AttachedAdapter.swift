@@ -79,14 +79,19 @@ package struct AttachedAdapter {
     ///
     /// - Parameter new: Names of parameters that the base model's file did not hold.
     package func checkStored(new: [String], of model: String) throws {
-        let stored = Set(saved.map(\.path))
-        let lost = new.filter { !stored.contains($0) }
+        let lost = unstored(new)
         guard lost.isEmpty else {
             throw AdapterError(
                 "\(model) holds no \(lost.joined(separator: ", ")), and an adapter does not store it, so that its values would "
                     + "be lost. Train it whole beside the adapter (--modules_to_save and its name), or train all weights "
                     + "first (--tuner_type full), and put the adapter on the result.")
         }
+    }
+
+    /// Those of some weights of the model that the adapter's files do not hold.
+    package func unstored(_ names: [String]) -> [String] {
+        let stored = Set(saved.map(\.path))
+        return names.filter { !stored.contains($0) }
     }
 }
 

@@ -108,6 +108,7 @@ extension RowDataset where Recognizer == PromptRecognizer {
             _ = dataset.appendSequence(ids[range], weights: weights[...])
             return notes
         }
-        return (dataset, EncodingReport(dataset: dataset, tallies))
+        // What is learned are answers that nobody gave yet.
+        return (dataset, EncodingReport(lengths: dataset.indices.map(dataset.length), tallies))
     }
 }

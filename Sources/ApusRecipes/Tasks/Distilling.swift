@@ -39,7 +39,10 @@ struct Distilling: TextTask {
         if inputs.text.fallsBack, inputs.settings.encoding.useChatTemplate {
             console.print("\(inputs.source.name) has no chat template; ChatML is used")
         }
-        console.print("note: nothing is dropped (--lora_dropout and the like) while a teacher is learned from")
+        let hasDropout = inputs.settings.model.tunerType.options.contains("lora_dropout")
+        console.print(
+            "note: nothing is dropped\(hasDropout ? " (--lora_dropout and the like)" : "") while a teacher is learned from"
+        )
         let model = try Models.registry.model(inputs.config)
         guard !model.trunk.hasEncoder else {
             throw SettingsError(
@@ -88,7 +91,10 @@ struct Distilling: TextTask {
         let data = train.0
         try checkLearns(data, run)
         let source = DistilledSamples(data)
-        if settings.lmbda > 0 { source.own = try ownAnswers(inputs, model) }
+        if settings.lmbda > 0 {
+            source.own = try ownAnswers(inputs, model)
+            noteRoom(behind: data.indices.map { data.sample($0).student.answerStart }.max() ?? 0, inputs, model)
+        }
         let samples = try TrainingSamples(
             rows: rows, isSplit: run.data.isSplit, train: (source, train.1),
             validation: validation.map { (DistilledSamples($0.0), $0.1) }, empty: DistilledSamples(),
@@ -113,6 +119,16 @@ struct Distilling: TextTask {
         return OwnAnswers(
             share: settings.lmbda, seed: inputs.settings.model.seed, limit: preferences.policy.completionLimit
         ) { try answers($0, draws: $1).map(\.learned) }
+    }
+
+    /// Says where the model has no room for the longest answers.
+    private func noteRoom(behind longest: Int, _ inputs: TrainingInputs, _ model: CausalLanguageModel) {
+        let (limit, room) = (preferences.policy.completionLimit, model.maximumLength - inputs.promptPlaces - longest)
+        guard limit > room else { return }
+        let flag = preferences.policy.maxNewTokens == nil ? "max_completion_length" : "max_new_tokens"
+        inputs.console.print(
+            "note: --\(flag) \(limit): the model was made for \(model.maximumLength) tokens, so that answers to the longest "
+                + "question have at most \(room)")
     }
 
     /// Refuses a run in which model and teacher are one and the same.

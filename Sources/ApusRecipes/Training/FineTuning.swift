@@ -115,7 +115,8 @@ package struct FineTuning {
             let new = try model.loadWeights(
                 preflight.weights.store, dtype: dtype, device: device,
                 newHeadSeed: UInt64(bitPattern: Int64(settings.model.seed)), matrices: preflight.weights.matrices)
-            if !new.isEmpty { console.print("newly initialised: \(new.joined(separator: ", "))") }
+            let made = tuner.keepingFirstValues(new, checkpoint: resume.checkpoint)
+            if !made.isEmpty { console.print("newly initialised: \(made.joined(separator: ", "))") }
             if settings.task.usesHeads { try tuner.checkStored(new: new, of: source.name) }
         }
         for notice in model.trunk.notices { console.print("note: \(notice)") }

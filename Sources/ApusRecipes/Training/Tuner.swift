@@ -177,6 +177,12 @@ struct Tuner {
         try attached?.checkStored(new: new, of: model)
     }
 
+    /// Those of some weights with first values that keep them: an adapter that goes on brings its own.
+    func keepingFirstValues(_ new: [String], checkpoint: String?) -> [String] {
+        guard checkpoint != nil || startingAdapter != nil, let attached else { return new }
+        return attached.unstored(new)
+    }
+
     /// - Parameter rate: The highest learning rate.
     func trained(rate: Double) -> [TrainedParameter] {
         (own?.parameters ?? attached?.parameters ?? []).compactMap { name, slot in

@@ -25,7 +25,7 @@ extension TinyRun {
     }
 
     /// What was printed.
-    fileprivate func told() throws -> String {
+    func told() throws -> String {
         let output = Recorder()
         var training = try FineTuning(settings)
         training.console = output.console
@@ -101,6 +101,21 @@ extension TinyRun {
         try run.with { $0.evaluation.resumeFromCheckpoint = "\(run.output)/checkpoint-4" }()
         #expect(try run.numbers(6) == whole)
         #expect(try run.losses() == log)
+    }
+
+    /// A model of 64 tokens has less room behind its questions than was asked for.
+    @Test func roomForAnswers() throws {
+        let run = try TinyRun(distilling: 1).with { $0.optimization.maxSteps = 1 }
+        #expect(try !run.told().contains("the model was made for"))
+        let text = try run.with {
+            $0.preferences?.policy.maxCompletionLength = 4000
+            $0.outputDirectoryName("long")
+        }.told()
+        // <|im_start|>user\nn 11<|im_end|>\n<|im_start|>assistant\n, of which each byte is a token.
+        #expect(
+            text.contains(
+                "note: --max_completion_length 4000: the model was made for 64 tokens, so that answers to the longest "
+                    + "question have at most \(64 - 23)"), "\(text)")
     }
 
     @Test(arguments: [0, 1.0]) func microBatchesDoNotMatter(share: Double) throws {

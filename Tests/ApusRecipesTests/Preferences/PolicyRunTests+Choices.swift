@@ -65,6 +65,10 @@ extension PolicyRunTests {
                 $0.preferences?.policy.maxCompletionLength = 4000
             },
             Case("the data have 8 questions") { $0.preferences?.policy.stepsPerGeneration = 64 },
+            Case("× --gradient_accumulation_steps × --num_mini_batches). Give more") {
+                $0.preferences?.method = .ppo
+                $0.preferences?.proximal.numMiniBatches = 64
+            },
             Case("there is no reward \"accurate\"") { $0.preferences?.rewards.rewardFuncs = ["accurate"] },
             Case("--structured_outputs_regex") { $0.preferences?.policy.structuredOutputsRegex = "(" },
             Case("There are rewards/SoftOverlong/mean, rewards/SoftOverlong/std (soft_overlong is logged as Soft") {
@@ -88,6 +92,34 @@ extension PolicyRunTests {
         try run.with { $0.preferences?.rewards.rewardFuncs = ["exec:python3 \(run.folder.path)/one.py"] }()
         #expect(try run.logged("dynamic_sample/given_up") == [1, 1])
         #expect(try run.logged("dynamic_sample/times") == [2, 2])
+    }
+
+    /// What a run says of its questions: none of their tokens are learned, and one of nine fills no round.
+    @Test func whatIsToldOfQuestions() throws {
+        let text = try TinyRun(sampling: 9).with { $0.optimization.maxSteps = 1 }.told()
+        #expect(text.contains("rewarded by SoftOverlong; 1 of 9 questions are left over in each epoch\n"), "\(text)")
+        #expect(text.contains("tokens: ") && !text.contains("of which trained"), "\(text)")
+        let whole = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 1 }.told()
+        #expect(!whole.contains("left over"), "\(whole)")
+    }
+
+    /// Rewards too large to have a spread end the run by the name of the reward; where none says anything, that is said once.
+    @Test func rewardsWithoutASpread() throws {
+        let run = try TinyRun(sampling: 8).with { $0.optimization.maxSteps = 2 }
+        let folder = run.folder.path
+        let read = "import json, sys\nfor line in sys.stdin:\n    row = json.loads(line)\n    "
+        // The rehearsal has answers of no words.
+        try run.folder.write(
+            read + "print(0 if not row['token_ids'] else 1e308 if row['index'] % 2 else -1e308, flush=True)\n",
+            to: "large.py")
+        try run.folder.write(read + "print('null', flush=True)\n", to: "silent.py")
+        let refusal = run.with { $0.preferences?.rewards.rewardFuncs = ["exec:python3 \(folder)/large.py"] }.refusal()
+        #expect(refusal.contains("the reward large said -1e+308 to 1e+308"), "\(refusal)")
+        let text = try run.with {
+            $0.preferences?.rewards.rewardFuncs = ["exec:python3 \(folder)/silent.py"]
+            $0.outputDirectoryName("silent")
+        }.told()
+        #expect(text.components(separatedBy: "no answer of a round got a reward: silent said").count == 2, "\(text)")
     }
 
     /// Solutions in which nothing can be found are counted before the run.

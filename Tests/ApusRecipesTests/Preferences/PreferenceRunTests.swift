@@ -87,6 +87,34 @@ extension TinyRun {
         }
     }
 
+    /// What is said of dropout is so: by an option that there is, and of a reference where there is one.
+    @Test(
+        arguments: [
+            (
+                .dpo, TunerType.lora,
+                "note: nothing is dropped (--lora_dropout and the like), so that model and reference are"
+            ),
+            (.dpo, .full, "note: nothing is dropped, so that model and reference are measured alike\n"),
+            (.orpo, .lora, "note: nothing is dropped (--lora_dropout and the like)\n"),
+            (.rewardModel, .lora, "note: nothing is dropped (--lora_dropout and the like)\n"),
+        ] as [(PreferenceMethod, TunerType, String)])
+    func dropoutIsTold(method: PreferenceMethod, tuner: TunerType, note: String) throws {
+        let run = try TinyRun(preferring: method).with {
+            $0.model.tunerType = tuner
+            $0.optimization.maxSteps = 2
+        }
+        let text = try run.told()
+        #expect(text.contains(note), "\(text)")
+        // A head that goes on has the values that it learned.
+        guard method == .rewardModel else { return }
+        #expect(text.contains("newly initialised: score.weight"), "\(text)")
+        let on = try run.with {
+            $0.model.adapters = ["\(run.output)/checkpoint-2"]
+            $0.outputDirectoryName("on")
+        }.told()
+        #expect(!on.contains("newly initialised"), "\(on)")
+    }
+
     /// Whatever the model is compared with, it begins there: the loss of the first step is ln 2.
     @Test(
         arguments: [
