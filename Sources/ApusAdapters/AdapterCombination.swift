@@ -56,6 +56,7 @@ package struct AdapterCombination: Sendable {
         let methods = try check(adapters)
         let kind = adapters.count == 1 ? .linear : kind
         var combined = methods[0]
+        combined.parameters = Set(methods.flatMap(\.parameters)).sorted()
         combined.combine(
             targets: try TargetModules.union(methods.map(\.selection.targets)), rank: try rank(of: methods, kind))
         let attached = try combined.attach(to: model, named: name)
@@ -112,7 +113,7 @@ package struct AdapterCombination: Sendable {
             (lora.hasBias, "biases of its own (lora_bias)"),
             (lora.base.biases != .none, "biases of the model (bias \(lora.base.biases.rawValue))"),
             (lora.tokens != nil, "trained tokens (trainable_token_indices)"),
-            (!lora.parameters.isEmpty, "weights that it adapts by their names (target_parameters)"),
+            (!lora.parameters.isEmpty && lora.holdsEachExpert != true, "weights that it adapts by their names (target_parameters)"),
         ]
         return beside.first { $0.0 }.map {
             "has \($0.1), which are not combined; merge it into its model instead (apus merge-lora), or leave it out"

@@ -8,6 +8,7 @@ import Foundation
 package enum AdapterFiles {
     package static let configurationName = "adapter_config.json"
     package static let weightsName = "adapter_model.safetensors"
+    private static let olderWeightsName = "adapter_model.bin"
 
     /// The path of a file of an adapter: in its folder, or where ms-swift's own methods have it.
     package static func located(_ name: String, in folder: String) -> String {
@@ -20,7 +21,15 @@ package enum AdapterFiles {
     /// Reads `adapter_config.json` of a folder.
     package static func method(in folder: String) throws -> any AdapterMethod {
         let path = located(configurationName, in: folder)
-        return try AdapterMethods.read(configuration(at: path, of: folder), file: path)
+        var method = try AdapterMethods.read(configuration(at: path, of: folder), file: path)
+        // A configuration alone can be asked too, such as by a run that is planned.
+        if holdsWeights(folder) { try method.read(weights(in: folder).store) }
+        return method
+    }
+
+    private static func holdsWeights(_ folder: String) -> Bool {
+        [located(weightsName, in: folder), "\(folder)/\(olderWeightsName)"]
+            .contains(where: FileManager.default.fileExists(atPath:))
     }
 
     /// What a configuration says.
@@ -49,7 +58,7 @@ package enum AdapterFiles {
             // ms-swift's own methods have names of their own.
             return (path.hasSuffix("/default/\(weightsName)") ? store : try checked(store, path), path)
         }
-        let older = "\(folder)/adapter_model.bin"
+        let older = "\(folder)/\(olderWeightsName)"
         if FileManager.default.fileExists(atPath: older) {
             return (try checked(PyTorchFile(path: older), older), older)
         }

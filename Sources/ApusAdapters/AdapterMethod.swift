@@ -1,5 +1,6 @@
 package import ApusJSON
 package import ApusNN
+package import ApusWeights
 
 /// A method of parameter-efficient training, described by settings or by PEFT's `adapter_config.json`.
 ///
@@ -38,6 +39,12 @@ package protocol AdapterMethod: Sendable {
     var summary: String { get }
     /// What a user should know of an adapter that was read.
     var notice: String? { get }
+
+    /// What a user should know of the file that an adapter on a model is written to.
+    func fileNotice(_ parts: [AdapterPart]) -> String?
+
+    /// Takes up what only the tensors of its file say of an adapter that was read.
+    mutating func read(_ store: any TensorStore) throws
 
     /// Takes up what a command line says of training an adapter further that was read from a file.
     mutating func train(_ settings: AdapterSettings) throws
@@ -107,6 +114,8 @@ extension AdapterMethod {
     package static var isScheduled: Bool { false }
     package static var narrowsAttention: Bool { false }
     package var notice: String? { nil }
+    package func fileNotice(_ parts: [AdapterPart]) -> String? { nil }
+    package mutating func read(_ store: any TensorStore) throws {}
     package mutating func train(_ settings: AdapterSettings) throws {}
     package func rateFactor(of name: String, shape: [Int], rate: Double) -> Double { 1 }
     package mutating func prepare(on model: Module) throws {}

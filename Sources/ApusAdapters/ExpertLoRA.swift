@@ -78,15 +78,18 @@ struct ExpertStack {
     /// The layers of each expert.
     let layers: [[Linear]]
 
+    /// What `transformers` calls the module of all experts of a layer, by the path of the part that has them.
+    static func stem(of path: String) -> String {
+        Module.joined(path.split(separator: ".").dropLast().joined(separator: "."), "mlp.experts")
+    }
+
     /// Those of a model that some names end.
     ///
     /// - Parameter isNamed: Whether a path is meant.
     static func all(on model: Module, where isNamed: (String) -> Bool) -> [ExpertStack] {
         model.modules().flatMap { path, module -> [ExpertStack] in
             guard let mixture = module as? MixtureOfExperts else { return [] }
-            // Whatever files call the part that has the experts, it is `mlp` in transformers 5.
-            let above = path.split(separator: ".").dropLast().joined(separator: ".")
-            let stem = Module.joined(above, "mlp.experts")
+            let stem = stem(of: path)
             let named = MixtureOfExperts.stackedNames.filter { isNamed(Module.joined(stem, $0)) }
             return named.enumerated().compactMap { index, name in
                 guard let layers = mixture.layers(stackedAs: name) else { return nil }

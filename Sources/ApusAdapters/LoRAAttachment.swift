@@ -1,17 +1,30 @@
 package import ApusNN
 import ApusTorch
 
+/// A layer or table to adapt, and how.
+private struct LoRAHost {
+    let path: String
+    let module: Module
+    let rank: Int
+    let scale: Double
+}
+
 extension LoRAConfiguration {
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {
-        let stacks = ExpertStack.all(on: model) { path in parameters.contains { Self.ends(path, with: $0) } }
+        let named = ExpertStack.all(on: model) { path in parameters.contains { Self.ends(path, with: $0) } }
+        let stacks = holdsEachExpert == true ? [] : named
         let chosen = try selection.targets == .names([]) ? [] : chosenHosts(on: model, beside: stacks, heads: heads)
-        let layers = try chosen + weightHosts(on: model, beside: chosen.map(\.path), and: stacks)
+        let paths = chosen.map(\.path)
+        let layers =
+            try chosen.map { LoRAHost(path: $0.path, module: $0.module, rank: rank(of: $0.path), scale: scale(of: $0.path)) }
+            + weightHosts(on: model, beside: paths, and: named)
+            + (stacks.isEmpty ? named : []).flatMap { each(of: $0, on: model, beside: paths) }
         try checkReplicated(on: model)
         let tokens = try tokenHosts(on: model, beside: layers.map(\.path))
-        return try layers.compactMap { path, module in
-            let (rank, scale) = (rank(of: path), scale(of: path))
+        return try layers.compactMap { host in
+            let (path, rank, scale) = (host.path, host.rank, host.scale)
             let adapter: Adapter
-            switch module {
+            switch host.module {
             case let table as Embedding:
                 guard !hasBias else {
                     throw AdapterError("lora_bias: \(path) is a table of words, which has no bias; leave it out")
@@ -36,21 +49,36 @@ extension LoRAConfiguration {
                 adapter = lora
             default: return nil
             }
-            return AdapterPart(path: path, host: module, adapter: adapter)
+            return AdapterPart(path: path, host: host.module, adapter: adapter)
         } + expertParts(on: model, stacks, named: name)
             + TokenParts(name: name, infix: "token_adapter.", storesTies: false).parts(on: model, tokens)
     }
 
-    private static func ends(_ name: String, with parameter: String) -> Bool {
+    static func ends(_ name: String, with parameter: String) -> Bool {
         name == parameter || name.hasSuffix("." + parameter)
     }
 
-    /// The layers that are chosen by name; a choice of all leaves out those of experts whose tensors are adapted.
+    /// The layers of experts whose tensor is named, where a file holds those of each.
+    ///
+    /// What the tensor's rank and alpha are, PEFT makes of those of the layers that lie in it.
+    private func each(of stack: ExpertStack, on model: Module, beside layers: [String]) -> [LoRAHost] {
+        let own = stack.layers.joined().map { ObjectIdentifier($0) }
+        let rank = max(1, rank(of: stack.path) / max(1, stack.layers.first?.count ?? 1))
+        return model.modules().filter { own.contains(ObjectIdentifier($0.module)) && !layers.contains($0.path) }.map {
+            LoRAHost(path: $0.path, module: $0.module, rank: rank, scale: scale(of: stack.path))
+        }
+    }
+
+    /// The layers that are chosen by name; a choice of all leaves out those of experts whose tensors are adapted, and so does
+    /// a file that has none of them.
     private func chosenHosts(
         on model: Module, beside stacks: [ExpertStack], heads: [String]
     ) throws -> [(path: String, module: Module)] {
+        let without = holdsEachExpert == false ? ExpertStack.all(on: model) { _ in true } : []
+        let absent = Set(without.flatMap(\.layers).joined().map { ObjectIdentifier($0) })
         let taken = Set(stacks.flatMap(\.layers).joined().map { ObjectIdentifier($0) })
         let hosts = try selection.hosts(on: model, leaving: base.storedModules, heads: heads)
+            .filter { !absent.contains(ObjectIdentifier($0.module)) }
         func isTaken(_ module: Module) -> Bool { taken.contains(ObjectIdentifier(module)) }
         guard selection.targets != .allLinear else { return hosts.filter { !isTaken($0.module) } }
         if let both = hosts.first(where: { isTaken($0.module) }) {
@@ -64,10 +92,10 @@ extension LoRAConfiguration {
     /// The layers whose matrices `target_parameters` names: on a matrix LoRA is what it is on its layer.
     private func weightHosts(
         on model: Module, beside layers: [String], and stacks: [ExpertStack]
-    ) throws -> [(path: String, module: Module)] {
+    ) throws -> [LoRAHost] {
         let parameters = parameters.filter { parameter in !stacks.contains { Self.ends($0.path, with: parameter) } }
         guard !parameters.isEmpty else { return [] }
-        let all = model.parameters()
+        let all = model.parameters().map { (name: ExpertPlaces.inTransformers($0.name), slot: $0.slot) }
         for parameter in parameters where !all.contains(where: { Self.ends($0.name, with: parameter) }) {
             throw AdapterError(
                 "target_parameters: the name of no weight ends with \"\(parameter)\"; names are such as "
@@ -88,7 +116,8 @@ extension LoRAConfiguration {
                             : "lies transposed (Conv1D), which PEFT does not adapt so; name the layer in target_modules")
                 )
             }
-            return host
+            // PEFT looks for patterns in the name of the weight.
+            return LoRAHost(path: host.path, module: host.module, rank: rank(of: name), scale: scale(of: name))
         }
     }
 

@@ -49,6 +49,10 @@ package struct LoRAConfiguration: AdapterMethod {
     var replication: LayerReplication?
     /// Weights to adapt, by the ends of their names.
     var parameters: [String] = []
+    /// Where the model has experts; nil before it is known, or without any.
+    var experts: ExpertPlaces?
+    /// Whether the file holds a pair of matrices for each expert; nil where there is none.
+    var holdsEachExpert: Bool?
     /// The learning rate of B over that of A.
     ///
     /// Hayou et al. 2024, <https://arxiv.org/abs/2402.12354>.

@@ -21,6 +21,11 @@ extension LoRAConfiguration {
     }
 
     private func keys(_ parts: [AdapterPart]) -> JSONValue {
+        let (method, rest) = named(parts)
+        return method.ownKeys(rest)
+    }
+
+    private func ownKeys(_ parts: [AdapterPart]) -> JSONValue {
         base.json(
             Self.peftType,
             Self.file(

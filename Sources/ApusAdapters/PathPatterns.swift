@@ -22,6 +22,12 @@ struct PathPatterns: Sendable, Equatable {
         PathPatterns(entries.map { ($0.pattern, $0.value * factor) })
     }
 
+    /// Puts a pattern before the others, whose number counts where it matches.
+    mutating func begin(with pattern: String, _ value: Double) {
+        entries.removeAll { $0.pattern == pattern }
+        entries.insert(Entry(pattern: pattern, value: value), at: 0)
+    }
+
     /// - Parameter ofCounts: Whether only whole numbers will do.
     init(_ reader: ConfigurationReader, _ name: String, ofCounts: Bool) throws {
         let object = try reader.optional(name, "an object", \.objectValue) ?? JSONObject()

@@ -49,7 +49,9 @@ package enum Qwen35 {
         let hybrid = try HybridConfig(config, hidden: sharedHidden)
         let trunk = hybrid.trunk(
             linear: { SeparateGatedDeltaNet(hybrid.delta, layer: $0) },
-            feedForward: { _ in hybrid.experts(experts, sharedHidden: sharedHidden, weights: .ofTheChosen) })
+            feedForward: { _ in
+                hybrid.experts(experts, sharedHidden: sharedHidden, weights: .ofTheChosen, isOneTensor: true)
+            })
         trunk.routerLossWeight = experts.lossWeight
         return try model(hybrid, "Qwen3_5Moe", trunk, task)
     }

@@ -144,15 +144,20 @@ struct HybridConfig {
 
     /// Experts, and the one that all tokens pass through.
     ///
-    /// - Parameter weights: What the chosen probabilities are made of.
-    func experts(_ experts: ExpertConfig, sharedHidden: Int, weights: SoftmaxRouter.Weights) -> MixtureOfExperts {
+    /// - Parameters:
+    ///   - weights: What the chosen probabilities are made of.
+    ///   - isOneTensor: Whether files hold the matrices of all experts as one.
+    func experts(
+        _ experts: ExpertConfig, sharedHidden: Int, weights: SoftmaxRouter.Weights, isOneTensor: Bool = false
+    ) -> MixtureOfExperts {
         let (width, initializer) = (fields.sizes.width, fields.initializer)
         return MixtureOfExperts(
             SoftmaxRouter(
                 width: width, experts: experts.count, choosing: experts.chosen, weights: weights,
                 initializer: initializer),
             experts: experts.experts(fields),
-            shared: GatedSharedExpert(width: width, hidden: sharedHidden, initializer: initializer), sharedName: "")
+            shared: GatedSharedExpert(width: width, hidden: sharedHidden, initializer: initializer), sharedName: "",
+            isOneTensor: isOneTensor)
     }
 }
 

@@ -63,10 +63,15 @@ package final class MixtureOfExperts: Sublayer {
     @Child("experts") var experts: [Sublayer]
     @Child("shared_experts") var shared: Sublayer?
 
+    /// Whether files of the model hold the matrices of all experts as one tensor.
+    package let isOneTensor: Bool
+
     /// - Parameter sharedName: What the part of all tokens is called on disk.
     package init(
-        _ router: Router, experts: [Sublayer], shared: Sublayer? = nil, sharedName: String = "shared_experts"
+        _ router: Router, experts: [Sublayer], shared: Sublayer? = nil, sharedName: String = "shared_experts",
+        isOneTensor: Bool = false
     ) {
+        self.isOneTensor = isOneTensor
         super.init()
         self.router = router
         self.experts = experts

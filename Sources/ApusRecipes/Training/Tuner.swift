@@ -66,9 +66,10 @@ struct Tuner {
         attached = try method.attached(to: model, for: settings.taskType)
     }
 
-    /// What a user should know of the adapter that the run goes on with.
+    /// What a user should know of the adapter that the run goes on with, and of the file that it writes.
     var notices: [String] {
-        startingAdapter == nil ? [] : [attached?.method.notice, attached?.method.base.notice].compactMap(\.self)
+        (startingAdapter == nil ? [] : [attached?.method.notice, attached?.method.base.notice].compactMap(\.self))
+            + [attached.flatMap { $0.method.fileNotice($0.parts) }].compactMap(\.self)
     }
 
     /// Whether a checkpoint holds the whole model.
