@@ -23,7 +23,7 @@ struct GemmaAttention {
     let window: Int?
 
     /// - Parameters:
-    ///   - softCaps: What missing caps of attention and of words mean; nil is no cap.
+    ///   - softCaps: What missing caps of attention and of words mean; nil is no cap, of attention never.
     ///   - kind: The kind of a layer in a configuration without a list of them.
     init(
         _ config: ModelConfig, _ fields: DecoderConfig, softCaps: (attention: Double?, words: Double?),
@@ -39,7 +39,8 @@ struct GemmaAttention {
             throw ModelError("config.json: query_pre_attn_scalar is \(scalar); it must be positive")
         }
         scale = 1 / scalar.squareRoot()
-        softCap = try cap("attn_logit_softcapping", default: softCaps.attention)
+        // Files of Gemma 3 may have it, and transformers gives it to no layer there.
+        softCap = try softCaps.attention.flatMap { try cap("attn_logit_softcapping", default: $0) }
         finalSoftCap = try cap("final_logit_softcapping", default: softCaps.words)
         kinds = try LayerKind.all(config, layers: fields.sizes.layers, otherwise: kind)
         window = config.has("sliding_window") ? try config.optionalSize("sliding_window") : 4096

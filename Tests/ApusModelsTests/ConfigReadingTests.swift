@@ -85,6 +85,31 @@ struct ConfigReadingTests {
         #expect(try Models.registry.model(Fixture.json("config-reading/gemma3/config.json")).trunk.notices == [])
     }
 
+    /// Layers of Mistral with and without a window, and a cap that transformers gives to no layer of Gemma 3.
+    @Test(arguments: ["mistral-kinds", "gemma3-capped"]) func keysBesideCountAsInTransformers(name: String) throws {
+        let changed = try #require(try Fixture.json("config-reading/changed.json")[name])
+        let base = try #require(changed["model"]?.stringValue)
+        var config = try Fixture.json("models/\(base)/config.json").objectValue ?? [:]
+        for (key, value) in changed["keys"]?.objectValue ?? [:] { config[key] = value }
+        let model = try Models.registry.model(.object(config))
+        try model.loadWeights(
+            ModelWeights(folder: Fixture.root.appendingPathComponent("models/\(base)").path), dtype: .float64,
+            device: .cpu)
+        #expect(model.trunk.notices.contains { $0.contains("attn_logit_softcapping") } == (name == "gemma3-capped"))
+        let row = (changed["row"]?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        let batch = TokenBatch([(ids: row, isTarget: row.map { _ in true })])
+        let file = try SafetensorsFile(path: Self.folder.appendingPathComponent("changed.safetensors").path)
+        let wanted = try file.tensor(name, dtype: .float64, device: .cpu).tensor
+        #expect(try relativeDifference(model.outputs(batch).logits, wanted) <= 1e-6)
+    }
+
+    @Test func layersWithAWindowNeedOne() throws {
+        var config = try Fixture.json("models/mistral-window/config.json").objectValue ?? [:]
+        config["layer_types"] = ["full_attention", "sliding_attention"]
+        config["sliding_window"] = .null
+        #expect(throws: ModelError.self) { try Models.registry.model(.object(config)) }
+    }
+
     /// What `_check_received_keys` of transformers warns of.
     @Test func keysOfTablesThatNobodyReadsAreNamed() throws {
         for (base, key) in [
