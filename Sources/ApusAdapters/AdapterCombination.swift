@@ -73,6 +73,24 @@ package struct AdapterCombination: Sendable {
         return attached
     }
 
+    /// Where PEFT makes another adapter of the same ones.
+    package func notice(_ adapters: [AttachedAdapter]) -> String? {
+        let methods = adapters.compactMap { $0.method as? LoRAConfiguration }
+        let scales = adapters.flatMap(\.parts).compactMap { part in
+            (part.adapter as? LoRA)?.scale ?? (part.adapter as? LoRAEmbedding)?.scale
+        }
+        var differences: [String] = []
+        if adapters.count > 1, kind.combinesProducts, scales.contains(where: { $0 != 1 }) {
+            differences.append("multiplies by alpha / r twice in \(kind.rawValue)")
+        }
+        if methods.first?.usesRankStabilization == true {
+            differences.append("leaves use_rslora of the first adapter in place, and so multiplies by the root of the rank")
+        }
+        guard !differences.isEmpty else { return nil }
+        return "PEFT's add_weighted_adapter makes another adapter of these: it \(differences.joined(separator: ", and it ")). "
+            + "Here the sum is that of the adapters as they are"
+    }
+
     private func check(_ adapters: [AttachedAdapter]) throws -> [LoRAConfiguration] {
         guard !adapters.isEmpty, adapters.count == weights.count else {
             throw AdapterError(

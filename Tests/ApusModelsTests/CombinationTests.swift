@@ -28,6 +28,19 @@ struct CombinationTests {
 
     private func model() throws -> CausalLanguageModel { try Fixture.model("qwen2-tied-gqa", dtype: .float64) }
 
+    /// PEFT multiplies by α / r twice when it decomposes sums, and keeps rsLoRA with another alpha.
+    @Test func whatPEFTMakesOtherwiseIsSaid() throws {
+        let model = try model()
+        let adapters = try loaded(["a", "b"], on: model)
+        let weights = [1.0, 1]
+        #expect(AdapterCombination(.svd, weights: weights).notice(adapters)?.contains("twice in svd") == true)
+        #expect(AdapterCombination(.cat, weights: weights).notice(adapters) == nil)
+        var method = LoRAConfiguration()
+        method.usesRankStabilization = true
+        let attached = try method.attach(to: model, named: "stabilised")
+        #expect(AdapterCombination(.cat, weights: [1]).notice([attached])?.contains("use_rslora") == true)
+    }
+
     @Test func thereAreCases() { #expect(Self.cases.count == 15) }
 
     @Test(arguments: cases) func theyAreCombinedAsPEFTDoes(name: String) throws {

@@ -3,6 +3,7 @@ import ApusFiles
 import ApusJSON
 import ApusLanguageModel
 import ApusModels
+import ApusRunLog
 import ApusTorch
 import Foundation
 
@@ -40,6 +41,9 @@ struct AdapterCombining {
         combination.majoritySign = settings.combination.majoritySign
         combination.rank = settings.combination.rank
         combination.seed = UInt64(bitPattern: Int64(settings.model.seed))
+        if let notice = combination.notice(attached) {
+            Console(style: ConsoleStyle(environment: surroundings.environment)).print("note: \(notice)")
+        }
         let combined = try combination(attached, on: model, named: "combined")
         let folder = try AtomicDirectory(settings.outputDirectory)
         try combined.write(into: folder)
