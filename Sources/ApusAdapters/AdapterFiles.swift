@@ -214,10 +214,12 @@ extension AttachedAdapter {
         if rest.hasPrefix(trunk) { names.append(prefix + rest.dropFirst(trunk.count)) }
         names.append(prefix + trunk + rest)
         // The head of GPT-NeoX: its name in files of models, and in the memory of transformers 5.
-        for (one, other) in [("lm_head.", "embed_out."), ("embed_out.", "lm_head.")] where rest.hasPrefix(one) {
+        let (head, later) = (ModulePaths.headOfNeoX + ".", ModulePaths.head + ".")
+        for (one, other) in [(later, head), (head, later)] where rest.hasPrefix(one) {
             names.append(prefix + other + rest.dropFirst(one.count))
         }
-        return names
+        // So too the part of Mixtral that has the experts.
+        return names + names.map { $0.replacingOccurrences(of: ".mlp.", with: ".block_sparse_moe.") }
     }
 
     /// What a file holds, under PEFT's names.

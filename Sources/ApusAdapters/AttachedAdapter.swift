@@ -336,6 +336,14 @@ enum AdapterStream {
 
 /// Module paths by PEFT's rules.
 enum ModulePaths {
+    /// What files of GPT-NeoX call the head.
+    static let headOfNeoX = "embed_out"
+    /// What transformers calls heads.
+    static let head = "lm_head"
+
+    /// What a module may be called: by files of models, and in the memory of transformers 5.
+    static func names(_ path: String) -> [String] { path == headOfNeoX ? [path, head] : [path] }
+
     /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths, points or not:
     /// `pre_classifier` is a `classifier`.
     static func lies(_ path: String, in modules: [String]) -> Bool {

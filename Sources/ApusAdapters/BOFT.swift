@@ -1,6 +1,7 @@
 package import ApusJSON
 package import ApusNN
 package import ApusTorch
+package import ApusWeights
 
 /// `s ⊙ (W (x B_m … B₁)) + b`: rotations in blocks, between which the channels are shuffled as in a butterfly.
 ///
@@ -140,6 +141,19 @@ package struct BOFTConfiguration: MatrixMethod {
         selection = try LayerSelection(reader)
         base = try reader.base()
         try checkSizes("\(file): \"boft_block_size\"", "\"boft_block_num\"")
+    }
+
+    /// Without its CUDA kernel PEFT makes one factor, whatever it writes of their count.
+    package mutating func read(_ store: any TensorStore) throws {
+        let shapes = try store.tensorNames.filter { $0.hasSuffix(".boft_R") }.map(store.shape(of:))
+        if !shapes.isEmpty, shapes.allSatisfy({ $0.first == 1 }) { factors = 1 }
+    }
+
+    package func fileNotice(_ parts: [AdapterPart]) -> String? {
+        factors == 1
+            ? nil
+            : "PEFT reads a file with boft_n_butterfly_factor \(factors) only where it can build its CUDA kernel, and wants "
+                + "one factor elsewhere; Apus reads it everywhere"
     }
 
     private func checkSizes(_ size: String, _ count: String) throws {

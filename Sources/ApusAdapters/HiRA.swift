@@ -1,6 +1,7 @@
 package import ApusJSON
 package import ApusNN
 package import ApusTorch
+package import ApusWeights
 
 /// `W x + b + (W ⊙ B A) x`: a change of high rank, since it has the base matrix in it.
 ///
@@ -60,7 +61,10 @@ package struct HiRAConfiguration: MatrixMethod {
 
     package var selection = LayerSelection()
     private var rank = 32
+    /// Of a file; PEFT 0.20 reads it and gives every layer the rank r, so that only the tensors tell.
     private var ranks = PathPatterns()
+    /// The ranks of a file's tensors, by layer.
+    private var stored: [String: Int] = [:]
     private var dropout = 0.0
     private var start: JSONValue = true
     /// PEFT's `fan_in_fan_out`, which it looks for in the layer itself.
@@ -85,11 +89,18 @@ package struct HiRAConfiguration: MatrixMethod {
         base = try reader.base()
     }
 
+    package mutating func read(_ store: any TensorStore) throws {
+        for name in store.tensorNames where name.hasSuffix(".hira_A") {
+            let path = name.dropLast(".hira_A".count).dropFirst(Self.modelPrefix.count)
+            stored[String(path)] = try store.shape(of: name).first
+        }
+    }
+
     package var summary: String { "Rank \(rank)" }
 
     package func adapter(for linear: Linear, at path: String, named name: String) -> LinearAdapter {
         HiRA(
-            name: name, for: linear, rank: ranks[path].map { Int($0) } ?? rank, dropout: dropout,
+            name: name, for: linear, rank: max(stored[path] ?? rank, 1), dropout: dropout,
             isGaussian: start == "gaussian", stream: AdapterStream.key(name, path))
     }
 

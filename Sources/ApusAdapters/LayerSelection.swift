@@ -105,7 +105,8 @@ package struct LayerSelection: Sendable, Equatable {
             let isChosen =
                 targets == .allLinear
                 ? module is Linear && !ModulePaths.lies(path, in: heads) : targets.contains(path)
-            return try isChosen && excluded?.contains(path) != true && isInLayers(path, numbering)
+            return try isChosen && excluded?.contains(path) != true
+                && (targets.containsWhole(path) || isInLayers(path, numbering))
         }
         try check(candidates.map(\.path), chosen: chosen.map(\.path))
         return chosen
@@ -113,7 +114,11 @@ package struct LayerSelection: Sendable, Equatable {
 
     /// `target_modules` of a file; a choice of whole models is written as the names it chose, as PEFT does.
     func json(_ paths: [String]) -> JSONValue {
-        guard case .allLinear = targets, !paths.isEmpty else { return targets.json }
+        guard case .allLinear = targets, !paths.isEmpty else {
+            guard case .names(let names) = targets, paths.contains(ModulePaths.headOfNeoX) else { return targets.json }
+            // PEFT looks for the name that the head has in transformers.
+            return TargetModules.names(names.map { $0 == ModulePaths.headOfNeoX ? ModulePaths.head : $0 }).json
+        }
         return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
     }
 
@@ -145,7 +150,7 @@ package struct LayerSelection: Sendable, Equatable {
             return guess + ". Layers that can be targets: \(ends.joined(separator: ", "))"
         }
         if case .names(let names) = targets, !allowsAbsent {
-            for name in names where !paths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
+            for name in names where !paths.contains(where: TargetModules.names([name]).contains) {
                 throw AdapterError("--target_modules: no layer matches \"\(name)\"\(advice(name))")
             }
         }

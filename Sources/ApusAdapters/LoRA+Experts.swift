@@ -18,7 +18,7 @@ struct ExpertPlaces: Sendable {
         let modules = model.modules()
         var paths: [ObjectIdentifier: String] = [:]
         for (path, module) in modules { paths[ObjectIdentifier(module)] = path }
-        for case let (path, mixture as MixtureOfExperts) in modules {
+        for case (let path, let mixture as MixtureOfExperts) in modules {
             routers.insert(Module.joined(path, "gate"))
             areOneTensor = areOneTensor || mixture.isOneTensor
             for name in MixtureOfExperts.stackedNames {
@@ -50,7 +50,8 @@ extension LoRAConfiguration {
 
     package func fileNotice(_ parts: [AdapterPart]) -> String? {
         guard let experts, let obstacle = obstacle(in: experts, parts) else { return nil }
-        return "the adapter is on layers of experts, or on others of their names, and \(obstacle); Apus reads its files all the same"
+        return
+            "the adapter is on layers of experts, or on others of their names, and \(obstacle); Apus reads its files all the same"
     }
 
     /// The method as its file says it: PEFT takes the names of layers of experts for all tensors of experts and drops other
@@ -138,7 +139,8 @@ extension LoRAConfiguration {
         guard dropout == 0, !isDecomposed, !hasBias, starts.contains(initialization),
             layers.values.allSatisfy(\.isStoredAsTrained)
         else {
-            return "PEFT with transformers 5 reads such ones only with lora_dropout 0 and init_lora_weights true, false or "
+            return
+                "PEFT with transformers 5 reads such ones only with lora_dropout 0 and init_lora_weights true, false or "
                 + "gaussian, without use_dora and biases of B"
         }
         let adapted = experts.stacks.filter { stack in stack.layers.joined().contains { layers[$0] != nil } }
@@ -157,7 +159,8 @@ extension LoRAConfiguration {
             return adapted.contains { $0.path == mate }
         }
         guard isWhole, hasLast else {
-            return "PEFT with transformers 5 reads LoRA on experts only on all of a layer, on down_proj (w2) or on all three "
+            return
+                "PEFT with transformers 5 reads LoRA on experts only on all of a layer, on down_proj (w2) or on all three "
                 + "matrices, with one rank and alpha"
         }
         return nil

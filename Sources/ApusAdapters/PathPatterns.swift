@@ -48,7 +48,9 @@ struct PathPatterns: Sendable, Equatable {
 
     /// PEFT takes the first key that matches the whole path or its end after a dot.
     subscript(path: String) -> Double? {
-        entries.first { TargetModules.fullMatch("(.*\\.)?(\($0.pattern))", path) }?.value
+        entries.first { entry in
+            ModulePaths.names(path).contains { TargetModules.fullMatch("(.*\\.)?(\(entry.pattern))", $0) }
+        }?.value
     }
 
     var values: [Double] { entries.map(\.value) }

@@ -52,9 +52,17 @@ package enum TargetModules: Sendable, Equatable {
         switch self {
         case .allLinear: true
         case .automatic: false
-        case .names(let names): names.contains { path == $0 || path.hasSuffix("." + $0) }
-        case .pattern(let pattern): Self.fullMatch(pattern, path)
+        case .names(let names): ModulePaths.names(path).contains { path in
+            names.contains { path == $0 || path.hasSuffix("." + $0) }
         }
+        case .pattern(let pattern): ModulePaths.names(path).contains { Self.fullMatch(pattern, $0) }
+        }
+    }
+
+    /// Whether one of the names is the whole path, which PEFT does not look for the number of a layer in.
+    func containsWhole(_ path: String) -> Bool {
+        guard case .names(let names) = self else { return false }
+        return ModulePaths.names(path).contains(where: names.contains)
     }
 
     /// Python's `re.fullmatch`.
