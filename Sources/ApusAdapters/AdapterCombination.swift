@@ -56,9 +56,7 @@ package struct AdapterCombination: Sendable {
         let methods = try check(adapters)
         let kind = adapters.count == 1 ? .linear : kind
         var combined = methods[0]
-        combined.parameters = Set(methods.flatMap(\.parameters)).sorted()
-        combined.combine(
-            targets: try TargetModules.union(methods.map(\.selection.targets)), rank: try rank(of: methods, kind))
+        combined.combine(targets: try targets(of: adapters, methods), rank: try rank(of: adapters, methods, kind))
         let attached = try combined.attach(to: model, named: name)
         let generator = try Generator(seed: seed)
         try withoutGradients {
@@ -87,8 +85,8 @@ package struct AdapterCombination: Sendable {
             differences.append("leaves use_rslora of the first adapter in place, and so multiplies by the root of the rank")
         }
         guard !differences.isEmpty else { return nil }
-        return "PEFT's add_weighted_adapter makes another adapter of these: it \(differences.joined(separator: ", and it ")). "
-            + "Here the sum is that of the adapters as they are"
+        return "PEFT's add_weighted_adapter makes another adapter of these: it "
+            + differences.joined(separator: ", and it ") + ". Here the adapters count as they are"
     }
 
     private func check(_ adapters: [AttachedAdapter]) throws -> [LoRAConfiguration] {
@@ -138,11 +136,28 @@ package struct AdapterCombination: Sendable {
         }
     }
 
-    private func rank(of methods: [LoRAConfiguration], _ kind: Kind) throws -> Int {
-        let ranks = methods.map { method in ([method.rank] + method.rankPattern.values.map { Int($0) }).max() ?? 0 }
+    /// All layers of any; those that a file names by their weights, whole.
+    private func targets(of adapters: [AttachedAdapter], _ methods: [LoRAConfiguration]) throws -> TargetModules {
+        guard methods.contains(where: { !$0.parameters.isEmpty }) else {
+            return try TargetModules.union(methods.map(\.selection.targets))
+        }
+        return .names(Set(adapters.flatMap(\.parts).onLayers.map(\.path)).sorted())
+    }
+
+    private func rank(of adapters: [AttachedAdapter], _ methods: [LoRAConfiguration], _ kind: Kind) throws -> Int {
+        // Patterns on the weights of experts are of several layers at once.
+        let all = zip(adapters, methods).map { adapter, method in
+            method.parameters.isEmpty
+                ? [method.rank] + method.rankPattern.values.map { Int($0) }
+                : adapter.parts.compactMap { ($0.adapter as? LoRA)?.rank }
+        }
+        let ranks = all.map { $0.max() ?? 0 }
         if kind == .cat { return ranks.reduce(0, +) }
         if kind.combinesProducts { return rank ?? ranks.max() ?? 0 }
-        guard Set(ranks).count == 1, methods.allSatisfy(\.rankPattern.values.isEmpty) else {
+        let areAlike = zip(all, methods).allSatisfy { ranks, method in
+            method.parameters.isEmpty ? method.rankPattern.values.isEmpty : Set(ranks).count == 1
+        }
+        guard Set(ranks).count == 1, areAlike else {
             throw AdapterError(
                 "\(kind.rawValue) combines adapters of one rank, and these have \(ranks.map(String.init).joined(separator: ", "))"
                     + "; give --combination_type cat or svd")
@@ -266,5 +281,6 @@ extension LoRAConfiguration {
         alphaPattern = PathPatterns()
         initialization = .standard
         selection.targets = targets
+        (parameters, holdsEachExpert) = ([], nil)
     }
 }

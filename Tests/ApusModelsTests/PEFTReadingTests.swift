@@ -147,6 +147,25 @@ struct PEFTReadingTests {
         )
     }
 
+    /// Twice the same with half the weight each is the same change.
+    @Test(arguments: [AdapterCombination.Kind.cat, .svd]) func adaptersOnExpertsAreCombined(
+        kind: AdapterCombination.Kind
+    ) throws {
+        let fixture = try Fixture("peft-readings/experts-qwen2")
+        let model = try Fixture.model("qwen2-moe", dtype: .float64)
+        let adapters = try ["a", "b"].map { name in
+            let attached = try AdapterFiles.method(in: fixture.folder.path).attach(to: model, named: name)
+            try attached.load(from: fixture.folder.path, dtype: .float64, device: .cpu)
+            return attached
+        }
+        let combined = try AdapterCombination(kind, weights: [0.5, 0.5])(adapters, on: model, named: "new")
+        for adapter in adapters { adapter.detach() }
+        #expect(try worst(model, fixture) <= 1e-6)
+        let file = try configuration(combined)
+        #expect(file["r"] == (kind == .cat ? 2 : 1) && file["use_rslora"] == false)
+        #expect(file["rank_pattern"]?["model.layers.0.mlp.experts.gate_up_proj"] == (kind == .cat ? 4 : 2))
+    }
+
     /// Under the name of files of models the head is written under the name that PEFT looks for.
     @Test func theHeadOfNeoXIsWrittenByItsLaterName() throws {
         let model = try Fixture.model("gpt-neox")
