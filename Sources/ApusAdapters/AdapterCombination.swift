@@ -129,7 +129,10 @@ package struct AdapterCombination: Sendable {
             (lora.hasBias, "biases of its own (lora_bias)"),
             (lora.base.biases != .none, "biases of the model (bias \(lora.base.biases.rawValue))"),
             (lora.tokens != nil, "trained tokens (trainable_token_indices)"),
-            (!lora.parameters.isEmpty && lora.holdsEachExpert != true, "weights that it adapts by their names (target_parameters)"),
+            (
+                !lora.parameters.isEmpty && lora.holdsEachExpert != true,
+                "weights that it adapts by their names (target_parameters)"
+            ),
         ]
         return beside.first { $0.0 }.map {
             "has \($0.1), which are not combined; merge it into its model instead (apus merge-lora), or leave it out"
