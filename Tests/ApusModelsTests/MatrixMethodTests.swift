@@ -157,7 +157,7 @@ struct MatrixMethodTests {
         #expect(counts.allSatisfy { Swift.abs(Double($0) / 1000 - 1) < 0.15 })
     }
 
-    /// Ranks and alphas of single layers, from a file.
+    /// Ranks and alphas of single layers, from a file; PEFT 0.20 gives all layers of HiRA the rank r, whatever a pattern says.
     @Test(arguments: [("LOHA", "hada_w1_b"), ("LOKR", "lokr_w2_b"), ("HIRA", "hira_A")])
     func patternsChooseRanks(peftType: String, tensor: String) throws {
         let method = try Self.read(
@@ -167,8 +167,9 @@ struct MatrixMethodTests {
                 "alpha_pattern": ["v_proj": 5],
             ])
         let attached = try method.attach(to: Self.model())
+        let chosen = peftType == "HIRA" ? 2 : 3
         for (name, slot) in attached.parameters where name.hasSuffix(tensor) {
-            #expect(slot.shape?[0] == (name.contains("layers.1.self_attn.q_proj") ? 3 : 2), "\(name)")
+            #expect(slot.shape?[0] == (name.contains("layers.1.self_attn.q_proj") ? chosen : 2), "\(name)")
         }
         let written = try JSONValue(parsing: Data(attached.configurationText().utf8))
         #expect(written["rank_pattern"] == ["layers.1.self_attn.q_proj": 3])
