@@ -82,7 +82,8 @@ package struct AdapterCombination: Sendable {
             differences.append("multiplies by alpha / r twice in \(kind.rawValue)")
         }
         if methods.first?.usesRankStabilization == true {
-            differences.append("leaves use_rslora of the first adapter in place, and so multiplies by the root of the rank")
+            differences.append(
+                "leaves use_rslora of the first adapter in place, and so multiplies by the root of the rank")
         }
         guard !differences.isEmpty else { return nil }
         return "PEFT's add_weighted_adapter makes another adapter of these: it "

@@ -16,7 +16,9 @@ extension LoRAConfiguration {
         let chosen = try selection.targets == .names([]) ? [] : chosenHosts(on: model, beside: stacks, heads: heads)
         let paths = chosen.map(\.path)
         let layers =
-            try chosen.map { LoRAHost(path: $0.path, module: $0.module, rank: rank(of: $0.path), scale: scale(of: $0.path)) }
+            try chosen.map {
+                LoRAHost(path: $0.path, module: $0.module, rank: rank(of: $0.path), scale: scale(of: $0.path))
+            }
             + weightHosts(on: model, beside: paths, and: named)
             + (stacks.isEmpty ? named : []).flatMap { each(of: $0, on: model, beside: paths) }
         try checkReplicated(on: model)

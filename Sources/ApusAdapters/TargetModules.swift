@@ -52,9 +52,10 @@ package enum TargetModules: Sendable, Equatable {
         switch self {
         case .allLinear: true
         case .automatic: false
-        case .names(let names): ModulePaths.names(path).contains { path in
-            names.contains { path == $0 || path.hasSuffix("." + $0) }
-        }
+        case .names(let names):
+            ModulePaths.names(path).contains { path in
+                names.contains { path == $0 || path.hasSuffix("." + $0) }
+            }
         case .pattern(let pattern): ModulePaths.names(path).contains { Self.fullMatch(pattern, $0) }
         }
     }

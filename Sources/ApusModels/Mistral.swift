@@ -13,13 +13,15 @@ package enum Mistral {
             window == nil ? .full : .sliding
         }
         guard window != nil || !kinds.contains(.sliding) else {
-            throw ModelError("config.json: layer_types has sliding_attention, but there is no window: set sliding_window")
+            throw ModelError(
+                "config.json: layer_types has sliding_attention, but there is no window: set sliding_window")
         }
         let trunk = fields.trunk { layer in
             PreNormLayer(
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,
                 attention: GroupedQueryAttention(
-                    fields.sizes, layer: layer, options: fields.attentionOptions(window: kinds[layer] == .sliding ? window : nil),
+                    fields.sizes, layer: layer,
+                    options: fields.attentionOptions(window: kinds[layer] == .sliding ? window : nil),
                     initializer: fields.initializer),
                 feedForward: fields.swiGLU())
         }
