@@ -56,11 +56,16 @@ package final class ModelConfig {
 
     /// A whole number of at most 2³¹ in size, far from overflow when sums and products are taken.
     package func integer(_ key: String) throws -> Int? {
+        let number = try wholeNumber(key)
+        if let number, number.magnitude > 1 << 31 {
+            throw ModelError("config.json: \"\(path)\(key)\" is \(number); it must be between -2^31 and 2^31")
+        }
+        return number
+    }
+
+    private func wholeNumber(_ key: String) throws -> Int? {
         try self[key].map { value in
             guard let number = value.intValue else { throw mistyped(key, value, "a whole number") }
-            guard number.magnitude <= 1 << 31 else {
-                throw ModelError("config.json: \"\(path)\(key)\" is \(number); it must be between -2^31 and 2^31")
-            }
             return number
         }
     }
@@ -83,7 +88,7 @@ package final class ModelConfig {
     }
 
     package func optionalSize(_ key: String) throws -> Int? {
-        guard let size = try integer(key) else { return nil }
+        guard let size = try wholeNumber(key) else { return nil }
         let power = Self.objectCounts.contains(key) ? 10 : Self.headCounts.contains(key) ? 16 : 31
         guard (1...1 << power).contains(size) else {
             throw ModelError("config.json: \"\(path)\(key)\" is \(size); it must be between 1 and 2^\(power)")
