@@ -7,7 +7,9 @@ import Testing
 /// Encoders that score texts, as files spell them.
 struct GGUFHeadTests {
     /// A BERT of one layer and width 8 with a head of `rows` scores, its tables of one row as vectors.
-    private static func bert(rows: Int, _ change: (inout GGUFBuilder) -> Void = { _ in }) throws -> GGUFModel {
+    private static func bert(
+        rows: Int, columns: Int = 8, _ change: (inout GGUFBuilder) -> Void = { _ in }
+    ) throws -> GGUFModel {
         var builder = GGUFBuilder()
         builder.add("general.architecture", "bert")
         builder.add("bert.block_count", 1)
@@ -22,8 +24,8 @@ struct GGUFHeadTests {
         add("token_embd.weight", [3, 8])
         add("token_types.weight", [8])
         add("cls.weight", [8, 8])
-        add("cls.output.weight", rows == 1 ? [8] : [rows, 8])
-        add("cls.output.bias", [rows])
+        add("cls.output.weight", rows == 1 ? [8] : [rows, columns])
+        add("cls.output.bias", [min(rows, 3)])
         change(&builder)
         let folder = try TemporaryFolder()
         return try withExtendedLifetime(folder) {
@@ -65,6 +67,15 @@ struct GGUFHeadTests {
         }
         #expect(throws: WeightsError.self) {
             try Self.bert(rows: 2) { $0.add("bert.classifier.output_labels", "bad") }
+        }
+    }
+
+    /// Rows of no numbers take no bytes, so that a small file can say that there are any number of them.
+    @Test func rowsOfNothingAreRefused() {
+        #expect {
+            try Self.bert(rows: 1 << 40, columns: 0)
+        } throws: {
+            "\($0)".contains("cls.output.weight") && "\($0)".contains("rows without numbers")
         }
     }
 

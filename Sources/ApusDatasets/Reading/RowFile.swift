@@ -57,8 +57,10 @@ struct RowFile: Sendable {
                     return try Self.table(bytes, scanner, columns: columns, knowsShapes: knowsShapes, path: path)
                 }
                 if type.format == .text {
-                    if TableScanner.firstLineHasTab(bytes) {
-                        notes.append("each line is a text: the first has tabs, but no names of columns that are known")
+                    if TableScanner.firstLineHasTab(bytes) || TableScanner.hasDoubleBars(bytes) {
+                        notes.append(
+                            "each line is a text: there are tabs or double bars, but no names of columns that are known"
+                        )
                     }
                     return (try TableScanner(separator: .tab).rows(of: bytes), .line)
                 }

@@ -45,7 +45,8 @@ package struct ChatBoundaryError: Error, CustomStringConvertible, Equatable {
     package var description: String {
         """
         cannot tell where the answer of message \(turn + 1) begins or ends in the text of the chat template: \(reason). \
-        Mark the answer with {% generation %} … {% endgeneration %} in the template, or train on all text
+        Mark the answer with {% generation %} … {% endgeneration %} in the template, or train on all text \
+        (--loss_scale all --disable_ignore_empty_think true)
         """
     }
 }

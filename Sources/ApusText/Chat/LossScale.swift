@@ -180,7 +180,9 @@ extension [LossModifier] {
     ///     weight; without it the whole text is looked at.
     ///   - query: The message before it.
     package func parts(of text: String, content: String?, query: String?) -> [(text: String, weight: Float)] {
-        let content = content.map { $0[...] }
+        // What stands at the beginning is found without the end, which is sought for long in a long text.
+        let looksInside = contains { $0 != .ignoreEmptyThink && $0 != .ignoreThinkPrefix }
+        let content = looksInside ? content.map { $0[...] } : nil
         let end = content.flatMap { content in
             content.isEmpty ? nil : text.ranges(of: content).last?.upperBound
         }

@@ -67,7 +67,7 @@ public struct Message: Sendable, Equatable {
     /// What it thought, there or between marks in the text; nil for nothing.
     package var thought: String? {
         var found = reasoning
-        if found == nil, let text, let opening = text.firstRange(of: "<think>"),
+        if found == nil, let text, JinjaText(text).contains("<think>"), let opening = text.firstRange(of: "<think>"),
             let closing = text[opening.upperBound...].firstRange(of: "</think>")
         {
             found = String(text[opening.upperBound..<closing.lowerBound])

@@ -25,6 +25,7 @@ final class EarlyMerges: @unchecked Sendable {
     func merges(at cursor: inout JSONCursor) -> MergeBuilder? {
         wait()
         guard let found, found.range.lowerBound == cursor.offset else { return nil }
+        self.found = nil
         cursor = JSONCursor(bytes, offset: found.range.upperBound)
         return found.merges
     }
@@ -45,6 +46,7 @@ final class EarlyMerges: @unchecked Sendable {
 
     /// Whether `"merges":` stands before a place, which a token cannot hold without backslashes.
     private func followsKey(_ place: Int) -> Bool {
+        guard bytes[..<place].last(where: { $0 > 0x20 }) == UInt8(ascii: ":") else { return false }
         let before = bytes[max(0, place - 16)..<place].filter { $0 > 0x20 }
         return before.suffix(9).elementsEqual("\"merges\":".utf8)
     }

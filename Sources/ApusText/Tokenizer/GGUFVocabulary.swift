@@ -168,7 +168,7 @@ extension GGUFVocabulary {
     }
 
     private func mergeTable() throws -> MergeTable {
-        var builder = MergeBuilder(source: Self.source, byteCount: merges.count * 8)
+        var builder = MergeBuilder(source: Self.source, byteCount: merges.reduce(0) { $0 + $1.utf8.count })
         for merge in merges {
             var merge = merge
             try merge.withUTF8 { try builder.append(line: $0) }

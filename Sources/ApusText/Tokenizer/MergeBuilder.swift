@@ -15,10 +15,10 @@ struct MergeBuilder: Sendable {
     private var leftStart = 0
     private var emptyTable: MergeTable?
 
-    /// - Parameter byteCount: No fewer bytes than the merges are written in: room that is not used is never touched.
+    /// - Parameter byteCount: The bytes that the merges are written in, or more: room that is not used is never touched.
     init(source: String, byteCount: Int) {
         self.source = source
-        entries.reserveCapacity(byteCount / 8)
+        entries.reserveCapacity(byteCount / 16)
         texts.reserveCapacity(byteCount)
     }
 
@@ -57,9 +57,11 @@ struct MergeBuilder: Sendable {
     ///   - vocabulary: The tokens that are merged.
     ///   - prefixLength: The bytes of the continuing prefix, which the right part of a merge loses.
     /// - Throws: `TokenizerError` naming the first merge of a token that the vocabulary lacks.
-    func table(_ vocabulary: Vocabulary, prefixLength: Int = 0) throws -> MergeTable {
-        var table = emptyTable ?? MergeTable(expectedCount: entries.count + 1)
-        for part in try resolved(vocabulary, prefixLength) {
+    mutating func table(_ vocabulary: Vocabulary, prefixLength: Int = 0) throws -> MergeTable {
+        let parts = try resolved(vocabulary, prefixLength)
+        // Taken, as what two hold is copied when it is filled.
+        var table = emptyTable.take() ?? MergeTable(expectedCount: entries.count + 1)
+        for part in parts {
             for merge in part { table.append(merge.left, merge.right, becomes: merge.result) }
         }
         return table

@@ -167,10 +167,16 @@ struct GGUFConfiguration {
 
     /// What scores are called, each by the number of its row; files of two that have no names leave it out.
     private mutating func readLabels(_ key: String, rowsOf matrix: String) throws {
-        guard let rows = file[matrix]?.rows else {
+        guard let matrixOfScores = file[matrix] else {
             throw WeightsError(
                 file.path, item: matrix, "the file has a head of scores, without the matrix that makes the scores",
                 advice: "use the model's safetensors files")
+        }
+        let rows = matrixOfScores.rows
+        // Rows of nothing may be as many as a file says.
+        guard rows <= matrixOfScores.elementCount else {
+            throw WeightsError(
+                file.path, item: matrix, "has \(rows) rows without numbers", advice: WeightsError.downloadAgain)
         }
         let names = try value(key, \.stringValues) ?? (0..<rows).map { "LABEL_\($0)" }
         guard names.count == rows else {

@@ -37,6 +37,8 @@ struct RenameTests {
             ("--custom_val_dataset_path a", "val_dataset", .list(["a"])),
             ("--dataset a --custom_train_dataset_path b c", "dataset", .list(["a", "b", "c"])),
             ("--custom_train_dataset_path b --dataset a", "dataset", .list(["a", "b"])),
+            // Of one name the last counts, as everywhere.
+            ("--custom_train_dataset_path b --dataset a --custom_train_dataset_path c", "dataset", .list(["a", "c"])),
             ("--custom_val_dataset_path b --val_dataset a", "val_dataset", .list(["a", "b"])),
             ("--custom_train_dataset_path b --train_dataset_sample 5", "dataset", .list(["b#5"])),
             (

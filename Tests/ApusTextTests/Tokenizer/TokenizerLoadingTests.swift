@@ -108,6 +108,27 @@ import Testing
         }
     }
 
+    /// Of a large file merges are looked for on another thread; wherever its guess lies, they are those of the model.
+    @Test(arguments: [
+        (#""note": {"merges": ["b a"]}, "#, #""vocab": V, "merges": ["a b"]"#, [2]),
+        (#""note": {"merges": [1]}, "#, #""vocab": V, "merges": ["a b"]"#, [2]),
+        ("", #""merges": ["a b"], "vocab": V"#, [2]),
+        ("", #""vocab": V, "merges": ["a b"], "merges": []"#, [0, 1]),
+        ("", #""vocab": V, "merges": ["a b"], "merges": null"#, nil),
+    ])
+    func findsTheMergesOfTheModel(head: String, model: String, ids: [Int32]?) throws {
+        for width in [1, 1 << 20] {
+            let room = String(repeating: " ", count: width)
+            let model = model.replacing("V", with: #"{"a": 0, "b": 1, "ab": 2, "ba": 3}"#)
+            let text = "{\(head)\(room)\"model\": {\"type\": \"BPE\", \(model)}}"
+            if let ids {
+                #expect(try makeTokenizer(text).encode("ab") == ids)
+            } else {
+                #expect(message { try makeTokenizer(text) }.contains("needs \"vocab\" and \"merges\""))
+            }
+        }
+    }
+
     @Test func refusesAFolderWithoutATokenizer() {
         #expect(
             message { try makeTokenizer(files: ["vocab.json": "{}"]) }.contains(

@@ -6,7 +6,7 @@ struct ArgumentLineReader {
     /// Values that are put behind those of an option of several.
     var additions: [(option: String, value: String, origin: ArgumentLine.Origin)] = []
     /// Values of a list option under another name than its own, which may yet be given.
-    private var appended: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
+    private var appended: [(old: String, option: String, words: [String], origin: ArgumentLine.Origin)] = []
     /// Values that hold where nothing else was given for their option.
     private var fallbacks: [(option: String, words: [String], origin: ArgumentLine.Origin)] = []
     /// Kinds of LoRA that were named as if they were methods, and what they stand for where it was not given.
@@ -101,13 +101,13 @@ struct ArgumentLineReader {
             notices.append("\(given) is \(now).")
             for (name, word) in taken { read(name: name, words: [word], origin: origin) }
         }
-        for (option, words, origin) in appended {
+        for (_, option, words, origin) in appended {
             let given = arguments.removeValue(forKey: option)
-            guard case .list(let list)? = given?.value else {
-                read(name: option, words: words, origin: origin)
+            read(name: option, words: words, origin: origin)
+            guard case .list(let list)? = given?.value, case .list(let own)? = arguments[option]?.value else {
                 continue
             }
-            arguments[option] = .init(value: .list(list + words), origin: origin)
+            arguments[option] = .init(value: .list(list + own), origin: origin)
         }
         for (option, words, origin) in fallbacks where arguments[option] == nil {
             read(name: option, words: words, origin: origin)
@@ -325,7 +325,9 @@ struct ArgumentLineReader {
             if words.isEmpty, origin == .commandLine {
                 read(name: name, words: words, origin: origin)
             } else {
-                appended.append((name, words, origin))
+                // Of one name the last counts, as everywhere.
+                appended.removeAll { $0.old == rename.old }
+                appended.append((rename.old, name, words, origin))
             }
         case .addition(let name, let value):
             notices.append("--\(rename.old) is now a part of --\(name).")

@@ -184,8 +184,11 @@ extension SFTSettings {
         guard scale != encoding.lossScale else { return nil }
         encoding.lossScale = scale
         preferences?.lossScale = scale
-        return "--loss_scale is \(scale.rawValue), because the template writes empty thoughts, which are not to be "
-            + "learned; --disable_ignore_empty_think true learns them"
+        let reason =
+            encoding.useChatTemplate
+            ? "the template writes empty thoughts, which are not to be learned"
+            : "empty thoughts of models that think on request are not to be learned"
+        return "--loss_scale is \(scale.rawValue), because \(reason); --disable_ignore_empty_think true learns them"
     }
 
     /// All settings under their names in `args.json`.

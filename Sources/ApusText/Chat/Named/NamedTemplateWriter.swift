@@ -240,7 +240,7 @@ struct NamedTemplateWriter: Sendable {
                     add(segment.text, isTrained ? segment.weight ?? 1 : 0)
                     continue
                 }
-                for part in modifiers.parts(of: segment.text, content: segment.text, query: round.question.text) {
+                for part in modifiers.parts(of: segment.text, content: nil, query: round.question.text) {
                     add(part.text, part.weight)
                 }
             }
