@@ -219,7 +219,10 @@ extension AttachedAdapter {
             names.append(prefix + other + rest.dropFirst(one.count))
         }
         // So too the part of Mixtral that has the experts.
-        return names + names.map { $0.replacingOccurrences(of: ".mlp.", with: ".block_sparse_moe.") }
+        return names
+            + names.filter { $0.contains(".mlp.") }.map {
+                $0.replacingOccurrences(of: ".mlp.", with: ".block_sparse_moe.")
+            }
     }
 
     /// What a file holds, under PEFT's names.

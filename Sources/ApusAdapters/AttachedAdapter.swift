@@ -342,7 +342,17 @@ enum ModulePaths {
     static let head = "lm_head"
 
     /// What a module may be called: by files of models, and in the memory of transformers 5.
-    static func names(_ path: String) -> [String] { path == headOfNeoX ? [path, head] : [path] }
+    static func names(_ path: String) -> [String] {
+        let later = path == headOfNeoX ? head : ExpertPlaces.inTransformers(path)
+        return later == path ? [path] : [path, later]
+    }
+
+    /// A path and what it ends with after each of its points, under all its names.
+    static func ends(of path: String) -> [String] {
+        names(path).flatMap { path in
+            [path] + path.indices.filter { path[$0] == "." }.map { String(path[path.index(after: $0)...]) }
+        }
+    }
 
     /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths, points or not:
     /// `pre_classifier` is a `classifier`.

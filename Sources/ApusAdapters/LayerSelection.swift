@@ -101,12 +101,13 @@ package struct LayerSelection: Sendable, Equatable {
         let numbering = try (layersPattern.map { $0.map(Optional.some) } ?? [nil]).map {
             try NSRegularExpression(pattern: Self.numbering($0))
         }
+        let isTarget = targets.chooser()
         let chosen = try candidates.filter { path, module in
             let isChosen =
                 targets == .allLinear
-                ? module is Linear && !ModulePaths.lies(path, in: heads) : targets.contains(path)
+                ? module is Linear && !ModulePaths.lies(path, in: heads) : isTarget(path)
             return try isChosen && excluded?.contains(path) != true
-                && (targets.containsWhole(path) || isInLayers(path, numbering))
+                && (isInLayers(path, numbering) || targets.containsWhole(path))
         }
         try check(candidates.map(\.path), chosen: chosen.map(\.path))
         return chosen
@@ -150,7 +151,8 @@ package struct LayerSelection: Sendable, Equatable {
             return guess + ". Layers that can be targets: \(ends.joined(separator: ", "))"
         }
         if case .names(let names) = targets, !allowsAbsent {
-            for name in names where !paths.contains(where: TargetModules.names([name]).contains) {
+            let known = Set(paths.flatMap(ModulePaths.ends))
+            for name in names where !known.contains(name) {
                 throw AdapterError("--target_modules: no layer matches \"\(name)\"\(advice(name))")
             }
         }

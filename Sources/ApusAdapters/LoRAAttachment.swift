@@ -20,7 +20,7 @@ extension LoRAConfiguration {
                 LoRAHost(path: $0.path, module: $0.module, rank: rank(of: $0.path), scale: scale(of: $0.path))
             }
             + weightHosts(on: model, beside: paths, and: named)
-            + (stacks.isEmpty ? named : []).flatMap { each(of: $0, on: model, beside: paths) }
+            + each(of: stacks.isEmpty ? named : [], on: model, beside: Set(paths))
         try checkReplicated(on: model)
         let tokens = try tokenHosts(on: model, beside: layers.map(\.path))
         return try layers.compactMap { host in
@@ -60,14 +60,19 @@ extension LoRAConfiguration {
         name == parameter || name.hasSuffix("." + parameter)
     }
 
-    /// The layers of experts whose tensor is named, where a file holds those of each.
+    /// The layers of experts whose tensors are named, where a file holds those of each.
     ///
     /// What the tensor's rank and alpha are, PEFT makes of those of the layers that lie in it.
-    private func each(of stack: ExpertStack, on model: Module, beside layers: [String]) -> [LoRAHost] {
-        let own = stack.layers.joined().map { ObjectIdentifier($0) }
-        let rank = max(1, rank(of: stack.path) / max(1, stack.layers.first?.count ?? 1))
-        return model.modules().filter { own.contains(ObjectIdentifier($0.module)) && !layers.contains($0.path) }.map {
-            LoRAHost(path: $0.path, module: $0.module, rank: rank, scale: scale(of: stack.path))
+    private func each(of stacks: [ExpertStack], on model: Module, beside chosen: Set<String>) -> [LoRAHost] {
+        guard !stacks.isEmpty else { return [] }
+        let paths = Dictionary(model.modules().map { (ObjectIdentifier($0.module), $0.path) }) { first, _ in first }
+        return stacks.flatMap { stack in
+            let rank = max(1, rank(of: stack.path) / max(1, stack.layers.first?.count ?? 1))
+            let scale = scale(of: stack.path)
+            return stack.layers.joined().compactMap { layer in
+                guard let path = paths[ObjectIdentifier(layer)], !chosen.contains(path) else { return nil }
+                return LoRAHost(path: path, module: layer, rank: rank, scale: scale)
+            }
         }
     }
 
@@ -97,14 +102,17 @@ extension LoRAConfiguration {
     ) throws -> [LoRAHost] {
         let parameters = parameters.filter { parameter in !stacks.contains { Self.ends($0.path, with: parameter) } }
         guard !parameters.isEmpty else { return [] }
-        let all = model.parameters().map { (name: ExpertPlaces.inTransformers($0.name), slot: $0.slot) }
-        for parameter in parameters where !all.contains(where: { Self.ends($0.name, with: parameter) }) {
+        let all = model.parameters()
+        func isNamed(_ name: String, _ parameter: String) -> Bool {
+            ModulePaths.names(name).contains { Self.ends($0, with: parameter) }
+        }
+        for parameter in parameters where !all.contains(where: { isNamed($0.name, parameter) }) {
             throw AdapterError(
                 "target_parameters: the name of no weight ends with \"\(parameter)\"; names are such as "
                     + all.prefix(3).map(\.name).joined(separator: ", "))
         }
         let linear = model.modules().filter { $0.module is Linear }
-        return try all.filter { weight in parameters.contains { Self.ends(weight.name, with: $0) } }.map { name, slot in
+        return try all.filter { weight in parameters.contains { isNamed(weight.name, $0) } }.map { name, slot in
             guard let host = linear.first(where: { ($0.module as? Linear)?.$weight === slot }) else {
                 throw AdapterError(
                     "target_parameters: \(name) is not the matrix of a linear layer, and others are not adapted here; "
@@ -119,7 +127,8 @@ extension LoRAConfiguration {
                 )
             }
             // PEFT looks for patterns in the name of the weight.
-            return LoRAHost(path: host.path, module: host.module, rank: rank(of: name), scale: scale(of: name))
+            let later = ExpertPlaces.inTransformers(name)
+            return LoRAHost(path: host.path, module: host.module, rank: rank(of: later), scale: scale(of: later))
         }
     }
 

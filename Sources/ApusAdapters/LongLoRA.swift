@@ -54,6 +54,7 @@ package struct LongLoRAConfiguration: AdapterMethod {
                 "--tuner_type longlora groups the tokens of models that continue text, and this one has an encoder; take "
                     + "lora")
         }
+        try lora.prepare(on: model)
         host.attentionGroups = share
         guard trainsBeside else { return }
         let names = model.modules().filter { $0.module is Embedding || $0.module is Norm }.compactMap {
@@ -86,5 +87,6 @@ package struct LongLoRAConfiguration: AdapterMethod {
         try lora.participants(parts, totalSteps: totalSteps)
     }
 
+    package func fileNotice(_ parts: [AdapterPart]) -> String? { lora.fileNotice(parts) }
     package func json(_ parts: [AdapterPart]) -> JSONValue { lora.json(parts) }
 }

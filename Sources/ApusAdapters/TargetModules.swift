@@ -48,6 +48,13 @@ package enum TargetModules: Sendable, Equatable {
         return .allLinear
     }
 
+    /// `contains` for many paths: a list may name each layer of thousands of experts.
+    func chooser() -> (_ path: String) -> Bool {
+        guard case .names(let names) = self else { return contains }
+        let wanted = Set(names)
+        return { ModulePaths.ends(of: $0).contains(where: wanted.contains) }
+    }
+
     func contains(_ path: String) -> Bool {
         switch self {
         case .allLinear: true

@@ -250,7 +250,7 @@ package struct XLoRAConfiguration: AdapterMethod {
             guard let lora = try AdapterFiles.method(in: folder) as? LoRAConfiguration, lora.isPlain else {
                 throw AdapterError(
                     "X-LoRA mixes plain LoRA adapters, and \(folder) is another (DoRA, a start that changes the base, trained "
-                        + "biases or tokens, or no LoRA)")
+                        + "biases or tokens, layers that it names by their weights, or no LoRA)")
             }
             return (lora, folder)
         }

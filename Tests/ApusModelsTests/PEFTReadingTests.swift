@@ -106,6 +106,35 @@ struct PEFTReadingTests {
             ])
     }
 
+    /// The part of Mixtral that has the experts has a name in files of models and another in transformers 5.
+    @Test(arguments: ["block_sparse_moe.gate", "mlp.gate"]) func mixtralIsMeantByBothNames(router: String) throws {
+        var byName = lora()
+        byName.selection.targets = .names([router])
+        let layers = try byName.attach(to: Fixture.model("mixtral")).parts.map(\.path)
+        #expect(!layers.isEmpty && layers.allSatisfy { $0.hasSuffix(".block_sparse_moe.gate") })
+        var byWeight = lora()
+        byWeight.selection.targets = .names([])
+        byWeight.parameters = ["\(router).weight"]
+        #expect(try byWeight.attach(to: Fixture.model("mixtral")).parts.map(\.path) == layers)
+    }
+
+    /// Its files are those of LoRA, of layers of experts too.
+    @Test func longLoRANamesExpertsAsLoRADoes() throws {
+        var settings = AdapterSettings()
+        settings[option: LongLoRAConfiguration.besideOption] = false
+        let dropout = try #require(LoRAConfiguration.options.first { $0.name == "lora_dropout" })
+        func attached(_ method: any AdapterMethod) throws -> AttachedAdapter {
+            try method.attach(to: Fixture.model("qwen2-moe"))
+        }
+        settings[option: dropout] = 0.0
+        let plain = try configuration(attached(LoRAConfiguration(settings)))["target_parameters"]
+        #expect(plain?.arrayValue?.isEmpty == false)
+        #expect(try configuration(attached(LongLoRAConfiguration(settings)))["target_parameters"] == plain)
+        settings[option: dropout] = 0.1
+        let dropping = try attached(LongLoRAConfiguration(settings))
+        #expect(dropping.method.fileNotice(dropping.parts)?.contains("lora_dropout 0") == true)
+    }
+
     /// Patterns of the layers of experts become those of their tensors: 3 ranks, of two matrices 6, and the alpha of that.
     @Test func ranksOfExpertsAreThoseOfTheirTensors() throws {
         let model = try Fixture.model("qwen2-moe")

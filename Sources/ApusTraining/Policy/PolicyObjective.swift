@@ -72,11 +72,11 @@ package final class PolicyObjective: Objective {
     /// Which tokens have a high entropy depends on the others of a micro-batch.
     package var isAdditive: Bool { options.entropyShare == 1 && model.trunk.routerLossWeight == nil }
 
-    /// Divides what the step learns of experts among its micro-batches; an evaluation learns nothing of them.
+    /// Divides what the step learns of experts among its micro-batches.
     package func begin(_ batches: [TokenBatch]) throws {
         lesson = nil
+        guard let experts else { return }
         let numbers = try batches.map(numbers)
-        guard let experts, numbers.allSatisfy({ ($0.first ?? -1) >= 0 }) else { return }
         let own = experts.lesson(ofStep: rollouts.step, parts: batches.count)
         lesson = (
             own.share, Dictionary(zip(numbers.compactMap(\.first), own.parts), uniquingKeysWith: { first, _ in first }),
