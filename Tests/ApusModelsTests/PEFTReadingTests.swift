@@ -122,15 +122,14 @@ struct PEFTReadingTests {
     @Test func longLoRANamesExpertsAsLoRADoes() throws {
         var settings = AdapterSettings()
         settings[option: LongLoRAConfiguration.besideOption] = false
-        let dropout = try #require(LoRAConfiguration.options.first { $0.name == "lora_dropout" })
         func attached(_ method: any AdapterMethod) throws -> AttachedAdapter {
             try method.attach(to: Fixture.model("qwen2-moe"))
         }
-        settings[option: dropout] = 0.0
+        settings[option: LoRAConfiguration.dropoutOption] = 0.0
         let plain = try configuration(attached(LoRAConfiguration(settings)))["target_parameters"]
         #expect(plain?.arrayValue?.isEmpty == false)
         #expect(try configuration(attached(LongLoRAConfiguration(settings)))["target_parameters"] == plain)
-        settings[option: dropout] = 0.1
+        settings[option: LoRAConfiguration.dropoutOption] = 0.1
         let dropping = try attached(LongLoRAConfiguration(settings))
         #expect(dropping.method.fileNotice(dropping.parts)?.contains("lora_dropout 0") == true)
     }
