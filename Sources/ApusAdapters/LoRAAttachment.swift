@@ -69,7 +69,7 @@ extension LoRAConfiguration {
         return stacks.flatMap { stack in
             let rank = max(1, rank(of: stack.path) / max(1, stack.layers.first?.count ?? 1))
             let scale = scale(of: stack.path)
-            return stack.layers.joined().compactMap { layer in
+            return stack.layers.joined().compactMap { layer -> LoRAHost? in
                 guard let path = paths[ObjectIdentifier(layer)], !chosen.contains(path) else { return nil }
                 return LoRAHost(path: path, module: layer, rank: rank, scale: scale)
             }
