@@ -121,15 +121,15 @@ struct PEFTReadingTests {
     /// Its files are those of LoRA, of layers of experts too.
     @Test func longLoRANamesExpertsAsLoRADoes() throws {
         var settings = AdapterSettings()
-        settings[option: LongLoRAConfiguration.besideOption] = false
+        settings[LongLoRAConfiguration.besideOption] = false
         func attached(_ method: any AdapterMethod) throws -> AttachedAdapter {
             try method.attach(to: Fixture.model("qwen2-moe"))
         }
-        settings[option: LoRAConfiguration.dropoutOption] = 0.0
+        settings[LoRAConfiguration.dropoutOption] = 0.0
         let plain = try configuration(attached(LoRAConfiguration(settings)))["target_parameters"]
         #expect(plain?.arrayValue?.isEmpty == false)
         #expect(try configuration(attached(LongLoRAConfiguration(settings)))["target_parameters"] == plain)
-        settings[option: LoRAConfiguration.dropoutOption] = 0.1
+        settings[LoRAConfiguration.dropoutOption] = 0.1
         let dropping = try attached(LongLoRAConfiguration(settings))
         #expect(dropping.method.fileNotice(dropping.parts)?.contains("lora_dropout 0") == true)
     }
