@@ -229,8 +229,12 @@ extension AttachedAdapter {
     package func storedTensors() throws -> [(name: String, tensor: Tensor)] {
         let prefix = type(of: method).modelPrefix
         return try parts.flatMap { part in
-            try part.adapter.stored().map { (part.prefix + $0.name, $0.tensor) }
-        } + saved.compactMap { path, slot in slot.tensor.map { (prefix + storedPath(path), $0) } }
+            let head = part.prefix == prefix + ModulePaths.headOfNeoX + "." ? prefix + ModulePaths.head + "." : part.prefix
+            return try part.adapter.stored().map { (head + $0.name, $0.tensor) }
+        }
+            + saved.compactMap { path, slot in
+                slot.tensor.map { (prefix + ModulePaths.inTransformers(storedPath(path)), $0) }
+            }
     }
 
     /// The tensors to be written.

@@ -205,7 +205,8 @@ package struct AdapterBase: Sendable, Equatable {
         object["auto_mapping"] = .null
         object["base_model_name_or_path"] = baseModel.map(JSONValue.string) ?? .null
         object["inference_mode"] = true
-        object["modules_to_save"] = modulesToSave.isEmpty ? .null : .array(modulesToSave.map(JSONValue.string))
+        let modules = modulesToSave.map { JSONValue.string(ModulePaths.inTransformers($0)) }
+        object["modules_to_save"] = modules.isEmpty ? .null : .array(modules)
         object["peft_type"] = .string(peftType)
         object["peft_version"] = .string(Self.peftVersion)
         object["revision"] = revision.map(JSONValue.string) ?? .null

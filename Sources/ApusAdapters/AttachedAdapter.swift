@@ -335,20 +335,26 @@ enum AdapterStream {
 }
 
 /// Module paths by PEFT's rules.
-enum ModulePaths {
+package enum ModulePaths {
     /// What files of GPT-NeoX call the head.
     static let headOfNeoX = "embed_out"
     /// What transformers calls heads.
     static let head = "lm_head"
 
-    /// What a module may be called: by files of models, and in the memory of transformers 5.
+    /// What a module or a weight may be called: by files of models, and in the memory of transformers 5.
     static func names(_ path: String) -> [String] {
-        let later = path == headOfNeoX ? head : ExpertPlaces.inTransformers(path)
+        let later = inTransformers(path)
         return later == path ? [path] : [path, later]
     }
 
+    /// The name in the memory of transformers 5, by which PEFT stores and looks for it.
+    static func inTransformers(_ path: String) -> String {
+        path == headOfNeoX || path.hasPrefix(headOfNeoX + ".")
+            ? head + path.dropFirst(headOfNeoX.count) : ExpertPlaces.inTransformers(path)
+    }
+
     /// A path and what it ends with after each of its points, under all its names.
-    static func ends(of path: String) -> [String] {
+    package static func ends(of path: String) -> [String] {
         names(path).flatMap { path in
             [path] + path.indices.filter { path[$0] == "." }.map { String(path[path.index(after: $0)...]) }
         }
@@ -358,9 +364,11 @@ enum ModulePaths {
     /// `pre_classifier` is a `classifier`.
     static func lies(_ path: String, in modules: [String]) -> Bool {
         guard !modules.isEmpty else { return false }
-        let ends = path.indices.filter { path[$0] == "." } + [path.endIndex]
-        return modules.contains { module in
-            !module.isEmpty && ends.contains { path[..<$0].hasSuffix(module) }
+        return names(path).contains { path in
+            let ends = path.indices.filter { path[$0] == "." } + [path.endIndex]
+            return modules.contains { module in
+                !module.isEmpty && ends.contains { path[..<$0].hasSuffix(module) }
+            }
         }
     }
 }

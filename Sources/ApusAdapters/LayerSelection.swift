@@ -118,7 +118,7 @@ package struct LayerSelection: Sendable, Equatable {
         guard case .allLinear = targets, !paths.isEmpty else {
             guard case .names(let names) = targets, paths.contains(ModulePaths.headOfNeoX) else { return targets.json }
             // PEFT looks for the name that the head has in transformers.
-            return TargetModules.names(names.map { $0 == ModulePaths.headOfNeoX ? ModulePaths.head : $0 }).json
+            return TargetModules.names(names.map(ModulePaths.inTransformers)).json
         }
         return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
     }

@@ -35,7 +35,7 @@ struct ExpertPlaces: Sendable {
 
     /// Whatever files call the part that has the experts, it is `mlp` in transformers 5.
     static func inTransformers(_ path: String) -> String {
-        path.replacingOccurrences(of: ".block_sparse_moe.", with: ".mlp.")
+        String(("." + path).replacingOccurrences(of: ".block_sparse_moe.", with: ".mlp.").dropFirst())
     }
 }
 

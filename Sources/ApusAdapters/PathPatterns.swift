@@ -57,7 +57,7 @@ struct PathPatterns: Sendable, Equatable {
 
     var json: JSONValue {
         var object = JSONObject()
-        for entry in entries { object[entry.pattern] = pythonNumber(entry.value) }
+        for entry in entries { object[ModulePaths.inTransformers(entry.pattern)] = pythonNumber(entry.value) }
         return .object(object)
     }
 }

@@ -66,13 +66,13 @@ struct LayerNormDecoderTests {
     }
 
     /// PEFT calls it as transformers 5 does.
-    @Test func adaptersThatHoldTheHeadOfGPTNeoX() throws {
+    @Test(arguments: ["embed_out", "lm_head"]) func adaptersThatHoldTheHeadOfGPTNeoX(head: String) throws {
         func attached() throws -> AttachedAdapter {
             var settings = AdapterSettings()
             settings.modelType = "gpt_neox"
             settings.targets = .automatic
             var method = try LoRAConfiguration(settings)
-            method.base.modulesToSave = ["embed_out"]
+            method.base.modulesToSave = [head]
             let adapter = try method.attach(to: Fixture.model("gpt-neox"), heads: ["embed_out"], trunk: "gpt_neox")
             try adapter.materialize(dtype: .float32, device: .cpu, seed: 3)
             return adapter
@@ -82,9 +82,9 @@ struct LayerNormDecoderTests {
         defer { try? FileManager.default.removeItem(at: folder) }
         let first = try attached()
         try first.parameters.first { $0.name == "base_model.model.embed_out.weight" }?.slot.fill(Tensor.ones([96, 32]))
-        let tensors = try first.storedTensors().map { name, tensor in
-            WeightSource(name.replacingOccurrences(of: "embed_out", with: "lm_head"), tensor)
-        }
+        let configuration = try first.configurationText()
+        #expect(configuration.contains("\"lm_head\"") && !configuration.contains("embed_out"))
+        let tensors = try first.weightSources()
         #expect(tensors.contains { $0.name == "base_model.model.lm_head.weight" })
         try SafetensorsWriter.write(tensors, to: folder.appendingPathComponent(AdapterFiles.weightsName).path)
         let second = try attached()

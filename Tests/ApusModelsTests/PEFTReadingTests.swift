@@ -205,7 +205,23 @@ struct PEFTReadingTests {
             let attached = try method.attach(to: model, named: name, heads: model.headNames)
             #expect(try configuration(attached)["target_modules"] == ["lm_head"])
             #expect(attached.parts.map(\.path) == ["embed_out"])
+            try attached.materialize(dtype: .float32, device: .cpu, seed: 1)
+            #expect(
+                try attached.storedTensors().map(\.name)
+                    == ["A", "B"].map { "base_model.model.lm_head.lora_\($0).weight" })
         }
+    }
+
+    /// The part of Mixtral that has the experts is `mlp` to PEFT.
+    @Test(arguments: ["gate", "block_sparse_moe.gate"]) func routersThatAreStoredWhole(name: String) throws {
+        let model = try Fixture.model("mixtral")
+        var method = lora()
+        method.selection.targets = .names(["q_proj"])
+        method.base.modulesToSave = [name]
+        let attached = try method.attach(to: model, heads: model.headNames)
+        try attached.materialize(dtype: .float32, device: .cpu, seed: 1)
+        #expect(try attached.storedTensors().map(\.name).contains("base_model.model.model.layers.0.mlp.gate.weight"))
+        #expect(try configuration(attached)["modules_to_save"] == [.string(name == "gate" ? name : "mlp.gate")])
     }
 
     @Test func severalButterflyFactorsAreNoted() throws {

@@ -257,7 +257,7 @@ extension Tuner {
             switch name {
             case "all-embedding": return ends { $0 is ApusNN.Embedding }
             case "all-norm": return ends { $0 is Norm }
-            case _ where model.modules().contains(where: { $0.path == name || $0.path.hasSuffix("." + name) }):
+            case _ where model.modules().contains(where: { ModulePaths.ends(of: $0.path).contains(name) }):
                 return [name]
             default:
                 let known = ends { _ in true }.joined(separator: ", ")
