@@ -25,7 +25,10 @@ struct AddedVocabulary: Sendable {
     /// One whose content the model or this vocabulary knows keeps that id and takes on the new properties; the others
     /// are numbered on from the end, whatever a file says.
     ///
-    /// - Throws: `TokenizerError` where ids run out or two tokens are the same after normalisation.
+    /// Of tokens that are the same after normalisation, the one with the lowest id is found in a text; `tokenizers`
+    /// finds any one of them, another in each run.
+    ///
+    /// - Throws: `TokenizerError` where ids run out.
     mutating func add(
         _ added: [AddedToken], to vocabulary: Vocabulary, normalizers: [TextNormalizer], source: String
     ) throws {
@@ -51,22 +54,18 @@ struct AddedVocabulary: Sendable {
             tokens[id] = token
             if token.isSpecial { specialContents.insert(content) }
         }
-        try buildTries(source)
+        buildTries()
     }
 
-    private mutating func buildTries(_ source: String) throws {
+    private mutating func buildTries() {
         plainTrie = TokenTrie()
         normalizedTrie = TokenTrie()
-        for (id, token) in tokens {
-            let content = token.isNormalized ? spelling(of: id) ?? [] : Array(token.content.utf8)
-            let other =
-                token.isNormalized
-                ? normalizedTrie.insert(content, id: id) : plainTrie.insert(content, id: id)
-            if let other {
-                throw TokenizerError(
-                    source,
-                    "the added tokens \(token.content.debugDescription) (id \(id)) and id \(other) are the same "
-                        + "after normalisation; make one of them \"normalized\": false")
+        // A trie keeps the first id of a byte string.
+        for (id, token) in tokens.sorted(by: { $0.key < $1.key }) {
+            if token.isNormalized {
+                normalizedTrie.insert(spelling(of: id) ?? [], id: id)
+            } else {
+                plainTrie.insert(Array(token.content.utf8), id: id)
             }
         }
     }
@@ -110,6 +109,8 @@ struct AddedVocabulary: Sendable {
                 start = max(start, covered)
             }
             if token.stripsRight { end = classified.run(of: .space, from: end) }
+            // White space that the token before took along is no token once more.
+            guard start < end else { continue }
             if covered < start { onText(UnsafeBufferPointer(rebasing: text[covered..<start])) }
             onToken(match.id)
             covered = end

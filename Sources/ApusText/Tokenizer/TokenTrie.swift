@@ -12,11 +12,9 @@ struct TokenTrie: Sendable {
     private var roots = [Int32](repeating: 0, count: 256)
     private(set) var isEmpty = true
 
-    /// Adds a byte string, which must not be empty.
-    ///
-    /// - Returns: The id that the same byte string has already, in which case nothing changes.
-    mutating func insert(_ token: [UInt8], id: Int32) -> Int32? {
-        guard let first = token.first else { return nil }
+    /// Adds a byte string; the same one with another id and an empty one change nothing.
+    mutating func insert(_ token: [UInt8], id: Int32) {
+        guard let first = token.first else { return }
         if roots[Int(first)] == 0 { roots[Int(first)] = append(Node(byte: first)) }
         var node = Int(roots[Int(first)])
         for byte in token.dropFirst() {
@@ -28,10 +26,8 @@ struct TokenTrie: Sendable {
                 node = Int(next)
             }
         }
-        if nodes[node].id >= 0 { return nodes[node].id }
-        nodes[node].id = id
+        if nodes[node].id < 0 { nodes[node].id = id }
         isEmpty = false
-        return nil
     }
 
     private mutating func append(_ node: Node) -> Int32 {

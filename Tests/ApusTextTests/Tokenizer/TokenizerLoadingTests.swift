@@ -147,6 +147,36 @@ import Testing
         #expect(tokenizer.decode([0, 99, 1]) == "a b")
     }
 
+    /// One of the ids that `tokenizers` finds, which takes another of them in each run.
+    @Test func ofTokensThatNormaliseAlikeTheLowestIDIsFound() throws {
+        for contents in [["CAB", "cab", "Cab"], ["cab", "Cab", "CAB"]] {
+            let added = contents.enumerated().map { index, content in
+                #"{"id": \#(6 + index), "content": "\#(content)", "normalized": true, "special": false}"#
+            }
+            let tokenizer = try makeTokenizer(
+                json(
+                    #""normalizer": {"type": "Lowercase"}, "added_tokens": [\#(added.joined(separator: ", "))]"#))
+            #expect(tokenizer.encode("aCABb cab Cab") == [0, 6, 1, 6, 6])
+            #expect(contents.map { tokenizer.id(of: $0) } == [6, 7, 8])
+        }
+    }
+
+    /// By `tokenizers`: `\ta\t\tb` and the others of a token that takes white space along on both sides.
+    @Test func whiteSpaceThatATokenTookAlongIsNoTokenOnceMore() throws {
+        let tokenizer = try makeTokenizer(
+            json(
+                #""added_tokens": [{"id": 6, "content": "\t", "lstrip": true, "rstrip": true, "normalized": false}]"#))
+        #expect(tokenizer.encode("\ta\t\tb") == [6, 0, 6, 1])
+        #expect(tokenizer.encode("\t\t\t") == [6])
+        #expect(tokenizer.encode("a\t \t\tb\t") == [0, 6, 1, 6])
+        // A token that takes nothing along stays one, behind another that did.
+        let both = try makeTokenizer(
+            json(
+                #""added_tokens": [{"id": 2, "content": "c", "rstrip": true, "normalized": false}, "#
+                    + #"{"id": 6, "content": "\t", "normalized": false}]"#))
+        #expect(both.encode("c\tb") == [2, 6, 1])
+    }
+
     @Test func readsTheSmallFiles() throws {
         let tokenizer = try makeTokenizer(
             json(),

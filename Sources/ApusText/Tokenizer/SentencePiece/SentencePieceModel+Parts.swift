@@ -23,7 +23,7 @@ extension SentencePieceModel {
         if addsDummyPrefix { preTokenizers.append(.metaspace(Self.space, isLegacy ? .always : .first, splits: false)) }
         if !userDefined.isEmpty {
             var trie = TokenTrie()
-            for piece in userDefined { _ = trie.insert(piece, id: 0) }
+            for piece in userDefined { trie.insert(piece, id: 0) }
             preTokenizers.append(.split(.tokens(trie), .isolated, inverted: false))
         }
         var parts: TokenizerParts
