@@ -19,7 +19,7 @@ struct MisfitHint {
         let shown =
             isOfNames
             ? Self.adapters(unexpected) ?? Self.quantised(unexpected) ?? Self.biases(unexpected, held)
-                ?? Self.missingBiases(missing, held) ?? Self.layers(missing: missing, unexpected: unexpected) : nil
+                ?? Self.missingBiases(missing, held) ?? Self.layers(missing: missing, unexpected: unexpected, held) : nil
         text = shown ?? "Check that the configuration and the weights come from the same model."
     }
 
@@ -84,16 +84,17 @@ struct MisfitHint {
     /// The number of a layer in a name, the first number there is.
     private static func layer(_ name: String) -> Int? { name.split(separator: ".").lazy.compactMap { Int($0) }.first }
 
-    private static func layers(missing: [String], unexpected: [String]) -> String? {
+    /// Of the last layers one side has everything and the other nothing; what else is amiss has other reasons.
+    private static func layers(missing: [String], unexpected: [String], _ held: Set<String>) -> String? {
         let (wanted, stored) = (missing.compactMap(layer), unexpected.compactMap(layer))
+        let lastShared = held.subtracting(unexpected).compactMap(layer).max() ?? -1
         if !unexpected.isEmpty, missing.isEmpty, stored.count == unexpected.count, let first = stored.min(),
-            let last = stored.max()
+            let last = stored.max(), lastShared < first
         {
             return "The weights have layers up to \(last), config.json describes \(first): check \"num_hidden_layers\"."
         }
         if !missing.isEmpty, unexpected.isEmpty, wanted.count == missing.count, let first = wanted.min(),
-            let last = wanted.max(),
-            first > 0
+            let last = wanted.max(), first > 0, lastShared < first
         {
             return
                 "config.json describes \(last + 1) layers, the weights have \(first): check \"num_hidden_layers\", and "

@@ -32,10 +32,32 @@ struct MisfitHintTests {
         ),
         (["a has the shape [1], the model wants [2]", "missing: b.bias"], "come from the same model"),
         (["missing: x.weight"], "come from the same model"),
+        // Of layer 0 there is more.
+        (["missing: model.layers.0.mlp.down_proj.weight"], "come from the same model"),
     ])
     func namesShowWhatIsWrong(faults: [String], words: String) {
         let text = MisfitHint(faults: faults, held: Self.held).text
         #expect(text.contains(words), "\(text)")
+    }
+
+    /// One tensor of the last layer is not a layer, on either side; all of them are.
+    @Test func theNumberOfLayersIsNamedWhereAllOfALayerIsAmiss() {
+        let parts = ["self_attn.q_proj.weight", "mlp.up_proj.weight", "input_layernorm.weight"]
+        let first = Set(parts.map { "model.layers.0.\($0)" })
+        let second = parts.map { "model.layers.1.\($0)" }
+        func text(_ kind: String, _ faults: [String], _ held: Set<String>) -> String {
+            MisfitHint(faults: faults.map { kind + $0 }, held: held).text
+        }
+        for count in 1...3 {
+            let (amiss, rest) = (Array(second.prefix(count)), Set(second.dropFirst(count)))
+            let missing = text("missing: ", amiss, first.union(rest))
+            #expect(missing.contains("describes 2 layers, the weights have 1") == (count == 3), "\(missing)")
+            let unexpected = text("not part of the model: ", amiss, first.union(second))
+            #expect(unexpected.contains("config.json describes 1") == (count == 3), "\(unexpected)")
+        }
+        // A layer in the middle, with another behind it.
+        let middle = text("missing: ", second, first.union(["model.layers.2.mlp.up_proj.weight"]))
+        #expect(middle.contains("come from the same model"), "\(middle)")
     }
 
     /// A Llama whose weights have the biases that its configuration leaves out.
