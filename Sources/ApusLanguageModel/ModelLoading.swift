@@ -6,21 +6,29 @@ package import ApusWeights
 ///
 /// A file may hold the trunk alone or with the head of another task, and may or may not write the trunk's name before
 /// its parts (`bert.encoder…`, `encoder…`); old files call the weight of a norm `gamma` and its bias `beta`; the head of
-/// GPT-NeoX is `embed_out` in published files and `lm_head` in the memory of transformers 5; models that see pictures too
-/// write a name of their own between the trunk's and its parts (`model.language_model.layers…`).
+/// GPT-NeoX is `embed_out` in published files and `lm_head` in the memory of transformers 5, which has other names for the
+/// experts of Mixtral too and writes them where it is asked to; models that see pictures too write a name of their own
+/// between the trunk's and its parts (`model.language_model.layers…`).
 struct WeightNames {
     private let trunk: String
     private let heads: [String]
     private let outer: [String]
     private let isBareModel: Bool
     private let isBareFile: Bool
+    private let isMixtral: Bool
+
+    /// Parts of Mixtral's layers in the memory of transformers 5, and in published files.
+    private static let ofMixtral = [
+        (".mlp.", ".block_sparse_moe."), (".gate_proj.", ".w1."), (".down_proj.", ".w2."), (".up_proj.", ".w3."),
+    ]
 
     init(_ model: any TextModel, file: [String]) {
         trunk = model.trunk.name + "."
         heads = model.headNames
         outer = model.trunk.outerNames
-        let prefix = trunk
-        isBareModel = !model.parameters().contains { $0.name.hasPrefix(prefix) }
+        let (prefix, names) = (trunk, model.parameters().map(\.name))
+        isBareModel = !names.contains { $0.hasPrefix(prefix) }
+        isMixtral = names.contains { $0.contains(".block_sparse_moe.") }
         isBareFile = !file.contains { $0.hasPrefix(prefix) }
     }
 
@@ -39,6 +47,7 @@ struct WeightNames {
             if isBareFile, name.hasPrefix(part) { name = String(name.dropFirst(part.count)) }
         }
         if heads == ["embed_out"], name == "lm_head.weight" { name = "embed_out.weight" }
+        if isMixtral { for (later, own) in Self.ofMixtral { name = name.replacing(later, with: own) } }
         switch (isBareModel, isBareFile) {
         case (true, true), (false, false): return name
         case (true, false): return inTrunk(name, isBare: false) ?? name

@@ -271,37 +271,6 @@ struct FamilyFileTests {
         #expect(try periods("smollm3", "no_rope_layers", [1, 1, 1, 0]) == [])
     }
 
-    /// `transformers` 5 keeps the experts of a layer in one tensor, gate above up.
-    @Test func expertsInOneTensorAnswerAsExpertsOfTheirOwn() throws {
-        let fixture = try Fixture("models/qwen3-moe")
-        let store = try ModelWeights(folder: fixture.folder.path)
-        func weight(_ name: String) throws -> Tensor {
-            try store.tensor(name, dtype: .float32, device: .cpu).tensor
-        }
-        var sources: [WeightSource] = []
-        for name in store.tensorNames where !name.contains(".experts.") {
-            sources.append(WeightSource(name, try weight(name)))
-        }
-        for layer in 0..<2 {
-            let prefix = "model.layers.\(layer).mlp.experts"
-            let both = try (0..<4).map { expert in
-                try concatenated(["gate_proj", "up_proj"].map { try weight("\(prefix).\(expert).\($0).weight") })
-            }
-            sources.append(WeightSource("\(prefix).gate_up_proj", try stacked(both)))
-            let down = try (0..<4).map { try weight("\(prefix).\($0).down_proj.weight") }
-            sources.append(WeightSource("\(prefix).down_proj", try stacked(down)))
-        }
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).safetensors").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try SafetensorsWriter.write(sources, to: path)
-        let fused = try SafetensorsFile(path: path)
-        let model = try Models.registry.model(Fixture.json("models/qwen3-moe/config.json"))
-        let split = try #require(try SplitExperts(fused))
-        try model.loadWeights(split, dtype: .float32, device: .cpu)
-        #expect(try Self.distance(model, fixture) <= 1e-5)
-        #expect(try SplitExperts(store) == nil)
-    }
-
     /// No key of a configuration, in either spelling, is left out of what is computed.
     @Test(arguments: ParityTests.models) func configurationsAreUnderstood(name: String) throws {
         for file in ["config.json", "config.transformers5.json"] {
