@@ -65,15 +65,34 @@ extension EncoderEmbeddings {
     ///
     /// - Parameters:
     ///   - limit: The most tokens of a sequence.
-    ///   - first: The position of a sequence's first token.
+    ///   - first: The position of a sequence's first token; tokens whose id is the number before it are padding.
     func callAsFunction(
         _ words: Tensor, _ batch: TokenBatch, within limit: Int, first: Int = 0, _ context: ForwardContext
     ) throws -> Tensor {
         try batch.check(within: limit)
         let segments = batch.segments ?? Array(repeating: 0, count: batch.tokens.count)
         return try self(
-            words, positions: Tensor(batch.positions.map { $0 + Int32(first) }, device: words.device),
+            words, positions: Tensor(batch.positions(from: Int32(first)), device: words.device),
             segments: Tensor(segments, device: words.device), context)
+    }
+}
+
+extension TokenBatch {
+    /// Positions counted from a number on, where the id before that number is padding wherever it stands: it has its id for
+    /// a position and is not counted, `Σ_{j≤i} [id_j ≠ p] · [id_i ≠ p] + p`, [T].
+    ///
+    /// So `create_position_ids_from_input_ids` of `transformers`, which sees no ids where prompts lie in front.
+    fileprivate func positions(from first: Int32) -> [Int32] {
+        guard first > 0, tokenRows == nil, tokens.contains(first - 1) else { return positions.map { $0 + first } }
+        return zip(boundaries, boundaries.dropFirst()).flatMap { start, end -> [Int32] in
+            guard start < end else { return [] }
+            var next = positions[Int(start)] + first
+            return tokens[Int(start)..<Int(end)].map { id in
+                guard id != first - 1 else { return id }
+                defer { next += 1 }
+                return next
+            }
+        }
     }
 }
 

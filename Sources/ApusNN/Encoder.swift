@@ -12,7 +12,7 @@ package struct EncoderShape: Sendable, Equatable {
     package var hiddenDropout = 0.1
     package var attentionDropout = 0.1
     package var initializer: Initializer = .normal(deviation: 0.02)
-    /// The position of a sequence's first token; RoBERTa counts from its padding id + 1.
+    /// The position of a sequence's first token; RoBERTa counts from its padding id + 1, and padding has the one before.
     package var firstPosition = 0
     /// The id whose vector no text trains.
     package var padding: Int32?
@@ -41,7 +41,9 @@ package final class EncoderEmbeddings: Module {
         let width = width ?? shape.sizes.width
         words = Embedding(
             shape.sizes.vocabulary, width, initializer: shape.initializer, padding: shape.padding)
-        positions = Embedding(shape.positions, width, initializer: shape.initializer)
+        positions = Embedding(
+            shape.positions, width, initializer: shape.initializer,
+            padding: shape.firstPosition > 0 ? Int32(shape.firstPosition) - 1 : nil)
         segments = Embedding(shape.segments, width, initializer: shape.initializer)
         norm = LayerNorm(width, epsilon: shape.normEpsilon)
     }

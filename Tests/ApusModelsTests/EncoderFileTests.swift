@@ -103,4 +103,37 @@ struct EncoderFileTests {
         #expect(same.trunk.notices.isEmpty && same.writtenCopies.isEmpty)
         #expect(try Self.logits(same, test.batch).equals(before))
     }
+
+    /// A token of padding inside a text has the padding's position and is not counted, as in `transformers`; no text trains
+    /// that position (Scripts/fixtures/make_config_reading.py).
+    @Test(
+        arguments: [("classifiers/roberta-single", "roberta"), ("encoders-near-bert/xlm-roberta-single", "xlm-roberta")])
+    func paddingInsideATextIsNotCounted(path: String, type: String) throws {
+        let rows = (try Fixture.json("config-reading/inside.json")["rows"]?.arrayValue ?? []).map { row in
+            (row.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        }
+        let expected = try SafetensorsFile(
+            path: Fixture.root.appendingPathComponent("config-reading/inside.safetensors").path)
+        func wanted(_ what: String) throws -> Tensor {
+            try expected.tensor("\(type).\(what)", dtype: .float64, device: .cpu).tensor
+        }
+        let labels = try #require(Fixture.json("\(path)/expected.json")["labels"]?.intValue)
+        let model = try #require(
+            Models.registry.model(
+                Fixture.json("\(path)/config.json"), for: .sequenceClassification(labels: labels))
+                as? SequenceClassifier)
+        try model.loadWeights(
+            ModelWeights(folder: Fixture.root.appendingPathComponent(path).path), dtype: .float64, device: .cpu)
+        try model.setTrainable(true)
+        let batch = TokenBatch(rows)
+        let scores = try model.scores(batch, model.context(for: batch))
+        #expect(rows.count == 5)
+        #expect(try relativeDifference(scores.detached(), wanted("scores")) <= 1e-6)
+        try scores.sum().backward()
+        let table = try #require(
+            model.parameters().first { $0.name.hasSuffix("position_embeddings.weight") }?.slot.tensor)
+        let gradient = try #require(table.gradient)
+        #expect(try relativeDifference(gradient, wanted("positions")) <= 1e-6)
+        #expect(try magnitude(gradient.selected(0, 1)) == 0)
+    }
 }
