@@ -1,6 +1,18 @@
 package import ApusJSON
 package import ApusNN
 
+/// What the class that reads a `config.json` gives keys that the file lacks.
+package struct ClassDefaults: Sendable {
+    /// Of keys that are not here the family says it where it reads them.
+    let values: JSONObject
+    /// Another spelling of a key, such as `hidden_size` of `n_embd`.
+    let spellings: [String: String]
+
+    package init(_ values: JSONObject = [:], spellings: [String: String] = [:]) {
+        (self.values, self.spellings) = (values, spellings)
+    }
+}
+
 /// A `config.json` while a model is described from it.
 ///
 /// Every key that is asked for is noted, so that keys which nobody understood can be named instead of being passed over.
@@ -10,18 +22,33 @@ package final class ModelConfig {
     private let path: String
     private var read: Set<String> = []
     private var parts: [String: ModelConfig] = [:]
+    private let defaults: ClassDefaults
     /// Keys that could list a kind for each layer and do not, so that a rule of numbers tells the kinds.
     package var unlistedKinds: [String] = []
 
-    package convenience init(_ json: JSONValue) { self.init(json, path: "") }
+    /// - Parameter defaults: What keys mean that the file lacks.
+    package convenience init(_ json: JSONValue, defaults: ClassDefaults = ClassDefaults()) {
+        self.init(json, path: "", defaults: defaults)
+    }
 
-    private init(_ json: JSONValue, path: String) { (self.json, self.path) = (json, path) }
+    private init(_ json: JSONValue, path: String, defaults: ClassDefaults = ClassDefaults()) {
+        (self.json, self.path, self.defaults) = (json, path, defaults)
+    }
 
-    /// The value of a key; null counts as absent.
+    /// The value of a key, by any of its spellings, or what the key means where the file lacks it; null is nil.
     package subscript(key: String) -> JSONValue? {
-        read.insert(key)
-        guard let value = json[key], !value.isNull else { return nil }
+        let spellings = [key, defaults.spellings[key]].compactMap(\.self)
+        read.formUnion(spellings)
+        guard let value = spellings.lazy.compactMap({ self.json[$0] }).first ?? defaults.values[key], !value.isNull
+        else { return nil }
         return value
+    }
+
+    /// The first of several keys that the file has, or the last.
+    package func key(_ spellings: String...) -> String {
+        read.formUnion(spellings)
+        let found = spellings.first { self.json[$0].map { !$0.isNull } ?? false }
+        return found ?? spellings[spellings.count - 1]
     }
 
     /// Whether the key is there, even as null.

@@ -7,13 +7,17 @@ package struct ModelRegistry: Sendable {
 
     private let makers: [String: Maker]
     private let textParts: [String: String]
+    private let defaults: [String: ClassDefaults]
 
     /// - Parameters:
     ///   - makers: By `model_type`.
+    ///   - defaults: By `model_type`, what keys mean that a configuration lacks.
     ///   - textParts: For types of models of several parts, of which a text model is one, what that is called by itself in
     ///     `architectures`.
-    package init(_ makers: [String: Maker], textParts: [String: String] = [:]) {
-        (self.makers, self.textParts) = (makers, textParts)
+    package init(
+        _ makers: [String: Maker], textParts: [String: String] = [:], defaults: [String: ClassDefaults] = [:]
+    ) {
+        (self.makers, self.textParts, self.defaults) = (makers, textParts, defaults)
     }
 
     /// Keys of a whole model's configuration that are its text model's too.
@@ -65,7 +69,7 @@ package struct ModelRegistry: Sendable {
                 "models of type \"\(type)\" are not there yet; there are \(makers.keys.sorted().joined(separator: ", "))"
             )
         }
-        let read = ModelConfig(config)
+        let read = ModelConfig(config, defaults: defaults[type] ?? ClassDefaults())
         let model = try make(read, task)
         model.trunk.notices += [read.notice].compactMap(\.self)
         model.trunk.unlistedKinds = read.unlistedKinds

@@ -117,9 +117,6 @@ extension ModelConfig {
     /// The same, where a missing key means something and null means that there is none.
     func padding(orElse id: Int32?) throws -> Int32? { has("pad_token_id") ? try padding : id }
 
-    /// The first of several spellings that is there, or the last.
-    func key(_ spellings: String...) -> String { spellings.first { self[$0] != nil } ?? spellings[spellings.count - 1] }
-
     /// The sizes of a decoder whose heads share out its width, by the keys that a family has for them.
     ///
     /// - Parameters:

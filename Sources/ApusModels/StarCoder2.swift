@@ -24,7 +24,7 @@ struct StarCoder2Config {
 
     init(_ config: ModelConfig) throws {
         sizes = try config.sizes(
-            hidden: config.size("intermediate_size"), keyValueHeads: config.optionalSize("num_key_value_heads") ?? 2)
+            hidden: config.size("intermediate_size"), keyValueHeads: config.optionalSize("num_key_value_heads"))
         window = try config.optionalSize("sliding_window")
         bias = try config.flag("use_bias") ?? true
         activation = try config.activation("hidden_act", default: "gelu_pytorch_tanh")

@@ -277,7 +277,7 @@ package enum T5 {
     /// mT5 and mT0, which never scale.
     package static func makeMultilingual(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
         try model(
-            config, task, family: "MT5", isTied: config.flag("tie_word_embeddings") ?? false, scaling: nil)
+            config, task, family: "MT5", isTied: config.flag("tie_word_embeddings") ?? true, scaling: nil)
     }
 
     /// Copies of the table of words, and biases of distances that old files hold where there are no distances.
