@@ -81,18 +81,20 @@ private struct WeightMatch {
     var leftOut = LeftOut()
 }
 
-/// A head that is tied to the table of words, and what a file holds of it.
+/// The table of words and a head that is tied to it, and what a file holds of them.
 private struct Tie {
     /// The bias of a masked head that lies beside its matrix, and the parameter that it fills.
     var bias: (stored: String, parameter: String)?
-    /// The table's name in the model; empty where nothing is tied.
+    /// The table's name in the model.
     var table = ""
+    /// Nil where no head is tied.
     var storedHead: String?
+    /// By its own name, or else by that of a copy.
     var storedTable: String?
 
-    /// The tensor of the file that stands in for the table: where both are one, a file may hold it under the head's name
-    /// alone.
-    var standIn: String? { storedTable == nil ? storedHead : nil }
+    /// The tensor of the file that is the table: where several are one, a file may hold it under a copy's name or the
+    /// head's alone.
+    var standIn: String? { storedTable ?? storedHead }
 }
 
 /// How much of a model a file has to fit.
@@ -225,33 +227,46 @@ extension TextModel {
         return match
     }
 
-    /// A head that is tied to the table of words, as names alone tell of it.
+    /// The table of words and a head that is tied to it, as names alone tell of them.
     private func tie(_ store: any TensorStore, _ names: WeightNames) -> Tie {
         var tie = Tie()
         if let copy = biasCopy, let stored = store.tensorNames.first(where: { names.inModel($0) == copy.name }) {
             tie.bias = (stored, copy.parameter)
         }
+        tie.table = parameters().first { $0.slot === embedding.$weight }?.name ?? ""
+        tie.storedTable =
+            store.tensorNames.first { names.inModel($0) == tie.table } ?? copies(in: store, names).first?.stored
         guard let layer = vocabularyLayer, layer.storage is TiedWeight, let path = path(of: layer) else { return tie }
         let head = Module.joined(path, "weight")
-        tie.table = parameters().first { $0.slot === embedding.$weight }?.name ?? ""
         tie.storedHead = store.tensorNames.first { $0 == head || names.inModel($0) == head }
-        tie.storedTable = store.tensorNames.first { names.inModel($0) == tie.table }
         return tie
     }
 
-    /// The same, where a file's head has other values than the table: then they are the head's own.
+    /// What a file holds by the names of copies of the table of words.
+    private func copies(in store: any TensorStore, _ names: WeightNames) -> [(path: String, stored: String)] {
+        trunk.embeddingCopies.compactMap { path in
+            store.tensorNames.first { names.belowTrunk(names.inModel($0)) == path + ".weight" }.map { (path, $0) }
+        }
+    }
+
+    /// The same, where a file's copy of the table, or its head, has other values than the table: then they are its own.
     private func resolvedTie(_ store: any TensorStore, _ names: WeightNames) throws -> Tie {
         let tie = tie(store, names)
-        guard let storedHead = tie.storedHead, let storedTable = tie.storedTable, let layer = vocabularyLayer else {
-            return tie
+        guard let storedTable = tie.storedTable else { return tie }
+        func isTable(_ stored: String) throws -> Bool {
+            let type = try store.dtype(of: stored)
+            return try store.shape(of: stored) == store.shape(of: storedTable)
+                && store.dtype(of: storedTable) == type
+                && store.tensor(stored, dtype: type, device: .cpu).tensor
+                    .equals(store.tensor(storedTable, dtype: type, device: .cpu).tensor)
         }
-        let type = try store.dtype(of: storedHead)
-        let isSame =
-            try store.shape(of: storedHead) == store.shape(of: storedTable)
-            && store.dtype(of: storedTable) == type
-            && store.tensor(storedHead, dtype: type, device: .cpu).tensor
-                .equals(store.tensor(storedTable, dtype: type, device: .cpu).tensor)
-        if !isSame {
+        for (path, stored) in copies(in: store, names) where try stored != storedTable && !isTable(stored) {
+            trunk.untie(copy: path)
+            trunk.notices.append(
+                "\(stored) of the file differs from \(storedTable): it is a table of its own, as in transformers 5")
+        }
+        guard let storedHead = tie.storedHead, let layer = vocabularyLayer else { return tie }
+        if try !isTable(storedHead) {
             try layer.untie()
             trunk.notices.append(
                 "\(storedHead) of the file differs from \(storedTable), though config.json says tie_word_embeddings: the "

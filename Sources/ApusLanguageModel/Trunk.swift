@@ -76,6 +76,12 @@ open class Trunk: Module, PromptHost, LayerHost {
     /// Paths below the trunk by which `transformers` calls the table of words again: each of two stacks has it as its own.
     open var embeddingCopies: [String] { [] }
 
+    /// Gives one of `embeddingCopies` a table of its own, because a file has other values there; it is a copy no more.
+    open func untie(copy path: String) {}
+
+    /// All tables of words that there are.
+    open var wordTables: [Embedding] { [embedding] }
+
     /// How many layers `config.json` speaks of: where there are two stacks, those of the first.
     open var configuredLayers: Int { sizes.layers }
 
@@ -100,9 +106,12 @@ open class Trunk: Module, PromptHost, LayerHost {
 
     /// The vectors of tokens, [T, D].
     ///
+    /// - Parameter own: The table of a part that has its own; nil stands for the model's.
     /// - Throws: `ModelError` for an id without a row. libtorch would not say which, and on a GPU end the program.
-    package final func vectors(of ids: [Int32], _ context: ForwardContext) throws -> Tensor {
-        let table = embedding
+    package final func vectors(
+        of ids: [Int32], in own: Embedding? = nil, _ context: ForwardContext
+    ) throws -> Tensor {
+        let table = own ?? embedding
         if let id = ids.first(where: { !(0..<table.count).contains(Int($0)) }) {
             throw ModelError(
                 "token \(id) has no row in the model's table of words, which has \(table.count). Leave the token out of the "

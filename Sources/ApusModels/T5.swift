@@ -207,6 +207,9 @@ final class T5Trunk: Trunk {
     @Child("shared") var table: Embedding
     @Child("encoder") var encoder: T5Stack
     @Child("decoder") var decoder: T5Stack
+    /// Of a file whose stacks have other tables than the one that they share by rule.
+    @Child("encoder.embed_tokens") var encoderTable: Embedding?
+    @Child("decoder.embed_tokens") var decoderTable: Embedding?
 
     private let config: T5Config
     private let title: String
@@ -221,9 +224,10 @@ final class T5Trunk: Trunk {
         self.scaling = scaling
         title = name
         super.init()
-        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer(1))
+        table = config.table()
         encoder = T5Stack(config, ofDecoder: false)
         decoder = T5Stack(config, ofDecoder: true)
+        (encoderTable, decoderTable) = (nil, nil)
     }
 
     override var facts: TrunkFacts { T5.facts(config, name: title) }
@@ -233,21 +237,30 @@ final class T5Trunk: Trunk {
         config.encoderLayers..<config.encoderLayers + config.decoderLayers
     }
     override var configuredLayers: Int { config.encoderLayers }
-    override var embeddingCopies: [String] { ["encoder.embed_tokens", "decoder.embed_tokens"] }
+    override var embeddingCopies: [String] {
+        (encoderTable == nil ? ["encoder.embed_tokens"] : []) + (decoderTable == nil ? ["decoder.embed_tokens"] : [])
+    }
+    override var wordTables: [Embedding] { [table, encoderTable, decoderTable].compactMap(\.self) }
     override var ignoredNames: [String] { T5.copies }
     /// The head of a model that writes, below a classifier.
     override var ignoredParts: [String] { title.isEmpty ? [] : ["lm_head."] }
     override var writtenConfiguration: [String: Bool] { scaling.map { ["scale_decoder_outputs": $0] } ?? [:] }
 
+    override func untie(copy path: String) {
+        if path.hasPrefix("encoder.") { encoderTable = config.table() } else { decoderTable = config.table() }
+    }
+
     /// The words of the answers.
     ///
     /// A batch without a source is its own: the decoder sees its tokens moved by one, as classifiers have it.
     override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
-        guard batch.source == nil, context.state == nil else { return try super.words(batch, context) }
+        guard batch.source == nil, context.state == nil else {
+            return try vectors(of: batch.tokens, in: decoderTable, context)
+        }
         let moved = zip(batch.boundaries, batch.boundaries.dropFirst()).flatMap { start, end in
             start < end ? [config.start] + batch.tokens[Int(start)..<Int(end) - 1] : []
         }
-        return try vectors(of: moved, context)
+        return try vectors(of: moved, in: decoderTable, context)
     }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
@@ -259,7 +272,7 @@ final class T5Trunk: Trunk {
     private func memory(_ batch: TokenBatch, _ context: ForwardContext) throws -> EncoderMemory? {
         if batch.source == nil, context.state != nil { return nil }
         let source = batch.source ?? SourceTokens(of: batch)
-        let own = try vectors(of: source.tokens, context)  // [T', D]
+        let own = try vectors(of: source.tokens, in: encoderTable, context)  // [T', D]
         let (words, bounds) = try context.behindPrompts(own, bounds: source.boundaries)
         let states = try encoder(words, context.ofEncoder(bounds: bounds))
         return EncoderMemory(states: states, spans: SequenceSpans(bounds))

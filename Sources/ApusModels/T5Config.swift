@@ -46,6 +46,7 @@ struct T5Config {
         for key in ["n_positions", "is_decoder"] { _ = config[key] }
     }
 
+    func table() -> Embedding { Embedding(sizes.vocabulary, sizes.width, initializer: initializer(1)) }
     func initializer(_ deviation: Double) -> Initializer { .normal(deviation: initializerFactor * deviation) }
     func initializer(fanIn: Int) -> Initializer { initializer(1 / Double(fanIn).squareRoot()) }
 }

@@ -8,6 +8,7 @@ import ApusTorch
 final class T5EncoderTrunk: Trunk {
     @Child("shared") var table: Embedding
     @Child("encoder") var encoder: T5Stack
+    @Child("encoder.embed_tokens") var ownTable: Embedding?
 
     private let config: T5Config
 
@@ -17,8 +18,9 @@ final class T5EncoderTrunk: Trunk {
     init(_ config: T5Config) {
         self.config = config
         super.init()
-        table = Embedding(config.sizes.vocabulary, config.sizes.width, initializer: config.initializer(1))
+        table = config.table()
         encoder = T5Stack(config, ofDecoder: false)
+        ownTable = nil
     }
 
     override var facts: TrunkFacts { T5.facts(config, name: "") }
@@ -26,9 +28,16 @@ final class T5EncoderTrunk: Trunk {
     override var isCausal: Bool { false }
     override var configuredLayers: Int { config.encoderLayers }
     override var sequenceLayers: Range<Int> { 0..<config.encoderLayers }
-    override var embeddingCopies: [String] { ["encoder.embed_tokens"] }
+    override var embeddingCopies: [String] { ownTable == nil ? ["encoder.embed_tokens"] : [] }
+    override var wordTables: [Embedding] { [table, ownTable].compactMap(\.self) }
     override var ignoredNames: [String] { T5.copies }
     override var ignoredParts: [String] { ["decoder.", "lm_head."] }
+
+    override func untie(copy path: String) { ownTable = config.table() }
+
+    override func words(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try vectors(of: batch.tokens, in: ownTable, context)
+    }
 
     override func callAsFunction(_ words: Tensor, _ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
         try encoder(words, context)

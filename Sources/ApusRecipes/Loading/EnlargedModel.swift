@@ -88,7 +88,7 @@ struct EnlargedModel {
         let names = Set(model.headNames.flatMap { ["\($0).weight", "\($0).bias"] })
         let weights = try model.parameters().compactMap { name, slot -> WeightSource? in
             guard let tensor = slot.tensor else { return nil }
-            let isTable = tensor === model.embedding.weight || names.contains(name)
+            let isTable = model.trunk.wordTables.contains { tensor === $0.weight } || names.contains(name)
             return WeightSource(name, try isTable && tensor.shape[0] == old ? tensor.enlarged(to: rows) : tensor)
         }
         let folder = try AtomicDirectory(path)
