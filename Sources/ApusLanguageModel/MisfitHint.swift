@@ -19,7 +19,8 @@ struct MisfitHint {
         let shown =
             isOfNames
             ? Self.adapters(unexpected) ?? Self.quantised(unexpected) ?? Self.biases(unexpected, held)
-                ?? Self.missingBiases(missing, held) ?? Self.layers(missing: missing, unexpected: unexpected, held) : nil
+                ?? Self.missingBiases(missing, held)
+                ?? Self.layers(missing: missing, unexpected: unexpected, held) : nil
         text = shown ?? "Check that the configuration and the weights come from the same model."
     }
 

@@ -52,7 +52,9 @@ extension ClassDefaults {
             "vocab_size": 50_272, "hidden_size": 768, "ffn_dim": 3072, "num_hidden_layers": 12,
             "num_attention_heads": 12,
         ]),
-        "phi3": sizes(32_064, 3072, hidden: 8192, layers: 32, heads: 32),
+        // The length stands before that of the table of rotary positions, also where the class gives it.
+        "phi3": sizes(
+            32_064, 3072, hidden: 8192, layers: 32, heads: 32, ["original_max_position_embeddings": 4096]),
         "qwen2": sizes(151_936, 4096, hidden: 22_016, layers: 32, heads: 32, keyValueHeads: 32),
         "qwen2_moe": sizes(151_936, 2048, hidden: 5632, layers: 24, heads: 16, keyValueHeads: 16),
         "qwen3": sizes(151_936, 4096, hidden: 22_016, layers: 32, heads: 32, keyValueHeads: 32),

@@ -53,5 +53,6 @@ package enum Models {
             "t5": T5.make,
             "xlm-roberta": XLMRoBERTa.make,
             "yuan": Yuan2.make,
-        ], textParts: ["qwen3_5": "Qwen3_5ForCausalLM", "qwen3_5_moe": "Qwen3_5MoeForCausalLM"], defaults: ClassDefaults.all)
+        ], textParts: ["qwen3_5": "Qwen3_5ForCausalLM", "qwen3_5_moe": "Qwen3_5MoeForCausalLM"],
+        defaults: ClassDefaults.all)
 }

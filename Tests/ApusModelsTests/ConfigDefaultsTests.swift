@@ -4,6 +4,7 @@ import Testing
 @testable import ApusLanguageModel
 @testable import ApusModels
 @testable import ApusNN
+@testable import ApusTorch
 
 /// What configurations mean that lack keys, by the numbers of parameters of the same models in `transformers`
 /// (Scripts/fixtures/make_config_reading.py).
@@ -54,6 +55,24 @@ struct ConfigDefaultsTests {
         #expect(error?.description.contains(refusal) == true, "\(error?.description ?? "")")
         config["num_key_value_heads"] = .null
         #expect(try Models.registry.model(.object(config)).trunk.sizes.keyValueHeads == 4)
+    }
+
+    /// Up to 4096 tokens the short factors, whatever the table itself has for the length.
+    @Test func phi3WasMadeForTheLengthOfItsClass() throws {
+        let config: JSONValue = [
+            "model_type": "phi3", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 16,
+            "num_attention_heads": 2, "max_position_embeddings": 8192,
+            "rope_scaling": [
+                "type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": [2, 2, 2, 2],
+                "original_max_position_embeddings": 16,
+            ],
+        ]
+        let rotary = try #require(Models.registry.model(config).trunk.rotary.first)
+        func sines(length: Int32) throws -> Tensor {
+            try rotary.tables(positions: [1], lengths: [length], device: .cpu).sines
+        }
+        #expect(try difference(sines(length: 17), sines(length: 4096)) == 0)
+        #expect(try difference(sines(length: 4096), sines(length: 4097)) > 0.1)
     }
 
     /// Null is what a file says, and the class's own number is not asked for.

@@ -104,10 +104,12 @@ struct EncoderFileTests {
         #expect(try Self.logits(same, test.batch).equals(before))
     }
 
-    /// A token of padding inside a text has the padding's position and is not counted, as in `transformers`; no text trains
-    /// that position (Scripts/fixtures/make_config_reading.py).
+    /// A token of padding inside a text has the padding's position and is not counted, as in `transformers`; no text
+    /// trains that position (Scripts/fixtures/make_config_reading.py).
     @Test(
-        arguments: [("classifiers/roberta-single", "roberta"), ("encoders-near-bert/xlm-roberta-single", "xlm-roberta")])
+        arguments: [
+            ("classifiers/roberta-single", "roberta"), ("encoders-near-bert/xlm-roberta-single", "xlm-roberta"),
+        ])
     func paddingInsideATextIsNotCounted(path: String, type: String) throws {
         let rows = (try Fixture.json("config-reading/inside.json")["rows"]?.arrayValue ?? []).map { row in
             (row.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
