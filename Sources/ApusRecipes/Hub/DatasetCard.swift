@@ -21,7 +21,9 @@ struct DatasetCard: Equatable {
 
     /// - Parameter text: The card; one without metadata, or with such that is no YAML, names no subsets.
     init(_ text: String) {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.trimmingSuffix("\r") }
+        // Each line may have its own ending: that of Windows is one character, and not that of Unix.
+        let lines = text.split(omittingEmptySubsequences: false) { ["\n", "\r\n", "\r"].contains($0) }
+            .drop { $0.allSatisfy(\.isWhitespace) }.map(String.init)
         guard lines.first == "---", let end = lines.dropFirst().firstIndex(of: "---"),
             let yaml = try? Yams.load(yaml: lines[1..<end].joined(separator: "\n")) as? [String: Any],
             let configs = yaml["configs"] as? [[String: Any]]
@@ -84,11 +86,5 @@ struct DatasetChoiceError: Error, CustomStringConvertible {
 
     init(_ description: String) {
         self.description = description
-    }
-}
-
-extension Substring {
-    fileprivate func trimmingSuffix(_ suffix: String) -> String {
-        String(hasSuffix(suffix) ? dropLast(suffix.count) : self)
     }
 }

@@ -114,7 +114,7 @@ struct HubPublisher {
 
     /// The card without a base model that only this machine knows, which the hub would refuse.
     static func publishable(_ card: String) -> String {
-        card.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+        card.split(omittingEmptySubsequences: false) { ["\n", "\r\n"].contains($0) }.filter { line in
             guard line.hasPrefix("base_model: ") else { return true }
             let id = line.dropFirst("base_model: ".count).trimmingCharacters(in: .whitespaces)
             return id.contains("/") && Repository(id, kind: .model, on: .huggingFace) != nil

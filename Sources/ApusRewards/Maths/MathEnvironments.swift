@@ -38,7 +38,7 @@ struct MathEnvironments {
                 Self.matches(mark, characters, at: place) && (place == 0 || characters[place - 1] != "\\")
             }
         }
-        lineEnds = characters.indices.filter { characters[$0] == "\n" }
+        lineEnds = characters.indices.filter { ["\n", "\r\n"].contains(characters[$0]) }
     }
 
     /// The last formula, and the text behind it.

@@ -66,6 +66,15 @@ import Testing
         }
     }
 
+    /// Lines may end as those of Windows, all of them or some.
+    @Test(arguments: ["\n", "\r\n", "\r"], ["\n", "\r\n", "\r"])
+    func theLinesOfACardEndInAnyWay(fence: String, line: String) throws {
+        let body = ["configs:", "- config_name: default", "  data_files: a.jsonl"].joined(separator: line) + line
+        let card = "\(fence)---\(fence)\(body)---\(fence)# A data set"
+        #expect(DatasetCard(card).subsets.map(\.name) == ["default"])
+        #expect(try files(["a.jsonl", "b.jsonl"], card: card) == ["a.jsonl"])
+    }
+
     @Test func registeredNamesBringTheirColumns() throws {
         let known = try KnownDatasets()
         let stsb = try #require(known["sentence-transformers/stsb"])
@@ -175,6 +184,8 @@ import Testing
         let card = "---\nbase_model: /home/me/model\nlibrary_name: peft\n---\n# x\n"
         #expect(HubPublisher.publishable(card) == "---\nlibrary_name: peft\n---\n# x\n")
         #expect(HubPublisher.publishable(card.replacing("/home/me/model", with: "a/b")).contains("base_model: a/b"))
+        let windows = card.replacing("\n", with: "\r\n")
+        #expect(HubPublisher.publishable(windows) == "---\nlibrary_name: peft\n---\n# x\n")
     }
 }
 

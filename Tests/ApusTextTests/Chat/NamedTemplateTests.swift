@@ -88,4 +88,15 @@ struct NamedTemplateTests {
         print("named templates: \(equal) of \(compared) texts as ms-swift's")
         #expect(compared > 2400)
     }
+
+    /// A result whose last line ends as those of Windows gets no second end, as `endswith("\n")` of Python has it.
+    @Test func resultsOfWindowsKeepTheirLines() throws {
+        let template = try #require(NamedTemplate.names.first.flatMap { NamedTemplate.named($0) })
+        let message = try Message(["role": "tool", "content": "x"])
+        let results = ["a\r\n", "b"].map { AgentTemplate.Result($0, of: message) }
+        let call = "Action: f\nAction Input: {}\r\n"
+        let (answer, parts) = try AgentTemplate(tools: "").parts(of: results, behind: call, whole: call, template)
+        #expect(answer == call + "Observation:")
+        #expect(parts.compactMap(\.text) == ["a\r\nObservation:b\n"])
+    }
 }

@@ -120,11 +120,11 @@ struct AgentTemplate: Sendable {
         if answer.contains(words.action), answer.contains(words.input) {
             var marked = answer
             if !marked.hasSuffix(words.observation) {
-                if !marked.hasSuffix("\n") { marked += "\n" }
+                if !Self.endsLine(marked) { marked += "\n" }
                 marked += words.observation
             }
             let texts = results.enumerated().map { index, result in
-                (index > 0 ? words.observation : "") + result.text + (result.text.hasSuffix("\n") ? "" : "\n")
+                (index > 0 ? words.observation : "") + result.text + (Self.endsLine(result.text) ? "" : "\n")
             }
             return (marked, [.text(texts.joined())])
         }
@@ -147,6 +147,9 @@ struct AgentTemplate: Sendable {
             return (answer, (template.separator ?? []) + prompt)
         }
     }
+
+    /// By the bytes: the end of a line of Windows is one character, and another than `\n`.
+    private static func endsLine(_ text: String) -> Bool { text.utf8.last == UInt8(ascii: "\n") }
 
     /// What results without a call before them add to a question.
     func standalone(_ results: [Result], _ template: NamedTemplate) throws -> String? {
