@@ -1,6 +1,3 @@
-import ApusHub
-import Foundation
-
 /// Which files of a data set hold the rows of a split.
 ///
 /// The rules are those of Hugging Face's `datasets`: what the card says; else names with the word of a split in them;
@@ -34,7 +31,8 @@ struct DataFileChoice {
                     "has no split \"\(split)\" in the subset \(chosen.name); it has "
                         + chosen.files.map(\.split).joined(separator: ", "))
             }
-            let found = data.filter { path in splits.contains { $0.patterns.contains { Glob.fits($0.plain, path) } } }
+            let globs = splits.flatMap { $0.patterns.map { PathGlob($0.hasPrefix("./") ? String($0.dropFirst(2)) : $0) } }
+            let found = data.filter { path in globs.contains { $0.fits(path) } }
             guard !found.isEmpty else {
                 throw DatasetChoiceError(
                     "names files that are not there: \(splits.flatMap(\.patterns).prefix(6).joined(separator: ", "))")
@@ -112,12 +110,5 @@ struct DataFileChoice {
             }
         }
         return nil
-    }
-}
-
-extension String {
-    /// `**` of cards, which stands for what `*` stands for here, and a path without `./`.
-    fileprivate var plain: String {
-        (hasPrefix("./") ? String(dropFirst(2)) : self).replacing("**/", with: "*").replacing("**", with: "*")
     }
 }

@@ -49,6 +49,43 @@ import Testing
         #expect(error?.description.contains("no split \"test\"") == true)
     }
 
+    /// The rules of fsspec, by which `datasets` looks for files.
+    @Test(arguments: [
+        ("*.jsonl", "a.jsonl", true), ("*.jsonl", "test/a.jsonl", false), ("data/*", "data/a", true),
+        ("data/*", "data/test/a", false), ("sub/*.jsonl", "sub/deep/a.jsonl", false), ("*/a", "b/a", true),
+        ("*/a", "b/c/a", false), ("*/a", "a", false), ("a?c", "a/c", false), ("a[!b]c", "a/c", false),
+        ("a?c", "abc", true), ("a?.b", "a.b", false), ("p-[0-1].x", "p-1.x", true), ("p-[0-1].x", "p-2.x", false),
+        ("p[!0-1]", "p1", false), ("p[]a]", "p]", true), ("p[^a]", "pb", false), ("p[a", "p[a", true), ("[]", "[]", true),
+        ("[z-a]", "m", false), ("**", "a/b/c", true), ("data/**", "data/a", true), ("data/**", "data/a/b", true),
+        ("data/**", "database", false), ("**/*.jsonl", "a.jsonl", true), ("**/*.jsonl", "b/c/a.jsonl", true),
+        ("**/train/*", "train/a", true), ("**/train/*", "b/train/a", true), ("**/train/*", "strain/a", false),
+        ("a/**/b", "a/b", true), ("a/**/b", "a/c/d/b", true), ("a/**/b", "a/cb", false), ("{a,b}", "a", false),
+        ("a/**/c/*.x", "a/c/b/c/d.x", true), ("a*b*c", "abbcbc", true), ("a*b*c", "abbcb", false), ("", "a", false),
+        ("data", "data/a", false), ("a.jsonl", "axjsonl", false), ("ü*", "über", true),
+        // Refused by newer ones; of earlier ones it is this.
+        ("**.csv", "a/b.csv", true), ("train**", "train/a", true),
+    ])
+    func starsEndAtAFolder(pattern: String, path: String, fits: Bool) {
+        #expect(PathGlob(pattern).fits(path) == fits)
+    }
+
+    @Test func patternsOfACardDoNotReachIntoFolders() throws {
+        let card = """
+            ---
+            configs:
+            - config_name: default
+              data_files:
+              - split: train
+                path: [a.jsonl, "data/*", ./sub/*.jsonl]
+              - split: test
+                path: data/test/*
+            ---
+            """
+        let paths = ["a.jsonl", "b.jsonl", "data/c.jsonl", "data/test/d.jsonl", "sub/e.jsonl", "sub/deep/f.jsonl"]
+        #expect(try files(paths, card: card) == ["a.jsonl", "data/c.jsonl", "sub/e.jsonl"])
+        #expect(try files(paths, card: card, split: "test") == ["data/test/d.jsonl"])
+    }
+
     @Test func withoutACardNamesSay() throws {
         #expect(try files(["data/train-0.parquet", "data/test-0.parquet"]) == ["data/train-0.parquet"])
         #expect(try files(["my_dev.csv", "my_train.csv"], split: "validation") == ["my_dev.csv"])
