@@ -1,114 +1,226 @@
 /// Which files of a data set hold the rows of a split.
 ///
-/// The rules are those of Hugging Face's `datasets`: what the card says; else names with the word of a split in them;
-/// else all files are of `train`.
+/// The rules are those of Hugging Face's `datasets`: what the card says; else `data/{split}-00000-of-00001.*`; else
+/// folders, else files with the word of a split in their names; else all files are of `train`. Capital letters do not
+/// matter, and a file that two patterns fit is read once.
 struct DataFileChoice {
-    /// The paths of all files.
-    let paths: [String]
-    let card: DatasetCard
+    /// The paths of all files, in order.
+    private let paths: [String]
+    private let card: DatasetCard
 
-    /// Formats that data come in, whether or not they can be read here.
-    private static let formats = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "txt"]
-    private static let notData: Set<String> = [
-        "dataset_infos.json", "dataset_info.json", "config.json", "configuration.json", "package.json", "state.json",
-        "license.txt", "requirements.txt", "readme.txt",
+    init(paths: [String], card: DatasetCard) {
+        self.paths = paths.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        self.card = card
+    }
+
+    /// The files that were chosen, in the order of their rows.
+    struct Chosen: Equatable {
+        let files: [String]
+        /// What the data set calls the split, where that is more than another word for the one that was asked for.
+        var otherName: String?
+    }
+
+    private typealias Split = (name: String, files: [String])
+
+    /// Formats that data come in, whether or not they can be read here. Where there is a file of each, the first counts.
+    private static let formats = [
+        "parquet", "arrow", "feather", "jsonl", "json", "ndjson", "csv", "tsv", "txt",
     ]
-    private static let words: [String: [String]] = [
-        "train": ["train", "training"], "validation": ["validation", "valid", "dev", "val"],
-        "test": ["test", "testing", "eval", "evaluation"],
+    /// Formats that one reader reads.
+    private static let families: [Set<String>] = [["jsonl", "json", "ndjson"], ["csv", "tsv"], ["arrow", "feather"]]
+    private static let notData: Set<String> = [
+        "dataset_infos.json", "dataset_info.json", "dataset_dict.json", "config.json", "configuration.json",
+        "package.json", "state.json", "license.txt", "requirements.txt", "readme.txt",
+    ]
+    private static let words: [(split: String, words: [String])] = [
+        ("train", ["train", "training"]), ("validation", ["validation", "valid", "dev", "val"]),
+        ("test", ["test", "testing", "eval", "evaluation"]),
     ]
 
     /// - Parameters:
-    ///   - split: `train`, `validation`, `test` or a name that the card has.
+    ///   - split: `train`, `validation`, `test` or a name that the data set has.
     ///   - subset: Nil where none was chosen.
     /// - Throws: `DatasetChoiceError`.
-    func files(split: String, subset: String?) throws -> [String] {
-        let data = paths.filter(Self.isData)
-        if let chosen = try card.subset(subset), !chosen.files.isEmpty {
-            let splits = chosen.files.filter { Self.isSame($0.split, split) }
-            guard !splits.isEmpty else {
-                throw DatasetChoiceError(
-                    "has no split \"\(split)\" in the subset \(chosen.name); it has "
-                        + chosen.files.map(\.split).joined(separator: ", "))
-            }
-            let globs = splits.flatMap { $0.patterns.map { PathGlob($0.hasPrefix("./") ? String($0.dropFirst(2)) : $0) } }
-            let found = data.filter { path in globs.contains { $0.fits(path) } }
-            guard !found.isEmpty else {
-                throw DatasetChoiceError(
-                    "names files that are not there: \(splits.flatMap(\.patterns).prefix(6).joined(separator: ", "))")
-            }
-            return found
+    func files(split: String, subset: String?) throws -> Chosen {
+        let chosen = try card.subset(subset)
+        if let chosen, !chosen.files.isEmpty {
+            let (name, other) = try Self.meant(
+                split, of: chosen.files.map(\.split), in: " in the subset \(chosen.name)")
+            let patterns = chosen.files.filter { $0.split == name }.flatMap(\.patterns)
+            return Chosen(files: try files(fitting: patterns), otherName: other)
         }
-        return try byName(data, split: split, subset: subset)
+        let folder = chosen?.folder ?? ""
+        let inside = paths.filter { $0.hasPrefix(folder) }.map { String($0.dropFirst(folder.count)) }
+        let data = try files(of: subset, isOfCard: chosen != nil, among: inside.filter(Self.isData), in: folder)
+        let splits = Self.splits(data)
+        let (name, other) = try Self.meant(split, of: splits.map(\.name), in: "")
+        let files = splits.first { $0.name == name }?.files ?? []
+        return Chosen(files: Self.ofOneFormat(files).map { folder + $0 }, otherName: other)
     }
 
-    private func byName(_ data: [String], split: String, subset: String?) throws -> [String] {
-        var data = data
-        // A subset that the card does not know may be a folder, or a file.
-        if let subset, subset != "default" {
-            let own = data.filter { path in
-                let parts = path.split(separator: "/").map(String.init)
-                return parts.dropLast().contains(subset) || Self.stem(parts.last ?? "") == subset
+    // MARK: - What the card says
+
+    private func files(fitting patterns: [String]) throws -> [String] {
+        var found: [String] = []
+        var (named, seen): (Set<String>, Set<String>) = ([], [])
+        for pattern in patterns {
+            let glob = PathGlob(pattern)
+            let fitting = paths.filter { path in
+                !Self.format(path).isEmpty && glob.fits(path) && Self.hidden(path) == Self.hidden(pattern)
+                    && (!Self.isNoData(path) || Self.name(path) == Self.name(pattern))
             }
-            guard !own.isEmpty else {
-                throw DatasetChoiceError(
-                    "has no subset \"\(subset)\"; it has the files \(data.prefix(12).joined(separator: ", "))")
+            if !glob.isPattern {
+                guard !fitting.isEmpty else {
+                    throw DatasetChoiceError("names files that are not there: \(pattern)")
+                }
+                named.formUnion(fitting)
             }
-            data = own
+            found += fitting.filter { seen.insert($0).inserted }
         }
+        guard !found.isEmpty else {
+            throw DatasetChoiceError("names files that are not there: \(patterns.prefix(6).joined(separator: ", "))")
+        }
+        let kept = Set(Self.ofOneFormat(found)).union(named)
+        return found.filter(kept.contains)
+    }
+
+    // MARK: - What names say
+
+    /// The files of a subset; one without patterns may be a folder, or a file.
+    private func files(
+        of subset: String?, isOfCard: Bool, among data: [String], in folder: String
+    ) throws -> [String] {
         guard !data.isEmpty else {
             throw DatasetChoiceError(
-                paths.contains { $0.hasSuffix(".py") }
-                    ? "holds no data but a program that makes them, and Apus runs no code that comes with data"
-                    : "holds no files of data (.jsonl, .json, .csv, .parquet …)")
+                !folder.isEmpty
+                    ? "holds no files of data in the folder \(folder) that its card names"
+                    : paths.contains { $0.hasSuffix(".py") }
+                        ? "holds no data but a program that makes them, and Apus runs no code that comes with data"
+                        : "holds no files of data (.jsonl, .json, .csv, .parquet …)")
         }
-        // The same rows often lie there in several formats.
-        let counts = Dictionary(grouping: data, by: Self.format).mapValues(\.count)
-        let format = Self.formats.max { counts[$0] ?? 0 < counts[$1] ?? 0 } ?? ""
-        data = data.filter { Self.format($0) == format }
-        let bySplit = Dictionary(grouping: data, by: Self.split)
-        if bySplit.keys.allSatisfy({ $0 == nil }) {
-            guard split == "train" else {
-                throw DatasetChoiceError("has no split \"\(split)\"; all its files are of train")
-            }
-            return data
+        guard let subset, subset != "default", folder.isEmpty else { return data }
+        let own = data.filter { path in
+            let parts = path.split(separator: "/").map(String.init)
+            return parts.dropLast().contains(subset) || Self.stem(parts.last ?? "") == subset
         }
-        guard let found = bySplit[split] else {
+        guard own.isEmpty else { return own }
+        guard isOfCard else {
             throw DatasetChoiceError(
-                "has no split \"\(split)\"; it has \(bySplit.keys.compactMap(\.self).sorted().joined(separator: ", "))")
+                "has no subset \"\(subset)\"; it has the files \(data.prefix(12).joined(separator: ", "))")
         }
-        return found
+        return data
     }
 
-    private static func isSame(_ first: String, _ second: String) -> Bool {
-        first == second || words[second]?.contains(first) == true
+    /// The splits that names tell of; the first rule that finds any counts for all.
+    private static func splits(_ data: [String]) -> [Split] {
+        var sharded: [String: [String]] = [:]
+        for path in data {
+            guard let match = path.wholeMatch(of: /data\/([^\/]+)-[0-9]{5}-of-[0-9]{5}[^\/]*\.[^\/]*/) else { continue }
+            sharded[String(match.1), default: []].append(path)
+        }
+        if !sharded.isEmpty { return sharded.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+        for isFolder in [true, false] {
+            let found = words.compactMap { split, words -> Split? in
+                let ranked = data.compactMap { path in
+                    rank(words, in: path, isFolder: isFolder).map { (rank: $0, path: path) }
+                }
+                guard !ranked.isEmpty else { return nil }
+                // As patterns would find them one behind the other.
+                return (
+                    split,
+                    Set(ranked.map(\.rank)).sorted().flatMap { rank in
+                        ranked.filter { $0.rank == rank }.map(\.path)
+                    }
+                )
+            }
+            if !found.isEmpty { return found }
+        }
+        return data.isEmpty ? [] : [("train", data)]
+    }
+
+    /// How the words of a split stand in a path, between signs: the first word before others, and in its beginning before
+    /// in its middle. Nil where none does.
+    private static func rank(_ words: [String], in path: String, isFolder: Bool) -> Int? {
+        let parts = path.lowercased().split(separator: "/")
+        return (isFolder ? parts.dropLast() : parts.suffix(1)).compactMap { name -> Int? in
+            let pieces = pieces(String(name))
+            return words.enumerated().compactMap { index, word -> Int? in
+                let places = pieces.indices.filter { pieces[$0] == word }.compactMap { place -> Int? in
+                    let isLast = place == pieces.count - 1
+                    // What ends a name of a file is its format.
+                    if isLast, !isFolder { return nil }
+                    return place == 0 ? (isLast ? 0 : 1) : (isLast ? 2 : 3)
+                }
+                return places.min().map { 4 * index + $0 }
+            }.min()
+        }.min()
+    }
+
+    /// A name between the signs that `datasets` takes for the ends of words.
+    private static func pieces(_ name: String) -> [String] {
+        name.split(omittingEmptySubsequences: false) { "-._ 0123456789".contains($0) }.map(String.init)
+    }
+
+    // MARK: - Which split
+
+    /// The split that is meant: the one of that name; else that of another word for it; else the only one with such a word
+    /// in its name, which is said.
+    private static func meant(
+        _ split: String, of names: [String], in place: String
+    ) throws -> (name: String, otherName: String?) {
+        if names.contains(split) { return (split, nil) }
+        let own = words.first { $0.words.contains(split) }?.words ?? []
+        if let other = own.first(where: names.contains) { return (other, nil) }
+        let others = words.flatMap(\.words).filter { !own.contains($0) }
+        let likely = Set(
+            names.filter { name in
+                let pieces = pieces(name.lowercased())
+                return pieces.contains(where: own.contains) && !pieces.contains(where: others.contains)
+            })
+        if likely.count == 1, let only = likely.first { return (only, only) }
+        throw DatasetChoiceError("has no split \"\(split)\"\(place); it has \(names.joined(separator: ", "))")
+    }
+
+    // MARK: - Which format
+
+    /// The files of the format that most are of, and of those read alike; of texts only where there is nothing else.
+    private static func ofOneFormat(_ files: [String]) -> [String] {
+        let counts = Dictionary(grouping: files, by: format).mapValues(\.count)
+        let data = formats.filter { $0 != "txt" && counts[$0] != nil }
+        guard let most = data.max(by: { counts[$0] ?? 0 < counts[$1] ?? 0 }) else { return files }
+        let family = families.first { $0.contains(most) } ?? [most]
+        return files.filter { family.contains(format($0)) }
     }
 
     private static func isData(_ path: String) -> Bool {
-        let parts = path.lowercased().split(separator: "/")
-        return !format(path).isEmpty && !parts.contains { $0.hasPrefix(".") || $0.hasPrefix("__") }
-            && !(parts.last.map { notData.contains(String($0)) } ?? true)
+        !format(path).isEmpty && hidden(path) == (0, 0) && !isNoData(path)
+    }
+
+    private static func isNoData(_ path: String) -> Bool { notData.contains(name(path).lowercased()) }
+
+    /// How many names of a path are hidden, and how many of its folders special: files in such are only those of patterns
+    /// with as many.
+    private static func hidden(_ path: String) -> (hidden: Int, special: Int) {
+        let parts = path.split(separator: "/")
+        return (
+            parts.count { $0.hasPrefix(".") && !$0.allSatisfy { $0 == "." } },
+            parts.dropLast().count { $0.hasPrefix("__") }
+        )
     }
 
     /// The ending that says the format, without that of a compression.
     private static func format(_ path: String) -> String {
         var name = path.lowercased()
-        for packed in [".gz", ".zst"] where name.hasSuffix(packed) { name.removeLast(packed.count) }
+        for packed in [".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4"] where name.hasSuffix(packed) {
+            name.removeLast(packed.count)
+            break
+        }
         return formats.first { name.hasSuffix(".\($0)") } ?? ""
     }
 
+    private static func name(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }
+
     private static func stem(_ name: String) -> String {
         name.split(separator: ".", omittingEmptySubsequences: false).first.map(String.init) ?? name
-    }
-
-    /// The split whose word stands in a path, by itself or between signs.
-    private static func split(_ path: String) -> String? {
-        for part in path.lowercased().split(separator: "/").reversed() {
-            let pieces = Set(part.split { !$0.isLetter }.map(String.init))
-            for split in ["train", "validation", "test"] where !pieces.isDisjoint(with: words[split] ?? []) {
-                return split
-            }
-        }
-        return nil
     }
 }

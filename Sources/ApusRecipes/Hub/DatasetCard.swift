@@ -8,11 +8,13 @@ struct DatasetCard: Equatable {
     struct Subset: Equatable {
         let name: String
         let isDefault: Bool
-        /// Patterns of paths, by split; those without a split are of `train`.
+        /// The folder of its files with `/` at the end; empty where the card names none.
+        let folder: String
+        /// Patterns of paths, by split; those without a split are of `train`. None where names say what is in the folder.
         let files: [(split: String, patterns: [String])]
 
         static func == (first: Subset, second: Subset) -> Bool {
-            first.name == second.name && first.isDefault == second.isDefault
+            first.name == second.name && first.isDefault == second.isDefault && first.folder == second.folder
                 && first.files.map { "\($0)" } == second.files.map { "\($0)" }
         }
     }
@@ -33,17 +35,19 @@ struct DatasetCard: Equatable {
         }
         subsets = configs.compactMap { config in
             guard let name = config["config_name"].map({ "\($0)" }) else { return nil }
-            let folder = (config["data_dir"] as? String).map { $0.hasSuffix("/") ? $0 : "\($0)/" } ?? ""
-            let files = Self.files(config["data_files"], in: folder)
+            let parts = (config["data_dir"] as? String ?? "").split(separator: "/").filter { $0 != "." }
+            let folder = parts.map { "\($0)/" }.joined()
             return Subset(
-                name: name, isDefault: config["default"] as? Bool ?? false,
-                files: files.isEmpty && !folder.isEmpty ? [("train", ["\(folder)**"])] : files)
+                name: name, isDefault: config["default"] as? Bool ?? false, folder: folder,
+                files: Self.files(config["data_files"], in: folder))
         }
     }
 
     private static func files(_ value: Any?, in folder: String) -> [(split: String, patterns: [String])] {
         func texts(_ value: Any?) -> [String] {
-            ((value as? [String]) ?? (value as? String).map { [$0] } ?? []).map { folder + $0 }
+            ((value as? [String]) ?? (value as? String).map { [$0] } ?? []).map {
+                folder + ($0.hasPrefix("./") ? $0.dropFirst(2) : $0[...])
+            }
         }
         switch value {
         case let list as [[String: Any]]:

@@ -125,6 +125,19 @@ final class DatasetFetcher: Sendable {
         }
     }
 
+    /// The files of the splits that are read; says where a split of another name is taken for one.
+    private func files(
+        _ choice: DataFileChoice, _ wanted: Wanted, _ entry: KnownDataset?, _ reference: DatasetReference
+    ) throws -> [String] {
+        try (entry?.splits ?? ["train"]).flatMap { split in
+            let chosen = try choice.files(split: split, subset: wanted.configuration)
+            if let name = chosen.otherName {
+                hub?.print("note: --dataset \(reference.location) has no split \"\(split)\"; \"\(name)\" is read.")
+            }
+            return chosen.files
+        }
+    }
+
     // MARK: - Where the files are
 
     private func dataset(
@@ -135,9 +148,7 @@ final class DatasetFetcher: Sendable {
         let choice = DataFileChoice(paths: paths, card: card)
         return FetchedDataset(
             parts: try wanted(reference, entry, card: card).map { wanted in
-                let files = try (entry?.splits ?? ["train"]).flatMap {
-                    try choice.files(split: $0, subset: wanted.configuration)
-                }
+                let files = try files(choice, wanted, entry, reference)
                 return FetchedDataset.Part(
                     files: files.map { "\(folder)/\($0)" }, change: wanted.change, subset: wanted.meaning)
             })
@@ -193,9 +204,7 @@ final class DatasetFetcher: Sendable {
         let choice = DataFileChoice(paths: listing.files.map(\.path), card: card)
         var parts: [FetchedDataset.Part] = []
         for wanted in try wanted(reference, entry, card: card) {
-            let paths = try (entry?.splits ?? ["train"]).flatMap {
-                try choice.files(split: $0, subset: wanted.configuration)
-            }
+            let paths = try files(choice, wanted, entry, reference)
             parts.append(FetchedDataset.Part(files: paths, change: wanted.change, subset: wanted.meaning))
         }
         let all = Set(parts.flatMap(\.files))

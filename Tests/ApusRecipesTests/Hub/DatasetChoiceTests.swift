@@ -12,7 +12,18 @@ import Testing
     private func files(
         _ paths: [String], card: String = "", split: String = "train", subset: String? = nil
     ) throws -> [String] {
+        try chosen(paths, card: card, split: split, subset: subset).files
+    }
+
+    private func chosen(
+        _ paths: [String], card: String = "", split: String = "train", subset: String? = nil
+    ) throws -> DataFileChoice.Chosen {
         try DataFileChoice(paths: paths, card: DatasetCard(card)).files(split: split, subset: subset)
+    }
+
+    /// A card with one subset.
+    private func card(_ lines: String...) -> String {
+        "---\nconfigs:\n- config_name: default\n" + lines.map { "  \($0)\n" }.joined() + "---\n"
     }
 
     @Test func theCardSaysWhichFiles() throws {
@@ -84,6 +95,88 @@ import Testing
         let paths = ["a.jsonl", "b.jsonl", "data/c.jsonl", "data/test/d.jsonl", "sub/e.jsonl", "sub/deep/f.jsonl"]
         #expect(try files(paths, card: card) == ["a.jsonl", "data/c.jsonl", "sub/e.jsonl"])
         #expect(try files(paths, card: card, split: "test") == ["data/test/d.jsonl"])
+    }
+
+    @Test(arguments: ["data", "./data", "data/"]) func namesSayWhatIsInTheFolderOfASubset(folder: String) throws {
+        let paths = ["data/test.jsonl", "data/train.jsonl", "other.jsonl", "train.jsonl"]
+        #expect(try files(paths, card: card("data_dir: \(folder)")) == ["data/train.jsonl"])
+        #expect(try files(paths, card: card("data_dir: \(folder)"), split: "test") == ["data/test.jsonl"])
+        #expect(
+            try files(paths, card: card("data_dir: \(folder)", "data_files: ./tr*.jsonl")) == ["data/train.jsonl"])
+        #expect(try files(paths, card: card()) == ["data/train.jsonl", "train.jsonl"])
+        let error = #expect(throws: DatasetChoiceError.self) { try files(["train.csv"], card: card("data_dir: data")) }
+        #expect(error?.description.contains("in the folder data/") == true)
+    }
+
+    /// The format is looked at inside of a split alone, and texts are the last of all.
+    @Test func textsAreDataWhereNothingElseIs() throws {
+        #expect(try files(["notes.txt", "train.jsonl", "x.txt"]) == ["train.jsonl"])
+        #expect(try files(["a.jsonl", "notes.txt", "x.txt"]) == ["a.jsonl"])
+        #expect(try files(["a.txt", "b.txt"]) == ["a.txt", "b.txt"])
+        #expect(try files(["more.jsonl", "test.jsonl", "test2.jsonl", "train.csv"]) == ["train.csv"])
+        #expect(try files(["a.json", "b.jsonl", "c.csv"]) == ["a.json", "b.jsonl"], "one reader reads both")
+        #expect(try files(["a.json", "b.jsonl", "c.csv", "d.csv"]) == ["c.csv", "d.csv"])
+        #expect(try files(["a.jsonl.bz2"]) == ["a.jsonl.bz2"])
+        let star = card("data_files: [c.csv, \"data/*\"]")
+        let paths = ["c.csv", "data/a.jsonl", "data/b.jsonl", "data/notes.txt", "data/x.txt", "data/y.txt"]
+        #expect(try files(paths, card: star) == ["c.csv", "data/a.jsonl", "data/b.jsonl"])
+    }
+
+    /// The order of the rules is that of `datasets`: shards in `data`, then folders, then files.
+    @Test func namesOfShardsSayTheSplitExactly() throws {
+        func shard(_ split: String) -> String { "data/\(split)-00000-of-00001.parquet" }
+        #expect(try files([shard("train"), shard("train_gen"), "extra.parquet"]) == [shard("train")])
+        #expect(try files([shard("train"), shard("train_gen")], split: "train_gen") == [shard("train_gen")])
+        #expect(try files([shard("test"), shard("train"), shard("training")]) == [shard("train")])
+        #expect(try files([shard("train"), shard("val")], split: "validation") == [shard("val")])
+        #expect(
+            try chosen([shard("test_sft"), shard("train_sft")]) == .init(files: [shard("train_sft")], otherName: "train_sft"))
+        for other in ["train_sft", "train_gen"] {
+            #expect(try chosen([shard("train_gen"), shard("train_sft")], split: other) == .init(files: [shard(other)]))
+        }
+        let error = #expect(throws: DatasetChoiceError.self) { try files([shard("train_gen"), shard("train_sft")]) }
+        #expect(error?.description == "has no split \"train\"; it has train_gen, train_sft")
+    }
+
+    @Test func foldersSayTheSplitBeforeFiles() throws {
+        #expect(try files(["test/y.jsonl", "train/x.jsonl", "z.jsonl"]) == ["train/x.jsonl"])
+        #expect(try files(["de/train.jsonl", "en/test.jsonl", "en/train.jsonl"]) == ["de/train.jsonl", "en/train.jsonl"])
+        #expect(try files(["my train.jsonl", "b.jsonl", "dev.jsonl"]) == ["my train.jsonl"])
+        #expect(try files(["training.csv", "x-train.csv", "train2.csv"]) == ["train2.csv", "x-train.csv", "training.csv"])
+        for paths in [["constraints.jsonl", "evaluation.jsonl"], ["test.jsonl", "trainval.jsonl"]] {
+            let error = #expect(throws: DatasetChoiceError.self) { try files(paths) }
+            #expect(error?.description == "has no split \"train\"; it has test")
+        }
+    }
+
+    @Test func filesFollowTheOrderOfThePatterns() throws {
+        let paths = ["a-b.jsonl", "a.jsonl", "b.jsonl", "sub/c.jsonl", "sub.jsonl"]
+        #expect(try files(paths, card: card("data_files: [b.jsonl, a.jsonl]")) == ["b.jsonl", "a.jsonl"])
+        #expect(
+            try files(paths, card: card("data_files: [\"sub/*\", \"a*\", a.jsonl]"))
+                == ["sub/c.jsonl", "a-b.jsonl", "a.jsonl"])
+        #expect(
+            try files(["a/b.csv", "a-b.csv", "a.csv"], card: card("data_files: \"**\"")) == ["a-b.csv", "a.csv", "a/b.csv"])
+        let error = #expect(throws: DatasetChoiceError.self) {
+            try files(paths, card: card("data_files: [a.jsonl, d.jsonl]"))
+        }
+        #expect(error?.description == "names files that are not there: d.jsonl")
+    }
+
+    @Test func theSplitOfACardIsThatOfTheName() throws {
+        let both = card("data_files:", "- {split: training, path: b.jsonl}", "- {split: train, path: a.jsonl}")
+        #expect(try files(["a.jsonl", "b.jsonl"], card: both) == ["a.jsonl"])
+        #expect(try files(["a.jsonl", "b.jsonl"], card: both, split: "training") == ["b.jsonl"])
+        let one = card("data_files:", "- {split: test_sft, path: b.jsonl}", "- {split: train_sft, path: a.jsonl}")
+        #expect(try chosen(["a.jsonl", "b.jsonl"], card: one) == .init(files: ["a.jsonl"], otherName: "train_sft"))
+    }
+
+    @Test func hiddenFilesAreThoseOfPatternsThatNameThem() throws {
+        let paths = [".a.jsonl", "__b/c.jsonl", "__d.jsonl", "_e.jsonl", "config.json"]
+        #expect(try files(paths, card: card("data_files: \"**\"")) == ["__d.jsonl", "_e.jsonl"])
+        #expect(
+            try files(paths, card: card("data_files: [.*, __b/*, config.json]"))
+                == [".a.jsonl", "__b/c.jsonl", "config.json"])
     }
 
     @Test func withoutACardNamesSay() throws {
