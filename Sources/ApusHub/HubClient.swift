@@ -90,6 +90,7 @@ package struct HubClient: Sendable {
         }
         let layout = CacheLayout(
             listing, cache: configuration[repository.hub].cache, localFolder: localFolder)
+        if localFolder == nil, repository.kind == .dataset { keep(listing) }
         let missing = try chosen.filter { try !layout.holds($0, files) }
         for file in chosen where !missing.contains(file) { try FileDownload.link(layout.place(of: file), files) }
         let present = try missing.map { file in
@@ -115,6 +116,17 @@ package struct HubClient: Sendable {
         return Snapshot(
             folder: layout.folder, revision: listing.revision, commit: listing.commit, paths: chosen.map(\.path),
             fetchedBytes: fetched)
+    }
+
+    /// Writes down what the hub lists, before anything of it is fetched.
+    private func keep(_ listing: RepositoryListing) {
+        do {
+            try KeptListing.keep(listing, configuration, files)
+        } catch {
+            events.onNote(
+                "what \(listing.repository.id) holds could not be written down (\(error)), so that offline a part of it may "
+                    + "be taken for the whole")
+        }
     }
 
     /// Fetches several at a time.

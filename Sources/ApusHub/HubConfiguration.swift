@@ -15,6 +15,8 @@ package struct HubConfiguration: Sendable {
 
     package var huggingFace: Place
     package var modelScope: Place
+    /// The folder of Apus's own for what hubs listed of data sets.
+    package var listings: String
     /// Why the network is not to be used; nil where it is.
     package var offlineReason: String?
     /// Whether Hugging Face is meant where nothing says which hub.
@@ -48,6 +50,7 @@ package struct HubConfiguration: Sendable {
             path == "~" || path.hasPrefix("~/") ? home + path.dropFirst() : path
         }
         let caches = value("XDG_CACHE_HOME").map(expanded) ?? "\(home)/.cache"
+        listings = "\(caches)/apus/listings"
         let root = value("HF_HOME").map(expanded) ?? "\(caches)/huggingface"
         let tokenFile = value("HF_TOKEN_PATH").map(expanded) ?? "\(root)/token"
         var token = value("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")

@@ -73,7 +73,7 @@ package final class HubServer {
     package var environment: [String: String] {
         [
             "HF_ENDPOINT": address, "MODELSCOPE_ENDPOINT": address, "HF_HOME": scratch("hf"),
-            "MODELSCOPE_CACHE": scratch("ms"),
+            "MODELSCOPE_CACHE": scratch("ms"), "XDG_CACHE_HOME": scratch("cache"),
         ]
     }
 

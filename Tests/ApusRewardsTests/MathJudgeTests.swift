@@ -48,7 +48,8 @@ struct MathJudgeTests {
         ("5 pens at $2 cost $10 in all.\n#### 10", "10"), ("It costs $5 and $7, so\n#### 12", "12"),
         ("Tom has $5 or $7, in all 12.", "12"), ("$x$ apples\n#### 3", "3"), ("She has $3 left. #### 3", "3"),
         ("a $5 \\neq$ b 10", "10"), ("$\\text{yes}$", "\\text{yes}"), ("#### $\\frac12$", "0.5"),
-        ("#### 1,234", "1234"), ("a $x\ny$ is 12", "12"), ("a $x\r\ny$ is 12", "12"),
+        ("#### 1,234", "1234"), ("so $x\n+ y$ and in all there are 12", "12"),
+        ("so $x\r\n+ y$ and in all there are 12", "12"),
     ])
     func amountsAndMarks(_ solution: String, _ answer: String) {
         #expect(MathAccuracy.isRight("\\boxed{\(answer)}", solution: solution))

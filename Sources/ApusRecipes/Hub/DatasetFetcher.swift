@@ -31,7 +31,7 @@ final class DatasetFetcher: Sendable {
             if let fault = entry?.fault { throw DatasetChoiceError(fault) }
             if isThere, reference.hub == nil {
                 return try isFolder.boolValue
-                    ? dataset(reference, entry, in: location)
+                    ? dataset(reference, entry, in: StoredDataset(folder: location))
                     : FetchedDataset(parts: [
                         FetchedDataset.Part(files: [location], change: entry?.change ?? RowChange())
                     ])
@@ -42,7 +42,7 @@ final class DatasetFetcher: Sendable {
                     throw DatasetChoiceError("is registered as \(path), where nothing is")
                 }
                 return try isFolder.boolValue
-                    ? dataset(reference, entry, in: path)
+                    ? dataset(reference, entry, in: StoredDataset(folder: path))
                     : FetchedDataset(parts: [FetchedDataset.Part(files: [path], change: entry?.change ?? RowChange())])
             }
             guard let repository = repository(reference, entry) else { return nil }
@@ -141,16 +141,16 @@ final class DatasetFetcher: Sendable {
     // MARK: - Where the files are
 
     private func dataset(
-        _ reference: DatasetReference, _ entry: KnownDataset?, in folder: String
+        _ reference: DatasetReference, _ entry: KnownDataset?, in stored: StoredDataset
     ) throws -> FetchedDataset {
-        let paths = try Self.paths(in: folder)
-        let card = DatasetCard((try? String(contentsOfFile: "\(folder)/README.md", encoding: .utf8)) ?? "")
-        let choice = DataFileChoice(paths: paths, card: card)
+        let card = DatasetCard(try stored.card())
+        let choice = DataFileChoice(paths: stored.paths, card: card)
         return FetchedDataset(
             parts: try wanted(reference, entry, card: card).map { wanted in
                 let files = try files(choice, wanted, entry, reference)
+                try stored.check(files, card)
                 return FetchedDataset.Part(
-                    files: files.map { "\(folder)/\($0)" }, change: wanted.change, subset: wanted.meaning)
+                    files: files.map { "\(stored.folder)/\($0)" }, change: wanted.change, subset: wanted.meaning)
             })
     }
 
@@ -163,7 +163,9 @@ final class DatasetFetcher: Sendable {
         let cached = HubCache(configuration).folder(
             of: repository.id, kind: .dataset, hubs: [repository.hub], revision: revision, need: .anything)
         guard let hub, configuration.offlineReason == nil else {
-            if let cached { return try dataset(reference, entry, in: cached) }
+            if let cached {
+                return try dataset(reference, entry, in: StoredDataset(repository, in: cached, configuration))
+            }
             if let reason = configuration.offlineReason {
                 throw HubError(
                     .offline,
@@ -183,7 +185,7 @@ final class DatasetFetcher: Sendable {
         } catch let error as HubError {
             if let cached, [.unreachable, .busy].contains(error.kind) {
                 hub.print("note: \(error.description) The files in \(cached) are taken as they are.")
-                return try dataset(reference, entry, in: cached)
+                return try dataset(reference, entry, in: StoredDataset(repository, in: cached, configuration))
             }
             throw HubError(
                 error.kind, "--dataset \(reference.location): there is no such file here. \(error.description)")
@@ -198,7 +200,7 @@ final class DatasetFetcher: Sendable {
         var text = ""
         if listing.files.contains(where: { $0.path == "README.md" }) {
             let folder = try HubClient.waiting { try await quiet.download(listing, FileChoice(.card)).folder }
-            text = try String(contentsOfFile: "\(folder)/README.md", encoding: .utf8)
+            text = try StoredDataset.card(in: folder)
         }
         let card = DatasetCard(text)
         let choice = DataFileChoice(paths: listing.files.map(\.path), card: card)
@@ -211,27 +213,5 @@ final class DatasetFetcher: Sendable {
         let folder = try HubClient.waiting { try await client.download(listing, FileChoice(.paths(all))).folder }
         for index in parts.indices { parts[index].files = parts[index].files.map { "\(folder)/\($0)" } }
         return FetchedDataset(parts: parts)
-    }
-
-    /// The paths of all files below a folder, links followed, in order.
-    private static func paths(in folder: String) throws -> [String] {
-        var paths: [String] = []
-        func visit(_ below: String, depth: Int) throws {
-            let names = try FileManager.default.contentsOfDirectory(atPath: FilePath.join(folder, below)).sorted()
-            for name in names {
-                let path = FilePath.join(below, name)
-                var isFolder: ObjCBool = false
-                guard FileManager.default.fileExists(atPath: "\(folder)/\(path)", isDirectory: &isFolder) else {
-                    continue
-                }
-                if isFolder.boolValue {
-                    if depth < 8, !name.hasPrefix(".") { try visit(path, depth: depth + 1) }
-                } else {
-                    paths.append(path)
-                }
-            }
-        }
-        try visit("", depth: 0)
-        return paths
     }
 }

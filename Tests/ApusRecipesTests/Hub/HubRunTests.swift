@@ -124,6 +124,66 @@ import Testing
         #expect(throws: Never.self) { try Inference(infer, surroundings: surroundings) }
     }
 
+    /// What a download that was broken off has left is not taken for the whole where no hub is reached: by what the hub
+    /// listed, else by the numbers of parts and by files that are being fetched.
+    @Test(arguments: [true, false]) func aPartOfADataSetIsNotTheWhole(onHuggingFace: Bool) throws {
+        let server = try HubServer()
+        // It ends with the value.
+        defer { withExtendedLifetime(server) {} }
+        let id = "\(onHuggingFace ? "hf" : "ms")::owner/shards"
+        let names = (0..<3).map { "data/train-0000\($0)-of-00003.jsonl" }
+        for name in names { try server.write(#"{"query": "a", "response": "b"}"#, to: "datasets/owner/shards/\(name)") }
+        var surroundings = Surroundings(environment: server.environment)
+        surroundings.reachesHubs = true
+        func rows(offline: Bool) throws -> Int {
+            var away = surroundings
+            if offline { away.environment["HF_HUB_OFFLINE"] = "1" }
+            var loader = DatasetLoader()
+            let fetcher = try DatasetFetcher(away.reaching(HubSettings()), files: [])
+            loader.fetching = { try fetcher($0) }
+            return try loader.load([id]).train.count
+        }
+        func refusal() -> String? {
+            let error = #expect(throws: DatasetError.self) { try rows(offline: true) }
+            return error?.description
+        }
+        #expect(try rows(offline: false) == 3)
+        #expect(try rows(offline: true) == 3)
+        let root = server.scratch(onHuggingFace ? "hf/hub/datasets--owner--shards" : "ms/datasets/owner--shards")
+        let snapshots = try FileManager.default.contentsOfDirectory(atPath: "\(root)/snapshots")
+        let snapshot = "\(root)/snapshots/\(try #require(snapshots.first))"
+        try FileManager.default.removeItem(atPath: "\(snapshot)/\(names[1])")
+        let listed = refusal()
+        #expect(
+            listed?.contains("of 3 files that are wanted 1 are not there in full (\(names[1]))") == true
+                && listed?.contains("`apus download --dataset \(id)` fetches the rest") == true)
+        try FileManager.default.removeItem(atPath: server.scratch("cache/apus/listings"))
+        #expect(refusal()?.contains("there are 2 of 3 files data/train-…-of-00003.jsonl") == true)
+        // With the part there again, only what is being fetched says so.
+        try Data(#"{"query": "a", "response": "b"}"#.utf8).write(to: URL(fileURLWithPath: "\(snapshot)/\(names[1])"))
+        #expect(try rows(offline: true) == 3)
+        let partial = onHuggingFace ? "\(root)/blobs/0a.incomplete" : "\(snapshot)/data/more.jsonl.incomplete"
+        try Data("{".utf8).write(to: URL(fileURLWithPath: partial))
+        #expect(refusal()?.contains("\(partial) is a file that was not fetched to its end") == true)
+    }
+
+    /// A folder of the user's may lack what it likes, but not hold a file that is being fetched.
+    @Test func aFolderThatIsBeingFetchedIsNotRead() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/.cache/huggingface/download", withIntermediateDirectories: true)
+        try folder.write(#"{"query": "a", "response": "b"}"#, to: "train-00001-of-00002.jsonl")
+        let partial = ".cache/huggingface/download/train-00000-of-00002.jsonl.0a.incomplete"
+        try folder.write("{", to: partial)
+        let fetcher = try DatasetFetcher(Surroundings(), files: [])
+        var loader = DatasetLoader()
+        loader.fetching = { try fetcher($0) }
+        let error = #expect(throws: DatasetError.self) { try loader.load([folder.path]) }
+        #expect(error?.description.contains("was not fetched to its end: there is \(folder.path)/\(partial)") == true)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/\(partial)")
+        #expect(try loader.load([folder.path]).train.count == 1)
+    }
+
     @Test func whatCannotBeHadIsSaidBeforeAnythingIsWritten() throws {
         let run = try TinyRun()
         let (server, surroundings) = try Self.hub(run)

@@ -31,9 +31,10 @@ package enum EnvironmentVariables {
         ),
         (["HF_ENDPOINT"], .read("the address of Hugging Face or of a mirror")),
         (
-            ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"],
+            ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"],
             .read("where Hugging Face's cache lies")
         ),
+        (["XDG_CACHE_HOME"], .read("where the caches of Hugging Face and of Apus lie that no other variable names")),
         (["HF_DATASETS_CACHE"], .read("where encoded rows are kept; else in the user's cache folder")),
         (["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], .read("1: the hubs are not reached")),
         (["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"], .read("seconds to wait for the hub")),
