@@ -74,7 +74,7 @@ def main():
         os.environ |= {
             "HF_ENDPOINT": address, "HF_HOME": f"{scratch}/hf", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1", "MODELSCOPE_ENDPOINT": address, "MODELSCOPE_CACHE": f"{scratch}/ms",
-            "MODELSCOPE_DOWNLOAD_INTRA_CLOUD": "0",
+            "MODELSCOPE_DOWNLOAD_INTRA_CLOUD": "0", "XDG_CACHE_HOME": f"{scratch}/cache",
         }
         for name in ("HF_TOKEN", "MODELSCOPE_API_TOKEN"):
             os.environ.pop(name, None)
