@@ -27,9 +27,9 @@ extension PassthroughCommand {
             print(help, terminator: "")
             return
         }
-        var line = try HubAdapters.fetched(
-            AdapterWords.split(ArgumentLine(words, for: Self.command)), environment: process)
-        let asked = process.merging(line.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
+        let given = try ArgumentLine(words, for: Self.command, environment: process)
+        let asked = process.merging(given.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
+        var line = try HubAdapters.fetched(AdapterWords.split(given), environment: asked)
         var notices = try EnvironmentVariables.fill(&line, from: asked)
         let settings = try settings(line, notices: &notices)
         let launch = Self.command.computes ? try EnvironmentVariables.check(asked, for: settings) : []

@@ -11,6 +11,16 @@ import Testing
         folder = try TemporaryFolder()
     }
 
+    /// As `os.path.expanduser` of Python.
+    @Test(arguments: [
+        ("~", "/home/u", "/home/u"), ("~/a", "/home/u/", "/home/u/a"), ("~", "/", "/"), ("~/a", "/", "/a"),
+        ("~v/a", "/home/u", "~v/a"), ("a/~/b", "/home/u", "a/~/b"), ("", "/home/u", ""),
+    ])
+    func theFolderOfTheUser(path: String, home: String, expanded: String) {
+        #expect(HomeFolder.expand(path, home: home) == expanded)
+        #expect(HomeFolder.path(["HOME": home]) == home && HomeFolder.path(["HOME": ""]) == NSHomeDirectory())
+    }
+
     @Test func atomicFilesAndLinksReplaceOlderOnes() throws {
         for text in ["first", "second, longer"] {
             try local.writeAtomically(Data(text.utf8), to: folder("state.json"))

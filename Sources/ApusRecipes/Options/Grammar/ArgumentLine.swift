@@ -1,3 +1,5 @@
+import ApusFiles
+
 /// The command line of one command, read by ms-swift's grammar.
 package struct ArgumentLine: Sendable {
     package struct Argument: Sendable, Equatable {
@@ -25,11 +27,13 @@ package struct ArgumentLine: Sendable {
 
     /// Reads the words that follow the name of the command.
     ///
+    /// - Parameter environment: `HOME`, for which `~` stands in paths.
     /// - Throws: `UsageError` with one paragraph for each wrong argument, `SettingsError` for an unreadable
     ///   configuration file.
-    package init(_ words: [String], for command: Command) throws {
+    package init(_ words: [String], for command: Command, environment: [String: String] = [:]) throws {
         self.command = command
-        var reader = ArgumentLineReader(table: .table(for: command))
+        let home = HomeFolder.path(environment)
+        var reader = ArgumentLineReader(table: .table(for: command), home: home)
         var words = words[...]
         var record: [String] = []
         if let first = words.first, first == "--config" || first.hasPrefix("--config=") {
@@ -43,7 +47,7 @@ package struct ArgumentLine: Sendable {
         }
         if let first = words.first, ConfigFile.isNamed(by: first) {
             words = words.dropFirst()
-            let file = try ConfigFile(path: first)
+            let file = try ConfigFile(path: HomeFolder.expand(first, home: home))
             settingsFile = file.copy
             environment = file.environment
             let (options, passedOver) = file.isRecord ? file.asked(of: .table(for: command)) : (file.options, [])

@@ -1,3 +1,4 @@
+import ApusFiles
 import Foundation
 
 // The question of `apus infer` and the ids of `apus download` may stand by themselves, first or behind the values of an
@@ -43,7 +44,8 @@ extension ArgumentLineReader {
         case .option(let option) where option.name == "adapters":
             // What is no folder would be no adapter.
             isQuestion =
-                values.count > 1 && !FileManager.default.fileExists(atPath: last) && (isSentence || !last.contains("/"))
+                values.count > 1 && !FileManager.default.fileExists(atPath: HomeFolder.expand(last, home: home))
+                && (isSentence || !last.contains("/"))
                 && AdapterWords.parts(last) == nil
         case .option(let option): isQuestion = isLikely && !option.kind.isList && values.count == 2
         case .rename: isQuestion = isLikely && values.count == 2

@@ -1,6 +1,10 @@
+import ApusFiles
+
 /// Turns words into arguments, collecting every problem so that a pasted command is answered once.
 struct ArgumentLineReader {
     let table: OptionTable
+    /// What `~` stands for.
+    let home: String
     private(set) var notices: [String] = []
     var arguments: [String: ArgumentLine.Argument] = [:]
     /// Values that are put behind those of an option of several.
@@ -19,8 +23,9 @@ struct ArgumentLineReader {
     /// Problems that `--ignore_args_error true` turns into warnings.
     private var unknown: [String] = []
 
-    init(table: OptionTable) {
+    init(table: OptionTable, home: String) {
         self.table = table
+        self.home = home
     }
 
     /// Reads the words of a command line: options, each followed by its values.
@@ -194,7 +199,14 @@ struct ArgumentLineReader {
         _ option: CommandOption, _ words: [String], spelling: String, origin: ArgumentLine.Origin
     ) {
         let reader = OptionReader(option: option, spelling: spelling)
-        var words = words.map { word in
+        var words = words
+        do {
+            words = try OptionPaths.expanded(words, of: option, spelling: spelling, home: home)
+        } catch {
+            problems.append("\(error)")
+            return
+        }
+        words = words.map { word in
             guard let (other, reason) = NotYetOptions.substitute(word, of: option.name) else { return word }
             notices.append("\(spelling) \(word): read as \(other), because \(reason).")
             return other
@@ -286,7 +298,7 @@ struct ArgumentLineReader {
         // What is not set asks for nothing.
         if ["none", "null"].contains(value) { return }
         if NotYetOptions.valuesAlreadyTrue[field]?.contains(value) == true { return }
-        if let reason = NotYetOptions.reason(field, words) {
+        if let reason = NotYetOptions.reason(field, words.map({ HomeFolder.expand($0, home: home) })) {
             notices.append("\(mention)\(words.first.map { " \($0)" } ?? "") has no effect: \(reason).")
             return
         }
@@ -316,6 +328,7 @@ struct ArgumentLineReader {
             notices.append("--\(rename.old) is now a part of --\(name).")
             rowCounts.append((name, words.first ?? "", rename.old))
         case .checkpointFolder:
+            let words = words.map { HomeFolder.expand($0, home: home) }
             let name = Rename.optionOfCheckpoint(words)
             notices.append("--\(rename.old) is now --\(name).")
             read(name: name, words: words, origin: origin)
