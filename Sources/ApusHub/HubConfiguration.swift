@@ -39,16 +39,15 @@ package struct HubConfiguration: Sendable {
     ///   - environment: `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`,
     ///     `TRANSFORMERS_OFFLINE`, `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`, `MODELSCOPE_ENDPOINT`,
     ///     `MODELSCOPE_DOMAIN`, `MODELSCOPE_CACHE`, `MODELSCOPE_API_TOKEN`, `USE_HF`, `XDG_CACHE_HOME`,
-    ///     `SSL_CERT_FILE`, `HTTPS_PROXY` and `NO_PROXY`.
-    ///   - home: The folder of the user.
-    package init(environment: [String: String], home: String = NSHomeDirectory()) {
+    ///     `SSL_CERT_FILE`, `HTTPS_PROXY`, `NO_PROXY` and `HOME`.
+    ///   - home: The folder of the user; nil takes that of `HOME`.
+    package init(environment: [String: String], home: String? = nil) {
+        let home = home ?? HomeFolder.path(environment)
         func value(_ names: String...) -> String? {
             names.lazy.compactMap { environment[$0]?.trimmingCharacters(in: .whitespacesAndNewlines) }
                 .first { !$0.isEmpty }
         }
-        func expanded(_ path: String) -> String {
-            path == "~" || path.hasPrefix("~/") ? home + path.dropFirst() : path
-        }
+        func expanded(_ path: String) -> String { HomeFolder.expand(path, home: home) }
         let caches = value("XDG_CACHE_HOME").map(expanded) ?? "\(home)/.cache"
         listings = "\(caches)/apus/listings"
         let root = value("HF_HOME").map(expanded) ?? "\(caches)/huggingface"

@@ -78,4 +78,11 @@ import Testing
         #expect(configuration.modelScope.endpoint == "https://ms.example" && configuration.modelScope.token == "m")
         #expect(configuration.defaultHub == .huggingFace && configuration.offlineReason == "HF_HUB_OFFLINE=true")
     }
+
+    /// The folder of the user is that of `HOME`, whatever the system has on record.
+    @Test func theFolderOfTheUserIsHOME() {
+        let configuration = HubConfiguration(environment: ["HOME": "/home/v", "MODELSCOPE_CACHE": "~/ms"])
+        #expect(configuration.huggingFace.cache == "/home/v/.cache/huggingface/hub")
+        #expect(configuration.modelScope.cache == "/home/v/ms")
+    }
 }

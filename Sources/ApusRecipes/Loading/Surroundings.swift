@@ -1,3 +1,4 @@
+import ApusFiles
 import ApusHub
 import ApusLanguageModel
 import Foundation
@@ -34,11 +35,12 @@ extension Surroundings {
 
     /// Where encoded rows are kept: in the cache of data sets that `HF_DATASETS_CACHE` names, else in the user's.
     var sampleFolder: String {
+        let home = HomeFolder.path(environment)
         func value(_ name: String) -> String? {
-            environment[name].flatMap { $0.isEmpty ? nil : NSString(string: $0).expandingTildeInPath }
+            environment[name].flatMap { $0.isEmpty ? nil : HomeFolder.expand($0, home: home) }
         }
         return value("HF_DATASETS_CACHE").map { "\($0)/apus" }
-            ?? "\(value("XDG_CACHE_HOME") ?? "\(NSHomeDirectory())/.cache")/apus/samples"
+            ?? "\(value("XDG_CACHE_HOME") ?? HomeFolder.expand("~/.cache", home: home))/apus/samples"
     }
 
     /// The folder of a model of a hub.
