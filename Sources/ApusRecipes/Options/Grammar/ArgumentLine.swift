@@ -49,7 +49,7 @@ package struct ArgumentLine: Sendable {
             words = words.dropFirst()
             let file = try ConfigFile(path: HomeFolder.expand(first, home: home))
             settingsFile = file.copy
-            environment = file.environment
+            self.environment = file.environment
             let (options, passedOver) = file.isRecord ? file.asked(of: .table(for: command)) : (file.options, [])
             for (name, words) in options { reader.read(name: name, words: words, origin: .configFile) }
             if !passedOver.isEmpty {
