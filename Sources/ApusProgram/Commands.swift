@@ -27,6 +27,8 @@ extension PassthroughCommand {
             print(help, terminator: "")
             return
         }
+        // Before there is a run to save, a wish for a checkpoint must not end the program.
+        Self.command.ignoreSaveRequests()
         let given = try ArgumentLine(words, for: Self.command, environment: process)
         let asked = process.merging(given.environment.map { ($0.name, $0.value) }) { existing, _ in existing }
         var line = try HubAdapters.fetched(AdapterWords.split(given), environment: asked)
@@ -34,6 +36,7 @@ extension PassthroughCommand {
         let settings = try settings(line, notices: &notices)
         let launch = Self.command.computes ? try EnvironmentVariables.check(asked, for: settings) : []
         if Self.command.computes { try Engine.start() }
+        Self.command.rememberSaveRequests()
         for notice in line.notices + Environment.apply(line.environment) + launch { Console.note(notice) }
         for notice in notices { Console.note(notice) }
         try run(settings, line)

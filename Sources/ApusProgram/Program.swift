@@ -127,6 +127,7 @@ enum Console {
     }
 
     private static func write(_ line: String) {
-        FileHandle.standardError.write(Data("\(line)\n".utf8))
+        // A terminal that was closed takes nothing more.
+        try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8))
     }
 }

@@ -42,6 +42,46 @@ import Testing
         }
     }
 
+    /// A terminal that is closed says so twice, and the run saves all the same; what follows still ends it.
+    @Test func aHangUpNeverLeavesAtOnce() async {
+        await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
+            StopSignal.install()
+            guard send(SIGHUP) == SIGHUP, StopSignal.name(of: SIGHUP) == "SIGHUP" else { exit(1) }
+            kill(getpid(), SIGHUP)
+            usleep(200_000)
+            guard StopSignal.pending == SIGHUP else { exit(2) }
+            kill(getpid(), SIGTERM)
+            waitToBeEnded()
+        }
+    }
+
+    /// As under `nohup`.
+    @Test func aHangUpThatIsIgnoredStaysSo() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            _ = signal(SIGHUP, SIG_IGN)
+            StopSignal.install()
+            kill(getpid(), SIGHUP)
+            usleep(200_000)
+            guard StopSignal.pending == nil else { exit(1) }
+            exit(send(SIGINT) == SIGINT ? 0 : 2)
+        }
+    }
+
+    /// What comes before the run is kept for it.
+    @Test func earlyWishesForACheckpoint() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            StopSignal.ignoreSaveRequests()
+            kill(getpid(), SIGUSR1)
+            usleep(200_000)
+            StopSignal.rememberSaveRequests()
+            guard !StopSignal.takeSaveRequest() else { exit(1) }
+            kill(getpid(), SIGUSR1)
+            usleep(200_000)
+            StopSignal.install()
+            exit(StopSignal.takeSaveRequest() && StopSignal.pending == nil ? 0 : 2)
+        }
+    }
+
     @Test func resetBringsBackTheOldBehaviour() async {
         await #expect(processExitsWith: .signal(SIGTERM)) {
             StopSignal.install()

@@ -1,6 +1,6 @@
 /// The exit codes of `apus`, so that a script can tell what went wrong without reading the message.
 ///
-/// A run that a signal ended has 128 and the signal's number: 130 of SIGINT, 143 of SIGTERM.
+/// A run that a signal ended has 128 and the signal's number: 129 of SIGHUP, 130 of SIGINT, 143 of SIGTERM.
 package enum ExitCode {
     package static let failure: Int32 = 1
     /// A word of the command line is wrong.

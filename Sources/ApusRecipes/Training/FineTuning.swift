@@ -30,7 +30,7 @@ package struct FineTuning {
     private let settings: SFTSettings
     private let surroundings: Surroundings
     var console: Console
-    /// Whether SIGINT and SIGTERM save and end the run; in a program of somebody else's they are not ours to take.
+    /// Whether SIGINT, SIGTERM and SIGHUP save and end the run; in a program of somebody else's they are not ours to take.
     var takesSignals = true
     /// Sees each row of the log: the step, the steps in all, the metrics.
     var onRecord: ((Int, Int, [String: Double]) -> Void)?
