@@ -17,6 +17,7 @@ struct AdapterContents: CheckpointContents {
     let arguments: Data
     let settings: SFTSettings
     let source: ModelSource
+    let labels: LabelScheme?
     /// Files that sentence-transformers wants, which then reads the folder as a model; it also wants the tokenizer.
     let companions: [(name: String, data: Data)]
 
@@ -26,7 +27,7 @@ struct AdapterContents: CheckpointContents {
             subject: .adapter(
                 method: method.tunerType, isPEFTs: method.folder.isEmpty,
                 summary: "\(method.peftType). \(attached.method.summary), \(attached.layerCount) layers"),
-            source: source, task: settings.taskType, settings: settings)
+            source: source, task: settings.taskType, settings: settings, labelCount: labels?.labelCount)
     }
 
     func write(into folder: AtomicDirectory, history: [JSONObject]) throws {

@@ -17,6 +17,8 @@ struct ModelCard {
     let task: TaskType
     /// How it was trained; nil where it was not.
     var settings: SFTSettings?
+    /// The scores of its head, in tasks with labels.
+    var labelCount: Int?
 
     /// - Parameter history: What was logged of the training.
     func text(_ history: [JSONObject] = []) -> String {
@@ -136,14 +138,14 @@ struct ModelCard {
         case .adapter:
             guard case .gguf = source.form else {
                 let name = "AutoPeftModelFor\(peft.suffix)"
-                return ["from peft import \(name)", "model = \(name).from_pretrained(\".\")"]
+                return ["from peft import \(name)", "model = \(name).from_pretrained(\".\"\(head))"]
             }
             // The base is a file, which only the model's own class can be told to read.
             let file = URL(fileURLWithPath: source.path).standardizedFileURL
             return [
                 "from peft import PeftModel", "from transformers import \(model)",
-                "base = \(model).from_pretrained(\"\(file.deletingLastPathComponent().path)\", "
-                    + "gguf_file=\"\(file.lastPathComponent)\")",
+                "base = \(model).from_pretrained(\(Self.quoted(file.deletingLastPathComponent().path)), "
+                    + "gguf_file=\(Self.quoted(file.lastPathComponent))\(head))",
                 "model = PeftModel.from_pretrained(base, \".\")",
             ]
         case .trained, .made:
@@ -153,6 +155,15 @@ struct ModelCard {
             return ["from transformers import \(model)", "model = \(model).from_pretrained(\".\")"]
         }
     }
+
+    /// How many scores the head has: the base has another head or none, and Python would give it two.
+    private var head: String {
+        guard peft.suffix == PEFTTask.sequenceClassification.suffix, let labelCount else { return "" }
+        return ", num_labels=\(labelCount)"
+    }
+
+    /// In quotes as Python, JSON and YAML read them.
+    private static func quoted(_ text: String) -> String { JSONValue.string(text).serialized() }
 
     private static func automaticClass(_ task: PEFTTask) -> String {
         task.suffix == PEFTTask.featureExtraction.suffix ? "AutoModel" : "AutoModelFor\(task.suffix)"

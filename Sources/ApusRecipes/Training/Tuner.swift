@@ -230,7 +230,8 @@ struct Tuner {
     ) -> any CheckpointContents {
         if let attached {
             return AdapterContents(
-                attached: attached, arguments: arguments, settings: settings, source: source, companions: companions)
+                attached: attached, arguments: arguments, settings: settings, source: source, labels: labels,
+                companions: companions)
         }
         return ModelContents(
             model: model, source: source, config: config, labels: labels, companions: companions,

@@ -67,6 +67,10 @@ extension TinyRun {
         let arguments = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(checkpoint)/args.json")))
         #expect(arguments["rlhf_type"]?.stringValue == method.rawValue)
         #expect(arguments["task_type"]?.stringValue == (method == .rewardModel ? "seq_cls" : "causal_lm"))
+        if method == .rewardModel, tuner == .lora {
+            let card = try String(contentsOfFile: "\(checkpoint)/README.md", encoding: .utf8)
+            #expect(card.contains(".from_pretrained(\".\", num_labels=1)"))
+        }
         let again = try RLHFSettings(argsJSON: try #require(arguments.objectValue))
         #expect(again.preferences.method == method)
         #expect(again.preferences.chosenBeta == run.settings.preferences?.chosenBeta)
