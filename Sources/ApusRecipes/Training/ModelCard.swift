@@ -1,3 +1,5 @@
+import ApusDatasets
+import ApusFiles
 import ApusJSON
 import Foundation
 
@@ -34,7 +36,7 @@ struct ModelCard {
         let code = python.isEmpty ? "" : "```python\n\(python.joined(separator: "\n"))\n```\n"
         return """
             ---
-            base_model: \(source.recordedName)
+            base_model: \(Self.scalar(source.recordedName))
             library_name: \(isAdapter ? "peft" : "transformers")
             pipeline_tag: \(peft.pipeline)
             tags:
@@ -69,14 +71,11 @@ struct ModelCard {
             .filter { $0 != "max_steps" || record[$0] != -1 }
             .filter { $0 != "num_train_epochs" || record["max_steps"] == -1 }
             .compactMap { name in record[name].flatMap { Self.shown($0) }.map { "| `\(name)` | \($0) |" } }
-        // Of a file its name is enough; of a data set of a hub it takes the whole id.
         var names = settings.data.dataset
         if let preferences = settings.preferences, preferences.learnsExperts {
             names += preferences.experts.chordSFTDataset
         }
-        let data = names.map {
-            FileManager.default.fileExists(atPath: $0) ? URL(fileURLWithPath: $0).lastPathComponent : $0
-        }
+        let data = names.flatMap(Self.dataSets)
         var metrics = JSONObject()
         for row in history {
             for (name, value) in row where value.doubleValue != nil && !Self.isOfTheMachine(name) {
@@ -101,6 +100,21 @@ struct ModelCard {
             \(measured.joined(separator: "\n"))
 
             """
+    }
+
+    /// The data sets of a word, as others may read of them: of a file its name is enough, and its folder is nobody's business;
+    /// of a data set of a hub it takes the whole id.
+    static func dataSets(_ word: String) -> [String] {
+        guard let references = try? DatasetReference.list(parsing: word) else { return [FilePath.lastComponent(of: word)] }
+        return references.map { reference in
+            let place = reference.location
+            let isFile =
+                FileManager.default.fileExists(atPath: place) || HubAccess.isPath(place)
+                || place.contains { "*?[".contains($0) }
+            let name = isFile ? FilePath.lastComponent(of: place) : (reference.hub.map { "\($0.rawValue)::" } ?? "") + place
+            return name + (reference.subsets.isEmpty ? "" : ":\(reference.subsets.joined(separator: "/"))")
+                + (reference.sampleCount.map { "#\($0)" } ?? "")
+        }
     }
 
     private static func isOfTheMachine(_ name: String) -> Bool {
@@ -164,6 +178,13 @@ struct ModelCard {
 
     /// In quotes as Python, JSON and YAML read them.
     private static func quoted(_ text: String) -> String { JSONValue.string(text).serialized() }
+
+    /// A text as YAML reads it back: in quotes where it could be anything else.
+    static func scalar(_ text: String) -> String {
+        let words: Set = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        let isPlain = text.wholeMatch(of: /[A-Za-z\/][A-Za-z0-9_.\/+-]*/) != nil && !words.contains(text.lowercased())
+        return isPlain ? text : quoted(text)
+    }
 
     private static func automaticClass(_ task: PEFTTask) -> String {
         task.suffix == PEFTTask.featureExtraction.suffix ? "AutoModel" : "AutoModelFor\(task.suffix)"
