@@ -30,6 +30,7 @@ package struct Download {
                 "\(name): is no id of \((hub ?? self.hub.preferred).name); give one such as "
                     + "\(kind == .model ? "Qwen/Qwen2.5-0.5B" : "sentence-transformers/stsb").")
         }
+        if let folder = try cached(repository, of: hub) { return folder }
         let (client, view) = self.hub.client(for: repository)
         defer { view.finish() }
         // Who names files wants those.
@@ -40,5 +41,29 @@ package struct Download {
         return try HubClient.waiting {
             try await client.download(repository, revision: revision, choice, to: folder).folder
         }
+    }
+
+    /// The folder of the cache, where the hubs are not to be asked and it holds what is wanted.
+    ///
+    /// Which files a repository has besides those of a model only its hub knows; what there is of them counts as all.
+    ///
+    /// - Parameter hub: The one that was named; nil looks into both caches.
+    /// - Throws: `HubError` where files would go to a folder of the user's.
+    private func cached(_ repository: Repository, of hub: Hub?) throws -> String? {
+        guard let reason = self.hub.configuration.offlineReason else { return nil }
+        let isWholeModel =
+            repository.kind == .model && settings.include.isEmpty && settings.exclude.isEmpty && !settings.allFiles
+        let folder = HubCache(self.hub.configuration).folder(
+            of: repository.id, kind: repository.kind, hubs: hub.map { [$0] } ?? [repository.hub, repository.hub.other],
+            revision: settings.revision, need: isWholeModel ? .weights : .anything)
+        guard let folder else { return nil }
+        guard settings.localDirectory == nil else {
+            throw HubError(
+                .offline,
+                "\(repository.id): lies in \(folder), and the network is not to be used (\(reason)). Unset that variable to "
+                    + "download it into --local_dir, or leave --local_dir out.")
+        }
+        self.hub.print("\(repository.id): from the cache as it is there, because of \(reason)")
+        return folder
     }
 }

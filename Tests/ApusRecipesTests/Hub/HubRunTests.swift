@@ -247,6 +247,27 @@ import Testing
         #expect(behind.ids == ["a/b"] && behind.hub.useHuggingFace == true && behind.kind == .dataset)
     }
 
+    /// Where the hubs are not to be asked, what lies in a cache is shown all the same.
+    @Test func theCommandShowsWhatIsThereWithoutTheNetwork() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        let settings = DownloadSettings(["hf::Qwen/Qwen2.5-0.5B"])
+        var away = surroundings
+        away.environment["HF_HUB_OFFLINE"] = "1"
+        let nowhere = #expect(throws: HubError.self) { try Download(settings, surroundings: away)() }
+        #expect(nowhere?.description.contains("not on this machine") == true)
+        let folders = try Download(settings, surroundings: surroundings)()
+        try server.rules()
+        #expect(try Download(settings, surroundings: away)() == folders)
+        // An id without a hub is looked for in both caches.
+        #expect(try Download(DownloadSettings(["Qwen/Qwen2.5-0.5B"]), surroundings: away)() == folders)
+        var elsewhere = settings
+        elsewhere.localDirectory = server.scratch("mine")
+        let refused = #expect(throws: HubError.self) { try Download(elsewhere, surroundings: away)() }
+        #expect(refused?.description.contains("lies in \(folders[0])") == true)
+        #expect(try server.log().isEmpty)
+    }
+
     @Test func ofAModelInSeveralGGUFFilesOneHasToBeChosen() throws {
         let run = try TinyRun()
         let (server, surroundings) = try Self.hub(run)
