@@ -54,6 +54,7 @@ struct RenameTests {
             ("--no_cuda true", "use_cpu", .boolean(true)),
             ("--template_type qwen", "template", .text("qwen")),
             ("--tools_prompt react_en", "agent_template", .text("react_en")),
+            ("--overwrite_cache true", "load_from_cache_file", .boolean(false)),
             ("--streaming_buffer_size 9", "shuffle_buffer_size", .integer(9)),
             ("--tuner_type qlora", "quant_bits", .integer(4)), ("--tuner_type qlora", "tuner_type", .text("lora")),
             ("--tuner_type qlora --quant_bits 8", "quant_bits", .integer(8)),
@@ -109,7 +110,7 @@ struct RenameTests {
             ("--use_flash_attn false", "attn_impl"), ("--template_type AUTO", "template"),
             ("--lora_dtype AUTO", "lora_dtype"), ("--bnb_4bit_comp_dtype AUTO", "bnb_4bit_compute_dtype"),
             ("--train_dataset_sample -1", "dataset"),
-            ("--self_cognition_sample 0", "dataset"),
+            ("--self_cognition_sample 0", "dataset"), ("--overwrite_cache false", "load_from_cache_file"),
         ] as [(String, String)])
     func valuesThatMeantNothing(words: String, name: String) throws {
         #expect(try parsed(words, name) == nil)

@@ -173,6 +173,10 @@ struct Rename: Sendable {
             Rename(
                 "use_loss_scale", .options("loss_scale") { isTrue($0) ? [("loss_scale", ["react"])] : [] },
                 values: "true → react, false → not set"),
+            Rename(
+                "overwrite_cache",
+                .options("load_from_cache_file") { isTrue($0) ? [("load_from_cache_file", ["false"])] : [] },
+                values: "true → false, false → not set"),
             Rename("train_dataset_sample", .rows("dataset"), values: "-1 → not set, N → #N behind the only data set"),
             Rename("val_dataset_sample", .rows("val_dataset"), values: "-1 → not set, N → #N behind the only data set"),
             Rename(
@@ -250,7 +254,6 @@ struct Rename: Sendable {
         Rename("stage", .dropped("the command says what is done: sft")),
         Rename("flash_attn", .dropped("there is one implementation of attention, whichever is named")),
         Rename("plot_loss", .dropped("the curves are always drawn")),
-        Rename("overwrite_cache", .dropped("there is no cache of prepared data")),
         Rename("check_dataset_strategy", .dropped("bad rows are always checked; --strict true stops at one")),
         Rename("train_backend", .dropped("there is one way to train")),
         Rename("acc_steps", .dropped("the accuracy is measured at every step")),
