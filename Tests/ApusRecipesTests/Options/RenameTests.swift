@@ -87,6 +87,14 @@ struct RenameTests {
         #expect(line.notices.contains { $0.contains("is now") } == isNoted, "\(line.notices)")
     }
 
+    /// A list with commas, with and without spaces behind them.
+    @Test(arguments: [["q_proj,v_proj"], ["q_proj, v_proj"], ["q_proj,", "v_proj"], [" q_proj ,v_proj,"]])
+    func listsWithCommas(words: [String]) throws {
+        let line = try ArgumentLine(["--lora_target"] + words, for: .sft)
+        #expect(line["target_modules"] == .list(["q_proj", "v_proj"]))
+        #expect(try parsed("--lora_target all", "target_modules") == .list(["all-linear"]))
+    }
+
     @Test(
         arguments: [
             ("--do_sample false", "temperature", .number(0)),

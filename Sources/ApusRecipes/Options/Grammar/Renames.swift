@@ -182,7 +182,8 @@ struct Rename: Sendable {
             Rename(
                 "lora_target",
                 .option("target_modules") { words in
-                    words.flatMap { $0.split(separator: ",").map(String.init) }.map { $0 == "all" ? "all-linear" : $0 }
+                    words.flatMap { $0.split(separator: ",") }.map { $0.trimmingCharacters(in: .whitespaces) }
+                        .filter { !$0.isEmpty }.map { $0 == "all" ? "all-linear" : $0 }
                 }, values: "all → all-linear, commas → spaces"),
             Rename("ckpt_dir", .checkpointFolder, values: "an adapter → --adapters, a whole model → --model"),
             Rename(
