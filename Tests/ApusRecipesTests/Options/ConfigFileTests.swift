@@ -92,6 +92,40 @@ struct ConfigFileTests {
         #expect(line.settingsFile?.source == file)
     }
 
+    /// Whole numbers of YAML 1.1, as PyYAML reads them: `yaml.safe_load("a: 1_0")` is `{'a': 10}`.
+    @Test(arguments: [
+        ("1_0", 10), ("0x10", 16), ("0xFf", 255), ("010", 8), ("0b11", 3), ("+5", 5), ("0", 0), ("1__000_", 1000),
+    ])
+    func wholeNumbersOfYAML(word: String, number: Int) throws {
+        let text = "max_steps: \(word)\nsystem: '\(word)'\nlr_scheduler_kwargs: {a: [\(word)]}\nmodel_name: [\(word), a]\n"
+        let line = try ArgumentLine([try folder.write(text, to: "run.yaml")], for: .sft)
+        #expect(line["max_steps"] == .integer(number))
+        #expect(line["system"] == .text(word), "quotes make it a text")
+        #expect(line["lr_scheduler_kwargs"] == .text(#"{"a": [\#(number)]}"#))
+        #expect(line["model_name"] == .list(["\(number)", "a"]))
+    }
+
+    @Test(arguments: [("-010", -8), ("-1_0", -10), ("089", nil), ("0o10", nil), ("1e3", nil), ("0x", nil), ("_1", nil)])
+    func whatIsAWholeNumber(word: String, number: Int?) {
+        #expect(ConfigYAML.integer(word) == number)
+    }
+
+    /// What a merge key brings along counts where the mapping and the mappings before it say nothing else.
+    @Test func mergeKeysOfYAML() throws {
+        let text = """
+            ENV: &environment {A: "1", B: "2"}
+            lr_scheduler_kwargs: {<<: *environment, B: 3}
+            <<: [{lora_rank: 4, seed: 1, <<: {max_steps: 9}}, {lora_rank: 5, lora_alpha: 7, max_steps: 8}]
+            seed: 2
+            max_length: null
+            """
+        let line = try ArgumentLine([try folder.write(text, to: "run.yaml")], for: .sft)
+        #expect(line["lora_rank"] == .integer(4) && line["lora_alpha"] == .integer(7))
+        #expect(line["seed"] == .integer(2) && line["max_steps"] == .integer(9))
+        #expect(line["lr_scheduler_kwargs"] == .text(#"{"A": "1", "B": 3}"#))
+        #expect(line.environment.map(\.value) == ["1", "2"])
+    }
+
     @Test func json() throws {
         let file = try folder.write(
             #"{"model": "m", "dataset": ["a"], "lora_rank": 16, "lora_alpha": 32.0, "strict": true, "columns": {"a": "b"},"#
@@ -136,7 +170,7 @@ struct ConfigFileTests {
         arguments: [
             ("a.yaml", "a: [1"), ("a.yaml", "just text"), ("a.yaml", "a: 1\na: 2\n"), ("a.json", "{"), ("a.json", "[]"),
             ("a.json", #"{"model": "a", "model": "b"}"#), ("a.yaml", "ENV: 3"), ("a.yaml", "? [a]\n: b"),
-            ("a.yaml", "a: *b"),
+            ("a.yaml", "a: *b"), ("a.yaml", "<<: 3"), ("a.yaml", "<<: [{seed: 1}, 3]"),
         ] as [(String, String)])
     func brokenFiles(name: String, text: String) throws {
         let file = try folder.write(text, to: name)
@@ -166,8 +200,17 @@ struct ConfigFileTests {
                 "a\($0): &a\($0) [" + Array(repeating: "*a\($0 - 1)", count: 10).joined(separator: ",") + "]\n"
             }
             .joined()
+        // Each a merge of the one before it, which the last makes a tree as deep as the file is long.
+        let chain =
+            "a0: &a0 {seed: 1}\n" + (1..<8000).map { "a\($0): &a\($0) {<<: *a\($0 - 1)}\n" }.joined() + "<<: *a7999\n"
+        let wide =
+            "a0: &a0 {x: 1}\n"
+            + (1..<9).map { level in
+                "a\(level): &a\(level) {<<: [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]}\n"
+            }
+            .joined() + "<<: *a8\n"
         let huge = "a: " + String(repeating: "x", count: 1 << 20)
-        for text in deep + [bomb, huge] {
+        for text in deep + [bomb, chain, wide, huge] {
             let file = try folder.write(text, to: "run.yaml")
             #expect(throws: (any Error).self) { try ArgumentLine([file], for: .sft) }
         }

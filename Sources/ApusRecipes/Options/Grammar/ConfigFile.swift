@@ -13,7 +13,6 @@ struct ConfigFile {
     let copy: SettingsCopy
 
     private static let largestFile = 256 << 10
-    private static let mostNodes = 100_000
 
     /// Whether a first word names a configuration file.
     static func isNamed(by word: String) -> Bool {
@@ -24,7 +23,7 @@ struct ConfigFile {
         let text = try Self.text(path)
         let root: JSONValue
         do {
-            root = path.hasSuffix(".json") ? try JSONValue(parsing: text, duplicateKeys: .refuse) : try Self.yaml(text)
+            root = try path.hasSuffix(".json") ? JSONValue(parsing: text, duplicateKeys: .refuse) : ConfigYAML.value(text)
         } catch let error as YamlError {
             throw SettingsError("\(path): not valid YAML: \(Self.summary(error)). Correct the file there.")
         } catch {
@@ -78,17 +77,6 @@ struct ConfigFile {
         }
     }
 
-    private static func yaml(_ text: String) throws -> JSONValue {
-        var budget = mostNodes
-        var options = JSONObject()
-        guard let root = try Yams.compose(yaml: text) else { return .object(options) }
-        guard let mapping = root.mapping else { return .null }
-        for (key, value) in mapping {
-            options[try name(key)] = try json(value, keepsSpelling: true, budget: &budget)
-        }
-        return .object(options)
-    }
-
     /// The first problem and its place, without the excerpt of the file.
     private static func summary(_ error: YamlError) -> String {
         switch error {
@@ -98,41 +86,5 @@ struct ConfigFile {
         case .duplicatedKeysInMapping(let keys, _): "keys that stand twice: \(keys.joined(separator: ", "))"
         default: "\(error)"
         }
-    }
-
-    /// - Parameter keepsSpelling: Leave numbers and words like `no` as the user wrote them, because they become words
-    ///   that an option reads: `save_strategy: no` is no falsehood. Inside an object they become numbers and booleans,
-    ///   because the object becomes JSON.
-    private static func json(_ node: Node, keepsSpelling: Bool, budget: inout Int) throws -> JSONValue {
-        budget -= 1
-        // Aliases can make a small file stand for a huge tree.
-        guard budget > 0 else { throw SettingsError("more than \(mostNodes) values.") }
-        switch node {
-        case .scalar(let scalar):
-            let value: JSONValue? =
-                switch Tag.Name(rawValue: node.tag.description) {
-                case .null: .null
-                case .bool where !keepsSpelling: node.bool.map(JSONValue.bool)
-                case .int where !keepsSpelling: node.int.map(JSONValue.int)
-                case .float where !keepsSpelling: node.float.map(JSONValue.double)
-                default: nil
-                }
-            return value ?? .string(scalar.string)
-        case .sequence(let sequence):
-            return .array(try sequence.map { try json($0, keepsSpelling: keepsSpelling, budget: &budget) })
-        case .mapping(let mapping):
-            var object = JSONObject()
-            for (key, value) in mapping {
-                object[try name(key)] = try json(value, keepsSpelling: false, budget: &budget)
-            }
-            return .object(object)
-        case .alias:
-            throw SettingsError("an alias without an anchor.")
-        }
-    }
-
-    private static func name(_ key: Node) throws -> String {
-        guard let name = key.string else { throw SettingsError("a key is not a plain word.") }
-        return name
     }
 }
