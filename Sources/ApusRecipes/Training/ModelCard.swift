@@ -111,8 +111,9 @@ struct ModelCard {
             let isFile =
                 FileManager.default.fileExists(atPath: place) || HubAccess.isPath(place)
                 || place.contains { "*?[".contains($0) }
-            let name = isFile ? FilePath.lastComponent(of: place) : (reference.hub.map { "\($0.rawValue)::" } ?? "") + place
-            return name + (reference.subsets.isEmpty ? "" : ":\(reference.subsets.joined(separator: "/"))")
+            let hub = reference.hub.map { "\($0.rawValue)::" } ?? ""
+            return (isFile ? FilePath.lastComponent(of: place) : hub + place)
+                + (reference.subsets.isEmpty ? "" : ":\(reference.subsets.joined(separator: "/"))")
                 + (reference.sampleCount.map { "#\($0)" } ?? "")
         }
     }

@@ -202,7 +202,7 @@ struct ConfigFileTests {
             .joined()
         // Each a merge of the one before it, which the last makes a tree as deep as the file is long.
         let chain =
-            "a0: &a0 {seed: 1}\n" + (1..<8000).map { "a\($0): &a\($0) {<<: *a\($0 - 1)}\n" }.joined() + "<<: *a7999\n"
+            "a0: &a0 {seed: 1}\n" + (1..<2000).map { "a\($0): &a\($0) {<<: *a\($0 - 1)}\n" }.joined() + "<<: *a1999\n"
         let wide =
             "a0: &a0 {x: 1}\n"
             + (1..<9).map { level in
