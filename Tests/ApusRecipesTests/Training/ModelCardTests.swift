@@ -1,4 +1,4 @@
-import ApusHub
+import ApusDatasets
 import Foundation
 import Testing
 
