@@ -128,6 +128,30 @@ extension SettingsTests {
         #expect(notices == [notice])
     }
 
+    /// What is said to be without effect has none: only conversations are laid into packs.
+    @Test(arguments: ["causal_lm", "seq_cls", "embedding", "reranker", "mlm", "seq2seq_lm"])
+    func idlePackingIsOff(task: String) throws {
+        var notices: [String] = []
+        let labels = task == "seq_cls" ? ["--num_labels", "2"] : []
+        let line = ["--model", "m", "--dataset", "d", "--task_type", task, "--packing", "true"] + labels
+        let settings = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
+        #expect(settings.batches.packing == (task == "causal_lm"))
+        let notice = "--packing: without effect, because --task_type is \(task)."
+        #expect(notices == (task == "causal_lm" ? [] : [notice]))
+    }
+
+    /// Nor does an idle choice of what is counted decide which metrics there are.
+    @Test func idleAccuracyIsNotMeasured() throws {
+        var notices: [String] = []
+        let line = "--model m --dataset d --val_dataset v --task_type mlm --acc_strategy seq --metric_for_best_model "
+        func check(_ metric: String) throws {
+            let words = (line + metric).split(separator: " ").map(String.init)
+            _ = try SFTSettings(try ArgumentLine(words, for: .sft), notices: &notices)
+        }
+        try check("token_acc")
+        #expect(throws: SettingsError.self) { try check("seq_acc") }
+    }
+
     /// An evaluation that was asked for and cannot be is said; the default that cannot be is not.
     @Test(
         arguments: [

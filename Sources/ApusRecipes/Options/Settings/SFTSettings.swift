@@ -195,15 +195,18 @@ extension SFTSettings: CommandSettings {
                     + "workers.")
         }
         noteIdle(&notices)
+        // Whoever reads it would take samples of another kind for a pack.
+        if !task.options.contains("packing") { batches.packing = false }
     }
 
     /// What the evaluation reports of the task; the names of channels are in the data, those of rewards with the rewards.
     private var reportedMetrics: [String] {
+        let countsAnswers = objective.accStrategy == .seq && task.options.contains("acc_strategy")
         let names = task.metrics(loss: lossType, problem: model.problemType)
-            .map { $0 == "token_acc" && objective.accStrategy == .seq ? "seq_acc" : $0 }
+            .map { $0 == "token_acc" && countsAnswers ? "seq_acc" : $0 }
         let chosen = BestMetric.name(evaluation.metricForBestModel)
         let isOpen =
-            objective.enableChannelLoss && chosen.hasPrefix("loss_")
+            objective.enableChannelLoss && task.options.contains("enable_channel_loss") && chosen.hasPrefix("loss_")
             || preferences?.samplesAnswers == true && chosen.hasPrefix("rewards/")
         let ofRewards = preferences?.samplesAnswers == true ? ["rewards/<name>/mean", "rewards/<name>/std"] : []
         return names + (isOpen ? [chosen] : []) + ofRewards
