@@ -45,6 +45,18 @@ package struct AttachedAdapter {
             saved.filter { ofModel.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) })
     }
 
+    /// The names of what trains of a `LayerNorm`: copies of the model's, those that adapters have, and the model's own.
+    package func layerNormParameters(of model: Module) -> Set<String> {
+        let ofAdapters = parts.flatMap { part in
+            let isCopy = part.host is LayerNorm && part.adapter is NormAdapter
+            let names = isCopy ? Set(part.adapter.parameters().map(\.name)) : part.adapter.layerNormParameters
+            return names.map { part.prefix + $0 }
+        }
+        let ofModel = model.layerNormParameters
+        return Set(ofAdapters).union(
+            saved.filter { ofModel.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) })
+    }
+
     /// PEFT's name of a model's own parameter: below an adapter it lies in what PEFT calls the base layer.
     func storedPath(_ path: String) -> String {
         guard let dot = path.lastIndex(of: ".") else { return path }

@@ -143,6 +143,16 @@ public final class LayerNorm: Norm {
     }
 }
 
+extension Module {
+    /// The names of the parameters of every `LayerNorm` in this tree, whatever it is called; an RMS norm is none.
+    package var layerNormParameters: Set<String> {
+        Set(
+            modules().filter { $0.module is LayerNorm }.flatMap { path, norm in
+                norm.slots().parameters.map { Self.joined(path, $0.name) }
+            })
+    }
+}
+
 extension Tensor {
     /// A norm's weights in the type of what it norms, where that is wider: heads compute in float32 over 16 bits.
     fileprivate func asWide(as x: Tensor) throws -> Tensor {

@@ -14,16 +14,20 @@ package struct ParameterGroup {
     }
 
     /// The Trainer's two groups, of each multiple of the learning rate: biases and norms are not decayed.
+    ///
+    /// As in `Trainer.get_decay_parameter_names`, a LayerNorm is known by what it is (`ln_1` of GPT-2), and other norms by
+    /// their names.
     package static func decaying(_ parameters: [TrainedParameter], _ decay: Double) -> [ParameterGroup] {
-        func isExempt(_ name: String) -> Bool {
-            let parts = name.lowercased().split(separator: ".")
-            return parts.contains { $0.contains("bias") } || parts.dropLast().contains { $0.contains("norm") }
+        func isExempt(_ parameter: TrainedParameter) -> Bool {
+            let parts = parameter.name.lowercased().split(separator: ".")
+            return parameter.isOfLayerNorm || parts.contains { $0.contains("bias") }
+                || parts.dropLast().contains { $0.contains("norm") }
         }
         return alike(parameters, decay).flatMap { group in
             [
-                group.with(group.parameters.filter { !isExempt($0.name) }),
+                group.with(group.parameters.filter { !isExempt($0) }),
                 ParameterGroup(
-                    group.parameters.filter { isExempt($0.name) }, decay: 0, rateFactor: group.rateFactor),
+                    group.parameters.filter(isExempt), decay: 0, rateFactor: group.rateFactor),
             ].filter { !$0.parameters.isEmpty }
         }
     }

@@ -9,12 +9,15 @@ package final class TrainedParameter {
     package let tensor: Tensor
     /// What its learning rate is of the run's.
     package let rateFactor: Double
+    /// Whether it belongs to a LayerNorm, which its name need not say.
+    package let isOfLayerNorm: Bool
     private var sum: Tensor?
 
-    package init(name: String, tensor: Tensor, rateFactor: Double = 1) {
+    package init(name: String, tensor: Tensor, rateFactor: Double = 1, isOfLayerNorm: Bool = false) {
         self.name = name
         self.tensor = tensor
         self.rateFactor = rateFactor
+        self.isOfLayerNorm = isOfLayerNorm
     }
 
     /// What the micro-batches since `clearGradient()` add up to.

@@ -127,7 +127,7 @@ package struct FineTuning {
         try tuner.prepare(
             model, settings: settings, tokenizer: text.tokenizer, device: device, checkpoint: resume.checkpoint,
             restoresState: resume.saved != nil, passes: passes(over: data, of: task, plan: plan))
-        let trained = tuner.trained(rate: settings.learningRate) + task.objective.trained
+        let trained = tuner.trained(rate: settings.learningRate, of: model) + task.objective.trained
         let optimizer = try settings.optimization.optimizer(
             trained, galore: settings.galore, linear: tuner.linearMatrices(of: model), heads: model.headNames,
             warmup: plan.schedule.warmupSteps,

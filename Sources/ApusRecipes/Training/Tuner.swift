@@ -185,12 +185,14 @@ struct Tuner {
     }
 
     /// - Parameter rate: The highest learning rate.
-    func trained(rate: Double) -> [TrainedParameter] {
-        (own?.parameters ?? attached?.parameters ?? []).compactMap { name, slot in
+    func trained(rate: Double, of model: any TextModel) -> [TrainedParameter] {
+        let ofLayerNorms = attached?.layerNormParameters(of: model) ?? model.layerNormParameters
+        return (own?.parameters ?? attached?.parameters ?? []).compactMap { name, slot in
             slot.tensor.map {
                 TrainedParameter(
                     name: name, tensor: $0,
-                    rateFactor: attached?.method.rateFactor(of: name, shape: $0.shape, rate: rate) ?? 1)
+                    rateFactor: attached?.method.rateFactor(of: name, shape: $0.shape, rate: rate) ?? 1,
+                    isOfLayerNorm: ofLayerNorms.contains(name))
             }
         }
     }
