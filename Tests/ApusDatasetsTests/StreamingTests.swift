@@ -45,6 +45,19 @@ import Testing
         #expect(made == (0..<300).map { byteDecoding(whole.sample($0).ids) })
     }
 
+    @Test func endsOfPassesAreFound() throws {
+        // 300 rows.
+        for isPacked in [false, true] {
+            let stream = try stream { if isPacked { $0.packing = (200, .sequential) } }
+            var end = 1
+            while try !stream.hasEnded(epochs: 1, within: end) { end += 1 }
+            if !isPacked { #expect(end == 300) }
+            #expect(try !stream.hasEnded(epochs: 2, within: end))
+            #expect(try stream.hasEnded(epochs: 2, within: 600))
+            #expect(try !stream.hasEnded(epochs: 1, within: end - 1))
+        }
+    }
+
     @Test func rowsAreShuffledAndComeAgainInAnotherOrder() throws {
         let stream = try stream { $0.bufferSize = 50 }
         let (first, second) = (try texts(stream, 0..<300), try texts(stream, 300..<600))

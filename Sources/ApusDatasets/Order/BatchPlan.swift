@@ -20,7 +20,7 @@ package struct BatchPlan: Sendable {
     package var stepsPerEpoch: Int { stepEnds[0] }
 
     /// Whether the samples are those of a stream, in their order.
-    private let isStreamed: Bool
+    package let isStreamed: Bool
     /// The batches of each epoch; of one where all have as many.
     private let batchCounts: [Int]
     /// The steps up to the end of each epoch.
@@ -116,6 +116,18 @@ package struct BatchPlan: Sendable {
 
     /// Whether an epoch is over after a number of steps.
     package func endsEpoch(afterSteps steps: Int) -> Bool { steps > 0 && place(ofStep: steps).step == 0 }
+
+    /// The step that a number of epochs ends with, or the last of all where that comes before.
+    ///
+    /// - Precondition: There is at least one, and the samples are not those of a stream.
+    package func lastStep(ofEpochs count: Int) -> Int {
+        precondition(count > 0 && !isStreamed, "a stream does not say where its epochs end")
+        let known = stepEnds.count
+        if count <= known { return min(stepEnds[count - 1], totalSteps) }
+        let length = stepEnds[known - 1] - (known > 1 ? stepEnds[known - 2] : 0)
+        let (more, overflows) = (count - known).multipliedReportingOverflow(by: length)
+        return overflows || more > totalSteps ? totalSteps : min(stepEnds[known - 1] + more, totalSteps)
+    }
 
     /// How many epochs are behind after a number of steps, as the logs show it (`epoch` 1.25).
     package func epochsDone(afterSteps steps: Int) -> Double {

@@ -52,6 +52,8 @@ package final class StreamedDataset {
     private var first = 0
     private var epoch = 0
     private var isEpochEmpty = true
+    /// How many units there were in all when the rows were at their end for the first time, the second, and so on.
+    private var epochEnds: [Int] = []
     private var tally = StreamTally()
     /// Rows up to here were counted and reported before.
     private var reportedRows = 0
@@ -133,10 +135,21 @@ package final class StreamedDataset {
         }
     }
 
+    /// Whether all rows were read so often within so many units; those are made ready.
+    ///
+    /// - Throws: As above.
+    package func hasEnded(epochs: Int, within count: Int) throws -> Bool {
+        try prepare(upTo: count)
+        // Where the last row is the last of a chunk, it shows with the next chunk only.
+        while first + units.count == count, epochEnds.count < epochs { try makeMore() }
+        return epochEnds.count >= epochs && epochEnds[epochs - 1] <= count
+    }
+
     private func startOver() throws {
         (rows, buffer) = try Self.start(references, recognizer, options, epoch: 0)
         packing = options.packing.map { SamplePacking(capacity: $0.capacity, strategy: $0.strategy) }
         (unpacked, units, first, epoch, serial) = ([:], [], 0, 0, 0)
+        epochEnds = []
         reportedRows = max(reportedRows, tally.rowCount)
         tally = StreamTally()
         isEpochEmpty = true
@@ -222,6 +235,7 @@ package final class StreamedDataset {
         }
         epoch += 1
         isEpochEmpty = true
+        epochEnds.append(first + units.count)
         (rows, buffer) = try Self.start(references, recognizer, options, epoch: epoch)
     }
 

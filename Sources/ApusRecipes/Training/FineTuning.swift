@@ -237,15 +237,19 @@ package struct FineTuning {
                     + "over the whole run, which had \(before) steps and would have \(total) now. Give the same length, or "
                     + "start a new run.")
         }
-        guard saved.step <= total else {
+        let end = plan.lastStep
+        guard saved.step <= end else {
             throw TrainingError(
                 .resume,
                 "--resume_from_checkpoint: \(resume.checkpoint ?? "") is at step \(saved.step), and the run would end at "
-                    + "step \(total). Give more --max_steps or --num_train_epochs, or an older checkpoint.")
+                    + "step \(end). Give more \(Self.lengths(plan)), or an older checkpoint.")
         }
-        if saved.step == total {
-            console.print("the run had ended at step \(total); for more give --max_steps or --num_train_epochs")
-        }
+        if saved.step == end { console.print("the run had ended at step \(end); for more give \(Self.lengths(plan))") }
+    }
+
+    /// The options that make a run longer.
+    private static func lengths(_ plan: TrainingPlan) -> String {
+        plan.lastStep < plan.batches.totalSteps ? "--max_epochs" : "--max_steps or --num_train_epochs"
     }
 
     /// Passes of the model over the samples of the run, in the order in which it trains on them.

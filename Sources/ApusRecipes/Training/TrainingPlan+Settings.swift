@@ -47,6 +47,14 @@ extension TrainingPlan {
                 ? "\(total) steps of \(size) × \(accumulation) \(units)"
                 : "\(total) steps: \(batches.sampleCount) \(units), \(batches.stepsPerEpoch) steps an epoch, "
                     + "\(size) × \(accumulation) \(units) a step")
+        guard let most = settings.optimization.maxEpochs else { return }
+        if batches.isStreamed {
+            streamedEpochs = most
+        } else if batches.lastStep(ofEpochs: most) < total {
+            // What follows the length of the run, such as the learning rate, is cut off and not shortened.
+            lastStep = batches.lastStep(ofEpochs: most)
+            console.print("--max_epochs \(most): the run ends after step \(lastStep) of \(total)")
+        }
     }
 }
 
@@ -76,7 +84,7 @@ extension BatchPlan {
         try self.init(
             sampleCount: packs?.count ?? data.train.count, batchSize: size,
             accumulation: optimization.gradientAccumulationSteps, dropLast: settings.data.dataloaderDropLast,
-            epochs: optimization.epochs, maximumSteps: optimization.maxSteps > 0 ? optimization.maxSteps : nil,
+            epochs: optimization.numTrainEpochs, maximumSteps: optimization.maxSteps > 0 ? optimization.maxSteps : nil,
             // Answers to questions come in the order in which those are asked.
             order: EpochOrder(
                 method: settings.data.trainDataloaderShuffle && settings.preferences?.samplesAnswers != true

@@ -21,6 +21,12 @@ package protocol TrainingSource {
     /// - Throws: Where they are made only now, and cannot be.
     func prepare(_ samples: [Int], step: Int?) throws -> [Tally]
 
+    /// Whether all that there is was learned from so often within so many samples; asked of streams, whose
+    /// epochs no plan knows.
+    ///
+    /// - Throws: Where that is read only now, and cannot be.
+    func hasEnded(epochs: Int, within count: Int) throws -> Bool
+
     /// Some samples end to end, as one micro-batch.
     ///
     /// - Parameter draw: Names the micro-batch among all of a run, for sources that draw by chance; nil in evaluation.
@@ -31,6 +37,7 @@ extension TrainingSource {
     package var isEmpty: Bool { count == 0 }
     package func longestLength(of index: Int) -> Int { length(of: index) }
     package func prepare(_ samples: [Int], step: Int?) throws -> [Tally] { [] }
+    package func hasEnded(epochs: Int, within count: Int) throws -> Bool { false }
 }
 
 extension TokenizedDataset: TrainingSource {

@@ -18,6 +18,10 @@ package struct TrainingPlan: Sendable {
     }
 
     package var batches: BatchPlan
+    /// The step that the run ends with, where that comes before those of the batches and the schedule.
+    package var lastStep: Int
+    /// The passes over a stream that the run ends with; nil goes on to the last step.
+    package var streamedEpochs: Int?
     package var schedule: Schedule
     package var maximumGradientNorm: Double
     package var evaluation: Recurrence
@@ -45,6 +49,7 @@ package struct TrainingPlan: Sendable {
         checkpointsLayers: Bool = false, nanPolicy: NaNPolicy = .stop, seed: UInt64 = 42
     ) {
         self.batches = batches
+        lastStep = batches.totalSteps
         self.schedule = schedule
         self.maximumGradientNorm = maximumGradientNorm
         self.evaluation = evaluation
@@ -63,11 +68,11 @@ package struct TrainingPlan: Sendable {
     func isTime(for recurrence: Recurrence, after step: Int) -> Bool {
         switch recurrence {
         case .never: false
-        case .every(let steps): step % max(1, steps) == 0 || step == batches.totalSteps
+        case .every(let steps): step % max(1, steps) == 0 || step == lastStep
         case .everyEpochs(let count):
             batches.endsEpoch(afterSteps: step)
                 && Int(batches.epochsDone(afterSteps: step).rounded()) % max(1, count) == 0
-                || step == batches.totalSteps
+                || step == lastStep
         }
     }
 

@@ -69,9 +69,10 @@ package final class TrainingRun {
         var window = LogWindow()
         try update.start(at: progress.step)
         savedSteps = progress.step
+        try noteStreamEnd()
         if progress.owesEvaluation { try makeUpEvaluation() }
         if plan.evaluatesFirst, progress.step == 0 { try update.withFoundWeights { try evaluate(isNoted: false) } }
-        while progress.step < plan.batches.totalSteps {
+        while progress.step < plan.lastStep {
             if let patience = plan.patience, progress.checkpointsWithoutProgress >= patience {
                 log.console.print(
                     "the run ends early after step \(progress.step): \(plan.bestMetric) did not get better in the last "
@@ -113,6 +114,7 @@ package final class TrainingRun {
 
             progress.step += 1
             progress.targets += targets
+            try keepingSteps { try noteStreamEnd() }
             window.add(
                 outcome, tokens: batches.joined().reduce(0) { $0 + data.length(of: $1) },
                 seconds: ProcessInfo.processInfo.systemUptime - started)
@@ -136,12 +138,23 @@ package final class TrainingRun {
             if isAsked, checkpoints == nil { log.console.print("SIGUSR1: --save_strategy is no, and nothing is saved") }
             let isDue = plan.isTime(for: plan.saving, after: progress.step)
             if isDue || signal != nil || isAsked {
-                let isLast = signal != nil || progress.step == plan.batches.totalSteps
+                let isLast = signal != nil || progress.step == plan.lastStep
                 try update.withFoundWeights { try save(isDue: isDue, isLast: isLast) }
             }
-            if let signal, progress.step < plan.batches.totalSteps { return .stopped(signal: signal) }
+            if let signal, progress.step < plan.lastStep { return .stopped(signal: signal) }
         }
         return .finished
+    }
+
+    /// Ends the run with the step that ends the last pass over a stream.
+    private func noteStreamEnd() throws {
+        guard let epochs = plan.streamedEpochs, progress.step > 0, progress.step < plan.lastStep else { return }
+        let perStep = plan.batches.sampleCount / plan.batches.totalSteps
+        guard try data.hasEnded(epochs: epochs, within: progress.step * perStep) else { return }
+        plan.lastStep = progress.step
+        log.console.print(
+            "the run ends after step \(progress.step): all rows were read \(epochs == 1 ? "once" : "\(epochs) times") "
+                + "(--max_epochs)")
     }
 
     /// Adds up the gradients of a step's micro-batches.
@@ -298,7 +311,7 @@ package final class TrainingRun {
         try keepingSteps(owesEvaluation: true) { try update.withFoundWeights { try evaluate() } }
         progress.owesEvaluation = false
         let isDue = plan.isTime(for: plan.saving, after: progress.step)
-        try update.withFoundWeights { try save(isDue: isDue, isLast: progress.step == plan.batches.totalSteps) }
+        try update.withFoundWeights { try save(isDue: isDue, isLast: progress.step == plan.lastStep) }
     }
 
     /// What is logged of the steps since the last line.

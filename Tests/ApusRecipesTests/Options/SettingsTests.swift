@@ -219,7 +219,7 @@ struct SettingsTests {
         #expect(try sft("--split_dataset_ratio 0.1 --eval_strategy no").data.splitDatasetRatio == 0)
         #expect(try sft("--split_dataset_ratio 0.1 --val_dataset v").data.splitDatasetRatio == 0)
         #expect(try sft("--save_total_limit 0").evaluation.saveTotalLimit == nil)
-        #expect(try sft("--max_epochs 2").optimization.epochs == 2)
+        #expect(try sft("--max_epochs 2").optimization.numTrainEpochs == 3)
         #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.metricForBestModel == "rouge-l")
         #expect(try sft("--predict_with_generate true --val_dataset v").evaluation.greaterIsBetter)
         let scale = "--predict_with_generate true --val_dataset v --loss_scale default+ignore_empty_think"

@@ -39,6 +39,56 @@ struct RecurrenceRunTests {
         #expect(try steps("loss", of: run) == (1...10).map { $0 * 3 })
     }
 
+    private func rates(of run: TinyRun) throws -> [Double] {
+        try String(contentsOfFile: "\(run.output)/logging.jsonl", encoding: .utf8).split(separator: "\n").compactMap {
+            try JSONValue(parsing: String($0))["learning_rate"]?.doubleValue
+        }
+    }
+
+    /// `max_epochs` cuts a run off: what was before is that of the whole run, and the end is one for everything.
+    @Test func cutOffBehindEpochs() throws {
+        var run = try epochs()
+        run.settings.evaluation.saveStrategy = .steps
+        run.settings.evaluation.saveSteps = 100
+        run.settings.optimization.maxEpochs = 2
+        run.settings.optimization.lrSchedulerType = .linear
+        try run()
+        #expect(try run.checkpoints() == ["checkpoint-6"])
+        #expect(try steps("eval_loss", of: run) == [6])
+        // 0.01 (1 - step / 30)
+        let expected = (0..<6).map { 0.01 * (1 - Double($0) / 30) }
+        let first = try rates(of: run)
+        #expect(first.count == 6 && zip(first, expected).allSatisfy { abs($0 - $1) <= 1e-8 })
+        // Goes on as the whole run would have.
+        try run.with {
+            $0.optimization.maxEpochs = 3
+            $0.evaluation.resumeFromCheckpoint = "last"
+        }()
+        #expect(Set(try run.checkpoints()) == ["checkpoint-6", "checkpoint-9"])
+        run.settings.optimization.maxEpochs = 1
+        run.settings.optimization.maxSteps = 20
+        run.settings.output.outputDirectory = "\(run.folder.path)/steps"
+        try run()
+        #expect(try run.checkpoints() == ["checkpoint-3"])
+        #expect(try abs((rates(of: run).last ?? 0) - 0.01 * (1 - 2.0 / 20)) <= 1e-8)
+    }
+
+    /// Twelve rows, four a step: a stream was read once in three steps.
+    @Test func cutOffBehindPassesOverAStream() throws {
+        var run = try TinyRun()
+        run.settings.batches.streaming = true
+        run.settings.optimization.maxSteps = 20
+        run.settings.evaluation.saveSteps = 100
+        for epochs in [1, 2] {
+            run.settings.optimization.maxEpochs = epochs
+            run.settings.output.outputDirectory = "\(run.folder.path)/\(epochs)"
+            try run()
+            #expect(try run.checkpoints() == ["checkpoint-\(3 * epochs)"])
+        }
+        try run.with { $0.evaluation.resumeFromCheckpoint = "last" }()
+        #expect(try run.checkpoints() == ["checkpoint-6"])
+    }
+
     @Test func delayed() throws {
         var run = try epochs()
         run.settings.evaluation.evalDelay = 8

@@ -8,7 +8,9 @@ extension OptionTable {
             in: .training,
             for: [.sft]),
         CommandOption(
-            "max_epochs", .integer(from: 1), "Wins over --num_train_epochs.", in: .training, for: [.sft]),
+            "max_epochs", .integer(from: 1),
+            "Ends the run with this pass over the data; its schedule stays that of the other two, also of a stream.",
+            in: .training, for: [.sft]),
         CommandOption(
             "max_steps", .integer(from: -1), default: .integer(-1), "Optimizer steps; wins over epochs. -1: epochs.",
             in: .training, for: [.sft]),

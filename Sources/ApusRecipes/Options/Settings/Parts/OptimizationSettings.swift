@@ -8,7 +8,7 @@ package import ApusTraining
 package struct OptimizationSettings: Sendable {
     /// The passes over the data.
     package var numTrainEpochs = 3.0
-    /// Wins over `numTrainEpochs`.
+    /// Passes over the data that end the run early; the schedule stays that of `numTrainEpochs` or `maxSteps`.
     package var maxEpochs: Int?
     /// The optimizer steps of the run; wins over epochs when it is positive.
     package var maxSteps = -1
@@ -71,11 +71,6 @@ package struct OptimizationSettings: Sendable {
     package var gradientAccumulationSteps: Int {
         get { givenGradientAccumulationSteps ?? usualAccumulation ?? 15 / max(1, perDeviceTrainBatchSize) + 1 }
         set { givenGradientAccumulationSteps = newValue }
-    }
-
-    /// The passes over the data, which count when `maxSteps` is not positive.
-    package var epochs: Double {
-        maxEpochs.map(Double.init) ?? numTrainEpochs
     }
 }
 
