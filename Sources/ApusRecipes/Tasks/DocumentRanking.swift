@@ -48,12 +48,13 @@ struct DocumentRanking: TextTask {
                 "--loss_type listwise_reranker: no row has a positive and a negative document to tell apart. "
                     + "Give rows with both, or --loss_type pointwise_reranker.")
         }
+        let held = try validation.map { data, report in
+            let questions = try rows.validation.questions(of: data)
+            return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)
+        }
+        if let note = held.flatMap({ Self.note($0.0, settings) }) { console.print("note: \(note)") }
         let samples = try TrainingSamples(
-            rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1),
-            validation: try validation.map { data, report in
-                let questions = try rows.validation.questions(of: data)
-                return (DocumentGroups(data, questions: questions, isListwise: isListwise), report)
-            }, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes,
+            rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1), validation: held, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes,
             maximumDroppedShare: settings.data.maxDroppedRatio)
         console.print(data.sample(0).shown(by: inputs.text.tokenizer))
         return TrainingTask(
@@ -63,6 +64,19 @@ struct DocumentRanking: TextTask {
 
     func loaded(_ inputs: LoadingInputs) throws -> any LoadedTask {
         LoadedReranker(scorer: try LoadedClassifier(inputs, Self.scheme))
+    }
+
+    /// How many questions an evaluation leaves out of what it measures; nil where none is, or nothing is evaluated.
+    static func note(_ validation: DocumentGroups, _ settings: SFTSettings) -> String? {
+        let (all, measured) = validation.questionCounts
+        guard measured < all, settings.evalStrategy != .no || settings.evaluation.evalOnStart else { return nil }
+        let names = RerankerMetrics.names.joined(separator: ", ")
+        guard measured > 0 else {
+            return "no validation question has both a positive and a negative document, so that \(names) are no numbers. "
+                + "Give rows with both."
+        }
+        return "\(names) are those of \(measured) of \(all) validation questions; the others have no positive or no negative "
+            + "document, so that no order is wrong"
     }
 
     /// The one score of a document.

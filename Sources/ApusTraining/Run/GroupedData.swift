@@ -67,6 +67,17 @@ package struct DocumentGroups: TrainingSource {
         return TokenBatch(groups: groups, questions: numbers)
     }
 
+    /// The questions, and those of them that have both documents that answer them and others: only there an order is wrong.
+    package var questionCounts: (all: Int, measured: Int) {
+        var counts: [Int32: (positives: Int, negatives: Int)] = [:]
+        for (index, question) in zip(data.indices, questions) {
+            let (positives, negatives) = data.counts(of: index)
+            counts[question, default: (0, 0)].positives += positives
+            counts[question, default: (0, 0)].negatives += negatives
+        }
+        return (counts.count, counts.values.count { $0.positives > 0 && $0.negatives > 0 })
+    }
+
     private func drawn(_ index: Int) -> (positives: Int, negatives: Int) {
         let all = data.counts(of: index)
         return (min(Self.mostPositives, all.positives), min(Self.mostNegatives, all.negatives))

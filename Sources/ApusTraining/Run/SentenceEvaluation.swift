@@ -55,10 +55,16 @@ package struct RerankerEvaluation: Evaluation {
 
     package init() {}
 
-    /// The questions that have both relevant documents and others; for the rest no order is wrong.
-    package var count: Int {
-        groups.values.count { group in
-            group.contains { $0.relevance > 0 } && group.contains { $0.relevance == 0 }
+    /// The questions that have both relevant documents and others.
+    package var count: Int { measured.count }
+
+    /// Their documents. For the rest no order is wrong, and as in ms-swift they are left out.
+    private var measured: [[RerankerMetrics.Document]] {
+        questions.compactMap { question in
+            guard let group = groups[question], group.contains(where: { $0.relevance > 0 }),
+                group.contains(where: { $0.relevance == 0 })
+            else { return nil }
+            return group
         }
     }
 
@@ -77,8 +83,10 @@ package struct RerankerEvaluation: Evaluation {
         groups[question, default: []].append((score, relevance))
     }
 
+    /// No numbers where nothing can be measured.
     package func metrics() throws -> [(name: String, value: Double)] {
-        try RerankerMetrics(groups: questions.map { groups[$0] ?? [] }).values
+        let groups = measured
+        return try groups.isEmpty ? RerankerMetrics.names.map { ($0, .nan) } : RerankerMetrics(groups: groups).values
     }
 
     package func draw(to folder: String) {}
