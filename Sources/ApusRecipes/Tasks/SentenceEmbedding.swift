@@ -56,7 +56,12 @@ struct SentenceEmbedding: TextTask {
         }
         let data = train.0
         try Self.check(data, settings, console: console)
-        if let validation, let warning = Self.warning(validation.0, settings) { console.print("note: \(warning)") }
+        if let validation, let warning = Self.warning(validation.0, settings) {
+            if let word = settings.decidedWord, Self.lone(validation.0, settings) == validation.0.count {
+                throw DatasetError("\(word) follows evaluations. \(warning)")
+            }
+            console.print("note: \(warning)")
+        }
         let samples = try TrainingSamples(
             rows: rows, isSplit: settings.data.isSplit, train: (SentenceGroups(data), train.1),
             validation: validation.map { (SentenceGroups($0.0), $0.1) }, empty: SentenceGroups(),
@@ -87,16 +92,27 @@ struct SentenceEmbedding: TextTask {
 
     /// What is wrong with an evaluation that tells no positive from another text; nil where it does.
     static func warning(_ validation: GroupedDataset, _ settings: SFTSettings) -> String? {
-        let size = settings.evaluation.perDeviceEvalBatchSize
-        guard settings.lossType == .infoNCE, settings.evalStrategy != .no || settings.evaluation.evalOnStart,
-            size == 1 || validation.count == 1,
-            !validation.indices.contains(where: { validation.counts(of: $0).negatives > 0 })
-        else { return nil }
+        guard settings.lossType == .infoNCE, settings.evalStrategy != .no || settings.evaluation.evalOnStart else {
+            return nil
+        }
+        let (lone, count) = (lone(validation, settings), validation.count)
+        guard lone > 0 else { return nil }
+        guard lone == count else {
+            return "--loss_type infonce: \(lone) of \(count) validation rows \(lone == 1 ? "is" : "are") alone in a batch and "
+                + "without negatives, which counts as a loss of 0 and an acc of 1 whatever is learned. Give a "
+                + "--per_device_eval_batch_size that leaves no row alone, or negatives."
+        }
         let advice =
-            validation.count == 1
-            ? "Give more validation rows, or negatives." : "Give --per_device_eval_batch_size 2 or more."
+            count == 1 ? "Give more validation rows, or negatives." : "Give --per_device_eval_batch_size 2 or more."
         return "--loss_type infonce: no validation row has negatives, and a batch of one row brings none, so that "
             + "eval_loss is 0 and eval_acc 1 whatever is learned. \(advice)"
+    }
+
+    /// Rows of an evaluation that have nothing to be told from: no negatives, and no other row in their batch.
+    private static func lone(_ validation: GroupedDataset, _ settings: SFTSettings) -> Int {
+        let size = settings.evaluation.perDeviceEvalBatchSize
+        let alone = size == 1 ? validation.indices : validation.indices.suffix(validation.count % size == 1 ? 1 : 0)
+        return alone.count { validation.counts(of: $0).negatives == 0 }
     }
 
     private static func check(_ data: GroupedDataset, _ settings: SFTSettings, console: Console) throws {
@@ -114,6 +130,14 @@ struct SentenceEmbedding: TextTask {
                 "labels go from \(least) to \(most), but a cosine only from -1 to 1: bring them there, such as by "
                     + "dividing by \(max(abs(least), abs(most)))")
         }
+    }
+}
+
+extension SFTSettings {
+    /// What of the run evaluations decide, in the words of the command line; nil where that is nothing.
+    fileprivate var decidedWord: String? {
+        evaluation.followingWords.first
+            ?? (optimization.lrSchedulerType == .reduceOnPlateau ? "--lr_scheduler_type reduce_lr_on_plateau" : nil)
     }
 }
 

@@ -109,14 +109,18 @@ extension EvaluationSettings: SettingsPart {
     ///
     /// - Throws: `SettingsError` that names the first.
     func checkEvaluated() throws {
-        let asked = [
-            earlyStopInterval.map { "--early_stop_interval \($0)" },
-            loadBestModelAtEnd ? "--load_best_model_at_end true" : nil,
-        ].compactMap(\.self)
-        guard let first = asked.first else { return }
+        guard let first = followingWords.first else { return }
         throw SettingsError(
             "\(first) follows evaluations, and there are none. Give --val_dataset or --split_dataset_ratio, and no "
                 + "--eval_strategy no.")
+    }
+
+    /// What was asked that evaluations decide, in the words of the command line.
+    var followingWords: [String] {
+        [
+            earlyStopInterval.map { "--early_stop_interval \($0)" },
+            loadBestModelAtEnd ? "--load_best_model_at_end true" : nil,
+        ].compactMap(\.self)
     }
 
     /// Why no step is followed by an evaluation, whatever data there are; nil where some are.
