@@ -119,6 +119,15 @@ extension SettingsTests {
             "--lr_scheduler_type constant --warmup_steps 3",
             "--warmup_steps: without effect, because --lr_scheduler_type is constant."
         ),
+        ("--optim sgd --adam_beta1 0.8", "--adam_beta1: without effect, because --optim sgd does not read it."),
+        (
+            "--optim lion_8bit --adam_beta1 0.8 --adam_epsilon 1e-6",
+            "--adam_epsilon: without effect, because --optim lion_8bit does not read it."
+        ),
+        (
+            "--optim grokadamw --adam_beta2 0.9",
+            "--adam_beta2: without effect, because --optim grokadamw has constants of its own, as in the Trainer."
+        ),
         ("--tuner_type oft --oft_eps 0.1", "--oft_eps: without effect, because --oft_coft is not true."),
     ])
     func idleFlagsAreNoted(words: String, notice: String) throws {
@@ -126,6 +135,19 @@ extension SettingsTests {
         let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)
         _ = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
         #expect(notices == [notice])
+    }
+
+    /// An optimizer without a schedule warms up by itself, and Muon reads Adam's constants.
+    @Test(arguments: [
+        "--optim schedule_free_adamw --lr_scheduler_type constant --warmup_steps 3 --adam_beta1 0.8 --adam_epsilon 1e-6",
+        "--optim schedule_free_sgd --lr_scheduler_type constant --warmup_ratio 0.1",
+        "--optimizer muon --adam_beta1 0.8", "--optim lion_32bit --adam_beta2 0.9",
+    ])
+    func whatIsReadIsNotNoted(words: String) throws {
+        var notices: [String] = []
+        let line = ["--model", "m", "--dataset", "d"] + words.split(separator: " ").map(String.init)
+        _ = try SFTSettings(try ArgumentLine(line, for: .sft), notices: &notices)
+        #expect(notices == [])
     }
 
     /// What is said to be without effect has none: only conversations are laid into packs.

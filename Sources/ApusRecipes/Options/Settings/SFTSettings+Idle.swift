@@ -36,15 +36,21 @@ extension SFTSettings {
         if galore.isOn, !galore.isQuantized {
             note("--galore_quantization is false", GaLoreSettings.ofQuantization)
         }
-        if [.constant, .reduceOnPlateau].contains(optimization.lrSchedulerType) {
+        // Optimizers without a schedule warm up by themselves.
+        let warmsUp = optimization.optimizer != .muon && optimization.optim.warmsUp
+        if [.constant, .reduceOnPlateau].contains(optimization.lrSchedulerType), !warmsUp {
             note("--lr_scheduler_type is \(optimization.lrSchedulerType.rawValue)", ["warmup_ratio", "warmup_steps"])
         }
         if optimization.optimizer == .muon { note("--optimizer is muon", ["optim"]) }
         if optimization.optim != .apollo { note("--optim is not apollo_adamw", ["optim_target_modules"]) }
-        if optimization.optim == .grokAdamW {
+        if optimization.optimizer != .muon {
+            let word = optimization.optim.rawValue
             note(
-                "--optim grokadamw has constants of its own, as in the Trainer",
-                ["adam_beta1", "adam_beta2", "adam_epsilon"])
+                optimization.optim == .grokAdamW
+                    ? "--optim grokadamw has constants of its own, as in the Trainer" : "--optim \(word) does not read it",
+                OptimizerName.adamConstants.subtracting(optimization.optim.readConstants))
+        }
+        if optimization.optim == .grokAdamW {
             if optimization.optimArgs?.contains("grokking_signal_decay_rate") == true {
                 notices.append(
                     "--optim_args grokking_signal_decay_rate: without effect, because no losses are compared, as in the "

@@ -53,6 +53,22 @@ package enum OptimizerName: String, Sendable, CaseIterable {
 
     var isPaged: Bool { rawValue.hasPrefix("paged_") }
     var followsInPass: Bool { self == .lomo || self == .adaLOMO }
+    /// Whether it warms up by itself, whatever the course of the learning rate.
+    var warmsUp: Bool { self == .scheduleFreeAdamW || self == .scheduleFreeSGD }
+
+    /// The options that say Adam's constants.
+    static let adamConstants: Set = ["adam_beta1", "adam_beta2", "adam_epsilon"]
+
+    /// Those of them that it reads, as in the Trainer.
+    var readConstants: Set<String> {
+        switch self {
+        case .fusedAdamW, .adamW, .adamW8Bit, .pagedAdamW, .pagedAdamW8Bit, .stableAdamW, .adEMAMix, .pagedAdEMAMix,
+            .apollo, .scheduleFreeAdamW:
+            Self.adamConstants
+        case .lion, .lion8Bit, .pagedLion, .pagedLion8Bit: ["adam_beta1", "adam_beta2"]
+        case .sgd, .adafactor, .adagrad, .rmsprop, .scheduleFreeSGD, .lomo, .adaLOMO, .grokAdamW: []
+        }
+    }
 }
 
 /// One of ms-swift's optimizers beside those of `--optim`.
