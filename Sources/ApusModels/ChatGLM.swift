@@ -99,6 +99,7 @@ package enum ChatGLM {
         let sizes = fields.sizes
         var names = PreNormLayer.Names()
         names.attention = "self_attention"
+        names.registersNormsLast = false
         var trunkNames = Decoder.Names()
         trunkNames.embedding = "embedding.word_embeddings"
         trunkNames.layers = "encoder.layers"

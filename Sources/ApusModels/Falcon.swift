@@ -85,6 +85,8 @@ struct FalconConfig {
 /// `y = x + (attention(n) + mlp(m))` with n and m one norm of x or two, or `h = x + attention(norm(x))`,
 /// `y = h + mlp(norm(h))`.
 final class FalconLayer: TransformerLayer {
+    override var registersNormsLast: Bool { true }
+
     @Child("input_layernorm") var norm: LayerNorm?
     @Child("ln_attn") var attentionNorm: LayerNorm?
     @Child("ln_mlp") var feedForwardNorm: LayerNorm?

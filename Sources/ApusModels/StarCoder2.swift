@@ -43,6 +43,8 @@ struct StarCoder2Config {
 
 /// `h = x + attention(norm(x))`, `y = h + mlp(norm(h))`.
 final class StarCoder2Layer: TransformerLayer {
+    override var registersNormsLast: Bool { true }
+
     @Child("input_layernorm") var attentionNorm: LayerNorm
     @Child("self_attn") var attention: GroupedQueryAttention
     @Child("post_attention_layernorm") var feedForwardNorm: LayerNorm

@@ -162,6 +162,9 @@ extension Tensor {
 
 /// One of the layers that a trunk runs through: [T, D] → [T, D].
 open class TransformerLayer: Module {
+    /// Whether the class of `transformers` registers the layer's norms behind its other parts, whenever they compute.
+    package var registersNormsLast: Bool { false }
+
     open func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
     }
@@ -188,11 +191,15 @@ package final class PreNormLayer: TransformerLayer {
         package var attention = "self_attn"
         package var feedForwardNorm = "post_attention_layernorm"
         package var feedForward = "mlp"
+        /// Whether the original's norms are registered behind the other parts.
+        package var registersNormsLast = true
 
         package init() {}
     }
 
     private let branchScale: Double
+    package override var registersNormsLast: Bool { normsAreLast }
+    private let normsAreLast: Bool
 
     /// - Parameters:
     ///   - norm: Makes each of the two norms.
@@ -202,6 +209,7 @@ package final class PreNormLayer: TransformerLayer {
         names: Names = Names()
     ) {
         self.branchScale = branchScale
+        normsAreLast = names.registersNormsLast
         super.init()
         _attentionNorm = Child(wrappedValue: norm(), names.attentionNorm)
         _attention = Child(wrappedValue: attention, names.attention)

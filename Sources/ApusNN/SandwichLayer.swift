@@ -22,6 +22,8 @@ package final class SandwichLayer: TransformerLayer {
         }
     }
 
+    package override var registersNormsLast: Bool { true }
+
     @Child("input_layernorm") private var attentionInput: Norm
     @Child("self_attn") private var attention: Sublayer
     @Child("post_attention_layernorm") private var attentionOutput: Norm

@@ -28,7 +28,9 @@ struct OwnWeights {
                 )
             }
         }
-        trained.subtract(Self.bottom(settings.freezeParametersRatio, of: all))
+        if settings.freezeParametersRatio > 0 {
+            trained.subtract(Self.bottom(settings.freezeParametersRatio, of: Self.registered(all, of: model)))
+        }
         trained.subtract(try Self.names(all, beginningWith: settings.freezeParameters, "freeze_parameters"))
         trained.subtract(try Self.names(all, matching: settings.freezeParametersRegex, "freeze_parameters_regex"))
         trained.formUnion(try Self.names(all, beginningWith: settings.trainableParameters, "trainable_parameters"))
@@ -57,6 +59,34 @@ struct OwnWeights {
     // MARK: - Rules
 
     private typealias Parameters = [(name: String, slot: ParameterSlot)]
+
+    /// Weights in the order in which `transformers` registers them, which is what ms-swift counts up.
+    ///
+    /// That is the model's own order, but that many layers have their norms behind their other parts. Where matrices of one
+    /// part are registered in another order (Phi3's attention, the mixers of Qwen3-Next, experts before their gate), the
+    /// model's own stays.
+    private static func registered(_ all: Parameters, of model: any TextModel) -> Parameters {
+        let layers = model.modules().compactMap { path, module -> (path: String, norms: [String])? in
+            guard let layer = module as? TransformerLayer, layer.registersNormsLast else { return nil }
+            let norms = layer.slots().children.filter { $0.module is Norm }
+            return (path + ".", norms.map { Module.joined(path, $0.name) + "." })
+        }
+        var (ordered, norms): (Parameters, Parameters) = ([], [])
+        var current: String?
+        for parameter in all {
+            let layer = layers.first { parameter.name.hasPrefix($0.path) }
+            if layer?.path != current {
+                ordered += norms
+                (norms, current) = ([], layer?.path)
+            }
+            if layer?.norms.contains(where: parameter.name.hasPrefix) == true {
+                norms.append(parameter)
+            } else {
+                ordered.append(parameter)
+            }
+        }
+        return ordered + norms
+    }
 
     /// The first parameters whose elements, counted up, do not exceed a share of all.
     private static func bottom(_ share: Double, of all: Parameters) -> [String] {

@@ -87,8 +87,8 @@ struct OwnWeightsTests {
         let counts = model.parameters().map(\.slot.count)
         let half = counts.reduce(0, +) / 2
         let left = try trained(model) { $0.freezeParametersRatio = 0.5 }
-        let frozen = counts.prefix(counts.count - left.count).reduce(0, +)
-        #expect(frozen <= half && frozen + counts[counts.count - left.count] > half)
+        let frozen = model.parameters().filter { !left.contains($0.name) }.reduce(0) { $0 + $1.slot.count }
+        #expect(frozen <= half && frozen + (counts.max() ?? 0) > half)
         #expect(throws: SettingsError.self) { try trained(model) { $0.freezeParametersRatio = 1 } }
     }
 
@@ -177,6 +177,28 @@ struct OwnWeightsTests {
             let isFrozen = ["model.layers.0", "model.embed_tokens"].contains(where: name.hasPrefix)
             #expect(try pair[0].equals(pair[1]) == isFrozen, "\(name)")
         }
+    }
+
+    /// Layers of Llama's kind have their norms behind attention and feed-forward part, as in `named_parameters()` of
+    /// transformers; GPT-2 and ChatGLM have them before.
+    @Test(arguments: [
+        ("qwen2-tied-gqa", "model.layers.0.", ["input_layernorm.weight", "post_attention_layernorm.weight"]),
+        ("gemma2", "model.layers.0.", ["pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"]),
+        ("gpt2", "transformer.h.0.", ["mlp.c_proj.weight", "mlp.c_proj.bias"]),
+        ("chatglm", "transformer.encoder.layers.0.", ["mlp.dense_h_to_4h.weight", "mlp.dense_4h_to_h.weight"]),
+    ])
+    func shareIsCountedInTheOrderOfTransformers(name: String, layer: String, last: [String]) throws {
+        let model = try model(name)
+        let all = model.parameters().filter { !$0.slot.isBuffer }
+        // Everything up to the last two weights of the first layer.
+        let ends = Set(last.map { layer + $0 })
+        let kept = all.filter { name, _ in
+            !ends.contains(name) && (name.hasPrefix(layer) || ["embed", "wte", "wpe"].contains(where: name.contains))
+        }
+        let total = all.reduce(0) { $0 + $1.slot.count }
+        let share = (Double(kept.reduce(0) { $0 + $1.slot.count }) + 0.5) / Double(total)
+        let trained = Set(try trained(model) { $0.freezeParametersRatio = share })
+        #expect(trained == Set(all.map(\.name)).subtracting(kept.map(\.name)))
     }
 
     /// A table of words is none, whatever it is called, nor is a norm; of an adapter it is what hangs on linear layers.
