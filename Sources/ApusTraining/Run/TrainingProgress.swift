@@ -16,6 +16,8 @@ package struct TrainingProgress: Sendable, Equatable {
     private var bestMetric: Double?
     /// The same when a checkpoint last brought progress.
     private var bestSavedMetric: Double?
+    /// Whether there was an evaluation, be its metric a number or not.
+    private var hasEvaluated = false
     /// Checkpoints in a row that came without a better evaluation.
     package private(set) var checkpointsWithoutProgress = 0
     /// How often micro-batches were halved because memory ran out.
@@ -38,6 +40,7 @@ package struct TrainingProgress: Sendable, Equatable {
                     + metrics.map(\.0).joined(separator: ", ") + ".")
         }
         lastEvaluation = (step, value)
+        hasEvaluated = true
         if value.isFinite, bestMetric.map({ isBetter(value, than: $0) }) ?? true { bestMetric = value }
     }
 
@@ -47,8 +50,9 @@ package struct TrainingProgress: Sendable, Equatable {
 
     /// Before a checkpoint is saved.
     mutating func noteSaving() {
-        guard let bestMetric else { return }
-        if bestSavedMetric.map({ isBetter(bestMetric, than: $0) }) ?? true {
+        guard hasEvaluated else { return }
+        // A metric that never was a number has brought nothing.
+        if let bestMetric, bestSavedMetric.map({ isBetter(bestMetric, than: $0) }) ?? true {
             bestSavedMetric = bestMetric
             checkpointsWithoutProgress = 0
         } else {
@@ -90,9 +94,10 @@ extension TrainingProgress {
         if halvings > 0 { object["halvings"] = .int(halvings) }
         if let plannedHalvings { object["planned_halvings"] = .int(plannedHalvings) }
         if owesEvaluation { object["owes_evaluation"] = true }
-        if let bestMetric {
+        if hasEvaluated {
             var progress: JSONObject = [
-                "metric": .double(bestMetric), "checkpoints_without": .int(checkpointsWithoutProgress),
+                "metric": bestMetric.map(JSONValue.double) ?? .null,
+                "checkpoints_without": .int(checkpointsWithoutProgress),
             ]
             // Nil where only what a signal asked for was saved.
             progress["saved_metric"] = bestSavedMetric.map(JSONValue.double)
@@ -116,6 +121,7 @@ extension TrainingProgress {
         halvings = min(max(0, json["halvings"]?.intValue ?? 0), 62)
         plannedHalvings = json["planned_halvings"]?.intValue
         owesEvaluation = json["owes_evaluation"]?.boolValue ?? false
+        hasEvaluated = json["progress"] != nil
         bestMetric = json["progress"]?["metric"]?.doubleValue
         bestSavedMetric = json["progress"]?["saved_metric"]?.doubleValue
         checkpointsWithoutProgress = json["progress"]?["checkpoints_without"]?.intValue ?? 0

@@ -32,6 +32,8 @@ package final class TrainingRun {
     private let onLog: ((Int) -> Void)?
     /// Whether the last checkpoint that was due is missing.
     private var hasFailedToSave = false
+    /// Whether it was said that what the best checkpoint is chosen by is no number.
+    private var hasToldOfMetric = false
     /// The steps that are saved.
     private var savedSteps = 0
 
@@ -234,8 +236,13 @@ package final class TrainingRun {
         let means = try tallies.means()
         metrics += means + objective.derived(means)
         metrics += try evaluation.metrics()
-        if isNoted { try progress.noteEvaluation(metrics, best: plan.bestMetric) }
-        if isNoted, let metric = progress.lastEvaluation?.metric { try plateau?.note(metric) }
+        if isNoted {
+            try progress.noteEvaluation(metrics, best: plan.bestMetric)
+            if let metric = progress.lastEvaluation?.metric {
+                try plateau?.note(metric)
+                if !metric.isFinite { tell(of: metric) }
+            }
+        }
         let passes = (validation.count + plan.evaluationBatchSize - 1) / plan.evaluationBatchSize
         log.record(
             step: progress.step, epoch: plan.batches.epochsDone(afterSteps: progress.step),
@@ -245,6 +252,15 @@ package final class TrainingRun {
             ])
         if let table = try evaluation.table() { log.console.print(table) }
         try evaluation.draw(to: log.imagesPath)
+    }
+
+    /// Says once that a metric is no number.
+    private func tell(of metric: Double) {
+        guard !hasToldOfMetric else { return }
+        hasToldOfMetric = true
+        log.console.print(
+            "step \(progress.step): eval_\(plan.bestMetric) is \(metric), by which no checkpoint is the best; evaluations like "
+                + "this count as none that got better")
     }
 
     /// Saves; where that fails, as on a full disk, the checkpoints before stay as they were, and the run goes on to the next.

@@ -153,4 +153,20 @@ private struct Note: CheckpointContents {
         try save(store("", limit: 1), 8, &progress)
         #expect(try names() == ["checkpoint-7", "checkpoint-8"])
     }
+
+    /// Checkpoints behind evaluations that measured no number bring nothing, wherever the run is cut.
+    @Test func metricsThatAreNoNumbersBringNothing() throws {
+        for interruption in 0..<4 {
+            var progress = TrainingProgress()
+            // Before the first evaluation nothing is missing.
+            progress.noteSaving()
+            #expect(progress.checkpointsWithoutProgress == 0)
+            for (number, metric) in [Double.nan, .infinity, nil, 2].enumerated() {
+                if number == interruption { progress = try TrainingProgress(json: progress.json, file: "state") }
+                if let metric { try progress.noteEvaluation([("loss", metric)], best: "loss") }
+                progress.noteSaving()
+                #expect(progress.checkpointsWithoutProgress == [1, 2, 3, 0][number], "\(interruption) \(number)")
+            }
+        }
+    }
 }
