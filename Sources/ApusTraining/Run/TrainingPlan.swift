@@ -34,7 +34,7 @@ package struct TrainingPlan: Sendable {
     package var halvings = 0
     package var nanPolicy: NaNPolicy
     package var seed: UInt64
-    /// Before so many steps, or epochs where epochs decide, nothing is evaluated.
+    /// Before so many steps, or epochs where epochs decide, nothing is evaluated but the last step.
     package var evaluationDelay = 0.0
     /// Whether a new run is evaluated before its first step.
     package var evaluatesFirst = false
@@ -76,9 +76,12 @@ package struct TrainingPlan: Sendable {
         }
     }
 
+    /// Whether it is time for an evaluation, `step` steps being done.
+    ///
+    /// As in ms-swift the last step is, however long evaluations are delayed.
     func isTimeToEvaluate(after step: Int) -> Bool {
         let done = if case .everyEpochs = evaluation { batches.epochsDone(afterSteps: step) } else { Double(step) }
-        return done >= evaluationDelay && isTime(for: evaluation, after: step)
+        return (done >= evaluationDelay || step == lastStep) && isTime(for: evaluation, after: step)
     }
 
     func isTimeToLog(after step: Int) -> Bool {

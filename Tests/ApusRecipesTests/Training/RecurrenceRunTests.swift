@@ -94,6 +94,12 @@ struct RecurrenceRunTests {
         run.settings.evaluation.evalDelay = 8
         try run()
         #expect(try steps("eval_loss", of: run) == [24, 27, 30])
+        // Beyond the run, the last step is still evaluated.
+        run.settings.output.outputDirectory = "\(run.folder.path)/beyond"
+        run.settings.evaluation.evalDelay = 100
+        try run()
+        #expect(try steps("eval_loss", of: run) == [30])
+        run.settings.evaluation.evalDelay = 8
         run.settings.output.outputDirectory = "\(run.folder.path)/steps"
         run.settings.evaluation.evalStrategy = .steps
         run.settings.evaluation.evalSteps = 0.2

@@ -184,7 +184,8 @@ extension OptionTable {
             for: [.sft]),
         CommandOption(
             "eval_delay", .number(.from(0)), default: .number(0),
-            "Steps, with --eval_strategy epoch epochs, before the first evaluation.", in: .evaluation, for: [.sft]),
+            "Steps, with --eval_strategy epoch epochs, before the first evaluation; the last step has one anyway.",
+            in: .evaluation, for: [.sft]),
         CommandOption(
             "early_stop_interval", .integer(from: 1), computed: "never",
             "End the run after so many checkpoints in a row without a better evaluation.", in: .evaluation, for: [.sft]),

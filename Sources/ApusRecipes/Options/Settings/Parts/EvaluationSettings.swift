@@ -31,7 +31,7 @@ package struct EvaluationSettings: Sendable {
     package var saveEpochs = 1
     /// Whether a new run is evaluated before its first step.
     package var evalOnStart = false
-    /// Steps, or epochs where epochs decide, before which nothing is evaluated.
+    /// Steps, or epochs where epochs decide, before which nothing is evaluated but the last step.
     package var evalDelay = 0.0
     /// Checkpoints in a row without a better evaluation after which the run ends; nil goes on.
     package var earlyStopInterval: Int?
