@@ -163,7 +163,7 @@ extension Tensor {
 /// One of the layers that a trunk runs through: [T, D] → [T, D].
 open class TransformerLayer: Module {
     /// Whether the class of `transformers` registers the layer's norms behind its other parts, whenever they compute.
-    package var registersNormsLast: Bool { false }
+    open var registersNormsLast: Bool { false }
 
     open func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         preconditionFailure("\(type(of: self)) does not say what it computes")
