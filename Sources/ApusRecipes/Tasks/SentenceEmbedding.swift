@@ -3,6 +3,7 @@ import ApusJSON
 import ApusLanguageModel
 import ApusMetrics
 import ApusModels
+import ApusOptimizers
 import ApusRunLog
 import ApusText
 import ApusTraining

@@ -174,7 +174,8 @@ package struct FineTuning {
                     labels: task.labels, companions: task.companions),
                 identity: identity.json, runID: runID,
                 limit: settings.evaluation.saveTotalLimit, savesState: !settings.evaluation.saveOnlyModel,
-                makesLinks: settings.output.createCheckpointSymlink, totalSteps: plan.batches.totalSteps)
+                makesLinks: settings.output.createCheckpointSymlink, totalSteps: plan.batches.totalSteps,
+                record: plan.record(settings))
         var options = RunLog.Options(maxSteps: plan.batches.totalSteps)
         options.resumingAfter = isResuming ? progress.step : nil
         options.tensorBoardFolder = settings.output.loggingDirectory

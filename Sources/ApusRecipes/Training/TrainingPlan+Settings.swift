@@ -1,4 +1,5 @@
 import ApusDatasets
+import ApusJSON
 import ApusOptimizers
 import ApusRunLog
 import ApusTraining
@@ -11,13 +12,11 @@ extension TrainingPlan {
     init(_ settings: SFTSettings, data: TrainingSamples, limit: Int, console: Console) throws {
         let batches = try BatchPlan(settings, data: data, limit: limit, console: console)
         let total = batches.totalSteps
-        /// Below 1 a number of steps is a share of all.
-        func steps(_ value: Double) -> Int { value < 1 ? Int((value * Double(total)).rounded(.up)) : Int(value) }
         func recurrence(_ strategy: IntervalStrategy, _ every: Double?, epochs: Int = 1) -> Recurrence {
             switch strategy {
             case .no: .never
             case .epoch: .everyEpochs(epochs)
-            case .steps: .every(max(1, steps(every ?? 500)))
+            case .steps: .every(max(1, Self.steps(every ?? 500, of: total)))
             }
         }
         try self.init(
@@ -29,11 +28,10 @@ extension TrainingPlan {
             saving: recurrence(
                 settings.evaluation.saveStrategy, settings.evaluation.saveSteps,
                 epochs: settings.evaluation.saveEpochs),
-            loggingSteps: settings.output.loggingSteps,
             logsFirstStep: settings.output.loggingFirstStep,
             evaluationBatchSize: settings.evaluation.perDeviceEvalBatchSize,
             nanPolicy: settings.optimization.nanPolicy, seed: UInt64(bitPattern: Int64(settings.model.seed)))
-        logging = recurrence(settings.output.loggingStrategy, Double(settings.output.loggingSteps))
+        logging = recurrence(settings.output.loggingStrategy, settings.output.loggingSteps)
         evaluationDelay = settings.evaluation.evalDelay
         evaluatesFirst = settings.evaluation.evalOnStart
         patience = settings.evaluation.earlyStopInterval
@@ -55,6 +53,29 @@ extension TrainingPlan {
             lastStep = batches.lastStep(ofEpochs: most)
             console.print("--max_epochs \(most): the run ends after step \(lastStep) of \(total)")
         }
+    }
+    /// Below 1 a number of steps is a share of all.
+    fileprivate static func steps(_ value: Double, of total: Int) -> Int {
+        value < 1 ? Int((value * Double(total)).rounded(.up)) : Int(value)
+    }
+
+    /// What `trainer_state.json` says of the plan, as the Trainer does: steps counted, and of a stream no end of epochs.
+    func record(_ settings: SFTSettings) -> JSONObject {
+        let (total, optimization) = (batches.totalSteps, settings.optimization)
+        func steps(_ value: Double) -> JSONValue { .int(Self.steps(value, of: total)) }
+        let epochs =
+            if batches.isStreamed {
+                Int.max
+            } else if optimization.maxSteps > 0 {
+                (total + batches.stepsPerEpoch - 1) / batches.stepsPerEpoch
+            } else {
+                Int(optimization.numTrainEpochs.rounded(.up))
+            }
+        return [
+            "eval_steps": steps(settings.evalSteps ?? 500), "logging_steps": steps(settings.output.loggingSteps),
+            "num_train_epochs": .int(epochs), "save_steps": steps(settings.evaluation.saveSteps),
+            "train_batch_size": .int(optimization.perDeviceTrainBatchSize),
+        ]
     }
 }
 

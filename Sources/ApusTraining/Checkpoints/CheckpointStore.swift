@@ -16,6 +16,7 @@ package final class CheckpointStore {
     private let savesState: Bool
     private let makesLinks: Bool
     private let totalSteps: Int
+    private let record: JSONObject
     private let fileSystem: any FileSystem
     /// The place of the next checkpoint among all that were ever saved into the folder.
     private var sequence: Int
@@ -26,10 +27,11 @@ package final class CheckpointStore {
     ///   - limit: How many checkpoints of the run stay; the best one always does. Those of other runs are left alone.
     ///   - savesState: Whether the optimizer's state goes in, without which a run cannot be resumed.
     ///   - makesLinks: Whether to keep `last` and `best`.
+    ///   - record: What `trainer_state.json` says of the run's plan beside its steps.
     package init(
         runFolder: String, contents: any CheckpointContents, identity: JSONValue, runID: String, limit: Int? = nil,
         savesState: Bool = true, makesLinks: Bool = false, totalSteps: Int,
-        fileSystem: any FileSystem = LocalFileSystem()
+        record: JSONObject = [:], fileSystem: any FileSystem = LocalFileSystem()
     ) throws {
         self.runFolder = runFolder
         self.contents = contents
@@ -39,6 +41,7 @@ package final class CheckpointStore {
         self.savesState = savesState
         self.makesLinks = makesLinks
         self.totalSteps = totalSteps
+        self.record = record
         self.fileSystem = fileSystem
         _ = try fileSystem.sweepStaging(in: runFolder)
         sequence =
@@ -90,7 +93,7 @@ package final class CheckpointStore {
 
     /// Hugging Face's record of a run, for programs that look into it.
     private func trainerState(_ progress: TrainingProgress, epoch: Double, history: [JSONObject]) -> JSONValue {
-        [
+        var state: JSONObject = [
             "best_global_step": progress.best.map { .int($0.step) } ?? .null,
             "best_metric": progress.best.map { .double($0.metric) } ?? .null,
             "best_model_checkpoint": progress.best.map { .string($0.path) } ?? .null,
@@ -98,6 +101,8 @@ package final class CheckpointStore {
             "is_local_process_zero": true, "is_world_process_zero": true,
             "log_history": .array(history.map(JSONValue.object)), "max_steps": .int(totalSteps),
         ]
+        for (name, value) in record { state[name] = value }
+        return .object(state)
     }
 
     /// - Parameter kept: Names of folders; a run folder may have been moved since they were noted.

@@ -23,7 +23,7 @@ extension SettingsTests {
         "--tuner_type full --optim adalomo --gradient_accumulation_steps 1 --torch_dtype float16",
         "--tuner_type full --optim lomo --use_galore true",
         "--enable_dft_loss true --label_smoothing_factor 0.1", "--early_stop_interval 3", "--callbacks early_stop",
-        "--load_best_model_at_end true", "--predict_with_generate true --loss_scale all",
+        "--load_best_model_at_end true", "--logging_steps 2.5", "--predict_with_generate true --loss_scale all",
         "--predict_with_generate true --loss_scale hermes", "--val_dataset v --metric_for_best_model seq_acc",
         "--val_dataset v --metric_for_best_model loss_math", "--val_dataset v --metric_for_best_model rouge-1",
         "--lr_scheduler_kwargs [1]", #"--lr_scheduler_kwargs {"num_cycle":0.5}"#,
@@ -47,6 +47,18 @@ extension SettingsTests {
     ])
     func contradictions(words: String) {
         #expect(throws: SettingsError.self) { try sft(words) }
+    }
+
+    /// Checkpoints that are chosen among must be made; the flag that makes none is named.
+    @Test(arguments: ["--load_best_model_at_end true", "--early_stop_interval 3"])
+    func checkpointsThatAreChosenAmong(words: String) throws {
+        for more in ["", " --eval_strategy steps"] {
+            let refusal = #expect(throws: SettingsError.self) {
+                try sft("\(words) --val_dataset v --save_strategy no\(more)")
+            }
+            #expect("\(refusal.map(String.init(describing:)) ?? "")".hasPrefix("\(words) goes by checkpoints, and --save_strategy no "))
+        }
+        _ = try sft("\(words) --val_dataset v")
     }
 
     @Test func whatMustBeGiven() {

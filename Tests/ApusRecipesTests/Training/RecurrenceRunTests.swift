@@ -113,6 +113,46 @@ struct RecurrenceRunTests {
         #expect(try steps("loss", of: run) == [1])
     }
 
+    /// A share of the run between lines: ⌈0.3 · 6⌉ = 2 steps.
+    @Test func sharesOfTheRunAreLogged() throws {
+        var run = try TinyRun()
+        run.settings.output.loggingSteps = 0.3
+        run.settings.output.loggingFirstStep = false
+        try run()
+        #expect(try steps("loss", of: run) == [2, 4, 6])
+    }
+
+    /// The Trainer's record: epochs as they are begun, steps counted.
+    @Test func recordOfThePlan() throws {
+        func record(_ run: TinyRun, _ step: Int) throws -> [Int?] {
+            let path = "\(run.output)/checkpoint-\(step)/trainer_state.json"
+            let state = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path)))
+            return ["num_train_epochs", "train_batch_size", "eval_steps", "save_steps", "logging_steps", "max_steps"].map {
+                state[$0]?.intValue
+            }
+        }
+        // Three steps an epoch.
+        var run = try TinyRun()
+        run.settings.optimization.maxSteps = 4
+        run.settings.evaluation.saveSteps = 0.4
+        run.settings.output.loggingSteps = 0.2
+        try run()
+        #expect(try record(run, 2) == [2, 2, 500, 2, 1, 4])
+        run.settings.optimization.maxSteps = -1
+        run.settings.optimization.numTrainEpochs = 1.5
+        run.settings.data.valDataset = run.settings.data.dataset
+        run.settings.evaluation.evalSteps = 3
+        run.settings.output.outputDirectory = "\(run.folder.path)/epochs"
+        try run()
+        // ⌈1.5 · 3⌉ = 5 steps.
+        #expect(try record(run, 5) == [2, 2, 3, 2, 1, 5])
+        run.settings.batches.streaming = true
+        run.settings.optimization.maxSteps = 2
+        run.settings.output.outputDirectory = "\(run.folder.path)/stream"
+        try run()
+        #expect(try record(run, 2) == [Int.max, 2, 3, 1, 1, 2])
+    }
+
     /// A run ends when its checkpoints bring nothing, goes on no further, and one that was cut off ends at the same step.
     @Test func endsEarly() throws {
         var run = try TinyRun()

@@ -185,7 +185,7 @@ extension SFTSettings: CommandSettings {
         _ = try data.interleaving()
         _ = try data.promptFormat.map { try PromptFormat($0) }
         try evaluation.settle()
-        if evalStrategy == .no { try evaluation.checkEvaluated() }
+        try evaluation.checkFollowing(evaluates: evalStrategy != .no)
         try output.check()
         try hardware.settle()
         noteNoEvaluation(&notices)

@@ -217,8 +217,8 @@ extension OptionTable {
             "logging_strategy", .words(of: IntervalStrategy.self), default: .text("steps"),
             "When to write a line of the log.", in: .output, for: [.sft]),
         CommandOption(
-            "logging_steps", .integer(from: 1), default: .integer(5), "Steps between lines of the log.", in: .output,
-            for: [.sft]),
+            "logging_steps", .number(.interval), default: .number(5),
+            "Steps between lines of the log; below 1 a share of all.", in: .output, for: [.sft]),
         CommandOption(
             "logging_first_step", .boolean, default: .boolean(true), "Log the first step too.", in: .output,
             for: [.sft]),

@@ -105,11 +105,17 @@ extension EvaluationSettings: SettingsPart {
         }
     }
 
-    /// Settings that follow evaluations, of a run without any.
+    /// Settings that follow evaluations and choose among checkpoints, of a run without one or the other.
     ///
+    /// - Parameter evaluates: Whether there are evaluations.
     /// - Throws: `SettingsError` that names the first.
-    func checkEvaluated() throws {
+    func checkFollowing(evaluates: Bool) throws {
         guard let first = followingWords.first else { return }
+        guard saveStrategy != .no else {
+            throw SettingsError(
+                "\(first) goes by checkpoints, and --save_strategy no makes none. Give --save_strategy steps or epoch.")
+        }
+        guard !evaluates else { return }
         throw SettingsError(
             "\(first) follows evaluations, and there are none. Give --val_dataset or --split_dataset_ratio, and no "
                 + "--eval_strategy no.")

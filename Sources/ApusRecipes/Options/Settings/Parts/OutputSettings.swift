@@ -10,8 +10,8 @@ package struct OutputSettings: Sendable {
     package var createCheckpointSymlink = false
     /// When lines of the log are written.
     package var loggingStrategy = IntervalStrategy.steps
-    /// Steps between lines of the log, where steps decide.
-    package var loggingSteps = 5
+    /// Steps between lines of the log, where steps decide; below 1 a share of all.
+    package var loggingSteps = 5.0
     /// Whether to log the first step too.
     package var loggingFirstStep = true
     /// The folder of the TensorBoard files; nil is `runs` in the run's folder.
@@ -50,8 +50,9 @@ extension OutputSettings: SettingsPart {
         SettingsField("swanlab_exp_name", \.swanlabExperimentName),
     ]
 
-    /// - Throws: `SettingsError` where `none` stands among others.
+    /// - Throws: `SettingsError` where `none` stands among others, or steps are no whole number.
     func check() throws {
+        try SettingChecks.steps(loggingSteps, "logging_steps")
         guard reportTo.count <= 1 || !reportTo.contains(.none) else {
             throw SettingsError("--report_to: got none among others. Give none alone.")
         }
