@@ -75,8 +75,8 @@ struct DocumentRanking: TextTask {
             return "no validation question has both a positive and a negative document, so that \(names) are no numbers. "
                 + "Give rows with both."
         }
-        return "\(names) are those of \(measured) of \(all) validation questions; the others have no positive or no negative "
-            + "document, so that no order is wrong"
+        return "\(names) are those of \(measured) of \(all) validation questions; the others have no positive or no "
+            + "negative document, so that no order is wrong"
     }
 
     /// The one score of a document.

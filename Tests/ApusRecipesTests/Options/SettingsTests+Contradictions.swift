@@ -56,7 +56,8 @@ extension SettingsTests {
             let refusal = #expect(throws: SettingsError.self) {
                 try sft("\(words) --val_dataset v --save_strategy no\(more)")
             }
-            #expect("\(refusal.map(String.init(describing:)) ?? "")".hasPrefix("\(words) goes by checkpoints, and --save_strategy no "))
+            let text = refusal.map(String.init(describing:)) ?? ""
+            #expect(text.hasPrefix("\(words) goes by checkpoints, and --save_strategy no "), "\(text)")
         }
         _ = try sft("\(words) --val_dataset v")
     }

@@ -36,7 +36,8 @@ extension OptionTable {
             for: tuning, section: "full"),
         CommandOption(
             "freeze_parameters_ratio", .number(.from(0, upTo: 1)), default: .number(0),
-            "Share of the weights that stay, from the bottom up, counted in the order of transformers' layers.", in: .method, for: tuning, section: "full"),
+            "Share of the weights that stay, from the bottom up, counted in the order of transformers' layers.",
+            in: .method, for: tuning, section: "full"),
         CommandOption(
             "trainable_parameters", .list, default: .list([]),
             "Weights that train though they are frozen above: beginnings of names.", in: .method, for: tuning,
