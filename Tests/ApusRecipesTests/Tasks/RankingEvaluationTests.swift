@@ -27,7 +27,7 @@ struct RankingEvaluationTests {
         evaluation.add(1, relevance: 1, question: 0)
         let metrics = try evaluation.metrics()
         #expect(metrics.map(\.name) == RerankerMetrics.names)
-        #expect(metrics.allSatisfy(\.value.isNaN))
+        #expect(metrics.allSatisfy { $0.value.isNaN })
     }
 
     /// Rows with their question, positives and negatives.
