@@ -54,7 +54,8 @@ struct DocumentRanking: TextTask {
         }
         if let note = held.flatMap({ Self.note($0.0, settings) }) { console.print("note: \(note)") }
         let samples = try TrainingSamples(
-            rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1), validation: held, empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes,
+            rows: rows, isSplit: settings.data.isSplit, train: (groups, train.1), validation: held,
+            empty: DocumentGroups(), row: { data.rows[$0] }, bytes: data.withBytes,
             maximumDroppedShare: settings.data.maxDroppedRatio)
         console.print(data.sample(0).shown(by: inputs.text.tokenizer))
         return TrainingTask(
@@ -72,7 +73,8 @@ struct DocumentRanking: TextTask {
         guard measured < all, settings.evalStrategy != .no || settings.evaluation.evalOnStart else { return nil }
         let names = RerankerMetrics.names.joined(separator: ", ")
         guard measured > 0 else {
-            return "no validation question has both a positive and a negative document, so that \(names) are no numbers. "
+            return
+                "no validation question has both a positive and a negative document, so that \(names) are no numbers. "
                 + "Give rows with both."
         }
         return "\(names) are those of \(measured) of \(all) validation questions; the others have no positive or no "

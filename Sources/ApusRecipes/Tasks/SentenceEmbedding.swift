@@ -99,7 +99,8 @@ struct SentenceEmbedding: TextTask {
         let (lone, count) = (lone(validation, settings), validation.count)
         guard lone > 0 else { return nil }
         guard lone == count else {
-            return "--loss_type infonce: \(lone) of \(count) validation rows \(lone == 1 ? "is" : "are") alone in a batch and "
+            return
+                "--loss_type infonce: \(lone) of \(count) validation rows \(lone == 1 ? "is" : "are") alone in a batch and "
                 + "without negatives, which counts as a loss of 0 and an acc of 1 whatever is learned. Give a "
                 + "--per_device_eval_batch_size that leaves no row alone, or negatives."
         }

@@ -58,7 +58,9 @@ package struct RerankerEvaluation: Evaluation {
     /// The questions that have both relevant documents and others.
     package var count: Int { measured.count }
 
-    /// Their documents. For the rest no order is wrong, and as in ms-swift they are left out.
+    /// Their documents.
+    ///
+    /// For the rest no order is wrong, and as in ms-swift they are left out.
     private var measured: [[RerankerMetrics.Document]] {
         questions.compactMap { question in
             guard let group = groups[question], group.contains(where: { $0.relevance > 0 }),

@@ -127,9 +127,10 @@ struct RecurrenceRunTests {
         func record(_ run: TinyRun, _ step: Int) throws -> [Int?] {
             let path = "\(run.output)/checkpoint-\(step)/trainer_state.json"
             let state = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: path)))
-            return ["num_train_epochs", "train_batch_size", "eval_steps", "save_steps", "logging_steps", "max_steps"].map {
-                state[$0]?.intValue
-            }
+            return ["num_train_epochs", "train_batch_size", "eval_steps", "save_steps", "logging_steps", "max_steps"]
+                .map {
+                    state[$0]?.intValue
+                }
         }
         // Three steps an epoch.
         var run = try TinyRun()

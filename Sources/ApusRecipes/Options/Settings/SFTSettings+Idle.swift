@@ -47,7 +47,8 @@ extension SFTSettings {
             let word = optimization.optim.rawValue
             note(
                 optimization.optim == .grokAdamW
-                    ? "--optim grokadamw has constants of its own, as in the Trainer" : "--optim \(word) does not read it",
+                    ? "--optim grokadamw has constants of its own, as in the Trainer"
+                    : "--optim \(word) does not read it",
                 OptimizerName.adamConstants.subtracting(optimization.optim.readConstants))
         }
         if optimization.optim == .grokAdamW {
