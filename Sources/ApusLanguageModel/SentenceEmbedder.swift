@@ -95,7 +95,10 @@ package struct SentenceEmbedder {
     }
 
     /// One vector for each sequence, [S, P] in float32.
+    ///
+    /// - Throws: `ModelError` for a sequence without tokens.
     package func callAsFunction(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try batch.checkTokens()
         let (hidden, whole) = try model.allHiddenStates(batch, context)
         return try projections.reduce(pooling(hidden, whole)) { try $1($0) }
     }

@@ -169,7 +169,10 @@ package final class SequenceClassifier: Module, TextModel {
     }
 
     /// [S, L] in float32.
+    ///
+    /// - Throws: `ModelError` for a sequence without tokens.
     package func scores(_ batch: TokenBatch, _ context: ForwardContext) throws -> Tensor {
+        try batch.checkTokens()
         let (hidden, whole) = try allHiddenStates(batch, context)
         return try head(hidden, whole, context)
     }

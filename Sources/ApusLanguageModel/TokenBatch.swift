@@ -92,6 +92,13 @@ public struct TokenBatch: Sendable {
 
     package var sequenceCount: Int { boundaries.count - 1 }
 
+    /// Refuses a sequence without tokens: its first and last row would be those of its neighbours.
+    package func checkTokens() throws {
+        guard zip(boundaries, boundaries.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            throw ModelError("a text without tokens has no row that could be judged")
+        }
+    }
+
     /// The row of each sequence's first token, S.
     package var firstRows: [Int32] { Array(boundaries.dropLast()) }
 

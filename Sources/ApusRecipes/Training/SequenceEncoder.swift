@@ -35,9 +35,10 @@ extension SequenceEncoder {
 
     /// A sequence within the limit.
     ///
-    /// - Throws: `ModelError` for a longer one that `--truncation_strategy` does not cut.
+    /// - Throws: `ModelError` for one without tokens, and for a longer one that `--truncation_strategy` does not cut.
     func fitted(_ sequence: EncodedSequence) throws -> EncodedSequence {
         let count = sequence.ids.count
+        guard count > 0 else { throw ModelError("the text is empty; there is nothing to judge") }
         guard count > limit else { return sequence }
         func cut(_ part: (ArraySlice<Int32>) -> ArraySlice<Int32>) -> EncodedSequence {
             EncodedSequence(

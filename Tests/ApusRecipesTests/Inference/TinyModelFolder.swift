@@ -49,6 +49,15 @@ struct TinyModelFolder {
         return tiny
     }
 
+    /// A model of any task that reads bytes, between no special tokens.
+    static func bytes(_ fixture: String, config: JSONObject = [:]) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder(fixture, config: config)
+        try tiny.folder.write(byteTokenizer().serialized(), to: "tokenizer.json")
+        try tiny.folder.write(
+            #"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"}"#, to: "tokenizer_config.json")
+        return tiny
+    }
+
     /// A BERT whose tokens are letters.
     static func bert(_ fixture: String, config: JSONObject = [:]) throws -> TinyModelFolder {
         let tiny = try TinyModelFolder(fixture, config: config)
