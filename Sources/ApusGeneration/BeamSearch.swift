@@ -3,10 +3,19 @@ import ApusNN
 import ApusTorch
 import Foundation
 
+/// Reads an answer token by token, and knows where it ends though no end token comes.
+package protocol AnswerReader {
+    /// Adds a token.
+    ///
+    /// - Returns: Whether the answer ends with it.
+    mutating func ends(with token: Int32) -> Bool
+}
+
 /// Finds an answer that is likely as a whole, by following several beginnings at once.
 ///
 /// Of `B` beginnings and all their next tokens the best `B` that do not end go on; those that end are kept by
-/// `Σ log p / length^penalty`, of which the best `B` stay. As `generate(num_beams:)` of `transformers` 5, without its draws.
+/// `Σ log p / length^penalty`, of which the best `B` stay. As `generate(num_beams:)` of `transformers` 5, without its draws;
+/// what a reader ends there, a `StoppingCriteria` does.
 package struct BeamSearch {
     /// When to stop though beginnings are left.
     package enum Stop: Sendable {
@@ -29,7 +38,9 @@ package struct BeamSearch {
         var score: Float
         /// The beginning it goes on from.
         var parent: Int
-        /// Whether it ends with an end token or at the limit.
+        /// Has read it.
+        var reader: (any AnswerReader)?
+        /// Whether it ends with an end token, where its reader says so, or at the limit.
         var isWhole = false
     }
 
@@ -39,13 +50,15 @@ package struct BeamSearch {
     private let count: Int
     private let lengthPenalty: Double
     private let stop: Stop
+    private let reader: (any AnswerReader)?
 
     /// - Parameters:
     ///   - sampling: Its processors are used, and nothing else of it.
     ///   - count: How many beginnings are followed.
+    ///   - reader: Reads each beginning from its first token on; nil where end tokens alone end answers.
     package init(
         _ model: CausalLanguageModel, sampling: Sampling, endTokens: Set<Int32>, count: Int, lengthPenalty: Double = 1,
-        stop: Stop = .whenWorse
+        stop: Stop = .whenWorse, reader: (any AnswerReader)? = nil
     ) {
         self.model = model
         self.sampling = sampling
@@ -53,6 +66,7 @@ package struct BeamSearch {
         self.count = count
         self.lengthPenalty = lengthPenalty
         self.stop = stop
+        self.reader = reader
     }
 
     /// What counts as −∞ in sums that must stay finite.
@@ -72,7 +86,7 @@ package struct BeamSearch {
             }
             let limit = min(limit ?? room, room)
             var next = NextScores(model, behind: [prompt])
-            var running = [Beginning(ids: [], score: 0, parent: 0)]
+            var running = [Beginning(ids: [], score: 0, parent: 0, reader: reader)]
             var found: [Beginning] = []
             for length in 0..<limit {
                 let logits = try next()  // [B, V]
@@ -88,7 +102,8 @@ package struct BeamSearch {
                     candidates.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }
                         .prefix(max(2, 1 + endTokens.count) * count).map(\.element))
                 for index in candidates.indices {
-                    let isEnd = candidates[index].ids.last.map(endTokens.contains) ?? false
+                    let token = candidates[index].ids[length]
+                    let isEnd = endTokens.contains(token) || candidates[index].reader?.ends(with: token) ?? false
                     candidates[index].isWhole = isEnd || length + 1 == limit
                 }
                 collect(candidates.prefix(count).filter(\.isWhole), length: length + 1, into: &found)
@@ -106,7 +121,8 @@ package struct BeamSearch {
         let (values, ids) = try scores.top(wanted)
         let (numbers, tokens): ([Float], [Int32]) = (try values.values(), try ids.values())
         return zip(numbers, tokens).map {
-            Beginning(ids: beginning.ids + [$1], score: beginning.score + $0, parent: index)
+            Beginning(
+                ids: beginning.ids + [$1], score: beginning.score + $0, parent: index, reader: beginning.reader)
         }
     }
 

@@ -39,4 +39,41 @@ struct BeamSearchTests {
             #expect(zip(found, scores).allSatisfy { abs(Double($0.score) - $1) <= 1e-5 * max(1, abs($1)) }, what)
         }
     }
+
+    /// Ends an answer behind any of some tokens.
+    private struct LastTokens: AnswerReader {
+        let tokens: Set<Int32>
+        mutating func ends(with token: Int32) -> Bool { tokens.contains(token) }
+    }
+
+    /// A candidate that a stopping criterion ends is an answer, whatever would come behind it.
+    @Test(arguments: GreedyTests.models)
+    func stoppedAnswersOfTransformers(model: String) throws {
+        let expected = try #require(GenerationFixture.json("beams-stopped.json")[model])
+        let loaded = try GenerationFixture.model(model)
+        func ids(_ value: JSONValue?) -> [Int32] {
+            (value?.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }
+        }
+        let stops = Set(ids(expected["stops"]))
+        let rows = expected["rows"]?.arrayValue ?? []
+        #expect(rows.count == 12 && stops.count > 1)
+        for row in rows {
+            let config = try #require(row["config"])
+            let stop: BeamSearch.Stop =
+                switch config["early_stopping"] {
+                case .bool(true)?: .whenFull
+                case .string("never")?: .whenHopeless
+                default: .whenWorse
+                }
+            let search = BeamSearch(
+                loaded, sampling: Sampling(), endTokens: [], count: config["num_beams"]?.intValue ?? 1,
+                lengthPenalty: config["length_penalty"]?.doubleValue ?? 1, stop: stop,
+                reader: LastTokens(tokens: stops))
+            let found = try search.answers(to: ids(row["prompt"]), limit: 10)
+            let what = Comment(rawValue: "\(config.serialized()) behind \(ids(row["prompt"]))")
+            #expect(found.map(\.ids) == (row["answers"]?.arrayValue ?? []).map(ids), what)
+            let scores = (row["scores"]?.arrayValue ?? []).compactMap(\.doubleValue)
+            #expect(zip(found, scores).allSatisfy { abs(Double($0.score) - $1) <= 1e-5 * max(1, abs($1)) }, what)
+        }
+    }
 }

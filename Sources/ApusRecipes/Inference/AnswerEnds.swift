@@ -17,6 +17,9 @@ struct AnswerEnds {
     private(set) var sequences: [[Int32]] = []
     private let tokenizer: Tokenizer
 
+    /// Whether anything but a token ends an answer, so that its text is looked at while it comes.
+    var watchesText: Bool { !stops.isEmpty || !sequences.isEmpty }
+
     /// - Parameters:
     ///   - tokens: The ends that the model's files name.
     ///   - words: Texts that end an answer and belong to it.

@@ -1,3 +1,4 @@
+import ApusGeneration
 import ApusText
 
 /// The text of an answer as its tokens come, up to a stop.
@@ -79,5 +80,12 @@ struct AnswerText {
         guard count > shown else { return "" }
         defer { shown = count }
         return String(decoding: bytes[shown..<count], as: UTF8.self)
+    }
+}
+
+extension AnswerText: AnswerReader {
+    mutating func ends(with token: Int32) -> Bool {
+        append(token)
+        return isStopped
     }
 }

@@ -79,7 +79,8 @@ struct Answering {
             ? BeamSearch(
                 language.model, sampling: sampling, endTokens: ends.tokens, count: wanted.numBeams,
                 lengthPenalty: wanted.lengthPenalty ?? defaults.lengthPenalty,
-                stop: wanted.earlyStopping.map(Self.stop) ?? defaults.beamStop) : nil
+                stop: wanted.earlyStopping.map(Self.stop) ?? defaults.beamStop,
+                reader: ends.watchesText ? AnswerText(language.tokenizer, ends: ends) : nil) : nil
         newTokens =
             settings.generation.maxNewTokens ?? defaults.maximumNewTokens
             ?? (reading == nil ? nil : SequenceToSequence.answerLimit)

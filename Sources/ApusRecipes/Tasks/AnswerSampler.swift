@@ -41,7 +41,7 @@ struct AnswerSampler {
         } catch let error as GrammarError {
             throw SettingsError("--structured_outputs_regex: \(error).")
         }
-        hasEnds = !ends.tokens.isEmpty || !ends.stops.isEmpty || !ends.sequences.isEmpty
+        hasEnds = !ends.tokens.isEmpty || ends.watchesText
         longest = policy.completionLimit
         isMeasured = policy.comparesWithSampler
         console = inputs.console
@@ -61,7 +61,7 @@ struct AnswerSampler {
     }
 
     private func together(_ questions: [[Int32]], _ draws: [UInt64], _ limits: [Int]) throws -> [SampledAnswer] {
-        let watchesText = !ends.stops.isEmpty || !ends.sequences.isEmpty
+        let watchesText = ends.watchesText
         var texts = watchesText ? questions.map { _ in AnswerText(tokenizer, ends: ends) } : []
         var lengths = questions.map { _ in 0 }
         let bar = console.startProgress("Answers", total: limits.max() ?? 0)
