@@ -24,8 +24,7 @@ extension PassthroughCommand {
     func run() throws {
         let process = ProcessInfo.processInfo.environment
         if let help = HelpPage.requested(by: words, for: Self.command, columns: Terminal.columns(process)) {
-            print(help, terminator: "")
-            return
+            return try StandardOutput.write("\(help)")
         }
         // Before there is a run to save, a wish for a checkpoint must not end the program.
         Self.command.ignoreSaveRequests()

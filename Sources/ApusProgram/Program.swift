@@ -21,10 +21,21 @@ enum Program {
     ///
     /// - Parameter arguments: The name that the program was started by, and the words behind it.
     static func exitCode(of arguments: [String]) -> Int32 {
+        StandardOutput.keepPlaces()
         Engine.prepare()
+        do {
+            return try run(of: arguments)
+        } catch {
+            return report(error)
+        }
+    }
+
+    /// Does what the words ask for, with what they may have before a command.
+    private static func run(of arguments: [String]) throws -> Int32 {
         if arguments.count > 2, arguments[1] == "--complete", let index = Int(arguments[2]) {
             let completion = Completion(Array(arguments.dropFirst(3)), index: index)
-            for word in completion.words + (completion.offersFiles ? [":files"] : []) { print(word) }
+            let words = completion.words + (completion.offersFiles ? [":files"] : [])
+            try StandardOutput.write(words.map { $0 + "\n" }.joined())
             return EXIT_SUCCESS
         }
         if arguments.count > 1, arguments[1] == "--generate-completion-script" {
@@ -33,21 +44,21 @@ enum Program {
                 Console.error("--generate-completion-script: got \"\(shell)\", wanted bash, zsh or fish.")
                 return ApusRecipes.ExitCode.usage
             }
-            print(script)
+            try StandardOutput.writeLine(script)
             return EXIT_SUCCESS
         }
         if let page = compatibility(arguments) {
-            print(page, terminator: "")
+            try StandardOutput.write(page)
             return EXIT_SUCCESS
         }
         do {
-            let words = try words(of: arguments)
-            var command = try Apus.parseAsRoot(words)
+            var command = try Apus.parseAsRoot(words(of: arguments))
             try command.run()
-            return EXIT_SUCCESS
-        } catch {
-            return report(error)
+        } catch where Apus.exitCode(for: error) == .success {
+            // Help, the version and completion scripts come as errors too; they are printed as they are.
+            try StandardOutput.writeLine(Apus.fullMessage(for: error))
         }
+        return EXIT_SUCCESS
     }
 
     /// The page that `help compat [FLAG]` asks for; `--markdown` as its only word makes `Docs/compatibility.md`.
@@ -92,12 +103,8 @@ enum Program {
 
     /// Prints what went wrong and says how to leave.
     private static func report(_ error: any Error) -> Int32 {
-        // Help, the version and completion scripts come as errors too; they are printed as they are.
-        if Apus.exitCode(for: error) == .success {
-            print(Apus.fullMessage(for: error))
-            return EXIT_SUCCESS
-        }
         switch error {
+        case let error as StandardOutputError where error.isClosedPipe: return error.exitCode
         case let error as UsageError:
             for paragraph in error.paragraphs { Console.error(paragraph) }
             return error.exitCode
@@ -127,7 +134,7 @@ enum Console {
     }
 
     private static func write(_ line: String) {
-        // A terminal that was closed takes nothing more.
+        // A terminal that was closed takes nothing more; where even that cannot be said, the exit code says it.
         try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8))
     }
 }

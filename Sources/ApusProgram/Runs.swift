@@ -26,27 +26,29 @@ func runSample(_ settings: SampleSettings) throws {
 }
 
 func runExport(_ settings: ExportSettings) throws {
-    print(try ModelExport(settings, surroundings: surroundings)())
+    try StandardOutput.writeLine(ModelExport(settings, surroundings: surroundings)())
 }
 
 func runParams(_ settings: ParamsSettings) throws {
-    print(try ParameterCount(settings, surroundings: surroundings).text)
+    try StandardOutput.writeLine(ParameterCount(settings, surroundings: surroundings).text)
 }
 
 func runDownload(_ settings: DownloadSettings) throws {
-    for folder in try Download(settings, surroundings: surroundings)() { print(folder) }
+    for folder in try Download(settings, surroundings: surroundings)() { try StandardOutput.writeLine(folder) }
 }
 
 func runTokenize(_ settings: TokenizeSettings) throws {
     let tool = try TokenizeTool(settings, surroundings: surroundings)
-    func show(_ line: String) throws { print(try settings.decode ? tool.decoded(line) : tool.encoded(line)) }
+    func show(_ line: String) throws {
+        try StandardOutput.writeLine(settings.decode ? tool.decoded(line) : tool.encoded(line))
+    }
     if let text = settings.text { return try show(text) }
     while let line = readLine() { try show(line) }
 }
 
 func runTemplate(_ settings: TemplateSettings) throws {
     let usesColor = isatty(STDOUT_FILENO) == 1 && surroundings.environment["NO_COLOR"] == nil
-    print(try TemplateTool(settings, surroundings: surroundings).rendered(usesColor: usesColor), terminator: "")
+    try StandardOutput.write(TemplateTool(settings, surroundings: surroundings).rendered(usesColor: usesColor))
 }
 
 /// The run was saved and left because a signal asked for it.

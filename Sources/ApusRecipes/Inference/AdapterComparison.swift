@@ -72,14 +72,14 @@ struct ComparedAnswering: ChatAnswering {
     }
 
     func answers(
-        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) -> Bool
+        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) throws -> Bool
     ) throws -> [Answering.Answer] {
         let compared = try comparison {
-            try answering.answers(to: prompts, draws: draws) { prompt, _ in onText(prompt, "") }
+            try answering.answers(to: prompts, draws: draws) { prompt, _ in try onText(prompt, "") }
         }
         for (index, part) in compared.enumerated() where index != 1 { say("[\(part.name)] \(part.answers[0].text)") }
         say("[\(compared[1].name)]")
-        for prompt in prompts.indices { _ = onText(prompt, compared[1].answers[prompt].text) }
+        for prompt in prompts.indices { _ = try onText(prompt, compared[1].answers[prompt].text) }
         return compared[1].answers
     }
 }

@@ -191,7 +191,7 @@ struct Answering {
     ///   - draws: Names the random stream of each.
     ///   - onText: Sees the text of an answer as it comes, of several to a prompt the first; false ends the answer.
     func answers(
-        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) -> Bool = { _, _ in true }
+        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
     ) throws -> [Answer] {
         if let beams { return try prompts.map { try answer(to: $0, by: beams) } }
         let count = answerCount
@@ -203,7 +203,7 @@ struct Answering {
             to: asked, limit: newTokens, draws: names,
             onToken: { index, token in
                 let text = texts[index].append(token)
-                let goesOn = index % count > 0 || onText(index / count, text)
+                let goesOn = try index % count > 0 || onText(index / count, text)
                 return goesOn && !texts[index].isStopped
             },
             onScores: settings.generation.logprobs && settings.hasData
@@ -214,7 +214,7 @@ struct Answering {
                 } : nil)
         for index in texts.indices {
             let text = texts[index].finish()
-            if index % count == 0 { _ = onText(index / count, text) }
+            if index % count == 0 { _ = try onText(index / count, text) }
         }
         return prompts.indices.map { prompt in
             let first = prompt * count

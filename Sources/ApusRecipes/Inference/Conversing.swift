@@ -49,7 +49,7 @@ struct Conversing {
             console.print("Chat with \(name).\n\(ChatCommand.summary)")
             return try chat.run { console.print($0) }
         }
-        let input = String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+        let input = String(decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self)
         let question = input.trimmingCharacters(in: .newlines)
         guard !question.isEmpty else {
             throw UsageError(
@@ -61,12 +61,12 @@ struct Conversing {
 
     private func answer(_ question: String) throws {
         let prompt = try prompt(of: question)
-        if let comparison { return StandardOutput.write(try comparison.text { try onlyAnswer(to: prompt) } + "\n") }
+        if let comparison { return try StandardOutput.writeLine(comparison.text { try onlyAnswer(to: prompt) }) }
         let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
-            if settings.stream { StandardOutput.write(text) }
+            if settings.stream { try StandardOutput.write(text) }
             return true
         }[0]
-        StandardOutput.write(settings.stream ? "\n" : answer.text + "\n")
+        try StandardOutput.writeLine(settings.stream ? "" : answer.text)
     }
 
     private func answer(to text: String) throws -> String {
@@ -155,13 +155,5 @@ extension AnswerMetric {
         case .acc: [("acc", Double(rows.count { $0.answer == $0.wanted }) / Double(rows.count))]
         case .rouge: try AnswerMetrics(rows).values.filter { AnswerMetrics.inPercent.contains($0.name) }
         }
-    }
-}
-
-/// What a command is asked for goes here; what it says about its work does not.
-enum StandardOutput {
-    static func write(_ text: String) {
-        guard !text.isEmpty else { return }
-        FileHandle.standardOutput.write(Data(text.utf8))
     }
 }

@@ -24,7 +24,7 @@ struct MaskFilling {
     func callAsFunction() throws {
         let texts = settings.task.dropFirst()
         if !texts.isEmpty {
-            for text in texts { StandardOutput.write(try shown(text) + "\n") }
+            for text in texts { try StandardOutput.writeLine(shown(text)) }
         } else if settings.hasData {
             try fillRows()
         } else {

@@ -27,21 +27,23 @@ struct TypedLines {
     /// A person hears what is wrong with a line and goes on, until an empty line. From a file or a pipe every line, empty
     /// ones too, gets a line, so that they can be laid side by side.
     ///
-    /// - Throws: What is wrong with the question, or `UnansweredLines`.
+    /// - Throws: What is wrong with the question, `UnansweredLines`, or `StandardOutputError`.
     func callAsFunction(_ answer: (String) throws -> String) throws {
-        if let question { return StandardOutput.write(try answer(question) + "\n") }
+        if let question { return try StandardOutput.writeLine(answer(question)) }
         let isTyped = isatty(STDIN_FILENO) == 1
         if isTyped { console.print("\(hint) An empty line ends.") }
         var (count, failed) = (0, 0)
         while let line = readLine(), !isTyped || !line.isEmpty {
             count += 1
+            var text: String? = ""
             do {
-                StandardOutput.write(line.isEmpty ? "\n" : try answer(line) + "\n")
+                if !line.isEmpty { text = try answer(line) }
             } catch {
                 failed += 1
                 console.print("error: \(isTyped ? "" : "line \(count): ")\(error)")
-                if !isTyped { StandardOutput.write("\n") }
+                if isTyped { text = nil }
             }
+            if let text { try StandardOutput.writeLine(text) }
         }
         if failed > 0, !isTyped { throw UnansweredLines(failed: failed, count: count) }
     }

@@ -40,12 +40,12 @@ struct ChatTests {
         }
 
         func answers(
-            to prompts: [[Int32]], draws: [UInt64], onText: (Int, String) -> Bool
+            to prompts: [[Int32]], draws: [UInt64], onText: (Int, String) throws -> Bool
         ) throws -> [Answering.Answer] {
             var text = ""
             for piece in answer(prompts[0]) {
                 text += piece
-                if !onText(0, piece) { break }
+                if try !onText(0, piece) { break }
             }
             return [.init(text: text, filledContext: prompts[0].count > 900)]
         }
@@ -132,5 +132,13 @@ struct ChatTests {
         let tooLong = try talk(["abc", long + long, "de"], model: Model(promptLimit: 100))
         #expect(texts(tooLong.chat) == ["abc", "3 ids", "de", "10 ids"])
         #expect(tooLong.said.count == 1 && tooLong.said[0].contains("120 tokens"))
+    }
+
+    /// Where nothing can be shown any more, there is nobody to go on for.
+    @Test func nowhereToAnswer() throws {
+        let input = Script(["abc", "de"])
+        var chat = Chat(Model(), input: input) { _ in throw StandardOutputError(code: 28) }
+        #expect(throws: StandardOutputError(code: 28)) { try chat.run { _ in } }
+        #expect(input.lines == ["de"])
     }
 }

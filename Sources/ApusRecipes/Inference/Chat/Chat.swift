@@ -10,7 +10,7 @@ protocol ChatAnswering {
     func wholePrompt(_ messages: [Message], tools: [JSONValue]?) throws -> [Int32]
     /// Answers some prompts; `onText` sees the text as it comes and ends an answer by false.
     func answers(
-        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) -> Bool
+        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) throws -> Bool
     ) throws -> [Answering.Answer]
 }
 
@@ -18,12 +18,12 @@ extension Answering: ChatAnswering {}
 
 /// A conversation of a person with a model.
 ///
-/// What goes wrong with one question is said, and the chat goes on.
+/// What goes wrong with one question is said, and the chat goes on, unless there is nowhere to answer.
 struct Chat {
     private let model: any ChatAnswering
     private let input: any LineInput
     private let streams: Bool
-    private let show: (String) -> Void
+    private let show: (String) throws -> Void
     private var system: String?
     private var isMultiline = false
     private var turn: UInt64 = 0
@@ -35,7 +35,7 @@ struct Chat {
     ///   - show: Takes the text of the answers.
     init(
         _ model: any ChatAnswering, input: any LineInput, system: String? = nil, streams: Bool = true,
-        show: @escaping (String) -> Void = StandardOutput.write
+        show: @escaping (String) throws -> Void = StandardOutput.write
     ) {
         self.model = model
         self.input = input
@@ -60,10 +60,10 @@ struct Chat {
             case .singleLine: isMultiline = false
             case .unknown(let word): say("\(word): there is no such command. /help lists them.")
             case nil where line.allSatisfy(\.isWhitespace): continue
-            case nil: ask(line, say)
+            case nil: try ask(line, say)
             }
         }
-        show("\n")
+        try show("\n")
     }
 
     private mutating func setSystem(_ text: String?, _ say: (String) -> Void) {
@@ -73,7 +73,7 @@ struct Chat {
         say(system == nil ? "The template's own system prompt is used." : "The system prompt is set.")
     }
 
-    private mutating func ask(_ question: String, _ say: (String) -> Void) {
+    private mutating func ask(_ question: String, _ say: (String) -> Void) throws {
         let before = conversation
         conversation.append(Message(role: "user", content: question))
         do {
@@ -81,12 +81,12 @@ struct Chat {
             _ = input.takeInterruption()
             var isInterrupted = false
             let answer = try model.answers(to: [prompt], draws: [turn]) { _, text in
-                if streams { show(text) }
+                if streams { try show(text) }
                 isInterrupted = isInterrupted || input.takeInterruption()
                 return !isInterrupted
             }[0]
             turn += 1
-            show(streams ? "\n" : answer.text + "\n")
+            try show(streams ? "\n" : answer.text + "\n")
             if isInterrupted, answer.text.isEmpty {
                 conversation = before
             } else {
@@ -97,6 +97,8 @@ struct Chat {
             } else if answer.filledContext {
                 say("The context is full, and the answer ends here. /clear begins anew.")
             }
+        } catch let error as StandardOutputError {
+            throw error
         } catch {
             conversation = before
             say("error: \(error)")
