@@ -49,7 +49,9 @@ struct MaskFilling {
     }
 
     private func candidates(_ text: MaskReader.MaskedText) throws -> [[MaskReader.Candidate]] {
-        try reader.candidates(text, count: settings.generation.topK ?? 5)
+        // As where answers are drawn, 0 and less are all.
+        let count = settings.generation.topK.map { $0 > 0 ? $0 : .max }
+        return try reader.candidates(text, count: count ?? 5)
     }
 
     private func fillRows() throws {

@@ -48,6 +48,8 @@ struct MaskReader {
     }
 
     /// For each mask of a text the likeliest tokens, the best first.
+    ///
+    /// - Parameter count: How many, at least 1; where there are no more, all.
     func candidates(_ text: MaskedText, count: Int) throws -> [[Candidate]] {
         let (encoded, places) = text
         return try withoutGradients {
@@ -56,7 +58,7 @@ struct MaskReader {
             let hidden = try model.hiddenStates(batch, context).indexed(
                 0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
             let logits = try model.logits(hidden, context)
-            let (values, ids) = try softmax(logits.to(.float32)).top(min(count, model.vocabularySize))
+            let (values, ids) = try softmax(logits.to(.float32)).top(min(max(1, count), logits.shape[1]))
             let probabilities = try values.rows()
             let tokens: [Int] = try ids.values()
             return probabilities.enumerated().map { row, probabilities in

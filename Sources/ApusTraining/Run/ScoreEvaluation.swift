@@ -83,6 +83,6 @@ extension Tensor {
     package func rows() throws -> [[Double]] {
         let flat: [Float] = try detached().to(.float32).values()
         let width = shape[1]
-        return stride(from: 0, to: flat.count, by: width).map { flat[$0..<$0 + width].map(Double.init) }
+        return (0..<shape[0]).map { flat[$0 * width..<($0 + 1) * width].map(Double.init) }
     }
 }

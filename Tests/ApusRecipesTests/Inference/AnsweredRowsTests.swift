@@ -132,6 +132,19 @@ struct AnsweredRowsTests {
         #expect(Self.hasFailed(rows[1], line: 2, "there is no [MASK]") && rows[1]["id"] == 2)
     }
 
+    /// As the option says, 0 and -1 are all tokens, as more than there are is.
+    @Test(arguments: [(0, 120), (-1, 120), (1000, 120), (2, 2), (nil, 5)] as [(Int?, Int)])
+    func candidatesOfMasks(topK: Int?, count: Int) throws {
+        let rows = try Self.answer([#"{"text": "a [MASK] c"}"#], with: .bert("classifiers/bert-masked"), failed: 0) {
+            $0.model.taskType = .maskedLanguageModel
+            $0.generation.topK = topK
+        }
+        let candidates = try #require(rows[0]["response"]?.arrayValue?.first?.arrayValue)
+        #expect(candidates.count == count)
+        let sum = candidates.compactMap { $0["probability"]?.doubleValue }.reduce(0, +)
+        #expect(count < 120 || abs(sum - 1) < 1e-4)
+    }
+
     @Test func vectors() throws {
         let rows = try Self.answer(
             [
