@@ -3,8 +3,10 @@ import Foundation
 
 /// How the next token is chosen: the processors of `transformers` in its order, then the likeliest token or a draw.
 package struct Sampling: Sendable, Equatable {
-    /// 0 takes the most probable token always.
-    package var temperature = 1.0
+    /// 0 takes the most probable token always, and so does what is 0 in float32, by which scores would be divided.
+    package var temperature = 1.0 {
+        didSet { if Float(temperature) == 0 { temperature = 0 } }
+    }
     /// Only the most probable tokens that together have this share of the entropy; nil takes all.
     ///
     /// Top-H, <https://arxiv.org/abs/2509.02510>.

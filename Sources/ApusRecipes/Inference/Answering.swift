@@ -115,8 +115,7 @@ struct Answering {
         let head = try task.task.head(labelCount: nil, config: config)
         let size = try Models.registry.model(config, for: head).vocabularySize
         _ = try GenerationDefaults(
-            source.json(GenerationDefaults.fileName)?.objectValue, config: config.objectValue ?? [:],
-            vocabularySize: size)
+            GenerationDefaults.file(of: source), config: config.objectValue ?? [:], vocabularySize: size)
         guard try settings.generation.grammar() != nil else { return }
         _ = try settings.generation.constraint(TextParts.tokenizer(of: source))
     }

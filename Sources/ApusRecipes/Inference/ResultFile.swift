@@ -24,10 +24,22 @@ final class ResultFile {
             file = try files.open(place, .append)
         case .file(let place):
             if existing == .overwrite { try files.writeAtomically(Data(), to: place) }
+            let isTorn = try Self.isTorn(place)
             file = try files.open(place, .append)
+            if isTorn { try Data("\n".utf8).withUnsafeBytes { try file.write($0) } }
         case .folder, .stream:
             file = try files.open(path, .append)
         }
+    }
+
+    /// Whether the last line has no end, as that of a run which was cut off while it wrote.
+    private static func isTorn(_ path: String) throws -> Bool {
+        let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        defer { try? handle.close() }
+        let size = try handle.seekToEnd()
+        guard size > 0 else { return false }
+        try handle.seek(toOffset: size - 1)
+        return try handle.read(upToCount: 1) != Data("\n".utf8)
     }
 
     /// The file that the settings name, or a new one beside the checkpoint.

@@ -24,11 +24,22 @@ struct GenerationDefaults {
 
     /// - Throws: `ModelError` for a value that makes no sense, naming file and key.
     init(_ source: ModelSource, config: JSONValue, tokenizer: Tokenizer, vocabularySize: Int) throws {
-        let file = try source.json(Self.fileName)
-        try self.init(file?.objectValue, config: config.objectValue ?? [:], vocabularySize: vocabularySize)
+        try self.init(
+            Self.file(of: source), config: config.objectValue ?? [:], vocabularySize: vocabularySize)
         var ends = endTokens.union([tokenizer.eosTokenID].compactMap { $0 })
         if case .gguf(let model) = source.form { ends.formUnion(try Self.endTokens(of: model.file)) }
         self = GenerationDefaults(self, endTokens: ends)
+    }
+
+    /// `generation_config.json`; nil where there is none.
+    ///
+    /// - Throws: `ModelError` for one that is no object.
+    static func file(of source: ModelSource) throws -> JSONObject? {
+        guard let json = try source.json(fileName) else { return nil }
+        guard let object = json.objectValue else {
+            throw ModelError("\(source.path)/\(fileName) is no JSON object. Mend it, or take it away.")
+        }
+        return object
     }
 
     /// The ends that the metadata of a GGUF file name: of a text, of a turn, of a message.

@@ -175,6 +175,16 @@ struct AnsweredRowsTests {
 
     // MARK: - The file
 
+    /// A row goes on no line of a run that was cut off.
+    @Test func aTornLineIsEnded() throws {
+        let folder = try TemporaryFolder()
+        for (old, new) in [("", ""), ("{}\n", "{}\n"), ("{}\n{\"a\": 1, \"b", "{}\n{\"a\": 1, \"b\n")] {
+            let path = try folder.write(old, to: "result.jsonl")
+            try ResultFile(path, existing: .append).append(["a": 2])
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == new + "{\"a\": 2}\n")
+        }
+    }
+
     @Test func anotherRunsResultsAreNotMixed() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("{}\n", to: "result.jsonl")

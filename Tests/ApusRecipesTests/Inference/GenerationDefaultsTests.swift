@@ -86,6 +86,24 @@ struct GenerationDefaultsTests {
         #expect(sampling.topK == topK)
     }
 
+    /// What is 0 in the scores' 32 bits is no number to divide them by.
+    @Test func temperaturesOfNothing() throws {
+        var settings = InferSettings(model: "m")
+        settings.generation.temperature = 1e-320
+        let sampling = Answering.sampling(settings, try Self.defaults([:]))
+        #expect(sampling.isGreedy && sampling.temperature == 0)
+    }
+
+    @Test(arguments: ["[]", "1", "null"]) func aFileThatIsNoObject(text: String) throws {
+        let folder = try TinyModelFolder.chat(files: ["generation_config.json": text])
+        let error = #expect(throws: ModelError.self) { try LanguageModel(folder.path).generation() }
+        #expect(error?.description.contains("generation_config.json is no JSON object") == true)
+        var settings = InferSettings(model: folder.path)
+        settings.hardware.device = .cpu
+        settings.question = "a"
+        #expect(throws: ModelError.self) { try Inference(settings) }
+    }
+
     @Test func otherFlagsWin() throws {
         var settings = InferSettings(model: "m")
         settings.generation.temperature = 1
