@@ -120,6 +120,8 @@ package struct BeamSearch {
         let wanted = min(max(2, 1 + endTokens.count) * count, scores.count)
         let (values, ids) = try scores.top(wanted)
         let (numbers, tokens): ([Float], [Int32]) = (try values.values(), try ids.values())
+        // NaN counts as the largest, and a single one makes NaN of all shares.
+        guard let best = numbers.first, !best.isNaN else { throw ModelError.notNumbers }
         return zip(numbers, tokens).map {
             Beginning(
                 ids: beginning.ids + [$1], score: beginning.score + $0, parent: index, reader: beginning.reader)

@@ -1,3 +1,4 @@
+import ApusLanguageModel
 package import ApusTorch
 import Foundation
 
@@ -42,11 +43,20 @@ package struct Sampling: Sendable, Equatable {
     ///   - place: What stands before the token.
     ///   - draw: Names this draw among all; the same seed and name give the same token.
     ///   - allowed: The only tokens to choose from; nil allows all.
+    /// - Throws: `ModelError` where the best score is no number, and where no token may come.
     package func token(
         _ logits: Tensor, at place: SamplingPlace, draw: UInt64, among allowed: [Int32]? = nil
     ) throws -> Int32 {
         let scores = try processed(logits, at: place, among: allowed)
-        if isGreedy { return Int32(try scores.argmax(-1).item()) }
+        // NaN counts as the largest.
+        let likeliest = Int(try scores.argmax(-1).item())
+        let best: Double = try scores.selected(0, likeliest).item()
+        guard best > -.infinity || best.isNaN else {
+            throw ModelError("no token may come next: all of them are forbidden, as by bad_words_ids or suppress_tokens")
+        }
+        guard best.isFinite else { throw ModelError.notNumbers }
+        // Where a quotient has no room in float32, the likeliest is all that would be left.
+        if isGreedy || !Float(best / temperature).isFinite { return Int32(likeliest) }
         if takesAll { return try drawn(scores, uniform(draw)) }
         return try candidates(scores).chosen(uniform(draw))
     }

@@ -14,6 +14,8 @@ package struct SampledAnswer: Sendable, Equatable {
     /// `log p` of each token, and behind them of the one that ended it, by the scores over the temperature; empty where
     /// nobody asked.
     package var logProbabilities: [Double] = []
+    /// Why there is no next token, where that is so; the answer is none then.
+    package var failure: ModelError?
 
     package init() {}
 
@@ -45,12 +47,16 @@ package struct TokenGenerator {
     ///
     /// - Parameters: As for `sampled`.
     /// - Returns: The answers without end tokens.
+    /// - Throws: Also the failure of an answer.
     package func answers(
         to prompts: [[Int32]], limit: Int?, draws: [UInt64]? = nil,
         onToken: (_ prompt: Int, _ token: Int32) throws -> Bool = { _, _ in true },
         onScores: ((_ prompt: Int, _ token: Int32, _ scores: Tensor) throws -> Void)? = nil
     ) throws -> [[Int32]] {
-        try sampled(prompts, limit: limit, draws: draws, onToken: onToken, onScores: onScores).map(\.tokens)
+        try sampled(prompts, limit: limit, draws: draws, onToken: onToken, onScores: onScores).map {
+            if let failure = $0.failure { throw failure }
+            return $0.tokens
+        }
     }
 
     /// Answers to several prompts, all in one flat batch; prompts that are equal are read once.
@@ -106,7 +112,13 @@ package struct TokenGenerator {
                     let allowed = constraint.map { choices(in: $0, states[prompt]) }
                     if allowed?.isEmpty == true { continue }
                     let scores = try logits.selected(0, sequence)
-                    let token = try sampling.token(scores, at: place, draw: draw, among: allowed)
+                    let token: Int32
+                    do {
+                        token = try sampling.token(scores, at: place, draw: draw, among: allowed)
+                    } catch let error as ModelError {
+                        answers[prompt].failure = error
+                        continue
+                    }
                     chosen.append((prompt, sequence, token))
                     if endTokens.contains(token) {
                         answers[prompt].end = token

@@ -1,6 +1,10 @@
 /// Why a model cannot be described or loaded: what, where, and what to try.
-public struct ModelError: Error, CustomStringConvertible, Sendable {
+public struct ModelError: Error, CustomStringConvertible, Equatable, Sendable {
     public let description: String
 
     package init(_ description: String) { self.description = description }
+
+    /// What is said where NaN or infinity comes out of a model: nothing can be chosen by it.
+    package static let notNumbers = ModelError(
+        "the model's scores are not numbers. Its weights may be damaged, or too large for their type: see --torch_dtype float32.")
 }

@@ -1,3 +1,4 @@
+import ApusLanguageModel
 import Foundation
 import Testing
 
@@ -38,6 +39,36 @@ struct SamplingTests {
         }
         sampling.processors.suppressed = (0..<390).map(Int32.init)
         #expect(try sampling.token(scores, at: .init(prompt: [1], answer: []), draw: 1) >= 390)
+    }
+
+    /// Nothing can be chosen by what is no number, nor where nothing is allowed.
+    @Test(arguments: [0, 1.0]) func scoresThatAreNoNumbers(temperature: Double) throws {
+        var sampling = Sampling()
+        sampling.temperature = temperature
+        for (topK, scores) in [(nil, [0, .nan, 1]), (2, [.infinity, 0, 1]), (nil, [-.infinity, -.infinity])]
+            as [(Int?, [Float])]
+        {
+            sampling.topK = topK
+            #expect(throws: ModelError.self, "\(scores)") {
+                try sampling.token(Tensor(scores), at: .init(prompt: [1], answer: []), draw: 1)
+            }
+        }
+        #expect(try sampling.token(Tensor([-.infinity, 3]), at: .init(prompt: [1], answer: []), draw: 1) == 1)
+    }
+
+    /// Scores over such a temperature have no room in float32: the likeliest token is all that is left.
+    @Test(arguments: [1e-320, 1e-45, 1e-40, 1e-38]) func theSmallestTemperatures(temperature: Double) throws {
+        var sampling = Sampling()
+        sampling.temperature = temperature
+        for topK in [nil, 3] as [Int?] {
+            sampling.topK = topK
+            for scores in [[1, 9, 3, 2], [-9, -1, -3, -2], [-5, 0, -1, -2]] as [[Float]] {
+                for draw in 0..<20 as Range<UInt64> {
+                    let place = SamplingPlace(prompt: [1], answer: [])
+                    #expect(try sampling.token(Tensor(scores), at: place, draw: draw) == 1)
+                }
+            }
+        }
     }
 
     @Test func chainsLeaveTheTokensOfTransformers() throws {

@@ -1,5 +1,6 @@
 import ApusDatasets
 import ApusJSON
+import ApusLanguageModel
 import ApusRunLog
 import ApusText
 import ApusTraining
@@ -63,10 +64,11 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     ///
     /// - Parameters:
     ///   - prepare: Makes of one row what the model sees.
-    ///   - answer: For each of some rows its results, any number, in order.
+    ///   - answer: For each of some rows its results, any number, or why there are none, in order.
     /// - Throws: An error of the model; with `--strict` also the first error about a row.
     func callAsFunction<Prepared>(
-        prepare: (Recognizer.Row) throws -> Prepared, answer: ([Ready<Prepared>]) throws -> [[JSONObject]]
+        prepare: (Recognizer.Row) throws -> Prepared,
+        answer: ([Ready<Prepared>]) throws -> [Result<[JSONObject], any Error>]
     ) throws {
         let bar = console.startProgress("Infer", total: count)
         for start in stride(from: 0, to: count, by: groupSize) {
@@ -78,25 +80,36 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
                     let row = try rows.recognized(at: index)
                     ready.append((index, row, try prepare(row)))
                 } catch {
-                    let place = rows.place(of: index)
-                    let reason = "\(error)".trimmingPrefix("\(place): ")
-                    if isStrict { throw DatasetError("\(place): \(reason)") }
-                    note(String(reason), at: place)
-                    errors[index] = "\(place): \(reason)"
+                    errors[index] = try noted(error, of: index)
                 }
             }
             var answers = try Array(zip(ready, ready.isEmpty ? [] : answer(ready)))[...]
             for index in group {
-                if let error = errors[index] {
-                    try file.append(Self.failed(error, try? rows.row(at: index)))
-                } else if let (part, results) = answers.popFirst() {
-                    if results.contains(where: { $0[CutPrompts.column] != nil }) { cut += 1 }
-                    for result in results { try file.append(Self.completed(result, with: columns(part.row))) }
+                if errors[index] == nil, let (part, results) = answers.popFirst() {
+                    do {
+                        let results = try results.get()
+                        if results.contains(where: { $0[CutPrompts.column] != nil }) { cut += 1 }
+                        for result in results { try file.append(Self.completed(result, with: columns(part.row))) }
+                    } catch let error as ModelError {
+                        errors[index] = try noted(error, of: index)
+                    }
                 }
+                if let error = errors[index] { try file.append(Self.failed(error, try? rows.row(at: index))) }
             }
             bar.update(to: group.upperBound)
         }
         bar.finish()
+    }
+
+    /// What is said of a row that cannot be answered.
+    ///
+    /// - Throws: That, with `--strict`.
+    private func noted(_ error: any Error, of index: Int) throws -> String {
+        let place = rows.place(of: index)
+        let reason = "\(error)".trimmingPrefix("\(place): ")
+        if isStrict { throw DatasetError("\(place): \(reason)") }
+        note(String(reason), at: place)
+        return "\(place): \(reason)"
     }
 
     private func note(_ reason: String, at place: String) {
@@ -167,5 +180,15 @@ struct UnansweredRows: ExitCodeProviding, CustomStringConvertible {
     var exitCode: Int32 { ExitCode.data }
     var description: String {
         "\(failed) of \(count) rows could not be answered; each has its \"error\" in \(path), the others their answer"
+    }
+}
+
+extension [Double] {
+    /// Refuses scores that are not numbers, which would pass as the least of all.
+    ///
+    /// - Throws: `ModelError`.
+    func checked() throws -> [Double] {
+        guard allSatisfy(\.isFinite) else { throw ModelError.notNumbers }
+        return self
     }
 }

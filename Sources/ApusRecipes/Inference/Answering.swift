@@ -20,6 +20,14 @@ struct Answering {
         var logProbabilities: [TokenProbability] = []
         /// This answer and the others with their tokens, but for those of a beam search.
         var sequences: [Sequence] = []
+        /// Why there is none.
+        var failure: ModelError?
+
+        /// The answer, where there is one.
+        func checked() throws -> Answer {
+            if let failure { throw failure }
+            return self
+        }
     }
 
     /// A text with the tokens that it was read off.
@@ -189,6 +197,7 @@ struct Answering {
     /// - Parameters:
     ///   - draws: Names the random stream of each.
     ///   - onText: Sees the text of an answer as it comes, of several to a prompt the first; false ends the answer.
+    /// - Returns: An answer for each, or why there is none.
     func answers(
         to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
     ) throws -> [Answer] {
@@ -198,8 +207,8 @@ struct Answering {
         let asked = prompts.flatMap { Array(repeating: $0, count: count) }
         var texts = asked.map { _ in AnswerText(language.tokenizer, ends: ends) }
         var probabilities = asked.map { _ in [TokenProbability]() }
-        let ids = try generator.answers(
-            to: asked, limit: newTokens, draws: names,
+        let sampled = try generator.sampled(
+            asked, limit: newTokens, draws: names,
             onToken: { index, token in
                 let text = texts[index].append(token)
                 let goesOn = try index % count > 0 || onText(index / count, text)
@@ -211,6 +220,7 @@ struct Answering {
                         try TokenProbability(
                             token, among: scores, naming: settings.generation.topLogprobs, language.tokenizer))
                 } : nil)
+        let ids = sampled.map(\.tokens)
         for index in texts.indices {
             let text = texts[index].finish()
             if index % count == 0 { _ = try onText(index / count, text) }
@@ -226,13 +236,18 @@ struct Answering {
                     Sequence(
                         text: texts[index].text, tokens: ids[index],
                         isTruncated: !texts[index].isStopped && ids[index].count >= min(newTokens ?? room, room))
-                })
+                }, failure: sampled[first..<first + count].lazy.compactMap(\.failure).first)
         }
     }
 
     /// The best answers of a beam search.
     private func answer(to prompt: [Int32], by beams: BeamSearch) throws -> Answer {
-        let found = try beams.answers(to: prompt, limit: newTokens).prefix(answerCount)
+        let found: ArraySlice<BeamSearch.Found>
+        do {
+            found = try beams.answers(to: prompt, limit: newTokens).prefix(answerCount)
+        } catch let error as ModelError {
+            return Answer(text: "", filledContext: false, failure: error)
+        }
         let texts = found.map { found in
             var text = AnswerText(language.tokenizer, ends: ends)
             for token in found.ids where !text.isStopped { text.append(token) }

@@ -65,7 +65,7 @@ struct Conversing {
         let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
             if settings.stream { try StandardOutput.write(text) }
             return true
-        }[0]
+        }[0].checked()
         try StandardOutput.writeLine(settings.stream ? "" : answer.text)
     }
 
@@ -82,7 +82,7 @@ struct Conversing {
     }
 
     private func onlyAnswer(to prompt: [Int32]) throws -> String {
-        try answering.answers(to: [prompt], draws: [0])[0].text
+        try answering.answers(to: [prompt], draws: [0])[0].checked().text
     }
 
     private func answerRows() throws {
@@ -102,33 +102,44 @@ struct Conversing {
                 let answers = try compared?[1].answers ?? answer()
                 return zip(group, answers).enumerated().map { place, pair in
                     let (part, answer) = pair
-                    if settings.stream { console.print("[RESPONSE] \(answer.text)") }
-                    let reference = part.row.messages.last
-                    var row: JSONObject = ["response": .string(answer.text)]
-                    row["labels"] =
-                        reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
-                    row["logprobs"] =
-                        settings.generation.logprobs
-                        ? ["content": .array(answer.logProbabilities.map(\.json))] : .null
-                    if let compared {
-                        var byName = JSONObject()
-                        for (name, answers) in compared { byName[name] = .string(answers[place].text) }
-                        row["responses"] = .object(byName)
-                    } else if !answer.others.isEmpty {
-                        row["responses"] = .array(([answer.text] + answer.others).map(JSONValue.string))
+                    return Result {
+                        let answer = try answer.checked()
+                        let byName = try compared?.map { ($0.name, try $0.answers[place].checked().text) }
+                        if settings.stream { console.print("[RESPONSE] \(answer.text)") }
+                        let row = result(part.row, answer, byName, tokensCut: part.prepared.cut)
+                        if settings.metric != nil, let wanted = row["labels"]?.stringValue {
+                            measured.append((answer.text, wanted))
+                        }
+                        return [row]
                     }
-                    if settings.metric != nil, let wanted = row["labels"]?.stringValue {
-                        measured.append((answer.text, wanted))
-                    }
-                    let answered = asked(part.row) + [Message(role: "assistant", content: answer.text)]
-                    row["messages"] = .array(answered.map(\.json))
-                    if let tools = part.row.tools { row["tools"] = .array(tools) }
-                    row.note(tokensCut: part.prepared.cut)
-                    return [row]
                 }
             })
         if let metric = settings.metric { try report(metric, of: measured, rows: rows.count) }
         try rows.finish(limit: answering.shownLimit)
+    }
+
+    /// The row of the result file.
+    ///
+    /// - Parameter compared: What the base model and each adapter answered, where all of them do.
+    private func result(
+        _ conversation: Conversation, _ answer: Answering.Answer, _ compared: [(name: String, text: String)]?,
+        tokensCut: Int
+    ) -> JSONObject {
+        let reference = conversation.messages.last
+        var row: JSONObject = ["response": .string(answer.text)]
+        row["labels"] = reference?.role == "assistant" ? reference?.text.map(JSONValue.string) ?? .null : .null
+        row["logprobs"] =
+            settings.generation.logprobs ? ["content": .array(answer.logProbabilities.map(\.json))] : .null
+        if let compared {
+            row["responses"] = .object(compared.reduce(into: JSONObject()) { $0[$1.name] = .string($1.text) })
+        } else if !answer.others.isEmpty {
+            row["responses"] = .array(([answer.text] + answer.others).map(JSONValue.string))
+        }
+        let answered = asked(conversation) + [Message(role: "assistant", content: answer.text)]
+        row["messages"] = .array(answered.map(\.json))
+        if let tools = conversation.tools { row["tools"] = .array(tools) }
+        row.note(tokensCut: tokensCut)
+        return row
     }
 
     private func report(_ metric: AnswerMetric, of rows: [(answer: String, wanted: String)], rows count: Int) throws {

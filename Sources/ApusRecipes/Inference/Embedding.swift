@@ -49,12 +49,15 @@ struct Embedding {
                 return group.map { _, row, sequences in
                     let own = Array(vectors.prefix(sequences.count))
                     vectors = vectors.dropFirst(sequences.count)
-                    if row.positive != nil, let label = row.label {
-                        evaluation.add(own[0], own[1], label: Double(label))
+                    return Result {
+                        for vector in own { _ = try vector.checked() }
+                        if row.positive != nil, let label = row.label {
+                            evaluation.add(own[0], own[1], label: Double(label))
+                        }
+                        var result = result(row, own)
+                        result.note(tokensCut: sequences.reduce(0) { $0 + $1.cut })
+                        return [result]
                     }
-                    var result = result(row, own)
-                    result.note(tokensCut: sequences.reduce(0) { $0 + $1.cut })
-                    return [result]
                 }
             })
         try rows.finish(evaluation, limit: encoder.limit)
@@ -111,7 +114,7 @@ struct Embedding {
             for cut in sequences.map(\.cut) where cut > 0 {
                 console.print(CutPrompts.note(tokens: cut, to: encoder.limit, settings.encoding))
             }
-            let vectors = try vectors(sequences.map(\.ids))
+            let vectors = try vectors(sequences.map(\.ids)).map { try $0.checked() }
             let row = EmbeddingRow(anchor: parts[0], positive: parts.count == 2 ? parts[1] : nil)
             return (result(row, vectors)[parts.count == 2 ? "similarity" : "response"] ?? .null).serialized()
         }

@@ -65,11 +65,13 @@ struct MaskFilling {
         try rows(
             prepare: { try read(text($0)) },
             answer: { group in
-                try group.map { _, row, read in
-                    let lists = try candidates(read).map { candidates in JSONValue.array(candidates.map(\.json)) }
-                    var result: JSONObject = ["text": .string(text(row)), "response": .array(lists)]
-                    if let label = row.label { result["labels"] = label.json }
-                    return [result]
+                group.map { _, row, read in
+                    Result {
+                        let lists = try candidates(read).map { candidates in JSONValue.array(candidates.map(\.json)) }
+                        var result: JSONObject = ["text": .string(text(row)), "response": .array(lists)]
+                        if let label = row.label { result["labels"] = label.json }
+                        return [result]
+                    }
                 }
             })
         try rows.finish()

@@ -50,6 +50,7 @@ struct MaskReader {
     /// For each mask of a text the likeliest tokens, the best first.
     ///
     /// - Parameter count: How many, at least 1; where there are no more, all.
+    /// - Throws: Also `ModelError` where scores are not numbers.
     func candidates(_ text: MaskedText, count: Int) throws -> [[Candidate]] {
         let (encoded, places) = text
         return try withoutGradients {
@@ -59,7 +60,7 @@ struct MaskReader {
                 0, Tensor(places.map(Int32.init), device: model.device))  // [N, D]
             let logits = try model.logits(hidden, context)
             let (values, ids) = try softmax(logits.to(.float32)).top(min(max(1, count), logits.shape[1]))
-            let probabilities = try values.rows()
+            let probabilities = try values.rows().map { try $0.checked() }
             let tokens: [Int] = try ids.values()
             return probabilities.enumerated().map { row, probabilities in
                 probabilities.enumerated().map { column, probability in

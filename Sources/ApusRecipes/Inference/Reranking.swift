@@ -45,20 +45,23 @@ struct Reranking {
                 return group.map { _, row, pairs in
                     let own = scores.prefix(pairs.count)
                     scores = scores.dropFirst(pairs.count)
-                    let question = questions[row.query.text] ?? Int32(questions.count)
-                    questions[row.query.text] = question
-                    let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
-                    let judged = zip(zip(own, pairs), documents).sorted { $0.0.0 > $1.0.0 }
-                    return judged.map { scored, document -> JSONObject in
-                        let (score, sequence) = scored
-                        if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
-                        var result: JSONObject = ["response": .double(shown(score))]
-                        result["labels"] = row.isJudged ? .int(document.1) : .null
-                        result["logprobs"] = .null
-                        result["query"] = .string(row.query.text)
-                        result["document"] = .string(document.0.text)
-                        result.note(tokensCut: sequence.cut)
-                        return result
+                    return Result {
+                        _ = try own.map(\.self).checked()
+                        let question = questions[row.query.text] ?? Int32(questions.count)
+                        questions[row.query.text] = question
+                        let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }
+                        let judged = zip(zip(own, pairs), documents).sorted { $0.0.0 > $1.0.0 }
+                        return judged.map { scored, document -> JSONObject in
+                            let (score, sequence) = scored
+                            if row.isJudged { evaluation.add(score, relevance: Double(document.1), question: question) }
+                            var result: JSONObject = ["response": .double(shown(score))]
+                            result["labels"] = row.isJudged ? .int(document.1) : .null
+                            result["logprobs"] = .null
+                            result["query"] = .string(row.query.text)
+                            result["document"] = .string(document.0.text)
+                            result.note(tokensCut: sequence.cut)
+                            return result
+                        }
                     }
                 }
             })
@@ -100,7 +103,7 @@ struct Reranking {
             if sequence.isCut {
                 console.print(CutPrompts.note(tokens: sequence.cut, to: encoder.limit, settings.encoding))
             }
-            return "\(shown(try scores([sequence])[0]))"
+            return "\(shown(try scores([sequence]).checked()[0]))"
         }
     }
 }

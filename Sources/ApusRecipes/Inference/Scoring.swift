@@ -47,12 +47,15 @@ struct Scoring {
                 let scores = try self.scores(group.map(\.prepared.sample))
                 return zip(group, scores).map { part, scores in
                     let (sample, cut) = part.prepared
-                    if let target = sample.target {
-                        evaluation.add(scores: [scores], SequenceLabels([target]))
+                    return Result {
+                        let scores = try scores.checked()
+                        if let target = sample.target {
+                            evaluation.add(scores: [scores], SequenceLabels([target]))
+                        }
+                        var row = resultRow(part.row, scores, target: sample.target)
+                        row.note(tokensCut: cut)
+                        return [row]
                     }
-                    var row = resultRow(part.row, scores, target: sample.target)
-                    row.note(tokensCut: cut)
-                    return [row]
                 }
             })
         try rows.finish(evaluation, limit: encoder.limit)
@@ -102,7 +105,7 @@ struct Scoring {
             let row = LabelledRow(parts.count == 2 ? .pair(parts[0], parts[1]) : .text(line))
             let (sample, cut) = try self.sample(row)
             if cut > 0 { console.print(CutPrompts.note(tokens: cut, to: encoder.limit, settings.encoding)) }
-            let prediction = Prediction(try scores([sample])[0], labels)
+            let prediction = Prediction(try scores([sample])[0].checked(), labels)
             let probabilities = prediction.probabilities.map { "  " + $0.serialized() } ?? ""
             return prediction.answer.serialized() + probabilities
         }
@@ -116,6 +119,7 @@ struct Prediction {
     /// Of each class by its name; nil in a regression.
     let probabilities: JSONValue?
 
+    /// - Parameter scores: Numbers, at least one.
     init(_ scores: [Double], _ labels: LabelScheme) {
         func name(_ id: Int) -> String { labels.map?.names[id] ?? String(id) }
         func named(_ values: [Double]) -> JSONValue {

@@ -53,7 +53,7 @@ package final class LoadedModel {
         let answering = try Answering(settings, language: language)
         notices += answering.notices.filter { !notices.contains($0) }
         let answers = try answering.answers(to: [answering.prompt(messages)], draws: [0]) { onText($1) }
-        return answers[0].text
+        return try answers[0].checked().text
     }
 
     package func vectors(_ texts: [String]) throws -> [[Double]] {
@@ -64,7 +64,7 @@ package final class LoadedModel {
             settings.encoding, text: parts, model: embedder.model, files: files, usesPrompt: true)
         return try inGroups(texts) { group in
             let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
-            return try embedder(batch, embedder.model.context(for: batch)).rows()
+            return try embedder(batch, embedder.model.context(for: batch)).rows().map { try $0.checked() }
         }
     }
 
@@ -84,7 +84,7 @@ package final class LoadedModel {
             }
             let batch = TokenBatch(encoded.map(\.ids), segments: encoded.map(\.segments))
             return try model.scores(batch, model.context(for: batch)).rows().map {
-                let prediction = Prediction($0, labels)
+                let prediction = Prediction(try $0.checked(), labels)
                 return (prediction.answer, prediction.probabilities)
             }
         }

@@ -84,7 +84,7 @@ struct Chat {
                 if streams { try show(text) }
                 isInterrupted = isInterrupted || input.takeInterruption()
                 return !isInterrupted
-            }[0]
+            }[0].checked()
             turn += 1
             try show(streams ? "\n" : answer.text + "\n")
             if isInterrupted, answer.text.isEmpty {
