@@ -1,9 +1,28 @@
 import ApusGeneration
 import ApusText
 
+/// What tokens of an answer say, as ms-swift reads them: special tokens are part of it, but for padding.
+struct AnswerDecoder {
+    private var decoder: StreamingDecoder
+    private let padding: Int32?
+
+    /// - Parameter skipsSpecialTokens: Whether to leave out every special token, as where another text than the prompt is
+    ///   written: such answers begin with one that says nothing.
+    init(_ tokenizer: Tokenizer, skipsSpecialTokens: Bool = false) {
+        decoder = tokenizer.streamingDecoder(skipSpecialTokens: skipsSpecialTokens)
+        padding = tokenizer.padTokenID
+    }
+
+    /// The text that a token adds; empty while a character is incomplete.
+    mutating func append(_ token: Int32) -> String { token == padding ? "" : decoder.append(token) }
+
+    /// The rest of the text.
+    mutating func finish() -> String { decoder.finish() }
+}
+
 /// The text of an answer as its tokens come, up to a stop.
 struct AnswerText {
-    private var decoder: StreamingDecoder
+    private var decoder: AnswerDecoder
     private let ends: AnswerEnds
     private let longestSequence: Int
     private var lastIDs: [Int32] = []
@@ -14,12 +33,20 @@ struct AnswerText {
     private var shown: Int
     private(set) var isStopped = false
 
-    /// - Parameter tokens: What the answer goes on from, which no stop is looked for in.
-    init(_ tokenizer: Tokenizer, ends: AnswerEnds, behind tokens: [Int32] = []) {
-        decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
+    /// - Parameters:
+    ///   - tokens: What the answer goes on from, which no stop is looked for in.
+    ///   - prefix: What the prompt began the answer with, which belongs to its text; nor is one looked for in that.
+    ///   - skipsSpecialTokens: As in `AnswerDecoder`.
+    init(
+        _ tokenizer: Tokenizer, ends: AnswerEnds, behind tokens: [Int32] = [], prefix: String = "",
+        skipsSpecialTokens: Bool = false
+    ) {
+        decoder = AnswerDecoder(tokenizer, skipsSpecialTokens: skipsSpecialTokens)
         self.ends = ends
         for token in tokens { bytes += decoder.append(token).utf8 }
-        (earlier, shown) = (bytes.count, bytes.count)
+        shown = bytes.count
+        bytes += prefix.utf8
+        earlier = bytes.count
         longestSequence = ends.sequences.map(\.count).max() ?? 0
     }
 

@@ -54,6 +54,8 @@ struct Answering {
     private let beams: BeamSearch?
     private let ends: AnswerEnds
     private let newTokens: Int?
+    /// What every answer starts with, as the prompt has it.
+    private let prefix: String
     /// Answers to each prompt.
     private let answerCount: Int
 
@@ -73,6 +75,7 @@ struct Answering {
             defaults, words: settings.generation.stopWords + defaults.stopStrings, usesTemplate: usesTemplate)
         let sampling = Self.sampling(settings, defaults)
         let wanted = settings.generation
+        prefix = usesTemplate ? wanted.responsePrefix ?? "" : ""
         answerCount = settings.hasData ? wanted.numReturnSequences : 1
         guard sampling.temperature > 0 || wanted.numBeams > 1 || answerCount == 1 else {
             throw SettingsError(
@@ -88,7 +91,8 @@ struct Answering {
                 language.model, sampling: sampling, endTokens: ends.tokens, count: wanted.numBeams,
                 lengthPenalty: wanted.lengthPenalty ?? defaults.lengthPenalty,
                 stop: wanted.earlyStopping.map(Self.stop) ?? defaults.beamStop,
-                reader: ends.watchesText ? AnswerText(language.tokenizer, ends: ends) : nil) : nil
+                reader: ends.watchesText
+                    ? AnswerText(language.tokenizer, ends: ends, skipsSpecialTokens: reading != nil) : nil) : nil
         newTokens =
             settings.generation.maxNewTokens ?? defaults.maximumNewTokens
             ?? (reading == nil ? nil : SequenceToSequence.answerLimit)
@@ -205,7 +209,7 @@ struct Answering {
         let count = answerCount
         let names = draws.flatMap { draw in (0..<count).map { $0 == 0 ? draw : streamKey(draw, UInt64($0)) } }
         let asked = prompts.flatMap { Array(repeating: $0, count: count) }
-        var texts = asked.map { _ in AnswerText(language.tokenizer, ends: ends) }
+        var texts = asked.map { _ in emptyText }
         var probabilities = asked.map { _ in [TokenProbability]() }
         let sampled = try generator.sampled(
             asked, limit: newTokens, draws: names,
@@ -240,6 +244,11 @@ struct Answering {
         }
     }
 
+    /// An answer before its first token.
+    private var emptyText: AnswerText {
+        AnswerText(language.tokenizer, ends: ends, prefix: prefix, skipsSpecialTokens: reading != nil)
+    }
+
     /// The best answers of a beam search.
     private func answer(to prompt: [Int32], by beams: BeamSearch) throws -> Answer {
         let found: ArraySlice<BeamSearch.Found>
@@ -249,7 +258,7 @@ struct Answering {
             return Answer(text: "", filledContext: false, failure: error)
         }
         let texts = found.map { found in
-            var text = AnswerText(language.tokenizer, ends: ends)
+            var text = emptyText
             for token in found.ids where !text.isStopped { text.append(token) }
             _ = text.finish()
             return text.text

@@ -126,7 +126,7 @@ extension LanguageModel {
         sampling.temperature = 0
         let ends = try answerEnds(generation())
         let generator = TokenGenerator(model, sampling: sampling, endTokens: ends.tokens)
-        var text = AnswerText(tokenizer, ends: ends)
+        var text = AnswerText(tokenizer, ends: ends, skipsSpecialTokens: readsTexts)
         _ = try generator.answers(to: [encoder.generationPrompt(messages)], limit: maximumTokens) { _, token in
             text.append(token)
             return !text.isStopped

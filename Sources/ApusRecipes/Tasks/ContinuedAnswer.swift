@@ -9,7 +9,7 @@ struct ContinuedAnswer {
 
     /// What tokens say together.
     func text(of tokens: some Sequence<Int32>) -> String {
-        var decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
+        var decoder = AnswerDecoder(tokenizer)
         return tokens.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
     }
 
@@ -20,7 +20,7 @@ struct ContinuedAnswer {
     func beginning(of tokens: [Int32], bytes: Int) -> (count: Int, rest: String) {
         let whole = Array(text(of: tokens).utf8)
         let wanted = min(bytes, whole.count)
-        var decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
+        var decoder = AnswerDecoder(tokenizer)
         var (said, count, length) = (0, 0, 0)
         for (index, token) in tokens.enumerated() {
             guard length < wanted else { break }

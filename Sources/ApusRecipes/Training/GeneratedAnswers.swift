@@ -24,7 +24,7 @@ struct AnsweredTargets: Objective {
         greedy.temperature = 0
         return AnswerEvaluation(
             generator: TokenGenerator(model, sampling: greedy, endTokens: ends.tokens), tokenizer: tokenizer,
-            limit: limit, ends: ends)
+            limit: limit, ends: ends, skipsSpecialTokens: model.trunk.startToken != nil)
     }
 }
 
@@ -36,13 +36,16 @@ struct AnswerEvaluation: Evaluation {
     let tokenizer: Tokenizer
     let limit: Int
     let ends: AnswerEnds
+    /// As in `AnswerDecoder`.
+    let skipsSpecialTokens: Bool
     private var rows: [(answer: String, wanted: String)] = []
 
-    init(generator: TokenGenerator, tokenizer: Tokenizer, limit: Int, ends: AnswerEnds) {
+    init(generator: TokenGenerator, tokenizer: Tokenizer, limit: Int, ends: AnswerEnds, skipsSpecialTokens: Bool) {
         self.generator = generator
         self.tokenizer = tokenizer
         self.limit = limit
         self.ends = ends
+        self.skipsSpecialTokens = skipsSpecialTokens
     }
 
     var count: Int { rows.count }
@@ -53,9 +56,11 @@ struct AnswerEvaluation: Evaluation {
         for (answer, question) in zip(answers, questions) { rows.append((text(answer), text(question.wanted))) }
     }
 
-    /// The text of an answer up to where it ends.
-    private func text(_ ids: [Int32]) -> String {
-        let text = tokenizer.decode(ids, skipSpecialTokens: true)
+    /// The text of an answer up to where it ends; of a wanted one the end is learned too.
+    func text(_ ids: [Int32]) -> String {
+        var decoder = AnswerDecoder(tokenizer, skipsSpecialTokens: skipsSpecialTokens)
+        let own = ids[..<(ids.lastIndex(where: ends.tokens.contains) ?? ids.endIndex)]
+        let text = own.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
         let end = ends.stops.compactMap { text.range(of: $0.text)?.lowerBound }.min()
         return end.map { String(text[..<$0]) } ?? text
     }

@@ -97,6 +97,28 @@ struct AnswerEndsTests {
     @Test func aStopWordWithASpecialTokenIsFound() throws {
         let (ends, language) = try Self.ends(
             template: "{% for m in messages %}{{ m.content }}{% endfor %}", words: ["a<|im_end|>"])
-        #expect(shown("bb<|im_end|>a<|im_end|>c", ends, language).text == "bba")
+        #expect(shown("bb<|im_end|>a<|im_end|>c", ends, language).text == "bb<|im_end|>a<|im_end|>")
+    }
+
+    /// Special tokens that end nothing are part of the answer, as in ms-swift; padding is not.
+    @Test func specialTokensAreText() throws {
+        let (ends, language) = try Self.ends(template: TinyModelFolder.chatML)
+        #expect(shown("<|im_start|>call\n{}<|endoftext|>!", ends, language).text == "<|im_start|>call\n{}!")
+        var text = AnswerText(language.tokenizer, ends: ends, skipsSpecialTokens: true)
+        for id in language.tokenizer.encode("a<|im_start|>b", addSpecialTokens: false) { text.append(id) }
+        _ = text.finish()
+        #expect(text.text == "ab")
+    }
+
+    /// What the prompt began the answer with comes first, and ends nothing.
+    @Test func aPrefixIsPartOfTheText() throws {
+        let (ends, language) = try Self.ends(template: nil, words: ["stop"])
+        var text = AnswerText(language.tokenizer, ends: ends, prefix: "stop: sto")
+        var pieces = language.tokenizer.encode("p it stop it", addSpecialTokens: false).map { text.append($0) }
+        pieces.append(text.finish())
+        #expect(text.text == "stop: stop it stop" && pieces.joined() == text.text)
+        #expect(pieces[0] == "stop: stop")
+        var empty = AnswerText(language.tokenizer, ends: ends, prefix: "<think>\n")
+        #expect(empty.finish() == "<think>\n" && empty.text == "<think>\n")
     }
 }

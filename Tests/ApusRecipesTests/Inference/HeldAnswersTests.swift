@@ -33,6 +33,36 @@ struct HeldAnswersTests {
         }
     }
 
+    /// What the prompt begins every answer with is part of the answer, but of nothing that the answer is held to.
+    @Test(arguments: [1, 2]) func whatAnswersStartWith(beams: Int) throws {
+        let rows = [#"{"query": "q", "response": "So: yes"}"#]
+        func answer(_ change: @escaping (inout InferSettings) -> Void) throws -> JSONValue {
+            try AnsweredRowsTests.answer(rows, with: .chat(), failed: 0) {
+                $0.generation.numBeams = beams
+                change(&$0)
+            }[0]
+        }
+        let started = try answer { $0.generation.responsePrefix = "So: " }
+        // The same prompt from a template that ends with the text.
+        let template = TinyModelFolder.chatML.replacing("assistant\\n' }}{% endif %}", with: "assistant\\nSo: ' }}{% endif %}")
+        let asked = try AnsweredRowsTests.answer(rows, with: .chat(template: template), failed: 0) {
+            $0.generation.numBeams = beams
+        }[0]
+        let own = try #require(asked["response"]?.stringValue)
+        #expect(started["response"] == .string("So: " + own))
+        #expect(started["messages"]?.arrayValue?.last?["content"] == .string("So: " + own))
+        guard beams == 1 else { return }
+        let held = try answer {
+            $0.generation.responsePrefix = "So: "
+            $0.generation.structuredOutputsChoice = ["yes"]
+            $0.generation.numReturnSequences = 2
+            $0.generation.temperature = 1
+            $0.generation.maxNewTokens = 8
+            $0.metric = .acc
+        }
+        #expect(held["response"] == "So: yes" && held["responses"] == ["So: yes", "So: yes"])
+    }
+
     @Test func aRegularExpressionAndAChoice() throws {
         let dates = try AnsweredRowsTests.answer(Self.rows, with: .chat(), failed: 0) {
             $0.generation.structuredOutputsRegex = #"\d{4}-(0[1-9]|1[0-2])"#
