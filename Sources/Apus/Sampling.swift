@@ -62,6 +62,8 @@ public struct Sampling: Sendable {
     /// Samples to the end.
     ///
     /// - Returns: The file with the rows.
+    /// - Throws: Also where some questions could not be asked or judged; the file, which the error names, then has what was
+    ///   found for the others.
     public func run() throws -> String {
         var settings = SampleSettings(model: model)
         settings.answering.data.dataset = data

@@ -59,7 +59,7 @@ extension Completion {
         } catch {
             throw RewardError(
                 "\(reward): a row cannot be judged: \(error.fault.reason) (\(error.fault.detail)). Rename the column that "
-                    + "holds the right answers (--columns '{\"answer\": \"solution\"}').")
+                    + "holds the right answers (--columns '{\"answer\": \"solution\"}').", isOfRow: true)
         }
     }
 }

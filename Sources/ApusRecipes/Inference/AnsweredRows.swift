@@ -23,9 +23,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     /// The rows of which the model saw a part.
     private var cut = 0
     private let console: Console
-    /// Why rows could not be answered: the first row's reason and place, and how many have the same but for numbers.
-    private var failures: [(reason: String, count: Int, place: String)] = []
-    private var failureIndices: [String: Int] = [:]
+    private var failures = RowFailures()
 
     /// - Parameter columns: What a row has beside what is answered.
     convenience init(
@@ -106,20 +104,10 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     /// - Throws: That, with `--strict`.
     private func noted(_ error: any Error, of index: Int) throws -> String {
         let place = rows.place(of: index)
-        let reason = "\(error)".trimmingPrefix("\(place): ")
+        let reason = String("\(error)".trimmingPrefix("\(place): "))
         if isStrict { throw DatasetError("\(place): \(reason)") }
-        note(String(reason), at: place)
+        failures.note(reason, at: place)
         return "\(place): \(reason)"
-    }
-
-    private func note(_ reason: String, at place: String) {
-        let kind = reason.replacing(/[0-9]+/, with: "#")
-        if let index = failureIndices[kind] {
-            failures[index].count += 1
-        } else {
-            failureIndices[kind] = failures.count
-            failures.append((reason, 1, place))
-        }
     }
 
     /// A result with the columns of its row, those among them that are called like one of its own under another name.
@@ -162,12 +150,9 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
             }
         }
         console.print("result_path: \(file.path)")
-        guard !failures.isEmpty else { return }
-        for failure in failures.prefix(20) {
-            console.print("  \(failure.count) × (first: \(failure.place)) \(failure.reason)")
-        }
-        if failures.count > 20 { console.print("  and \(failures.count - 20) other reasons") }
-        throw UnansweredRows(failed: failures.reduce(0) { $0 + $1.count }, count: count, path: file.path)
+        guard failures.count > 0 else { return }
+        for line in failures.lines { console.print(line) }
+        throw UnansweredRows(failed: failures.count, count: count, path: file.path)
     }
 }
 

@@ -112,9 +112,14 @@ package struct ResponseSampling {
         var cut = 0
         /// Answers of which a reward said nothing, by its name.
         var unjudged: [String: Int] = [:]
+        /// Rows that could not be asked or judged.
+        var failures = RowFailures()
     }
 
     /// Samples all rows that the settings name, and that an earlier run has not done.
+    ///
+    /// - Throws: `SkippedRows`, when the output is in its place, where some could not be asked or judged; with `--strict` the
+    ///   first error about a row.
     package func callAsFunction() throws {
         guard settings.overrideExistFile || !FileManager.default.fileExists(atPath: path) else {
             return console.print(
@@ -146,6 +151,8 @@ package struct ResponseSampling {
         bar.finish()
         try file.finish()
         report(tally, of: range.count)
+        let failed = tally.failures.count
+        if failed > 0 { throw SkippedRows(failed: failed, count: range.count, path: path) }
     }
 
     /// Says before anything is drawn that there are answers to some rows, and too few.
@@ -183,38 +190,59 @@ package struct ResponseSampling {
         var kept: [JSONObject] = []
         var all: [JSONObject] = []
         for (row, answers) in zip(batch, try answers(to: batch, &tally)) {
+            guard let answers else { continue }
             guard !answers.isEmpty else {
                 tally.withoutAnswers += 1
                 continue
             }
-            let (rows, completions) = try judged(row, answers, &tally)
-            kept += rows
-            all += completions
+            do {
+                let (rows, completions) = try judged(row, answers, &tally)
+                kept += rows
+                all += completions
+            } catch let error as RewardError where error.isOfRow {
+                try skip(row, because: error, &tally)
+            }
         }
         tally.written += kept.count
         return (kept, all)
     }
 
-    /// The first answers of earlier runs where there are enough, else new ones.
-    private func answers(to batch: [SampledRow], _ tally: inout Tally) throws -> [[Answering.Sequence]] {
-        var answers = batch.map { cached($0) }
+    /// Goes on without a row, as ms-swift does.
+    ///
+    /// - Throws: What is wrong with it, with `--strict`.
+    private func skip(_ row: SampledRow, because error: any Error, _ tally: inout Tally) throws {
+        let place = rows.place(of: row.index)
+        if settings.answering.data.strict { throw DatasetError("\(place): \(error)") }
+        tally.failures.note("\(error)", at: place)
+    }
+
+    /// The first answers of earlier runs where there are enough, else new ones; nil of rows that cannot be answered.
+    private func answers(to batch: [SampledRow], _ tally: inout Tally) throws -> [[Answering.Sequence]?] {
+        var answers: [[Answering.Sequence]?] = batch.map { cached($0) }
         guard let answering else { return answers }
         let wanted = settings.answering.generation.numReturnSequences
-        answers = answers.map { Array($0.prefix(wanted)) }
-        let open = batch.indices.filter { answers[$0].count < wanted }
-        guard !open.isEmpty else { return answers }
-        let prompts = try open.map { index in
-            let row = batch[index]
+        var open: [(index: Int, prompt: [Int32])] = []
+        for (index, row) in batch.enumerated() {
+            let found = answers[index] ?? []
+            answers[index] = Array(found.prefix(wanted))
+            guard found.count < wanted else { continue }
             do {
-                return try answering.fittedPrompt(row.asked, tools: row.tools, variables: row.variables)
+                let prompt = try answering.fittedPrompt(row.asked, tools: row.tools, variables: row.variables)
+                tally.asked += 1
+                if prompt.cut > 0 { tally.cut += 1 }
+                open.append((index, prompt.ids))
             } catch {
-                throw DatasetError("\(rows.place(of: row.index)): \(error)")
+                answers[index] = nil
+                try skip(row, because: error, &tally)
             }
         }
-        tally.asked += prompts.count
-        tally.cut += prompts.count { $0.cut > 0 }
-        let new = try answering.answers(to: prompts.map(\.ids), draws: open.map { UInt64(batch[$0].index) })
-        for (index, answer) in zip(open, new) { answers[index] = answer.sequences }
+        guard !open.isEmpty else { return answers }
+        let new = try answering.answers(
+            to: open.map(\.prompt), draws: open.map { UInt64(batch[$0.index].index) })
+        for (place, answer) in zip(open, new) {
+            answers[place.index] = answer.failure == nil ? answer.sequences : nil
+            if let failure = answer.failure { try skip(batch[place.index], because: failure, &tally) }
+        }
         return answers
     }
 
@@ -246,6 +274,8 @@ package struct ResponseSampling {
         let byName = try (outcomes + [process].compactMap(\.self)).map { reward in
             do {
                 return (reward.name, try reward.rewards(of: completions))
+            } catch let error as RewardError where error.isOfRow {
+                throw error
             } catch {
                 throw DatasetError("\(rows.place(of: row.index)): \(error)")
             }
@@ -320,5 +350,19 @@ package struct ResponseSampling {
             console.print("  \(number) answers got no reward of \(name), and count as unjudged by it")
         }
         console.print("output: \(path): \(tally.written) rows in this run, of \(count) questions")
+        for line in tally.failures.lines { console.print(line) }
+    }
+}
+
+/// Some rows could not be asked or judged; of the others the output has what was found.
+struct SkippedRows: ExitCodeProviding, CustomStringConvertible {
+    let failed: Int
+    let count: Int
+    let path: String
+
+    var exitCode: Int32 { ExitCode.data }
+    var description: String {
+        "\(failed) of \(count) questions could not be asked or judged, and \(path) is without them; --strict true stops at the "
+            + "first"
     }
 }

@@ -9,6 +9,51 @@ import Testing
 // Files that are there where a run wants to write.
 
 extension ResponseSamplingTests {
+    /// A question that cannot be asked, and one that cannot be judged, are left out and change nothing about the others.
+    @Test func rowsThatAreSkipped() throws {
+        let good = try sampled()
+        let lines = try String(contentsOfFile: "\(folder.path)/rows.jsonl", encoding: .utf8).split(separator: "\n")
+        let long = String(repeating: "x", count: 300)
+        let bad = #"{"messages": [{"role": "user", "content": "\#(long)"}], "level": 0}"#
+        let all = lines.map(String.init) + [bad]
+        try folder.write(all.joined(separator: "\n") + "\n", to: "rows.jsonl")
+        func run(_ change: (inout SampleSettings) -> Void = { _ in }) throws -> String {
+            var message = ""
+            do {
+                _ = try sampled(change)
+            } catch {
+                message = "\(error)"
+                #expect((error as? any ExitCodeProviding)?.exitCode == ExitCode.data)
+            }
+            return message
+        }
+        #expect(try run().hasPrefix("1 of 6 questions could not be asked or judged"))
+        #expect(try TinyModelFolder.rows("\(folder.path)/out.jsonl") == good)
+        #expect(try run { $0.numSamplingBatchSize = 4 }.hasPrefix("1 of 6 questions"))
+        #expect(try TinyModelFolder.rows("\(folder.path)/out.jsonl") == good)
+
+        // With --strict it ends there, and goes on behind that without.
+        try FileManager.default.removeItem(atPath: "\(folder.path)/out.jsonl")
+        let reversed = Array(all.reversed())
+        try folder.write(reversed.joined(separator: "\n") + "\n", to: "rows.jsonl")
+        let stopped = try run {
+            $0.overrideExistFile = false
+            $0.answering.data.strict = true
+        }
+        #expect(stopped.contains("rows.jsonl:1: ") && stopped.contains("tokens"))
+        let resumed = try run {
+            $0.overrideExistFile = false
+            $0.resume = true
+        }
+        #expect(resumed.hasPrefix("1 of 6 questions"))
+        #expect(try TinyModelFolder.rows("\(folder.path)/out.jsonl").count == good.count)
+
+        // No right answer to compare with.
+        let asked = #"{"messages": [{"role": "user", "content": "n"}]}"#
+        try folder.write("\(asked)\n\(lines[0])\n", to: "rows.jsonl")
+        #expect(try run { $0.rewards.rewardFuncs = ["accuracy"] }.hasPrefix("1 of 2 questions"))
+    }
+
     /// A run that begins anew over one that was cut off knows nothing of what that had done.
     @Test func beginningAnew() throws {
         try folder.write("{}\n", to: "out.jsonl.apus-partial")
