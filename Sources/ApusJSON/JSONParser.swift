@@ -256,7 +256,8 @@ struct JSONParser {
         let text = try string(start..<position)
         if isInteger, let value = Int(text) { return .int(value) }
         guard let value = Double(text) else { throw fault("cannot read the number \(text)") }
-        return .double(value)
+        // What a row says is written again as it was.
+        return isInteger || value.isInfinite ? .number(text) : .double(value)
     }
 
     private mutating func parseWord(_ word: StaticString, _ value: JSONValue) throws -> JSONValue {

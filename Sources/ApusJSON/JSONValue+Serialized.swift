@@ -30,6 +30,7 @@ private struct JSONWriter {
         case .bool(let value): text += value ? "true" : "false"
         case .int(let value): text += String(value)
         case .double(let value): text += Self.format(value)
+        case .number(let value): text += value
         case .string(let value): write(value)
         case .array(let values):
             writeList("[", "]", count: values.count, level: level) { writer, index in

@@ -7,6 +7,8 @@ package enum JSONValue: Sendable, Equatable {
     case bool(Bool)
     case int(Int)
     case double(Double)
+    /// A number as it is written that neither of these holds: an integer beyond 64 bits, or more than a double's largest.
+    case number(String)
     case string(String)
     case array([JSONValue])
     case object(JSONObject)
@@ -24,6 +26,7 @@ extension JSONValue {
         switch self {
         case .int(let value): value
         case .double(let value): Int(exactly: value)
+        // Beyond 64 bits.
         default: nil
         }
     }
@@ -32,6 +35,8 @@ extension JSONValue {
         switch self {
         case .int(let value): Double(value)
         case .double(let value): value
+        // The nearest, which may be infinite.
+        case .number(let text): Double(text)
         default: nil
         }
     }

@@ -33,7 +33,7 @@ package enum Solution {
     package static func text(_ value: JSONValue) -> String? {
         switch value {
         case .string(let text): text
-        case .int, .double: value.serialized()
+        case .int, .double, .number: value.serialized()
         default: nil
         }
     }

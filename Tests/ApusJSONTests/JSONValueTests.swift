@@ -27,6 +27,24 @@ struct JSONValueTests {
         for (number, text) in expected { #expect(JSONValue.double(number).serialized() == text) }
     }
 
+    /// What neither 64 bits nor a double holds stays as it is written.
+    @Test(arguments: [
+        ("18446744073709551615", 18_446_744_073_709_551_615), ("-9223372036854775809", -9_223_372_036_854_775_809),
+        ("123456789012345678901234567890", 1.2345678901234568e29), ("1e400", .infinity), ("-1E+400", -.infinity),
+    ] as [(String, Double)])
+    func numbersThatAreTooLarge(text: String, nearest: Double) throws {
+        let value = try JSONValue(parsing: "[\(text)]")
+        #expect(value[0] == .number(text) && value.serialized() == "[\(text)]")
+        #expect(value[0]?.doubleValue == nearest && value[0]?.intValue == nil)
+    }
+
+    @Test func theLargestNumbersAreNumbers() throws {
+        #expect(try JSONValue(parsing: "9223372036854775807") == .int(.max))
+        #expect(try JSONValue(parsing: "-9223372036854775808") == .int(.min))
+        #expect(try JSONValue(parsing: "1e308") == .double(1e308))
+        #expect(try JSONValue(parsing: "Infinity") == .double(.infinity))
+    }
+
     @Test func manyKeysStayReachable() {
         var object = JSONObject()
         for index in 0..<100 { object["k\(index)"] = .int(index) }

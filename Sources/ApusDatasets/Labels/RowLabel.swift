@@ -24,6 +24,7 @@ extension RowLabel {
         case .bool(let isTrue): self = .integer(isTrue ? 1 : 0)
         case .int(let number): self = .integer(number)
         case .double(let number): self = .number(number)
+        case .number: self = .number(value.doubleValue ?? .infinity)
         case .string(let text):
             let text = text.trimmedOfInvisibles
             if text.isEmpty { return nil }

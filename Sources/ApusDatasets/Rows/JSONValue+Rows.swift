@@ -16,7 +16,7 @@ extension JSONValue {
         switch self {
         case .null: "null"
         case .bool: "a truth value"
-        case .int, .double: "a number"
+        case .int, .double, .number: "a number"
         case .string: "a text"
         case .array: "a list"
         case .object: "an object"

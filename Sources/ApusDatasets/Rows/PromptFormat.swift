@@ -72,7 +72,7 @@ package struct PromptFormat: Sendable, Equatable {
                 switch value {
                 case .null: return ""
                 case .string(let text): return text
-                case .int, .double, .bool: return value.serialized()
+                case .int, .double, .number, .bool: return value.serialized()
                 case .array, .object:
                     throw RowRejection(
                         "--prompt_format names a column that is no text", "\"\(name)\" is \(value.kind)")

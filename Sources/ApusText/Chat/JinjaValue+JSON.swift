@@ -11,6 +11,7 @@ extension JinjaValue {
         case .bool(let flag): self = .bool(flag)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
+        case .number: self = .double(json.doubleValue ?? .infinity)
         case .string(let text): self = .text(text)
         case .array(let values):
             let items = try values.map { try JinjaValue($0, maximumDepth: maximumDepth - 1) }

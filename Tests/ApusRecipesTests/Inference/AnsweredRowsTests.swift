@@ -258,6 +258,13 @@ struct AnsweredRowsTests {
         #expect(labelled == ["response": .null, "input_response": "y", "labels": "z", "error": "why"])
     }
 
+    /// A number of any size is that of the input.
+    @Test func largeNumbersInColumns() throws {
+        let numbers = #""id": 18446744073709551615, "deep": {"ids": [-123456789012345678901234567890, 1e400]}"#
+        let row = try Self.answer([#"{"query": "a", \#(numbers)}"#], with: .chat(), failed: 0)[0]
+        #expect(row.serialized().contains(numbers))
+    }
+
     /// Columns that are called like those of results are neither lost nor taken for them.
     @Test func columnsWithNamesOfResults() throws {
         let own = #""logprobs": 1, "error": "old", "responses": ["a"], "input_error": "older", "labels": "z""#

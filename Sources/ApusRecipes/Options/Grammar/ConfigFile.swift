@@ -73,7 +73,7 @@ struct ConfigFile {
         case .int(let integer): String(integer)
         case .double(let number): "\(number)"
         case .null: "None"
-        case .array, .object: value.serialized()
+        case .number, .array, .object: value.serialized()
         }
     }
 

@@ -107,7 +107,7 @@ enum CheckpointArguments {
         case .double(let number): readable(number)
         case .bool(let boolean): String(boolean)
         case .null: "None"
-        case .array, .object: value.serialized()
+        case .number, .array, .object: value.serialized()
         }
     }
 
