@@ -6,5 +6,6 @@ public struct ModelError: Error, CustomStringConvertible, Equatable, Sendable {
 
     /// What is said where NaN or infinity comes out of a model: nothing can be chosen by it.
     package static let notNumbers = ModelError(
-        "the model's scores are not numbers. Its weights may be damaged, or too large for their type: see --torch_dtype float32.")
+        "the model's scores are not numbers. Its weights may be damaged, or too large for their type: see --torch_dtype float32."
+    )
 }

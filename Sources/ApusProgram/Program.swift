@@ -54,7 +54,7 @@ enum Program {
         do {
             var command = try Apus.parseAsRoot(words(of: arguments))
             try command.run()
-        } catch where Apus.exitCode(for: error) == .success {
+        } catch let error where Apus.exitCode(for: error) == .success {
             // Help, the version and completion scripts come as errors too; they are printed as they are.
             try StandardOutput.writeLine(Apus.fullMessage(for: error))
         }

@@ -203,7 +203,8 @@ struct Answering {
     ///   - onText: Sees the text of an answer as it comes, of several to a prompt the first; false ends the answer.
     /// - Returns: An answer for each, or why there is none.
     func answers(
-        to prompts: [[Int32]], draws: [UInt64], onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
+        to prompts: [[Int32]], draws: [UInt64],
+        onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
     ) throws -> [Answer] {
         if let beams { return try prompts.map { try answer(to: $0, by: beams) } }
         let count = answerCount

@@ -74,7 +74,9 @@ struct AnswerSampler {
                 if watchesText { texts[index].append(token) }
                 return lengths[index] < limits[index] && !(watchesText && texts[index].isStopped)
             })
-        if let failure = answers.lazy.compactMap(\.failure).first { throw TrainingError(.notFinite, "answers: \(failure)") }
+        if let failure = answers.lazy.compactMap(\.failure).first {
+            throw TrainingError(.notFinite, "sampling answers: \(failure)")
+        }
         for index in answers.indices where answers[index].end == nil && lengths[index] >= limits[index] {
             answers[index].isCut = !(watchesText && texts[index].isStopped)
         }

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import ApusGeneration
 @testable import ApusJSON
 @testable import ApusRecipes
 @testable import ApusText
@@ -108,6 +109,20 @@ struct AnswerEndsTests {
         for id in language.tokenizer.encode("a<|im_start|>b", addSpecialTokens: false) { text.append(id) }
         _ = text.finish()
         #expect(text.text == "ab")
+    }
+
+    /// Of answers that are measured while training, and of the wanted ones, whose end is learned.
+    @Test func answersThatAreMeasured() throws {
+        let (ends, language) = try Self.ends(template: TinyModelFolder.chatML)
+        func text(_ wanted: String, skipping: Bool) -> String {
+            let evaluation = AnswerEvaluation(
+                generator: TokenGenerator(language.model, sampling: Sampling(), endTokens: ends.tokens),
+                tokenizer: language.tokenizer, limit: 4, ends: ends, skipsSpecialTokens: skipping)
+            return evaluation.text(language.tokenizer.encode(wanted, addSpecialTokens: false))
+        }
+        #expect(text("<|im_start|>call<|im_end|>\n", skipping: false) == "<|im_start|>call")
+        #expect(text("<|im_start|>call<|im_end|>\n", skipping: true) == "call")
+        #expect(text("<|im_start|>call", skipping: false) == "<|im_start|>call")
     }
 
     /// What the prompt began the answer with comes first, and ends nothing.

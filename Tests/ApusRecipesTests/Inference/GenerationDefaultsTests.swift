@@ -89,7 +89,7 @@ struct GenerationDefaultsTests {
     /// What is 0 in the scores' 32 bits is no number to divide them by.
     @Test func temperaturesOfNothing() throws {
         var settings = InferSettings(model: "m")
-        settings.generation.temperature = 1e-320
+        settings.generation.temperature = 0x1p-1063
         let sampling = Answering.sampling(settings, try Self.defaults([:]))
         #expect(sampling.isGreedy && sampling.temperature == 0)
     }

@@ -44,7 +44,8 @@ struct HeldAnswersTests {
         }
         let started = try answer { $0.generation.responsePrefix = "So: " }
         // The same prompt from a template that ends with the text.
-        let template = TinyModelFolder.chatML.replacing("assistant\\n' }}{% endif %}", with: "assistant\\nSo: ' }}{% endif %}")
+        let template = TinyModelFolder.chatML.replacing(
+            "assistant\\n' }}{% endif %}", with: "assistant\\nSo: ' }}{% endif %}")
         let asked = try AnsweredRowsTests.answer(rows, with: .chat(template: template), failed: 0) {
             $0.generation.numBeams = beams
         }[0]

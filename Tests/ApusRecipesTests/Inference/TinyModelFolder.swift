@@ -54,7 +54,8 @@ struct TinyModelFolder {
         let tiny = try TinyModelFolder(fixture, config: config)
         try tiny.folder.write(byteTokenizer().serialized(), to: "tokenizer.json")
         try tiny.folder.write(
-            #"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"}"#, to: "tokenizer_config.json")
+            #"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"}"#,
+            to: "tokenizer_config.json")
         return tiny
     }
 
