@@ -8,17 +8,17 @@ import Testing
 @testable import ApusRecipes
 @testable import ApusText
 
-/// A model with NaN in the embedding of `x`: what holds that token has no answer, all else has its own.
+/// A model with NaN in the embedding of `w`: what holds that token has no answer, all else has its own.
 struct ScoresThatAreNoNumbersTests {
     private static let complaint = "the model's scores are not numbers"
 
-    /// Rows with and without `x`, whose answers are checked against those of the sound model.
+    /// Rows with and without `w`, whose answers are checked against those of the sound model.
     private func check(
         _ model: TinyModelFolder, _ matrix: String, _ lines: [String], bad: Set<Int>,
         _ change: @escaping (inout InferSettings) -> Void = { _ in }
     ) throws {
         let sound = try AnsweredRowsTests.answer(lines, with: model, failed: 0, change)
-        try model.spoil(row: Int(UInt8(ascii: "x")), of: matrix)
+        try model.spoil(row: Int(UInt8(ascii: "w")), of: matrix)
         let rows = try AnsweredRowsTests.answer(lines, with: model, failed: bad.count, change)
         #expect(rows.count == sound.count)
         for (index, row) in rows.enumerated() {
@@ -39,14 +39,14 @@ struct ScoresThatAreNoNumbersTests {
     @Test func classes() throws {
         try check(
             .bytes("classifiers/llama-single"), "model.embed_tokens.weight",
-            ["a", "x", "b"].map { #"{"text": "\#($0)"}"# }, bad: [1]
+            ["a", "w", "b"].map { #"{"text": "\#($0)"}"# }, bad: [1]
         ) { $0.encoding.useChatTemplate = false }
     }
 
     @Test(arguments: [1, 2]) func answers(beams: Int) throws {
         try check(
             .bytes("models/qwen2-untied"), "model.embed_tokens.weight",
-            ["a", "x", "b", "axb"].map { #"{"query": "\#($0)"}"# }, bad: [1, 3]
+            ["a", "w", "b", "awb"].map { #"{"query": "\#($0)"}"# }, bad: [1, 3]
         ) {
             $0.encoding.useChatTemplate = false
             $0.generation.numBeams = beams
@@ -56,13 +56,13 @@ struct ScoresThatAreNoNumbersTests {
     /// To one question there is no answer either.
     @Test func aQuestion() throws {
         let model = try TinyModelFolder.bytes("models/qwen2-untied")
-        try model.spoil(row: Int(UInt8(ascii: "x")), of: "model.embed_tokens.weight")
+        try model.spoil(row: Int(UInt8(ascii: "w")), of: "model.embed_tokens.weight")
         let language = try LanguageModel(model.path)
         var settings = InferSettings(model: model.path)
         settings.encoding.useChatTemplate = false
         settings.generation.maxNewTokens = 2
         let answering = try Answering(settings, language: language)
-        let prompt = try answering.prompt([Message(role: "user", content: "x")])
+        let prompt = try answering.prompt([Message(role: "user", content: "w")])
         let error = #expect(throws: ModelError.self) { try answering.answers(to: [prompt], draws: [0])[0].checked() }
         #expect(error == ModelError.notNumbers && error?.description.contains(Self.complaint) == true)
     }

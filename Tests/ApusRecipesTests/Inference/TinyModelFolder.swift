@@ -49,13 +49,20 @@ struct TinyModelFolder {
         return tiny
     }
 
-    /// A model of any task that reads bytes, between no special tokens.
-    static func bytes(_ fixture: String, config: JSONObject = [:]) throws -> TinyModelFolder {
-        let tiny = try TinyModelFolder(fixture, config: config)
-        try tiny.folder.write(byteTokenizer().serialized(), to: "tokenizer.json")
-        try tiny.folder.write(
-            #"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"}"#,
-            to: "tokenizer_config.json")
+    /// A model of any task that reads the bytes it has rows for, between no special tokens.
+    static func bytes(_ fixture: String, config change: JSONObject = [:]) throws -> TinyModelFolder {
+        let tiny = try TinyModelFolder(fixture, config: change)
+        let config = try JSONValue(parsing: Data(contentsOf: URL(fileURLWithPath: "\(tiny.path)/config.json")))
+        let size = try #require(config["vocab_size"]?.intValue)
+        var tokenizer = try #require(byteTokenizer().objectValue)
+        var model = try #require(tokenizer["model"]?.objectValue)
+        let vocabulary = try #require(model["vocab"]?.objectValue)
+        model["vocab"] = .object(
+            vocabulary.reduce(into: JSONObject()) { if ($1.value.intValue ?? size) < size { $0[$1.key] = $1.value } })
+        tokenizer["model"] = .object(model)
+        tokenizer["added_tokens"] = []
+        try tiny.folder.write(JSONValue.object(tokenizer).serialized(), to: "tokenizer.json")
+        try tiny.folder.write(#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#, to: "tokenizer_config.json")
         return tiny
     }
 
