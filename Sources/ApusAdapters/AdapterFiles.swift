@@ -229,7 +229,8 @@ extension AttachedAdapter {
     package func storedTensors() throws -> [(name: String, tensor: Tensor)] {
         let prefix = type(of: method).modelPrefix
         return try parts.flatMap { part in
-            let head = part.prefix == prefix + ModulePaths.headOfNeoX + "." ? prefix + ModulePaths.head + "." : part.prefix
+            let head =
+                part.prefix == prefix + ModulePaths.headOfNeoX + "." ? prefix + ModulePaths.head + "." : part.prefix
             return try part.adapter.stored().map { (head + $0.name, $0.tensor) }
         }
             + saved.compactMap { path, slot in

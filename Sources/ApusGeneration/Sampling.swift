@@ -52,7 +52,8 @@ package struct Sampling: Sendable, Equatable {
         let likeliest = Int(try scores.argmax(-1).item())
         let best: Double = try scores.selected(0, likeliest).item()
         guard best > -.infinity || best.isNaN else {
-            throw ModelError("no token may come next: all of them are forbidden, as by bad_words_ids or suppress_tokens")
+            throw ModelError(
+                "no token may come next: all of them are forbidden, as by bad_words_ids or suppress_tokens")
         }
         guard best.isFinite else { throw ModelError.notNumbers }
         // Where a quotient has no room in float32, the likeliest is all that would be left.

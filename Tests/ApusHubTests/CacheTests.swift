@@ -35,14 +35,17 @@ import Testing
         let kept = try #require(KeptListing(of: repository, in: snapshot.folder, hub.configuration))
         let paths = kept.files.map(\.path)
         #expect(Set(paths).isSuperset(of: ["README.md", "data/a.jsonl", "data/b.jsonl"]))
-        #expect(kept.missing(of: ["README.md", "data/a.jsonl", "data/b.jsonl"], in: snapshot.folder) == ["data/b.jsonl"])
+        #expect(
+            kept.missing(of: ["README.md", "data/a.jsonl", "data/b.jsonl"], in: snapshot.folder) == ["data/b.jsonl"])
         // A file that was cut is not there in full.
         let file = URL(fileURLWithPath: "\(snapshot.folder)/data/a.jsonl").resolvingSymlinksInPath()
         try Data("{".utf8).write(to: file)
         #expect(kept.missing(of: ["README.md", "data/a.jsonl"], in: snapshot.folder) == ["data/a.jsonl"])
         #expect(HubFixture.names(below: hub.configuration.listings).count { $0.hasSuffix(".json") } == 1)
         let cache = hub.configuration[place].cache
-        #expect(!HubFixture.names(below: cache).contains { $0.hasSuffix(".json") }, "the hub's own cache has its files alone")
+        #expect(
+            !HubFixture.names(below: cache).contains { $0.hasSuffix(".json") },
+            "the hub's own cache has its files alone")
         // Of a model, and of a folder of the user's, nothing is kept.
         _ = try await hub.client().download(hub.model, FileChoice(.texts))
         _ = try await hub.client().download(repository, FileChoice(.all), to: hub.server.scratch("mine"))

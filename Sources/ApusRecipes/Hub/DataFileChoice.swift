@@ -22,7 +22,9 @@ struct DataFileChoice {
 
     private typealias Split = (name: String, files: [String])
 
-    /// Formats that data come in, whether or not they can be read here. Where there is a file of each, the first counts.
+    /// Formats that data come in, whether or not they can be read here.
+    ///
+    /// Where there is a file of each, the first counts.
     private static let formats = [
         "parquet", "arrow", "feather", "jsonl", "json", "ndjson", "csv", "tsv", "txt",
     ]
@@ -139,7 +141,9 @@ struct DataFileChoice {
     }
 
     /// How the words of a split stand in a path, between signs: the first word before others, and in its beginning before
-    /// in its middle. Nil where none does.
+    /// in its middle.
+    ///
+    /// - Returns: nil where none does.
     private static func rank(_ words: [String], in path: String, isFolder: Bool) -> Int? {
         let parts = path.lowercased().split(separator: "/")
         return (isFolder ? parts.dropLast() : parts.suffix(1)).compactMap { name -> Int? in

@@ -10,7 +10,9 @@ struct DatasetCard: Equatable {
         let isDefault: Bool
         /// The folder of its files with `/` at the end; empty where the card names none.
         let folder: String
-        /// Patterns of paths, by split; those without a split are of `train`. None where names say what is in the folder.
+        /// Patterns of paths, by split; those without a split are of `train`.
+        ///
+        /// None where names say what is in the folder.
         let files: [(split: String, patterns: [String])]
 
         static func == (first: Subset, second: Subset) -> Bool {

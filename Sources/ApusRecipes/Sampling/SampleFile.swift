@@ -22,7 +22,8 @@ final class SampleFile {
     /// What may differ in a run that goes on.
     private static let free: Set<String> = [
         "output_dir", "output_file", "resume", "override_exist_file", "num_sampling_batches", "num_sampling_batch_size",
-        "reward_timeout", "strict", "dataset_num_proc", "device", "use_cpu", "ignore_args_error", "hub_token", "apus_version",
+        "reward_timeout", "strict", "dataset_num_proc", "device", "use_cpu", "ignore_args_error", "hub_token",
+        "apus_version",
     ]
 
     static func partial(_ path: String) -> String { path + ".apus-partial" }

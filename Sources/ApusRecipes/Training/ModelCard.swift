@@ -105,7 +105,9 @@ struct ModelCard {
     /// The data sets of a word, as others may read of them: of a file its name is enough, and its folder is nobody's business;
     /// of a data set of a hub it takes the whole id.
     static func dataSets(_ word: String) -> [String] {
-        guard let references = try? DatasetReference.list(parsing: word) else { return [FilePath.lastComponent(of: word)] }
+        guard let references = try? DatasetReference.list(parsing: word) else {
+            return [FilePath.lastComponent(of: word)]
+        }
         return references.map { reference in
             let place = reference.location
             let isFile =

@@ -66,7 +66,8 @@ import Testing
         ("data/*", "data/test/a", false), ("sub/*.jsonl", "sub/deep/a.jsonl", false), ("*/a", "b/a", true),
         ("*/a", "b/c/a", false), ("*/a", "a", false), ("a?c", "a/c", false), ("a[!b]c", "a/c", false),
         ("a?c", "abc", true), ("a?.b", "a.b", false), ("p-[0-1].x", "p-1.x", true), ("p-[0-1].x", "p-2.x", false),
-        ("p[!0-1]", "p1", false), ("p[]a]", "p]", true), ("p[^a]", "pb", false), ("p[a", "p[a", true), ("[]", "[]", true),
+        ("p[!0-1]", "p1", false), ("p[]a]", "p]", true), ("p[^a]", "pb", false), ("p[a", "p[a", true),
+        ("[]", "[]", true),
         ("[z-a]", "m", false), ("**", "a/b/c", true), ("data/**", "data/a", true), ("data/**", "data/a/b", true),
         ("data/**", "database", false), ("**/*.jsonl", "a.jsonl", true), ("**/*.jsonl", "b/c/a.jsonl", true),
         ("**/train/*", "train/a", true), ("**/train/*", "b/train/a", true), ("**/train/*", "strain/a", false),
@@ -130,7 +131,8 @@ import Testing
         #expect(try files([shard("test"), shard("train"), shard("training")]) == [shard("train")])
         #expect(try files([shard("train"), shard("val")], split: "validation") == [shard("val")])
         #expect(
-            try chosen([shard("test_sft"), shard("train_sft")]) == .init(files: [shard("train_sft")], otherName: "train_sft"))
+            try chosen([shard("test_sft"), shard("train_sft")])
+                == .init(files: [shard("train_sft")], otherName: "train_sft"))
         for other in ["train_sft", "train_gen"] {
             #expect(try chosen([shard("train_gen"), shard("train_sft")], split: other) == .init(files: [shard(other)]))
         }
@@ -140,9 +142,11 @@ import Testing
 
     @Test func foldersSayTheSplitBeforeFiles() throws {
         #expect(try files(["test/y.jsonl", "train/x.jsonl", "z.jsonl"]) == ["train/x.jsonl"])
-        #expect(try files(["de/train.jsonl", "en/test.jsonl", "en/train.jsonl"]) == ["de/train.jsonl", "en/train.jsonl"])
+        #expect(
+            try files(["de/train.jsonl", "en/test.jsonl", "en/train.jsonl"]) == ["de/train.jsonl", "en/train.jsonl"])
         #expect(try files(["my train.jsonl", "b.jsonl", "dev.jsonl"]) == ["my train.jsonl"])
-        #expect(try files(["training.csv", "x-train.csv", "train2.csv"]) == ["train2.csv", "x-train.csv", "training.csv"])
+        #expect(
+            try files(["training.csv", "x-train.csv", "train2.csv"]) == ["train2.csv", "x-train.csv", "training.csv"])
         for paths in [["constraints.jsonl", "evaluation.jsonl"], ["test.jsonl", "trainval.jsonl"]] {
             let error = #expect(throws: DatasetChoiceError.self) { try files(paths) }
             #expect(error?.description == "has no split \"train\"; it has test")
@@ -156,7 +160,9 @@ import Testing
             try files(paths, card: card("data_files: [\"sub/*\", \"a*\", a.jsonl]"))
                 == ["sub/c.jsonl", "a-b.jsonl", "a.jsonl"])
         #expect(
-            try files(["a/b.csv", "a-b.csv", "a.csv"], card: card("data_files: \"**\"")) == ["a-b.csv", "a.csv", "a/b.csv"])
+            try files(["a/b.csv", "a-b.csv", "a.csv"], card: card("data_files: \"**\"")) == [
+                "a-b.csv", "a.csv", "a/b.csv",
+            ])
         let error = #expect(throws: DatasetChoiceError.self) {
             try files(paths, card: card("data_files: [a.jsonl, d.jsonl]"))
         }

@@ -97,7 +97,8 @@ struct ConfigFileTests {
         ("1_0", 10), ("0x10", 16), ("0xFf", 255), ("010", 8), ("0b11", 3), ("+5", 5), ("0", 0), ("1__000_", 1000),
     ])
     func wholeNumbersOfYAML(word: String, number: Int) throws {
-        let text = "max_steps: \(word)\nsystem: '\(word)'\nlr_scheduler_kwargs: {a: [\(word)]}\nmodel_name: [\(word), a]\n"
+        let text =
+            "max_steps: \(word)\nsystem: '\(word)'\nlr_scheduler_kwargs: {a: [\(word)]}\nmodel_name: [\(word), a]\n"
         let line = try ArgumentLine([try folder.write(text, to: "run.yaml")], for: .sft)
         #expect(line["max_steps"] == .integer(number))
         #expect(line["system"] == .text(word), "quotes make it a text")
@@ -206,7 +207,8 @@ struct ConfigFileTests {
         let wide =
             "a0: &a0 {x: 1}\n"
             + (1..<9).map { level in
-                "a\(level): &a\(level) {<<: [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]}\n"
+                "a\(level): &a\(level) {<<: [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",")
+                    + "]}\n"
             }
             .joined() + "<<: *a8\n"
         let huge = "a: " + String(repeating: "x", count: 1 << 20)

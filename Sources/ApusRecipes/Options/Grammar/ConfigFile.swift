@@ -23,7 +23,8 @@ struct ConfigFile {
         let text = try Self.text(path)
         let root: JSONValue
         do {
-            root = try path.hasSuffix(".json") ? JSONValue(parsing: text, duplicateKeys: .refuse) : ConfigYAML.value(text)
+            root =
+                try path.hasSuffix(".json") ? JSONValue(parsing: text, duplicateKeys: .refuse) : ConfigYAML.value(text)
         } catch let error as YamlError {
             throw SettingsError("\(path): not valid YAML: \(Self.summary(error)). Correct the file there.")
         } catch {
