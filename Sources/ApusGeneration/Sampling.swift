@@ -57,7 +57,8 @@ package struct Sampling: Sendable, Equatable {
         }
         guard best.isFinite else { throw ModelError.notNumbers }
         // Where a quotient has no room in float32, the likeliest is all that would be left.
-        if isGreedy || !Float(best / temperature).isFinite { return Int32(likeliest) }
+        let isPossible = Float(1 / temperature).isFinite && Float(best / temperature).isFinite
+        if isGreedy || !isPossible { return Int32(likeliest) }
         if takesAll { return try drawn(scores, uniform(draw)) }
         return try candidates(scores).chosen(uniform(draw))
     }
