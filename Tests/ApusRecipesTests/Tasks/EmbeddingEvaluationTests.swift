@@ -51,7 +51,10 @@ struct EmbeddingEvaluationTests {
             $0.evaluation.saveSteps = 1
         }
         try pairs()
-        let refusal = pairs.with { $0.evaluation.earlyStopInterval = 2 }.refusal()
+        let refusal = pairs.with {
+            $0.output.overwriteOutputDirectory = true
+            $0.evaluation.earlyStopInterval = 2
+        }.refusal()
         #expect(refusal.contains("--early_stop_interval 2 follows evaluations. --loss_type infonce:"), "\(refusal)")
     }
 
