@@ -24,8 +24,8 @@ def load_strictly(base, folder):
     """The adapted model; ends the program where file and model do not match exactly."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        # BOFT's own kernel, which PEFT does without.
-        warnings.filterwarnings("ignore", message="Failed to load the CUDA extension")
+        # BOFT's own kernel, which PEFT does without; of several factors it would take one then.
+        warnings.filterwarnings("ignore", message="Failed to load the CUDA extension|Setting boft_n_butterfly_factor to 1")
         model = PeftModel.from_pretrained(base, folder).eval()
     stored = load_file(folder / "adapter_model.safetensors")
     loaded = get_peft_model_state_dict(model)

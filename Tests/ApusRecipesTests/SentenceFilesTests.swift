@@ -13,8 +13,8 @@ struct SentenceFilesTests {
         "intermediate_size": 4, "max_position_embeddings": 16,
     ]
     private let decoder: JSONValue = [
-        "model_type": "qwen2", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1,
-        "intermediate_size": 4, "max_position_embeddings": 16,
+        "model_type": "qwen2", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1,
+        "num_key_value_heads": 1, "intermediate_size": 4, "max_position_embeddings": 16,
     ]
 
     private func files(_ contents: [String: String], config: JSONValue) throws -> SentenceFiles {

@@ -121,7 +121,7 @@ struct ConfigFileTests {
             max_length: null
             """
         let line = try ArgumentLine([try folder.write(text, to: "run.yaml")], for: .sft)
-        #expect(line["lora_rank"] == .integer(4) && line["lora_alpha"] == .integer(7))
+        #expect(line["lora_rank"] == .integer(4) && line["lora_alpha"] == .number(7))
         #expect(line["seed"] == .integer(2) && line["max_steps"] == .integer(9))
         #expect(line["lr_scheduler_kwargs"] == .text(#"{"A": "1", "B": 3}"#))
         #expect(line.environment.map(\.value) == ["1", "2"])

@@ -11,7 +11,8 @@ import Testing
 extension ResponseSamplingTests {
     /// A question that cannot be asked, and one that cannot be judged, are left out and change nothing about the others.
     @Test func rowsThatAreSkipped() throws {
-        let good = try sampled()
+        // Each question has its draws by its place.
+        let good = try sampled { $0.answering.data.datasetShuffle = false }
         let lines = try String(contentsOfFile: "\(folder.path)/rows.jsonl", encoding: .utf8).split(separator: "\n")
         let long = String(repeating: "x", count: 300)
         let bad = #"{"messages": [{"role": "user", "content": "\#(long)"}], "level": 0}"#
@@ -20,7 +21,10 @@ extension ResponseSamplingTests {
         func run(_ change: (inout SampleSettings) -> Void = { _ in }) throws -> String {
             var message = ""
             do {
-                _ = try sampled(change)
+                _ = try sampled {
+                    $0.answering.data.datasetShuffle = false
+                    change(&$0)
+                }
             } catch {
                 message = "\(error)"
                 #expect((error as? any ExitCodeProviding)?.exitCode == ExitCode.data)
