@@ -28,7 +28,8 @@ import Testing
     @Test(arguments: Hub.allCases) func listingsOfDataSetsAreKept(of place: Hub) async throws {
         let hub = try HubFixture()
         for name in ["README.md", "data/a.jsonl", "data/b.jsonl"] {
-            try hub.server.write("{}\n", to: "datasets/owner/rows/\(name)")
+            // Of files alike a cache has one copy.
+            try hub.server.write("{\"of\": \"\(name)\"}\n", to: "datasets/owner/rows/\(name)")
         }
         let repository = try hub.repository("owner/rows", .dataset, on: place)
         let snapshot = try await hub.client().download(repository, FileChoice(.paths(["data/a.jsonl", "README.md"])))
