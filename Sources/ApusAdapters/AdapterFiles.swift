@@ -228,10 +228,10 @@ extension AttachedAdapter {
     /// What a file holds, under PEFT's names.
     package func storedTensors() throws -> [(name: String, tensor: Tensor)] {
         let prefix = type(of: method).modelPrefix
+        let (old, new) = (prefix + ModulePaths.headOfNeoX + ".", prefix + ModulePaths.head + ".")
         return try parts.flatMap { part in
-            let head =
-                part.prefix == prefix + ModulePaths.headOfNeoX + "." ? prefix + ModulePaths.head + "." : part.prefix
-            return try part.adapter.stored().map { (head + $0.name, $0.tensor) }
+            let path = part.prefix.hasPrefix(old) ? new + part.prefix.dropFirst(old.count) : part.prefix
+            return try part.adapter.stored().map { (path + $0.name, $0.tensor) }
         }
             + saved.compactMap { path, slot in
                 slot.tensor.map { (prefix + ModulePaths.inTransformers(storedPath(path)), $0) }

@@ -40,9 +40,7 @@ package struct AttachedAdapter {
                 .filter { own.contains($0) || part.host is Linear && $0.hasSuffix(".weight") }
                 .map { part.prefix + $0 }
         }
-        let ofModel = matrices(model)
-        return Set(ofAdapters).union(
-            saved.filter { ofModel.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) })
+        return Set(ofAdapters).union(trainedNames(of: matrices(model)))
     }
 
     /// The names of what trains of a `LayerNorm`: copies of the model's, those that adapters have, and the model's own.
@@ -52,9 +50,12 @@ package struct AttachedAdapter {
             let names = isCopy ? Set(part.adapter.parameters().map(\.name)) : part.adapter.layerNormParameters
             return names.map { part.prefix + $0 }
         }
-        let ofModel = model.layerNormParameters
-        return Set(ofAdapters).union(
-            saved.filter { ofModel.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) })
+        return Set(ofAdapters).union(trainedNames(of: model.layerNormParameters))
+    }
+
+    /// PEFT's names of those of the model's own parameters that are trained.
+    private func trainedNames(of paths: Set<String>) -> [String] {
+        saved.filter { paths.contains($0.path) }.map { type(of: method).modelPrefix + storedPath($0.path) }
     }
 
     /// PEFT's name of a model's own parameter: below an adapter it lies in what PEFT calls the base layer.

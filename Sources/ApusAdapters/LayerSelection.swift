@@ -116,8 +116,8 @@ package struct LayerSelection: Sendable, Equatable {
     /// `target_modules` of a file; a choice of whole models is written as the names it chose, as PEFT does.
     func json(_ paths: [String]) -> JSONValue {
         guard case .allLinear = targets, !paths.isEmpty else {
-            guard case .names(let names) = targets, paths.contains(ModulePaths.headOfNeoX) else { return targets.json }
-            // PEFT looks for the name that the head has in transformers.
+            // PEFT looks for the names that layers have in transformers.
+            guard case .names(let names) = targets else { return targets.json }
             return TargetModules.names(names.map(ModulePaths.inTransformers)).json
         }
         return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json

@@ -57,7 +57,7 @@ enum TokenTargets: Sendable, Equatable {
         case .input(let ids): return list(ids)
         case .modules(let modules):
             var object = JSONObject()
-            for module in modules { object[module.name] = list(module.ids) }
+            for module in modules { object[ModulePaths.inTransformers(module.name)] = list(module.ids) }
             return .object(object)
         }
     }
@@ -90,7 +90,7 @@ enum TokenTargets: Sendable, Equatable {
         }
     }
 
-    private static func names(_ name: String, _ path: String) -> Bool { path == name || path.hasSuffix("." + name) }
+    private static func names(_ name: String, _ path: String) -> Bool { ModulePaths.ends(of: path).contains(name) }
 }
 
 /// Hangs trained rows on tables and on what is tied to them.

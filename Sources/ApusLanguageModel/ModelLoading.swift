@@ -253,12 +253,11 @@ extension TextModel {
     private func resolvedTie(_ store: any TensorStore, _ names: WeightNames) throws -> Tie {
         let tie = tie(store, names)
         guard let storedTable = tie.storedTable else { return tie }
+        let type = try store.dtype(of: storedTable)
+        lazy var table = Result { try store.tensor(storedTable, dtype: type, device: .cpu).tensor }
         func isTable(_ stored: String) throws -> Bool {
-            let type = try store.dtype(of: stored)
-            return try store.shape(of: stored) == store.shape(of: storedTable)
-                && store.dtype(of: storedTable) == type
-                && store.tensor(stored, dtype: type, device: .cpu).tensor
-                    .equals(store.tensor(storedTable, dtype: type, device: .cpu).tensor)
+            try store.shape(of: stored) == store.shape(of: storedTable) && store.dtype(of: stored) == type
+                && store.tensor(stored, dtype: type, device: .cpu).tensor.equals(table.get())
         }
         for (path, stored) in copies(in: store, names) where try stored != storedTable && !isTable(stored) {
             trunk.untie(copy: path)

@@ -47,6 +47,8 @@ final class OLMo2Attention: Sublayer {
 
 /// `h = x + norm(attention(x))`, `y = h + norm(mlp(h))`.
 final class OLMo2Layer: TransformerLayer {
+    override var registersNormsLast: Bool { true }
+
     @Child("self_attn") var attention: OLMo2Attention
     @Child("post_attention_layernorm") var attentionNorm: WideRMSNorm
     @Child("mlp") var feedForward: SwiGLU

@@ -212,6 +212,20 @@ struct PEFTReadingTests {
         }
     }
 
+    /// Its tokens too, which are adapted beside LoRA.
+    @Test(arguments: ["embed_out", "lm_head"]) func tokensOfTheHeadOfNeoX(name: String) throws {
+        let model = try Fixture.model("gpt-neox")
+        var method = lora()
+        method.selection.targets = .names(["query_key_value"])
+        method.tokens = .modules([.init(name: name, ids: [3, 4])])
+        let attached = try method.attach(to: model, heads: model.headNames)
+        try attached.materialize(dtype: .float32, device: .cpu, seed: 1)
+        #expect(
+            try attached.storedTensors().map(\.name).filter { $0.contains("token_adapter") }
+                == ["base_model.model.lm_head.token_adapter.trainable_tokens_delta"])
+        #expect(try configuration(attached)["trainable_token_indices"] == ["lm_head": [3, 4]])
+    }
+
     /// The part of Mixtral that has the experts is `mlp` to PEFT.
     @Test(arguments: ["gate", "block_sparse_moe.gate"]) func routersThatAreStoredWhole(name: String) throws {
         let model = try Fixture.model("mixtral")

@@ -63,8 +63,8 @@ struct OwnWeights {
     /// Weights in the order in which `transformers` registers them, which is what ms-swift counts up.
     ///
     /// That is the model's own order, but that many layers have their norms behind their other parts. Where matrices of one
-    /// part are registered in another order (Phi3's attention, the mixers of Qwen3-Next, experts before their gate), the
-    /// model's own stays.
+    /// part are registered in another order (Phi3's attention, the mixers of Qwen3-Next, experts before their gate, ALBERT's
+    /// last norm), the model's own stays.
     private static func registered(_ all: Parameters, of model: any TextModel) -> Parameters {
         let layers = model.modules().compactMap { path, module -> (path: String, norms: [String])? in
             guard let layer = module as? TransformerLayer, layer.registersNormsLast else { return nil }

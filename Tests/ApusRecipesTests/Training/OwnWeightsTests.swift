@@ -184,6 +184,7 @@ struct OwnWeightsTests {
     @Test(arguments: [
         ("qwen2-tied-gqa", "model.layers.0.", ["input_layernorm.weight", "post_attention_layernorm.weight"]),
         ("gemma2", "model.layers.0.", ["pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"]),
+        ("olmo2", "model.layers.0.", ["post_attention_layernorm.weight", "post_feedforward_layernorm.weight"]),
         ("gpt2", "transformer.h.0.", ["mlp.c_proj.weight", "mlp.c_proj.bias"]),
         ("chatglm", "transformer.encoder.layers.0.", ["mlp.dense_h_to_4h.weight", "mlp.dense_4h_to_h.weight"]),
     ])
