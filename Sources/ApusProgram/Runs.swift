@@ -43,7 +43,7 @@ func runTokenize(_ settings: TokenizeSettings) throws {
         try StandardOutput.writeLine(settings.decode ? tool.decoded(line) : tool.encoded(line))
     }
     if let text = settings.text { return try show(text) }
-    while let line = readLine() { try show(line) }
+    while let line = try StandardInput.readLine() { try show(line) }
 }
 
 func runTemplate(_ settings: TemplateSettings) throws {

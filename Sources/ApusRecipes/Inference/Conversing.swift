@@ -49,8 +49,7 @@ struct Conversing {
             console.print("Chat with \(name).\n\(ChatCommand.summary)")
             return try chat.run { console.print($0) }
         }
-        let input = String(decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self)
-        let question = input.trimmingCharacters(in: .newlines)
+        let question = try StandardInput.readAll().trimmingCharacters(in: .newlines)
         guard !question.isEmpty else {
             throw UsageError(
                 "standard input is empty. Give a question there, as an argument (apus infer 'question' --model …), or "

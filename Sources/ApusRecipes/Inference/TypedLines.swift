@@ -27,13 +27,13 @@ struct TypedLines {
     /// A person hears what is wrong with a line and goes on, until an empty line. From a file or a pipe every line, empty
     /// ones too, gets a line, so that they can be laid side by side.
     ///
-    /// - Throws: What is wrong with the question, `UnansweredLines`, or `StandardOutputError`.
+    /// - Throws: What is wrong with the question, `UnansweredLines`, `StandardInputError`, or `StandardOutputError`.
     func callAsFunction(_ answer: (String) throws -> String) throws {
         if let question { return try StandardOutput.writeLine(answer(question)) }
         let isTyped = isatty(STDIN_FILENO) == 1
         if isTyped { console.print("\(hint) An empty line ends.") }
         var (count, failed) = (0, 0)
-        while let line = readLine(), !isTyped || !line.isEmpty {
+        while let line = try StandardInput.readLine(), !isTyped || !line.isEmpty {
             count += 1
             var text: String? = ""
             do {

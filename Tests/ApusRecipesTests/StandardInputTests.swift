@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+@testable import ApusRecipes
+
+/// Each test reads the standard input of a process of its own.
+struct StandardInputTests {
+    @Test func everythingIsRead() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            var ends: [Int32] = [0, 0]
+            guard pipe(&ends) == 0, write(ends[1], "a\r\n\né\n b", 9) == 9 else { exit(1) }
+            dup2(ends[0], STDIN_FILENO)
+            close(ends[1])
+            guard try StandardInput.readLine() == "a", try StandardInput.readLine()?.isEmpty == true else { exit(2) }
+            guard try StandardInput.readAll() == "é\n b", try StandardInput.readLine() == nil else { exit(3) }
+            exit(0)
+        }
+    }
+
+    /// What was closed is no empty input, though its place is kept.
+    @Test func aClosedInput() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            close(STDIN_FILENO)
+            StandardOutput.keepPlaces()
+            let reads: [() throws -> String?] = [StandardInput.readLine, StandardInput.readAll]
+            for read in reads {
+                do {
+                    _ = try read()
+                    exit(1)
+                } catch let error as StandardInputError {
+                    guard error.exitCode == ExitCode.failure,
+                        error.description == "standard input cannot be read: Bad file descriptor"
+                    else { exit(2) }
+                }
+            }
+            exit(0)
+        }
+    }
+
+    @Test func aFolder() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            dup2(open("/", O_RDONLY), STDIN_FILENO)
+            do {
+                _ = try StandardInput.readAll()
+                exit(1)
+            } catch { exit(error as? StandardInputError == StandardInputError(code: EISDIR) ? 0 : 2) }
+        }
+    }
+}
