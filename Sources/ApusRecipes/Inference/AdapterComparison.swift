@@ -77,7 +77,9 @@ struct ComparedAnswering: ChatAnswering {
         let compared = try comparison {
             try answering.answers(to: prompts, draws: draws) { prompt, _ in try onText(prompt, "") }
         }
-        for (index, part) in compared.enumerated() where index != 1 { say("[\(part.name)] \(part.answers[0].text)") }
+        for (index, part) in compared.enumerated() where index != 1 {
+            say("[\(part.name)] \(try part.answers[0].checked().text)")
+        }
         say("[\(compared[1].name)]")
         for prompt in prompts.indices { _ = try onText(prompt, compared[1].answers[prompt].text) }
         return compared[1].answers

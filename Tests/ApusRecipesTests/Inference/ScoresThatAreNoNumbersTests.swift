@@ -66,4 +66,23 @@ struct ScoresThatAreNoNumbersTests {
         let error = #expect(throws: ModelError.self) { try answering.answers(to: [prompt], draws: [0])[0].checked() }
         #expect(error == ModelError.notNumbers && error?.description.contains(Self.complaint) == true)
     }
+
+    /// Nor do a base and an adapter show any.
+    @Test func aComparison() throws {
+        let model = try TinyModelFolder.bytes("models/qwen2-untied")
+        try model.spoil(row: Int(UInt8(ascii: "w")), of: "model.embed_tokens.weight")
+        let language = try LanguageModel(model.path)
+        var settings = InferSettings(model: model.path, adapters: ["a"])
+        settings.encoding.useChatTemplate = false
+        settings.generation.maxNewTokens = 2
+        var said: [String] = []
+        let compared = ComparedAnswering(
+            try Answering(settings, language: language), AdapterComparison(settings, trunk: language.model.trunk),
+            say: { said.append($0) })
+        let prompt = try compared.wholePrompt([Message(role: "user", content: "w")], tools: nil)
+        #expect(throws: ModelError.notNumbers) {
+            try compared.answers(to: [prompt], draws: [0]) { _, _ in true }
+        }
+        #expect(said.isEmpty)
+    }
 }
