@@ -75,6 +75,7 @@ package struct BeamSearch {
     /// Answers to a prompt, best first, without end tokens.
     ///
     /// - Parameter limit: The most tokens of an answer; also bounded by the length the model was made for.
+    /// - Throws: `ModelError` for a prompt that is empty or too long, where scores are not numbers, and where no token may come.
     package func answers(to prompt: [Int32], limit: Int?) throws -> [Found] {
         try withoutGradients {
             let start = model.trunk.startToken
@@ -101,6 +102,11 @@ package struct BeamSearch {
                 candidates = Array(
                     candidates.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }
                         .prefix(max(2, 1 + endTokens.count) * count).map(\.element))
+                // A beginning that cannot go on is no harm, but all of them.
+                guard let best = candidates.first, best.score > -.infinity else {
+                    if found.isEmpty { throw ModelError.nothingAllowed }
+                    break
+                }
                 for index in candidates.indices {
                     let token = candidates[index].ids[length]
                     let isEnd = endTokens.contains(token) || candidates[index].reader?.ends(with: token) ?? false

@@ -51,10 +51,7 @@ package struct Sampling: Sendable, Equatable {
         // NaN counts as the largest.
         let likeliest = Int(try scores.argmax(-1).item())
         let best: Double = try scores.selected(0, likeliest).item()
-        guard best > -.infinity || best.isNaN else {
-            throw ModelError(
-                "no token may come next: all of them are forbidden, as by bad_words_ids or suppress_tokens")
-        }
+        guard best > -.infinity || best.isNaN else { throw ModelError.nothingAllowed }
         guard best.isFinite else { throw ModelError.notNumbers }
         // Where a quotient has no room in float32, the likeliest is all that would be left.
         let isPossible = Float(1 / temperature).isFinite && Float(best / temperature).isFinite

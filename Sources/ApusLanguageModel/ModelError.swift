@@ -8,4 +8,8 @@ public struct ModelError: Error, CustomStringConvertible, Equatable, Sendable {
     package static let notNumbers = ModelError(
         "the model's scores are not numbers. Its weights may be damaged, or too large for their type: see --torch_dtype float32."
     )
+
+    /// What is said where an answer can neither go on nor end.
+    package static let nothingAllowed = ModelError(
+        "no token may come next: all of them are forbidden, as by bad_words_ids or suppress_tokens")
 }

@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusLanguageModel
 import Testing
 
 @testable import ApusGeneration
@@ -75,5 +76,21 @@ struct BeamSearchTests {
             let scores = (row["scores"]?.arrayValue ?? []).compactMap(\.doubleValue)
             #expect(zip(found, scores).allSatisfy { abs(Double($0.score) - $1) <= 1e-5 * max(1, abs($1)) }, what)
         }
+    }
+
+    /// Where no token may come there is no answer, but for what has ended before.
+    @Test(arguments: GreedyTests.models)
+    func nothingIsAllowed(model: String) throws {
+        let loaded = try GenerationFixture.model(model)
+        func answers(allowing allowed: Int32?) throws -> [[Int32]] {
+            var sampling = Sampling()
+            sampling.processors.suppressed = (0..<Int32(loaded.vocabularySize)).filter { $0 != allowed }
+            return try BeamSearch(loaded, sampling: sampling, endTokens: [5], count: 2)
+                .answers(to: [1, 2, 3], limit: 3).map(\.ids)
+        }
+        #expect(throws: ModelError.nothingAllowed) { try answers(allowing: nil) }
+        #expect(try answers(allowing: 5) == [[]])
+        // One of two beginnings cannot go on.
+        #expect(try answers(allowing: 4).first == [4, 4, 4])
     }
 }
