@@ -226,7 +226,7 @@ struct Answering {
                             token, among: scores, naming: settings.generation.topLogprobs, language.tokenizer))
                 } : nil)
         let ids = sampled.map(\.tokens)
-        for index in texts.indices {
+        for index in texts.indices where sampled[index].failure == nil {
             let text = texts[index].finish()
             if index % count == 0 { _ = try onText(index / count, text) }
         }

@@ -67,6 +67,28 @@ struct ScoresThatAreNoNumbersTests {
         #expect(error == ModelError.notNumbers && error?.description.contains(Self.complaint) == true)
     }
 
+    /// What every answer begins with is not shown of one that there is not.
+    @Test func aPrefix() throws {
+        let model = try TinyModelFolder.chat()
+        var settings = InferSettings(model: model.path)
+        settings.generation.responsePrefix = "So: "
+        settings.generation.maxNewTokens = 2
+        func shown() throws -> (text: String, failure: ModelError?) {
+            let answering = try Answering(settings, language: LanguageModel(model.path))
+            let prompt = try answering.prompt([Message(role: "user", content: "w")])
+            var shown = ""
+            let answer = try answering.answers(to: [prompt], draws: [0]) { _, text in
+                shown += text
+                return true
+            }[0]
+            return (shown, answer.failure)
+        }
+        #expect(try shown().text.hasPrefix("So: "))
+        try model.spoil(row: Int(UInt8(ascii: "w")), of: "model.embed_tokens.weight")
+        let failed = try shown()
+        #expect(failed.text.isEmpty && failed.failure == ModelError.notNumbers)
+    }
+
     /// Nor do a base and an adapter show any.
     @Test func aComparison() throws {
         let model = try TinyModelFolder.bytes("models/qwen2-untied")
