@@ -58,9 +58,9 @@ struct AnswerEvaluation: Evaluation {
 
     /// The text of an answer up to where it ends; of a wanted one the end is learned too.
     func text(_ ids: [Int32]) -> String {
-        var decoder = AnswerDecoder(tokenizer, skipsSpecialTokens: skipsSpecialTokens)
         let own = ids[..<(ids.lastIndex(where: ends.tokens.contains) ?? ids.endIndex)]
-        let text = own.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
+        let text = tokenizer.decode(
+            own.filter { $0 != tokenizer.padTokenID }, skipSpecialTokens: skipsSpecialTokens)
         let end = ends.stops.compactMap { text.range(of: $0.text)?.lowerBound }.min()
         return end.map { String(text[..<$0]) } ?? text
     }

@@ -1,7 +1,7 @@
 /// Decodes ids one by one, for text that appears while it is generated.
 ///
 /// No piece holds half a character, and the pieces put together, with the last one from `finish`, are what
-/// `Tokenizer.decode` makes of all the ids.
+/// `Tokenizer.decode` makes of all the ids before it cleans up spaces, where the tokenizer asks for that.
 public struct StreamingDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipSpecialTokens: Bool

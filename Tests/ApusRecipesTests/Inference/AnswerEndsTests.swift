@@ -125,6 +125,21 @@ struct AnswerEndsTests {
         #expect(text("<|im_start|>call", skipping: false) == "<|im_start|>call")
     }
 
+    /// Where the tokenizer asks for it, spaces before punctuation are no part of what is compared.
+    @Test func spacesOfAnswersThatAreMeasured() throws {
+        let configuration = """
+            {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>", "eos_token": "<|endoftext|>",
+             "clean_up_tokenization_spaces": true,
+             "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": true}
+            """
+        let (ends, language) = try Self.ends(template: nil, files: ["tokenizer_config.json": configuration])
+        let evaluation = AnswerEvaluation(
+            generator: TokenGenerator(language.model, sampling: Sampling(), endTokens: ends.tokens),
+            tokenizer: language.tokenizer, limit: 4, ends: ends, skipsSpecialTokens: false)
+        let ids = language.tokenizer.encode("yes , <|endoftext|>it is n't .<|im_end|>", addSpecialTokens: false)
+        #expect(evaluation.text(ids) == "yes, it isn't.")
+    }
+
     /// What the prompt began the answer with comes first, and ends nothing.
     @Test func aPrefixIsPartOfTheText() throws {
         let (ends, language) = try Self.ends(template: nil, words: ["stop"])
