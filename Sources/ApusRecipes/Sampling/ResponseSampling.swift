@@ -138,21 +138,23 @@ package struct ResponseSampling {
         try noteFewAnswers(in: range.dropFirst(file.done))
         let bar = console.startProgress("Sample", total: range.count)
         if file.done > 0 { console.print("\(file.done) rows of \(SampleFile.partial(path)) are done") }
+        let failedBefore = file.failed
         var tally = Tally()
         var start = range.lowerBound + file.done
         while start < range.upperBound {
             let end = min(start + settings.numSamplingBatchSize, range.upperBound)
             let batch = try (start..<end).map(row)
             let (kept, all) = try sampled(batch, &tally)
-            try file.append(kept, completions: all, ids: batch.map(\.id), done: end - range.lowerBound)
+            try file.append(
+                kept, completions: all, ids: batch.map(\.id), done: end - range.lowerBound,
+                failed: failedBefore + tally.failures.count)
             bar.update(to: end - range.lowerBound)
             start = end
         }
         bar.finish()
         try file.finish()
-        report(tally, of: range.count)
-        let failed = tally.failures.count
-        if failed > 0 { throw SkippedRows(failed: failed, count: range.count, path: path) }
+        report(tally, of: range.count, failedBefore: failedBefore)
+        if file.failed > 0 { throw SkippedRows(failed: file.failed, count: range.count, path: path) }
     }
 
     /// Says before anything is drawn that there are answers to some rows, and too few.
@@ -334,7 +336,7 @@ package struct ResponseSampling {
         }
     }
 
-    private func report(_ tally: Tally, of count: Int) {
+    private func report(_ tally: Tally, of count: Int, failedBefore: Int) {
         let reasons = [
             (tally.withoutAnswers, "have no answer in --cache_files"),
             (tally.easy, "are too easy (--easy_query_threshold)"),
@@ -351,6 +353,7 @@ package struct ResponseSampling {
         }
         console.print("output: \(path): \(tally.written) rows in this run, of \(count) questions")
         for line in tally.failures.lines { console.print(line) }
+        if failedBefore > 0 { console.print("  \(failedBefore) × before the run was cut off") }
     }
 }
 

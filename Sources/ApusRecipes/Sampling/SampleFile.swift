@@ -10,8 +10,10 @@ import Foundation
 /// at any moment goes on behind the last whole batch. One run at a time has an output.
 final class SampleFile {
     let path: String
-    /// The rows that were done before this run.
+    /// The rows that are done, by earlier runs and this one.
     private(set) var done = 0
+    /// Those of them that could not be asked or judged.
+    private(set) var failed = 0
     private let settings: JSONObject
     private let output: FileHandle
     private let completions: FileHandle?
@@ -59,6 +61,7 @@ final class SampleFile {
             let state = try Self.read(path)
             try Self.compare(state["settings"]?.objectValue, current, partial)
             done = state["rows"]?.intValue ?? 0
+            failed = state["failed"]?.intValue ?? 0
             for row in 0..<done { digest.update(data: Data(try rowID(row).utf8)) }
             guard done == 0 || state["rows_sha256"]?.stringValue == Self.text(of: digest) else {
                 throw SettingsError(
@@ -163,7 +166,10 @@ final class SampleFile {
     /// - Parameters:
     ///   - ids: Of these rows.
     ///   - done: The rows that are done now.
-    func append(_ rows: [JSONObject], completions all: [JSONObject], ids: [String], done: Int) throws {
+    ///   - failed: Those of them that could not be asked or judged.
+    func append(
+        _ rows: [JSONObject], completions all: [JSONObject], ids: [String], done: Int, failed: Int
+    ) throws {
         func write(_ rows: [JSONObject], to handle: FileHandle) throws {
             let text = rows.map { JSONValue.object($0).serialized() + "\n" }.joined()
             try handle.write(contentsOf: Data(text.utf8))
@@ -171,11 +177,12 @@ final class SampleFile {
         }
         try write(rows, to: output)
         if let completions { try write(all, to: completions) }
-        self.done = done
+        (self.done, self.failed) = (done, failed)
         for id in ids { digest.update(data: Data(id.utf8)) }
         let state: JSONObject = [
-            "rows": .int(done), "rows_sha256": .string(Self.text(of: digest)), "bytes": .int(Int(try output.offset())),
-            "completion_bytes": .int(Int(try completions?.offset() ?? 0)), "settings": .object(settings),
+            "rows": .int(done), "failed": .int(failed), "rows_sha256": .string(Self.text(of: digest)),
+            "bytes": .int(Int(try output.offset())), "completion_bytes": .int(Int(try completions?.offset() ?? 0)),
+            "settings": .object(settings),
         ]
         try LocalFileSystem().writeAtomically(
             Data(JSONValue.object(state).serialized().utf8), to: Self.state(path))

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusJSON
 import ApusRewards
 import ApusTorch
@@ -56,6 +57,29 @@ extension ResponseSamplingTests {
         let asked = #"{"messages": [{"role": "user", "content": "n"}]}"#
         try folder.write("\(asked)\n\(lines[0])\n", to: "rows.jsonl")
         #expect(try run { $0.rewards.rewardFuncs = ["accuracy"] }.hasPrefix("1 of 2 questions"))
+    }
+
+    /// A run that goes on counts what was left out before it was cut off.
+    @Test func rowsThatWereSkippedBefore() throws {
+        let lines = try String(contentsOfFile: "\(folder.path)/rows.jsonl", encoding: .utf8)
+        let long = String(repeating: "x", count: 300)
+        let bad = #"{"messages": [{"role": "user", "content": "\#(long)"}], "level": 0}"#
+        try folder.write("\(bad)\n\(lines)", to: "rows.jsonl")
+        let score = try program(
+            Self.lengths.replacing("    row = json", with: "    if '\"n 3\"' in line: sys.exit(7)\n    row = json"))
+        func run(resume: Bool) throws {
+            let settings = try settings {
+                $0.answering.data.datasetShuffle = false
+                $0.numSamplingBatchSize = 1
+                $0.rewards.rewardFuncs = [score]
+                $0.resume = resume
+            }
+            try ResponseSampling(settings, surroundings: Surroundings(environment: environment))()
+        }
+        #expect(throws: DatasetError.self) { try run(resume: false) }
+        _ = try program(Self.lengths)
+        let error = #expect(throws: SkippedRows.self) { try run(resume: true) }
+        #expect(error?.failed == 1 && error?.count == 6)
     }
 
     /// A run that begins anew over one that was cut off knows nothing of what that had done.
