@@ -103,11 +103,7 @@ final class AnsweredRows<Recognizer: RowRecognizer> {
     ///
     /// - Throws: That, with `--strict`.
     private func noted(_ error: any Error, of index: Int) throws -> String {
-        let place = rows.place(of: index)
-        let reason = String("\(error)".trimmingPrefix("\(place): "))
-        if isStrict { throw DatasetError("\(place): \(reason)") }
-        failures.note(reason, at: place)
-        return "\(place): \(reason)"
+        try failures.note(error, at: rows.place(of: index), isStrict: isStrict)
     }
 
     /// A result with the columns of its row, those among them that are called like one of its own under another name.

@@ -1,12 +1,20 @@
+import ApusDatasets
+
 /// Why rows could not be answered: the first row's reason and place, and how many have the same but for numbers.
 struct RowFailures {
     /// The rows.
-    private(set) var count = 0
+    var count: Int { reasons.reduce(0) { $0 + $1.count } }
     private var reasons: [(reason: String, count: Int, place: String)] = []
     private var indices: [String: Int] = [:]
 
-    mutating func note(_ reason: String, at place: String) {
-        count += 1
+    /// Notes what is wrong with a row.
+    ///
+    /// - Returns: That, behind the row's place.
+    /// - Throws: The same as `DatasetError` where nothing may be wrong.
+    @discardableResult
+    mutating func note(_ error: any Error, at place: String, isStrict: Bool) throws -> String {
+        let reason = String("\(error)".trimmingPrefix("\(place): "))
+        if isStrict { throw DatasetError("\(place): \(reason)") }
         let kind = reason.replacing(/[0-9]+/, with: "#")
         if let index = indices[kind] {
             reasons[index].count += 1
@@ -14,6 +22,7 @@ struct RowFailures {
             indices[kind] = reasons.count
             reasons.append((reason, 1, place))
         }
+        return "\(place): \(reason)"
     }
 
     /// A line for each reason, of many the first.

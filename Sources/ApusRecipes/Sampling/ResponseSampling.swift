@@ -213,9 +213,7 @@ package struct ResponseSampling {
     ///
     /// - Throws: What is wrong with it, with `--strict`.
     private func skip(_ row: SampledRow, because error: any Error, _ tally: inout Tally) throws {
-        let place = rows.place(of: row.index)
-        if settings.answering.data.strict { throw DatasetError("\(place): \(error)") }
-        tally.failures.note("\(error)", at: place)
+        try tally.failures.note(error, at: rows.place(of: row.index), isStrict: settings.answering.data.strict)
     }
 
     /// The first answers of earlier runs where there are enough, else new ones; nil of rows that cannot be answered.

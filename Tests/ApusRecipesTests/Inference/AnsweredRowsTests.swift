@@ -4,6 +4,7 @@ import Testing
 
 @testable import ApusDatasets
 @testable import ApusJSON
+@testable import ApusLanguageModel
 @testable import ApusRecipes
 
 /// `infer --val_dataset`: every row has its place in the result, with its columns; one without an answer says why.
@@ -38,6 +39,18 @@ struct AnsweredRowsTests {
     static func hasFailed(_ row: JSONValue, line: Int, _ words: String) -> Bool {
         guard row["response"] == .null, let error = row["error"]?.stringValue else { return false }
         return error.contains("rows.jsonl:\(line): ") && error.contains(words)
+    }
+
+    /// A place that an error names itself is said once; reasons that differ in numbers alone are one.
+    @Test func reasons() throws {
+        var failures = RowFailures()
+        let first = try failures.note(ModelError("a.jsonl:1: has 91 tokens"), at: "a.jsonl:1", isStrict: false)
+        let second = try failures.note(ModelError("has 92 tokens"), at: "a.jsonl:2", isStrict: false)
+        #expect(first == "a.jsonl:1: has 91 tokens" && second == "a.jsonl:2: has 92 tokens")
+        #expect(throws: DatasetError("a.jsonl:3: no")) {
+            try failures.note(ModelError("a.jsonl:3: no"), at: "a.jsonl:3", isStrict: true)
+        }
+        #expect(failures.count == 2 && failures.lines == ["  2 × (first: a.jsonl:1) has 91 tokens"])
     }
 
     @Test func conversations() throws {
