@@ -240,8 +240,12 @@ package struct ResponseSampling {
         let new = try answering.answers(
             to: open.map(\.prompt), draws: open.map { UInt64(batch[$0.index].index) })
         for (place, answer) in zip(open, new) {
-            answers[place.index] = answer.failure == nil ? answer.sequences : nil
-            if let failure = answer.failure { try skip(batch[place.index], because: failure, &tally) }
+            do {
+                answers[place.index] = try answer.checked().sequences
+            } catch {
+                answers[place.index] = nil
+                try skip(batch[place.index], because: error, &tally)
+            }
         }
         return answers
     }
