@@ -135,6 +135,6 @@ enum Console {
 
     private static func write(_ line: String) {
         // A terminal that was closed takes nothing more; where even that cannot be said, the exit code says it.
-        try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8))
+        try? StandardOutput.write("\(line)\n", to: STDERR_FILENO)
     }
 }

@@ -43,7 +43,7 @@ final class TerminalInput: LineInput {
 
     /// Whether the terminal marks pasted text (`\e[?2004h`); what is pasted while nobody reads stays unmarked.
     private static func bracketsPastes(_ isOn: Bool) {
-        try? FileHandle.standardError.write(contentsOf: Data("\u{1B}[?2004\(isOn ? "h" : "l")".utf8))
+        try? StandardOutput.write("\u{1B}[?2004\(isOn ? "h" : "l")", to: STDERR_FILENO)
     }
 }
 

@@ -26,7 +26,10 @@ package enum StandardOutput {
         try write(line + "\n")
     }
 
-    static func write(_ text: String, to descriptor: Int32) throws {
+    /// Writes all of a text to another descriptor.
+    ///
+    /// - Throws: As `write`.
+    package static func write(_ text: String, to descriptor: Int32) throws {
         var text = text
         let code: Int32? = text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
