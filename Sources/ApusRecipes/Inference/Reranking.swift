@@ -46,7 +46,7 @@ struct Reranking {
                     let own = scores.prefix(pairs.count)
                     scores = scores.dropFirst(pairs.count)
                     return Result {
-                        _ = try own.map(\.self).checked()
+                        _ = try Array(own).checked()
                         let question = questions[row.query.text] ?? Int32(questions.count)
                         questions[row.query.text] = question
                         let documents = row.positives.map { ($0, 1) } + row.negatives.map { ($0, 0) }

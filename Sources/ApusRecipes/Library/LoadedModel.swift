@@ -94,7 +94,7 @@ package final class LoadedModel {
     package func fillings(of text: String, count: Int) throws -> [[(token: String, probability: Double)]] {
         guard let form = adapted.form as? LoadedMaskFiller else { throw unable("fill in masks") }
         let reader = try MaskReader(form.filler, of: adapted.source)
-        return try reader.candidates(reader.read(text, limit: nil), count: max(1, count)).map { candidates in
+        return try reader.candidates(reader.read(text, limit: nil), count: count).map { candidates in
             candidates.map { ($0.token, $0.probability) }
         }
     }

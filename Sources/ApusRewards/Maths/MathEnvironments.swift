@@ -38,7 +38,7 @@ struct MathEnvironments {
                 Self.matches(mark, characters, at: place) && (place == 0 || characters[place - 1] != "\\")
             }
         }
-        lineEnds = characters.indices.filter { ["\n", "\r\n"].contains(characters[$0]) }
+        lineEnds = characters.indices.filter { characters[$0] == "\n" || characters[$0] == "\r\n" }
     }
 
     /// The last formula, and the text behind it.
