@@ -1,6 +1,5 @@
 import ApusRecipes
 import CEdit
-import Foundation
 import Synchronization
 
 #if canImport(Darwin)
