@@ -63,19 +63,26 @@ struct DataFileChoice {
     // MARK: - What the card says
 
     private func files(fitting patterns: [String]) throws -> [String] {
+        let data = paths.filter { !Self.format($0).isEmpty }
+        let listed = Set(data)
         var found: [String] = []
         var (named, seen): (Set<String>, Set<String>) = ([], [])
         for pattern in patterns {
             let glob = PathGlob(pattern)
-            let fitting = paths.filter { path in
-                !Self.format(path).isEmpty && glob.fits(path) && Self.hidden(path) == Self.hidden(pattern)
-                    && (!Self.isNoData(path) || Self.name(path) == Self.name(pattern))
-            }
-            if !glob.isPattern {
-                guard !fitting.isEmpty else {
+            var fitting: [String] = []
+            if glob.isPattern {
+                let (hidden, name) = (Self.hidden(pattern), Self.name(pattern))
+                fitting = data.filter { path in
+                    glob.fits(path) && Self.hidden(path) == hidden
+                        && (!Self.isNoData(path) || Self.name(path) == name)
+                }
+            } else {
+                // A card may name thousands of files.
+                guard listed.contains(pattern) else {
                     throw DatasetChoiceError("names files that are not there: \(pattern)")
                 }
-                named.formUnion(fitting)
+                fitting = [pattern]
+                named.insert(pattern)
             }
             found += fitting.filter { seen.insert($0).inserted }
         }

@@ -169,6 +169,12 @@ import Testing
         #expect(error?.description == "names files that are not there: d.jsonl")
     }
 
+    /// As long as it takes to look each name up, not to compare each with all.
+    @Test(.timeLimit(.minutes(1))) func aCardMayNameThousandsOfFiles() throws {
+        let paths = (0..<5000).map { "data/\($0).jsonl" }
+        #expect(try files(paths, card: card("data_files: [\(paths.joined(separator: ", "))]")) == paths)
+    }
+
     @Test func theSplitOfACardIsThatOfTheName() throws {
         let both = card("data_files:", "- {split: training, path: b.jsonl}", "- {split: train, path: a.jsonl}")
         #expect(try files(["a.jsonl", "b.jsonl"], card: both) == ["a.jsonl"])
