@@ -1,5 +1,6 @@
 import ApusFiles
 import ApusHub
+import ApusJSON
 import ApusLanguageModel
 import Foundation
 
@@ -99,10 +100,10 @@ struct HubPublisher {
     private static let configuration =
         #"{"framework": "pytorch", "task": "text-generation", "allow_remote": true}"#
 
-    private static func card(_ base: String?) -> String {
+    static func card(_ base: String?) -> String {
         """
         ---
-        \(base.map { "base_model: \($0)\n" } ?? "")library_name: transformers
+        \(base.map { "base_model: \(ModelCard.scalar($0))\n" } ?? "")library_name: transformers
         tags:
         - apus
         ---
@@ -116,7 +117,9 @@ struct HubPublisher {
     static func publishable(_ card: String) -> String {
         card.split(omittingEmptySubsequences: false) { ["\n", "\r\n"].contains($0) }.filter { line in
             guard line.hasPrefix("base_model: ") else { return true }
-            let id = line.dropFirst("base_model: ".count).trimmingCharacters(in: .whitespaces)
+            let written = line.dropFirst("base_model: ".count).trimmingCharacters(in: .whitespaces)
+            // In quotes where YAML could take it for anything else, as an id that begins with a digit.
+            let id = (try? JSONValue(parsing: written))?.stringValue ?? written
             return id.contains("/") && Repository(id, kind: .model, on: .huggingFace) != nil
         }.joined(separator: "\n")
     }

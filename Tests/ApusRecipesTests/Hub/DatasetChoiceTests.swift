@@ -326,6 +326,13 @@ import Testing
         let card = "---\nbase_model: /home/me/model\nlibrary_name: peft\n---\n# x\n"
         #expect(HubPublisher.publishable(card) == "---\nlibrary_name: peft\n---\n# x\n")
         #expect(HubPublisher.publishable(card.replacing("/home/me/model", with: "a/b")).contains("base_model: a/b"))
+        for id in ["01-ai/Yi-6B", "Qwen/Qwen2.5-0.5B"] {
+            let line = "base_model: \(ModelCard.scalar(id))\n"
+            #expect(HubPublisher.publishable(card.replacing("base_model: /home/me/model\n", with: line)).contains(line))
+            #expect(HubPublisher.publishable(HubPublisher.card(id)).hasPrefix("---\n\(line)library_name: "))
+        }
+        #expect(HubPublisher.card("01-ai/Yi-6B").contains(#"base_model: "01-ai/Yi-6B""#))
+        #expect(!HubPublisher.publishable(HubPublisher.card("/home/a b/c")).contains("base_model"))
         let windows = card.replacing("\n", with: "\r\n")
         #expect(HubPublisher.publishable(windows) == "---\nlibrary_name: peft\n---\n# x\n")
     }
