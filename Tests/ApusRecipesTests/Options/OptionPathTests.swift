@@ -15,6 +15,7 @@ struct OptionPathTests {
                 ["--dataset", "~/a.jsonl#5,~/b.jsonl", "c.jsonl"], "dataset",
                 .list(["/home/u/a.jsonl#5,/home/u/b.jsonl", "c.jsonl"])
             ),
+            (["--dataset", "a.jsonl, ~/b.jsonl ,~/c"], "dataset", .list(["a.jsonl,/home/u/b.jsonl,/home/u/c"])),
             (["--custom_train_dataset_path=~/a.jsonl"], "dataset", .list(["/home/u/a.jsonl"])),
             (
                 ["--resume_from_checkpoint=~/out/checkpoint-1"], "resume_from_checkpoint",

@@ -31,7 +31,8 @@ enum OptionPaths {
                 !FileManager.default.fileExists(atPath: word)
             {
                 return try word.split(separator: ",", omittingEmptySubsequences: false)
-                    .map { try expanded(String($0), spelling, home) }.joined(separator: ",")
+                    .map { try expanded($0.trimmingCharacters(in: .whitespaces), spelling, home) }
+                    .joined(separator: ",")
             }
             if name == "adapters", let (adapter, folder) = AdapterWords.parts(word) {
                 return "\(adapter)=\(try expanded(folder, spelling, home))"
