@@ -22,8 +22,11 @@ package final class LoadedModel {
     /// What was said on loading and since.
     package private(set) var notices: [String]
 
-    /// - Parameter name: A model's folder, file or id, or the folder of an adapter, which names its model.
-    package init(_ name: String, dtype: DType?, device: Device) throws {
+    /// - Parameters:
+    ///   - name: A model's folder, file or id, or the folder of an adapter, which names its model.
+    ///   - environment: `HOME`, for which `~` stands in the name.
+    package init(_ name: String, dtype: DType?, device: Device, environment: [String: String] = [:]) throws {
+        let name = HomeFolder.expand(name, home: HomeFolder.path(environment))
         self.name = name
         let isAdapter = FileManager.default.fileExists(atPath: "\(name)/\(AdapterFiles.configurationName)")
         let line = try ArgumentLine([isAdapter ? "--adapters" : "--model", name], for: .infer)

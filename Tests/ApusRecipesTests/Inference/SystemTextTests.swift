@@ -54,6 +54,10 @@ import Testing
             return try model.answer(
                 messages, maximumTokens: 12, temperature: 0, topK: nil, topP: nil, seed: 1, onText: { _ in true })
         }
+        // Also one that is named by the folder of the user.
+        let named = try LoadedModel("~/checkpoint-2", dtype: nil, device: .cpu, environment: ["HOME": run.output])
+        #expect(try named.adapterNames == LoadedModel(checkpoint, dtype: nil, device: .cpu).adapterNames)
+        #expect(!named.adapterNames.isEmpty)
         let question = Message(role: "user", content: "n 1")
         let plain = try answer([question])
         #expect(try plain == answer([Message(role: "system", content: "brief"), question]))
