@@ -127,6 +127,17 @@ struct ConfigFileTests {
         #expect(line.environment.map(\.value) == ["1", "2"])
     }
 
+    /// A mapping is one value, whatever it holds, and a value that a merge key brings along is one where it comes to.
+    @Test func valuesCountOnce() throws {
+        let list = "[" + Array(repeating: "{b: 1}", count: 45_000).joined(separator: ", ") + "]"
+        #expect(try ConfigYAML.value("a: \(list)")["a"]?.arrayValue?.count == 45_000)
+        let pairs = (0..<90).map { "k\($0): 1" }.joined(separator: ", ")
+        let merged = "[" + Array(repeating: "{<<: *a}", count: 900).joined(separator: ", ") + "]"
+        let value = try ConfigYAML.value("a: &a {\(pairs)}\nb: \(merged)")
+        #expect(value["b"]?[899]?["k89"] == 1)
+        #expect(throws: SettingsError.self) { try ConfigYAML.value("a: \(list)\nb: \(list)") }
+    }
+
     @Test func json() throws {
         let file = try folder.write(
             #"{"model": "m", "dataset": ["a"], "lora_rank": 16, "lora_alpha": 32.0, "strict": true, "columns": {"a": "b"},"#

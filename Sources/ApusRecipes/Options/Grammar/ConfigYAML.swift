@@ -32,11 +32,11 @@ enum ConfigYAML {
     }
 
     private struct Reader {
-        private var budget = mostNodes
+        /// How many more values there may be, and how much more merge keys may bring along.
+        private var (values, merges) = (mostNodes, mostNodes)
 
-        /// Counts a value.
-        private mutating func count(level: Int) throws {
-            budget -= 1
+        private static func take(_ count: Int, of budget: inout Int, level: Int) throws {
+            budget -= count
             // Aliases can make a small file stand for a huge tree, and a deep one.
             guard budget > 0 else { throw SettingsError("more than \(mostNodes) values.") }
             guard level < mostLevels else { throw SettingsError("more than \(mostLevels) values inside each other.") }
@@ -46,7 +46,6 @@ enum ConfigYAML {
         ///
         /// What comes later is meant: the mapping's own keys, and of a list of mappings the first.
         mutating func pairs(of mapping: Node.Mapping, level: Int) throws -> [(String, Node)] {
-            try count(level: level)
             var (merged, own): ([(String, Node)], [(String, Node)]) = ([], [])
             for (key, value) in mapping {
                 guard Tag.Name(rawValue: key.tag.description) == .merge else {
@@ -59,8 +58,9 @@ enum ConfigYAML {
                     guard let other = part.mapping else {
                         throw SettingsError("<<: wanted a mapping, or a list of mappings.")
                     }
+                    try Self.take(1, of: &merges, level: level + 1)
                     let brought = try pairs(of: other, level: level + 1)
-                    budget -= brought.count
+                    try Self.take(brought.count, of: &merges, level: level + 1)
                     merged += brought
                 }
             }
@@ -71,7 +71,7 @@ enum ConfigYAML {
         ///   that an option reads: `save_strategy: no` is no falsehood. Inside an object they become numbers and booleans,
         ///   because the object becomes JSON.
         mutating func json(_ node: Node, keepsSpelling: Bool, level: Int) throws -> JSONValue {
-            try count(level: level)
+            try Self.take(1, of: &values, level: level)
             switch node {
             case .scalar(let scalar):
                 let text = scalar.string
