@@ -1,5 +1,6 @@
 import ApusFiles
 import ApusHub
+import Crypto
 import Foundation
 
 /// A data set in a folder of this machine, of which a download that was broken off may have left a part.
@@ -22,10 +23,7 @@ struct StoredDataset {
             let state = "\(folder)/.cache/\(hub)/download"
             guard FileManager.default.fileExists(atPath: state) else { continue }
             for path in try Self.paths(in: state) where path.hasSuffix(".incomplete") {
-                // The path, a digest and the mark, with points between.
-                let whole = path.split(separator: ".", omittingEmptySubsequences: false).dropLast(2).joined(
-                    separator: ".")
-                guard !FileManager.default.fileExists(atPath: "\(folder)/\(whole)") else { continue }
+                guard !Self.isThere(path, in: folder) else { continue }
                 throw DatasetChoiceError(
                     "was not fetched to its end: there is \(state)/\(path). The same `apus download` fetches the rest; if "
                         + "that file is of no use, remove it")
@@ -50,7 +48,9 @@ struct StoredDataset {
         for place in repository.hub == .huggingFace ? [blobs] : [folder] {
             guard FileManager.default.fileExists(atPath: place) else { continue }
             for path in try Self.paths(in: place) where path.hasSuffix(".incomplete") {
-                let whole = path.dropLast(".incomplete".count)
+                // Behind the digest the hub's own program puts a word, and a part that it left it does not remove.
+                let whole =
+                    repository.hub == .huggingFace ? path.prefix { $0 != "." } : path.dropLast(".incomplete".count)
                 guard !FileManager.default.fileExists(atPath: "\(place)/\(whole)") else { continue }
                 throw DatasetChoiceError(
                     "is not whole in the cache: \(place)/\(path) is a file that was not fetched to its end. \(advice)")
@@ -108,6 +108,23 @@ struct StoredDataset {
     private var advice: String {
         guard let repository else { return "" }
         return "`apus download --dataset \(repository.hub.rawValue)::\(repository.id)` fetches the rest"
+    }
+
+    /// Whether a folder has the file in full that a part of it, among the state of downloads, belongs to.
+    ///
+    /// The part is called by the path, a digest and the mark, with points between; by huggingface_hub by a digest of
+    /// the name in its place, and lately with a word before the mark.
+    private static func isThere(_ part: String, in folder: String) -> Bool {
+        let pieces = part.split(separator: ".", omittingEmptySubsequences: false)
+        let whole = "\(folder)/\(pieces.dropLast(2).joined(separator: "."))"
+        if FileManager.default.fileExists(atPath: whole) { return true }
+        let digest = FilePath.lastComponent(of: part).prefix { $0 != "." }
+        let beside = try? FileManager.default.contentsOfDirectory(
+            atPath: FilePath.parent(of: "\(folder)/\(part)"))
+        return beside?.contains { name in
+            let hash = Data(Insecure.SHA1.hash(data: Data("\(name).metadata".utf8))).base64EncodedString()
+            return hash.replacing("+", with: "-").replacing("/", with: "_") == digest
+        } ?? false
     }
 
     /// The paths of all files below a folder, links followed, in order.

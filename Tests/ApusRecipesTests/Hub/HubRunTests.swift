@@ -165,6 +165,14 @@ import Testing
         let partial = onHuggingFace ? "\(root)/blobs/0a.incomplete" : "\(snapshot)/data/more.jsonl.incomplete"
         try Data("{".utf8).write(to: URL(fileURLWithPath: partial))
         #expect(refusal()?.contains("\(partial) is a file that was not fetched to its end") == true)
+        try FileManager.default.removeItem(atPath: partial)
+        guard onHuggingFace else { return }
+        // huggingface_hub 2 fetches under a name for each try, and one that was killed leaves its own.
+        let part = URL(fileURLWithPath: "\(root)/blobs/0a.1b2c3d4e.incomplete")
+        try Data("{".utf8).write(to: part)
+        #expect(refusal()?.contains("\(part.path) is a file that was not fetched to its end") == true)
+        try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(root)/blobs/0a"))
+        #expect(try rows(offline: true) == 3)
     }
 
     /// A folder of the user's may lack what it likes, but not hold a file that is being fetched.
@@ -182,6 +190,18 @@ import Testing
         #expect(error?.description.contains("was not fetched to its end: there is \(folder.path)/\(partial)") == true)
         try FileManager.default.removeItem(atPath: "\(folder.path)/\(partial)")
         #expect(try loader.load([folder.path]).train.count == 1)
+        // huggingface_hub names parts by base64url(SHA-1("<file>.metadata")): here that of the file that is there, as of
+        // a try that was killed, then that of the other.
+        let state = ".cache/huggingface/download"
+        try folder.write("{", to: "\(state)/kLmX54dUgrcKVF9QPZvPSjhsOgY=.0a.1b2c3d4e.incomplete")
+        #expect(try loader.load([folder.path]).train.count == 1)
+        for word in ["", ".1b2c3d4e"] {
+            let other = "\(state)/7IX-Jzy7VYI2QRLs3CTb77D7bpM=.0a\(word).incomplete"
+            try folder.write("{", to: other)
+            let error = #expect(throws: DatasetError.self) { try loader.load([folder.path]) }
+            #expect(error?.description.contains("there is \(folder.path)/\(other)") == true)
+            try FileManager.default.removeItem(atPath: "\(folder.path)/\(other)")
+        }
     }
 
     @Test func whatCannotBeHadIsSaidBeforeAnythingIsWritten() throws {
