@@ -29,11 +29,13 @@ package struct HubClient: Sendable {
         package let fetchedBytes: Int64
     }
 
-    /// Lists the files of a repository.
+    /// Lists the files of a repository; what a data set holds is written down (`KeptListing`).
     ///
     /// - Throws: `HubError`.
     package func listing(of repository: Repository, revision: String? = nil) async throws -> RepositoryListing {
-        try await open(repository) { try await $0.listing(of: repository, revision: revision) }
+        let listing = try await open(repository) { try await $0.listing(of: repository, revision: revision) }
+        keep(listing)
+        return listing
     }
 
     /// Downloads the files of a repository that are not there yet.
@@ -48,6 +50,7 @@ package struct HubClient: Sendable {
     ) async throws -> Snapshot {
         try await open(repository) { connection in
             let listing = try await connection.listing(of: repository, revision: revision)
+            if localFolder == nil { keep(listing) }
             return try await download(listing, choice, to: localFolder, connection)
         }
     }
@@ -90,7 +93,6 @@ package struct HubClient: Sendable {
         }
         let layout = CacheLayout(
             listing, cache: configuration[repository.hub].cache, localFolder: localFolder)
-        if localFolder == nil, repository.kind == .dataset { keep(listing) }
         let missing = try chosen.filter { try !layout.holds($0, files) }
         for file in chosen where !missing.contains(file) { try FileDownload.link(layout.place(of: file), files) }
         let present = try missing.map { file in
@@ -118,8 +120,9 @@ package struct HubClient: Sendable {
             fetchedBytes: fetched)
     }
 
-    /// Writes down what the hub lists, before anything of it is fetched.
+    /// Writes down what the hub lists of a data set, before anything of it is fetched.
     private func keep(_ listing: RepositoryListing) {
+        guard listing.repository.kind == .dataset else { return }
         do {
             try KeptListing.keep(listing, configuration, files)
         } catch {

@@ -1,6 +1,8 @@
+import ApusFiles
 import ApusHubTesting
 import ApusJSON
 import Foundation
+import Synchronization
 import Testing
 
 @testable import ApusHub
@@ -52,6 +54,22 @@ import Testing
         _ = try await hub.client().download(repository, FileChoice(.all), to: hub.server.scratch("mine"))
         #expect(HubFixture.names(below: hub.configuration.listings).count { $0.hasSuffix(".json") } == 1)
         #expect(KeptListing(of: repository, in: hub.server.scratch("mine"), hub.configuration) == nil)
+    }
+
+    /// A listing that cannot be written is told of once, however many downloads follow it.
+    @Test func aListingIsKeptOnce() async throws {
+        let hub = try HubFixture()
+        try hub.server.write("# Rows\n", to: "datasets/owner/rows/README.md")
+        try hub.server.write("{}\n", to: "datasets/owner/rows/a.jsonl")
+        let place = hub.configuration.listings
+        try FileManager.default.createDirectory(
+            atPath: FilePath.parent(of: place), withIntermediateDirectories: true)
+        try Data().write(to: URL(fileURLWithPath: place))
+        let notes = Mutex<[String]>([])
+        let client = hub.client(events: HubEvents(onNote: { note in notes.withLock { $0.append(note) } }))
+        let listing = try await client.listing(of: hub.repository("owner/rows", .dataset))
+        for choice in [FileChoice(.card), FileChoice(.all)] { _ = try await client.download(listing, choice) }
+        #expect(notes.withLock { $0.count { $0.contains("what owner/rows holds could not be written down") } } == 1)
     }
 
     @Test(arguments: ["models/owner/tiny-model___v1", "hub/models/owner/tiny-model___v1", "hub/owner/tiny-model___v1"])
