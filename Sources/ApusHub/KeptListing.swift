@@ -2,9 +2,10 @@ import ApusFiles
 import ApusJSON
 import Foundation
 
-/// What a hub listed of a data set when files of it were last fetched: without a hub it tells whether all is there.
+/// What a hub listed of a data set, at one commit, when files of it were last fetched: without a hub it tells whether all is there.
 ///
-/// It lies in a folder of Apus's own, since the caches of the hubs hold what their own programs know.
+/// Of a branch, which is all that ModelScope's caches tell, nothing is kept: another program may have fetched what came to
+/// it since. It lies in a folder of Apus's own, since the caches of the hubs hold what their own programs know.
 package struct KeptListing: Sendable {
     /// Without digests.
     package let files: [RemoteFile]
@@ -49,9 +50,9 @@ package struct KeptListing: Sendable {
         try files.writeAtomically(data, to: path)
     }
 
-    /// Nil for what cannot be the name of a file.
+    /// Nil for a branch.
     private static func path(of repository: Repository, commit: String, _ configuration: HubConfiguration) -> String? {
-        guard FilePath.isInside(commit) else { return nil }
+        guard HubConnection.isCommit(commit) else { return nil }
         let name = "\(repository.hub.rawValue)/\(repository.kind.plural)--\(repository.folderName)/\(commit).json"
         return "\(configuration.listings)/\(name)"
     }

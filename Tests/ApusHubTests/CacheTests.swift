@@ -27,13 +27,13 @@ import Testing
     }
 
     /// What the hub listed is known later, and what of it is not there in full.
-    @Test(arguments: Hub.allCases) func listingsOfDataSetsAreKept(of place: Hub) async throws {
+    @Test func listingsOfDataSetsAreKept() async throws {
         let hub = try HubFixture()
         for name in ["README.md", "data/a.jsonl", "data/b.jsonl"] {
             // Of files alike a cache has one copy.
             try hub.server.write("{\"of\": \"\(name)\"}\n", to: "datasets/owner/rows/\(name)")
         }
-        let repository = try hub.repository("owner/rows", .dataset, on: place)
+        let repository = try hub.repository("owner/rows", .dataset)
         let snapshot = try await hub.client().download(repository, FileChoice(.paths(["data/a.jsonl", "README.md"])))
         let kept = try #require(KeptListing(of: repository, in: snapshot.folder, hub.configuration))
         let paths = kept.files.map(\.path)
@@ -45,7 +45,7 @@ import Testing
         try Data("{".utf8).write(to: file)
         #expect(kept.missing(of: ["README.md", "data/a.jsonl"], in: snapshot.folder) == ["data/a.jsonl"])
         #expect(HubFixture.names(below: hub.configuration.listings).count { $0.hasSuffix(".json") } == 1)
-        let cache = hub.configuration[place].cache
+        let cache = hub.configuration.huggingFace.cache
         #expect(
             !HubFixture.names(below: cache).contains { $0.hasSuffix(".json") },
             "the hub's own cache has its files alone")
@@ -54,6 +54,17 @@ import Testing
         _ = try await hub.client().download(repository, FileChoice(.all), to: hub.server.scratch("mine"))
         #expect(HubFixture.names(below: hub.configuration.listings).count { $0.hasSuffix(".json") } == 1)
         #expect(KeptListing(of: repository, in: hub.server.scratch("mine"), hub.configuration) == nil)
+    }
+
+    /// What a branch held once says nothing of files that another program may have fetched since.
+    @Test func ofBranchesNothingIsKept() async throws {
+        let hub = try HubFixture()
+        try hub.server.write("{}\n", to: "datasets/owner/rows/a.jsonl")
+        let repository = try hub.repository("owner/rows", .dataset, on: .modelScope)
+        let snapshot = try await hub.client().download(repository, FileChoice(.all))
+        #expect(snapshot.commit == "master")
+        #expect(KeptListing(of: repository, in: snapshot.folder, hub.configuration) == nil)
+        #expect(HubFixture.names(below: hub.configuration.listings).isEmpty)
     }
 
     /// A listing that cannot be written is told of once, however many downloads follow it.

@@ -153,11 +153,11 @@ import Testing
         let snapshots = try FileManager.default.contentsOfDirectory(atPath: "\(root)/snapshots")
         let snapshot = "\(root)/snapshots/\(try #require(snapshots.first))"
         try FileManager.default.removeItem(atPath: "\(snapshot)/\(names[1])")
-        let listed = refusal()
-        #expect(
-            listed?.contains("of 3 files that are wanted 1 are not there in full (\(names[1]))") == true
-                && listed?.contains("`apus download --dataset \(id)` fetches the rest") == true)
-        try FileManager.default.removeItem(atPath: server.scratch("cache/apus/listings"))
+        #expect(refusal()?.contains("`apus download --dataset \(id)` fetches the rest") == true)
+        if onHuggingFace {
+            #expect(refusal()?.contains("of 3 files that are wanted 1 are not there in full (\(names[1]))") == true)
+            try FileManager.default.removeItem(atPath: server.scratch("cache/apus/listings"))
+        }
         #expect(refusal()?.contains("there are 2 of 3 files data/train-…-of-00003.jsonl") == true)
         // With the part there again, only what is being fetched says so.
         try Data(#"{"query": "a", "response": "b"}"#.utf8).write(to: URL(fileURLWithPath: "\(snapshot)/\(names[1])"))
