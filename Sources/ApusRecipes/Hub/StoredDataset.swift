@@ -130,7 +130,7 @@ struct StoredDataset {
     /// The paths of all files below a folder, links followed, in order.
     ///
     /// A link whose file is gone is one that should be there.
-    private static func paths(in folder: String) throws -> [String] {
+    static func paths(in folder: String) throws -> [String] {
         var paths: [String] = []
         func visit(_ below: String, depth: Int) throws {
             let names = try FileManager.default.contentsOfDirectory(atPath: FilePath.join(folder, below)).sorted()

@@ -288,6 +288,39 @@ import Testing
         #expect(try server.log().isEmpty)
     }
 
+    /// Without the network, files that are wanted and not there are no success.
+    @Test func theCommandTellsWhatIsNotThere() throws {
+        let run = try TinyRun()
+        let (server, surroundings) = try Self.hub(run)
+        var away = surroundings
+        away.environment["HF_HUB_OFFLINE"] = "1"
+        func refusal(_ settings: DownloadSettings) -> String {
+            let error = #expect(throws: HubError.self) { try Download(settings, surroundings: away)() }
+            #expect(error?.kind == .offline)
+            return error?.description ?? ""
+        }
+        var rows = DownloadSettings()
+        rows.datasets = ["hf::sentence-transformers/stsb"]
+        rows.include = ["*.md", "data/train-*"]
+        let folders = try Download(rows, surroundings: surroundings)()
+        #expect(try Download(rows, surroundings: away)() == folders)
+        // In the cache of Hugging Face, whichever hub is looked at first.
+        rows.datasets = ["sentence-transformers/stsb"]
+        #expect(try Download(rows, surroundings: away)() == folders)
+        rows.include = []
+        let test = "data/test-00000-of-00001.jsonl"
+        #expect(refusal(rows).contains("wanted 1 are not in \(folders[0]) in full (\(test))"))
+        rows.exclude = ["data/test-*"]
+        #expect(try Download(rows, surroundings: away)() == folders)
+        var model = DownloadSettings(["hf::Qwen/Qwen2.5-0.5B"])
+        let whole = try Download(model, surroundings: surroundings)()
+        model.include = ["config.json"]
+        #expect(try Download(model, surroundings: away)() == whole)
+        model.include = ["nothere.bin"]
+        #expect(refusal(model).contains("none of the files in \(whole[0]) is wanted"))
+        withExtendedLifetime(server) {}
+    }
+
     @Test func ofAModelInSeveralGGUFFilesOneHasToBeChosen() throws {
         let run = try TinyRun()
         let (server, surroundings) = try Self.hub(run)
