@@ -1,6 +1,7 @@
 import ApusDatasets
 import ApusFiles
 import ApusHub
+import ApusRunLog
 import Foundation
 
 /// Finds the files of data sets that are no files: those of a hub, of a folder, and those known by a name.
@@ -10,10 +11,16 @@ final class DatasetFetcher: Sendable {
     private let environment: [String: String]
     private let known: KnownDatasets
     private let preferred: Hub
+    private let tell: @Sendable (String) -> Void
 
-    /// - Parameter files: Those of `--custom_dataset_info`.
-    init(_ surroundings: Surroundings, files: [String]) throws {
+    /// - Parameters:
+    ///   - files: Those of `--custom_dataset_info`.
+    ///   - tell: Shows a line; nil prints it.
+    init(_ surroundings: Surroundings, files: [String], tell: (@Sendable (String) -> Void)? = nil) throws {
         hub = surroundings.hub
+        // Lines go past the bars of the hub's console.
+        let console = surroundings.hub?.console ?? Console(style: ConsoleStyle(environment: surroundings.environment))
+        self.tell = tell ?? { console.print($0) }
         environment = surroundings.environment
         known = try KnownDatasets(files: files)
         preferred = surroundings.hub?.preferred ?? HubConfiguration(environment: surroundings.environment).defaultHub
@@ -132,7 +139,7 @@ final class DatasetFetcher: Sendable {
         try (entry?.splits ?? ["train"]).flatMap { split in
             let chosen = try choice.files(split: split, subset: wanted.configuration)
             if let name = chosen.otherName {
-                hub?.print("note: --dataset \(reference.location) has no split \"\(split)\"; \"\(name)\" is read.")
+                tell("note: --dataset \(reference.location) has no split \"\(split)\"; \"\(name)\" is read.")
             }
             return chosen.files
         }

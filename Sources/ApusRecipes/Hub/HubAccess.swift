@@ -11,7 +11,7 @@ final class HubAccess: Sendable {
     /// The hub of names that do not say which.
     let preferred: Hub
     private let revision: String?
-    private let console: Console
+    let console: Console
     /// What was found already.
     private let found = Mutex<[String: String]>([:])
 

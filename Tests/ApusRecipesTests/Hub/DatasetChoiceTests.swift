@@ -3,6 +3,7 @@ import ApusHub
 import ApusJSON
 import ApusText
 import Foundation
+import Synchronization
 import Testing
 
 @testable import ApusRecipes
@@ -296,6 +297,22 @@ import Testing
         loader.fetching = { try fetcher($0) }
         let rows = try loader.load(["\(folder.path)#3"]).train
         #expect(try (rows.count, rows.row(at: 0)) == (3, ["query": "a", "response": "b"]))
+    }
+
+    /// Also where no hub is reached.
+    @Test func aSplitOfAnotherNameIsTold() throws {
+        let folder = try TemporaryFolder()
+        let data = "\(folder.path)/rows"
+        try FileManager.default.createDirectory(atPath: "\(data)/data", withIntermediateDirectories: true)
+        for split in ["test_sft", "train_sft"] {
+            try folder.write(
+                #"{"query": "a", "response": "b"}"#, to: "rows/data/\(split)-00000-of-00001.jsonl")
+        }
+        let told = Mutex<[String]>([])
+        let fetcher = try DatasetFetcher(Surroundings(), files: []) { line in told.withLock { $0.append(line) } }
+        let fetched = try fetcher(#require(DatasetReference.list(parsing: data).first))
+        #expect(fetched?.parts.flatMap(\.files) == ["\(data)/data/train_sft-00000-of-00001.jsonl"])
+        #expect(told.withLock { $0 } == ["note: --dataset \(data) has no split \"train\"; \"train_sft\" is read."])
     }
 
     @Test func rulesRewriteRowsAsTheRegistryDoes() throws {
