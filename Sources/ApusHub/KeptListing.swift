@@ -2,7 +2,8 @@ import ApusFiles
 import ApusJSON
 import Foundation
 
-/// What a hub listed of a data set, at one commit, when files of it were last fetched: without a hub it tells whether all is there.
+/// What a hub listed of a commit of a data set when files of it were last fetched: without a hub it tells whether all is
+/// there.
 ///
 /// Of a branch, which is all that ModelScope's caches tell, nothing is kept: another program may have fetched what came to
 /// it since. It lies in a folder of Apus's own, since the caches of the hubs hold what their own programs know.
