@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves the hub of hub_server.py right: Python's own huggingface_hub (and modelscope_hub where it is installed) work with it.
+"""Proves the hub of hub_server.py right: Python's own huggingface_hub and modelscope_hub work with it.
 
     $(Scripts/parity/environment) Scripts/faults/hub_client_check.py [--apus PATH]
 
@@ -15,7 +15,6 @@ import os
 import pathlib
 import random
 import subprocess
-import sys
 import tempfile
 
 import hub_server
@@ -82,14 +81,10 @@ def main():
         if apus:
             shared_hugging_face(root, apus, done)
         hugging_face(root, scratch, hub, done)
-        try:
-            import modelscope_hub
-        except ImportError:
-            print("modelscope_hub is not installed; its half was left out", file=sys.stderr)
-        else:
-            if apus:
-                shared_model_scope(apus, done)
-            model_scope(root, done, modelscope_hub.__version__)
+        import modelscope_hub
+        if apus:
+            shared_model_scope(apus, done)
+        model_scope(root, done, modelscope_hub.__version__)
         print(json.dumps(done, indent=2))
 
 
