@@ -4,8 +4,11 @@
 usage: ms_swift_losses.py --apus .build/release/apus --python PYTHON [--work DIR]
 
 PYTHON has ms-swift 4.6. All weights train in float32 on the CPU, in the order of the file, without dropout: one turn, several
-turns, every loss scale, the named templates' own suffixes. ms-swift packs only with flash attention, which needs a GPU, so packed
-samples are compared with the same samples one by one instead.
+turns, every loss scale, the named templates' own suffixes, packed samples.
+
+ms-swift packs only where flash attention is asked for, which needs a GPU. Here it is told that sdpa will do: transformers keeps
+packed samples apart there too, by their positions. Which samples share a pack is each program's own choice, so that a step
+takes all of them.
 """
 
 import argparse
@@ -28,9 +31,9 @@ def text(seed, count):
     return " ".join(WORDS[(seed * 7 + n * n) % len(WORDS)] for n in range(count))
 
 
-def rows(turns):
+def rows(turns, count=STEPS * 2):
     made = []
-    for n in range(STEPS * 2):
+    for n in range(count):
         messages = [{"role": "system", "content": text(n + 3, 3)}] if n % 3 == 0 else []
         for turn in range(1 + (n % turns)):
             messages.append({"role": "user", "content": text(n + turn, 1 + (n + turn) % 3)})
@@ -39,6 +42,16 @@ def rows(turns):
     return made
 
 
+# Sixteen conversations of 2,231 tokens fill five packs of 500.
+PACKED_ROWS = 16
+PACKS = "5"
+WITHOUT_FLASH = """
+from swift.arguments.sft_args import SftArguments
+def check(self):
+    self.padding_free = self.padding_free or self.packing
+SftArguments._check_padding_free = check
+"""
+
 CASES = {
     "one turn": (1, ["--loss_scale", "default"]),
     "several turns": (3, ["--loss_scale", "default"]),
@@ -46,6 +59,9 @@ CASES = {
     "everything": (2, ["--loss_scale", "all"]),
     "accumulated": (2, ["--gradient_accumulation_steps", "2", "--per_device_train_batch_size", "1"]),
     "another template": (2, ["--template", "llama3"]),
+    "packed": (3, ["--packing", "true", "--gradient_accumulation_steps", PACKS, "--per_device_train_batch_size", "1",
+                   "--num_train_epochs", str(STEPS)]),
+    "padding-free": (3, ["--padding_free", "true", "--gradient_accumulation_steps", "1", "--per_device_train_batch_size", "4"]),
     "another schedule": (1, ["--lr_scheduler_type", "linear", "--warmup_ratio", "0.1", "--weight_decay", "0.05"]),
 }
 
@@ -76,7 +92,8 @@ def main():
     failures = 0
     for name, (turns, more) in CASES.items():
         data = work / f"{name}.jsonl".replace(" ", "-")
-        data.write_text("".join(json.dumps(row) + "\n" for row in rows(turns)))
+        count = PACKED_ROWS if name == "packed" else STEPS * 2
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows(turns, count)))
         common = ["--model", str(model), "--tuner_type", "full", "--dataset", str(data), "--torch_dtype", "float32", "--max_steps",
                   str(STEPS), "--learning_rate", "1e-3", "--logging_steps", "1", "--save_strategy", "no", "--dataset_shuffle",
                   "false", "--train_dataloader_shuffle", "false", "--seed", "42", "--split_dataset_ratio", "0", "--max_length", "500"]
@@ -86,8 +103,9 @@ def main():
             more = more + ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1"]
         found = {}
         for who, command in [
-            ("ms-swift", [options.python, "-c", "from swift.pipelines import sft_main; sft_main()", "--model_type", "qwen2",
-                          "--report_to", "none", "--use_cpu", "true", "--dataloader_num_workers", "0", "--dataset_num_proc", "1"]),
+            ("ms-swift", [options.python, "-c", f"{WITHOUT_FLASH}from swift.pipelines import sft_main; sft_main()",
+                          "--model_type", "qwen2", "--report_to", "none", "--use_cpu", "true",
+                          "--dataloader_num_workers", "0", "--dataset_num_proc", "1"]),
             ("Apus", [options.apus, "sft", "--device", "cpu", "--disable_tqdm", "true"]),
         ]:
             output = work / f"{name}-{who}".replace(" ", "-")
