@@ -23,6 +23,12 @@ struct Apus: ParsableCommand {
             DownloadCommand.self,
         ])
 
+    /// The command of a name, which the argument parser takes longer to find than some commands to run.
+    static func command(named name: String?) -> (any PassthroughCommand.Type)? {
+        configuration.subcommands.lazy.compactMap { $0 as? any PassthroughCommand.Type }
+            .first { $0.command.rawValue == name }
+    }
+
     static func main() {
         Program.run(CommandLine.arguments)
     }

@@ -6,7 +6,7 @@ import Foundation
 protocol PassthroughCommand: ParsableCommand {
     associatedtype Settings: CommandSettings
     static var command: Command { get }
-    var words: [String] { get }
+    var words: [String] { get set }
     /// Does what the settings ask for.
     func run(_ settings: Settings, _ line: ArgumentLine) throws
     func settings(_ line: ArgumentLine, notices: inout [String]) throws -> Settings
@@ -15,6 +15,13 @@ protocol PassthroughCommand: ParsableCommand {
 extension PassthroughCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(commandName: command.rawValue, abstract: command.summary)
+    }
+
+    /// Runs the command with the words behind its name.
+    static func run(_ words: ArraySlice<String>) throws {
+        var command = Self()
+        command.words = Array(words)
+        try command.run()
     }
 
     func settings(_ line: ArgumentLine, notices: inout [String]) throws -> Settings {

@@ -52,8 +52,13 @@ enum Program {
             return EXIT_SUCCESS
         }
         do {
-            var command = try Apus.parseAsRoot(words(of: arguments))
-            try command.run()
+            let words = try words(of: arguments)
+            if let command = Apus.command(named: words.first) {
+                try command.run(words.dropFirst())
+            } else {
+                var command = try Apus.parseAsRoot(words)
+                try command.run()
+            }
         } catch let error where Apus.exitCode(for: error) == .success {
             // Help, the version and completion scripts come as errors too; they are printed as they are.
             try StandardOutput.writeLine(Apus.fullMessage(for: error))

@@ -15,8 +15,10 @@ struct BytePairFiles {
                 let token = cursor.string
                 guard isValidUTF8(token) else { throw cursor.fault("invalid UTF-8") }
                 let id = try cursor.readID()
-                try insert(token, id, into: &vocabulary)
+                try check(token, id, vocabulary)
+                guard vocabulary.insertLater(token, id: id) else { throw taken(token, id) }
             }
+            vocabulary.settle()
         } catch let fault as JSONCursor.Fault {
             throw TokenizerError(
                 source,
@@ -64,6 +66,13 @@ struct BytePairFiles {
     func insert(
         _ token: UnsafeBufferPointer<UInt8>, _ id: Int32, into vocabulary: inout Vocabulary, keepsEquals: Bool = false
     ) throws {
+        try check(token, id, vocabulary)
+        guard vocabulary.insert(token, id: id, keepsEquals: keepsEquals) else { throw taken(token, id) }
+    }
+
+    /// - Throws: `TokenizerError` where there is no room for a token.
+    @inline(__always)
+    private func check(_ token: UnsafeBufferPointer<UInt8>, _ id: Int32, _ vocabulary: Vocabulary) throws {
         guard Int(id) < Vocabulary.idLimit else {
             throw TokenizerError(
                 source, "token \(Self.describe(token)) has id \(id); ids must be below \(Vocabulary.idLimit)")
@@ -71,9 +80,10 @@ struct BytePairFiles {
         guard vocabulary.hasRoom(for: token) else {
             throw TokenizerError(source, "the spellings of all tokens are longer than \(Vocabulary.byteLimit) bytes")
         }
-        guard vocabulary.insert(token, id: id, keepsEquals: keepsEquals) else {
-            throw TokenizerError(source, "token \(Self.describe(token)) has id \(id), as another token has already")
-        }
+    }
+
+    private func taken(_ token: UnsafeBufferPointer<UInt8>, _ id: Int32) -> TokenizerError {
+        TokenizerError(source, "token \(Self.describe(token)) has id \(id), as another token has already")
     }
 
     /// Reads `["a b", …]` or `[["a", "b"], …]`.

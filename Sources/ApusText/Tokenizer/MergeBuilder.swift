@@ -61,9 +61,7 @@ struct MergeBuilder: Sendable {
         let parts = try resolved(vocabulary, prefixLength)
         // Taken, as what two hold is copied when it is filled.
         var table = emptyTable.take() ?? MergeTable(expectedCount: entries.count + 1)
-        for part in parts {
-            for merge in part { table.append(merge.left, merge.right, becomes: merge.result) }
-        }
+        for part in parts { table.append(contentsOf: part) }
         return table
     }
 

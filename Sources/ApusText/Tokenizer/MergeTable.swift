@@ -30,17 +30,31 @@ struct MergeTable: Sendable {
         }
     }
 
-    /// Adds the next merge; of two merges of one pair the later counts, as in `tokenizers`.
+    /// Adds the next merges; of two merges of one pair the later counts, as in `tokenizers`.
     ///
-    /// - Precondition: Fewer merges than `expectedCount` and `limit` have been added.
-    mutating func append(_ left: Int32, _ right: Int32, becomes result: Int32) {
-        precondition(merged.count < Self.limit && merged.count * 2 < slots.count)
-        let key = Self.key(left, right)
-        let packed = key << 22 | UInt64(merged.count)
-        merged.append(result)
-        var slot = Self.hash(key) & mask
-        while slots[slot] != .max, slots[slot] >> 22 != key { slot = (slot + 1) & mask }
-        slots[slot] = packed
+    /// - Precondition: Fewer merges than `expectedCount` and `limit` are there then.
+    mutating func append(contentsOf merges: [(left: Int32, right: Int32, result: Int32)]) {
+        precondition(merged.count + merges.count <= Self.limit && (merged.count + merges.count) * 2 <= slots.count)
+        let size = 64
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: size) { found in
+            for start in stride(from: 0, to: merges.count, by: size) {
+                let batch = start..<min(start + size, merges.count)
+                // Reads that do not depend on each other run side by side; most of the time is spent waiting for memory.
+                for index in batch {
+                    let key = Self.key(merges[index].left, merges[index].right)
+                    found[index - start] = slots[Self.hash(key) & mask]
+                }
+                for index in batch {
+                    let key = Self.key(merges[index].left, merges[index].right)
+                    var slot = Self.hash(key) & mask
+                    if found[index - start] != .max || slots[slot] != .max {
+                        while slots[slot] != .max, slots[slot] >> 22 != key { slot = (slot + 1) & mask }
+                    }
+                    slots[slot] = key << 22 | UInt64(merged.count)
+                    merged.append(merges[index].result)
+                }
+            }
+        }
     }
 
     @inline(__always)

@@ -26,6 +26,8 @@ struct Vocabulary: Sendable {
     /// Most tokens that only share a slot are told apart without a look at their bytes, and the whole table stays near
     /// the processor.
     private var slots: [UInt32]
+    /// Tokens that are stored and have no slot yet.
+    private var waiting: [(hash: UInt64, id: Int32)] = []
     /// Whether tokens of different ids are spelled alike.
     private(set) var hasEquals = false
     /// How many tokens there are.
@@ -36,9 +38,11 @@ struct Vocabulary: Sendable {
         slots = [UInt32](repeating: Self.empty, count: Self.capacity(for: expectedCount))
         bytes.reserveCapacity(expectedCount * 8)
         places.reserveCapacity(expectedCount)
+        waiting.reserveCapacity(Self.batchSize)
     }
 
     private static let empty = UInt32.max
+    private static let batchSize = 64
     private static let idMask = UInt32(idLimit - 1)
 
     /// The bits of a hash that are kept beside an id; never all ones, which would look like an empty slot.
@@ -69,34 +73,85 @@ struct Vocabulary: Sendable {
     /// - Precondition: There is room for it.
     /// - Returns: Whether the id was free; if not, nothing changes.
     mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: Int32, keepsEquals: Bool = false) -> Bool {
-        let isTaken = Int(id) < places.count && places[Int(id)].length >= 0
-        if isTaken { return isToken(id, token) }
+        if isTaken(id) { return isToken(id, token) }
+        store(token, id)
         if count + 1 > slots.count * 3 / 4 { grow() }
-        let hash = Self.hash(token)
+        link(id, Self.hash(token), keepsEquals: keepsEquals)
+        return true
+    }
+
+    /// The same, but the slot is looked for together with those of the next tokens, as most of the time of many tokens is
+    /// spent waiting for memory.
+    ///
+    /// - Postcondition: The token is not found by its spelling before `settle` was called.
+    mutating func insertLater(_ token: UnsafeBufferPointer<UInt8>, id: Int32) -> Bool {
+        if isTaken(id) {
+            // An equal token may free it.
+            settle()
+            return insert(token, id: id)
+        }
+        store(token, id)
+        waiting.append((Self.hash(token), id))
+        if waiting.count == Self.batchSize { settle() }
+        return true
+    }
+
+    /// Gives slots to the tokens that wait for them.
+    mutating func settle() {
+        while count + waiting.count > slots.count * 3 / 4 { grow() }
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Self.batchSize) { found in
+            let mask = slots.count - 1
+            // Reads that do not depend on each other run side by side.
+            for (index, entry) in waiting.enumerated() { found[index] = slots[Int(truncatingIfNeeded: entry.hash) & mask] }
+            for (index, entry) in waiting.enumerated() {
+                let slot = Int(truncatingIfNeeded: entry.hash) & mask
+                if found[index] == Self.empty, slots[slot] == Self.empty {
+                    fill(slot, entry.id, entry.hash)
+                } else {
+                    link(entry.id, entry.hash, keepsEquals: false)
+                }
+            }
+        }
+        waiting.removeAll(keepingCapacity: true)
+    }
+
+    private func isTaken(_ id: Int32) -> Bool { Int(id) < places.count && places[Int(id)].length >= 0 }
+
+    private mutating func store(_ token: UnsafeBufferPointer<UInt8>, _ id: Int32) {
+        let place = Place(start: UInt32(bytes.count), length: Int32(token.count))
+        bytes.append(contentsOf: token)
+        put(id, at: place)
+    }
+
+    /// Looks for the slot of a stored token, where an equal one may be.
+    private mutating func link(_ id: Int32, _ hash: UInt64, keepsEquals: Bool) {
         let tag = Self.tag(hash)
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
         while slots[slot] != Self.empty {
-            if slots[slot] & ~Self.idMask == tag, isToken(Self.id(in: slots[slot]), token) {
-                let old = Int(Self.id(in: slots[slot]))
-                let place = places[old]
+            let old = Self.id(in: slots[slot])
+            if slots[slot] & ~Self.idMask == tag, areEqual(old, id) {
                 if keepsEquals {
                     count += 1
                     hasEquals = true
                 } else {
-                    places[old] = .none
+                    places[Int(old)] = .none
                 }
                 slots[slot] = tag | UInt32(bitPattern: id)
-                put(id, at: place)
-                return true
+                return
             }
             slot = (slot + 1) & (slots.count - 1)
         }
-        slots[slot] = tag | UInt32(bitPattern: id)
+        fill(slot, id, hash)
+    }
+
+    @inline(__always)
+    private mutating func fill(_ slot: Int, _ id: Int32, _ hash: UInt64) {
+        slots[slot] = Self.tag(hash) | UInt32(bitPattern: id)
         count += 1
-        let place = Place(start: UInt32(bytes.count), length: Int32(token.count))
-        bytes.append(contentsOf: token)
-        put(id, at: place)
-        return true
+    }
+
+    private func areEqual(_ first: Int32, _ second: Int32) -> Bool {
+        bytes.withUnsafeBufferPointer { isToken(first, UnsafeBufferPointer(rebasing: $0[places[Int(second)].range])) }
     }
 
     private mutating func put(_ id: Int32, at place: Place) {

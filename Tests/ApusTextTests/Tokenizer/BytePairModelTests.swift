@@ -21,9 +21,9 @@ import Testing
             // Five symbols, and merges of random earlier tokens into new ones.
             var merges = MergeTable(expectedCount: 40)
             for result in Int32(5)..<Int32.random(in: 6...40, using: &generator) {
-                merges.append(
-                    .random(in: 0..<result, using: &generator), .random(in: 0..<result, using: &generator),
-                    becomes: result)
+                merges.append(contentsOf: [
+                    (.random(in: 0..<result, using: &generator), .random(in: 0..<result, using: &generator), result)
+                ])
             }
             for _ in 0..<50 {
                 let count = Int.random(in: 1...WordSymbols.shortLimit, using: &generator)
@@ -43,7 +43,7 @@ import Testing
 
     @Test func longRunsAreNotQuadratic() {
         var merges = MergeTable(expectedCount: 8)
-        for id in Int32(0)..<8 { merges.append(id, id, becomes: id + 1) }
+        merges.append(contentsOf: (Int32(0)..<8).map { ($0, $0, $0 + 1) })
         var ids: [Int32] = []
         WordSymbols.mergeLong([Int32](repeating: 0, count: 200_000), merges: merges, into: &ids)
         // 200,000 = 781 · 256 + 64
@@ -72,11 +72,41 @@ import Testing
 
     @Test func laterMergeOfAPairCounts() {
         var merges = MergeTable(expectedCount: 4)
-        merges.append(0, 1, becomes: 2)
-        merges.append(0, 0, becomes: 3)
-        merges.append(0, 1, becomes: 4)
+        merges.append(contentsOf: [(0, 1, 2), (0, 0, 3), (0, 1, 4)])
         #expect(merges.rank(0, 1) == 2)
         #expect(merges.result(2) == 4)
         #expect(merges.rank(1, 0) == MergeTable.none)
+    }
+
+    /// Equal spellings and ids given twice, next to each other and far apart, beside a dictionary of either direction.
+    @Test(arguments: [16, 400]) func waitingTokensGetWhatOneByOneGives(distinct: Int32) {
+        var generator = SeededGenerator(seed: 3)
+        var together = Vocabulary(expectedCount: 16)
+        var single = together
+        var (ids, spellings): ([String: Int32], [Int32: String]) = ([:], [:])
+        for _ in 0..<2000 {
+            let spelling = "token \(Int32.random(in: 0..<distinct, using: &generator))"
+            let id = Int32.random(in: 0..<distinct * 2, using: &generator)
+            let isFree = spellings[id] == nil || spellings[id] == spelling
+            if isFree {
+                if let old = ids.updateValue(id, forKey: spelling) { spellings[old] = nil }
+                spellings[id] = spelling
+            }
+            Array(spelling.utf8).withUnsafeBufferPointer {
+                #expect(together.insertLater($0, id: id) == isFree)
+                #expect(single.insert($0, id: id) == isFree)
+            }
+        }
+        together.settle()
+        for vocabulary in [together, single] {
+            #expect(vocabulary.count == ids.count)
+            for number in 0..<distinct {
+                let spelling = "token \(number)"
+                #expect(vocabulary.id(of: Array(spelling.utf8)) == ids[spelling])
+            }
+            for id in 0..<distinct * 2 {
+                #expect(vocabulary.token(of: id).map { String(decoding: $0, as: UTF8.self) } == spellings[id])
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ struct PieceMerges {
             throw TokenizerError(source, "\(merges.count) merges; at most \(MergeTable.limit) are supported")
         }
         var table = MergeTable(expectedCount: merges.count + 1)
-        for merge in merges { table.append(merge.left, merge.right, becomes: merge.result) }
+        table.append(contentsOf: merges)
         return table
     }
 
