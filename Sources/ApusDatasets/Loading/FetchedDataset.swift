@@ -47,6 +47,58 @@ package struct RowChange: Sendable, Equatable {
         case emptyThought = "empty-thought"
         /// The word "Answer" in front of an answer is left out.
         case withoutAnswerMark = "without-answer-mark"
+        /// A question of a task that `RowChange+Prompts.swift` writes down: keywords to an advertisement.
+        case advertisement
+        /// A sentence to the name of its sentiment.
+        case namedSentiment = "named-sentiment"
+        /// Two sentences to the name of what the one says about the other.
+        case namedInference = "named-inference"
+        /// A context and an answer to a question.
+        case questionGeneration = "question-generation"
+        /// Tables and a wish to SQL with its explanation.
+        case explainedSQL = "explained-sql"
+        /// A Sudoku in rows of nine.
+        case sudoku
+        /// Numbers and a target, which a reward reads too.
+        case countdown
+        /// The way to a result and the result.
+        case workedAnswer = "worked-answer"
+        /// A problem and its code in one text, and the explanation.
+        case explainedCode = "explained-code"
+        /// What helps to answer stands before the question.
+        case contextFirst = "context-first"
+        /// The parts of a law as one text.
+        case lawText = "law-text"
+        /// A title without its number.
+        case unnumberedTitle = "unnumbered-title"
+        /// The query and the response alone.
+        case queryAndResponse = "query-and-response"
+        /// The kinds of instructions that are used.
+        case knownKinds = "known-kinds"
+        /// Pairs that do not come from a set of poisonous prompts.
+        case withoutToxic = "without-toxic"
+        /// Texts without the marks that make an emoji of a character.
+        case withoutEmojiMarks = "without-emoji-marks"
+        /// Two conversations in one text each.
+        case dialogues
+        /// A conversation, its end and a worse one.
+        case twoEnds = "two-ends"
+        /// Functions to call, described in a column, and no system text.
+        case describedFunctions = "described-functions"
+        /// Calls in a column.
+        case callsInColumn = "calls-in-column"
+        /// What several roles say, answered by the last.
+        case severalRoles = "several-roles"
+        /// The one who answers has a name of their own.
+        case namedAnswerer = "named-answerer"
+        /// Messages as text with commas left out.
+        case looseMessages = "loose-messages"
+        /// Conversations of one program, without those that name it.
+        case namelessBench = "nameless-bench"
+        /// Conversations that offer two tools or more.
+        case severalTools = "several-tools"
+        /// Rounds as text with the names of who speaks.
+        case spokenRounds = "spoken-rounds"
     }
 
     /// New names by old ones; what gets the name `_` or `-` is left out.
@@ -63,7 +115,7 @@ package struct RowChange: Sendable, Equatable {
     var isEmpty: Bool { columns.isEmpty && messages == nil && rule == nil }
 
     /// - Throws: `RowRejection` for a row that the rule cannot use, or without a list where messages should be.
-    func applied(to value: JSONValue) throws -> JSONValue {
+    package func applied(to value: JSONValue) throws -> JSONValue {
         guard !isEmpty, let object = value.objectValue else { return value }
         var row = JSONObject()
         // A renamed column takes the place of one that has the name already.
@@ -77,57 +129,6 @@ package struct RowChange: Sendable, Equatable {
         }
         if let messages { row = try messages.applied(to: row) }
         return .object(try rule.map { try Self.applied($0, to: row) } ?? row)
-    }
-
-    private static let prompt = """
-        Task: Based on the given two sentences, provide a similarity score between 0.0 and 1.0.
-        Sentence 1: {text1}
-        Sentence 2: {text2}
-        Similarity score:\u{20}
-        """
-    private static let emptyThought = "<think>\n\n</think>\n\n"
-    private static let nearest = 0.75
-
-    private static func applied(_ rule: Rule, to row: JSONObject) throws -> JSONObject {
-        var row = row
-        switch rule {
-        case .scoredQuestion, .scoreAsText:
-            let (first, second, score) = try pair(row)
-            row = ["query": .string(PairFormat.joined(first, second, by: prompt))]
-            if rule == .scoredQuestion {
-                row["label"] = .double(score)
-            } else {
-                row["response"] = .string(String(format: "%.1f", score))
-            }
-        case .positivePair, .nearPair:
-            let (first, second, score) = try pair(row)
-            guard rule == .positivePair || score >= nearest else {
-                throw RowRejection("the two texts are less alike than \(nearest)")
-            }
-            func said(_ text: String) -> JSONValue { [["role": "user", "content": .string(text)]] }
-            row = ["messages": said(first), "positive_messages": [said(second)], "label": .double(score)]
-        case .withoutInputMark: strip("输入：", from: "input", of: &row)
-        case .withoutAnswerMark:
-            for column in ["response", "output"] { strip("Answer: ", from: column, of: &row) }
-        case .noThink, .emptyThought:
-            if rule == .noThink, let query = row["query"]?.stringValue { row["query"] = .string(query + " /no_think") }
-            if let response = row["response"]?.stringValue { row["response"] = .string(emptyThought + response) }
-        }
-        return row
-    }
-
-    private static func strip(_ mark: String, from column: String, of row: inout JSONObject) {
-        guard let text = row[column]?.stringValue, text.hasPrefix(mark) else { return }
-        row[column] = .string(String(text.dropFirst(mark.count)))
-    }
-
-    private static func pair(_ row: JSONObject) throws -> (String, String, Double) {
-        // Fields of a table are texts.
-        let score = row["score"].flatMap { $0.doubleValue ?? $0.stringValue.flatMap { Double($0) } }
-        guard let first = row["sentence1"]?.stringValue, let second = row["sentence2"]?.stringValue, let score else {
-            throw RowRejection("a row has no sentence1, sentence2 and score")
-        }
-        return (first, second, score)
     }
 }
 

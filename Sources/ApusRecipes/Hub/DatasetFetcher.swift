@@ -53,15 +53,17 @@ final class DatasetFetcher: Sendable {
                     : FetchedDataset(parts: [FetchedDataset.Part(files: [path], change: entry?.change ?? RowChange())])
             }
             guard let repository = repository(reference, entry) else { return nil }
-            guard entry?.isRewritten != true else {
-                throw DatasetChoiceError(
-                    "is one whose rows ms-swift rewrites by a program of its own, which is not there here. Write them as "
-                        + "{\"messages\": […]} or {\"query\": …, \"response\": …} into a .jsonl file, and give that")
-            }
+            if entry?.isRewritten == true { throw Self.rewritten("is one") }
             return try dataset(reference, entry, repository)
         } catch let error as DatasetChoiceError {
             throw DatasetError("--dataset \(location): \(error)")
         }
+    }
+
+    private static func rewritten(_ what: String) -> DatasetChoiceError {
+        DatasetChoiceError(
+            "\(what) whose rows ms-swift rewrites by a program of its own, which is not there here. Write them as "
+                + "{\"messages\": […]} or {\"query\": …, \"response\": …} into a .jsonl file, and give that")
     }
 
     /// The repository that is meant; nil for what is a path.
@@ -122,12 +124,13 @@ final class DatasetFetcher: Sendable {
             }
             names = [entry.subsets.count == 1 ? entry.subsets[0].name : "default"]
         }
-        return names.map { name in
+        return try names.map { name in
             guard let subset = entry.subsets.first(where: { $0.name == name }) else {
                 return Wanted(configuration: name, change: entry.change)
             }
+            if subset.isRewritten { throw Self.rewritten("has a subset \"\(name)\"") }
             // The names that only say what becomes of the rows are no subsets of the hub.
-            let isRule = subset.configuration == nil && entry.subsets.contains { $0.change.rule != nil }
+            let isRule = subset.hasOwnRule || name == "default" && entry.subsets.contains(where: \.hasOwnRule)
             return Wanted(configuration: subset.configuration ?? (isRule ? nil : name), change: subset.change)
         }
     }

@@ -10,6 +10,10 @@ struct KnownDataset: Sendable, Equatable {
         /// What the hub calls it; nil for the only one or the default.
         var configuration: String?
         var change = RowChange()
+        /// Whether it differs from the others by what happens to the rows, and is no subset of the hub.
+        var hasOwnRule = false
+        /// Whether ms-swift rewrites its rows by code that is not there here.
+        var isRewritten = false
     }
 
     /// The id on each hub that has it.
@@ -24,7 +28,7 @@ struct KnownDataset: Sendable, Equatable {
     var subsets: [Subset] = []
     /// What happens to the rows of every subset that says nothing itself.
     var change = RowChange()
-    /// Whether ms-swift rewrites its rows by code that is not there here.
+    /// Whether ms-swift rewrites the rows of all subsets by code that is not there here.
     var isRewritten = false
     /// Why the entry of a user's file cannot be used.
     var fault: String?
@@ -80,7 +84,8 @@ struct KnownDatasets: Sendable {
                 name: parts[0], configuration: parts[1].isEmpty ? nil : parts[1],
                 change: RowChange(
                     columns: columns.isEmpty ? entry.change.columns : columns,
-                    rule: RowChange.Rule(rawValue: parts[2]) ?? entry.change.rule))
+                    rule: RowChange.Rule(rawValue: parts[2]) ?? entry.change.rule),
+                hasOwnRule: !parts[2].isEmpty, isRewritten: parts[2] == "code")
         }
         return entry
     }
