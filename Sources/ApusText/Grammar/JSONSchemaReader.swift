@@ -3,9 +3,9 @@ package import ApusJSON
 /// Reads a JSON schema as the texts of the values that it allows.
 ///
 /// Values are written on one line, with at most one space behind `,` and `:`. Objects have their properties in the order of the
-/// schema, and no others unless `additionalProperties` asks for them. Whole numbers have at most 16 digits, fractions as many.
-/// What a schema says and cannot be kept is an error, never passed over; words without a meaning for values (`title`,
-/// `description`, `default` …) are.
+/// schema, and no others unless `additionalProperties` asks for them, which then have other names. Whole numbers have at most
+/// 16 digits, fractions as many. What a schema says and cannot be kept is an error, never passed over; words without a meaning
+/// for values (`title`, `description`, `default` …) are.
 struct JSONSchemaReader {
     typealias Pattern = ByteGrammar.Pattern
 
@@ -96,8 +96,11 @@ struct JSONSchemaReader {
             types.contains { type in
                 switch (type, value) {
                 case ("any", _), ("null", .null), ("boolean", .bool), ("integer", .int), ("number", .int),
-                    ("number", .double), ("string", .string), ("array", .array), ("object", .object):
+                    ("number", .double), ("number", .number), ("string", .string), ("array", .array),
+                    ("object", .object):
                     true
+                case ("integer", .double(let number)): number == number.rounded()
+                case ("integer", .number(let digits)): digits.allSatisfy { $0.isNumber || $0 == "-" }
                 default: false
                 }
             }
@@ -173,6 +176,9 @@ struct JSONSchemaReader {
 
     private static let comma = Pattern.sequence([.text(","), .optional(.text(" "))])
     private static let colon = Pattern.sequence([.text(":"), .optional(.text(" "))])
+
+    /// The longest name of a property beside which there may be others.
+    private static let longestName = 256
 
     /// One value alone.
     private func literal(_ value: JSONValue) -> Pattern {
@@ -261,7 +267,14 @@ struct JSONSchemaReader {
         // What follows the first properties, as the last of the whole or behind others: made from the back, and each once.
         var (first, behind) = (Pattern.nothing, Pattern.nothing)
         if let others {
-            let pair = Pattern.sequence([JSONStringPatterns.any, Self.colon, others])
+            guard properties.keys.allSatisfy({ $0.unicodeScalars.count <= Self.longestName }) else {
+                throw GrammarError(
+                    "\(path)/additionalProperties: a property's name of more than \(Self.longestName) characters cannot be told "
+                        + "from others; shorten it, or allow no others")
+            }
+            let rest = rule { _ in .repeated(JSONStringPatterns.plainCharacter, from: 0, upTo: nil) }
+            let name = rule { _ in JSONStringPatterns.names(except: Array(properties.keys), rest: rest) }
+            let pair = Pattern.sequence([name, Self.colon, others])
             first = Self.list(of: pair, from: 0, upTo: nil)
             behind = .repeated(.sequence([Self.comma, pair]), from: 0, upTo: nil)
         }

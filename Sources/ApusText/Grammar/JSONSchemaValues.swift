@@ -10,16 +10,55 @@ enum JSONStringPatterns {
     private static let plain = ScalarSet.all.subtracting(ScalarSet("\"")).subtracting(ScalarSet("\\"))
         .subtracting(.controls)
 
+    /// A character by itself or behind a backslash; by its number only one that is none of the halves of a pair.
     private static let character: Pattern = {
-        let hex = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66]).pattern
+        let hex = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66])
+        let d = ScalarSet("D").union(ScalarSet("d"))
         let escape = Pattern.choice(["\"", "\\", "/", "b", "f", "n", "r", "t"].map { .text($0) })
-        let code = Pattern.sequence([.text("u"), .repeated(hex, from: 4, upTo: 4)])
+        let start = Pattern.choice([
+            .sequence([hex.subtracting(d).pattern, hex.pattern]), .sequence([d.pattern, ScalarSet([0x30...0x37]).pattern]),
+        ])
+        let code = Pattern.sequence([.text("u"), start, .repeated(hex.pattern, from: 2, upTo: 2)])
         return .choice([plain.pattern, .sequence([.text("\\"), .choice([escape, code])])])
     }()
 
-    static let any = quoted(.repeated(character, from: 0, upTo: nil))
+    /// A character beyond the first plane by the numbers of its two halves, of which neither is one alone.
+    private static let pair: Pattern = {
+        let hex = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66]).pattern
+        let d = ScalarSet("D").union(ScalarSet("d")).pattern
+        func half(_ second: ScalarSet) -> Pattern {
+            .sequence([.text("\\u"), d, second.pattern, .repeated(hex, from: 2, upTo: 2)])
+        }
+        return .sequence([half(ScalarSet([0x38...0x39, 0x41...0x42, 0x61...0x62])), half(ScalarSet([0x43...0x46, 0x63...0x66]))])
+    }()
+
+    /// Any number of characters.
+    private static let characters = Pattern.repeated(.choice([character, pair]), from: 0, upTo: nil)
+
+    static let any = quoted(characters)
 
     private static func quoted(_ inner: Pattern) -> Pattern { .sequence([.text("\""), inner, .text("\"")]) }
+
+    /// Texts that are none of some names, in characters that stand for themselves: a name could be written otherwise too.
+    ///
+    /// - Parameter rest: Any number of `plainCharacter`.
+    static func names(except names: [String], rest: Pattern) -> Pattern {
+        names.isEmpty ? any : quoted(texts(except: names.map { Array($0.unicodeScalars) }, rest))
+    }
+
+    static let plainCharacter = plain.pattern
+
+    private static func texts(except names: [[Unicode.Scalar]], _ rest: Pattern) -> Pattern {
+        var heads: [Unicode.Scalar: [[Unicode.Scalar]]] = [:]
+        for name in names { if let head = name.first { heads[head, default: []].append(Array(name.dropFirst())) } }
+        let taken = ScalarSet(heads.keys.map { $0.value...$0.value })
+        var parts = [Pattern.sequence([plain.subtracting(taken).pattern, rest])]
+        if !names.contains([]) { parts.append(.nothing) }
+        for (head, tails) in heads.sorted(by: { $0.key < $1.key }) where !plain.intersection(ScalarSet(head)).isEmpty {
+            parts.append(.sequence([ScalarSet(head).pattern, texts(except: tails, rest)]))
+        }
+        return .choice(parts)
+    }
 
     /// Characters as they are written in a string: what must be escaped is.
     private static func written(_ set: ScalarSet) -> Pattern {
@@ -35,19 +74,24 @@ enum JSONStringPatterns {
 
     /// Texts in which a schema's pattern is found: a missing `^` or `$` leaves them open at that side.
     private static func found(_ regex: String, _ path: String) throws -> Pattern {
-        let rest = Pattern.repeated(character, from: 0, upTo: nil)
         do {
-            return try RegexReader.pattern(regex, within: rest, write: written)
+            return try RegexReader.pattern(regex, within: characters, write: written)
         } catch let error as GrammarError {
             throw GrammarError("\(path)/pattern: \(error)")
         }
     }
 
+    /// Days that there are, the 29th of February of leap years among them.
+    private static let date =
+        #"(\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"#
+        + #"|(\d\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"#
+    /// With its distance from UTC, as RFC 3339 has it.
+    private static let time = #"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"#
+
     private static let formats: [String: String] = [
-        "date": #"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"#,
-        "time": #"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?"#,
-        "date-time":
-            #"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"#,
+        "date": date,
+        "time": time,
+        "date-time": "\(date)T\(time)",
         "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "ipv4": #"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"#,
         "email": #"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}"#,
@@ -74,7 +118,8 @@ enum JSONStringPatterns {
             return quoted(try RegexReader.pattern(regex))
         }
         if let from, let upTo, upTo < from { throw GrammarError("\(path): maxLength is less than minLength") }
-        return quoted(.repeated(character, from: from ?? 0, upTo: upTo))
+        // Where characters are counted, each has steps of its own, and pairs would be half as many again.
+        return from ?? 0 == 0 && upTo == nil ? any : quoted(.repeated(character, from: from ?? 0, upTo: upTo))
     }
 
     static func count(_ object: JSONObject, _ word: String, _ path: String) throws -> Int? {
