@@ -19,12 +19,14 @@ public final class Model {
     /// adapter, which names its model.
     ///
     /// - Parameters:
-    ///   - name: A folder, a file, or an id such as `Qwen/Qwen2.5-0.5B-Instruct`.
+    ///   - name: A folder, a file, or an id such as `Qwen/Qwen2.5-0.5B-Instruct`. Here and in every path `~` is the folder of the
+    ///     user; the caches are where `HF_HOME`, `MODELSCOPE_CACHE` and their like say.
     ///   - precision: The type to compute in; nil takes what `config.json` says, else float32.
     ///   - device: Where to compute.
     /// - Throws: An error that names the file and what to try.
     public init(_ name: String, precision: Precision? = nil, device: Device = .cpu) throws {
-        loaded = try LoadedModel(name, dtype: precision?.dtype, device: device.device)
+        loaded = try LoadedModel(
+            name, dtype: precision?.dtype, device: device.device, environment: ProcessEnvironment.variables)
     }
 
     /// What a user should know of how the model was read, such as keys of its configuration that were not understood.
@@ -41,6 +43,7 @@ public final class Model {
     ///   - messages: The turns so far, the user's last.
     ///   - options: How the answer is chosen and when it ends.
     ///   - onText: Sees the answer as it comes; false ends it.
+    /// - Throws: Also for an empty prompt, for one that leaves no room for an answer, and for options outside their ranges.
     public func answer(
         _ messages: [Message], _ options: AnswerOptions = AnswerOptions(),
         onText: (_ piece: String) -> Bool = { _ in true }
@@ -77,7 +80,8 @@ public final class Model {
 
     /// Hangs an adapter in PEFT's format on the model; what several adapters add is summed.
     ///
-    /// One that has parts of the model itself, or was taken out of its weights, can only be the first.
+    /// It takes part at once, unless `activate` has chosen some by their names. One that has parts of the model itself, or was
+    /// taken out of its weights, can only be the first.
     public func attach(_ adapter: String, named name: String = "default") throws {
         try loaded.attach(adapter, named: name)
     }
@@ -163,13 +167,13 @@ public enum Device: Sendable, Equatable {
 
 /// How an answer is chosen and when it ends; nil takes what the model's files say.
 public struct AnswerOptions: Sendable {
-    /// The most tokens of an answer.
+    /// The most tokens of an answer, at least 1.
     public var maximumTokens: Int?
     /// 0 takes the most probable token always.
     public var temperature: Double?
-    /// Only this many of the most probable tokens.
+    /// Only this many of the most probable tokens; -1 takes all.
     public var topK: Int?
-    /// Only the most probable tokens that together reach this probability.
+    /// Only the most probable tokens that together reach this probability, above 0 and up to 1.
     public var topP: Double?
     /// Decides what is drawn.
     public var seed = 42

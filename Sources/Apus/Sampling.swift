@@ -75,7 +75,8 @@ public struct Sampling: Sendable {
         settings.nBestToKeep = keptCount
         settings.outputDirectory = outputFolder
         settings.outputFile = outputFile
-        return try SilentSampling.run(settings, rewards: rewards.map(OwnReward.init))
+        return try SilentSampling.run(
+            settings, rewards: rewards.map(OwnReward.init), environment: ProcessEnvironment.variables)
     }
 }
 

@@ -32,7 +32,8 @@ public struct Training: Sendable {
     public enum Method: Sendable {
         /// A low-rank adapter beside frozen weights.
         case lora(rank: Int = 8, alpha: Double = 32)
-        /// An adapter of any method, by ms-swift's `--tuner_type`, with its options by the names of their flags.
+        /// An adapter of any method, by ms-swift's `--tuner_type`, with its options by the names of their flags (values of
+        /// lists with blanks between them), and with those of quantised weights below it (`quant_bits` …).
         case adapter(String, options: [String: String] = [:])
         /// An adapter of a method that the program brings along.
         case own(OwnMethod)
@@ -88,7 +89,9 @@ public struct Training: Sendable {
     /// - Parameter onProgress: Called after each step that is logged, and after each evaluation.
     /// - Returns: The folder of the last checkpoint: an adapter, or a model, that `Model` loads.
     public func run(onProgress: @escaping (Progress) -> Void = { _ in }) throws -> String {
-        try SilentTraining.run(try settings()) { onProgress(Progress(step: $0, totalSteps: $1, metrics: $2)) }
+        try SilentTraining.run(try settings(), environment: ProcessEnvironment.variables) {
+            onProgress(Progress(step: $0, totalSteps: $1, metrics: $2))
+        }
     }
 
     private func settings() throws -> SFTSettings {

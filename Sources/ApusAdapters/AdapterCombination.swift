@@ -58,15 +58,21 @@ package struct AdapterCombination: Sendable {
         var combined = methods[0]
         combined.combine(targets: try targets(of: adapters, methods), rank: try rank(of: adapters, methods, kind))
         let attached = try combined.attach(to: model, named: name)
-        let generator = try Generator(seed: seed)
-        try withoutGradients {
-            for part in attached.parts {
-                let sources = try zip(adapters, weights).compactMap { adapter, weight in
-                    try adapter.parts.first { $0.path == part.path }.flatMap { try LowRank($0.adapter, weight: weight) }
+        do {
+            let generator = try Generator(seed: seed)
+            try withoutGradients {
+                for part in attached.parts {
+                    let sources = try zip(adapters, weights).compactMap { adapter, weight in
+                        try adapter.parts.first { $0.path == part.path }
+                            .flatMap { try LowRank($0.adapter, weight: weight) }
+                    }
+                    guard let target = try LowRank(part.adapter, weight: 1) else { continue }
+                    try target.fill(try factors(sources, kind, rank: combined.rank, generator))
                 }
-                guard let target = try LowRank(part.adapter, weight: 1) else { continue }
-                try target.fill(try factors(sources, kind, rank: combined.rank, generator))
             }
+        } catch {
+            attached.detach()
+            throw error
         }
         return attached
     }
@@ -94,6 +100,9 @@ package struct AdapterCombination: Sendable {
         guard !adapters.isEmpty, adapters.count == weights.count else {
             throw AdapterError(
                 "--adapter_weights: \(weights.count) weights for \(adapters.count) adapters; give one for each")
+        }
+        guard weights.allSatisfy(\.isFinite) else {
+            throw AdapterError("--adapter_weights: \(weights.map { "\($0)" }.joined(separator: ", ")) are no numbers to count by")
         }
         try Self.check(adapters.map { ($0.name, $0.method) })
         if kind.needsDensity {

@@ -14,6 +14,8 @@ package final class LoadedModel {
     private let adapted: AdaptedModel
     private var attached: [AttachedAdapter]
     private let name: String
+    /// For which `~` stands in paths.
+    private let home: String
     /// Whether texts that are classified go through the chat template, as in training.
     private let usesTemplate: Bool
 
@@ -24,16 +26,17 @@ package final class LoadedModel {
 
     /// - Parameters:
     ///   - name: A model's folder, file or id, or the folder of an adapter, which names its model.
-    ///   - environment: `HOME`, for which `~` stands in the name.
+    ///   - environment: `HOME`, for which `~` stands in paths, and where the caches of the hubs are.
     package init(_ name: String, dtype: DType?, device: Device, environment: [String: String] = [:]) throws {
-        let name = HomeFolder.expand(name, home: HomeFolder.path(environment))
+        home = HomeFolder.path(environment)
+        let name = HomeFolder.expand(name, home: home)
         self.name = name
         let isAdapter = FileManager.default.fileExists(atPath: "\(name)/\(AdapterFiles.configurationName)")
         let line = try ArgumentLine([isAdapter ? "--adapters" : "--model", name], for: .infer)
         var notices: [String] = []
         var settings = try InferSettings(line, notices: &notices)
         if let dtype { settings.model.torchDType = dtype }
-        adapted = try AdaptedModel(settings.model, device: device, surroundings: Surroundings())
+        adapted = try AdaptedModel(settings.model, device: device, surroundings: Surroundings(environment: environment))
         self.settings = settings
         self.notices = notices + adapted.notices
         attached = adapted.attached
@@ -53,6 +56,7 @@ package final class LoadedModel {
         settings.generation.topK = topK
         settings.generation.topP = topP
         settings.model.seed = seed
+        try settings.checkRanges(of: ["max_new_tokens", "temperature", "top_k", "top_p"])
         let answering = try Answering(settings, language: language)
         notices += answering.notices.filter { !notices.contains($0) }
         let answers = try answering.answers(to: [answering.prompt(messages)], draws: [0]) { onText($1) }
@@ -103,6 +107,7 @@ package final class LoadedModel {
     }
 
     package func attach(_ folder: String, named adapter: String, by own: OwnMethod? = nil) throws {
+        let folder = HomeFolder.expand(folder, home: home)
         let model = adapted.form.model
         let method: any AdapterMethod =
             try own.map { try OwnConfiguration($0, in: folder) } ?? AdapterFiles.method(in: folder)
@@ -149,12 +154,15 @@ package final class LoadedModel {
         combination.density = density
         attached.append(
             try combination(weights.map { try adapter($0.name) }, on: adapted.form.model, named: name))
+        if case .only(let names) = adapted.form.model.trunk.activeAdapters {
+            adapted.form.model.trunk.activeAdapters = .only(names.union([name]))
+        }
     }
 
     /// Writes an adapter as PEFT's files.
     package func saveAdapter(_ name: String, to path: String) throws {
         let adapter = try adapter(name)
-        let folder = try AtomicDirectory(path)
+        let folder = try AtomicDirectory(HomeFolder.expand(path, home: home))
         try adapter.write(into: folder)
         try folder.commit(identity: ["saved": .string(name)])
     }
@@ -169,8 +177,11 @@ package final class LoadedModel {
 
     package func merge() throws {
         let active = adapted.form.model.trunk.activeAdapters
-        for part in attached where active.contains(part.name) { try part.merge() }
-        attached.removeAll { active.contains($0.name) }
+        for part in attached where active.contains(part.name) {
+            try part.merge()
+            // One that cannot be merged leaves those before it in the weights.
+            attached.removeAll { $0.name == part.name }
+        }
     }
 
     /// Writes the model as a Hugging Face folder.
@@ -179,7 +190,8 @@ package final class LoadedModel {
             throw ModelError(
                 "\(name) has adapters on it; merge them first, and the folder holds what the model computes")
         }
-        try adapted.write(to: folder, arguments: nil, shardSize: nil, identity: ["saved": .string(name)])
+        try adapted.write(
+            to: HomeFolder.expand(folder, home: home), arguments: nil, shardSize: nil, identity: ["saved": .string(name)])
     }
 
     private func unable(_ what: String) -> ModelError {

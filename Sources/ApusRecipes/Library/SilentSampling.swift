@@ -1,16 +1,22 @@
+import ApusFiles
 package import ApusRewards
 import ApusRunLog
 
 /// Sampling that prints nothing, with rewards that a program brings along.
 package enum SilentSampling {
+    /// - Parameter environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
     /// - Returns: The output.
-    package static func run(_ settings: SampleSettings, rewards: [any RewardFunction]) throws -> String {
+    package static func run(
+        _ settings: SampleSettings, rewards: [any RewardFunction], environment: [String: String] = [:]
+    ) throws -> String {
         var settings = settings
+        settings.expandPaths(home: HomeFolder.path(environment))
+        try settings.checkRanges()
         var notices: [String] = []
         try settings.settle(notices: &notices)
         let console = Console(output: NoOutput(), style: ConsoleStyle())
         let sampling = try ResponseSampling(
-            settings, surroundings: Surroundings(), console: console, own: rewards)
+            settings, surroundings: Surroundings(environment: environment), console: console, own: rewards)
         try sampling()
         return sampling.path
     }

@@ -1,15 +1,24 @@
+import ApusFiles
 import ApusLanguageModel
 package import ApusRewards
 import ApusRunLog
 
 /// A training run that prints nothing and tells a program how it goes.
 package enum SilentTraining {
-    /// - Parameter onRecord: Sees the step, the steps in all and the metrics of each row of the log.
+    /// - Parameters:
+    ///   - environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
+    ///   - onRecord: Sees the step, the steps in all and the metrics of each row of the log.
     /// - Returns: The last checkpoint, or the best where the settings ask for that.
     package static func run(
-        _ settings: SFTSettings, onRecord: @escaping (Int, Int, [String: Double]) -> Void
+        _ settings: SFTSettings, environment: [String: String] = [:],
+        onRecord: @escaping (Int, Int, [String: Double]) -> Void
     ) throws -> String {
-        var run = try settings.preferences == nil ? FineTuning(settings.validated()) : FineTuning(settled(settings))
+        let surroundings = Surroundings(environment: environment)
+        let home = HomeFolder.path(environment)
+        var run =
+            try settings.preferences == nil
+            ? FineTuning(settled(settings, home: home), surroundings: surroundings)
+            : FineTuning(settled(RLHFSettings(settings), home: home), surroundings: surroundings)
         run.console = Console(output: NoOutput(), style: ConsoleStyle())
         run.onRecord = onRecord
         run.takesSignals = false
@@ -20,8 +29,10 @@ package enum SilentTraining {
         return checkpoint
     }
 
-    private static func settled(_ settings: SFTSettings) throws -> RLHFSettings {
-        var settings = RLHFSettings(settings)
+    private static func settled<Settings: CommandSettings>(_ settings: Settings, home: String) throws -> Settings {
+        var settings = settings
+        settings.expandPaths(home: home)
+        try settings.checkRanges()
         var notices: [String] = []
         try settings.settle(notices: &notices)
         return settings

@@ -114,6 +114,83 @@ struct LibraryTests {
         withExtendedLifetime(base) {}
     }
 
+    private func refusal(_ body: () throws -> Void) -> String {
+        do {
+            try body()
+            return ""
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// A value that a command line would not take is refused, and stops nothing.
+    @Test func valuesOutsideTheirRanges() throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"query": "a", "chosen": "b", "rejected": "c"}"#, to: "rows.jsonl")
+        let model = try Model(base.path)
+        for (options, name) in [
+            (AnswerOptions(maximumTokens: 0), "--max_new_tokens"), (AnswerOptions(maximumTokens: -1), "--max_new_tokens"),
+            (AnswerOptions(temperature: -1), "--temperature"), (AnswerOptions(temperature: .nan), "--temperature"),
+        ] {
+            let said = refusal { _ = try model.answer("a", options) }
+            #expect(said.hasPrefix("\(name): got "), "\(said)")
+        }
+        var options = AnswerOptions(maximumTokens: 2)
+        options.topP = 1.5
+        #expect(refusal { _ = try model.answer("a", options) }.hasPrefix("--top_p: got "))
+
+        var sampling = Sampling(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        sampling.outputFolder = "\(folder.path)/samples"
+        sampling.answerCount = -1
+        #expect(refusal { _ = try sampling.run() }.hasPrefix("--num_return_sequences: got "))
+        var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        training.outputFolder = "\(folder.path)/output"
+        training.batchSize = 0
+        for task in [Training.Task.answering, .preferring] {
+            training.task = task
+            #expect(refusal { _ = try training.run() }.hasPrefix("--per_device_train_batch_size: got "))
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rows.jsonl"])
+    }
+
+    /// Options of a method are taken, of lists all words; those of the run are not passed over.
+    @Test func optionsOfMethods() throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"query": "a", "response": "b"}"#, to: "rows.jsonl")
+        var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        training.outputFolder = "\(folder.path)/output"
+        training.maximumSteps = 1
+        training.method = .adapter("lora", options: ["target_modules": "q_proj v_proj", "lora_rank": "2"])
+        let config = try JSONValue(
+            parsing: Data(contentsOf: URL(fileURLWithPath: "\(training.run())/adapter_config.json")))
+        #expect(config["r"]?.intValue == 2)
+        let targets = config["target_modules"]?.arrayValue?.compactMap(\.stringValue)
+        #expect(targets.map { Set($0) } == ["q_proj", "v_proj"])
+        for (option, value) in ["learning_rate": "1", "tuner_type": "full", "adapters": "x"] {
+            training.method = .adapter("lora", options: [option: value])
+            let said = refusal { _ = try training.run() }
+            #expect(said.hasPrefix("--\(option): no option of what trains"), "\(said)")
+        }
+    }
+
+    /// What is made of adapters takes part at once, beside those that were chosen by their names.
+    @Test func combinedAdaptersTakePart() throws {
+        let base = try TinyModelFolder.chat()
+        let adapter = TinyModelFolder.fixtures.appendingPathComponent("adapters/qwen2-tied-gqa/lora").path
+        let options = AnswerOptions(maximumTokens: 8, temperature: 0)
+        let (model, other) = (try Model(base.path), try Model(base.path))
+        try model.attach(adapter, named: "a")
+        try model.activate([])
+        try model.combine(["a": 1], as: "b", by: "cat")
+        try other.attach(adapter)
+        #expect(try model.answer("say 1", options) == other.answer("say 1", options))
+        #expect(refusal { try model.combine(["a": .nan], as: "c", by: "cat") }.contains("--adapter_weights"))
+        #expect(model.adapters == ["a", "b"])
+        withExtendedLifetime(base) {}
+    }
+
     @Test func embedsAndClassifies() throws {
         let labelled = try TinyModelFolder.bert(
             "classifiers/bert-single",

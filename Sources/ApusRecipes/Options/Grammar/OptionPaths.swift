@@ -51,3 +51,20 @@ enum OptionPaths {
         return HomeFolder.expand(path, home: home)
     }
 }
+
+extension CommandSettings {
+    /// Puts the folder of the user in place of `~` in settings that are paths, as a command line has it there.
+    mutating func expandPaths(home: String) {
+        for field in Self.fields where OptionPaths.names.contains(field.name) {
+            let value = field.read(self)
+            let expanded: OptionValue
+            switch value {
+            case .text(let path)?: expanded = .text(HomeFolder.expand(path, home: home))
+            case .list(let paths)?: expanded = .list(paths.map { HomeFolder.expand($0, home: home) })
+            default: continue
+            }
+            // What is read may be a default that others decide, and stays one.
+            if expanded != value { _ = field.write(&self, expanded) }
+        }
+    }
+}

@@ -63,8 +63,10 @@ enum CheckpointArguments {
     }
 
     /// The value that an option has in an `args.json`; nil for `null`.
+    ///
+    /// - Parameter path: The file, for messages; nil where there is none.
     static func value(
-        of option: CommandOption, from json: JSONValue, path: String = "args.json"
+        of option: CommandOption, from json: JSONValue, path: String? = "args.json"
     ) throws -> OptionValue? {
         let words: [String]
         switch json {
@@ -80,7 +82,7 @@ enum CheckpointArguments {
             let translated = Rename.translate(words, of: option.name)
             return try OptionReader(option: option, spelling: option.name).value(of: translated)
         } catch {
-            throw SettingsError("\(path): \(error)")
+            throw SettingsError("\(path.map { "\($0): " } ?? "")\(error)")
         }
     }
 

@@ -58,6 +58,19 @@ extension CommandSettings {
         try settle(notices: &notices)
     }
 
+    /// Refuses values that the words of a command line could not have.
+    ///
+    /// - Parameter names: The options to look at; nil for all.
+    /// - Throws: `SettingsError` naming the option and the value.
+    func checkRanges(of names: Set<String>? = nil) throws {
+        let table = OptionTable.table(for: command)
+        let record = argsJSON()
+        for field in Self.fields where names?.contains(field.name) ?? true {
+            guard let option = table[field.name], let json = record[field.name] else { continue }
+            _ = try CheckpointArguments.value(of: option, from: json, path: nil)
+        }
+    }
+
     /// Says which of some settings were chosen although they have no effect; nil where none was.
     package func withoutEffect(_ names: some Collection<String>, because reason: String) -> String? {
         let table = OptionTable.table(for: command)
