@@ -143,6 +143,8 @@ package struct FineTuning {
         if let checkpoint = resume.checkpoint, resume.saved != nil {
             progress = try CheckpointStore.resume(
                 checkpoint, states: UpdateStep.states(optimizer, scaler, participants))
+            // What is trained further and not saved is in none.
+            if plan.saving != .never || progress.step == plan.lastStep { progress.noteResumed(checkpoint) }
             if resume.folder == nil { progress.leaveBest() }
             // The checkpoint has the weights that were found.
             try (optimizer as? any AveragingOptimizer)?.useTraining()

@@ -76,6 +76,9 @@ package struct TrainingProgress: Sendable, Equatable {
         }
     }
 
+    /// The run goes on from a checkpoint, which is the last until there is another.
+    package mutating func noteResumed(_ path: String) { lastCheckpoint = path }
+
     /// The checkpoints so far stay in another folder than those that follow, among which the best is sought anew.
     package mutating func leaveBest() { best = nil }
 

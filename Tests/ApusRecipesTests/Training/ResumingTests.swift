@@ -23,6 +23,23 @@ import Testing
         #expect(try run.losses() == log)
     }
 
+    /// A run that had ended has the checkpoint that it ended with, whichever folder it is asked to go on in.
+    @Test func whatHadEndedHasItsCheckpoint() throws {
+        let run = try TinyRun()
+        try run()
+        let checkpoint = "\(run.output)/checkpoint-6"
+        let again = run.with { $0.evaluation.resumeFromCheckpoint = checkpoint }
+        #expect(try again().finalCheckpoint == checkpoint)
+        let elsewhere = again.with { $0.output.outputDirectory = "\(run.folder.path)/other" }
+        #expect(try elsewhere().finalCheckpoint == checkpoint)
+        // With more steps that are not saved it is not theirs.
+        let unsaved = again.with {
+            $0.optimization.maxSteps = 7
+            $0.evaluation.saveStrategy = .no
+        }
+        #expect(try unsaved().finalCheckpoint == nil)
+    }
+
     /// Where a run takes up, by each name that a place can have.
     @Test func placesByName() throws {
         let run = try TinyRun()
