@@ -12,12 +12,17 @@ import Synchronization
 
 /// Lines that a person types at a terminal, edited by libedit: arrow keys, history, pasted texts in one piece.
 final class TerminalInput: LineInput {
+    /// Where the terminal is told what to mark; nil where there is none to tell, or none that knows how.
+    private let marks: Int32?
+
     /// nil where standard input is no terminal.
     init?() {
         guard isatty(STDIN_FILENO) == 1 else { return nil }
         // The C locale knows no letters beyond ASCII; nothing set is a container, whose terminal still is a modern one.
         setlocale(LC_CTYPE, "")
         if String(cString: nl_langinfo(Int32(CODESET))) != "UTF-8" { setlocale(LC_CTYPE, "C.UTF-8") }
+        let isDumb = getenv("TERM").map { String(cString: $0) == "dumb" } ?? false
+        marks = isDumb ? nil : [STDOUT_FILENO, STDERR_FILENO].first { isatty($0) == 1 }
         apus_edit_prepare(isatty(STDOUT_FILENO) == 1 ? 0 : 1, readCharacter)
         Interruption.install()
     }
@@ -27,8 +32,8 @@ final class TerminalInput: LineInput {
     }
 
     func line(prompt: String) -> String? {
-        Self.bracketsPastes(true)
-        defer { Self.bracketsPastes(false) }
+        marksPastes(true)
+        defer { marksPastes(false) }
         _ = Interruption.take()
         rl_resize_terminal()
         guard let bytes = readline(prompt) else { return nil }
@@ -41,8 +46,8 @@ final class TerminalInput: LineInput {
     func takeInterruption() -> Bool { Interruption.take() }
 
     /// Whether the terminal marks pasted text (`\e[?2004h`); what is pasted while nobody reads stays unmarked.
-    private static func bracketsPastes(_ isOn: Bool) {
-        try? StandardOutput.write("\u{1B}[?2004\(isOn ? "h" : "l")", to: STDERR_FILENO)
+    private func marksPastes(_ isOn: Bool) {
+        if let marks { try? StandardOutput.write("\u{1B}[?2004\(isOn ? "h" : "l")", to: marks) }
     }
 }
 
