@@ -14,6 +14,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import time
 from fcntl import ioctl
@@ -26,15 +27,18 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
 
 class Talk:
-    """A program at a terminal of 100 columns, and all that it wrote."""
+    """A program at a terminal of 100 columns, and all that it wrote; its standard error may go to a file."""
 
-    def __init__(self, words):
+    def __init__(self, words, kind="xterm", errors=None):
         self.process, self.terminal = pty.fork()
         if self.process == 0:
-            os.environ.update(TERM="xterm", OMP_WAIT_POLICY="passive", NO_COLOR="1")
+            os.environ.update(TERM=kind, OMP_WAIT_POLICY="passive", NO_COLOR="1")
+            if errors:
+                os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
             os.execvp(words[0], words)
         ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self.written = ""
+        self.controls = ""
 
     def read(self, seconds):
         """Takes what comes within `seconds`; whether anything did."""
@@ -44,8 +48,10 @@ class Talk:
             piece = os.read(self.terminal, 65536)
         except OSError:  # the program has ended
             return False
-        self.written += CONTROL.sub("", piece.decode(errors="replace"))
-        return bool(piece)
+        piece = piece.decode(errors="replace")
+        self.controls += "".join(CONTROL.findall(piece))
+        self.written += CONTROL.sub("", piece)
+        return piece != ""
 
     def type(self, text):
         """Sends keys; what is written from now on is `written`."""
@@ -160,11 +166,30 @@ def full_context(words):
     check((status := talk.status()) == 0, "/bye ends it", f"{status} {talk.written}")
 
 
+def other_places(words):
+    with tempfile.TemporaryDirectory() as folder:
+        talk = Talk([*words, "--structured_outputs_regex", f"[a-z]{{{LONG}}}"], errors=f"{folder}/log")
+        talk.wait(PROMPT, "the chat begins")
+        asks(talk, "\x1b[200~one\ntwo\x1b[201~\r", "pasted lines are one question where standard error goes to a file")
+        check("\x1b[?2004h" in talk.controls, "of which the terminal knows", talk.controls)
+        talk.type("/bye\r")
+        check((status := talk.status()) == 0, "/bye ends it", f"{status} {talk.written}")
+        with open(f"{folder}/log") as file:
+            said = file.read()
+        check("Chat with" in said and "\x1b" not in said, "and the file holds words alone", said)
+    talk = Talk([*words, "--structured_outputs_regex", f"[a-z]{{{LONG}}}"], kind="dumb")
+    talk.wait(PROMPT, "the chat begins")
+    asks(talk, "a question\r", "a dumb terminal chats too")
+    check("2004" not in talk.controls, "and is not asked to mark what is pasted", talk.controls)
+    talk.type("/bye\r")
+    check((status := talk.status()) == 0, "/bye ends it", f"{status} {talk.written}")
+
+
 def main():
     if len(sys.argv) != 4 or sys.argv[2] not in ("--model", "--adapters"):
         sys.exit(__doc__)
     words = [os.path.abspath(sys.argv[1]), "infer", *sys.argv[2:], "--device", "cpu", "--temperature", "0"]
-    for part in (short_answers, broken_off, full_context):
+    for part in (short_answers, broken_off, full_context, other_places):
         part(words)
     print("chat: all held")
 
