@@ -88,6 +88,7 @@ public struct Training: Sendable {
     ///
     /// - Parameter onProgress: Called after each step that is logged, and after each evaluation.
     /// - Returns: The folder of the last checkpoint: an adapter, or a model, that `Model` loads.
+    /// - Throws: `CancellationError` where the task that it runs in is cancelled, behind the step at hand and a checkpoint of it.
     public func run(onProgress: @escaping (Progress) -> Void = { _ in }) throws -> String {
         try SilentTraining.run(try settings(), environment: ProcessEnvironment.variables) {
             onProgress(Progress(step: $0, totalSteps: $1, metrics: $2))

@@ -9,6 +9,7 @@ package enum SilentTraining {
     ///   - environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
     ///   - onRecord: Sees the step, the steps in all and the metrics of each row of the log.
     /// - Returns: The last checkpoint, or the best where the settings ask for that.
+    /// - Throws: Also `CancellationError` where the task was cancelled, with a checkpoint of the last step made.
     package static func run(
         _ settings: SFTSettings, environment: [String: String] = [:],
         onRecord: @escaping (Int, Int, [String: Double]) -> Void
@@ -23,6 +24,7 @@ package enum SilentTraining {
         run.onRecord = onRecord
         run.takesSignals = false
         let outcome = try run()
+        if outcome.signal != nil { throw CancellationError() }
         guard let checkpoint = outcome.finalCheckpoint else {
             throw ModelError("\(outcome.folder): the run saved no checkpoint")
         }

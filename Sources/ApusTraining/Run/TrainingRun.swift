@@ -135,7 +135,8 @@ package final class TrainingRun {
             if plan.isTimeToEvaluate(after: progress.step) {
                 try keepingSteps(owesEvaluation: true) { try update.withFoundWeights { try evaluate() } }
             }
-            let signal = StopSignal.pending
+            // Of a task that was cancelled the wish is that of Ctrl-C.
+            let signal = StopSignal.pending ?? (Task.isCancelled ? SIGINT : nil)
             let isAsked = StopSignal.takeSaveRequest()
             if isAsked, checkpoints == nil { log.console.print("SIGUSR1: --save_strategy is no, and nothing is saved") }
             let isDue = plan.isTime(for: plan.saving, after: progress.step)

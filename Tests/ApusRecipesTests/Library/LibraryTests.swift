@@ -191,6 +191,25 @@ struct LibraryTests {
         withExtendedLifetime(base) {}
     }
 
+    /// A run whose task is cancelled saves what it has learned, and ends.
+    @Test func cancelledTraining() async throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"query": "a", "response": "b"}"#, to: "rows.jsonl")
+        var settings = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        settings.maximumSteps = 5
+        settings.outputFolder = "\(folder.path)/output"
+        let training = settings
+        let task = Task {
+            try training.run { if $0.step == 2 { withUnsafeCurrentTask { $0?.cancel() } } }
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        let run = try #require(FileManager.default.contentsOfDirectory(atPath: settings.outputFolder).first)
+        let saved = try FileManager.default.contentsOfDirectory(atPath: "\(settings.outputFolder)/\(run)")
+        #expect(saved.filter { $0.hasPrefix("checkpoint-") } == ["checkpoint-2"])
+        withExtendedLifetime((base, folder)) {}
+    }
+
     @Test func embedsAndClassifies() throws {
         let labelled = try TinyModelFolder.bert(
             "classifiers/bert-single",
