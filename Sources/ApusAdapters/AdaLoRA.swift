@@ -141,6 +141,7 @@ package struct AdaLoRAConfiguration: AdapterMethod {
                 ("target_parameters", [[]]), ("layer_replication", [[]]), ("init_lora_weights", [true, false]),
                 ("use_dora", [false]), ("use_rslora", [false]), ("alpha_pattern", [[:]]),
                 ("trainable_token_indices", [[], [:]]), ("lora_bias", [false]), ("bias", ["none"]),
+                ("ensure_weight_tying", [false]),
             ])
         targetRank = try reader.count("target_r", default: 8)
         firstRank = try reader.count("init_r", default: 12)

@@ -151,7 +151,7 @@ package struct AdapterCombination: Sendable {
 
     /// All layers of any; those that a file names by their weights, whole.
     private func targets(of adapters: [AttachedAdapter], _ methods: [LoRAConfiguration]) throws -> TargetModules {
-        guard methods.contains(where: { !$0.parameters.isEmpty }) else {
+        guard methods.contains(where: { !$0.parameters.isEmpty || $0.tied != nil }) else {
             return try TargetModules.union(methods.map(\.selection.targets))
         }
         return .names(Set(adapters.flatMap(\.parts).onLayers.map(\.path)).sorted())
@@ -295,5 +295,7 @@ extension LoRAConfiguration {
         initialization = .standard
         selection.targets = targets
         (parameters, holdsEachExpert) = ([], nil)
+        // The factors of a table and of its head are combined apart.
+        (ensuresTies, tied) = (false, nil)
     }
 }

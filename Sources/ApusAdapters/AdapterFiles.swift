@@ -233,9 +233,15 @@ extension AttachedAdapter {
             let path = part.prefix.hasPrefix(old) ? new + part.prefix.dropFirst(old.count) : part.prefix
             return try part.adapter.stored().map { (path + $0.name, $0.tensor) }
         }
-            + saved.compactMap { path, slot in
+            + (saved + savedHeads).compactMap { path, slot in
                 slot.tensor.map { (prefix + ModulePaths.inTransformers(storedPath(path)), $0) }
             }
+    }
+
+    /// The heads that are a table which is trained whole: PEFT stores it under their names too.
+    private var savedHeads: [(path: String, slot: ParameterSlot)] {
+        guard method.base.keepsTies else { return [] }
+        return tables.filter { head in saved.contains { $0.slot === head.slot && $0.path != head.path } }
     }
 
     /// The tensors to be written.

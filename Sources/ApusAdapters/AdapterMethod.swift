@@ -169,6 +169,8 @@ package struct AdapterBase: Sendable, Equatable {
     package var taskType: String? = "CAUSAL_LM"
     /// Modules that are trained and stored whole beside the adapters, by PEFT's rule for names.
     package var modulesToSave: [String] = []
+    /// Whether a head that is the table of words stays so where that is trained whole.
+    var keepsTies = false
     /// Which biases of the model are trained and stored beside (`bias`).
     package var biases = TrainedBiases.none
     package var baseModel: String?

@@ -145,6 +145,7 @@ extension AdapterMethod {
         for (path, module) in modules {
             guard let linear = module as? Linear, let tied = linear.storage as? TiedWeight else { continue }
             ties.append(linear)
+            guard !base.keepsTies else { continue }
             let table = modules.first { $0.module === tied.embedding }?.path ?? ""
             if ModulePaths.lies(path, in: base.storedModules) || ModulePaths.lies(table, in: base.storedModules) {
                 try linear.untie()

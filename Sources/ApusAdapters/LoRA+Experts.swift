@@ -40,7 +40,10 @@ struct ExpertPlaces: Sendable {
 }
 
 extension LoRAConfiguration {
-    package mutating func prepare(on model: Module) throws { experts = ExpertPlaces(model) }
+    package mutating func prepare(on model: Module) throws {
+        experts = ExpertPlaces(model)
+        try keepTies(of: model)
+    }
 
     package mutating func read(_ store: any TensorStore) throws {
         holdsEachExpert = store.tensorNames.contains {

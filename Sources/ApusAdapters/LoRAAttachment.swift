@@ -17,7 +17,7 @@ extension LoRAConfiguration {
         let paths = chosen.map(\.path)
         let layers =
             try chosen.map {
-                LoRAHost(path: $0.path, module: $0.module, rank: rank(of: $0.path), scale: scale(of: $0.path))
+                LoRAHost(path: $0.path, module: $0.module, rank: rank(on: $0.path), scale: scale(of: $0.path))
             }
             + weightHosts(on: model, beside: paths, and: named)
             + each(of: stacks.isEmpty ? named : [], on: model, beside: Set(paths))
@@ -84,7 +84,7 @@ extension LoRAConfiguration {
         let without = holdsEachExpert == false ? ExpertStack.all(on: model) { _ in true } : []
         let absent = Set(without.flatMap(\.layers).joined().map { ObjectIdentifier($0) })
         let taken = Set(stacks.flatMap(\.layers).joined().map { ObjectIdentifier($0) })
-        let hosts = try selection.hosts(on: model, leaving: base.storedModules, heads: heads)
+        let hosts = try withTies(selection.hosts(on: model, leaving: base.storedModules, heads: heads), on: model)
             .filter { !absent.contains(ObjectIdentifier($0.module)) }
         func isTaken(_ module: Module) -> Bool { taken.contains(ObjectIdentifier(module)) }
         guard selection.targets != .allLinear else { return hosts.filter { !isTaken($0.module) } }
@@ -150,6 +150,7 @@ extension LoRAConfiguration {
     ) throws -> [(path: String, module: Module, ids: [Int])] {
         guard let tokens else { return [] }
         let hosts = try tokens.hosts(on: model, option: Self.tokensOption.name)
+        try checkTies(hosts)
         for host in hosts where layers.contains(host.path) || ModulePaths.lies(host.path, in: base.storedModules) {
             throw AdapterError(
                 "trainable_token_indices: \(host.path) is adapted or trained whole already (target_modules, "

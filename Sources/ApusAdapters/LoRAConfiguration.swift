@@ -59,6 +59,10 @@ package struct LoRAConfiguration: AdapterMethod {
     package var rateRatio: Double?
     /// Tokens that are trained by themselves.
     var tokens: TokenTargets?
+    /// Whether a table of words and the head that is tied to it are trained as one (`ensure_weight_tying`).
+    var ensuresTies = false
+    /// The table and heads of which a file adapts one and means all; nil before the model is known, or without any.
+    var tied: (table: String, heads: [String])?
     package var base = AdapterBase()
 
     package init() {}
@@ -84,6 +88,7 @@ package struct LoRAConfiguration: AdapterMethod {
         parameters = (settings[Self.parametersOption].arrayValue ?? []).compactMap(\.stringValue)
         rateRatio = settings[Self.rateRatioOption].doubleValue
         tokens = try TokenTargets(settings[Self.tokensOption], place: "--trainable_token_indices")
+        ensuresTies = try settings.flag(Self.tyingOption)
         try checkCombination("--use_dora", "--init_weights")
     }
 
@@ -154,7 +159,8 @@ package struct LoRAConfiguration: AdapterMethod {
     }
 
     package func participants(_ parts: [AdapterPart], totalSteps: Int) throws -> [any StepParticipant] {
-        initialization.storesChange ? [try ChangedBase(parts)] : []
+        try checkTrainable()
+        return initialization.storesChange ? [try ChangedBase(parts)] : []
     }
 
     package func layerPlan(layers: Int) throws -> LayerPlan? { try replication?.plan(layers: layers) }

@@ -33,7 +33,8 @@ extension LoRAConfiguration {
                 startKeys.merging(
                     [
                         "alpha_pattern": alphaPattern.json, "init_lora_weights": initialization.json,
-                        "bias": .string(base.biases.rawValue), "lora_alpha": pythonNumber(alpha),
+                        "bias": .string(base.biases.rawValue), "ensure_weight_tying": .bool(ensuresTies),
+                        "lora_alpha": pythonNumber(alpha),
                         "layer_replication": replication?.json ?? .null,
                         "lora_bias": .bool(hasBias), "lora_dropout": .double(dropout), "r": .int(rank),
                         "rank_pattern": rankPattern.json, "trainable_token_indices": tokens?.json ?? .null,
@@ -63,8 +64,7 @@ extension LoRAConfiguration {
 
     /// Each of these changes the values; none may be passed over in silence.
     static let inactive: [(key: String, values: [JSONValue])] = [
-        ("use_qalora", [false]), ("ensure_weight_tying", [false]),
-        ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
+        ("use_qalora", [false]), ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
         ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
     ]
 
@@ -80,6 +80,7 @@ extension LoRAConfiguration {
         usesRankStabilization = try reader.flag("use_rslora")
         isDecomposed = try reader.flag("use_dora")
         hasBias = try reader.flag("lora_bias")
+        ensuresTies = try reader.flag("ensure_weight_tying")
         parameters = try reader.list("target_parameters", "a list of strings", \.stringValue) ?? []
         // Where only weights are named, no layers are.
         let namesNone = !parameters.isEmpty && (json["target_modules"] ?? .null).isNull

@@ -50,6 +50,6 @@ extension LoRAConfiguration {
         [
             rankOption, alphaOption, dropoutOption, rankStabilizationOption, decompositionOption,
             initializationOption, rateRatioOption, tokensOption, biasOption, shiftOption, rankPatternOption,
-            alphaPatternOption, replicationOption, parametersOption,
+            alphaPatternOption, replicationOption, parametersOption, tyingOption,
         ] + LoRAStartSettings.options + LayerSelection.options
 }

@@ -54,13 +54,14 @@ package struct LongLoRAConfiguration: AdapterMethod {
                 "--tuner_type longlora groups the tokens of models that continue text, and this one has an encoder; take "
                     + "lora")
         }
-        try lora.prepare(on: model)
         host.attentionGroups = share
-        guard trainsBeside else { return }
-        let names = model.modules().filter { $0.module is Embedding || $0.module is Norm }.compactMap {
-            $0.path.split(separator: ".").last.map(String.init)
+        if trainsBeside {
+            let names = model.modules().filter { $0.module is Embedding || $0.module is Norm }.compactMap {
+                $0.path.split(separator: ".").last.map(String.init)
+            }
+            lora.base.modulesToSave += Set(names).subtracting(lora.base.modulesToSave).sorted()
         }
-        lora.base.modulesToSave += Set(names).subtracting(lora.base.modulesToSave).sorted()
+        try lora.prepare(on: model)
     }
 
     package func parts(on model: Module, named name: String, heads: [String]) throws -> [AdapterPart] {

@@ -274,7 +274,7 @@ struct AdapterParityTests {
             ("lora_dropout", "0.1"), ("use_rslora", "yes"), ("layers_to_transform", ["1"]), ("layers_pattern", [1]),
             ("exclude_modules", 3), ("modules_to_save", "score"), ("rank_pattern", ["q_proj": 0.5]),
             ("rank_pattern", ["q_proj": 1e30]), ("rank_pattern", ["q_proj"]), ("alpha_pattern", ["q_proj(": 2]),
-            ("alpha_pattern", ["(?P<x>q_proj)": 2]), ("ensure_weight_tying", true),
+            ("alpha_pattern", ["(?P<x>q_proj)": 2]), ("ensure_weight_tying", "yes"),
         ] as [(String, JSONValue)])
     func wrongTypesInAFileAreNamed(key: String, value: JSONValue) throws {
         var json: JSONObject = [

@@ -14,6 +14,7 @@ struct PEFTReadingTests {
     static let cases =
         experts + [
             "weight-patterns", "router", "exact-names", "head-neox", "shared-expert", "hira-patterns", "boft-no-kernel",
+            "tied-saved", "tied-targets", "tied-absent",
         ]
 
     private func read(_ folder: URL, on name: String) throws -> (CausalLanguageModel, AttachedAdapter) {

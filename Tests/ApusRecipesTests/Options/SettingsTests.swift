@@ -111,7 +111,7 @@ struct SettingsTests {
         "galore_scale": 1, "galore_proj_type": "std", "galore_with_embedding": false, "galore_quantization": false,
         "galore_proj_quant": false, "galore_proj_bits": 4, "galore_proj_group_size": 256, "galore_cos_threshold": 0.4,
         "galore_gamma_proj": 2, "galore_queue_size": 5,
-        "layer_replication": nil, "target_parameters": nil, "loftq_bits": 4, "loftq_iter": 1, "eva_rho": 2,
+        "layer_replication": nil, "target_parameters": nil, "ensure_weight_tying": false, "loftq_bits": 4, "loftq_iter": 1, "eva_rho": 2,
         "eva_tau": 0.99, "eva_use_label_mask": true, "eva_whiten": false, "eva_adjust_scaling_factors": true,
         "corda_method": "ipm", "corda_samples": 256, "lora_ga_direction": "ArB2r", "lora_ga_scale": "stable",
         "lora_ga_stable_gamma": 16, "lora_ga_batch_size": 2, "lora_ga_iters": 2, "group_size_ratio": 0.25,
