@@ -115,7 +115,7 @@ package struct RowChange: Sendable, Equatable {
     var isEmpty: Bool { columns.isEmpty && messages == nil && rule == nil }
 
     /// - Throws: `RowRejection` for a row that the rule cannot use, or without a list where messages should be.
-    package func applied(to value: JSONValue) throws -> JSONValue {
+    func applied(to value: JSONValue) throws -> JSONValue {
         guard !isEmpty, let object = value.objectValue else { return value }
         var row = JSONObject()
         // A renamed column takes the place of one that has the name already.

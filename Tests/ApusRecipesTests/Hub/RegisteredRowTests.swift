@@ -1,9 +1,9 @@
-import ApusDatasets
 import ApusJSON
 import ApusText
 import Foundation
 import Testing
 
+@testable import ApusDatasets
 @testable import ApusRecipes
 
 /// What the registry does to rows, beside what ms-swift's own code made of them.
