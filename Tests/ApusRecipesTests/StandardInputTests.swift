@@ -17,6 +17,29 @@ struct StandardInputTests {
         }
     }
 
+    /// A line in another encoding is no text, and nothing is put in its place; those behind it are read.
+    @Test func anotherEncoding() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            var ends: [Int32] = [0, 0]
+            let bytes: [UInt8] = Array("a\r\n".utf8) + [0x68, 0xE9, 0x0A] + Array("\nb\u{0}c".utf8) + [0x0A, 0xFF]
+            guard pipe(&ends) == 0, write(ends[1], bytes, bytes.count) == bytes.count else { exit(1) }
+            dup2(ends[0], STDIN_FILENO)
+            close(ends[1])
+            func isNoText(_ read: () throws -> String?) -> Bool {
+                do {
+                    _ = try read()
+                    return false
+                } catch {
+                    return (error as? StandardInputTextError)?.exitCode == ExitCode.data
+                }
+            }
+            guard try StandardInput.readLine() == "a", isNoText(StandardInput.readLine) else { exit(2) }
+            guard try StandardInput.readLine()?.isEmpty == true, try StandardInput.readLine() == "b\u{0}c" else { exit(3) }
+            guard isNoText(StandardInput.readAll), try StandardInput.readLine() == nil else { exit(4) }
+            exit(0)
+        }
+    }
+
     /// What was closed is no empty input, though its place is kept.
     @Test func aClosedInput() async {
         await #expect(processExitsWith: .exitCode(0)) {

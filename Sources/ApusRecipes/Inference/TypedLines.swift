@@ -33,10 +33,11 @@ struct TypedLines {
         let isTyped = isatty(STDIN_FILENO) == 1
         if isTyped { console.print("\(hint) An empty line ends.") }
         var (count, failed) = (0, 0)
-        while let line = try StandardInput.readLine(), !isTyped || !line.isEmpty {
+        while let read = try next(), !isTyped || (try? read.get()) != "" {
             count += 1
             var text: String? = ""
             do {
+                let line = try read.get()
                 if !line.isEmpty { text = try answer(line) }
             } catch {
                 failed += 1
@@ -46,6 +47,15 @@ struct TypedLines {
             if let text { try StandardOutput.writeLine(text) }
         }
         if failed > 0, !isTyped { throw UnansweredLines(failed: failed, count: count) }
+    }
+
+    /// The next line, or why it is no text; nil behind the last.
+    private func next() throws -> Result<String, StandardInputTextError>? {
+        do {
+            return try StandardInput.readLine().map { .success($0) }
+        } catch let error as StandardInputTextError {
+            return .failure(error)
+        }
     }
 }
 
