@@ -115,13 +115,18 @@ public final class Model {
         try loaded.combine(weights.map { ($0.key, $0.value) }, as: name, by: way, density: density)
     }
 
-    /// Writes one adapter as the files that PEFT reads.
+    /// Writes one adapter as the files that PEFT reads, into a new folder or in place of what was saved there before.
+    ///
+    /// - Throws: Also where the folder holds other files.
     public func saveAdapter(_ name: String, to folder: String) throws { try loaded.saveAdapter(name, to: folder) }
 
     /// Folds the adapters that take part into the weights.
     public func merge() throws { try loaded.merge() }
 
-    /// Writes the model as a Hugging Face folder; adapters on it must have been merged.
+    /// Writes the model as a Hugging Face folder, a new one or in place of what was saved there before; adapters on it must have
+    /// been merged.
+    ///
+    /// - Throws: Also where the folder holds other files.
     public func save(to folder: String) throws { try loaded.save(to: folder) }
 }
 

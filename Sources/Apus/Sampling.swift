@@ -50,7 +50,7 @@ public struct Sampling: Sendable {
     /// Answers to keep of each question.
     public var keptCount = 5
     public var outputFolder = "sample_output"
-    /// A name that ends in `.jsonl`; nil makes one of the time.
+    /// A name that ends in `.jsonl`, of a file that is not there yet; nil makes one of the time.
     public var outputFile: String?
     public var seed = 42
 

@@ -45,6 +45,7 @@ public struct Training: Sendable {
         case answering
         /// Numbers for texts.
         case regression(outputs: Int = 1)
+        /// One of two or more classes, or several where rows have lists of them.
         case classification(classes: Int)
         case embedding
         /// Which of two answers is better, from rows with "rejected_response" or "chosen" and "rejected" (DPO).
@@ -122,6 +123,9 @@ public struct Training: Sendable {
             settings.model.problemType = .regression
             settings.encoding.useChatTemplate = false
         case .classification(let classes):
+            guard classes > 1 else {
+                throw SettingsError("classification(classes: \(classes)): wanted two or more; a number is learned by regression.")
+            }
             settings.model.taskType = .sequenceClassification
             settings.model.numLabels = classes
             settings.encoding.useChatTemplate = false

@@ -19,6 +19,8 @@ package final class LoadedModel {
     /// Whether texts that are classified go through the chat template, as in training.
     private let usesTemplate: Bool
 
+    private var parts: TextParts?
+
     /// What the model was trained with, as `apus infer` takes it from its folder.
     private let settings: InferSettings
     /// What was said on loading and since.
@@ -65,13 +67,13 @@ package final class LoadedModel {
 
     package func vectors(_ texts: [String]) throws -> [[Double]] {
         guard let form = adapted.form as? LoadedEmbedder else { throw unable("make vectors of texts") }
-        let (embedder, files) = (form.embedder, form.files)
-        let parts = try TextParts(adapted.source, of: embedder.model)
-        let encoder = SequenceEncoder(
-            settings.encoding, text: parts, model: embedder.model, files: files, usesPrompt: true)
+        let (model, files) = (form.embedder.model, form.files)
+        let parts = try text(for: model, settings.encoding)
+        let embedder = files.embedder(model, promptOf: parts.tokenizer)
+        let encoder = SequenceEncoder(settings.encoding, text: parts, model: model, files: files, usesPrompt: true)
         return try inGroups(texts) { group in
             let batch = TokenBatch(try group.map { try encoder.fitted(encoder.encode(.text($0))).ids })
-            return try embedder(batch, embedder.model.context(for: batch)).rows().map { try $0.checked() }
+            return try embedder(batch, model.context(for: batch)).rows().map { try $0.checked() }
         }
     }
 
@@ -83,7 +85,7 @@ package final class LoadedModel {
         let (model, labels) = (form.classifier, form.scheme)
         var settings = settings.encoding
         settings.useChatTemplate = usesTemplate
-        let encoder = SequenceEncoder(settings, text: try TextParts(adapted.source, of: model), model: model)
+        let encoder = SequenceEncoder(settings, text: try text(for: model, settings), model: model)
         return try inGroups(texts) { group in
             let encoded = try group.map { text in
                 try encoder.fitted(
@@ -162,7 +164,7 @@ package final class LoadedModel {
     /// Writes an adapter as PEFT's files.
     package func saveAdapter(_ name: String, to path: String) throws {
         let adapter = try adapter(name)
-        let folder = try AtomicDirectory(HomeFolder.expand(path, home: home))
+        let folder = try AtomicDirectory(place(path))
         try adapter.write(into: folder)
         try folder.commit(identity: ["saved": .string(name)])
     }
@@ -191,7 +193,30 @@ package final class LoadedModel {
                 "\(name) has adapters on it; merge them first, and the folder holds what the model computes")
         }
         try adapted.write(
-            to: HomeFolder.expand(folder, home: home), arguments: nil, shardSize: nil, identity: ["saved": .string(name)])
+            to: place(folder), arguments: nil, shardSize: nil, identity: ["saved": .string(name)])
+    }
+
+    /// The tokenizer and the template that texts which are not continued were trained with; read once.
+    private func text(for model: any TextModel, _ encoding: EncodingSettings) throws -> TextParts {
+        if let parts { return parts }
+        let read = try TextParts(adapted.source, of: model, encoding)
+        notices += read.notices.filter { !notices.contains($0) }
+        parts = read
+        return read
+    }
+
+    /// Where something is saved: nothing is there yet, or what a program saved there before and nothing else, which is replaced.
+    private func place(_ path: String) throws -> String {
+        let path = HomeFolder.expand(path, home: home)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        guard !names.isEmpty else { return path }
+        let text = FileManager.default.contents(atPath: FilePath.join(path, DirectoryManifest.fileName))
+        let manifest = text.flatMap { try? DirectoryManifest(parsing: Array($0)) }
+        let saved = (manifest?.files.keys).map { Set($0.compactMap { $0.split(separator: "/").first.map(String.init) }) }
+        guard manifest?.identity["saved"] != nil, let saved,
+            names.allSatisfy({ saved.contains($0) || $0 == DirectoryManifest.fileName })
+        else { throw ModelError("\(path) holds other files, which would be lost. Name another folder, or remove it.") }
+        return path
     }
 
     private func unable(_ what: String) -> ModelError {

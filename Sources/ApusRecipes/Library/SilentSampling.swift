@@ -1,6 +1,7 @@
 import ApusFiles
 package import ApusRewards
 import ApusRunLog
+import Foundation
 
 /// Sampling that prints nothing, with rewards that a program brings along.
 package enum SilentSampling {
@@ -17,6 +18,10 @@ package enum SilentSampling {
         let console = Console(output: NoOutput(), style: ConsoleStyle())
         let sampling = try ResponseSampling(
             settings, surroundings: Surroundings(environment: environment), console: console, own: rewards)
+        // What is there was sampled with other settings, or by other rewards.
+        guard !FileManager.default.fileExists(atPath: sampling.path) else {
+            throw SettingsError("\(sampling.path) is there already. Remove it, or name another file.")
+        }
         try sampling()
         return sampling.path
     }

@@ -1,4 +1,5 @@
 import ApusText
+import ApusTorch
 import Foundation
 import Testing
 

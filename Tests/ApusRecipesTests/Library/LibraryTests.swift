@@ -151,6 +151,10 @@ struct LibraryTests {
             training.task = task
             #expect(refusal { _ = try training.run() }.hasPrefix("--per_device_train_batch_size: got "))
         }
+        training.batchSize = 1
+        // One label would be a number.
+        training.task = .classification(classes: 1)
+        #expect(refusal { _ = try training.run() }.hasPrefix("classification(classes: 1): wanted two or more"))
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rows.jsonl"])
     }
 
@@ -188,6 +192,29 @@ struct LibraryTests {
         #expect(try model.answer("say 1", options) == other.answer("say 1", options))
         #expect(refusal { try model.combine(["a": .nan], as: "c", by: "cat") }.contains("--adapter_weights"))
         #expect(model.adapters == ["a", "b"])
+        withExtendedLifetime(base) {}
+    }
+
+    /// Saving takes the place of what was saved there before, and of nothing else.
+    @Test func savingLosesNoFiles() throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        let model = try Model(base.path)
+        let (saved, notes) = ("\(folder.path)/saved", "\(folder.path)/saved/notes.txt")
+        try FileManager.default.createDirectory(atPath: saved, withIntermediateDirectories: true)
+        for _ in 0..<2 { try model.save(to: saved) }
+        #expect(FileManager.default.fileExists(atPath: "\(saved)/config.json"))
+        try folder.write("mine", to: "saved/notes.txt")
+        #expect(refusal { try model.save(to: saved) }.contains("holds other files"))
+        #expect(refusal { try model.save(to: base.path) }.contains("holds other files"))
+        #expect(refusal { try model.save(to: folder.path) }.contains("holds other files"))
+        #expect(try String(contentsOfFile: notes, encoding: .utf8) == "mine")
+
+        let adapter = TinyModelFolder.fixtures.appendingPathComponent("adapters/qwen2-tied-gqa/lora").path
+        try model.attach(adapter, named: "a")
+        for _ in 0..<2 { try model.saveAdapter("a", to: "\(folder.path)/adapter") }
+        #expect(refusal { try model.saveAdapter("a", to: folder.path) }.contains("holds other files"))
+        #expect(model.adapters == ["a"])
         withExtendedLifetime(base) {}
     }
 

@@ -40,6 +40,10 @@ struct SamplingLibraryTests {
             let rejected = try #require(row["rejected_response"]?.stringValue)
             #expect(chosen.utf8.count > rejected.utf8.count)
         }
+        // What was sampled before is no answer to what is asked now.
+        sampling.rewards = [NoNumber()]
+        let again = #expect(throws: (any Error).self) { _ = try sampling.run() }
+        #expect(again.map { "\($0)" }?.contains("pairs.jsonl is there already") == true)
         sampling.outputFile = "broken.jsonl"
         sampling.rewards = [NoNumber()]
         let error = #expect(throws: (any Error).self) { _ = try sampling.run() }
