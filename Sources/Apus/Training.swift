@@ -124,7 +124,8 @@ public struct Training: Sendable {
             settings.encoding.useChatTemplate = false
         case .classification(let classes):
             guard classes > 1 else {
-                throw SettingsError("classification(classes: \(classes)): wanted two or more; a number is learned by regression.")
+                throw SettingsError(
+                    "classification(classes: \(classes)): wanted two or more; a number is learned by regression.")
             }
             settings.model.taskType = .sequenceClassification
             settings.model.numLabels = classes

@@ -102,7 +102,8 @@ package struct AdapterCombination: Sendable {
                 "--adapter_weights: \(weights.count) weights for \(adapters.count) adapters; give one for each")
         }
         guard weights.allSatisfy(\.isFinite) else {
-            throw AdapterError("--adapter_weights: \(weights.map { "\($0)" }.joined(separator: ", ")) are no numbers to count by")
+            throw AdapterError(
+                "--adapter_weights: \(weights.map { "\($0)" }.joined(separator: ", ")) are no numbers to count by")
         }
         try Self.check(adapters.map { ($0.name, $0.method) })
         if kind.needsDensity {

@@ -43,7 +43,8 @@ extension LoRAConfiguration {
         guard isOfFile, !changesBase else {
             throw AdapterError(
                 "ensure_weight_tying: an adapter on a table of words and on the head that is tied to it (target_modules) is "
-                    + (isOfFile ? "read where it leaves the model's weights as they are (init_lora_weights)" : Self.advice))
+                    + (isOfFile
+                        ? "read where it leaves the model's weights as they are (init_lora_weights)" : Self.advice))
         }
         tied = (table, heads)
     }

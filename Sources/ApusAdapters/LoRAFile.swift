@@ -64,7 +64,8 @@ extension LoRAConfiguration {
 
     /// Each of these changes the values; none may be passed over in silence.
     static let inactive: [(key: String, values: [JSONValue])] = [
-        ("use_qalora", [false]), ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []), ("kasa_config", []),
+        ("use_qalora", [false]), ("alora_invocation_tokens", [[]]), ("use_bdlora", [false]), ("arrow_config", []),
+        ("kasa_config", []),
         ("velora_config", []), ("monteclora_config", []), ("megatron_config", []),
     ]
 

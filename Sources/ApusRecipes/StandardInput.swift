@@ -61,5 +61,7 @@ package struct StandardInputTextError: ExitCodeProviding, CustomStringConvertibl
     let beginning: String
 
     package var exitCode: Int32 { ExitCode.data }
-    package var description: String { "standard input: \(beginning.debugDescription) is not UTF-8; save the text as UTF-8" }
+    package var description: String {
+        "standard input: \(beginning.debugDescription) is not UTF-8; save the text as UTF-8"
+    }
 }

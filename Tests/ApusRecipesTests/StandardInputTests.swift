@@ -34,7 +34,9 @@ struct StandardInputTests {
                 }
             }
             guard try StandardInput.readLine() == "a", isNoText(StandardInput.readLine) else { exit(2) }
-            guard try StandardInput.readLine()?.isEmpty == true, try StandardInput.readLine() == "b\u{0}c" else { exit(3) }
+            guard try StandardInput.readLine()?.isEmpty == true, try StandardInput.readLine() == "b\u{0}c" else {
+                exit(3)
+            }
             guard isNoText(StandardInput.readAll), try StandardInput.readLine() == nil else { exit(4) }
             exit(0)
         }

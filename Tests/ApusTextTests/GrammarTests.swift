@@ -128,8 +128,10 @@ struct GrammarTests {
 
     /// Beside the properties of a schema there are no others of their names, which would take their place.
     @Test(arguments: [
-        (#"{"a": 1, "b": "x"}"#, true), (#"{"a": 1, "a": "x"}"#, false), (#"{"a": "x"}"#, false), (#"{"ab": "x"}"#, true),
-        (#"{"abcd": "x", "abc": "x"}"#, true), (#"{"abe": "x"}"#, false), (#"{"": "x"}"#, true), (#"{"é": "x"}"#, false),
+        (#"{"a": 1, "b": "x"}"#, true), (#"{"a": 1, "a": "x"}"#, false), (#"{"a": "x"}"#, false),
+        (#"{"ab": "x"}"#, true),
+        (#"{"abcd": "x", "abc": "x"}"#, true), (#"{"abe": "x"}"#, false), (#"{"": "x"}"#, true),
+        (#"{"é": "x"}"#, false),
         (#"{"\u0061": "x"}"#, false), (#"{"èa": "x", "éa": "x"}"#, true), (#"{"abe": true, "other": "x"}"#, true),
     ])
     func otherPropertiesHaveOtherNames(text: String, isTaken: Bool) throws {
@@ -151,10 +153,14 @@ struct GrammarTests {
 
     /// Half a pair is no character, and a pair is one.
     @Test(arguments: [
-        (#"{"type": "string"}"#, [#""\ud83d\ude00""#, #""\uD83D\uDE00x""#, #""\ud7ff\uE000""#, #""\u00e9""#],
-            [#""\ud83d""#, #""\ude00""#, #""\ud83dx""#, #""\ude00\ud83d""#, #""\uDbff\u0041""#]),
-        (#"{"type": "string", "minLength": 2, "maxLength": 2}"#, [#""\u00e9\ud7Ff""#, #""😀😀""#],
-            [#""\ud83d\ude00""#, #""😀""#, #""\ud83d\ud83d""#]),
+        (
+            #"{"type": "string"}"#, [#""\ud83d\ude00""#, #""\uD83D\uDE00x""#, #""\ud7ff\uE000""#, #""\u00e9""#],
+            [#""\ud83d""#, #""\ude00""#, #""\ud83dx""#, #""\ude00\ud83d""#, #""\uDbff\u0041""#]
+        ),
+        (
+            #"{"type": "string", "minLength": 2, "maxLength": 2}"#, [#""\u00e9\ud7Ff""#, #""😀😀""#],
+            [#""\ud83d\ude00""#, #""😀""#, #""\ud83d\ud83d""#]
+        ),
         (#"{"type": "string", "minLength": 2}"#, [#""abc""#], [#""\ud83d\ude00""#]),
     ])
     func charactersByTheirNumbers(schema: String, yes: [String], no: [String]) throws {
@@ -165,10 +171,18 @@ struct GrammarTests {
 
     /// As RFC 3339 has them: days that there are, and times with their distance from UTC.
     @Test(arguments: [
-        ("date", ["2024-02-29", "2000-02-29", "2023-02-28", "2023-12-31", "2023-04-30"],
-            ["2023-02-29", "1900-02-29", "2023-02-30", "2023-04-31", "2023-11-31", "2023-13-01", "2023-00-10", "2023-01-00"]),
+        (
+            "date", ["2024-02-29", "2000-02-29", "2023-02-28", "2023-12-31", "2023-04-30"],
+            [
+                "2023-02-29", "1900-02-29", "2023-02-30", "2023-04-31", "2023-11-31", "2023-13-01", "2023-00-10",
+                "2023-01-00",
+            ]
+        ),
         ("time", ["23:59:59Z", "00:00:00.25+01:30"], ["12:00:00", "24:00:00Z", "12:60:00Z"]),
-        ("date-time", ["2024-02-29T12:00:00Z", "2023-10-31T12:00:00-08:00"], ["2023-02-29T12:00:00Z", "2023-10-31T12:00:00"]),
+        (
+            "date-time", ["2024-02-29T12:00:00Z", "2023-10-31T12:00:00-08:00"],
+            ["2023-02-29T12:00:00Z", "2023-10-31T12:00:00"]
+        ),
     ])
     func datesAndTimes(format: String, yes: [String], no: [String]) throws {
         let grammar = try ByteGrammar(jsonSchema: JSONValue(parsing: #"{"type": "string", "format": "\#(format)"}"#))

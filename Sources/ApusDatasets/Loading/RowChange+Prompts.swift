@@ -12,7 +12,8 @@ extension RowChange {
             "Task: Generating advertisements based on keywords.\nKeywords: \(keywords)\nAdvertisements:"
         }
 
-        static func classification(_ task: String, _ texts: KeyValuePairs<String, String>, _ names: [String]) -> String {
+        static func classification(_ task: String, _ texts: KeyValuePairs<String, String>, _ names: [String]) -> String
+        {
             let lines = texts.map { "\($0): \($1)" }.joined(separator: "\n")
             return "Task: \(task)\n\(lines)\nCategory: \(names.joined(separator: ", "))\nOutput:"
         }

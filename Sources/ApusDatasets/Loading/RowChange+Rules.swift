@@ -135,7 +135,9 @@ extension RowChange {
                 try name(row, of: names))
         case .namedInference:
             let names = ["neutral", "entailment", "contradiction"]
-            let sentences: KeyValuePairs = ["Sentence1": try text(row, "sentence1"), "Sentence2": try text(row, "sentence2")]
+            let sentences: KeyValuePairs = [
+                "Sentence1": try text(row, "sentence1"), "Sentence2": try text(row, "sentence2"),
+            ]
             return answered(
                 Prompts.classification("Natural Language Inference", sentences, names), try name(row, of: names))
         case .questionGeneration:
@@ -177,7 +179,8 @@ extension RowChange {
         case .explainedSQL:
             return answered(
                 "Sql Table information:\n\(try text(row, "sql_context"))\n\(try text(row, "sql_prompt"))",
-                "Let's think step by step:\n\(try text(row, "sql_explanation"))\nSo the final sql is:\n\(try text(row, "sql"))")
+                "Let's think step by step:\n\(try text(row, "sql_explanation"))\nSo the final sql is:\n\(try text(row, "sql"))"
+            )
         case .workedAnswer:
             return answered(try query(row), "\(try text(row, "output"))\n\nAnswer: \(try text(row, "answer"))")
         case .explainedCode:

@@ -212,7 +212,9 @@ package final class LoadedModel {
         guard !names.isEmpty else { return path }
         let text = FileManager.default.contents(atPath: FilePath.join(path, DirectoryManifest.fileName))
         let manifest = text.flatMap { try? DirectoryManifest(parsing: Array($0)) }
-        let saved = (manifest?.files.keys).map { Set($0.compactMap { $0.split(separator: "/").first.map(String.init) }) }
+        let saved = (manifest?.files.keys).map {
+            Set($0.compactMap { $0.split(separator: "/").first.map(String.init) })
+        }
         guard manifest?.identity["saved"] != nil, let saved,
             names.allSatisfy({ saved.contains($0) || $0 == DirectoryManifest.fileName })
         else { throw ModelError("\(path) holds other files, which would be lost. Name another folder, or remove it.") }

@@ -16,7 +16,8 @@ enum JSONStringPatterns {
         let d = ScalarSet("D").union(ScalarSet("d"))
         let escape = Pattern.choice(["\"", "\\", "/", "b", "f", "n", "r", "t"].map { .text($0) })
         let start = Pattern.choice([
-            .sequence([hex.subtracting(d).pattern, hex.pattern]), .sequence([d.pattern, ScalarSet([0x30...0x37]).pattern]),
+            .sequence([hex.subtracting(d).pattern, hex.pattern]),
+            .sequence([d.pattern, ScalarSet([0x30...0x37]).pattern]),
         ])
         let code = Pattern.sequence([.text("u"), start, .repeated(hex.pattern, from: 2, upTo: 2)])
         return .choice([plain.pattern, .sequence([.text("\\"), .choice([escape, code])])])
@@ -29,7 +30,9 @@ enum JSONStringPatterns {
         func half(_ second: ScalarSet) -> Pattern {
             .sequence([.text("\\u"), d, second.pattern, .repeated(hex, from: 2, upTo: 2)])
         }
-        return .sequence([half(ScalarSet([0x38...0x39, 0x41...0x42, 0x61...0x62])), half(ScalarSet([0x43...0x46, 0x63...0x66]))])
+        return .sequence([
+            half(ScalarSet([0x38...0x39, 0x41...0x42, 0x61...0x62])), half(ScalarSet([0x43...0x46, 0x63...0x66])),
+        ])
     }()
 
     /// Any number of characters.

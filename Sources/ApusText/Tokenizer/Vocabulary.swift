@@ -102,7 +102,9 @@ struct Vocabulary: Sendable {
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Self.batchSize) { found in
             let mask = slots.count - 1
             // Reads that do not depend on each other run side by side.
-            for (index, entry) in waiting.enumerated() { found[index] = slots[Int(truncatingIfNeeded: entry.hash) & mask] }
+            for (index, entry) in waiting.enumerated() {
+                found[index] = slots[Int(truncatingIfNeeded: entry.hash) & mask]
+            }
             for (index, entry) in waiting.enumerated() {
                 let slot = Int(truncatingIfNeeded: entry.hash) & mask
                 if found[index] == Self.empty, slots[slot] == Self.empty {

@@ -81,7 +81,9 @@ import Testing
         }
     }
 
-    @Test func allOfThemAreThere() { #expect(Self.dataSets.count == 30 && Self.dataSets.allSatisfy { !$0.rows.isEmpty }) }
+    @Test func allOfThemAreThere() {
+        #expect(Self.dataSets.count == 30 && Self.dataSets.allSatisfy { !$0.rows.isEmpty })
+    }
 
     /// Names of subsets that say what happens to rows are no subsets of the hub; those of the hub keep their names beside.
     @Test func onlySubsetsWithRulesOfTheirOwnAreOfOneKind() throws {

@@ -130,7 +130,8 @@ struct LibraryTests {
         try folder.write(#"{"query": "a", "chosen": "b", "rejected": "c"}"#, to: "rows.jsonl")
         let model = try Model(base.path)
         for (options, name) in [
-            (AnswerOptions(maximumTokens: 0), "--max_new_tokens"), (AnswerOptions(maximumTokens: -1), "--max_new_tokens"),
+            (AnswerOptions(maximumTokens: 0), "--max_new_tokens"),
+            (AnswerOptions(maximumTokens: -1), "--max_new_tokens"),
             (AnswerOptions(temperature: -1), "--temperature"), (AnswerOptions(temperature: .nan), "--temperature"),
         ] {
             let said = refusal { _ = try model.answer("a", options) }
