@@ -54,8 +54,16 @@ enum ToolCalls {
             value = try LooseJSON.value(text, column: "tools")
         }
         if value.isNull { return nil }
-        let tools = try (value.arrayValue ?? [value]).map { try tool(from: withoutPadding($0)) }
+        let tools = try (value.arrayValue ?? [value]).map { try tool(from: withoutPadding(described($0))) }
         return tools.isEmpty ? nil : tools
+    }
+
+    /// Each tool of a list may be a text of its own.
+    private static func described(_ value: JSONValue) -> JSONValue {
+        guard let text = value.stringValue, let tool = try? LooseJSON.value(text, column: "tools"),
+            tool.objectValue != nil
+        else { return value }
+        return tool
     }
 
     /// A tool as OpenAI's chat describes it, from what stands inside of its `function`, from OpenAI's flat form, or from

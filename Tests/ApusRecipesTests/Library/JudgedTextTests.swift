@@ -25,7 +25,7 @@ struct JudgedTextTests {
     }
 
     /// A classifier sees texts in the template that it was trained with, whatever its tokenizer brings.
-    @Test(arguments: [nil, "llama3"] as [String?])
+    @Test(arguments: [nil, "phi3"] as [String?])
     func classesInTheTemplateOfTraining(template: String?) throws {
         let run = try TinyRun().with {
             $0.model.taskType = .sequenceClassification

@@ -130,27 +130,27 @@ struct LibraryTests {
         try folder.write(#"{"query": "a", "chosen": "b", "rejected": "c"}"#, to: "rows.jsonl")
         let model = try Model(base.path)
         for (options, name) in [
-            (AnswerOptions(maximumTokens: 0), "--max_new_tokens"),
-            (AnswerOptions(maximumTokens: -1), "--max_new_tokens"),
-            (AnswerOptions(temperature: -1), "--temperature"), (AnswerOptions(temperature: .nan), "--temperature"),
+            (AnswerOptions(maximumTokens: 0), "max_new_tokens"),
+            (AnswerOptions(maximumTokens: -1), "max_new_tokens"),
+            (AnswerOptions(temperature: -1), "temperature"), (AnswerOptions(temperature: .nan), "temperature"),
         ] {
             let said = refusal { _ = try model.answer("a", options) }
             #expect(said.hasPrefix("\(name): got "), "\(said)")
         }
         var options = AnswerOptions(maximumTokens: 2)
         options.topP = 1.5
-        #expect(refusal { _ = try model.answer("a", options) }.hasPrefix("--top_p: got "))
+        #expect(refusal { _ = try model.answer("a", options) }.hasPrefix("top_p: got "))
 
         var sampling = Sampling(model: base.path, data: ["\(folder.path)/rows.jsonl"])
         sampling.outputFolder = "\(folder.path)/samples"
         sampling.answerCount = -1
-        #expect(refusal { _ = try sampling.run() }.hasPrefix("--num_return_sequences: got "))
+        #expect(refusal { _ = try sampling.run() }.hasPrefix("num_return_sequences: got "))
         var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
         training.outputFolder = "\(folder.path)/output"
         training.batchSize = 0
         for task in [Training.Task.answering, .preferring] {
             training.task = task
-            #expect(refusal { _ = try training.run() }.hasPrefix("--per_device_train_batch_size: got "))
+            #expect(refusal { _ = try training.run() }.hasPrefix("per_device_train_batch_size: got "))
         }
         training.batchSize = 1
         // One label would be a number.
