@@ -136,7 +136,7 @@ struct GrammarTests {
     ])
     func otherPropertiesHaveOtherNames(text: String, isTaken: Bool) throws {
         let schema = #"""
-            {"properties": {"a": {"type": "integer"}, "abe": true, "é": {"type": "null"}, "q\"": {"type": "null"}},
+            {"properties": {"a": {"type": "integer"}, "abe": {"type": "boolean"}, "é": {"type": "null"}, "q\"": {"type": "null"}},
              "additionalProperties": {"type": "string"}}
             """#
         #expect(Self.takes(try ByteGrammar(jsonSchema: JSONValue(parsing: schema)), text) == isTaken)
