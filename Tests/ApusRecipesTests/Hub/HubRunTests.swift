@@ -227,7 +227,7 @@ import Testing
         #expect(text.contains("--dataset owner/nothing") && text.contains("no such data set"))
         text = message { $0.data.dataset = ["sentence-transformers/stsb:nope"] }
         #expect(text.contains("no subset \"nope\""))
-        text = message { $0.data.dataset = ["AI-ModelScope/firefly-train-1.1M"] }
+        text = message { $0.data.dataset = ["simpleai/HC3"] }
         #expect(text.contains("rewrites by a program"))
         text = message { $0.hub.push = true }
         #expect(text.contains("MODELSCOPE_API_TOKEN"))
