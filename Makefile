@@ -45,7 +45,7 @@ parity: build ## compare with the Python programs, live
 	@Scripts/parity/run
 
 bench: build ## measure time and memory, beside the Python programs
-	@Benchmarks/run
+	@Benchmarks/run --out Docs/benchmarks/cpu.md
 
 gpu-bundle: setup ## pack what checks and measures a GPU elsewhere (Docs/gpu.md)
 	@Scripts/gpu-bundle

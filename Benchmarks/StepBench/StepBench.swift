@@ -14,18 +14,20 @@ import Foundation
 
 /// Times LoRA steps on given token ids, as `Benchmarks/peers/hf_peft.py` does for the Python programs.
 ///
-/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]
+/// usage: StepBench MODEL_FOLDER DATA.json STEPS PRECISION(bfloat16|float32) [BATCH] [WARMUP] [nf4|fp4|int8] [--rank=8] [--profile]
+///
+/// Weights are drawn where the folder has a config.json alone.
 ///
 /// With `--profile` the last step is taken apart: what each operation took, and each product alone.
 @main
 struct StepBench {
     static func main() throws {
-        let arguments = CommandLine.arguments.filter { $0 != "--profile" }
+        let arguments = CommandLine.arguments.filter { !$0.hasPrefix("--") }
         let isProfiled = CommandLine.arguments.contains("--profile")
         guard arguments.count >= 5, let steps = Int(arguments[3]), let dtype = DType(rawValue: arguments[4]) else {
             print(
-                "usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8] [--profile]"
-            )
+                "usage: StepBench MODEL_FOLDER DATA.json STEPS bfloat16|float32 [BATCH] [WARMUP] [nf4|fp4|int8] "
+                    + "[--rank=8] [--profile]")
             exit(2)
         }
         let batch = arguments.count > 5 ? Int(arguments[5]) ?? 4 : 4
@@ -42,21 +44,17 @@ struct StepBench {
         Torch.keepHeap()
         let model = try Models.registry.model(config)
         var lora = LoRAConfiguration()
+        if let word = CommandLine.arguments.first(where: { $0.hasPrefix("--rank=") }), let rank = Int(word.dropFirst(7)) {
+            lora.rank = rank
+        }
         lora.alpha = 32
         lora.dropout = 0.05
         let attached = try lora.attach(to: model)
-        let store = try ModelWeights(folder: folder)
-        let quantization = try settings(arguments.count > 7 ? arguments[7] : nil, dtype)
-        try model.loadWeights(
-            store, dtype: dtype, device: .cpu,
-            matrices: quantization.map { quantization in
-                MatrixReader { name, layer, isWhole in
-                    guard !isWhole, layer.layout == .outputsFirst else { return nil }
-                    let matrix = try store.tensor(name, dtype: dtype, device: .cpu).tensor
-                    defer { store.forget(name) }
-                    return try QuantizedWeight(matrix, as: quantization, name: name)
-                }
-            })
+        if FileManager.default.fileExists(atPath: "\(folder)/model.safetensors") {
+            try load(model, from: folder, dtype, try settings(arguments.count > 7 ? arguments[7] : nil, dtype))
+        } else {
+            try model.materialize(dtype: dtype, device: .cpu, seed: 42)
+        }
         let weights = model.modules().reduce(0) { bytes, part in
             bytes + part.module.slots().parameters.reduce(0) { $0 + ($1.tensor?.byteCount ?? 0) }
                 + (((part.module as? Linear)?.storage as? QuantizedWeight)?.byteCount ?? 0)
@@ -101,6 +99,22 @@ struct StepBench {
             "step_seconds": .array(seconds.map(JSONValue.double)), "losses": .array(losses.map(JSONValue.double)),
         ]
         print(report.serialized())
+    }
+
+    static func load(
+        _ model: any TextModel, from folder: String, _ dtype: DType, _ quantization: QuantizationSettings?
+    ) throws {
+        let store = try ModelWeights(folder: folder)
+        try model.loadWeights(
+            store, dtype: dtype, device: .cpu,
+            matrices: quantization.map { quantization in
+                MatrixReader { name, layer, isWhole in
+                    guard !isWhole, layer.layout == .outputsFirst else { return nil }
+                    let matrix = try store.tensor(name, dtype: dtype, device: .cpu).tensor
+                    defer { store.forget(name) }
+                    return try QuantizedWeight(matrix, as: quantization, name: name)
+                }
+            })
     }
 
     /// Prints what operations take in a step.

@@ -16,6 +16,8 @@ is tens of times slower in bfloat16 than in fp32):
   bf16            frozen weights and LoRA in bfloat16, no autocast
   bf16-autocast   weights in bfloat16, LoRA in fp32 under autocast (what `bf16=True` and PEFT's defaults give)
   fp32            everything in fp32
+
+All weights (--full) are trained in fp32 under autocast with bf16-autocast, as in bfloat16 small updates are lost.
 """
 
 import argparse
@@ -73,7 +75,8 @@ def make_model(options):
     from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.float32 if options.precision == "fp32" else torch.bfloat16
+    inFloat = options.precision == "fp32" or options.full and options.precision == "bf16-autocast"
+    dtype = torch.float32 if inFloat else torch.bfloat16
     quantized = {}
     if options.quantize:
         from transformers import BitsAndBytesConfig

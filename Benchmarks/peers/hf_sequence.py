@@ -298,7 +298,7 @@ def main():
             result |= speed(options, clock, trainer.data_collator.batches)
             result["trainRows"] = len(train)
             # Before evaluation, which does not belong to training.
-            result["peakMemoryMiB"] = peak_memory_mib()
+            result["peakMemoryMiB"] = peak_memory_mib("cpu")
             log = [entry for entry in trainer.state.log_history if "loss" in entry]
             result["losses"] = [entry["loss"] for entry in log]
             result["gradientNorms"] = [entry["grad_norm"] for entry in log]
@@ -314,7 +314,7 @@ def main():
             result["devRows"] = len(dev)
             result["devSeconds"] = time.perf_counter() - started
             result["dev"] = measure(options.problem, prediction.predictions, prediction.label_ids)
-    result.setdefault("peakMemoryMiB", peak_memory_mib())
+    result.setdefault("peakMemoryMiB", peak_memory_mib("cpu"))
     result["seconds"] = seconds_since_process_start()
     json.dump(result, sys.stdout, indent=1)
     print()

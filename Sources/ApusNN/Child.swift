@@ -25,26 +25,38 @@ protocol ChildWrapper {
 /// A part of a module, with its name on disk: `@Child("self_attn") var attention: Qwen2Attention`.
 @propertyWrapper
 public struct Child<Value: ChildValue>: ChildWrapper {
-    private let name: String
-    private var value: Value?
+    /// What a copy of the wrapper shares, so that reflection needs to find it once.
+    private final class Storage {
+        var value: Value?
 
-    public init(_ name: String) { self.name = name }
+        init(_ value: Value?) { self.value = value }
+    }
+
+    private let name: String
+    private let storage: Storage
+
+    public init(_ name: String) {
+        self.name = name
+        storage = Storage(nil)
+    }
 
     public init(wrappedValue: Value, _ name: String) {
         self.name = name
-        value = wrappedValue
+        storage = Storage(wrappedValue)
     }
 
     public var wrappedValue: Value {
         get {
-            guard let value else { preconditionFailure("the child \(name) is read before it is assigned") }
+            guard let value = storage.value else {
+                preconditionFailure("the child \(name) is read before it is assigned")
+            }
             return value
         }
-        set { value = newValue }
+        set { storage.value = newValue }
     }
 
     var modules: [(name: String, module: Module)] {
-        guard let value else { preconditionFailure("the child \(name) was never assigned") }
+        guard let value = storage.value else { preconditionFailure("the child \(name) was never assigned") }
         return value.childModules.map { (Module.joined(name, $0.name), $0.module) }
     }
 }

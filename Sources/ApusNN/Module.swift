@@ -6,6 +6,10 @@ import Synchronization
 /// `init` describes shapes only; weights arrive later from a file or an initialiser, so that a model can be counted,
 /// printed or adapted from its configuration alone.
 open class Module {
+    private let lock = Mutex(())
+    /// What reflection found: it is slow, and a module keeps its slots, whatever they hold.
+    private var found: (parameters: [ParameterSlot], children: [any ChildWrapper])?
+
     public init() {}
 
     /// Visits this module and everything below it with its own parameters, depth first in order of declaration.
@@ -44,8 +48,17 @@ open class Module {
 
     /// This module's own slots.
     package func slots() -> (parameters: [ParameterSlot], children: [(name: String, module: Module)]) {
+        var slots: (parameters: [ParameterSlot], children: [any ChildWrapper]) = ([], [])
+        lock.withLock { _ in
+            slots = found ?? reflected()
+            found = slots
+        }
+        return (slots.parameters, slots.children.flatMap(\.modules))
+    }
+
+    private func reflected() -> (parameters: [ParameterSlot], children: [any ChildWrapper]) {
         var parameters: [ParameterSlot] = []
-        var children: [(name: String, module: Module)] = []
+        var children: [any ChildWrapper] = []
         let mirrors = mirrors()
         for (mirror, places) in zip(mirrors, SlotPlaces.of(self, seenIn: mirrors)) {
             let properties = mirror.children
@@ -56,7 +69,7 @@ open class Module {
                 passed = place
                 switch properties[index].value {
                 case let wrapper as any ParameterWrapper: parameters.append(wrapper.slot)
-                case let wrapper as any ChildWrapper: children.append(contentsOf: wrapper.modules)
+                case let wrapper as any ChildWrapper: children.append(wrapper)
                 default: break
                 }
             }
