@@ -44,7 +44,8 @@ struct StepBench {
         Torch.keepHeap()
         let model = try Models.registry.model(config)
         var lora = LoRAConfiguration()
-        if let word = CommandLine.arguments.first(where: { $0.hasPrefix("--rank=") }), let rank = Int(word.dropFirst(7)) {
+        if let word = CommandLine.arguments.first(where: { $0.hasPrefix("--rank=") }), let rank = Int(word.dropFirst(7))
+        {
             lora.rank = rank
         }
         lora.alpha = 32

@@ -100,26 +100,3 @@ final class ReferenceMemory {
         return digest
     }
 }
-
-extension ModelSource {
-    /// The files that hold the weights, in the order of their names.
-    func weightFiles() throws -> [String] {
-        var folder = path
-        var isOwn: (String) -> Bool = { name in
-            [".safetensors", ".bin", ".pt", ".pth", ".gguf"].contains(where: name.lowercased().hasSuffix)
-        }
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
-            // A file may be the first of several parts.
-            folder = FilePath.parent(of: path)
-            let name = FilePath.lastComponent(of: path)
-            let stem = name.firstMatch(of: /-\d+-of-\d+\.gguf$/).map { String(name[..<$0.range.lowerBound]) }
-            isOwn = { other in
-                other == name || stem.map { other.hasPrefix("\($0)-") && other.hasSuffix(".gguf") } == true
-            }
-        }
-        return try LocalFileSystem().contentsOfDirectory(folder).filter(isOwn).sorted().map {
-            FilePath.join(folder, $0)
-        }
-    }
-}

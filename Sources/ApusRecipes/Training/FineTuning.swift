@@ -102,7 +102,8 @@ package struct FineTuning {
         let limit = model.limit(settings.encoding.maxLength, leaving: preflight.promptPlaces)
         let plan = try TrainingPlan(settings, data: data, limit: limit, console: console)
         let identity = RunIdentity(
-            settings, config: config, dtype: dtype, task: task, totalSteps: plan.batches.totalSteps)
+            settings, config: config, dtype: dtype, weights: preflight.baseWeights, task: task,
+            totalSteps: plan.batches.totalSteps)
         try checkResumed(resume, identity: identity, plan: plan)
 
         Torch.keepHeap()

@@ -20,6 +20,8 @@ struct Preflight {
     /// What the prompt that will be put in front of each text takes.
     let promptPlaces: Int
     let resume: ResumePoint
+    /// The mark of the weights that an adapter is trained over; nil where the model itself is trained.
+    let baseWeights: String?
     /// The weights of the model, opened.
     let weights: WeightLoading
     /// Of the model's matrices; nil where they are in full.
@@ -60,9 +62,12 @@ struct Preflight {
         if let note = device.kernelNote(for: dtype) {
             console.print("note: on \(device) operations are computed by libtorch's alone, because \(note)")
         }
+        let isOverBase = settings.tuner.own != nil || settings.model.tunerType.isAdapter
+        baseWeights = isOverBase ? try source.weightsMark() : nil
         resume = try ResumePoint(settings, console: console)
         if resume.saved != nil {
-            try resume.check(RunIdentity(settings, config: config, dtype: dtype, task: nil, totalSteps: nil))
+            try resume.check(
+                RunIdentity(settings, config: config, dtype: dtype, weights: baseWeights, task: nil, totalSteps: nil))
         }
         // Without a label, data or a head of its own, the model is what the tuner and the tokenizer must fit.
         let head = try settings.task.head(labelCount: settings.model.numLabels ?? 1, config: config)

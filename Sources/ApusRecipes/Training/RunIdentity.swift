@@ -19,9 +19,13 @@ struct RunIdentity {
 
     /// - Parameters:
     ///   - dtype: The type of the weights, as it was settled.
+    ///   - weights: The mark of the files of the weights that a checkpoint does not hold; nil where it holds all.
     ///   - task: Nil before the data are read; what it decides is compared later then.
     ///   - totalSteps: The steps of the whole run.
-    init(_ settings: SFTSettings, config: JSONValue, dtype: DType, task: TrainingTask?, totalSteps: Int?) {
+    init(
+        _ settings: SFTSettings, config: JSONValue, dtype: DType, weights: String?, task: TrainingTask?,
+        totalSteps: Int?
+    ) {
         self.settings = settings
         isAdditive = task?.objective.isAdditive ?? true
         var identity = JSONObject()
@@ -30,6 +34,7 @@ struct RunIdentity {
         if let own = settings.tuner.own { identity["own_method"] = .string(own.name) }
         identity["torch_dtype"] = .string(dtype.rawValue)
         identity["model_config"] = .string(Self.digest(config.serialized(sortedKeys: true)))
+        if let weights { identity[Self.baseWeights] = .string(weights) }
         if let totalSteps { identity["total_steps"] = .int(totalSteps) }
         if let own = settings.preferences?.ownRewards, !own.isEmpty {
             identity["own_rewards"] = .array(own.map { .string($0.name) })
@@ -64,6 +69,12 @@ struct RunIdentity {
                 "\(key): \(saved[key]?.serialized() ?? "") there, which this Apus does not know; use a newer one")
         }
         compareBatches(saved, compare)
+        // Older checkpoints do not tell.
+        if let there = saved[Self.baseWeights], let here = json[Self.baseWeights], there != here {
+            lines.append(
+                "the weights in --model \(settings.model.name ?? "") are others than those that the adapter was trained "
+                    + "over, though config.json is the same")
+        }
         if let here = json["train_data"] {
             compare(
                 "train_data", here, saved["train_data"],
@@ -99,7 +110,10 @@ struct RunIdentity {
 
     // MARK: - Parts
 
+    private static let baseWeights = "base_weights"
+
     private static let comparedTogether: Set<String> = [
+        baseWeights,
         "per_device_train_batch_size", "gradient_accumulation_steps", "total_steps", "train_data", "train_samples",
     ]
 

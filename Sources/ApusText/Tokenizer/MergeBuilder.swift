@@ -98,7 +98,8 @@ struct MergeBuilder: Sendable {
                     let result =
                         prefixLength == 0
                         ? vocabulary.id(
-                            of: UnsafeBufferPointer(start: left.baseAddress, count: left.count + right.count), guess: guess)
+                            of: UnsafeBufferPointer(start: left.baseAddress, count: left.count + right.count),
+                            guess: guess)
                         : vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
                     guard let leftID = ids[2 * offset], let rightID = ids[2 * offset + 1], let result else {
                         let joined = Array(left) + right.dropFirst(prefixLength)
@@ -123,7 +124,9 @@ struct MergeBuilder: Sendable {
     ) -> (left: UnsafeBufferPointer<UInt8>, right: UnsafeBufferPointer<UInt8>) {
         let (start, middle) = (Int(entries[index].left), Int(entries[index].right))
         let end = index + 1 < entries.count ? Int(entries[index + 1].left) : texts.count
-        return (UnsafeBufferPointer(rebasing: texts[start..<middle]), UnsafeBufferPointer(rebasing: texts[middle..<end]))
+        return (
+            UnsafeBufferPointer(rebasing: texts[start..<middle]), UnsafeBufferPointer(rebasing: texts[middle..<end])
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 import ApusJSON
 import ApusTorch
+import Foundation
 import Testing
 
 @testable import ApusRecipes
@@ -10,7 +11,8 @@ struct RunIdentityTests {
     private func identity(_ change: (inout SFTSettings) -> Void = { _ in }, steps: Int? = 100) -> RunIdentity {
         var settings = SFTSettings(model: "m", dataset: ["d.jsonl"])
         change(&settings)
-        return RunIdentity(settings, config: config, dtype: .float32, task: nil, totalSteps: steps)
+        return RunIdentity(
+            settings, config: config, dtype: .float32, weights: "aa", task: nil, totalSteps: steps)
     }
 
     private func saved(_ change: (inout JSONObject) -> Void = { _ in }) -> JSONValue {
@@ -43,6 +45,28 @@ struct RunIdentityTests {
         #expect(identity().differences(from: old) == [])
         let newer = saved { $0["sharpness_rho"] = 0.05 }
         #expect(identity().differences(from: newer).first?.contains("sharpness_rho: 0.05 there") == true)
+    }
+
+    /// Models of one shape have the same config.json.
+    @Test func weightsOfAnotherModel() {
+        let lines = identity().differences(from: saved { $0["base_weights"] = "bb" })
+        #expect(lines.count == 1 && lines.first?.contains("the weights in --model m are others") == true)
+        #expect(identity().differences(from: saved { $0["base_weights"] = nil }) == [], "older checkpoints do not tell")
+    }
+
+    @Test func marksOfWeights() throws {
+        func mark(_ file: String, _ bytes: [UInt8]) throws -> String {
+            let folder = try TemporaryFolder()
+            try Data(bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(file)"))
+            try folder.write(#"{"model_type": "qwen2"}"#, to: "config.json")
+            return try ModelSource(folder.path, surroundings: Surroundings()).weightsMark()
+        }
+        let bytes = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+        let first = try mark("model.safetensors", bytes)
+        #expect(try mark("pytorch_model.bin", bytes) == first)
+        #expect(try mark("model.safetensors", bytes.map { $0 ^ 1 }) != first)
+        #expect(try mark("model.safetensors", bytes + [0]) != first)
+        #expect(try mark("model.safetensors", [1, 2]) != mark("model.safetensors", [1, 3]))
     }
 
     @Test func everyFieldOfTheListCounts() {
