@@ -11,6 +11,7 @@ extension JinjaValue {
         case .bool(let flag): self = .bool(flag)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
+        case .number(let digits) where digits.allSatisfy { "-0123456789".contains($0) }: self = .digits(digits)
         case .number: self = .double(json.doubleValue ?? .infinity)
         case .string(let text): self = .text(text)
         case .array(let values):

@@ -11,6 +11,7 @@ extension JinjaFilters {
         "abs": plain("abs") { interpreter, value in
             if case .undefined(let undefined) = value { throw undefined.error }
             if let number = value.integer { return number < 0 ? try interpreter.signed(true, value) : .int(number) }
+            if case .digits(let digits) = value { return .digits(digits.replacing("-", with: "")) }
             guard case .double(let number) = value else {
                 throw JinjaError.value("bad operand type for abs(): '\(value.typeName)'")
             }
@@ -59,6 +60,7 @@ extension JinjaFilters {
         let fallback = values[0] ?? .int(0)
         if case .undefined(let undefined) = value { throw undefined.error }
         if let number = value.integer { return .int(number) }
+        if case .digits = value { return value }
         if case .double(let number) = value, number.isInfinite {
             throw JinjaError.value("cannot convert float infinity to integer")
         }

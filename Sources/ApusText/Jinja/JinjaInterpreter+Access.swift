@@ -67,6 +67,7 @@ extension JinjaInterpreter {
                 }
             }
             return JinjaCollectionMethods.changingList.contains(name) ? unsafe(name, object) : nil
+        case .digits: return name == "real" || name == "numerator" ? object : nil
         case .int, .bool, .double: return try JinjaNumberMethods.member(of: object, name: name)
         case .object(let object):
             guard let value = try object.attribute(name, self) else { return nil }

@@ -11,7 +11,12 @@ extension JinjaInterpreter {
             throw undefined.error
         }
         if let a = left.integer, let b = right.integer { return try integerArithmetic(operation, a, b) }
-        if let a = left.number, let b = right.number { return try floatArithmetic(operation, a, b) }
+        if let a = left.number, let b = right.number {
+            if operation != .divide {
+                for case .digits in [left, right] { throw JinjaError.value("the integer does not fit into 64 bits") }
+            }
+            return try floatArithmetic(operation, a, b)
+        }
         switch (operation, left, right) {
         case (.add, .text(let a), .text(let b)): return .text(try concatenation(a, b))
         case (.add, .list(let a), .list(let b)):

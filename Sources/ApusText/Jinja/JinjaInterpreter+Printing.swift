@@ -24,6 +24,7 @@ extension JinjaInterpreter {
         case .none: bytes += "None".utf8
         case .bool(let value): bytes += (value ? "True" : "False").utf8
         case .int(let value): bytes += String(value).utf8
+        case .digits(let digits): bytes += digits.utf8
         case .double(let value): bytes += PythonFloat.repr(value).utf8
         case .text(let text):
             if text.isMarkup { bytes += "Markup(".utf8 }

@@ -31,6 +31,7 @@ struct JinjaJSONWriter {
         case .none: bytes += "null".utf8
         case .bool(let flag): bytes += (flag ? "true" : "false").utf8
         case .int(let number): bytes += String(number).utf8
+        case .digits(let digits): bytes += digits.utf8
         case .double(let number): bytes += Self.number(number).utf8
         case .text(let text): try write(text)
         case .list(let list), .tuple(let list):
@@ -57,6 +58,7 @@ struct JinjaJSONWriter {
         case .none: return "null"
         case .bool(let flag): return flag ? "true" : "false"
         case .int(let number): return JinjaText(String(number))
+        case .digits(let digits): return JinjaText(digits)
         case .double(let number): return JinjaText(Self.number(number))
         default:
             throw JinjaError.value("keys must be str, int, float, bool or None, not \(key.typeName)")

@@ -33,7 +33,12 @@ enum JinjaTests {
         "boolean": kind { if case .bool = $0 { true } else { false } },
         "true": kind { if case .bool(true) = $0 { true } else { false } },
         "false": kind { if case .bool(false) = $0 { true } else { false } },
-        "integer": kind { if case .int = $0 { true } else { false } },
+        "integer": kind {
+            switch $0 {
+            case .int, .digits: true
+            default: false
+            }
+        },
         "float": kind { if case .double = $0 { true } else { false } },
         "number": kind { $0.number != nil },
         "string": kind { $0.text != nil },

@@ -4,6 +4,8 @@ enum JinjaValue {
     case none
     case bool(Bool)
     case int(Int)
+    /// An integer beyond 64 bits, by its digits; it is written as it is, compared as the nearest double, and not calculated with.
+    case digits(String)
     case double(Double)
     case text(JinjaText)
     case list(JinjaList)
@@ -19,7 +21,7 @@ enum JinjaValue {
         case .undefined: "Undefined"
         case .none: "NoneType"
         case .bool: "bool"
-        case .int: "int"
+        case .int, .digits: "int"
         case .double: "float"
         case .text(let text): text.isMarkup ? "Markup" : "str"
         case .list: "list"
@@ -56,6 +58,7 @@ enum JinjaValue {
     var number: Double? {
         switch self {
         case .double(let value): value
+        case .digits(let digits): Double(digits)
         default: integer.map(Double.init)
         }
     }
@@ -69,6 +72,7 @@ enum JinjaValue {
         case .bool(let value): value
         case .int(let value): value != 0
         case .double(let value): value != 0
+        case .digits: true
         case .text(let text): !text.isEmpty
         case .list(let list), .tuple(let list): !list.items.isEmpty
         case .dictionary(let dictionary): dictionary.count > 0
@@ -177,7 +181,9 @@ struct JinjaKey: Hashable {
                 && zip(left.items, right.items).allSatisfy { JinjaKey($0) == JinjaKey($1) }
         case (.object(let left), .object(let right)): left === right
         default:
-            if let left = lhs.value.integer, let right = rhs.value.integer {
+            if case .digits(let left) = lhs.value, case .digits(let right) = rhs.value {
+                left == right
+            } else if let left = lhs.value.integer, let right = rhs.value.integer {
                 left == right
             } else if let left = lhs.value.number, let right = rhs.value.number {
                 left == right

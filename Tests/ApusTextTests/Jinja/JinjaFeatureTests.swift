@@ -55,6 +55,21 @@ struct JinjaFeatureTests {
         #expect(error("{{ 3 ** 99 }}")?.message.contains("64 bits") == true)
     }
 
+    @Test func integersBeyond64BitsAreWrittenAsTheyAre() throws {
+        let template = try ChatTemplate(
+            source: "{{ n }} {{ d|tojson }} {{ n is integer }} {{ n is float }} {{ n > 1 }} {{ n == d.n }} {{ m|abs }} {{ n|int }} "
+                + "{{ '%s' % n }} {{ f|tojson }}")
+        let digits = "123456789012345678901234567890"
+        let data = try JSONValue(
+            parsing: "{\"n\": \(digits), \"d\": {\"n\": \(digits)}, \"m\": -18446744073709551616, \"f\": 1e20}")
+        let object = try #require(data.objectValue)
+        let text = try template.rendered(variables: Dictionary(uniqueKeysWithValues: object.map { ($0.key, $0.value) }))
+        #expect(
+            text == "\(digits) {\"n\": \(digits)} True False True True 18446744073709551616 \(digits) \(digits) 1e+20")
+        let sum = try ChatTemplate(source: "{{ n + 1 }}")
+        #expect(throws: JinjaError.self) { try sum.rendered(variables: ["n": .number(digits)]) }
+    }
+
     @Test func lineBreaksAndGraphemesCountAsCodePoints() throws {
         let template = try ChatTemplate(source: "{{ s|length }} {{ s[1] == '\\n' }} {{ t|length }} {{ t == 'é' }}")
         let text = try template.rendered(variables: ["s": .string("\r\n"), "t": .string("e\u{301}")])
