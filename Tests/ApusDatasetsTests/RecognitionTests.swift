@@ -157,7 +157,12 @@ struct RecognitionTests {
         #expect(try told(#""{'enable_thinking': True}""#).row.variables == ["enable_thinking": true])
         for none in ["null", "{}", "\"\""] { #expect(try told(none).row.variables.isEmpty, "\(none)") }
         let prefix = try told(#"{"response_prefix": "x"}"#)
-        #expect(prefix.row.variables.isEmpty && prefix.notes.first?.hasPrefix("response_prefix in chat_") == true)
+        #expect(prefix.row.variables == ["response_prefix": "x"] && prefix.notes.isEmpty)
+        #expect {
+            try told(#"{"response_prefix": 7}"#)
+        } throws: { error in
+            (error as? RowRejection)?.reason == "the response_prefix in chat_template_kwargs is no text"
+        }
         for wrong in ["[1]", "7", "\"7\""] {
             #expect {
                 try told(wrong)

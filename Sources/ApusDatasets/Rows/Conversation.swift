@@ -22,6 +22,9 @@ package struct Conversation: Sendable, Equatable {
         self.variables = variables
     }
 
+    /// The name among `variables` of what the answer to a row begins with, instead of what others begin with.
+    package static let answerStart = "response_prefix"
+
     /// What a row with these columns tells the chat template.
     ///
     /// Tables of Arrow have every key in every row, so that null is none.
@@ -36,8 +39,8 @@ package struct Conversation: Sendable, Equatable {
         }
         var variables: [String: JSONValue] = [:]
         for (key, value) in object where !value.isNull { variables[key] = value }
-        if variables.removeValue(forKey: "response_prefix") != nil {
-            notes.append("response_prefix in \(column) is not used (--response_prefix is, for all rows)")
+        if let start = variables[answerStart], start.stringValue == nil {
+            throw RowRejection("the \(answerStart) in \(column) is no text", "it is \(start.kind): \(start.excerpt)")
         }
         return variables
     }

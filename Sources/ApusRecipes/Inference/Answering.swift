@@ -54,8 +54,6 @@ struct Answering {
     private let beams: BeamSearch?
     private let ends: AnswerEnds
     private let newTokens: Int?
-    /// What every answer starts with, as the prompt has it.
-    private let prefix: String
     /// Answers to each prompt.
     private let answerCount: Int
 
@@ -75,7 +73,6 @@ struct Answering {
             defaults, words: settings.generation.stopWords + defaults.stopStrings, usesTemplate: usesTemplate)
         let sampling = Self.sampling(settings, defaults)
         let wanted = settings.generation
-        prefix = usesTemplate ? wanted.responsePrefix ?? "" : ""
         answerCount = settings.hasData ? wanted.numReturnSequences : 1
         guard sampling.temperature > 0 || wanted.numBeams > 1 || answerCount == 1 else {
             throw SettingsError(
@@ -200,17 +197,18 @@ struct Answering {
     ///
     /// - Parameters:
     ///   - draws: Names the random stream of each.
+    ///   - starts: What each prompt ends with and its answer begins with (`start`).
     ///   - onText: Sees the text of an answer as it comes, of several to a prompt the first; false ends the answer.
     /// - Returns: An answer for each, or why there is none.
     func answers(
-        to prompts: [[Int32]], draws: [UInt64],
+        to prompts: [[Int32]], draws: [UInt64], starts: [String],
         onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
     ) throws -> [Answer] {
-        if let beams { return try prompts.map { try answer(to: $0, by: beams) } }
+        if let beams { return try zip(prompts, starts).map { try answer(to: $0, behind: $1, by: beams) } }
         let count = answerCount
         let names = draws.flatMap { draw in (0..<count).map { $0 == 0 ? draw : streamKey(draw, UInt64($0)) } }
         let asked = prompts.flatMap { Array(repeating: $0, count: count) }
-        var texts = asked.map { _ in emptyText }
+        var texts = starts.flatMap { Array(repeating: emptyText(behind: $0), count: count) }
         var probabilities = asked.map { _ in [TokenProbability]() }
         let sampled = try generator.sampled(
             asked, limit: newTokens, draws: names,
@@ -245,13 +243,26 @@ struct Answering {
         }
     }
 
+    /// Answers to prompts of rows that say nothing of what their answers begin with.
+    func answers(
+        to prompts: [[Int32]], draws: [UInt64],
+        onText: (_ prompt: Int, _ text: String) throws -> Bool = { _, _ in true }
+    ) throws -> [Answer] {
+        try answers(to: prompts, draws: draws, starts: prompts.map { _ in start() }, onText: onText)
+    }
+
+    /// What the answer to a row begins with, as its prompt has it.
+    ///
+    /// - Parameter variables: What the row tells the chat template.
+    func start(_ variables: [String: JSONValue] = [:]) -> String { reading == nil ? prompts.start(variables) : "" }
+
     /// An answer before its first token.
-    private var emptyText: AnswerText {
-        AnswerText(language.tokenizer, ends: ends, prefix: prefix, skipsSpecialTokens: reading != nil)
+    private func emptyText(behind start: String) -> AnswerText {
+        AnswerText(language.tokenizer, ends: ends, prefix: start, skipsSpecialTokens: reading != nil)
     }
 
     /// The best answers of a beam search.
-    private func answer(to prompt: [Int32], by beams: BeamSearch) throws -> Answer {
+    private func answer(to prompt: [Int32], behind start: String, by beams: BeamSearch) throws -> Answer {
         let found: ArraySlice<BeamSearch.Found>
         do {
             found = try beams.answers(to: prompt, limit: newTokens).prefix(answerCount)
@@ -259,7 +270,7 @@ struct Answering {
             return Answer(text: "", filledContext: false, failure: error)
         }
         let texts = found.map { found in
-            var text = emptyText
+            var text = emptyText(behind: start)
             for token in found.ids where !text.isStopped { text.append(token) }
             _ = text.finish()
             return text.text

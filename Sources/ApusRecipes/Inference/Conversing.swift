@@ -95,7 +95,9 @@ struct Conversing {
             prepare: { try answering.fittedPrompt(asked($0), tools: $0.tools, variables: $0.variables) },
             answer: { group in
                 let answer = {
-                    try answering.answers(to: group.map(\.prepared.ids), draws: group.map { UInt64($0.index) })
+                    try answering.answers(
+                        to: group.map(\.prepared.ids), draws: group.map { UInt64($0.index) },
+                        starts: group.map { answering.start($0.row.variables) })
                 }
                 let compared = try comparison.map { try $0(answer) }
                 let answers = try compared?[1].answers ?? answer()

@@ -1,3 +1,4 @@
+import ApusDatasets
 import ApusJSON
 import ApusLanguageModel
 import ApusText
@@ -25,13 +26,33 @@ struct PromptEncoder: Sendable {
     func callAsFunction(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:]
     ) throws -> [Int32] {
+        let given = given(variables)
         guard settings.useChatTemplate else {
-            return try checked(tokenizer.encode(messages.compactMap(\.text).joined()))
+            return try checked(tokenizer.encode(Self.bareText(of: messages) + (given ?? "")))
         }
-        let prompt = try chat.generationPrompt(
-            messages, tools: tools, variables: settings.templateVariables.merging(variables) { $1 },
-            answerStart: prefix.map { _ in "" })
-        return try checked(prompt + tokenizer.encode(prefix ?? "", addSpecialTokens: false))
+        return try checked(
+            chat.generationPrompt(
+                messages, tools: tools, variables: settings.templateVariables.merging(variables) { $1 },
+                answerStart: given))
+    }
+
+    /// What the answer to a prompt begins with, and the prompt ends with: the row's own text, that of the settings, or the mark
+    /// of a named template. As in ms-swift it is part of the answer.
+    func start(_ variables: [String: JSONValue] = [:]) -> String {
+        given(variables)
+            ?? (settings.useChatTemplate
+                ? chat.answerStart(variables: settings.templateVariables.merging(variables) { $1 }) : "")
+    }
+
+    private func given(_ variables: [String: JSONValue]) -> String? {
+        variables[Conversation.answerStart]?.stringValue ?? prefix
+    }
+
+    /// The last question, as in training: a system text and earlier rounds have no place where there is no template.
+    private static func bareText(of messages: [Message]) -> String {
+        let answers = messages.suffix(while: { $0.role == "assistant" })
+        let questions = messages.dropLast(answers.count).suffix(while: { $0.role != "assistant" && $0.role != "system" })
+        return (questions + answers).compactMap(\.text).joined()
     }
 
     private func checked(_ ids: [Int32]) throws -> [Int32] {
@@ -53,7 +74,7 @@ struct PromptEncoder: Sendable {
         let answer = "Wv4Tn8Rb2K"
         let text = try chat.prompt(
             messages + [Message(role: "assistant", content: answer)] + next, tools: tools,
-            variables: settings.templateVariables.merging(variables) { $1 })
+            variables: settings.templateVariables.merging(variables) { $1 }, answerStart: given(variables))
         guard let end = text.range(of: answer, options: .backwards)?.upperBound else {
             throw SettingsError(
                 "the chat template leaves out the answers before the last, so that a conversation cannot go on. Give another "
@@ -70,6 +91,15 @@ struct PromptEncoder: Sendable {
     func completed(_ messages: [Message]) -> [Message] {
         guard let system = settings.system, messages.first?.role != "system" else { return messages }
         return [Message(role: "system", content: system)] + messages
+    }
+}
+
+extension BidirectionalCollection {
+    /// The longest end of elements that are all of a kind.
+    fileprivate func suffix(while isOne: (Element) -> Bool) -> SubSequence {
+        var start = endIndex
+        while start > startIndex, isOne(self[index(before: start)]) { formIndex(before: &start) }
+        return self[start...]
     }
 }
 

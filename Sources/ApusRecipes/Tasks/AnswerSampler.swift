@@ -92,9 +92,13 @@ struct AnswerSampler {
     }
 
     /// An answer as rewards see it.
-    func completion(_ answer: SampledAnswer, to row: PromptRow) -> ApusRewards.Completion {
+    ///
+    /// - Parameter start: What the question ended with and the answer begins with, which the model did not draw.
+    func completion(
+        _ answer: SampledAnswer, to row: PromptRow, behind start: String = ""
+    ) -> ApusRewards.Completion {
         ApusRewards.Completion(
-            messages: row.conversation.messages.map(\.fields), text: text(of: answer), tokens: answer.learned,
+            messages: row.conversation.messages.map(\.fields), text: start + text(of: answer), tokens: answer.learned,
             isTruncated: answer.isCut, columns: row.columns)
     }
 }

@@ -61,8 +61,9 @@ extension PreferenceLearning {
                     (row: try rows.recognized(at: Int(data.conversations[$0])), ids: data.sample($0).ids)
                 }
                 if let turns { return try turns.episodes(asked, draws: draws) }
-                return try zip(answers(asked.map(\.ids), draws: draws), asked).map {
-                    Episode($0, answers.completion($0, to: $1.row))
+                return try zip(answers(asked.map(\.ids), draws: draws), asked).map { answer, asked in
+                    let start = questions.prompts.start(asked.row.conversation.variables)
+                    return Episode(answer, answers.completion(answer, to: asked.row, behind: start))
                 }
             }
             maker.head = head

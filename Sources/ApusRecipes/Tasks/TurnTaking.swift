@@ -26,6 +26,8 @@ struct TurnTaking {
         let row: PromptRow
         let question: [Int32]
         let draw: UInt64
+        /// What every answer begins with that does not go on behind a text, and the model does not draw.
+        let start: String
         /// Up to where the answer begins that is being given.
         var messages: [Message]
         /// Behind the question.
@@ -42,7 +44,7 @@ struct TurnTaking {
 
         var completion: ApusRewards.Completion {
             ApusRewards.Completion(
-                messages: messages.map(\.fields), text: answer, tokens: tokens + (last.end.map { [$0] } ?? []),
+                messages: messages.map(\.fields), text: start + answer, tokens: tokens + (last.end.map { [$0] } ?? []),
                 isTruncated: isCut, columns: row.columns)
         }
 
@@ -65,7 +67,9 @@ struct TurnTaking {
     /// - Throws: `RewardError` of the scheduler, and `SettingsError` for messages that the chat template cannot write.
     func episodes(_ questions: [(row: PromptRow, ids: [Int32])], draws: [UInt64]) throws -> [Episode] {
         var talks = zip(questions, draws).map {
-            Talk(row: $0.row, question: $0.ids, draw: $1, messages: prompts.completed($0.row.conversation.messages))
+            Talk(
+                row: $0.row, question: $0.ids, draw: $1, start: prompts.start($0.row.conversation.variables),
+                messages: prompts.completed($0.row.conversation.messages))
         }
         var open = Array(talks.indices)
         var turn = 0
@@ -115,7 +119,7 @@ struct TurnTaking {
         case .end: return false
         case .messages(let objects):
             let following = try objects.map(message)
-            let answered = Message(role: "assistant", content: talk.answer)
+            let answered = Message(role: "assistant", content: talk.start + talk.answer)
             next.add(try ids(behind: talk, following), isOwn: false)
             next.messages += [answered] + following
             (next.answer, next.tokens) = ("", [])
@@ -124,7 +128,7 @@ struct TurnTaking {
             let continued = ContinuedAnswer(tokenizer: tokenizer)
             // What the answer says, and no stop text behind it.
             let said = talk.answer.utf8.count
-            let (count, rest) = continued.beginning(of: talk.tokens, bytes: min(kept ?? said, said))
+            let (count, rest) = continued.beginning(of: talk.tokens, bytes: min(kept.map { max(0, $0 - talk.start.utf8.count) } ?? said, said))
             next.drop(talk.tokens.count - count)
             next.tokens = Array(talk.tokens.prefix(count))
             let more = continued.ids(of: rest + text, behind: next.tokens)

@@ -94,31 +94,39 @@ package struct ChatEncoder: Sendable {
     }
 
     /// The text that a model continues with its answer.
+    ///
+    /// - Parameter answerStart: As in `generationPrompt`.
     package func prompt(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
-        addGenerationPrompt: Bool = true
+        addGenerationPrompt: Bool = true, answerStart: String? = nil
     ) throws -> String {
         switch writer {
         case .jinja(let template):
             let prepared = try ChatPreparation(messages, tools: tools, variables: variables, template: template)
             let rendering = try template.rendering(
                 of: prepared.context, prepared.context.messages, addGenerationPrompt: addGenerationPrompt)
-            return String(decoding: rendering.bytes, as: UTF8.self)
+            return String(decoding: rendering.bytes, as: UTF8.self) + (answerStart ?? "")
         case .named(let writer):
-            return try writer.told(variables).prompt(messages, tools, answerStart: addGenerationPrompt ? nil : "")
+            let start = answerStart ?? (addGenerationPrompt ? nil : "")
+            return try writer.told(variables).prompt(messages, tools, answerStart: start)
                 .map { writer.tokens.text(of: $0) }.joined()
         }
     }
 
+    /// What a named template begins answers with, such as the mark of thoughts; nothing where the template is the model's own.
+    package func answerStart(variables: [String: JSONValue] = [:]) -> String {
+        if case .named(let writer) = writer { writer.told(variables).answerStart } else { "" }
+    }
+
     /// The ids of the text that a model continues with its answer.
     ///
-    /// - Parameter answerStart: What the answer begins with instead of a named template's own mark; nil leaves it.
+    /// - Parameter answerStart: What the answer begins with, instead of a named template's own mark; nil leaves that.
     package func generationPrompt(
         _ messages: [Message], tools: [JSONValue]? = nil, variables: [String: JSONValue] = [:],
         answerStart: String? = nil
     ) throws -> [Int32] {
         guard case .named(let writer) = writer else {
-            return try tokenize(prompt(messages, tools: tools, variables: variables))
+            return try tokenize(prompt(messages, tools: tools, variables: variables)) + tokenize(answerStart ?? "")
         }
         let pieces = try writer.told(variables).prompt(messages, tools, answerStart: answerStart)
         return try joined(pieces).flatMap { try ids(of: $0) }

@@ -64,6 +64,51 @@ struct HeldAnswersTests {
         #expect(held["response"] == "So: yes" && held["responses"] == ["So: yes", "So: yes"])
     }
 
+    /// As in ms-swift the text of a row comes before that of the settings, and the mark of a named template is part of answers
+    /// as what the settings name is.
+    @Test(arguments: [1, 2]) func whatRowsAndTemplatesStartWith(beams: Int) throws {
+        func answer(_ row: String, _ change: @escaping (inout InferSettings) -> Void) throws -> String {
+            let answered = try AnsweredRowsTests.answer([row], with: .chat(), failed: 0) {
+                $0.generation.numBeams = beams
+                change(&$0)
+            }
+            return try #require(answered[0]["response"]?.stringValue)
+        }
+        let plain = #"{"query": "q"}"#
+        let own = #"{"query": "q", "chat_template_kwargs": {"response_prefix": "So: "}}"#
+        let said = try answer(plain) { $0.generation.responsePrefix = "So: " }
+        #expect(try answer(own) { $0.generation.responsePrefix = "No: " } == said && said.hasPrefix("So: "))
+        let mark = "<think>\n\n</think>\n\n"
+        let marked = try answer(plain) { $0.encoding.template = "qwen3" }
+        let written = try answer(plain) {
+            $0.encoding.template = "qwen3"
+            $0.generation.responsePrefix = mark
+        }
+        #expect(marked == written && marked.hasPrefix(mark))
+        let thinking = #"{"query": "q", "chat_template_kwargs": {"enable_thinking": true}}"#
+        #expect(try !answer(thinking) { $0.encoding.template = "qwen3" }.hasPrefix(mark))
+    }
+
+    /// Without a chat template the last question is asked alone, as it was learned; what answers begin with stands behind it.
+    @Test func withoutATemplate() throws {
+        let rows = [
+            #"{"query": "Why? So: "}"#,
+            #"""
+            {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"},
+             {"role": "assistant", "content": "b"}, {"role": "user", "content": "Why? "}]}
+            """#.replacing("\n", with: ""),
+        ]
+        let asked = try AnsweredRowsTests.answer([rows[0]], with: .chat(), failed: 0) {
+            $0.encoding.useChatTemplate = false
+        }
+        let started = try AnsweredRowsTests.answer([rows[1]], with: .chat(), failed: 0) {
+            $0.encoding.useChatTemplate = false
+            $0.generation.responsePrefix = "So: "
+        }
+        let answer = try #require(asked[0]["response"]?.stringValue)
+        #expect(started[0]["response"] == .string("So: " + answer))
+    }
+
     @Test func aRegularExpressionAndAChoice() throws {
         let dates = try AnsweredRowsTests.answer(Self.rows, with: .chat(), failed: 0) {
             $0.generation.structuredOutputsRegex = #"\d{4}-(0[1-9]|1[0-2])"#

@@ -116,6 +116,9 @@ struct NamedTemplateWriter: Sendable {
         }
     }
 
+    /// What the answer of a prompt begins with where nothing else is given.
+    var answerStart: String { enablesThinking ? template.thinkingPrefix : template.nonThinkingPrefix }
+
     /// The pieces of a conversation.
     ///
     /// - Parameters:
@@ -230,7 +233,7 @@ struct NamedTemplateWriter: Sendable {
             case .answer: break
             }
             guard let answer = round.answer else {
-                add(answerStart ?? (enablesThinking ? template.thinkingPrefix : template.nonThinkingPrefix), other)
+                add(answerStart ?? self.answerStart, other)
                 continue
             }
             let isCounted = training?.base != .lastRound || 2 * index >= lastQuestion
