@@ -144,11 +144,13 @@ package struct ResponseSampling {
         while start < range.upperBound {
             let end = min(start + settings.numSamplingBatchSize, range.upperBound)
             let batch = try (start..<end).map(row)
-            let (kept, all) = try sampled(batch, &tally)
+            let result = try sampled(batch, &tally)
+            let done = start + result.done - range.lowerBound
             try file.append(
-                kept, completions: all, ids: batch.map(\.id), done: end - range.lowerBound,
-                failed: failedBefore + tally.failures.count)
-            bar.update(to: end - range.lowerBound)
+                result.kept, completions: result.all, ids: batch.prefix(result.done).map(\.id), done: done,
+                failed: file.failed + result.failed)
+            if let failure = result.failure { throw failure }
+            bar.update(to: done)
             start = end
         }
         bar.finish()
@@ -186,27 +188,37 @@ package struct ResponseSampling {
         SampledRow(try rows.recognized(at: index), index: index, system: settings.answering.encoding.system)
     }
 
+    /// What becomes of some rows: all of them, or those before one that ends the run.
     private func sampled(
         _ batch: [SampledRow], _ tally: inout Tally
-    ) throws -> (kept: [JSONObject], all: [JSONObject]) {
+    ) throws -> (kept: [JSONObject], all: [JSONObject], done: Int, failed: Int, failure: (any Error)?) {
         var kept: [JSONObject] = []
         var all: [JSONObject] = []
-        for (row, answers) in zip(batch, try answers(to: batch, &tally)) {
-            guard let answers else { continue }
+        var failed = 0
+        for (place, (row, answers)) in zip(batch, try answers(to: batch, &tally)).enumerated() {
+            guard let answers else {
+                failed += 1
+                continue
+            }
             guard !answers.isEmpty else {
                 tally.withoutAnswers += 1
                 continue
             }
             do {
-                let (rows, completions) = try judged(row, answers, &tally)
-                kept += rows
-                all += completions
-            } catch let error as RewardError where error.isOfRow {
-                try skip(row, because: error, &tally)
+                do {
+                    let (rows, completions) = try judged(row, answers, &tally)
+                    kept += rows
+                    all += completions
+                } catch let error as RewardError where error.isOfRow {
+                    try skip(row, because: error, &tally)
+                    failed += 1
+                }
+            } catch {
+                return (kept, all, place, failed, error)
             }
         }
         tally.written += kept.count
-        return (kept, all)
+        return (kept, all, batch.count, failed, nil)
     }
 
     /// Goes on without a row, as ms-swift does.
@@ -238,7 +250,8 @@ package struct ResponseSampling {
         }
         guard !open.isEmpty else { return answers }
         let new = try answering.answers(
-            to: open.map(\.prompt), draws: open.map { UInt64(batch[$0.index].index) })
+            to: open.map(\.prompt), draws: open.map { UInt64(batch[$0.index].index) },
+            starts: open.map { answering.start(batch[$0.index].variables) })
         for (place, answer) in zip(open, new) {
             do {
                 answers[place.index] = try answer.checked().sequences
@@ -281,7 +294,9 @@ package struct ResponseSampling {
             } catch let error as RewardError where error.isOfRow {
                 throw error
             } catch {
-                throw DatasetError("\(rows.place(of: row.index)): \(error)")
+                throw DatasetError(
+                    "\(rows.place(of: row.index)): \(error)\nWhat was sampled before this row is kept; --resume true goes on there."
+                )
             }
         }
         for (name, rewards) in byName {

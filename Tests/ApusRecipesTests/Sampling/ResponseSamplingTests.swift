@@ -150,7 +150,7 @@ import Testing
     }
 
     /// A run whose judge fails at the third row goes on there, to the same rows as an undisturbed one.
-    @Test func cutOff() throws {
+    @Test(arguments: [1, 5]) func cutOff(batchSize: Int) throws {
         let score = try program(Self.lengths)
         let whole = try sampled {
             $0.rewards.rewardFuncs = [score]
@@ -167,6 +167,7 @@ import Testing
                 $0.rewards.rewardFuncs = [score]
                 $0.logCompletions = true
                 $0.resume = resume
+                $0.numSamplingBatchSize = batchSize
                 $0.answering.model.seed = seed
             }
             try ResponseSampling(settings, surroundings: Surroundings(environment: environment))()
@@ -175,6 +176,9 @@ import Testing
         #expect("\(failure.map { "\($0)" } ?? "")".contains("rows.jsonl:4: \(score): ended with exit code 7"))
         let partial = "\(folder.path)/out.jsonl.apus-partial"
         #expect(FileManager.default.fileExists(atPath: partial))
+        // What was judged before that row is kept, in the middle of a batch too.
+        let done = try String(contentsOfFile: "\(folder.path)/out-completions.jsonl.apus-partial", encoding: .utf8)
+        #expect(!done.isEmpty && completions.hasPrefix(done) && done != completions)
         // What was half written when the power went is written again.
         let handle = try FileHandle(forUpdating: URL(fileURLWithPath: partial))
         try handle.seekToEnd()
