@@ -99,4 +99,16 @@ struct NamedTemplateTests {
         #expect(answer == call + "Observation:")
         #expect(parts.compactMap(\.text) == ["a\r\nObservation:b\n"])
     }
+
+    /// ms-swift's way of Mistral alone writes results of ReAct's calls as all others.
+    @Test func mistralKnowsNoReAct() throws {
+        let template = try #require(NamedTemplate.named("mistral_2501"))
+        let results = [AgentTemplate.Result("2", of: try Message(["role": "tool", "content": "2"]))]
+        let call = "Thought: x\nAction: f\nAction Input: {\"a\":1}\nObservation:"
+        let (answer, parts) = try AgentTemplate.mistral.parts(of: results, behind: call, whole: call, template)
+        #expect(answer == call)
+        #expect(
+            parts.compactMap(\.text).joined()
+                == "</s>[INST][TOOL_RESULTS]{\"content\": \"2\"}[/TOOL_RESULTS][/INST]")
+    }
 }

@@ -295,7 +295,7 @@ extension AgentTemplate {
             results:
                 "{% for result in results %}{{ '\\n' if not loop.first }}[TOOL_RESULTS]{{ {'content': result} | tojson }}"
                 + "[/TOOL_RESULTS]{% endfor %}",
-            place: .question())
+            place: .question(), goesOnInReAct: false)
     }
 
     static var miniMax: AgentTemplate {

@@ -31,6 +31,8 @@ struct AgentTemplate: Sendable {
     /// Results that follow a question and no call: of `results`; nil where there are none.
     var standalone: String?
     var words = ReActWords()
+    /// Whether the results of an answer that calls in the way of ReAct go on in it.
+    var goesOnInReAct = true
 
     /// The marks of a text that calls in the way of ReAct.
     ///
@@ -117,7 +119,7 @@ struct AgentTemplate: Sendable {
     func parts(
         of results: [Result], behind answer: String, whole: String, _ template: NamedTemplate
     ) throws -> (answer: String, parts: [NamedTemplate.Part]) {
-        if answer.contains(words.action), answer.contains(words.input) {
+        if goesOnInReAct, answer.contains(words.action), answer.contains(words.input) {
             var marked = answer
             if !marked.hasSuffix(words.observation) {
                 if !Self.endsLine(marked) { marked += "\n" }
