@@ -100,6 +100,11 @@ struct Answering {
                 "\(language.source.name) has no chat template: conversations are written as ChatML, as in training. "
                     + "Where it was not trained so, --use_chat_template false asks with the bare text.")
         }
+        if !settings.encoding.useChatTemplate, reading == nil {
+            notices.append(
+                "without a chat template the last question of a conversation is asked alone; there is no place for a system "
+                    + "text, tools and earlier rounds")
+        }
         if sampling.temperature == 0 {
             let idle = settings.withoutEffect(
                 ["top_k", "top_p", "min_p", "typical_p"],

@@ -295,7 +295,7 @@ package struct ResponseSampling {
                 throw error
             } catch {
                 throw DatasetError(
-                    "\(rows.place(of: row.index)): \(error)\nWhat was sampled before this row is kept; --resume true goes on there."
+                    "\(rows.place(of: row.index)): \(error)\nWhat was sampled before it is kept; --resume true goes on there."
                 )
             }
         }

@@ -128,7 +128,8 @@ struct TurnTaking {
             let continued = ContinuedAnswer(tokenizer: tokenizer)
             // What the answer says, and no stop text behind it.
             let said = talk.answer.utf8.count
-            let (count, rest) = continued.beginning(of: talk.tokens, bytes: min(kept.map { max(0, $0 - talk.start.utf8.count) } ?? said, said))
+            let wanted = kept.map { max(0, $0 - talk.start.utf8.count) }
+            let (count, rest) = continued.beginning(of: talk.tokens, bytes: min(wanted ?? said, said))
             next.drop(talk.tokens.count - count)
             next.tokens = Array(talk.tokens.prefix(count))
             let more = continued.ids(of: rest + text, behind: next.tokens)

@@ -57,8 +57,8 @@ struct JinjaFeatureTests {
 
     @Test func integersBeyond64BitsAreWrittenAsTheyAre() throws {
         let template = try ChatTemplate(
-            source: "{{ n }} {{ d|tojson }} {{ n is integer }} {{ n is float }} {{ n > 1 }} {{ n == d.n }} {{ m|abs }} {{ n|int }} "
-                + "{{ '%s' % n }} {{ f|tojson }}")
+            source: "{{ n }} {{ d|tojson }} {{ n is integer }} {{ n is float }} {{ n > 1 }} {{ n == d.n }} {{ m|abs }} "
+                + "{{ n|int }} {{ '%s' % n }} {{ f|tojson }}")
         let digits = "123456789012345678901234567890"
         let data = try JSONValue(
             parsing: "{\"n\": \(digits), \"d\": {\"n\": \(digits)}, \"m\": -18446744073709551616, \"f\": 1e20}")
