@@ -58,6 +58,31 @@ extension PolicyRunTests {
         #expect(try run.logged("grad_norm").allSatisfy(\.isFinite))
     }
 
+    /// What a row begins its answer with ends the question, is no token that is learned, and is part of what rewards see.
+    @Test(arguments: [false, true]) func whatAnswersBeginWith(inTurns: Bool) throws {
+        let run = try TinyRun(sampling: 8).with {
+            $0.optimization.maxSteps = 1
+            $0.evaluation.saveSteps = 1
+            $0.preferences?.policy.logCompletions = true
+        }
+        let rows = (0..<8).map {
+            #"{"query": "n \#($0)", "chat_template_kwargs": {"response_prefix": "So: "}}"# + "\n"
+        }
+        try run.folder.write(rows.joined(), to: "rows.jsonl")
+        try run.folder.write("import sys\nfor line in sys.stdin: print('null', flush=True)\n", to: "turns.py")
+        try run.with {
+            if inTurns { $0.preferences?.policy.multiTurnScheduler = "exec:python3 \(run.folder.path)/turns.py" }
+        }()
+        let round = try #require(try TinyModelFolder.rows("\(run.output)/completions.jsonl").first)
+        for (key, isRight) in [
+            ("prompt", { $0.hasSuffix("So: ") }), ("completion", { $0.hasPrefix("So: ") }),
+        ] as [(String, (String) -> Bool)] {
+            let texts = round[key]?.arrayValue?.compactMap(\.stringValue) ?? []
+            #expect(!texts.isEmpty && texts.allSatisfy(isRight), "\(key): \(texts)")
+        }
+        #expect(try run.logged("completions/max_length").allSatisfy { $0 <= 6 })
+    }
+
     /// Whatever cannot go on says what is wrong and what to give.
     @Test(
         arguments: [
