@@ -51,7 +51,8 @@ struct PromptEncoder: Sendable {
     /// The last question, as in training: a system text and earlier rounds have no place where there is no template.
     private static func bareText(of messages: [Message]) -> String {
         let answers = messages.suffix(while: { $0.role == "assistant" })
-        let questions = messages.dropLast(answers.count).suffix(while: { $0.role != "assistant" && $0.role != "system" })
+        let questions = messages.dropLast(answers.count).suffix(while: { $0.role != "assistant" && $0.role != "system" }
+        )
         return (questions + answers).compactMap(\.text).joined()
     }
 
