@@ -173,6 +173,8 @@ package struct AdapterBase: Sendable, Equatable {
     var keepsTies = false
     /// Which biases of the model are trained and stored beside (`bias`).
     package var biases = TrainedBiases.none
+    /// What `bias` says of a file that has no biases all the same.
+    var lostBiases: String?
     package var baseModel: String?
     package var revision: String?
     /// Keys of the file that nothing here reads.
@@ -189,10 +191,18 @@ package struct AdapterBase: Sendable, Equatable {
 
     /// What a user should know of the file.
     package var notice: String? {
-        leftOut.isEmpty
-            ? nil
-            : "adapter_config.json: not understood, and left out of what is computed: "
-                + leftOut.map { "\"\($0)\"" }.joined(separator: ", ")
+        var lines: [String] = []
+        if !leftOut.isEmpty {
+            lines.append(
+                "not understood, and left out of what is computed: "
+                    + leftOut.map { "\"\($0)\"" }.joined(separator: ", "))
+        }
+        if let lostBiases {
+            lines.append(
+                "\"bias\" is \(lostBiases), but PEFT stores no trained biases of this method: the model's own are used, as there"
+            )
+        }
+        return lines.isEmpty ? nil : "adapter_config.json: " + lines.joined(separator: "; ")
     }
 
     /// The modules that are stored, with those that PEFT adds for the task of its own accord.

@@ -68,7 +68,6 @@ package struct C3AConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         block = try reader.count("block_size", default: 256)
         pattern = try PathPatterns(reader, "block_size_pattern", ofCounts: true)
         start = json["init_weights"] ?? "xavier_uniform"
@@ -78,7 +77,7 @@ package struct C3AConfiguration: AdapterMethod {
             )
         }
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "Blocks of \(block)" }

@@ -92,13 +92,22 @@ struct ConfigurationReader {
     }
 
     /// What all methods share.
-    func base() throws -> AdapterBase {
+    ///
+    /// - Parameter storesBiases: False for methods of which PEFT trains the biases that `bias` names and stores none.
+    func base(storesBiases: Bool = true) throws -> AdapterBase {
         _ = try optional("modules_to_save", "a list of strings") { value -> [String]? in
             guard let values = value.arrayValue else { return nil }
             let names = values.compactMap(\.stringValue)
             return names.count == values.count ? names : nil
         }
-        return AdapterBase(json: json)
+        var base = AdapterBase(json: json)
+        if !storesBiases, let word = try text("bias"), word != "none" {
+            guard word == "all" || word.hasSuffix("_only") else {
+                throw refusal("\"bias\" must be none, all or a word that ends in _only, it is \"\(word)\"")
+            }
+            base.lostBiases = word
+        }
+        return base
     }
 
     private func finite(_ value: JSONValue) -> Double? { value.doubleValue.flatMap { $0.isFinite ? $0 : nil } }

@@ -97,7 +97,6 @@ package struct DeLoRAConfiguration: MatrixMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 8)
         bound = try reader.number("delora_lambda", default: 15)
         dropout = try reader.probability("module_dropout")
@@ -105,7 +104,7 @@ package struct DeLoRAConfiguration: MatrixMethod {
         bounds = try PathPatterns(reader, "lambda_pattern", ofCounts: false)
         startsAsBase = try reader.flag("init_weights", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "Rank \(rank), bound \(pythonNumber(bound).serialized())" }

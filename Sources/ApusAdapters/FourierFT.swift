@@ -64,14 +64,13 @@ package struct FourierFTConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         count = try reader.count("n_frequency", default: 1000)
         pattern = try PathPatterns(reader, "n_frequency_pattern", ofCounts: true)
         scale = try reader.number("scaling", default: 150)
         seed = try reader.integer("random_loc_seed", default: 777)
         startsAsBase = try reader.flag("init_weights")
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "\(count) entries of the spectrum, scaled by \(pythonNumber(scale).serialized())" }

@@ -92,12 +92,11 @@ package struct HRAConfiguration: MatrixMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 8)
         isOrthogonal = try reader.flag("apply_GS")
         startsAsBase = try reader.flag("init_weights", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "\(rank) reflections" + (isOrthogonal ? ", orthogonal" : "") }

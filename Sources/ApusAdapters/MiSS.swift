@@ -133,7 +133,6 @@ package struct MiSSConfiguration: MatrixMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 64)
         dropout = try reader.probability("miss_dropout")
         width = try reader.count("mini_r", default: 1)
@@ -142,7 +141,7 @@ package struct MiSSConfiguration: MatrixMethod {
             throw reader.refusal("\"init_weights\" must be true, false, bat or mini, it is \(start.serialized())")
         }
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     private var form: Form {

@@ -162,7 +162,6 @@ package struct OFTConfiguration: MatrixMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         guard json["oft_block_size"] != nil else {
             throw reader.refusal(
                 "\"oft_block_size\" is missing: this is OFT as PEFT had it until 0.13, which stood for other matrices; train "
@@ -178,7 +177,7 @@ package struct OFTConfiguration: MatrixMethod {
         form.termCount = try reader.integer("num_cayley_neumann_terms", default: 5)
         startsAsBase = try reader.flag("init_weights", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
         try checkSizes("\(file): \"oft_block_size\"", "\"r\"")
         if json["use_cayley_neumann"] == true, try reader.isOlder(than: (0, 18)) {
             throw reader.refusal(

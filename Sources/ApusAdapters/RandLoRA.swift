@@ -188,7 +188,6 @@ package struct RandLoRAConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 32)
         alpha = try reader.number("randlora_alpha", default: 640)
         dropout = try reader.probability("randlora_dropout")
@@ -198,7 +197,7 @@ package struct RandLoRAConfiguration: AdapterMethod {
         startsAsBase = try reader.flag("init_weights", default: true)
         savesProjection = try reader.flag("save_projection", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "Rank \(rank), alpha \(pythonNumber(alpha).serialized())" }

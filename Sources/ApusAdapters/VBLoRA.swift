@@ -197,7 +197,6 @@ package struct VBLoRAConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         sizes.rank = try reader.count("r", default: 4)
         sizes.vectors = try reader.count("num_vectors", default: 256)
         sizes.length = try reader.count("vector_length", default: 256)
@@ -208,7 +207,7 @@ package struct VBLoRAConfiguration: AdapterMethod {
         savesChosen = try reader.flag("save_only_topk_weights")
         selection = try LayerSelection(reader)
         isInTraining = false
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
         guard sizes.chosen <= sizes.vectors else {
             throw reader.refusal("\"topk\" \(sizes.chosen) is more than \"num_vectors\" \(sizes.vectors)")
         }

@@ -138,7 +138,6 @@ package struct VeRAConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         rank = try reader.count("r", default: 256)
         key = try reader.integer("projection_prng_key", default: 0)
         dropout = try reader.probability("vera_dropout")
@@ -146,7 +145,7 @@ package struct VeRAConfiguration: AdapterMethod {
         startsAsBase = try reader.flag("init_weights", default: true)
         savesProjection = try reader.flag("save_projection", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
     }
 
     package var summary: String { "Rank \(rank)" }

@@ -94,7 +94,6 @@ package struct WaveFTConfiguration: AdapterMethod {
 
     package init(json: JSONValue, file: String) throws {
         let reader = ConfigurationReader(json: json, file: file)
-        try reader.refuse([("bias", ["none"])])
         count = try reader.count("n_frequency", default: 2592)
         pattern = try PathPatterns(reader, "n_frequency_pattern", ofCounts: true)
         scale = try reader.number("scaling", default: 25)
@@ -104,7 +103,7 @@ package struct WaveFTConfiguration: AdapterMethod {
         seed = try reader.integer("random_loc_seed", default: 777)
         startsAsBase = try reader.flag("init_weights", default: true)
         selection = try LayerSelection(reader)
-        base = try reader.base()
+        base = try reader.base(storesBiases: false)
         try checkFamily("\(file): wavelet_family")
     }
 

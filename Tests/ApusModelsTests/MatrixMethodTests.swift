@@ -209,13 +209,12 @@ struct MatrixMethodTests {
 
     @Test(
         arguments: [
-            ("OFT", ["bias": "all", "oft_block_size": 8], "\"bias\""),
+            ("OFT", ["bias": "some", "oft_block_size": 8], "\"bias\""),
             ("OFT", [:], "\"oft_block_size\" is missing"),
             ("OFT", ["oft_block_size": 8, "r": 2], "one of the two must be 0"),
             ("OFT", ["oft_block_size": 8, "use_cayley_neumann": true, "peft_version": "0.17.1"], "before 0.18"),
             ("OFT", ["oft_block_size": 8, "use_cayley_neumann": true], "before 0.18"),
-            ("BOFT", ["bias": "boft_only"], "\"bias\""), ("HRA", ["bias": "hra_only"], "\"bias\""),
-            ("MISS", ["bias": "all"], "\"bias\""), ("DELORA", ["bias": "delora_only"], "\"bias\""),
+            ("BOFT", ["bias": "boft_only"], "\"bias\""), ("DELORA", ["bias": "some"], "\"bias\""),
             ("MISS", ["init_weights": "olora"], "\"init_weights\""),
             ("LOKR", ["init_weights": "gaussian"], "\"init_weights\""),
             ("LOKR", ["decompose_factor": -2], "\"decompose_factor\""),
@@ -227,6 +226,19 @@ struct MatrixMethodTests {
     func filesThatMeanOtherThingsAreRefused(peftType: String, keys: JSONObject, words: String) {
         let error = #expect(throws: AdapterError.self) { try Self.read(peftType, keys) }
         #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+    }
+
+    /// PEFT trains the biases of these methods and leaves them out of the file, so that its own reader has the model's.
+    @Test(
+        arguments: [
+            ("OFT", ["bias": "all", "oft_block_size": 8, "r": 0]), ("HRA", ["bias": "hra_only"]),
+            ("MISS", ["bias": "all"]),
+            ("DELORA", ["bias": "delora_only"]),
+        ] as [(String, JSONObject)])
+    func biasesThatAreNotStored(peftType: String, keys: JSONObject) throws {
+        let method = try Self.read(peftType, keys)
+        #expect(method.base.notice?.contains("stores no trained biases") == true)
+        #expect(method.base.biases == .none)
     }
 
     /// What PEFT could not read again is not made.
