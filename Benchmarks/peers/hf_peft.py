@@ -75,8 +75,8 @@ def make_model(options):
     from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    inFloat = options.precision == "fp32" or options.full and options.precision == "bf16-autocast"
-    dtype = torch.float32 if inFloat else torch.bfloat16
+    in_float = options.precision == "fp32" or options.full and options.precision == "bf16-autocast"
+    dtype = torch.float32 if in_float else torch.bfloat16
     quantized = {}
     if options.quantize:
         from transformers import BitsAndBytesConfig

@@ -36,8 +36,9 @@ struct PromptEncoder: Sendable {
                 answerStart: given))
     }
 
-    /// What the answer to a prompt begins with, and the prompt ends with: the row's own text, that of the settings, or the mark
-    /// of a named template. As in ms-swift it is part of the answer.
+    /// What the answer to a prompt begins with, and the prompt ends with.
+    ///
+    /// It is the row's own text, that of the settings, or the mark of a named template; as in ms-swift it is part of the answer.
     func start(_ variables: [String: JSONValue] = [:]) -> String {
         given(variables)
             ?? (settings.useChatTemplate

@@ -1,42 +1,30 @@
 import ApusFiles
-import Foundation
+import ApusWeights
 
 extension ModelSource {
     /// The files that hold the weights, in the order of their names.
     func weightFiles() throws -> [String] {
-        var folder = path
-        var isOwn: (String) -> Bool = { name in
-            [".safetensors", ".bin", ".pt", ".pth", ".gguf"].contains(where: name.lowercased().hasSuffix)
-        }
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
-            // A file may be the first of several parts.
-            folder = FilePath.parent(of: path)
-            let name = FilePath.lastComponent(of: path)
-            let stem = name.firstMatch(of: /-\d+-of-\d+\.gguf$/).map { String(name[..<$0.range.lowerBound]) }
-            isOwn = { other in
-                other == name || stem.map { other.hasPrefix("\($0)-") && other.hasSuffix(".gguf") } == true
-            }
-        }
-        return try LocalFileSystem().contentsOfDirectory(folder).filter(isOwn).sorted().map {
-            FilePath.join(folder, $0)
+        switch form {
+        case .gguf(let model): model.file.mappings.map(\.path)
+        case .folder: try WeightsFolder(path).files
         }
     }
 
-    /// Tells weights of one shape apart without reading them whole: a digest of the sizes of their files and of pieces of each.
+    /// Tells weights of one shape apart without reading them whole: a digest of the sizes of their files and of 1 MiB of each in
+    /// pieces from its start to its end, or of all where there is no more.
     ///
     /// The names do not count, so that a model can be moved.
     func weightsMark() throws -> String {
-        let (pieces, size) = (256 as UInt64, 4096)
+        let (pieces, size) = (256, 4096)
         var hash = DigestHasher()
         for path in try weightFiles() {
-            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-            defer { try? file.close() }
-            let end = try file.seekToEnd()
-            hash.update("\(end)")
-            for piece in 0..<min(pieces, end / UInt64(size) + 1) {
-                try file.seek(toOffset: end / pieces * piece)
-                try (file.read(upToCount: size) ?? Data()).withUnsafeBytes { hash.update($0) }
+            try MappedFile(path: path).withUnsafeBytes { bytes in
+                hash.update("\(bytes.count)")
+                guard bytes.count > pieces * size else { return hash.update(bytes) }
+                for piece in 0..<pieces {
+                    let start = (bytes.count - size) * piece / (pieces - 1)
+                    hash.update(UnsafeRawBufferPointer(rebasing: bytes[start..<start + size]))
+                }
             }
         }
         return hash.finish().sha256

@@ -83,64 +83,54 @@ struct MergeBuilder: Sendable {
     private func resolved(
         _ range: Range<Int>, _ vocabulary: Vocabulary, _ prefixLength: Int
     ) throws -> [Merge] {
-        let size = 64
-        var parts = PartIDs()
+        var recent = RecentTokens()
         var merges: [Merge] = []
         merges.reserveCapacity(range.count)
         return try texts.withUnsafeBufferPointer { texts in
-            for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
-                let batch = start..<min(start + size, range.upperBound)
-                let spellings = batch.map { spelling($0, texts) }
-                let ids = parts.ids(of: spellings.flatMap { [$0.left, $0.right] }, vocabulary)
-                for (offset, (left, right)) in spellings.enumerated() {
-                    // Vocabularies are numbered in the order in which merges made their tokens.
-                    let guess = (merges.last?.result ?? -1) &+ 1
-                    let result =
-                        prefixLength == 0
-                        ? vocabulary.id(
-                            of: UnsafeBufferPointer(start: left.baseAddress, count: left.count + right.count),
-                            guess: guess)
-                        : vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
-                    guard let leftID = ids[2 * offset], let rightID = ids[2 * offset + 1], let result else {
-                        let joined = Array(left) + right.dropFirst(prefixLength)
-                        let missing =
-                            ids[2 * offset] == nil ? Array(left) : ids[2 * offset + 1] == nil ? Array(right) : joined
-                        throw TokenizerError(
-                            source,
-                            "merge \(start + offset + 1) needs the token \(BytePairFiles.describe(missing)), "
-                                + "which is not in the vocabulary")
-                    }
-                    merges.append((leftID, rightID, result))
+            for index in range {
+                let (start, middle) = (Int(entries[index].left), Int(entries[index].right))
+                let end = index + 1 < entries.count ? Int(entries[index + 1].left) : texts.count
+                let left = UnsafeBufferPointer(rebasing: texts[start..<middle])
+                let right = UnsafeBufferPointer(rebasing: texts[middle..<end])
+                // Vocabularies are numbered in the order in which merges made their tokens.
+                let guess = (merges.last?.result ?? -1) &+ 1
+                let result: Int32?
+                if prefixLength == 0 {
+                    result = vocabulary.id(
+                        of: UnsafeBufferPointer(rebasing: texts[start..<end]), guess: guess)
+                } else {
+                    result = vocabulary.id(of: Array(left) + right.dropFirst(prefixLength))
                 }
+                guard let leftID = recent.id(of: left, vocabulary), let rightID = recent.id(of: right, vocabulary),
+                    let result
+                else {
+                    let joined = Array(left) + right.dropFirst(prefixLength)
+                    let missing =
+                        vocabulary.id(of: left) == nil
+                        ? Array(left) : vocabulary.id(of: right) == nil ? Array(right) : joined
+                    throw TokenizerError(
+                        source,
+                        "merge \(index + 1) needs the token \(BytePairFiles.describe(missing)), "
+                            + "which is not in the vocabulary")
+                }
+                merges.append((leftID, rightID, result))
             }
             return merges
         }
     }
 
-    /// The parts of a merge, which lie side by side.
-    @inline(__always)
-    private func spelling(
-        _ index: Int, _ texts: UnsafeBufferPointer<UInt8>
-    ) -> (left: UnsafeBufferPointer<UInt8>, right: UnsafeBufferPointer<UInt8>) {
-        let (start, middle) = (Int(entries[index].left), Int(entries[index].right))
-        let end = index + 1 < entries.count ? Int(entries[index + 1].left) : texts.count
-        return (
-            UnsafeBufferPointer(rebasing: texts[start..<middle]), UnsafeBufferPointer(rebasing: texts[middle..<end])
-        )
-    }
 }
 
-/// The ids of parts of merges, the short ones that were looked up last without a look into the vocabulary: most come again and
-/// again.
-private struct PartIDs {
+/// The ids of the short tokens that were looked up last: most parts of merges come again and again.
+private struct RecentTokens {
     private static let bits = 12
     /// By some bits of a hash: a spelling and its id.
-    private var recent = [(spelling: UInt64, id: Int32)](repeating: (0, 0), count: 1 << bits)
+    private var entries = [(spelling: UInt64, id: Int32)](repeating: (0, 0), count: 1 << bits)
 
-    /// A token of up to seven bytes with its length, which makes it other than 0; 0 for a longer one.
+    /// A token of up to seven bytes with its length, which makes it other than 0; nil for a longer one.
     @inline(__always)
-    private static func spelling(of token: UnsafeBufferPointer<UInt8>) -> UInt64 {
-        guard token.count < 8 else { return 0 }
+    private static func spelling(of token: UnsafeBufferPointer<UInt8>) -> UInt64? {
+        guard token.count < 8 else { return nil }
         var spelling = UInt64(token.count + 1)
         for byte in token { spelling = spelling << 8 | UInt64(byte) }
         return spelling
@@ -151,19 +141,14 @@ private struct PartIDs {
         Int(truncatingIfNeeded: (spelling &* 0x9E37_79B9_7F4A_7C15) >> (64 - bits))
     }
 
-    /// The ids of tokens, nil for what is none.
-    mutating func ids(of tokens: [UnsafeBufferPointer<UInt8>], _ vocabulary: Vocabulary) -> [Int32?] {
-        let spellings = tokens.map { Self.spelling(of: $0) }
-        var ids = spellings.map { spelling -> Int32? in
-            let entry = recent[Self.place(spelling)]
-            return spelling != 0 && entry.spelling == spelling ? entry.id : nil
-        }
-        let others = ids.indices.filter { ids[$0] == nil }
-        for (index, id) in zip(others, vocabulary.ids(of: others.map { tokens[$0] })) {
-            ids[index] = id
-            if let id, spellings[index] != 0 { recent[Self.place(spellings[index])] = (spellings[index], id) }
-        }
-        return ids
+    @inline(__always)
+    mutating func id(of token: UnsafeBufferPointer<UInt8>, _ vocabulary: Vocabulary) -> Int32? {
+        guard let spelling = Self.spelling(of: token) else { return vocabulary.id(of: token) }
+        let place = Self.place(spelling)
+        if entries[place].spelling == spelling { return entries[place].id }
+        let id = vocabulary.id(of: token)
+        if let id { entries[place] = (spelling, id) }
+        return id
     }
 }
 

@@ -191,23 +191,6 @@ struct Vocabulary: Sendable {
 
     func id(of token: [UInt8]) -> Int32? { token.withUnsafeBufferPointer { id(of: $0) } }
 
-    /// The ids of many tokens, nil for what is none.
-    ///
-    /// Reads that do not depend on each other run side by side: all slots, then all places, then all spellings.
-    func ids(of tokens: [UnsafeBufferPointer<UInt8>]) -> [Int32?] {
-        let hashes = tokens.map { Self.hash($0) }
-        let found = slots.withUnsafeBufferPointer { slots in
-            hashes.map { slots[Int(truncatingIfNeeded: $0) & (slots.count - 1)] }
-        }
-        let candidates = zip(hashes, found).map { hash, slot -> (id: Int32, place: Place) in
-            guard slot != Self.empty, slot & ~Self.idMask == Self.tag(hash) else { return (0, .none) }
-            return (Self.id(in: slot), places[Int(Self.id(in: slot))])
-        }
-        return zip(tokens, candidates).map { token, candidate in
-            Int(candidate.place.length) == token.count && isToken(candidate.id, token) ? candidate.id : id(of: token)
-        }
-    }
-
     /// The same with a guess, which costs little where it is right.
     @inline(__always)
     func id(of token: UnsafeBufferPointer<UInt8>, guess: Int32) -> Int32? {

@@ -44,6 +44,19 @@ package struct WeightsFolder {
         names.contains { Self.isWeights($0, .safetensors) || Self.isWeights($0, .pickle) }
     }
 
+    /// The paths of the files that `open` reads.
+    package var files: [String] {
+        let isIndexed = names.contains("model.safetensors.index.json")
+        if names.contains("model.safetensors") { return [path("model.safetensors")] }
+        if !isIndexed, names.contains("pytorch_model.bin") { return [path("pytorch_model.bin")] }
+        let isPickled = !isIndexed && names.contains("pytorch_model.bin.index.json")
+        let safe = isPickled ? [] : names.filter { Self.isWeights($0, .safetensors) }
+        let files = safe.isEmpty ? names.filter { Self.isWeights($0, .pickle) } : safe
+        // Mistral's own file lies beside Hugging Face's.
+        let others = files.filter { !$0.hasPrefix("consolidated") }
+        return (others.isEmpty ? files : others).map(path)
+    }
+
     // MARK: - Names
 
     private enum Format {

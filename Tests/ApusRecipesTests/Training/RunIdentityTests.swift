@@ -55,18 +55,31 @@ struct RunIdentityTests {
     }
 
     @Test func marksOfWeights() throws {
-        func mark(_ file: String, _ bytes: [UInt8]) throws -> String {
+        func mark(_ files: [String: [UInt8]]) throws -> String {
             let folder = try TemporaryFolder()
-            try Data(bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(file)"))
+            for (name, bytes) in files { try Data(bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(name)")) }
             try folder.write(#"{"model_type": "qwen2"}"#, to: "config.json")
             return try ModelSource(folder.path, surroundings: Surroundings()).weightsMark()
         }
-        let bytes = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
-        let first = try mark("model.safetensors", bytes)
-        #expect(try mark("pytorch_model.bin", bytes) == first)
-        #expect(try mark("model.safetensors", bytes.map { $0 ^ 1 }) != first)
-        #expect(try mark("model.safetensors", bytes + [0]) != first)
-        #expect(try mark("model.safetensors", [1, 2]) != mark("model.safetensors", [1, 3]))
+        let own = "model.safetensors"
+        for count in [2, 500_000, 3_000_000] {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 / 7) }
+            let first = try mark([own: bytes])
+            #expect(try mark(["pytorch_model.bin": bytes]) == first, "another name")
+            #expect(
+                try mark([own: bytes, "optimizer.pt": [1], "pytorch_model.bin": [2], "adapter_model.safetensors": [3]])
+                    == first, "files that are not read")
+            #expect(try mark([own: bytes.dropLast() + [99]]) != first, "the last byte")
+            #expect(try mark([own: bytes + [0]]) != first, "a byte more")
+            #expect(try mark([own: bytes.map { $0 ^ 1 }]) != first, "all values")
+        }
+        let parts: [String: [UInt8]] = [
+            "model-00001-of-00002.safetensors": [1], "model-00002-of-00002.safetensors": [2],
+        ]
+        let whole = try mark(
+            parts.merging(["model.safetensors.index.json": [0], "consolidated.safetensors": [3]]) { $1 })
+        #expect(whole == (try mark(parts)))
+        #expect(try mark(["model-00001-of-00002.safetensors": [1], "model-00002-of-00002.safetensors": [4]]) != whole)
     }
 
     @Test func everyFieldOfTheListCounts() {
