@@ -95,7 +95,7 @@ struct ThreadTests {
             ? []
             : [
                 (1, 192, 520), (2048, 192, 8), (2048, 64, 64), (64, 1024, 2), (17, 896, 33), (1000, 4, 500),
-                (8, 2048, 16),
+                (8, 2048, 16), (3, 300, 130), (40, 896, 130),
             ]
         for (rows, inputs, outputs) in small {
             try note("linear \(rows) × \(inputs) × \(outputs)", [random(rows, inputs), random(outputs, inputs)]) {
@@ -149,6 +149,15 @@ struct ThreadTests {
                     dropout: chance, key: 11)
             }
         }
+        try results.append(
+            (
+                "attention of one query",
+                withoutGradients {
+                    try attention(
+                        random(3, 6, 32), random(tokens, 2, 32), random(tokens, 2, 32), queryBounds: [0, 1, 2, 3],
+                        keyBounds: bounds, isCausal: true, scale: 0.2)
+                }
+            ))
         let labels = try Tensor((0..<Int64(tokens)).map { $0 * 7 % Int64(wide) })
         try note("linearCrossEntropy", [random(tokens, width), random(wide, width)]) {
             try linearCrossEntropy($0[0], $0[1], labels: labels, chunk: 64).sum

@@ -23,20 +23,10 @@ SharedPlan plan_of(AutogradContext *context) {
     return c10::static_intrusive_pointer_cast<AttentionPlan>(context->saved_data["plan"].toCapsule());
 }
 
-/// Whether the query heads that share a head of keys are computed as queries of that one head, which the kernel then
-/// reads and converts once instead of once for each: a token that is decoded alone in bfloat16 (5 times as fast, the
-/// same bits; in float32 the bits would differ and little is gained).
-bool folds_heads(const AttentionPart &part, const at::Tensor &q, int64_t groups, const std::optional<at::Tensor> &mask) {
-    return part.queries == 1 && groups > 1 && !mask && q.scalar_type() == at::kBFloat16;
-}
-
 /// Gradients of sequences up to this long are computed in float32: for 16 bits libtorch's kernel asks oneDNN for a product
 /// anew for each block of each head. Beside that, float32 takes 0.2 of the time for 64 keys, 0.6 for 282, 1.5 for 494 (heads
 /// of 64, a Xeon with tiles).
 constexpr int64_t widened_keys = 384;
-
-/// [K, G, 1, …] → [K, 1, G, …] where heads are folded, and back.
-at::Tensor arranged(const at::Tensor &x, bool folds) { return folds ? x.transpose(1, 2) : x; }
 
 /// `table` takes no gradient here.
 struct FlashCPU : torch::autograd::Function<FlashCPU> {
@@ -58,13 +48,11 @@ struct FlashCPU : torch::autograd::Function<FlashCPU> {
             }
             bool is_triangle = plan->is_triangle(part, table);
             auto mask = is_triangle ? std::nullopt : plan->addend(part, wide_q, shared, table);
-            bool folds = folds_heads(part, wide_q, groups, mask);
-            int64_t repeats = folds ? 1 : groups;
             auto [y, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-                arranged(queries_of(wide_q, part, shared), folds), keys_of(wide_k, part, repeats),
-                keys_of(wide_v, part, repeats), 0.0, is_triangle && !folds, mask, plan->scale);
-            arranged(to, folds).copy_(y);
-            saved.back() = arranged(logsumexp, folds);
+                queries_of(wide_q, part, shared), keys_of(wide_k, part, groups), keys_of(wide_v, part, groups), 0.0,
+                is_triangle, mask, plan->scale);
+            to.copy_(y);
+            saved.back() = logsumexp;
         }
         context->save_for_backward(saved);
         context->saved_data["plan"] = c10::IValue::make_capsule(plan);
@@ -169,6 +157,9 @@ ct_tensor ct_attention(
         bool learns = at::GradMode::is_enabled();
         bool records = learns && (q.requires_grad() || k.requires_grad() || v.requires_grad());
         bool learns_table = learns && table.defined() && table.requires_grad();
+        if (!records) {
+            if (auto out = attention_of_one_query(q, k, v, table, *plan)) return own(*out);
+        }
         if (has_flash_form(q, v, *plan) && !learns_table) {
             if (q.is_cpu()) {
                 return own(FlashCPU::apply(q, k, v, table.defined() ? std::optional(table) : std::nullopt, plan));

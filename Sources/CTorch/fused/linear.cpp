@@ -30,7 +30,7 @@ struct Linear : torch::autograd::Function<Linear> {
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias) {
         context->save_for_backward({x, weight});
         context->saved_data["bias"] = bias.has_value();
-        return product_forward(computable_input(x), weight, value(bias)).to(x.scalar_type());
+        return product_forward(computable_input(x, weight), weight, value(bias)).to(x.scalar_type());
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
@@ -53,7 +53,7 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias,
         const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
-        auto input = rows(computable_input(x));
+        auto input = rows(computable_input(x, weight));
         auto low = a.to(input.scalar_type()), high = b.to(input.scalar_type());
         auto y = product_forward(input, weight, value(bias));                                          // [T, out]
         auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
