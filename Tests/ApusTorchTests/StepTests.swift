@@ -36,6 +36,27 @@ struct StepTests {
         }
     }
 
+    /// Adapters of the type of the weights and of float32; the sum of both products is rounded once.
+    @Test(arguments: [DType.bfloat16, .float16], [1, 5, 16, 40])
+    func lowRankTermsOfFewRows(dtype: DType, rows: Int) throws {
+        try withoutGradients {
+            let (inputs, outputs, rank) = (96, 130, 8)
+            let x = try random([rows, inputs], 1).to(dtype)
+            let (matrix, bias) = (try random([outputs, inputs], 2).to(dtype), try random([outputs], 3).to(dtype))
+            for type in [dtype, .float32] {
+                let (a, b) = (try random([rank, inputs], 4).to(type), try random([outputs, rank], 5).to(type))
+                func times(_ x: Tensor, _ w: Tensor) throws -> Tensor { try matmul(x, w.to(.float64).transposed(0, 1)) }
+                let wide = try x.to(.float64)
+                let exact = try times(wide, matrix) + bias.to(.float64) + times(times(wide, a), b) * 0.7
+                let y = try loraLinear(x, matrix, bias, a: a, b: b, scale: 0.7, dropout: 0, key: 0)
+                #expect(y.dtype == dtype)
+                let bound = dtype == .bfloat16 ? 0x1p-8 : 0x1p-11
+                let excess = try abs(y.to(.float64) - exact) - abs(exact) * bound
+                #expect(try excess.max().item() <= 1e-4, "adapter in \(type)")
+            }
+        }
+    }
+
     /// Also over gaps between sequences, by heads of other sizes, and where a sequence is longer than the window.
     @Test(arguments: FormTests.tolerances) func oneQueryOfEachSequence(tolerance: (dtype: DType, bound: Double)) throws {
         try withoutGradients {

@@ -259,6 +259,7 @@ template <class W> void multiply_as(at::Tensor &y, const at::Tensor &x, const at
 }  // namespace
 
 bool are_few_rows(const at::Tensor &x, const at::Tensor &weight) {
+    if (x.dim() == 0 || weight.dim() != 2 || x.size(-1) != weight.size(1)) return false;
     bool is_short = weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kHalf;
     bool suits = is_short && (x.scalar_type() == weight.scalar_type() || x.scalar_type() == at::kFloat);
     if (!suits || !x.is_cpu() || !weight.is_cpu() || x.numel() == 0 || weight.numel() == 0) return false;

@@ -6,6 +6,7 @@
 
 #include "../guard.h"
 #include "dropout.h"
+#include "few_rows.h"
 #include "forms.h"
 #include "products.h"
 
@@ -30,7 +31,7 @@ struct Linear : torch::autograd::Function<Linear> {
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias) {
         context->save_for_backward({x, weight});
         context->saved_data["bias"] = bias.has_value();
-        return product_forward(computable_input(x, weight), weight, value(bias)).to(x.scalar_type());
+        return product_forward(computable_input(x), weight, value(bias)).to(x.scalar_type());
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
@@ -53,7 +54,7 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &x, const at::Tensor &weight, const Bias &bias,
         const at::Tensor &a, const at::Tensor &b, double scale, double probability, int64_t key) {
-        auto input = rows(computable_input(x, weight));
+        auto input = rows(computable_input(x));
         auto low = a.to(input.scalar_type()), high = b.to(input.scalar_type());
         auto y = product_forward(input, weight, value(bias));                                          // [T, out]
         auto kept = probability > 0 ? dropped(input, probability, uint64_t(key)) : input;
@@ -107,6 +108,30 @@ struct LoRALinear : torch::autograd::Function<LoRALinear> {
     }
 };
 
+// Without a graph, a few rows have a kernel of their own.
+
+/// Whether the graph keeps what is computed from these.
+template <class... Tensors> bool records(const Tensors &...inputs) {
+    return at::GradMode::is_enabled() && (... || (inputs.defined() && inputs.requires_grad()));
+}
+
+/// The rows as that kernel takes them, undefined where it does not.
+at::Tensor few_rows_of(const at::Tensor &x, const at::Tensor &weight) {
+    if (are_few_rows(x, weight)) return x;
+    auto wide = computable(x);
+    return are_few_rows(wide, weight) ? wide : at::Tensor();
+}
+
+at::Tensor low_rank_of_few(
+    const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &a, const at::Tensor &b, double scale) {
+    auto wide = x.to(at::kFloat);
+    auto product = [](const at::Tensor &left, const at::Tensor &right) {
+        return are_few_rows(left, right) ? product_of_few_rows(left, right, {}) : at::linear(left, right.to(at::kFloat));
+    };
+    auto y = product_of_few_rows(wide, weight, bias);
+    return y.add_(product(product(wide, a), b), scale).to(x.scalar_type());
+}
+
 // The same from the operations that every device has, for tests.
 
 at::Tensor composed(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
@@ -132,6 +157,10 @@ using namespace ctorch;
 ct_tensor ct_linear(ct_tensor x, ct_tensor weight, ct_tensor bias) {
     return guarded([&] {
         if (composes()) return own(composed(ref(x), ref(weight), optional(bias)));
+        if (!records(ref(x), ref(weight), optional(bias))) {
+            auto few = few_rows_of(ref(x), ref(weight));
+            if (few.defined()) return own(product_of_few_rows(few, ref(weight), optional(bias)).to(ref(x).scalar_type()));
+        }
         return own(Linear::apply(ref(x), ref(weight), bias_of(bias)));
     });
 }
@@ -146,6 +175,10 @@ ct_tensor ct_lora_linear(
         if (composes()) {
             auto kept = probability > 0 ? dropped_with_gradient(ref(x), probability, key) : ref(x);
             return own(composed_lora(ref(x), ref(weight), optional(bias), ref(a), ref(b), kept, scale));
+        }
+        bool is_plain = probability == 0 && !records(ref(x), ref(weight), optional(bias), ref(a), ref(b));
+        if (is_plain && few_rows_of(ref(x), ref(weight)).defined()) {
+            return own(low_rank_of_few(ref(x), ref(weight), optional(bias), ref(a), ref(b), scale));
         }
         return own(LoRALinear::apply(
             ref(x), ref(weight), bias_of(bias), ref(a), ref(b), scale, probability, int64_t(key)));

@@ -1,6 +1,5 @@
 #include "products.h"
 
-#include "few_rows.h"
 #include "scratch.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -95,6 +94,9 @@ std::optional<at::Tensor> by_onednn(const at::Tensor &x, const at::Tensor &w, co
     return y.reshape(shape);
 }
 
+/// To widen a matrix takes longer than to multiply it with so many rows in 16 bits.
+constexpr int64_t few_rows = 16;
+
 /// Weights of at most this many elements are converted whole.
 constexpr int64_t block_elements = 1 << 24;
 
@@ -130,9 +132,8 @@ at::Tensor computable(const at::Tensor &x) {
     return widens ? x.to(at::kFloat) : x;
 }
 
-at::Tensor computable_input(const at::Tensor &x, const at::Tensor &weight) {
-    bool is_known = x.scalar_type() == at::kBFloat16 && processor().knows_short_floats;
-    bool stays = are_few_rows(x, weight) || (is_known && x.numel() <= few_short_rows * x.size(-1));
+at::Tensor computable_input(const at::Tensor &x) {
+    bool stays = x.scalar_type() == at::kBFloat16 && processor().knows_short_floats && x.numel() <= few_rows * x.size(-1);
     return stays ? x : computable(x);
 }
 
@@ -140,7 +141,6 @@ at::Tensor product_forward(const at::Tensor &x, const at::Tensor &weight, const 
     TORCH_CHECK(
         x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1), "linear: the input has shape ", x.sizes(),
         ", the weight ", weight.sizes(), "; the last sizes must be equal");
-    if (are_few_rows(x, weight)) return product_of_few_rows(x, weight, bias);
     if (weight.scalar_type() == x.scalar_type()) return product(x, weight, bias);
     auto rows = x.reshape({-1, x.size(-1)});
     auto y = at::empty({rows.size(0), weight.size(0)}, x.options());

@@ -10,8 +10,8 @@ namespace ctorch {
 at::Tensor computable(const at::Tensor &x);
 
 /// The same of a layer's input, for its product with a matrix that would have to be converted too: a few rows stay as they
-/// are where there is a way to multiply them in 16 bits.
-at::Tensor computable_input(const at::Tensor &x, const at::Tensor &weight);
+/// are where the processor has instructions for them at all.
+at::Tensor computable_input(const at::Tensor &x);
 
 // A weight of another type than x is converted block by block; the result has the type of x.
 
