@@ -11,8 +11,9 @@ struct StepTests {
         return x
     }
 
-    /// Sums in float32 of numbers that are exact: against float64, then rounded once. The matrix is a part of a wider one, so
-    /// that what lies behind a row's end must not be read.
+    /// Sums in float32 of numbers that are exact: against float64, then rounded once.
+    ///
+    /// The matrix is a part of a wider one, so that what lies behind a row's end must not be read.
     @Test(arguments: [DType.bfloat16, .float16], [1, 2, 3, 4, 15, 16, 17, 40, 64, 65])
     func productsOfFewRowsAreRoundedOnce(dtype: DType, rows: Int) throws {
         try withoutGradients {
@@ -45,7 +46,9 @@ struct StepTests {
             let (matrix, bias) = (try random([outputs, inputs], 2).to(dtype), try random([outputs], 3).to(dtype))
             for type in [dtype, .float32] {
                 let (a, b) = (try random([rank, inputs], 4).to(type), try random([outputs, rank], 5).to(type))
-                func times(_ x: Tensor, _ w: Tensor) throws -> Tensor { try matmul(x, w.to(.float64).transposed(0, 1)) }
+                func times(_ x: Tensor, _ w: Tensor) throws -> Tensor {
+                    try matmul(x, w.to(.float64).transposed(0, 1))
+                }
                 let wide = try x.to(.float64)
                 let exact = try times(wide, matrix) + bias.to(.float64) + times(times(wide, a), b) * 0.7
                 let y = try loraLinear(x, matrix, bias, a: a, b: b, scale: 0.7, dropout: 0, key: 0)
