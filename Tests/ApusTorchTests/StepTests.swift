@@ -61,7 +61,8 @@ struct StepTests {
     }
 
     /// Also over gaps between sequences, by heads of other sizes, and where a sequence is longer than the window.
-    @Test(arguments: FormTests.tolerances) func oneQueryOfEachSequence(tolerance: (dtype: DType, bound: Double)) throws {
+    @Test(arguments: FormTests.tolerances)
+    func oneQueryOfEachSequence(tolerance: (dtype: DType, bound: Double)) throws {
         try withoutGradients {
             for (heads, shared, size, valueSize) in [(14, 2, 64, 64), (4, 4, 16, 32), (6, 1, 80, 16)] {
                 let spans = SequenceSpans(starts: [0, 40, 52], lengths: [33, 1, 70])
