@@ -60,6 +60,14 @@ struct StepTests {
         }
     }
 
+    @Test func aBiasOfAnotherLengthIsRefused() throws {
+        let (x, matrix) = (try random([2, 32], 1).to(.bfloat16), try random([9, 32], 2).to(.bfloat16))
+        for length in [1, 8, 10] {
+            let bias = try random([length], 3).to(.bfloat16)
+            #expect(throws: TorchError.self) { try withoutGradients { try linear(x, matrix, bias) } }
+        }
+    }
+
     /// Also over gaps between sequences, by heads of other sizes, and where a sequence is longer than the window.
     @Test(arguments: FormTests.tolerances)
     func oneQueryOfEachSequence(tolerance: (dtype: DType, bound: Double)) throws {

@@ -60,7 +60,8 @@ CT_ATTEND(double, double, )
 
 /// Whether it is this case, and the rows lie so that the kernel can read them.
 bool suits(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const AttentionPlan &plan) {
-    if (!q.is_cpu() || table.defined() || !plan.slopes.empty() || plan.dropout > 0 || plan.soft_cap > 0) return false;
+    if (!q.is_cpu() || !k.is_cpu() || !v.is_cpu()) return false;
+    if (table.defined() || !plan.slopes.empty() || plan.dropout > 0 || plan.soft_cap > 0) return false;
     if (q.scalar_type() != k.scalar_type() || q.scalar_type() != v.scalar_type() || q.size(2) % lanes != 0) return false;
     if (k.stride(2) != 1 || v.stride(2) != 1) return false;
     return std::all_of(plan.parts.begin(), plan.parts.end(), [](const auto &part) { return part.queries == 1 && part.keys > 0; });

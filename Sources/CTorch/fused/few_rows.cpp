@@ -268,6 +268,9 @@ bool are_few_rows(const at::Tensor &x, const at::Tensor &weight) {
 }
 
 at::Tensor product_of_few_rows(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
+    TORCH_CHECK(
+        !bias.defined() || (bias.is_cpu() && bias.dim() == 1 && bias.size(0) == weight.size(0)), "linear: the bias has shape ",
+        bias.defined() ? bias.sizes() : at::IntArrayRef(), ", the weight ", weight.sizes(), "; it takes one number a row");
     auto shape = x.sizes().vec();
     shape.back() = weight.size(0);
     auto y = at::empty(shape, x.options());

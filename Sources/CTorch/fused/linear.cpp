@@ -118,6 +118,7 @@ template <class... Tensors> bool records(const Tensors &...inputs) {
 /// The rows as that kernel takes them, undefined where it does not.
 at::Tensor few_rows_of(const at::Tensor &x, const at::Tensor &weight) {
     if (are_few_rows(x, weight)) return x;
+    if (x.dim() == 0 || x.numel() > few_rows * x.size(-1)) return {};
     auto wide = computable(x);
     return are_few_rows(wide, weight) ? wide : at::Tensor();
 }
