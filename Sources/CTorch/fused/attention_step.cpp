@@ -21,16 +21,17 @@ template <class T, class A> struct SharedHead {
     A scale;
 };
 
-/// `room` takes heads · (size + keys) + value_size numbers.
+/// `room` takes heads · (size + keys + value_size) + max(size, value_size) numbers. A row of k or v is read once for all heads.
 template <class T, class A> CT_INLINE void attend_one(const SharedHead<T, A> &head, A *room) {
     A *q = room, *weights = q + head.heads * head.size, *sums = weights + head.heads * head.keys;
+    A *wide = sums + head.heads * head.value_size;
     for (int64_t i = 0; i < head.heads * head.size; ++i) q[i] = A(load(head.q + i)) * head.scale;
     for (int64_t t = 0; t < head.keys; ++t) {
-        const T *key = head.k + t * head.key_stride;
+        for (int64_t i = 0; i < head.size; ++i) wide[i] = A(load(head.k + t * head.key_stride + i));
         for (int64_t h = 0; h < head.heads; ++h) {
             A part[lanes] = {};
             for (int64_t i = 0; i < head.size; i += lanes)
-                for (int l = 0; l < lanes; ++l) part[l] += q[h * head.size + i + l] * A(load(key + i + l));
+                for (int l = 0; l < lanes; ++l) part[l] += q[h * head.size + i + l] * wide[i + l];
             for (int half = lanes / 2; half > 0; half /= 2)
                 for (int l = 0; l < half; ++l) part[l] += part[l + half];
             weights[h * head.keys + t] = part[0];
@@ -41,13 +42,17 @@ template <class T, class A> CT_INLINE void attend_one(const SharedHead<T, A> &he
         for (int64_t t = 1; t < head.keys; ++t) most = row[t] > most ? row[t] : most;
         for (int64_t t = 0; t < head.keys; ++t) row[t] = fast_exp(row[t] - most);
         for (int64_t t = 0; t < head.keys; ++t) total += row[t];
-        for (int64_t i = 0; i < head.value_size; ++i) sums[i] = 0;
-        for (int64_t t = 0; t < head.keys; ++t) {
-            const T *value = head.v + t * head.value_stride;
-            for (int64_t i = 0; i < head.value_size; ++i) sums[i] += row[t] * A(load(value + i));
-        }
-        for (int64_t i = 0; i < head.value_size; ++i) store(head.out + h * head.value_size + i, sums[i] / total);
+        for (int64_t t = 0; t < head.keys; ++t) row[t] /= total;
     }
+    for (int64_t i = 0; i < head.heads * head.value_size; ++i) sums[i] = 0;
+    for (int64_t t = 0; t < head.keys; ++t) {
+        for (int64_t i = 0; i < head.value_size; ++i) wide[i] = A(load(head.v + t * head.value_stride + i));
+        for (int64_t h = 0; h < head.heads; ++h) {
+            A weight = weights[h * head.keys + t], *sum = sums + h * head.value_size;
+            for (int64_t i = 0; i < head.value_size; ++i) sum[i] += weight * wide[i];
+        }
+    }
+    for (int64_t i = 0; i < head.heads * head.value_size; ++i) store(head.out + i, sums[i]);
 }
 
 #define CT_ATTEND(T, A, attribute) \
@@ -85,7 +90,7 @@ std::optional<at::Tensor> attention_of_one_query(
                 const auto &part = plan.parts[size_t(i / shared)];
                 int64_t keys = plan.window > 0 ? std::min(part.keys, plan.window) : part.keys;
                 int64_t first = part.key + part.keys - keys, row = part.query * q.size(1) + shared_head * heads;
-                room.resize(size_t(heads * (size + keys) + value_size));
+                room.resize(size_t(heads * (size + keys + value_size) + std::max(size, value_size)));
                 attend(
                     SharedHead<T, A>{
                         data<T>(q) + row * size, data<T>(k) + first * k.stride(0) + shared_head * k.stride(1),

@@ -26,6 +26,9 @@ namespace {
 constexpr int lanes = 16;
 constexpr int pair = 2 * lanes;
 
+/// Up to so many rows are multiplied as dot products, more as outer products.
+constexpr int64_t most_by_dots = 3;
+
 using Floats = float __attribute__((vector_size(4 * lanes)));
 using Words = uint32_t __attribute__((vector_size(4 * lanes)));
 using Halves = _Float16 __attribute__((vector_size(2 * lanes)));
@@ -240,14 +243,15 @@ void multiply_all(at::Tensor &y, const at::Tensor &x, const at::Tensor &weight, 
     auto arranged = room().matrix(space, padded, x.options().dtype(at::kFloat));
     arrange<W>(arranged.data_ptr<float>(), data<X>(x), rows, width, padded);
     Product<W> product{data<W>(weight), arranged.data_ptr<float>(), width, padded, weight.stride(0), int(rows)};
-    auto offsets = bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({columns}, x.options().dtype(at::kFloat));
-    const auto *offset = offsets.data_ptr<float>();
+    auto offsets = bias.defined() ? bias.to(at::kFloat).contiguous() : at::Tensor();
+    const auto *offset = bias.defined() ? offsets.data_ptr<float>() : nullptr;
     auto *out = data<X>(y);
     parallel_for(columns, grain, [&](int64_t a, int64_t b) {
         float results[few_rows * grain];
         has_long_registers() ? multiply_long(results, product, a, b) : multiply_short(results, product, a, b);
         for (int64_t m = 0; m < rows; ++m)
-            for (int64_t n = a; n < b; ++n) store(out + m * columns + n, results[m * grain + n - a] + offset[n]);
+            for (int64_t n = a; n < b; ++n)
+                store(out + m * columns + n, results[m * grain + n - a] + (offset ? offset[n] : 0));
     });
 }
 

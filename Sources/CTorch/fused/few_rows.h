@@ -1,3 +1,4 @@
+// Products of few rows with a matrix of 16 bits, without gradients.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -8,8 +9,6 @@ namespace ctorch {
 constexpr int64_t few_rows = 64;
 /// The most in 16 bits: beyond, a processor that multiplies those itself is faster.
 constexpr int64_t few_short_rows = 16;
-/// Up to so many rows are multiplied as dot products, more as outer products.
-constexpr int64_t most_by_dots = 3;
 
 /// Whether `product_of_few_rows` takes them: x [.., in] in the type of W or in float, W [out, in] in 16 bits, row after row,
 /// on the CPU.

@@ -123,14 +123,16 @@ at::Tensor few_rows_of(const at::Tensor &x, const at::Tensor &weight) {
     return are_few_rows(wide, weight) ? wide : at::Tensor();
 }
 
+/// In float.
 at::Tensor low_rank_of_few(
-    const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &a, const at::Tensor &b, double scale) {
-    auto wide = x.to(at::kFloat);
+    const at::Tensor &few, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &a, const at::Tensor &b,
+    double scale) {
+    auto wide = few.to(at::kFloat);
     auto product = [](const at::Tensor &left, const at::Tensor &right) {
         return are_few_rows(left, right) ? product_of_few_rows(left, right, {}) : at::linear(left, right.to(at::kFloat));
     };
     auto y = product_of_few_rows(wide, weight, bias);
-    return y.add_(product(product(wide, a), b), scale).to(x.scalar_type());
+    return y.add_(product(product(wide, a), b), scale);
 }
 
 // The same from the operations that every device has, for tests.
@@ -178,8 +180,9 @@ ct_tensor ct_lora_linear(
             return own(composed_lora(ref(x), ref(weight), optional(bias), ref(a), ref(b), kept, scale));
         }
         bool is_plain = probability == 0 && !records(ref(x), ref(weight), optional(bias), ref(a), ref(b));
-        if (is_plain && few_rows_of(ref(x), ref(weight)).defined()) {
-            return own(low_rank_of_few(ref(x), ref(weight), optional(bias), ref(a), ref(b), scale));
+        if (auto few = is_plain ? few_rows_of(ref(x), ref(weight)) : at::Tensor(); few.defined()) {
+            auto y = low_rank_of_few(few, ref(weight), optional(bias), ref(a), ref(b), scale);
+            return own(y.to(ref(x).scalar_type()));
         }
         return own(LoRALinear::apply(
             ref(x), ref(weight), bias_of(bias), ref(a), ref(b), scale, probability, int64_t(key)));

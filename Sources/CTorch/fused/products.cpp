@@ -1,5 +1,6 @@
 #include "products.h"
 
+#include "few_rows.h"
 #include "scratch.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -94,9 +95,6 @@ std::optional<at::Tensor> by_onednn(const at::Tensor &x, const at::Tensor &w, co
     return y.reshape(shape);
 }
 
-/// To widen a matrix takes longer than to multiply it with so many rows in 16 bits.
-constexpr int64_t few_rows = 16;
-
 /// Weights of at most this many elements are converted whole.
 constexpr int64_t block_elements = 1 << 24;
 
@@ -133,7 +131,7 @@ at::Tensor computable(const at::Tensor &x) {
 }
 
 at::Tensor computable_input(const at::Tensor &x) {
-    bool stays = x.scalar_type() == at::kBFloat16 && processor().knows_short_floats && x.numel() <= few_rows * x.size(-1);
+    bool stays = x.scalar_type() == at::kBFloat16 && processor().knows_short_floats && x.numel() <= few_short_rows * x.size(-1);
     return stays ? x : computable(x);
 }
 
