@@ -99,6 +99,22 @@ struct GroupTests {
         #expect(throws: RowRejection.self) { try reranker(#"{"query": "q"}"#) }
     }
 
+    /// What a row tells the chat template is told of the text that it is about, and of no other; with documents it is not.
+    @Test func whatRowsTellTheTemplate() throws {
+        let kwargs = #""chat_template_kwargs": {"enable_thinking": true}"#
+        let path = try folder.write(#"{"query": "q", "positive": "p", "negative": ["n", "m"], \#(kwargs)}"#, to: "x.jsonl")
+        let train = try DatasetLoader().load([path], as: EmbeddingRecognizer()).train
+        let (dataset, _) = try train.tokenized { text, columns in
+            EncodedSequence(ids: text.text.utf8.map { Int32($0) } + (columns.keys.contains("chat_template_kwargs") ? [1] : []))
+        }
+        #expect(dataset.sample(0).texts.map(\.ids) == [[113, 1], [112], [110], [109]])
+
+        let told = try RerankerRecognizer().recognize(JSONValue(parsing: #"{"query": "q", "positive": "p", \#(kwargs)}"#))
+        #expect(told.notes.map { $0.prefix(29) } == ["chat_template_kwargs left out"])
+        let empty = #"{"query": "q", "positive": "p", "chat_template_kwargs": null}"#
+        #expect(try RerankerRecognizer().recognize(JSONValue(parsing: empty)).notes.isEmpty)
+    }
+
     @Test func groupsAreStoredAndDrawn() throws {
         let lines = (0..<200).map { number in
             let negatives = (0..<10).map { #""n\#(number)-\#($0)""# }.joined(separator: ",")
@@ -136,7 +152,9 @@ struct GroupTests {
         var loader = DatasetLoader()
         loader.shufflesTraining = false
         let train = try loader.load(["\(path):default"], as: EmbeddingRecognizer(options)).train
-        let encode: @Sendable (RowText) -> EncodedSequence = { EncodedSequence(ids: $0.text.utf8.map { Int32($0) }) }
+        let encode: @Sendable (RowText, JSONObject) -> EncodedSequence = { text, _ in
+            EncodedSequence(ids: text.text.utf8.map { Int32($0) })
+        }
         let dataset = try train.tokenized(encode: encode).dataset
         #expect(dataset.indices.map { dataset.sample($0).label } == [0.5, 1])
         #expect(dataset.sample(0).texts.map(\.ids) == [[97], [98, 98]])

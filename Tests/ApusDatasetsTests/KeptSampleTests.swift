@@ -171,9 +171,9 @@ import Testing
         try compare(
             calls,
             {
-                try rows.tokenized(maximumLength: 40, strategy: .delete, cache: $0) {
+                try rows.tokenized(maximumLength: 40, strategy: .delete, cache: $0) { text, _ in
                     calls.add()
-                    return EncodedSequence(ids: $0.text.utf8.map { Int32($0) })
+                    return EncodedSequence(ids: text.text.utf8.map { Int32($0) })
                 }
             }, bytes: { $0.withBytes(of: $1, $2) })
     }

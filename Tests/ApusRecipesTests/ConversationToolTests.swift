@@ -202,6 +202,8 @@ struct ConversationToolTests {
             return [
                 try ConversationEncoder(settings, text: parts).encode(row).ids,
                 try prompts(question, variables: variables), try sequences.encode(judged).ids,
+                try sequences.encode(.messages(question), of: judged.otherColumns).ids,
+                try sequences.encode(.text("q"), of: judged.otherColumns).ids,
             ]
         }
         #expect(try text(nil, true) == text(true, nil))

@@ -48,15 +48,17 @@ package struct SequenceEncoder: Sendable {
     }
 
     /// One text alone.
-    @Sendable package func encode(_ content: RowText) throws -> EncodedSequence {
+    ///
+    /// - Parameter columns: Those of its row, which may tell the chat template something.
+    @Sendable package func encode(_ content: RowText, of columns: JSONObject = [:]) throws -> EncodedSequence {
         func prepared(_ text: String) -> LabelledRow {
             let text = (prompt ?? "") + text
-            return LabelledRow(.text(lowercases ? text.lowercased() : text))
+            return LabelledRow(.text(lowercases ? text.lowercased() : text), otherColumns: columns)
         }
         return switch content {
         case .text(let text): try encode(prepared(text))
         case .messages where isEncoder && lowercases || prompt != nil: try encode(prepared(content.text))
-        case .messages(let messages): try encode(LabelledRow(.messages(messages)))
+        case .messages(let messages): try encode(LabelledRow(.messages(messages), otherColumns: columns))
         }
     }
 

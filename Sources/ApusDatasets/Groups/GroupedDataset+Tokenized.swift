@@ -1,27 +1,29 @@
+package import ApusJSON
+
 extension RowDataset where Recognizer == EmbeddingRecognizer {
     /// Encodes every text of every row, once, on several threads.
     ///
     /// - Parameters:
     ///   - maximumLength: `max_length` of each text; `nil` keeps any length.
     ///   - strategy: What happens to longer texts; `delete` drops the whole row.
-    ///   - encode: The tokenizer.
+    ///   - encode: The tokenizer; what a row tells the chat template is of its first text, as in ms-swift.
     /// - Throws: `DatasetError` naming file and line when strict for any row that cannot be used, and when none is left.
     package func tokenized(
         maximumLength: Int? = nil, strategy: TruncationStrategy = .right, isStrict: Bool = false, threads: Int = 1,
         progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil, cache: SampleCache? = nil,
-        encode: @Sendable (RowText) throws -> EncodedSequence
+        encode: @Sendable (_ text: RowText, _ columns: JSONObject) throws -> EncodedSequence
     ) throws -> (dataset: GroupedDataset, report: EncodingReport) {
         let truncation = try Truncation(maximumLength: maximumLength, strategy: strategy)
         return try grouped(
             isStrict: isStrict, threads: threads, progress: progress, cache: cache, options: truncation.words
         ) { row in
             var notes: [String] = []
-            func text(_ text: RowText) throws -> GroupedDataset.Text {
-                try GroupedDataset.Text(encoded: try encode(text), truncation: truncation, notes: &notes)
+            func text(_ text: RowText, of columns: JSONObject = [:]) throws -> GroupedDataset.Text {
+                try GroupedDataset.Text(encoded: try encode(text, columns), truncation: truncation, notes: &notes)
             }
             let group = GroupedDataset.Group(
-                anchor: try text(row.anchor), positives: try row.positive.map { [try text($0)] } ?? [],
-                negatives: try row.negatives.map(text), label: row.label)
+                anchor: try text(row.anchor, of: row.otherColumns), positives: try row.positive.map { [try text($0)] } ?? [],
+                negatives: try row.negatives.map { try text($0) }, label: row.label)
             return (group, notes)
         }
     }

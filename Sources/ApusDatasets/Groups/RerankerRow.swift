@@ -55,6 +55,10 @@ package struct RerankerRecognizer: RowRecognizer {
         try reader.refuseMedia()
         var notes: [String] = []
         let query = try reader.takeAnchor(columns: object.columnList, notes: &notes)
+        if try !Conversation.variables(of: reader.row, notes: &notes).isEmpty {
+            // In training ms-swift reads it of each document, which has none.
+            notes.append("chat_template_kwargs left out (of all rows: --enable_thinking and the like)")
+        }
         var positives = try reader.takeTexts(.positiveMessages, .positives, .positiveResponse)
         var negatives = try reader.takeNegatives()
         var isJudged = true

@@ -43,7 +43,9 @@ struct Embedding {
             surroundings: surroundings)
         var evaluation = SentenceEvaluation()
         try rows(
-            prepare: { row in try texts(row).map(sequence) },
+            prepare: { row in
+                try [sequence(row.anchor, of: row.otherColumns)] + others(row).map { try sequence($0) }
+            },
             answer: { group in
                 var vectors = try self.vectors(group.flatMap { $0.prepared.map(\.ids) })[...]
                 return group.map { _, row, sequences in
@@ -63,12 +65,10 @@ struct Embedding {
         try rows.finish(evaluation, limit: encoder.limit)
     }
 
-    private func texts(_ row: EmbeddingRow) -> [RowText] {
-        [row.anchor] + (row.positive.map { [$0] } ?? []) + row.negatives
-    }
+    private func others(_ row: EmbeddingRow) -> [RowText] { (row.positive.map { [$0] } ?? []) + row.negatives }
 
-    private func sequence(_ text: RowText) throws -> EncodedSequence {
-        try encoder.fitted(encoder.encode(text))
+    private func sequence(_ text: RowText, of columns: JSONObject = [:]) throws -> EncodedSequence {
+        try encoder.fitted(encoder.encode(text, of: columns))
     }
 
     private func vectors(_ sequences: [[Int32]]) throws -> [[Double]] {
@@ -110,7 +110,7 @@ struct Embedding {
         try lines { line in
             let parts = line.split(separator: "\t", maxSplits: 1).map { RowText.text(String($0)) }
             guard !parts.isEmpty else { throw ModelError("there is no text in the line") }
-            let sequences = try parts.map(sequence)
+            let sequences = try parts.map { try sequence($0) }
             for cut in sequences.map(\.cut) where cut > 0 {
                 console.print(CutPrompts.note(tokens: cut, to: encoder.limit, settings.encoding))
             }
