@@ -374,6 +374,11 @@ package enum ModulePaths {
         }
     }
 
+    /// The modules that the one of a path lies in, but the model itself.
+    static func parents(of path: String) -> [String] {
+        path.indices.filter { path[$0] == "." }.map { String(path[..<$0]) }
+    }
+
     /// Whether a path is one of some modules or a part of it; modules are named by the ends of their paths, points or not:
     /// `pre_classifier` is a `classifier`.
     static func lies(_ path: String, in modules: [String]) -> Bool {

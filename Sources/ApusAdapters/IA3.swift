@@ -108,14 +108,20 @@ package struct IA3Configuration: AdapterMethod {
         return feedForward.contains(path)
     }
 
+    /// PEFT wants the names of feed-forward layers among those of all, letter by letter; where they are not, both are paths.
     package func json(_ parts: [AdapterPart]) -> JSONValue {
-        base.json(
+        var (targets, feedForward) = (selection.json(parts.map(\.path)), feedForward.json)
+        if let all = targets.arrayValue, let some = feedForward.arrayValue, !some.allSatisfy(all.contains), !parts.isEmpty {
+            targets = LayerSelection.whole(parts.map(\.path))
+            feedForward = LayerSelection.whole(parts.map(\.path).filter(scalesInput))
+        }
+        return base.json(
             Self.peftType,
             [
                 "exclude_modules": selection.excluded?.json ?? .null,
                 "fan_in_fan_out": .bool(parts.contains { ($0.host as? Linear)?.layout == .inputsFirst }),
-                "feedforward_modules": feedForward.json, "init_ia3_weights": .bool(startsAsBase),
-                "target_modules": selection.json(parts.map(\.path)),
+                "feedforward_modules": feedForward, "init_ia3_weights": .bool(startsAsBase),
+                "target_modules": targets,
             ])
     }
 }

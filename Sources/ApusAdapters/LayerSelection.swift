@@ -113,15 +113,27 @@ package struct LayerSelection: Sendable, Equatable {
         return chosen
     }
 
-    /// `target_modules` of a file; a choice of whole models is written as the names it chose, as PEFT does.
+    /// `target_modules` of a file, by the names that layers have in transformers.
+    ///
+    /// A choice of whole models is written as the names it chose, as PEFT does. An expression that finds other modules than
+    /// layers too, which PEFT takes for a fault, is written as the layers.
     func json(_ paths: [String]) -> JSONValue {
-        guard case .allLinear = targets, !paths.isEmpty else {
-            // PEFT looks for the names that layers have in transformers.
-            guard case .names(let names) = targets else { return targets.json }
-            return TargetModules.names(names.map(ModulePaths.inTransformers)).json
+        switch targets {
+        case .automatic: return nil
+        case .allLinear where paths.isEmpty: return targets.json
+        case .allLinear:
+            return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
+        case .names(let names): return TargetModules.names(names.map(ModulePaths.inTransformers)).json
+        case .pattern(let pattern):
+            let parents = Set(paths.flatMap(ModulePaths.parents(of:)))
+            // A module of any name beside a layer stands for those that only transformers has, such as activations.
+            let others = parents.flatMap { [$0, $0 + ".x"] }
+            return others.contains { TargetModules.fullMatch(pattern, $0) } ? Self.whole(paths) : targets.json
         }
-        return TargetModules.names(Set(paths.map { String($0.split(separator: ".").last ?? "") }).sorted()).json
     }
+
+    /// Layers by their whole paths.
+    static func whole(_ paths: [String]) -> JSONValue { TargetModules.names(paths.map(ModulePaths.inTransformers)).json }
 
     /// Whether a path is of one of the layers; the number is what the first group of an expression finds, as in PEFT.
     private func isInLayers(_ path: String, _ numbering: [NSRegularExpression]) throws -> Bool {

@@ -120,6 +120,11 @@ extension LoRAConfiguration {
                 "target_parameters changes weights and not what goes into layers, so that there is nothing to drop from: give "
                     + "lora_dropout 0, and no use_dora or lora_bias, in PEFT neither")
         }
+        if replication != nil, changesBase {
+            throw AdapterError(
+                "layer_replication with \(start) \(word): copies of a layer share the weights that the start takes its part of, "
+                    + "and PEFT takes it for each copy again; give --init_weights true or gaussian")
+        }
         switch initialization {
         case .pissa, .olora, .loftq, .eva, .corda, .gradients:
             if isDecomposed {
