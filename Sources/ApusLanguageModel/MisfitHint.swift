@@ -7,7 +7,7 @@ struct MisfitHint {
 
     /// - Parameters:
     ///   - faults: As a loader lists them, `missing: NAME` by the model's names and `not part of the model: NAME` by the
-    ///     file's.
+    ///     file's, or `NAME has the shape [N, D], …`.
     ///   - held: The names that the file holds, by either.
     init(faults: [String], held: Set<String>) {
         func named(_ kind: String) -> [String] {
@@ -20,7 +20,7 @@ struct MisfitHint {
             isOfNames
             ? Self.adapters(unexpected) ?? Self.quantised(unexpected) ?? Self.biases(unexpected, held)
                 ?? Self.missingBiases(missing, held)
-                ?? Self.layers(missing: missing, unexpected: unexpected, held) : nil
+                ?? Self.layers(missing: missing, unexpected: unexpected, held) : Self.labels(faults)
         text = shown ?? "Check that the configuration and the weights come from the same model."
     }
 
@@ -80,6 +80,19 @@ struct MisfitHint {
         guard !biases.isEmpty, biases.count == missing.count else { return nil }
         return "config.json describes \(biases.count) biases (\(shown(biases))) that the weights do not have. "
             + "Check \"attention_bias\", \"mlp_bias\" and \"model_type\" in config.json."
+    }
+
+    /// A classifier that was made for another number of classes.
+    private static func labels(_ faults: [String]) -> String? {
+        let counts = faults.compactMap { fault -> Int? in
+            guard fault.hasPrefix("classifier.") || fault.hasPrefix("score."),
+                let shape = fault.range(of: " has the shape [")?.upperBound
+            else { return nil }
+            return Int(fault[shape...].prefix(while: \.isNumber))
+        }
+        guard counts.count == faults.count, let count = counts.first else { return nil }
+        return "The weights have a classifier of \(count) label\(count == 1 ? "" : "s"): give --num_labels \(count), or to learn "
+            + "other labels a model without a classifier."
     }
 
     /// The number of a layer in a name, the first number there is.

@@ -32,6 +32,18 @@ struct MisfitHintTests {
         ),
         (["a has the shape [1], the model wants [2]", "missing: b.bias"], "come from the same model"),
         (["missing: x.weight"], "come from the same model"),
+        (
+            ["classifier.bias has the shape [3], the model wants [1]", "classifier.weight has the shape [3, 8], the model wants [1, 8]"],
+            "a classifier of 3 labels: give --num_labels 3"
+        ),
+        (
+            ["score.weight has the shape [1, 8], the model wants [2, 8]"],
+            "of 1 label: give --num_labels 1"
+        ),
+        (
+            ["score.weight has the shape [3, 8], the model wants [3, 9]", "missing: x.weight"],
+            "come from the same model"
+        ),
         // Of layer 0 there is more.
         (["missing: model.layers.0.mlp.down_proj.weight"], "come from the same model"),
     ])
