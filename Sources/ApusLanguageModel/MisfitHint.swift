@@ -86,7 +86,7 @@ struct MisfitHint {
     private static func labels(_ faults: [String]) -> String? {
         let counts = faults.compactMap { fault -> Int? in
             guard fault.hasPrefix("classifier.") || fault.hasPrefix("score."),
-                let shape = fault.range(of: " has the shape [")?.upperBound
+                let shape = fault.firstRange(of: " has the shape [")?.upperBound
             else { return nil }
             return Int(fault[shape...].prefix(while: \.isNumber))
         }
