@@ -30,6 +30,7 @@ extension ClassDefaults {
         "gpt_neox": sizes(50_432, 6144, hidden: 24_576, layers: 44, heads: 64),
         "gptj": ClassDefaults(["vocab_size": 50_400, "n_embd": 4096, "n_layer": 28, "n_head": 16], spellings: gpt),
         "granite": sizes(32_000, 4096, hidden: 11_008, layers: 32, heads: 32),
+        "hunyuan_v1_dense": sizes(290_943, 4096, hidden: 11_008, layers: 32, heads: 32),
         "llama": sizes(32_000, 4096, hidden: 11_008, layers: 32, heads: 32),
         "minicpm3": sizes(
             73_448, 2560, hidden: 6400, layers: 62, heads: 40,
@@ -48,10 +49,12 @@ extension ClassDefaults {
                 "feed_forward_proj": "gated-gelu",
             ], spellings: t5),
         "olmo2": sizes(50_304, 4096, hidden: 11_008, layers: 32, heads: 32),
+        "olmoe": sizes(50_304, 2048, hidden: 2048, layers: 16, heads: 16, ["router_aux_loss_coef": 0.01]),
         "opt": ClassDefaults([
             "vocab_size": 50_272, "hidden_size": 768, "ffn_dim": 3072, "num_hidden_layers": 12,
             "num_attention_heads": 12,
         ]),
+        "phi": sizes(51_200, 2048, hidden: 8192, layers: 24, heads: 32),
         // The length stands before that of the table of rotary positions, also where the class gives it.
         "phi3": sizes(
             32_064, 3072, hidden: 8192, layers: 32, heads: 32, ["original_max_position_embeddings": 4096]),
@@ -63,6 +66,8 @@ extension ClassDefaults {
         "qwen3_moe": sizes(151_936, 2048, hidden: 6144, layers: 24, heads: 32, keyValueHeads: 4),
         "qwen3_next": sizes(151_936, 2048, hidden: 5632, layers: 48, heads: 16, keyValueHeads: 2),
         "roberta": sizes(50_265, 768, hidden: 3072, layers: 12, heads: 12),
+        "seed_oss": sizes(
+            155_136, 4096, hidden: 27_648, layers: 64, heads: 80, keyValueHeads: 8, ["attention_dropout": 0.1]),
         "smollm3": sizes(128_256, 2048, hidden: 11_008, layers: 36, heads: 16, keyValueHeads: 4),
         "stablelm": sizes(50_304, 2560, hidden: 6912, layers: 32, heads: 32, keyValueHeads: 32),
         "starcoder2": sizes(49_152, 3072, hidden: 12_288, layers: 30, heads: 24, keyValueHeads: 2),

@@ -99,16 +99,11 @@ final class MPTLayer: TransformerLayer {
     }
 
     private func attention(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let all = try limited(queryKeyValue(x, context))
+        let all = try queryKeyValue(x, context).clipped(to: config.limit)
             .reshaped([-1, 3, config.sizes.heads, config.sizes.headSize])  // [T, 3, H, E]
         let mixed = try context.attend(
             all.selected(1, 0), all.selected(1, 1), all.selected(1, 2), layer: layer, config.attentionOptions)
         return try output(mixed.reshaped([-1, config.sizes.width]), context)  // [T, D]
-    }
-
-    private func limited(_ x: Tensor) throws -> Tensor {
-        guard let limit = config.limit else { return x }
-        return try x.masked(by: x.isLess(than: -limit), with: -limit).masked(by: (-x).isLess(than: -limit), with: limit)
     }
 }
 

@@ -1,0 +1,9 @@
+import ApusTorch
+
+extension Tensor {
+    /// Elements in [−c, c]; nil leaves them as they are.
+    func clipped(to limit: Double?) throws -> Tensor {
+        guard let limit else { return self }
+        return try masked(by: isLess(than: -limit), with: -limit).masked(by: (-self).isLess(than: -limit), with: limit)
+    }
+}
