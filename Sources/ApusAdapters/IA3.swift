@@ -111,7 +111,9 @@ package struct IA3Configuration: AdapterMethod {
     /// PEFT wants the names of feed-forward layers among those of all, letter by letter; where they are not, both are paths.
     package func json(_ parts: [AdapterPart]) -> JSONValue {
         var (targets, feedForward) = (selection.json(parts.map(\.path)), feedForward.json)
-        if let all = targets.arrayValue, let some = feedForward.arrayValue, !some.allSatisfy(all.contains), !parts.isEmpty {
+        if let all = targets.arrayValue, let some = feedForward.arrayValue, !some.allSatisfy(all.contains),
+            !parts.isEmpty
+        {
             targets = LayerSelection.whole(parts.map(\.path))
             feedForward = LayerSelection.whole(parts.map(\.path).filter(scalesInput))
         }

@@ -133,7 +133,9 @@ package struct LayerSelection: Sendable, Equatable {
     }
 
     /// Layers by their whole paths.
-    static func whole(_ paths: [String]) -> JSONValue { TargetModules.names(paths.map(ModulePaths.inTransformers)).json }
+    static func whole(_ paths: [String]) -> JSONValue {
+        TargetModules.names(paths.map(ModulePaths.inTransformers)).json
+    }
 
     /// Whether a path is of one of the layers; the number is what the first group of an expression finds, as in PEFT.
     private func isInLayers(_ path: String, _ numbering: [NSRegularExpression]) throws -> Bool {

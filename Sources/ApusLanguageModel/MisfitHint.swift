@@ -91,7 +91,8 @@ struct MisfitHint {
             return Int(fault[shape...].prefix(while: \.isNumber))
         }
         guard counts.count == faults.count, let count = counts.first else { return nil }
-        return "The weights have a classifier of \(count) label\(count == 1 ? "" : "s"): give --num_labels \(count), or to learn "
+        return
+            "The weights have a classifier of \(count) label\(count == 1 ? "" : "s"): give --num_labels \(count), or to learn "
             + "other labels a model without a classifier."
     }
 

@@ -67,7 +67,9 @@ package enum HunYuan {
             let alpha = try table.number("alpha"), alpha != 0
         else { return nil }
         for key in ["beta_fast", "beta_slow", "mscale", "mscale_all_dim"] { _ = table[key] }
-        guard alpha > 0 else { throw ModelError("config.json: alpha of the rotary embeddings is \(alpha); it must be above 0") }
+        guard alpha > 0 else {
+            throw ModelError("config.json: alpha of the rotary embeddings is \(alpha); it must be above 0")
+        }
         let size = Double(fields.sizes.headSize)
         return RotaryEmbedding(
             size: fields.sizes.headSize, base: fields.rotary.base * pow(alpha, size / (size - 2)), pairing: .halves)

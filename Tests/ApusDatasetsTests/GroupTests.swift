@@ -102,14 +102,17 @@ struct GroupTests {
     /// What a row tells the chat template is told of the text that it is about, and of no other; with documents it is not.
     @Test func whatRowsTellTheTemplate() throws {
         let kwargs = #""chat_template_kwargs": {"enable_thinking": true}"#
-        let path = try folder.write(#"{"query": "q", "positive": "p", "negative": ["n", "m"], \#(kwargs)}"#, to: "x.jsonl")
+        let path = try folder.write(
+            #"{"query": "q", "positive": "p", "negative": ["n", "m"], \#(kwargs)}"#, to: "x.jsonl")
         let train = try DatasetLoader().load([path], as: EmbeddingRecognizer()).train
         let (dataset, _) = try train.tokenized { text, columns in
-            EncodedSequence(ids: text.text.utf8.map { Int32($0) } + (columns.keys.contains("chat_template_kwargs") ? [1] : []))
+            EncodedSequence(
+                ids: text.text.utf8.map { Int32($0) } + (columns.keys.contains("chat_template_kwargs") ? [1] : []))
         }
         #expect(dataset.sample(0).texts.map(\.ids) == [[113, 1], [112], [110], [109]])
 
-        let told = try RerankerRecognizer().recognize(JSONValue(parsing: #"{"query": "q", "positive": "p", \#(kwargs)}"#))
+        let told = try RerankerRecognizer().recognize(
+            JSONValue(parsing: #"{"query": "q", "positive": "p", \#(kwargs)}"#))
         #expect(told.notes.map { $0.prefix(29) } == ["chat_template_kwargs left out"])
         let empty = #"{"query": "q", "positive": "p", "chat_template_kwargs": null}"#
         #expect(try RerankerRecognizer().recognize(JSONValue(parsing: empty)).notes.isEmpty)

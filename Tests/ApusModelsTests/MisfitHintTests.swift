@@ -33,7 +33,10 @@ struct MisfitHintTests {
         (["a has the shape [1], the model wants [2]", "missing: b.bias"], "come from the same model"),
         (["missing: x.weight"], "come from the same model"),
         (
-            ["classifier.bias has the shape [3], the model wants [1]", "classifier.weight has the shape [3, 8], the model wants [1, 8]"],
+            [
+                "classifier.bias has the shape [3], the model wants [1]",
+                "classifier.weight has the shape [3, 8], the model wants [1, 8]",
+            ],
             "a classifier of 3 labels: give --num_labels 3"
         ),
         (

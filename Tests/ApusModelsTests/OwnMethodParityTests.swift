@@ -226,7 +226,9 @@ struct OwnMethodParityTests {
         #expect(refusal("lora", ["layer_replication": "[[2, 1]]"]).contains("list of pairs"))
         #expect(refusal("lora", ["layer_replication": "[[0, 3]]", "lora_bias": "all"]).contains("leave out lora_bias"))
         for start in ["pissa", "olora", "loftq", "corda", "lora-ga"] {
-            #expect(refusal("lora", ["layer_replication": "[[0, 3]]", "init_weights": .string(start)]).contains("for each copy again"))
+            #expect(
+                refusal("lora", ["layer_replication": "[[0, 3]]", "init_weights": .string(start)]).contains(
+                    "for each copy again"))
         }
         let parameters: JSONValue = ["q_proj.weight"]
         #expect(refusal("lora", ["target_parameters": parameters]).contains("lora_dropout 0"))

@@ -22,7 +22,8 @@ extension RowDataset where Recognizer == EmbeddingRecognizer {
                 try GroupedDataset.Text(encoded: try encode(text, columns), truncation: truncation, notes: &notes)
             }
             let group = GroupedDataset.Group(
-                anchor: try text(row.anchor, of: row.otherColumns), positives: try row.positive.map { [try text($0)] } ?? [],
+                anchor: try text(row.anchor, of: row.otherColumns),
+                positives: try row.positive.map { [try text($0)] } ?? [],
                 negatives: try row.negatives.map { try text($0) }, label: row.label)
             return (group, notes)
         }
