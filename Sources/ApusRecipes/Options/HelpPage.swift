@@ -61,7 +61,12 @@ package struct HelpPage: CustomStringConvertible {
         if head.count > width {
             // More choices than a line can hold.
             head = "  --\(option.name) CHOICE"
-            help += " One of \(option.kind.placeholder.split(separator: "|").joined(separator: ", "))."
+            let words = option.kind.placeholder.split(separator: "|")
+            // A list of half a screen hides the options around it.
+            help +=
+                words.count > 40
+                ? " One of \(words.count) words; any other is answered with all of them."
+                : " One of \(words.joined(separator: ", "))."
         }
         if let value = option.defaultValue?.helpText {
             help += " [\(value)]"

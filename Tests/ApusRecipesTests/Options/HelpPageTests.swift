@@ -1,3 +1,5 @@
+import ApusLanguageModel
+import ApusModels
 import Testing
 
 @testable import ApusRecipes
@@ -19,6 +21,7 @@ struct HelpPageTests {
         let page = HelpPage(.sft).description
         #expect(page.contains("  --lora_rank INT                 Rank r of the adapter. [8]\n"))
         #expect(page.contains("[None → 1e-4; 1e-5 for --tuner_type full]"))
+        #expect(page.contains("One of \(Models.registry.types.count)\n"))
     }
 
     @Test(arguments: Command.allCases.filter(\.isSupported), [60, 79, 80, 100, 300])
