@@ -7,7 +7,8 @@ enum DefaultTargets {
         "gpt2": ["c_attn"], "gpt_neo": ["q_proj", "v_proj"], "gpt_neox": ["query_key_value"],
         "gptj": ["q_proj", "v_proj"], "llama": ["q_proj", "v_proj"], "mistral": ["q_proj", "v_proj"],
         "mixtral": ["q_proj", "v_proj"], "mpt": ["Wqkv"], "mt5": ["q", "v"], "opt": ["q_proj", "v_proj"],
-        "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"], "RefinedWeb": ["query_key_value"],
+        "phi": ["q_proj", "v_proj", "fc1", "fc2"], "qwen2": ["q_proj", "v_proj"], "qwen3": ["q_proj", "v_proj"],
+        "RefinedWeb": ["query_key_value"],
         "RefinedWebModel": ["query_key_value"], "roberta": ["query", "value"], "stablelm": ["q_proj", "v_proj"],
         "t5": ["q", "v"], "xlm-roberta": ["query", "value"],
     ]
@@ -23,6 +24,8 @@ enum DefaultTargets {
     ]
     static let fourierFT = lora.merging(["gpt2": ["mlp.c_proj"]]) { $1 }
     static let c3a = fourierFT
+    static let vera = lora.merging(["phi": ["q_proj", "v_proj"]]) { $1 }
+    static let shira = vera
     static let vbLoRA: [String: [String]] = [
         "bert": ["query", "value"], "bloom": ["query_key_value"],
         "deberta-v2": ["query_proj", "key_proj", "value_proj", "dense"], "gemma": ["q_proj", "v_proj"],
@@ -40,7 +43,8 @@ enum DefaultTargets {
         "gpt_neo": ["q_proj", "v_proj", "c_proj"], "gpt_neox": ["query_key_value", "dense_4h_to_h"],
         "gptj": ["q_proj", "v_proj", "fc_out"], "llama": ["k_proj", "v_proj", "down_proj"],
         "mistral": ["k_proj", "v_proj", "down_proj"], "mixtral": ["k_proj", "v_proj", "w2"], "mt5": ["k", "v", "wi_1"],
-        "opt": ["q_proj", "k_proj", "fc2"], "qwen2": ["q_proj", "v_proj", "down_proj"],
+        "opt": ["q_proj", "k_proj", "fc2"], "phi": ["q_proj", "v_proj", "fc2"],
+        "qwen2": ["q_proj", "v_proj", "down_proj"],
         "qwen3": ["q_proj", "v_proj", "down_proj"], "RefinedWeb": ["query_key_value", "dense_4h_to_h"],
         "RefinedWebModel": ["query_key_value", "dense_4h_to_h"], "roberta": ["key", "value", "output.dense"],
         "t5": ["k", "v", "wo"],
@@ -50,6 +54,7 @@ enum DefaultTargets {
         "falcon": ["dense_4h_to_h"], "gemma": ["down_proj"], "gemma2": ["down_proj"], "gemma3_text": ["down_proj"],
         "gpt2": ["mlp.c_proj"], "gpt_neo": ["c_proj"], "gpt_neox": ["dense_4h_to_h"], "gptj": ["fc_out"],
         "llama": ["down_proj"], "mistral": ["down_proj"], "mixtral": ["w2"], "mt5": [], "opt": ["fc2"],
+        "phi": ["fc2"],
         "qwen2": ["down_proj"], "qwen3": ["down_proj"], "RefinedWeb": ["dense_4h_to_h"],
         "RefinedWebModel": ["dense_4h_to_h"], "roberta": ["output.dense"], "t5": ["wo"],
     ]
@@ -61,6 +66,7 @@ enum DefaultTargets {
         "gpt2": ["ln_1", "ln_2", "ln_f"], "gptj": ["ln_1", "ln_f"],
         "llama": ["input_layernorm", "post_attention_layernorm", "norm"],
         "mistral": ["input_layernorm", "post_attention_layernorm", "norm"], "mt5": ["layer_norm", "final_layer_norm"],
+        "phi": ["input_layernorm", "final_layernorm"],
         "qwen2": ["post_attention_layernorm"], "qwen3": ["post_attention_layernorm"],
         "t5": ["layer_norm", "final_layer_norm"],
     ]

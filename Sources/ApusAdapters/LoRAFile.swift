@@ -123,7 +123,7 @@ extension LoRAConfiguration {
         if replication != nil, changesBase {
             throw AdapterError(
                 "layer_replication with \(start) \(word): copies of a layer share the weights that the start takes its part of, "
-                    + "and PEFT takes it for each copy again; give --init_weights true or gaussian")
+                    + "and PEFT takes it for each copy again; true and gaussian take none")
         }
         switch initialization {
         case .pissa, .olora, .loftq, .eva, .corda, .gradients:

@@ -71,7 +71,7 @@ package struct SHiRAConfiguration: AdapterMethod {
     package init(_ settings: AdapterSettings) throws {
         rank = try settings.integer(Self.rankOption)
         seed = settings[Self.seedOption].intValue
-        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
+        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.shira, settings.modelType))
     }
 
     package init(json: JSONValue, file: String) throws {

@@ -133,7 +133,7 @@ package struct VeRAConfiguration: AdapterMethod {
         dropout = try settings.number(Self.dropoutOption)
         first = try settings.number(Self.startOption)
         savesProjection = try settings.flag(Self.saveOption)
-        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.lora, settings.modelType))
+        selection = LayerSelection(try settings.targets.resolved(DefaultTargets.vera, settings.modelType))
     }
 
     package init(json: JSONValue, file: String) throws {

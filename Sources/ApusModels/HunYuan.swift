@@ -51,6 +51,13 @@ package enum HunYuan {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
         let fields = try DecoderConfig(config, DecoderDefaults(length: 2048, normEpsilon: 1e-5, padding: 0))
         let bias = try config.flag("attention_bias") ?? false
+        // What Tencent's own code reads and transformers does not.
+        for (key, value) in [("use_qk_norm", true), ("use_cla", false), ("mlp_bias", false), ("norm_type", "rms")]
+            as [(String, JSONValue)]
+        {
+            try config.require(key, value, otherwise: "which is not there yet; there is \(value.serialized())")
+        }
+        for key in ["attention_head_dim", "cla_share_factor", "org_vocab_size"] { _ = config[key] }
         let trunk = try fields.trunk(rotary: stretched(config, fields).map { [$0] }) { layer in
             PreNormLayer(
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,

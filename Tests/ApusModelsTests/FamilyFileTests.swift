@@ -293,6 +293,8 @@ struct FamilyFileTests {
         ("phi3-longrope", "partial_rotary_factor", 1.5),
         ("smollm3", "partial_rotary_factor", 0.5),
         ("olmo2", "rope_parameters", ["full_attention": ["rope_type": "default"]]),
+        ("hunyuan", "use_cla", true),
+        ("hunyuan", "use_qk_norm", false),
         ("gemma", "use_bidirectional_attention", true),
         ("gemma2", "attn_logit_softcapping", 0),
         ("gemma2", "hidden_activation", "mish"),
@@ -313,6 +315,13 @@ struct FamilyFileTests {
         ("chatglm", "rmsnorm", false),
         ("chatglm", "pre_seq_len", 16),
     ]
+
+    @Test func positionsAreStretchedByAnAlphaAboveZero() throws {
+        var config = try #require(Fixture.json("models/hunyuan/config.json").objectValue)
+        config["rope_scaling"] = ["type": "dynamic", "alpha": -1, "factor": 1]
+        let error = #expect(throws: ModelError.self) { try Models.registry.model(.object(config)) }
+        #expect(error?.description.contains("alpha of the rotary embeddings is -1") == true)
+    }
 
     @Test func whatIsNotThereIsRefusedByName() throws {
         for (name, key, value) in Self.refusals {

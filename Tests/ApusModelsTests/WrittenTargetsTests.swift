@@ -12,7 +12,7 @@ struct WrittenTargetsTests {
     ) throws -> JSONValue {
         let type = try #require(AdapterMethods.of(tunerType: tuner))
         var settings = AdapterSettings()
-        settings.modelType = base == "gpt2" ? "gpt2" : "qwen2"
+        settings.modelType = try Fixture.json("models/\(base)/config.json")["model_type"]?.stringValue
         settings.targets = targets
         for option in type.options { if let value = options[option.name] { settings[option] = value } }
         let method = try type.init(settings)
@@ -30,6 +30,19 @@ struct WrittenTargetsTests {
         let kept = #".*\.1\.mlp\..*_proj"#
         #expect(try file("lora", .pattern(kept))["target_modules"] == .string(kept))
         #expect(try file("ia3", .pattern(#".*\.1\.mlp.*"#))["target_modules"] == .array(layers))
+    }
+
+    /// PEFT's own choice for Phi, which differs by method.
+    @Test func theChoiceForPhiIsPEFTs() throws {
+        let all: JSONValue = ["q_proj", "v_proj", "fc1", "fc2"]
+        let attention: JSONValue = ["q_proj", "v_proj"]
+        for (tuner, targets) in [
+            ("lora", all), ("fourierft", all), ("vera", attention), ("shira", attention),
+            ("ia3", ["q_proj", "v_proj", "fc2"]),
+        ] {
+            #expect(try file(tuner, .automatic, ["fourier_n_frequency": 20], on: "phi")["target_modules"] == targets, "\(tuner)")
+        }
+        #expect(try file("ia3", .automatic, on: "phi")["feedforward_modules"] == ["fc2"])
     }
 
     /// PEFT wants the feed-forward layers of IA3 to be among its targets by the same letters.
