@@ -53,6 +53,8 @@ public struct Sampling: Sendable {
     /// A name that ends in `.jsonl`, of a file that is not there yet; nil makes one of the time.
     public var outputFile: String?
     public var seed = 42
+    /// Sees what the command prints beside its progress: notes, and rows that were left out and why.
+    public var onNotice: (@Sendable (String) -> Void)?
 
     public init(model: String, data: [String]) {
         self.model = model
@@ -76,7 +78,8 @@ public struct Sampling: Sendable {
         settings.outputDirectory = outputFolder
         settings.outputFile = outputFile
         return try SilentSampling.run(
-            settings, rewards: rewards.map(OwnReward.init), environment: ProcessEnvironment.variables)
+            settings, rewards: rewards.map(OwnReward.init), environment: ProcessEnvironment.variables,
+            onNotice: onNotice)
     }
 }
 

@@ -79,6 +79,8 @@ public struct Training: Sendable {
     public var learningRate: Double?
     public var outputFolder = "output"
     public var seed = 42
+    /// Sees what the command prints beside its progress: notes, rows that were left out and why, the plan.
+    public var onNotice: (@Sendable (String) -> Void)?
 
     public init(model: String, data: [String]) {
         self.model = model
@@ -91,7 +93,7 @@ public struct Training: Sendable {
     /// - Returns: The folder of the last checkpoint: an adapter, or a model, that `Model` loads.
     /// - Throws: `CancellationError` where the task that it runs in is cancelled, behind the step at hand and a checkpoint of it.
     public func run(onProgress: @escaping (Progress) -> Void = { _ in }) throws -> String {
-        try SilentTraining.run(try settings(), environment: ProcessEnvironment.variables) {
+        try SilentTraining.run(try settings(), environment: ProcessEnvironment.variables, onNotice: onNotice) {
             onProgress(Progress(step: $0, totalSteps: $1, metrics: $2))
         }
     }

@@ -5,17 +5,21 @@ import Foundation
 
 /// Sampling that prints nothing, with rewards that a program brings along.
 package enum SilentSampling {
-    /// - Parameter environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
+    /// - Parameters:
+    ///   - environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
+    ///   - onNotice: Sees what the command prints beside its progress.
     /// - Returns: The output.
     package static func run(
-        _ settings: SampleSettings, rewards: [any RewardFunction], environment: [String: String] = [:]
+        _ settings: SampleSettings, rewards: [any RewardFunction], environment: [String: String] = [:],
+        onNotice: (@Sendable (String) -> Void)? = nil
     ) throws -> String {
         var settings = settings
         settings.expandPaths(home: HomeFolder.path(environment))
         try settings.checkRanges()
         var notices: [String] = []
         try settings.settle(notices: &notices)
-        let console = Console(output: NoOutput(), style: ConsoleStyle())
+        let console = Console.library(onNotice)
+        for notice in notices { console.print("note: \(notice)") }
         let sampling = try ResponseSampling(
             settings, surroundings: Surroundings(environment: environment), console: console, own: rewards)
         // What is there was sampled with other settings, or by other rewards.
@@ -25,10 +29,4 @@ package enum SilentSampling {
         try sampling()
         return sampling.path
     }
-}
-
-/// Where what nobody reads goes.
-struct NoOutput: TerminalOutput {
-    let columns: Int? = nil
-    func write(_ text: String) {}
 }

@@ -7,20 +7,22 @@ import ApusRunLog
 package enum SilentTraining {
     /// - Parameters:
     ///   - environment: `HOME`, for which `~` stands in paths, and what else is found in the environment.
+    ///   - onNotice: Sees what the command prints beside its progress.
     ///   - onRecord: Sees the step, the steps in all and the metrics of each row of the log.
     /// - Returns: The last checkpoint, or the best where the settings ask for that.
     /// - Throws: Also `CancellationError` where the task was cancelled, with a checkpoint of the last step made.
     package static func run(
-        _ settings: SFTSettings, environment: [String: String] = [:],
+        _ settings: SFTSettings, environment: [String: String] = [:], onNotice: (@Sendable (String) -> Void)? = nil,
         onRecord: @escaping (Int, Int, [String: Double]) -> Void
     ) throws -> String {
         let surroundings = Surroundings(environment: environment)
         let home = HomeFolder.path(environment)
+        let console = Console.library(onNotice)
         var run =
             try settings.preferences == nil
-            ? FineTuning(settled(settings, home: home), surroundings: surroundings)
-            : FineTuning(settled(RLHFSettings(settings), home: home), surroundings: surroundings)
-        run.console = Console(output: NoOutput(), style: ConsoleStyle())
+            ? FineTuning(settled(settings, home: home, console), surroundings: surroundings)
+            : FineTuning(settled(RLHFSettings(settings), home: home, console), surroundings: surroundings)
+        run.console = console
         run.onRecord = onRecord
         run.takesSignals = false
         let outcome = try run()
@@ -31,12 +33,15 @@ package enum SilentTraining {
         return checkpoint
     }
 
-    private static func settled<Settings: CommandSettings>(_ settings: Settings, home: String) throws -> Settings {
+    private static func settled<Settings: CommandSettings>(
+        _ settings: Settings, home: String, _ console: Console
+    ) throws -> Settings {
         var settings = settings
         settings.expandPaths(home: home)
         try settings.checkRanges()
         var notices: [String] = []
         try settings.settle(notices: &notices)
+        for notice in notices { console.print("note: \(notice)") }
         return settings
     }
 }

@@ -1,6 +1,7 @@
 import Apus
 import ApusJSON
 import Foundation
+import Synchronization
 import Testing
 
 /// The library as a program sees it, by its public names alone.
@@ -34,6 +35,24 @@ struct LibraryTests {
         } else {
             #expect(told.isSuperset(of: ["reward", "rewards/brevity/mean", "completions/mean_length"]))
         }
+    }
+
+    /// What is left out is told, though nothing is printed.
+    @Test func runsTellWhatTheyLeaveOut() throws {
+        let base = try TinyModelFolder.chat()
+        let folder = try TemporaryFolder()
+        let good = #"{"query": "say 1", "response": "it is 1"}"#
+        try folder.write([good, #"{"nothing": 3}"#, good].joined(separator: "\n"), to: "rows.jsonl")
+        var training = Training(model: base.path, data: ["\(folder.path)/rows.jsonl"])
+        training.maximumSteps = 1
+        training.outputFolder = "\(folder.path)/output"
+        let heard = Mutex<[String]>([])
+        training.onNotice = { line in heard.withLock { $0.append(line) } }
+        _ = try training.run()
+        let lines = heard.withLock { $0 }
+        #expect(lines.contains { $0.contains("rows.jsonl:2: the row has columns nothing") })
+        #expect(lines.contains { $0.hasPrefix("dropped rows: \(folder.path)/output/") })
+        #expect(lines.allSatisfy { !$0.hasSuffix("\n") })
     }
 
     @Test func trainsAttachesMergesAndSaves() throws {
