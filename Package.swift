@@ -44,6 +44,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 
 let package = Package(
     name: "apus",
+    // macOS is untested.
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus", targets: ["ApusProgram"]),

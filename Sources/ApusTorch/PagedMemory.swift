@@ -6,6 +6,7 @@ import Foundation
 /// so is at most one tensor more than that in memory.
 package final class PagedMemory {
     private let descriptor: Int32
+    private let folder: String
     private let limit: Int?
     /// The bytes of all that was made, by whole pages.
     package private(set) var size = 0
@@ -22,19 +23,18 @@ package final class PagedMemory {
         guard descriptor >= 0 else { throw Self.failure("no file can be made in \(folder)") }
         // Nameless from the start, so that nothing of it is left whatever ends the process.
         unlink(template)
+        self.folder = folder
         self.limit = limit
     }
 
     deinit { close(descriptor) }
 
-    /// Zeros, which take memory only once they are written.
+    /// Zeros, which take memory only once they are written, and room on the disk at once.
     package func zeros(_ shape: [Int], dtype: DType) throws -> Tensor {
         let bytes = max(1, shape.reduce(1, *) * dtype.size)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let length = (bytes + page - 1) / page * page
-        guard ftruncate(descriptor, off_t(size + length)) == 0 else {
-            throw Self.failure("its file cannot grow to \(size + length) bytes")
-        }
+        try grow(by: length)
         let region = try Region(descriptor, offset: size, length: length)
         size += length
         let tensor = try Tensor.borrowing(region.start, shape: shape, dtype: dtype, owner: region)
@@ -42,14 +42,25 @@ package final class PagedMemory {
         return tensor
     }
 
+    /// Makes the file longer. A page for which there is no room when it is written would end the process.
+    private func grow(by length: Int) throws {
+        #if os(Linux)
+            var code = posix_fallocate(descriptor, off_t(size), off_t(length))
+            while code == EINTR { code = posix_fallocate(descriptor, off_t(size), off_t(length)) }
+        #else
+            let code = ftruncate(descriptor, off_t(size + length)) == 0 ? 0 : errno
+        #endif
+        guard code == 0 else { throw Self.failure("its file in \(folder) cannot grow to \(size + length) bytes", code) }
+    }
+
     /// Says that a tensor is not needed for a while: if it was made when the limit was reached, it is written out.
     package func release(_ tensor: Tensor) { evicted[ObjectIdentifier(tensor)]?.evict() }
 
-    private static func failure(_ what: String) -> TorchError {
+    private static func failure(_ what: String, _ code: Int32 = errno) -> TorchError {
         TorchError(
             kind: .other,
             message:
-                "paged memory: \(what): \(String(cString: strerror(errno))). Free space there, or give another folder.")
+                "paged memory: \(what): \(String(cString: strerror(code))). Free space there, or give another folder.")
     }
 
     /// A mapped part of the file.

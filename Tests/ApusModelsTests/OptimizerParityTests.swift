@@ -137,6 +137,26 @@ struct OptimizerParityTests {
         #expect(error?.message.contains("/nowhere") == true)
     }
 
+    /// A page that found no room on the disk when it is written would end the process.
+    @Test func pagesHaveTheirRoomFromTheStart() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-pages-\(UUID())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let memory = try PagedMemory(folder: folder.path)
+        let tensor = try memory.zeros([1 << 20], dtype: .float32)
+        // The file has no name; the process has it open.
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").map { "/proc/self/fd/\($0)" }
+        let file = try #require(
+            open.first { path in
+                let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path)
+                return target?.contains(folder.lastPathComponent) == true
+            })
+        var facts = stat()
+        #expect(stat(file, &facts) == 0)
+        #expect(Int(facts.st_size) == memory.size && Int(facts.st_blocks) * 512 >= memory.size)
+        #expect(try tensor.sum().item() == 0)
+    }
+
     private func pages() throws -> StateMemory {
         .paged(try PagedMemory(folder: NSTemporaryDirectory(), limit: 0))
     }

@@ -41,7 +41,7 @@ public final class LanguageModel {
             try task == .sequenceToSequence
             ? Models.registry.sequenceToSequence(config) : Models.registry.model(config)
         text = try TextParts(source, of: model)
-        try device.prepare()
+        try device.open()
         let dtype = dtype ?? Self.storedDType(config) ?? .float32
         let weights = try WeightLoading(
             source, config: config, options: quantization, dtype: dtype, device: device, wholeModules: wholeModules)

@@ -28,7 +28,9 @@ package struct Completion: Sendable, Equatable {
             words = offers.filter { $0.hasPrefix(typed) }
             return
         }
-        guard let command = Command(spelling: first), command.isSupported else { return }
+        // `apus dpo` is `apus rlhf --rlhf_type dpo`.
+        let word = Command.kindsOfRLHF.contains(first) ? Command.rlhf.rawValue : first
+        guard let command = Command(spelling: word), command.isSupported else { return }
         let table = OptionTable.table(for: command)
         // Some shells cut `--name=value` in three.
         if typed == "=" || before.last == "=" {

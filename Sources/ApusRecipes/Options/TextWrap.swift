@@ -7,18 +7,28 @@ enum TextWrap {
         var line = margin
         var length = indent
         for word in text.split(separator: " ") {
-            let count = word.count
-            if length > indent, length + 1 + count > width {
-                lines.append(line)
-                (line, length) = (margin, indent)
+            for (number, part) in parts(of: word, room: width - indent).enumerated() {
+                let gap = number == 0 ? " " : ""
+                if length > indent, length + gap.count + part.count > width {
+                    lines.append(line)
+                    (line, length) = (margin, indent)
+                }
+                let added = length > indent ? gap + part : String(part)
+                line += added
+                length += added.count
             }
-            if length > indent {
-                line += " "
-                length += 1
-            }
-            line += word
-            length += count
         }
         return lines + [line]
+    }
+
+    /// A word in one piece; one that is longer than a line, as lists of choices are, in pieces that end behind a bar.
+    private static func parts(of word: Substring, room: Int) -> [Substring] {
+        guard word.count > room else { return [word] }
+        var (parts, rest) = ([Substring](), word)
+        while let bar = rest.firstIndex(of: "|") {
+            parts.append(rest[...bar])
+            rest = rest[rest.index(after: bar)...]
+        }
+        return rest.isEmpty ? parts : parts + [rest]
     }
 }

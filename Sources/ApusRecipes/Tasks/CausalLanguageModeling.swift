@@ -20,6 +20,7 @@ struct CausalLanguageModeling: TextTask {
     let activity = "continues text"
     let peft: PEFTTask? = .causalLM
     let writesText = true
+    let gguf: GGUFUse? = .text
     let converses = true
     let options = EncodingSettings.templateOptions.union(GenerationSettings.options).union([
         "loss_scale", "response_prefix", "router_aux_loss_coef", "prompt_format", "packing", "packing_length",

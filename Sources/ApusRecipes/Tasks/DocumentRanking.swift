@@ -17,6 +17,7 @@ struct DocumentRanking: TextTask {
     let word = "reranker"
     let activity = "scores documents"
     let peft: PEFTTask? = .sequenceClassification
+    let gguf: GGUFUse? = .scores
     let losses: [LossType] = [.pointwiseReranker, .listwiseReranker]
     let standardLoss: LossType? = .pointwiseReranker
     let options = EncodingSettings.templateOptions.union(["pair_format", "reranker_use_activation"])

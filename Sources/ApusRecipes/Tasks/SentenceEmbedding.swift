@@ -19,6 +19,7 @@ struct SentenceEmbedding: TextTask {
     let word = "embedding"
     let activity = "makes vectors"
     let peft: PEFTTask? = .featureExtraction
+    let gguf: GGUFUse? = .vectors
     let losses: [LossType] = [.cosineSimilarity, .contrastive, .infoNCE]
     let standardLoss: LossType? = .cosineSimilarity
     let options = EncodingSettings.templateOptions

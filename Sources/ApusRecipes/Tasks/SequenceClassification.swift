@@ -19,6 +19,7 @@ struct SequenceClassification: TextTask {
     let word = "seq_cls"
     let activity = "scores texts"
     let peft: PEFTTask? = .sequenceClassification
+    let gguf: GGUFUse? = .scores
     let options = EncodingSettings.templateOptions.union([
         "label_smoothing_factor",
         "num_labels", "problem_type", "multi_label_format", "pair_format",

@@ -19,6 +19,7 @@ struct SequenceToSequence: TextTask {
     let activity = "answers texts one by one, without a chat template"
     let peft: PEFTTask? = .sequenceToSequence
     let writesText = true
+    let gguf: GGUFUse? = .text
     let options = GenerationSettings.options.union([
         "max_target_length", "predict_with_generate", "generation_max_length", "prompt_format",
         "disable_auto_column_mapping", "label_smoothing_factor", "enable_dft_loss", "enable_channel_loss",

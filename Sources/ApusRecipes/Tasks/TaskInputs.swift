@@ -75,7 +75,7 @@ struct LoadingInputs {
     @discardableResult
     func load(_ model: any TextModel, newHeadSeed: UInt64? = nil) throws -> [String] {
         let dtype = settings.torchDType ?? LanguageModel.storedDType(config) ?? .float32
-        try device.prepare()
+        try device.open()
         let weights = try WeightLoading(
             source, config: config, options: settings.quantization, dtype: dtype, device: device,
             wholeModules: adapter?.method.base.storedModules ?? [])

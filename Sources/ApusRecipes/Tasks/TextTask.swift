@@ -18,6 +18,8 @@ protocol TextTask: Sendable {
     var automaticClass: String? { get }
     /// Whether its models write text.
     var writesText: Bool { get }
+    /// What a GGUF file of its models is for; nil where there is none.
+    var gguf: GGUFUse? { get }
     /// Whether a person can talk with its models.
     var converses: Bool { get }
     /// What can be minimised.
@@ -62,6 +64,7 @@ protocol TextTask: Sendable {
 extension TextTask {
     var automaticClass: String? { nil }
     var writesText: Bool { false }
+    var gguf: GGUFUse? { nil }
     var converses: Bool { false }
     var losses: [LossType] { [.crossEntropy] }
     var standardLoss: LossType? { nil }
@@ -72,6 +75,16 @@ extension TextTask {
     var generatedMetrics: [String] { [] }
     func isNamed(by files: TaskFiles) -> Bool { false }
     func isOnlyTask(of config: JSONValue) -> Bool { false }
+}
+
+/// What a model in a GGUF file is for, which decides what the file must say.
+enum GGUFUse: Sendable {
+    /// It writes text.
+    case text
+    /// It makes vectors, as an encoder.
+    case vectors
+    /// It scores texts, as an encoder.
+    case scores
 }
 
 /// How PEFT and the Hugging Face hub call a task.

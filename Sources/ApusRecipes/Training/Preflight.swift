@@ -52,13 +52,7 @@ struct Preflight {
                     + "\(dtype), because Apus computes in the type of the weights")
         }
         device = settings.hardware.chosen
-        do {
-            try device.prepare()
-        } catch let error as TorchError where !"\(error)".hasPrefix("--device") {
-            throw SettingsError(
-                "--device \(device): \(error). Leave --device out to compute where it is possible, or for CUDA run "
-                    + "`make setup CUDA=1`.")
-        }
+        try device.open()
         if let note = device.kernelNote(for: dtype) {
             console.print("note: on \(device) operations are computed by libtorch's alone, because \(note)")
         }

@@ -65,6 +65,16 @@ import Testing
         #expect(!refusal.contains("model.safetensors"))
     }
 
+    /// As for a run, with the code of settings that cannot be followed.
+    @Test func aDeviceThatIsNotThere() throws {
+        let (run, given) = try Self.adapted()
+        var settings = given
+        settings.hardware.device = .mps
+        let error = #expect(throws: SettingsError.self) { try Inference(settings) }
+        #expect(error?.description == "--device mps: this machine has none; leave --device out or give cpu")
+        withExtendedLifetime(run) {}
+    }
+
     @Test func anAdapterThatIsCutOff() throws {
         let refusal = try Self.refusal { _, settings in
             let path = "\(settings.model.adapters[0])/adapter_model.safetensors"

@@ -66,6 +66,14 @@ struct CompatibilityTests {
         #expect(CompatibilityPage(filter: "lora_rnk").text(columns: 80).contains("Did you mean --lora_rank"))
     }
 
+    /// Lists of choices too, which are longer than a line.
+    @Test(arguments: [60, 80, 100]) func theWholePageFits(columns: Int) {
+        let lines = CompatibilityPage().text(columns: columns).split(separator: "\n")
+        #expect(lines.allSatisfy { $0.count <= columns }, "\(lines.filter { $0.count > columns })")
+        let words = lines.joined().filter { $0 != " " }
+        #expect(words.contains("sigmoid|hinge|ipo|exo_pair|nca_pair|robust|bco_pair|sppo_hard|aot"))
+    }
+
     @Test func countsStandAtTheTop() {
         let lines = CompatibilityPage().text(columns: 100).split(separator: "\n").prefix(8)
         #expect(lines.contains { $0.hasPrefix("sft ") && $0.contains(" 333 ") }, "\(lines)")

@@ -25,6 +25,7 @@ struct CompletionTests {
         #expect(offers("apus merge_lora --max_s") == ["--max_shard_size"])
         #expect(offers("/opt/bin/swift-sft --save_t") == ["--save_total_limit"])
         #expect(!offers("apus sft --").contains("--deepspeed"))
+        #expect(offers("apus dpo --rpo_a") == ["--rpo_alpha"])
         #expect(offers("apus sft --he") == ["--help", "--help_all"])
     }
 

@@ -83,6 +83,11 @@ struct TaskTableTests {
         #expect(try TaskType.named(by: files) == type)
     }
 
+    @Test func usesOfGGUFFiles() {
+        let uses: [GGUFUse?] = [.text, .text, .scores, .vectors, .scores, nil]
+        #expect(TaskType.allCases.map(\.task.gguf) == uses)
+    }
+
     @Test(arguments: TaskType.allCases)
     func headsFit(_ type: TaskType) throws {
         let head = try type.task.head(labelCount: 3, config: [:])

@@ -112,6 +112,7 @@ import Testing
             Case("--logging_dir") { $0.output.loggingDirectory = "/proc/apus" },
             Case("no such folder") { $0.evaluation.resumeFromCheckpoint = "nowhere" },
             Case("--device cuda") { $0.hardware.device = .cuda(0) },
+            Case("--device mps: this machine has none") { $0.hardware.device = .mps },
             Case("not there yet") {
                 let path = "\($0.model.name ?? "")/config.json"
                 let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""

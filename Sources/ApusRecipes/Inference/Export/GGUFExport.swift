@@ -28,9 +28,9 @@ struct GGUFExport {
     /// - Throws: `ModelError`, `WeightsError` or `TokenizerError` naming what a GGUF file cannot say.
     init(_ adapted: AdaptedModel, type: GGUFFileType, name: String) throws {
         let model = adapted.form.model
-        let makesVectors = model is BareModel && model.isEncoder
-        let scoresTexts = model is SequenceClassifier && model.isEncoder
-        guard makesVectors || scoresTexts || model is CausalLanguageModel else {
+        let use = adapted.task.task.gguf
+        let (makesVectors, scoresTexts) = (use == .vectors && model.isEncoder, use == .scores && model.isEncoder)
+        guard makesVectors || scoresTexts || use == .text else {
             throw ModelError(
                 "--to_gguf: GGUF files are written of models that continue text, that read a text and write another, and of "
                     + "encoders that make vectors or score texts; this one \(adapted.task.task.activity). Export it as "
