@@ -28,6 +28,7 @@ extension ClassDefaults {
             ["vocab_size": 50_257, "hidden_size": 2048, "num_layers": 24, "num_heads": 16],
             spellings: ["num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"]),
         "gpt_neox": sizes(50_432, 6144, hidden: 24_576, layers: 44, heads: 64),
+        "gpt_oss": sizes(201_088, 2880, hidden: 2880, layers: 36, heads: 64, keyValueHeads: 8),
         "gptj": ClassDefaults(["vocab_size": 50_400, "n_embd": 4096, "n_layer": 28, "n_head": 16], spellings: gpt),
         "granite": sizes(32_000, 4096, hidden: 11_008, layers: 32, heads: 32),
         "hunyuan_v1_dense": sizes(290_943, 4096, hidden: 11_008, layers: 32, heads: 32),

@@ -23,6 +23,7 @@ package enum Models {
             "gpt2": GPT2.make,
             "gpt_neo": GPTNeo.make,
             "gpt_neox": GPTNeoX.make,
+            "gpt_oss": GPTOSS.make,
             "gptj": GPTJ.make,
             "granite": Granite.make,
             "hunyuan_v1_dense": HunYuan.make,
