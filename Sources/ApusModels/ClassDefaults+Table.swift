@@ -23,6 +23,7 @@ extension ClassDefaults {
         "gemma3_text": sizes(262_208, 2304, hidden: 9216, layers: 26, heads: 8, keyValueHeads: 4),
         "glm": sizes(151_552, 4096, hidden: 13_696, layers: 40, heads: 32, keyValueHeads: 2),
         "glm4": sizes(151_552, 4096, hidden: 13_696, layers: 40, heads: 32, keyValueHeads: 2),
+        "glm4_moe": sizes(151_552, 4096, hidden: 10_944, layers: 46, heads: 96, keyValueHeads: 8),
         "gpt2": ClassDefaults(["vocab_size": 50_257, "n_embd": 768, "n_layer": 12, "n_head": 12], spellings: gpt),
         "gpt_neo": ClassDefaults(
             ["vocab_size": 50_257, "hidden_size": 2048, "num_layers": 24, "num_heads": 16],

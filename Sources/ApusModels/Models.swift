@@ -20,6 +20,7 @@ package enum Models {
             "gemma3_text": Gemma3.make,
             "glm": GLM.make,
             "glm4": GLM4.make,
+            "glm4_moe": GLM4MoE.make,
             "gpt2": GPT2.make,
             "gpt_neo": GPTNeo.make,
             "gpt_neox": GPTNeoX.make,

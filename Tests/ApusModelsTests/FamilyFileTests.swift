@@ -294,6 +294,8 @@ struct FamilyFileTests {
         ("smollm3", "partial_rotary_factor", 0.5),
         ("olmo2", "rope_parameters", ["full_attention": ["rope_type": "default"]]),
         ("hunyuan", "use_cla", true),
+        ("glm4-moe", "n_group", 3),
+        ("glm4-moe", "partial_rotary_factor", 1.5),
         ("gpt-oss", "sliding_window", .null),
         ("gpt-oss", "swiglu_limit", 0),
         ("gpt-oss", "num_experts_per_tok", 5),
