@@ -17,6 +17,7 @@ extension ClassDefaults {
             ["vocab_size": 30_522, "dim": 768, "hidden_dim": 3072, "n_layers": 6, "n_heads": 12],
             spellings: ["dim": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads"]),
         "electra": sizes(30_522, 256, hidden: 1024, layers: 12, heads: 4),
+        "exaone4": sizes(102_400, 4096, hidden: 16_384, layers: 32, heads: 32, keyValueHeads: 32),
         "falcon": ClassDefaults(["vocab_size": 65_024, "hidden_size": 4544, "n_layer": 32, "n_head": 71]),
         "gemma": sizes(256_000, 3072, hidden: 24_576, layers: 28, heads: 16, keyValueHeads: 16),
         "gemma2": sizes(256_000, 2304, hidden: 9216, layers: 26, heads: 8, keyValueHeads: 4),

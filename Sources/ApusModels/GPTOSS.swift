@@ -143,10 +143,10 @@ package enum GPTOSS {
         // Other spellings of what `num_experts_per_tok` and the table of positions say.
         for key in ["experts_per_token", "initial_context_length"] { _ = config[key] }
         let (width, initializer) = (fields.sizes.width, fields.initializer)
-        let trunk = try fields.trunk(rotary: [rotary(config, fields)]) { layer in
+        func norm() -> Norm { WideRMSNorm(width, epsilon: fields.normEpsilon) }
+        let trunk = try fields.trunk(rotary: [rotary(config, fields)], norm: norm()) { layer in
             PreNormLayer(
-                width: width, normEpsilon: fields.normEpsilon,
-                attention: GPTOSSAttention(fields, layer: layer, window: windows[layer], bias: bias),
+                norm, attention: GPTOSSAttention(fields, layer: layer, window: windows[layer], bias: bias),
                 feedForward: GPTOSSFeedForward(
                     GPTOSSRouter(width: width, experts: experts, initializer: initializer),
                     GPTOSSExperts(width: width, experts: experts, alpha: alpha, limit: limit, initializer: initializer),

@@ -14,6 +14,7 @@ package enum Models {
             "deepseek_v3": DeepSeek.makeV3,
             "distilbert": DistilBERT.make,
             "electra": ELECTRA.make,
+            "exaone4": EXAONE4.make,
             "falcon": Falcon.make,
             "gemma": Gemma.make,
             "gemma2": Gemma2.make,

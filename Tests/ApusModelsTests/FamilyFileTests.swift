@@ -294,6 +294,8 @@ struct FamilyFileTests {
         ("smollm3", "partial_rotary_factor", 0.5),
         ("olmo2", "rope_parameters", ["full_attention": ["rope_type": "default"]]),
         ("hunyuan", "use_cla", true),
+        ("exaone4", "sliding_window", .null),
+        ("exaone4-period", "sliding_window_pattern", "LG"),
         ("glm4-moe", "n_group", 3),
         ("glm4-moe", "partial_rotary_factor", 1.5),
         ("gpt-oss", "sliding_window", .null),
