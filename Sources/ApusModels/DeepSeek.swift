@@ -137,6 +137,16 @@ struct DeepSeekExperts {
     }
 }
 
+extension ModelConfig {
+    /// What the names of layers behind the last one begin with, which predict further tokens and are not run.
+    ///
+    /// - Parameter count: How many there are where no key says it.
+    func furtherLayers(behind last: Int, orElse count: Int = 0) throws -> [String] {
+        let further = try integer("num_nextn_predict_layers") ?? integer("num_mtp_layers") ?? count
+        return (0..<max(0, min(further, 16))).map { "layers.\(last + $0)." }
+    }
+}
+
 package enum DeepSeek {
     /// What missing keys mean.
     struct Defaults {
@@ -191,10 +201,7 @@ package enum DeepSeek {
         let options = try shape.options(config, fields)
         // How the model was trained from its beginning.
         for key in ["aux_loss_alpha", "seq_aux", "ep_size"] { _ = config[key] }
-        // Layers behind the last one, which predict further tokens and are not run.
-        let further = try config.integer("num_nextn_predict_layers") ?? config.integer("num_mtp_layers") ?? 0
-        let ignored = (0..<max(0, min(further, 16))).map { "layers.\(fields.sizes.layers + $0)." }
-        let trunk = fields.trunk(ignoring: ignored) { layer in
+        let trunk = try fields.trunk(ignoring: config.furtherLayers(behind: fields.sizes.layers)) { layer in
             PreNormLayer(
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,
                 attention: MultiHeadLatentAttention(

@@ -65,24 +65,28 @@ public final class ForwardContext {
     /// Attention of q [T, H, E] over k, v [T, K, E], what prompts put in front of them, and what the layer's state
     /// holds of before: [T, H, E].
     ///
-    /// - Parameter biases: The rows that the options' buckets name, [buckets, H].
+    /// - Parameters:
+    ///   - biases: The rows that the options' buckets name, [buckets, H].
+    ///   - sinks: Of each query head a score beside those of the keys, which has no value, [H].
     package func attend(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions, biases: Tensor? = nil
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, layer: Int, _ options: AttentionOptions, biases: Tensor? = nil,
+        sinks: Tensor? = nil
     ) throws -> Tensor {
         func prefix() throws -> AttentionPrefix? { try AttentionPrefix(prompts, layer: layer, self) }
         if let state {
             let places = state.places(adding: bounds, behind: AttentionPrefix.count(of: prompts))
             return try state.of(layer, make: KeyValueState.init).attend(
-                q, k, v, behind: prefix, queries: sequences, at: places, undropped(options), biases: biases)
+                q, k, v, behind: prefix, queries: sequences, at: places, undropped(options), biases: biases,
+                sinks: sinks)
         }
         if let groups {
             let streams = (key(.attention, layer), key(.shiftedAttention, layer))
-            return try groups(q, k, v, undropped(options), keys: streams)
+            return try groups(q, k, v, undropped(options), sinks: sinks, keys: streams)
         }
         let (k, v, keys) = try prefix()?.inFront(of: k, v, bounds: bounds) ?? (k, v, sequences)
         return try attention(
             q, k, v, queries: sequences, keys: keys, isCausal: isCausal, undropped(options), biases: biases,
-            key: key(.attention, layer))
+            sinks: sinks, key: key(.attention, layer))
     }
 
     /// Attention of q [T, H, E] over the keys and values that are made from a latent row of each token, [T, C], which is

@@ -30,7 +30,7 @@ struct GroupedAttention {
 
     /// Attention of q [T, H, E] over k, v [T, K, E]: [T, H, E].
     func callAsFunction(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ options: AttentionOptions, keys: (UInt64, UInt64)
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ options: AttentionOptions, sinks: Tensor?, keys: (UInt64, UInt64)
     ) throws -> Tensor {
         let heads = q.shape[1]
         let spans = SequenceSpans(bounds)
@@ -47,9 +47,11 @@ struct GroupedAttention {
             return try isSecond ? own.indexed(0, Tensor(moved, device: x.device)) : own.contiguous()
         }
         func half(isSecond: Bool) throws -> Tensor {
-            try attention(
+            let first = heads / 2
+            let own = try sinks?.narrowed(0, start: isSecond ? first : 0, length: isSecond ? heads - first : first)
+            return try attention(
                 part(q, isSecond: isSecond), part(k, isSecond: isSecond), part(v, isSecond: isSecond), queries: spans,
-                keys: spans, isCausal: true, options, key: isSecond ? keys.1 : keys.0)
+                keys: spans, isCausal: true, options, sinks: own, key: isSecond ? keys.1 : keys.0)
         }
         guard heads > 1 else { return try half(isSecond: true).indexed(0, Tensor(back, device: q.device)) }
         let shifted = try half(isSecond: true).indexed(0, Tensor(back, device: q.device))

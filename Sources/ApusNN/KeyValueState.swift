@@ -94,13 +94,14 @@ final class KeyValueState: LayerState {
     ///   in that call alone.
     func attend(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, behind prefix: () throws -> AttentionPrefix?, queries: SequenceSpans,
-        at places: TokenPlaces, _ options: AttentionOptions, biases: Tensor?
+        at places: TokenPlaces, _ options: AttentionOptions, biases: Tensor?, sinks: Tensor?
     ) throws -> Tensor {
         let prefix = try keys.isEmpty ? prefix() : nil
         let allKeys = try keys.adding(k, at: places, behind: prefix?.keys)
         let allValues = try values.adding(v, at: places, behind: prefix?.values)
         return try attention(
-            q, allKeys, allValues, queries: queries, keys: places.spans, isCausal: true, options, biases: biases)
+            q, allKeys, allValues, queries: queries, keys: places.spans, isCausal: true, options, biases: biases,
+            sinks: sinks)
     }
 }
 

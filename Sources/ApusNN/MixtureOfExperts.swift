@@ -25,8 +25,11 @@ open class Router: Linear {
     }
 }
 
+/// What chooses by softmax and is trained to spread tokens over experts, where a run asks for that (`RouterBalance`).
+package protocol BalancedRouter: Module {}
+
 /// Softmax over all experts, of which the `count` likeliest are taken: Qwen's and Mixtral's.
-package final class SoftmaxRouter: Router {
+package final class SoftmaxRouter: Router, BalancedRouter {
     /// What the chosen probabilities are made of.
     package enum Weights: Sendable {
         case asTheyAre
@@ -96,33 +99,24 @@ package final class MixtureOfExperts: Sublayer {
         let scores = try router.scores(x, context)
         let routing = try router.routing(scores)
         let order = try SlotsByExpert(routing.experts, count: experts.count)
-        let sorted = try x.indexed(0, order.tokens)  // [T·k, D]
-        var outputs: [Tensor] = []
-        for (expert, rows) in zip(experts, order.rows) where !rows.isEmpty || isRecordingGradients {
-            // Without tokens it is run all the same in training: its gradient is zero, not absent.
-            let own = try sorted.narrowed(0, start: rows.lowerBound, length: rows.count)
-            outputs.append(try expert(own, context))
-        }
-        let weights = try routing.weights.to(x.dtype).unsqueezed(2)  // [T, k, 1]
-        let slots = try concatenated(outputs).indexed(0, order.places)  // [T·k, D]
-        let mixed = try (slots.reshaped([weights.shape[0], weights.shape[1], -1]) * weights).sum(1)  // [T, D]
+        let mixed = try order.mixed(x, weights: routing.weights) { try experts[$0]($1, context) }  // [T, D]
         let all = try shared.map { try mixed + $0(x, context) } ?? mixed
         guard let balance = context.balance else { return all }
-        return try balance.noting(router, scores: scores, counts: order.rows.map(\.count), output: all)
+        return try balance.noting(router, scores: scores, counts: order.counts, output: all)
     }
 }
 
 /// The T · k pairs of a token and one of its experts, sorted by expert.
-private struct SlotsByExpert {
+package struct SlotsByExpert {
     /// The token of each pair, [T·k].
-    let tokens: Tensor
+    private let tokens: Tensor
     /// Where each pair lies, in the order of tokens, [T·k].
-    let places: Tensor
+    private let places: Tensor
     /// The pairs of each expert.
-    let rows: [Range<Int>]
+    private let rows: [Range<Int>]
 
     /// - Parameter experts: [T, k].
-    init(_ experts: Tensor, count: Int) throws {
+    package init(_ experts: Tensor, count: Int) throws {
         let perToken = experts.shape[1]
         // The sizes of products are needed on the host, so that the sorting is done there too.
         let chosen = try experts.values(as: Int64.self)
@@ -144,5 +138,27 @@ private struct SlotsByExpert {
         }
         self.tokens = try Tensor(tokens, device: experts.device)
         self.places = try Tensor(places, device: experts.device)
+    }
+
+    /// How many tokens each expert has.
+    package var counts: [Int] { rows.map(\.count) }
+
+    /// `Σ_k w_k · expert_k(x)` of x [T, D]: [T, D].
+    ///
+    /// - Parameters:
+    ///   - weights: What each expert of a token counts, [T, k].
+    ///   - output: What an expert, by its number, makes of its rows [t, D].
+    package func mixed(
+        _ x: Tensor, weights: Tensor, _ output: (_ expert: Int, _ rows: Tensor) throws -> Tensor
+    ) throws -> Tensor {
+        let sorted = try x.indexed(0, tokens)  // [T·k, D]
+        var outputs: [Tensor] = []
+        for (expert, rows) in rows.enumerated() where !rows.isEmpty || isRecordingGradients {
+            // Without tokens it is run all the same in training: its gradient is zero, not absent.
+            outputs.append(try output(expert, sorted.narrowed(0, start: rows.lowerBound, length: rows.count)))
+        }
+        let weights = try weights.to(x.dtype).unsqueezed(2)  // [T, k, 1]
+        let slots = try concatenated(outputs).indexed(0, places)  // [T·k, D]
+        return try (slots.reshaped([weights.shape[0], weights.shape[1], -1]) * weights).sum(1)
     }
 }

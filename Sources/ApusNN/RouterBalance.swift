@@ -28,11 +28,12 @@ package final class RouterBalance {
     /// it runs again, since the backward pass comes to the loss first; then the probabilities get it along with the output.
     ///
     /// - Parameters:
+    ///   - router: Whose choice it is.
     ///   - scores: Of each token for each expert, [T, N].
     ///   - counts: How many choices fell on each expert, N.
     ///   - output: What the experts give.
     /// - Returns: The output to go on with.
-    func noting(_ router: Router, scores: Tensor, counts: [Int], output: Tensor) throws -> Tensor {
+    package func noting(_ router: Module, scores: Tensor, counts: [Int], output: Tensor) throws -> Tensor {
         let wide: DType = scores.dtype.isShortFloat ? .float32 : scores.dtype
         let sum = try softmax(scores.to(wide)).sum(0)  // [N]
         let key = ObjectIdentifier(router)

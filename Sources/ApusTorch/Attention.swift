@@ -96,11 +96,13 @@ package struct AttentionOptions: Sendable, Equatable {
 ///     `isCausal` is false, cross-attention.
 ///   - isCausal: Whether a query sees only keys up to its own. The queries are the last positions of their sequence.
 ///   - biases: A row for each bucket of `options`, [buckets, H]; it is given a gradient.
+///   - sinks: Of each query head a score beside those of the keys, which takes its share of the weights and has no value,
+///     [H]; it is given a gradient.
 ///   - key: Decides which weights are dropped.
 /// - Throws: `TorchError` where shapes, spans and options do not fit each other.
 package func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, queries: SequenceSpans, keys: SequenceSpans, isCausal: Bool,
-    _ options: AttentionOptions, biases: Tensor? = nil, key: UInt64 = 0
+    _ options: AttentionOptions, biases: Tensor? = nil, sinks: Tensor? = nil, key: UInt64 = 0
 ) throws -> Tensor {
     func refuse(_ message: String) -> TorchError {
         TorchError(kind: .invalidOperation, message: "attention: \(message)")
@@ -144,7 +146,9 @@ package func attention(
                                 plain.buckets_both_sides = options.buckets?.ofBothSides ?? false
                                 return try Tensor(
                                     owning: withHandles(q, k, v) { q, k, v in
-                                        withHandle(ifPresent: biases) { ct_attention(q, k, v, $0, &plain) }
+                                        withHandle(ifPresent: biases) { biases in
+                                            withHandle(ifPresent: sinks) { ct_attention(q, k, v, biases, $0, &plain) }
+                                        }
                                     })
                             }
                         }

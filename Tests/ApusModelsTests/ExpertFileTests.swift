@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import ApusJSON
 @testable import ApusLanguageModel
 @testable import ApusModels
 @testable import ApusNN
@@ -59,5 +60,29 @@ struct ExpertFileTests {
             #expect(try relativeDifference(model.outputs(fixture.batch()).logits, wanted) <= 1e-6)
         }
         #expect(try SplitExperts(store) == nil)
+    }
+
+    /// GLM-4.5 is published with a layer behind the last one, which predicts a further token.
+    @Test(arguments: [1, nil]) func aLayerForFurtherTokensIsLeftOut(said: Int?) throws {
+        let fixture = try Fixture("models/glm4-moe")
+        let store = try ModelWeights(folder: fixture.folder.path)
+        var sources = try store.tensorNames.map {
+            WeightSource($0, try store.tensor($0, dtype: .float32, device: .cpu).tensor)
+        }
+        for name in ["eh_proj.weight", "mlp.gate.weight"] {
+            sources.append(WeightSource("model.layers.3." + name, try Tensor.zeros([3])))
+        }
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).safetensors").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try SafetensorsWriter.write(sources, to: path)
+        var config = try #require(Fixture.json("models/glm4-moe/config.json").objectValue)
+        config["num_nextn_predict_layers"] = said.map { .int($0) }
+        let model = try Models.registry.model(.object(config))
+        try model.loadWeights(SafetensorsFile(path: path), dtype: .float32, device: .cpu)
+        #expect(model.trunk.notices.count == 1 && model.trunk.notices[0].contains("2 tensors under model.layers.3.*"))
+        try withoutGradients {
+            let logits = try model.outputs(fixture.batch()).logits
+            #expect(try logits.equals(Fixture.model("glm4-moe").outputs(fixture.batch()).logits))
+        }
     }
 }

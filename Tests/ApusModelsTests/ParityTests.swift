@@ -122,7 +122,7 @@ struct ParityTests {
         #expect(worst <= precision.bound)
     }
 
-    @Test(arguments: ["llama-tied-gqa", "qwen3-moe", "qwen3.5-long"])
+    @Test(arguments: ["llama-tied-gqa", "qwen3-moe", "qwen3.5-long", "gpt-oss"])
     func checkpointedLayersHaveTheSameGradients(name: String) throws {
         let fixture = try Fixture("models/\(name)")
         func gradients(checkpoints: Bool) throws -> [Tensor] {

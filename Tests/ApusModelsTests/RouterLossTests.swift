@@ -11,7 +11,7 @@ import Testing
 
 /// The loss that spreads tokens over experts, against `transformers` (Scripts/fixtures/make_router_loss.py).
 struct RouterLossTests {
-    static let models = ["mixtral", "qwen2-moe", "qwen3-moe", "qwen3-next", "qwen3.5-moe"]
+    static let models = ["mixtral", "qwen2-moe", "qwen3-moe", "qwen3-next", "qwen3.5-moe", "gpt-oss"]
 
     private static func model(_ name: String, weight: Double?) throws -> CausalLanguageModel {
         var config = try #require(Fixture.json("models/\(name)/config.json").objectValue)

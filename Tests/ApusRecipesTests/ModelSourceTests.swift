@@ -74,6 +74,7 @@ struct ModelSourceTests {
             #"{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}}"#,
             #"{"quantization_config": {"load_in_8bit": true}}"#,
             #"{"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}"#,
+            #"{"model_type": "gpt_oss", "quantization_config": {"quant_method": "mxfp4"}}"#,
         ] {
             #expect(try message(["config.json": config]) == "")
         }

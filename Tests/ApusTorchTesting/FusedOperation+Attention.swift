@@ -10,6 +10,8 @@ struct AttentionCase: Sendable {
     var keys: (starts: [Int32], lengths: [Int32])?
     var keyRows = 20
     var options = AttentionOptions(scale: 0.3)
+    /// Whether each head has a score beside those of the keys, the last input.
+    var hasSinks = false
 
     init(_ name: String, _ change: (inout Self) -> Void) {
         self.name = name
@@ -19,16 +21,17 @@ struct AttentionCase: Sendable {
     private static let key: UInt64 = 5
 
     var operation: FusedOperation {
-        let table = options.buckets.map { [[$0.count, 4]] } ?? []
+        let more = (options.buckets.map { [[$0.count, 4]] } ?? []) + (hasSinks ? [[4]] : [])
         let (case_, querySpans) = (self, queries)
         return FusedOperation(
-            name, [[Int(queries[queries.count - 1]), 4, 8], [keyRows, 2, 8], [keyRows, 2, 8]] + table
+            name, [[Int(queries[queries.count - 1]), 4, 8], [keyRows, 2, 8], [keyRows, 2, 8]] + more
         ) {
             let own = SequenceSpans(querySpans)
             let spans = case_.keys.map { SequenceSpans(starts: $0.starts, lengths: $0.lengths) } ?? own
             return try attention(
                 $0[0], $0[1], $0[2], queries: own, keys: spans, isCausal: case_.isCausal, case_.options,
-                biases: $0.count > 3 ? $0[3] : nil, key: Self.key)
+                biases: case_.options.buckets == nil ? nil : $0[3], sinks: case_.hasSinks ? $0.last : nil, key: Self.key
+            )
         } formula: {
             try case_.formula($0)
         }
@@ -72,7 +75,10 @@ struct AttentionCase: Sendable {
             let window = options.window ?? .max
             let hidden = places { isCausal ? $0 > 0 || -$0 >= window : Swift.abs($0) >= window }
             scores = try scores.masked(by: Tensor(hidden, shape: [1, t, s], device: scores.device), with: -.infinity)
-            var weights = try softmax(scores)
+            if hasSinks, let sinks = x.last {
+                scores = try concatenated([scores, sinks.reshaped([4, 1, 1]).expanded([4, t, 1])], axis: 2)
+            }
+            var weights = try softmax(scores).narrowed(2, start: 0, length: s)
             if options.dropout > 0 {
                 let part = Self.key ^ (0x9E37_79B9_7F4A_7C15 &* UInt64(index + 1))
                 weights = try dropout(weights, probability: options.dropout, key: part)
@@ -165,6 +171,22 @@ extension FusedOperation {
             $0.options.slopes = [0.5, 0.25, 0.125, 0.0625]
             $0.options.buckets = DistanceBuckets(count: 6, reach: 9, ofBothSides: false)
             $0.options.dropout = 0.2
+        },
+        AttentionCase("causal attention with sinks") { $0.hasSinks = true },
+        AttentionCase("attention with sinks over a cache in a window") {
+            $0.queries = [0, 2, 3, 4]
+            $0.keys = ([2, 13, 15], [7, 1, 12])
+            $0.keyRows = 30
+            $0.options.window = 4
+            $0.hasSinks = true
+        },
+        AttentionCase("attention with sinks and all of it") {
+            $0.options.window = 6
+            $0.options.softCap = 2
+            $0.options.slopes = [0.5, 0.25, 0.125, 0.0625]
+            $0.options.buckets = DistanceBuckets(count: 6, reach: 9, ofBothSides: false)
+            $0.options.dropout = 0.2
+            $0.hasSinks = true
         },
     ].map(\.operation)
 }

@@ -51,13 +51,14 @@ struct FusedTests {
         let (q, k) = (try random([6, 4, 8], 1), try random([6, 2, 8], 2))
         func message(
             _ queries: [Int32] = [0, 6], _ keys: SequenceSpans = SequenceSpans([0, 6]), isCausal: Bool = true,
-            biases: Tensor? = nil, _ change: (inout AttentionOptions) -> Void = { _ in }
+            biases: Tensor? = nil, sinks: Tensor? = nil, _ change: (inout AttentionOptions) -> Void = { _ in }
         ) -> String {
             var options = AttentionOptions(headSize: 8)
             change(&options)
             do {
                 _ = try attention(
-                    q, k, k, queries: SequenceSpans(queries), keys: keys, isCausal: isCausal, options, biases: biases)
+                    q, k, k, queries: SequenceSpans(queries), keys: keys, isCausal: isCausal, options, biases: biases,
+                    sinks: sinks)
                 return ""
             } catch { return "\(error)" }
         }
@@ -71,6 +72,7 @@ struct FusedTests {
         #expect(message { $0.window = 0 }.contains("window of 0"))
         #expect(message { $0.softCap = 0 }.contains("soft cap"))
         #expect(message { $0.dropout = 1 }.contains("probability"))
+        #expect(try message(sinks: Tensor.ones([2])).contains("one for each of 4 heads"))
         #expect(message { $0.slopes = [1, 2] }.contains("2 slopes for 4 heads"))
         let buckets = DistanceBuckets(count: 8, ofBothSides: true)
         #expect(message { $0.buckets = buckets }.contains("together"))

@@ -149,6 +149,11 @@ struct ThreadTests {
                     dropout: chance, key: 11)
             }
         }
+        try note("attention with sinks", heads + [random(6)]) {
+            try attention(
+                $0[0], $0[1], $0[2], queries: SequenceSpans(bounds), keys: SequenceSpans(bounds), isCausal: true,
+                AttentionOptions(scale: 0.2), sinks: $0[3])
+        }
         for rows in [1, 3, 16, 40] {
             try results.append(
                 ("linear of \(rows) rows", withoutGradients { try linear(random(rows, 300), random(130, 300), nil) }))

@@ -124,7 +124,8 @@ struct ModelSource {
         if case .gguf(let model) = form { return model.config }
         guard let whole = try json("config.json") else { throw ModelError(missingConfig()) }
         let described = Models.registry.textConfiguration(whole)
-        let config = EightBitWeights(described) == nil ? described : described.without("quantization_config")
+        let isUnpacked = EightBitWeights(described) != nil || WeightQuantization.isOfExpertsAlone(described)
+        let config = isUnpacked ? described.without("quantization_config") : described
         if let quantisation = WeightQuantization(config, folder: path) {
             throw ModelError(quantisation.text(path: path, name: name))
         }

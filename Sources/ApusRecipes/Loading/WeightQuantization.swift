@@ -47,6 +47,13 @@ struct WeightQuantization: Equatable {
         return (names[name.lowercased()] ?? "\"\(name)\"") + bits(described)
     }
 
+    /// Whether the matrices of GPT-OSS's experts are four-bit floats with scales (MXFP4), which are brought into full
+    /// precision while they are read.
+    static func isOfExpertsAlone(_ config: JSONValue) -> Bool {
+        config["model_type"]?.stringValue == "gpt_oss"
+            && config["quantization_config"]?["quant_method"]?.stringValue?.lowercased() == "mxfp4"
+    }
+
     private static func bits(_ described: JSONValue) -> String {
         (described["bits"] ?? described["w_bit"])?.intValue.map { ", \($0) bits" } ?? ""
     }

@@ -106,7 +106,7 @@ extension CausalLanguageModel {
     /// - Parameter weight: 0 leaves it out; nil leaves what `config.json` says.
     func setRouterLoss(_ weight: Double?) throws {
         guard let weight else { return }
-        guard weight == 0 || modules().contains(where: { $0.module is SoftmaxRouter }) else {
+        guard weight == 0 || modules().contains(where: { $0.module is any BalancedRouter }) else {
             throw SettingsError(
                 "--router_aux_loss_coef \(weight): \(architecture) has no routers that send tokens to experts by softmax, "
                     + "and such a loss is not there for it. Leave the option out.")

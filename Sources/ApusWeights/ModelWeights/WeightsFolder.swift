@@ -26,7 +26,8 @@ package struct WeightsFolder {
     package func open(block: [Int]? = nil) throws -> any TensorStore {
         let store = try known() ?? other(.safetensors) ?? other(.pickle)
         guard let store else { throw nothing() }
-        return try checked(ScaledStore.scaling(UnwrappedStore.unwrapping(store), block: block, path: folder))
+        let whole = try MicroscaledStore.unpacking(UnwrappedStore.unwrapping(store), path: folder)
+        return try checked(ScaledStore.scaling(whole, block: block, path: folder))
     }
 
     /// The GGUF files, each a whole model; of one in parts the first, or what is there of it.

@@ -4,6 +4,7 @@ package import ApusTorch
 ///
 /// `…experts.gate_up_proj` [N, 2F, D], gate above up, and `…experts.down_proj` [N, D, F] are how `transformers` 5 keeps
 /// them; GGUF files have one tensor for each of gate, up and down. Both become `…experts.0.gate_proj.weight` and so on.
+/// Those with a bias beside them (`…_bias`, GPT-OSS) lie inputs first and are that model's own parameters: they stay.
 package final class SplitExperts: TensorStore {
     private struct Part {
         let stored: String
@@ -23,12 +24,13 @@ package final class SplitExperts: TensorStore {
     package init?(_ store: any TensorStore) throws {
         var names: [String] = []
         var parts: [String: Part] = [:]
+        let all = Set(store.tensorNames)
         for name in store.tensorNames {
             let stem = name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name
             guard
                 let kind = ["gate_up_proj", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"].first(where: {
                     stem.hasSuffix(".experts." + $0)
-                }), case let shape = try store.shape(of: name), shape.count == 3
+                }), !all.contains(name + "_bias"), case let shape = try store.shape(of: name), shape.count == 3
             else {
                 names.append(name)
                 continue

@@ -147,13 +147,18 @@ bool suits_cuda(const at::Tensor &q, const at::Tensor &table, const AttentionPla
 }  // namespace ctorch
 
 ct_tensor ct_attention(
-    ct_tensor q_, ct_tensor k_, ct_tensor v_, ct_tensor table_, const ct_attention_options *options) {
+    ct_tensor q_, ct_tensor k_, ct_tensor v_, ct_tensor table_, ct_tensor sinks_, const ct_attention_options *options) {
     using namespace ctorch;
     return guarded([&] {
         const auto &q = ref(q_), &k = ref(k_), &v = ref(v_);
-        auto table = optional(table_);
+        auto table = optional(table_), sinks = optional(sinks_);
         auto plan = c10::make_intrusive<AttentionPlan>(*options, q, k, v, table);
-        if (composes()) return own(composed_attention(q, k, v, table, *plan));
+        TORCH_CHECK(
+            !sinks.defined() || (sinks.dim() == 1 && sinks.size(0) == q.size(1) && sinks.is_floating_point()),
+            "attention: the sinks have the shape ", sinks.sizes(), ", wanted one for each of ", q.size(1), " heads");
+        if (composes()) return own(composed_attention(q, k, v, table, sinks, *plan));
+        // Whose weights do not add up to one.
+        if (sinks.defined()) return own(attention_by_weights(q, k, v, table, sinks, plan));
         bool learns = at::GradMode::is_enabled();
         bool records = learns && (q.requires_grad() || k.requires_grad() || v.requires_grad());
         bool learns_table = learns && table.defined() && table.requires_grad();
@@ -174,6 +179,6 @@ ct_tensor ct_attention(
                     plan->covers_keys ? std::nullopt : given(options->key_length_tensor), plan));
             }
         }
-        return own(attention_by_weights(q, k, v, table, plan));
+        return own(attention_by_weights(q, k, v, table, sinks, plan));
     });
 }

@@ -66,15 +66,18 @@ inline void add_up_keys(at::Tensor &out, const AttentionPart &part, const at::Te
 }
 
 /// softmax(cap(Q Kᵀ · scale) + bias) V from products that keep the weights: for what no flash kernel has. Any device.
+/// `table` and `sinks` may be undefined.
 at::Tensor attention_by_weights(
-    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const SharedPlan &plan);
+    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const at::Tensor &sinks,
+    const SharedPlan &plan);
 
 /// The same for one query of each sequence, without gradients, where nothing is added to scores; nothing where it is not so.
 std::optional<at::Tensor> attention_of_one_query(
     const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const AttentionPlan &plan);
 
-/// The same from ordinary operations.
+/// The same from ordinary operations, with sinks.
 at::Tensor composed_attention(
-    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const AttentionPlan &plan);
+    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const at::Tensor &sinks,
+    const AttentionPlan &plan);
 
 }  // namespace ctorch

@@ -1,5 +1,6 @@
 // Attention that keeps its weights (t² per head), for what no flash kernel has: weights dropped by chance while
-// training, as BERT does; a soft cap on the scores, as Gemma 2 has; a bias table that is trained, as T5's.
+// training, as BERT does; a soft cap on the scores, as Gemma 2 has; a bias table that is trained, as T5's; a score of each
+// head beside those of the keys, as GPT-OSS has.
 // Gain over ordinary operations: half of what they keep, and bits that do not depend on the number of threads. Cost:
 // this file.
 
@@ -43,23 +44,36 @@ at::Tensor capped_scores(const at::Tensor &q, const at::Tensor &k, const Attenti
     return plan.soft_cap > 0 ? stable_tanh(scores.div_(plan.soft_cap)).mul_(plan.soft_cap) : scores;
 }
 
+/// softmax over the keys, [K, G, t, s], and where there are sinks over each head's in a last column, [K, G, t, s + 1].
+at::Tensor all_weights(const at::Tensor &scores, const at::Tensor &sinks) {
+    if (!sinks.defined()) return at::softmax(scores, -1);
+    int64_t shared = scores.size(0), groups = scores.size(1);
+    auto column = sinks.to(scores.scalar_type()).view({shared, groups, 1, 1}).expand({shared, groups, scores.size(2), 1});
+    return at::softmax(at::cat({scores, column}, -1), -1);
+}
+
+/// The weights of keys among `all_weights`.
+at::Tensor weights_of_keys(const at::Tensor &all, const AttentionPart &part) { return all.narrow(-1, 0, part.keys); }
+
 struct ByWeights : torch::autograd::Function<ByWeights> {
     static at::Tensor forward(
         AutogradContext *context, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
-        const std::optional<at::Tensor> &given, const SharedPlan &plan, bool keeps) {
+        const std::optional<at::Tensor> &given, const std::optional<at::Tensor> &given_sinks, const SharedPlan &plan,
+        bool keeps) {
         int64_t shared = k.size(1), groups = q.size(1) / shared;
-        auto table = given.value_or(at::Tensor());
+        auto table = given.value_or(at::Tensor()), sinks = given_sinks.value_or(at::Tensor());
         auto out = at::empty({q.size(0), q.size(1), v.size(2)}, q.options());
-        variable_list saved{q, k, v, table};
+        variable_list saved{q, k, v, table, sinks};
         auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
         for (size_t i = 0; i < plan->parts.size(); ++i) {
             const auto &part = plan->parts[i];
             auto scores = capped_scores(queries_of(wide_q, part, shared), keys_of(wide_k, part, groups), *plan);
             if (auto added = plan->addend(part, wide_q, shared, table)) scores.add_(*added);
-            auto weights = at::softmax(scores, -1);  // [K, G, t, s]
+            auto all = all_weights(scores, sinks);
+            auto weights = weights_of_keys(all, part);  // [K, G, t, s]
             auto kept = plan->dropout > 0 ? dropped(weights, plan->dropout, plan->part_key(i)) : weights;
             queries_of(out, part, shared).copy_(head_products(kept, keys_of(wide_v, part, groups)));
-            if (keeps) saved.push_back(weights);
+            if (keeps) saved.push_back(all);
         }
         context->save_for_backward(saved);
         context->saved_data["plan"] = c10::IValue::make_capsule(plan);
@@ -70,16 +84,20 @@ struct ByWeights : torch::autograd::Function<ByWeights> {
         auto saved = context->get_saved_variables();
         auto plan = c10::static_intrusive_pointer_cast<AttentionPlan>(context->saved_data["plan"].toCapsule());
         auto q = computable(saved[0]), k = computable(saved[1]), v = computable(saved[2]);
-        const auto &table = saved[3];
+        const auto &table = saved[3], &sinks = saved[4];
         bool learns_table = table.defined() && context->needs_input_grad(3);
+        // Gradients are counted without tensors that are not there.
+        bool learns_sinks = sinks.defined() && context->needs_input_grad(table.defined() ? 4 : 3);
         int64_t shared = k.size(1), groups = q.size(1) / shared;
         auto dy = computable(gradients[0].contiguous());
         auto dq = at::zeros_like(saved[0]), dk = at::zeros_like(saved[1]), dv = at::zeros_like(saved[2]);
-        at::Tensor d_table;
+        at::Tensor d_table, d_sinks;
         if (learns_table) d_table = at::zeros(table.sizes(), table.options().dtype(wide_type(table)));
+        if (learns_sinks) d_sinks = at::zeros(sinks.sizes(), sinks.options().dtype(wide_type(sinks)));
         for (size_t i = 0; i < plan->parts.size(); ++i) {
             const auto &part = plan->parts[i];
-            const auto &weights = saved[4 + i];
+            const auto &all = saved[5 + i];
+            auto weights = weights_of_keys(all, part);
             auto part_q = queries_of(q, part, shared), part_k = keys_of(k, part, groups);
             auto part_dy = queries_of(dy, part, shared);
             auto drop = [&](const at::Tensor &x) {
@@ -88,7 +106,12 @@ struct ByWeights : torch::autograd::Function<ByWeights> {
             add_up_keys(dv, part, head_products(drop(weights).transpose(2, 3), part_dy));
             auto d_weights = drop(head_products(part_dy, keys_of(v, part, groups).transpose(2, 3)));
             // libtorch's own gradient of softmax changes its bits with the number of threads.
-            auto d_scores = (d_weights - (weights * d_weights).sum(-1, true)).mul_(weights);
+            auto mean = (weights * d_weights).sum(-1, true);
+            auto d_scores = (d_weights - mean).mul_(weights);
+            if (learns_sinks) {
+                auto by_place = (all.narrow(-1, part.keys, 1) * mean).to(d_sinks.scalar_type());  // [K, G, t, 1]
+                d_sinks.sub_(by_place.flatten(2).sum(-1).flatten());
+            }
             if (learns_table) {
                 auto by_place = d_scores.flatten(0, 1).permute({1, 2, 0}).flatten(0, 1);  // [t · s, H]
                 d_table.index_add_(0, plan->bucket_rows(part, q.device()).flatten(), by_place.to(d_table.scalar_type()));
@@ -102,22 +125,25 @@ struct ByWeights : torch::autograd::Function<ByWeights> {
             add_up_keys(dk, part, head_products(d_scores.transpose(2, 3), part_q));
         }
         if (learns_table) d_table = d_table.to(table.scalar_type());
-        return {dq, dk, dv, d_table, {}, {}};
+        if (learns_sinks) d_sinks = d_sinks.to(sinks.scalar_type());
+        return {dq, dk, dv, d_table, d_sinks, {}, {}};
     }
 };
 
 }  // namespace
 
 at::Tensor attention_by_weights(
-    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const SharedPlan &plan) {
-    auto given = table.defined() ? std::optional(table) : std::nullopt;
-    bool keeps = at::GradMode::is_enabled() &&
-        (q.requires_grad() || k.requires_grad() || v.requires_grad() || (given && table.requires_grad()));
-    return ByWeights::apply(q, k, v, given, plan, keeps);
+    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const at::Tensor &sinks,
+    const SharedPlan &plan) {
+    auto given = [](const at::Tensor &x) { return x.defined() ? std::optional(x) : std::nullopt; };
+    auto learns = [](const at::Tensor &x) { return x.defined() && x.requires_grad(); };
+    bool keeps = at::GradMode::is_enabled() && (learns(q) || learns(k) || learns(v) || learns(table) || learns(sinks));
+    return ByWeights::apply(q, k, v, given(table), given(sinks), plan, keeps);
 }
 
 at::Tensor composed_attention(
-    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const AttentionPlan &plan) {
+    const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &table, const at::Tensor &sinks,
+    const AttentionPlan &plan) {
     int64_t shared = k.size(1), groups = q.size(1) / shared;
     auto wide_q = computable(q), wide_k = computable(k), wide_v = computable(v);
     std::vector<at::Tensor> outputs;
@@ -128,7 +154,7 @@ at::Tensor composed_attention(
         if (plan.soft_cap > 0) scores = at::tanh(scores / plan.soft_cap) * plan.soft_cap;
         if (auto added = plan.addend(part, wide_q, shared, table)) scores = scores + *added;
         // A bias widens scores of 16 bits.
-        auto weights = at::softmax(scores, -1).to(wide_v.scalar_type());
+        auto weights = weights_of_keys(all_weights(scores, sinks), part).to(wide_v.scalar_type());
         if (plan.dropout > 0) weights = dropped_with_gradient(weights, plan.dropout, plan.part_key(i));
         auto y = at::matmul(weights, keys_of(wide_v, part, groups));  // [K, G, t, E]
         outputs.push_back(y.permute({2, 0, 1, 3}).flatten(1, 2));

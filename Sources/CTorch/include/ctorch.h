@@ -226,9 +226,10 @@ typedef struct {
     int64_t bucket_reach;               // the distance from which on all share a bucket
     bool buckets_both_sides;            // whether keys behind a query have buckets of their own
 } ct_attention_options;
-/// softmax(scores) v inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E], table [buckets, H] or null.
+/// softmax(scores) v inside each sequence of a flat batch. q [T, H, E], k and v [T', K, E], table [buckets, H] or null,
+/// sinks [H] or null: of each head a score beside those of the keys, which has a weight and no value.
 ct_tensor ct_attention(
-    ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor table, const ct_attention_options *options);
+    ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor table, ct_tensor sinks, const ct_attention_options *options);
 /// (x - mean) / √(variance + ε) · weight + bias over the last axis.
 ct_tensor ct_layer_norm(ct_tensor x, ct_tensor weight, ct_tensor bias, double epsilon);
 /// x Φ(x), or its approximation by tanh.
