@@ -1,4 +1,5 @@
 import ApusJSON
+package import ApusNN
 import Foundation
 
 /// Which modules an adapter hangs on, by PEFT's rules.
@@ -11,6 +12,29 @@ package enum TargetModules: Sendable, Equatable {
     case names([String])
     /// A regular expression on the whole path.
     case pattern(String)
+
+    /// Names with ms-swift's words for kinds of layers, `all-linear` and `all-embedding`, spelled out as the ends of theirs.
+    ///
+    /// `all-linear` by itself stays what it is.
+    package static func spelledOut(_ names: [String], on model: Module, heads: [String]) -> [String] {
+        let (linear, tables) = ("all-linear", "all-embedding")
+        guard names.contains(tables) || names.contains(linear) && names.contains(where: { $0 != linear }) else {
+            return names
+        }
+        func end(_ path: String) -> String { String(path.split(separator: ".").last ?? "") }
+        let modules = model.modules()
+        var spelled = names.filter { $0 != linear && $0 != tables }
+        if names.contains(linear) {
+            let paths = modules.filter { $0.module is Linear }.map(\.path)
+            let others = paths.filter { !ModulePaths.lies($0, in: heads) }
+            // A name that a head has too is none for what lies below it.
+            let taken = Set(paths.filter { ModulePaths.lies($0, in: heads) }.map(end))
+            spelled += others.map { taken.contains(end($0)) ? $0 : end($0) }
+        }
+        if names.contains(tables) { spelled += modules.filter { $0.module is Embedding }.map { end($0.path) } }
+        var seen: Set<String> = []
+        return spelled.filter { seen.insert($0).inserted }
+    }
 
     /// PEFT's spelling in `adapter_config.json`.
     init?(json: JSONValue) {

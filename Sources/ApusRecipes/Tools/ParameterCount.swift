@@ -41,7 +41,8 @@ package struct ParameterCount: Sendable {
             (total, trainable) = (base, own.parameters.reduce(0) { $0 + $1.slot.count })
             return
         }
-        let adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
+        let adapter = AdapterSettings(
+            settings.tuner, modelType: config["model_type"]?.stringValue, on: model)
         var method = try Tuner.method(settings.model.tunerType, adapter)
         method.base.modulesToSave += try Tuner.modulesToSave(settings.tuner.modulesToSave, of: model)
         let attached = try method.attached(to: model, for: task)

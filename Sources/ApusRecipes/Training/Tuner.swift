@@ -44,7 +44,8 @@ struct Tuner {
             return
         }
         own = nil
-        var adapter = AdapterSettings(settings.tuner, modelType: config["model_type"]?.stringValue)
+        var adapter = AdapterSettings(
+            settings.tuner, modelType: config["model_type"]?.stringValue, on: model)
         adapter.tokenizer = sourceName
         var method: any AdapterMethod =
             try settings.tuner.own.map { OwnConfiguration($0) }

@@ -1,5 +1,6 @@
 import ApusAdapters
 import ApusJSON
+import ApusLanguageModel
 
 /// The values of the options that methods of adapters declare themselves, beside those that are properties.
 package struct MethodOptions: Sendable {
@@ -63,9 +64,12 @@ extension AdapterOption {
 
 extension AdapterSettings {
     /// What settings say of the options of all methods.
-    init(_ settings: TunerSettings, modelType: String?) {
+    ///
+    /// - Parameter model: Where layers are looked for; nil where none is chosen yet.
+    init(_ settings: TunerSettings, modelType: String?, on model: (any TextModel)? = nil) {
         self.init()
-        targets = TargetModules(settings.targetModules, regex: settings.targetRegex)
+        let names = model.map { TargetModules.spelledOut(settings.targetModules, on: $0, heads: $0.headNames) }
+        targets = TargetModules(names ?? settings.targetModules, regex: settings.targetRegex)
         self.modelType = modelType
         for field in TunerSettings.fields {
             guard let option = AdapterMethods.option(field.name),

@@ -14,7 +14,8 @@ extension OptionTable {
                 for: loading.union(tuning)),
             CommandOption(
                 "target_modules", .list, default: .list(["all-linear"]),
-                "Layers to adapt: ends of names, all-linear, or auto for PEFT's choice.", in: .tuner, for: tuning),
+                "Layers to adapt: ends of names, all-linear, all-embedding, or auto for PEFT's choice.", in: .tuner,
+                for: tuning),
             CommandOption(
                 "target_regex", .text, "Layers to adapt: a regular expression over whole names.", in: .tuner,
                 for: tuning),
