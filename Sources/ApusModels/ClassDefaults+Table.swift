@@ -10,6 +10,7 @@ extension ClassDefaults {
         "bert": sizes(30_522, 768, hidden: 3072, layers: 12, heads: 12),
         "bloom": ClassDefaults(
             ["vocab_size": 250_880, "hidden_size": 64, "n_layer": 2, "n_head": 8]),
+        "camembert": sizes(30_522, 768, hidden: 3072, layers: 12, heads: 12),
         "deberta-v2": sizes(128_100, 1536, hidden: 6144, layers: 24, heads: 24),
         "deepseek_v2": sizes(102_400, 4096, hidden: 11_008, layers: 32, heads: 32, latent),
         "deepseek_v3": sizes(129_280, 7168, hidden: 18_432, layers: 61, heads: 128, latent),

@@ -8,6 +8,7 @@ package enum Models {
             "baichuan": Baichuan.make,
             "bert": BERT.make,
             "bloom": BLOOM.make,
+            "camembert": CamemBERT.make,
             "chatglm": ChatGLM.make,
             "deberta-v2": DeBERTa.make,
             "deepseek_v2": DeepSeek.makeV2,
