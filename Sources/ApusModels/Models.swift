@@ -23,6 +23,7 @@ package enum Models {
             "glm": GLM.make,
             "glm4": GLM4.make,
             "glm4_moe": GLM4MoE.make,
+            "glm4_moe_lite": GLM4MoELite.make,
             "gpt2": GPT2.make,
             "gpt_neo": GPTNeo.make,
             "gpt_neox": GPTNeoX.make,
