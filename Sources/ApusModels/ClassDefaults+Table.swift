@@ -10,6 +10,7 @@ extension ClassDefaults {
         "bert": sizes(30_522, 768, hidden: 3072, layers: 12, heads: 12),
         "bloom": ClassDefaults(
             ["vocab_size": 250_880, "hidden_size": 64, "n_layer": 2, "n_head": 8]),
+        "camembert": sizes(30_522, 768, hidden: 3072, layers: 12, heads: 12),
         "deberta-v2": sizes(128_100, 1536, hidden: 6144, layers: 24, heads: 24),
         "deepseek_v2": sizes(102_400, 4096, hidden: 11_008, layers: 32, heads: 32, latent),
         "deepseek_v3": sizes(129_280, 7168, hidden: 18_432, layers: 61, heads: 128, latent),
@@ -25,6 +26,9 @@ extension ClassDefaults {
         "glm": sizes(151_552, 4096, hidden: 13_696, layers: 40, heads: 32, keyValueHeads: 2),
         "glm4": sizes(151_552, 4096, hidden: 13_696, layers: 40, heads: 32, keyValueHeads: 2),
         "glm4_moe": sizes(151_552, 4096, hidden: 10_944, layers: 46, heads: 96, keyValueHeads: 8),
+        "glm4_moe_lite": sizes(
+            154_880, 2048, hidden: 10_240, layers: 47, heads: 20, keyValueHeads: 20,
+            ["kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256]),
         "gpt2": ClassDefaults(["vocab_size": 50_257, "n_embd": 768, "n_layer": 12, "n_head": 12], spellings: gpt),
         "gpt_neo": ClassDefaults(
             ["vocab_size": 50_257, "hidden_size": 2048, "num_layers": 24, "num_heads": 16],

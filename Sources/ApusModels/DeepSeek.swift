@@ -88,7 +88,9 @@ struct DeepSeekExperts {
     let dividesBySum: Bool
     /// The feed-forward width of what all tokens share.
     let sharedHidden: Int?
-    let firstSparseLayer: Int
+    private let firstSparseLayer: Int
+    /// Nil where it is those from `firstSparseLayer` on.
+    var layersWithExperts: Set<Int>?
 
     init(_ config: ModelConfig, _ defaults: DeepSeek.Defaults) throws {
         experts = try ExpertConfig(
@@ -129,7 +131,7 @@ struct DeepSeekExperts {
 
     /// The feed-forward part of a layer.
     func part(_ fields: DecoderConfig, layer: Int, router: () -> Router) -> Sublayer {
-        guard layer >= firstSparseLayer else { return fields.swiGLU() }
+        guard layersWithExperts?.contains(layer) ?? (layer >= firstSparseLayer) else { return fields.swiGLU() }
         let (width, initializer) = (fields.sizes.width, fields.initializer)
         return MixtureOfExperts(
             router(), experts: experts.experts(fields),
@@ -141,7 +143,7 @@ extension ModelConfig {
     /// What the names of layers behind the last one begin with, which predict further tokens and are not run.
     ///
     /// - Parameter count: How many there are where no key says it.
-    func furtherLayers(behind last: Int, orElse count: Int = 0) throws -> [String] {
+    func furtherLayers(behind last: Int, orElse count: Int) throws -> [String] {
         let further = try integer("num_nextn_predict_layers") ?? integer("num_mtp_layers") ?? count
         return (0..<max(0, min(further, 16))).map { "layers.\(last + $0)." }
     }
@@ -163,6 +165,10 @@ package enum DeepSeek {
         var method: String
         var methods: [String]
         var scoring: String
+        var normEpsilon = 1e-6
+        var queryRank = 1536
+        /// Layers behind the last one.
+        var furtherLayers = 0
     }
 
     package static func makeV2(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
@@ -190,18 +196,20 @@ package enum DeepSeek {
         }
     }
 
-    private static func model(
+    static func model(
         _ config: ModelConfig, _ task: ModelTask, _ family: String, _ defaults: Defaults, _ experts: DeepSeekExperts,
         router: (DecoderConfig) -> Router
     ) throws -> any TextModel {
         let pairing: RotaryEmbedding.Pairing = try config.flag("rope_interleave") ?? true ? .interleaved : .halves
         let (fields, shape) = try LatentShape.read(
-            config, DecoderDefaults(length: defaults.length, pairing: pairing), queryRank: 1536)
+            config, DecoderDefaults(length: defaults.length, normEpsilon: defaults.normEpsilon, pairing: pairing),
+            queryRank: defaults.queryRank)
         let bias = try config.flag("attention_bias") ?? false
         let options = try shape.options(config, fields)
         // How the model was trained from its beginning.
         for key in ["aux_loss_alpha", "seq_aux", "ep_size"] { _ = config[key] }
-        let trunk = try fields.trunk(ignoring: config.furtherLayers(behind: fields.sizes.layers)) { layer in
+        let further = try config.furtherLayers(behind: fields.sizes.layers, orElse: defaults.furtherLayers)
+        let trunk = fields.trunk(ignoring: further) { layer in
             PreNormLayer(
                 width: fields.sizes.width, normEpsilon: fields.normEpsilon,
                 attention: MultiHeadLatentAttention(

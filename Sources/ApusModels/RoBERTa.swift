@@ -6,11 +6,15 @@ import ApusNN
 
 package enum RoBERTa {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        try model(config, task, family: "Roberta")
+        try model(config, task, type: "roberta", family: "Roberta")
     }
 
-    /// - Parameter family: What the classes begin with in `transformers`.
-    static func model(_ config: ModelConfig, _ task: ModelTask, family: String) throws -> any TextModel {
+    /// - Parameters:
+    ///   - type: `model_type`.
+    ///   - family: What the classes begin with in `transformers`.
+    static func model(
+        _ config: ModelConfig, _ task: ModelTask, type: String, family: String
+    ) throws -> any TextModel {
         let fields = try EncoderConfig(config, missingPadding: 1) { ($0 ?? 1) + 1 }
         func trunk(pools: Bool) -> EncoderTrunk { EncoderTrunk(name: "roberta", fields.shape, pools: pools) }
         switch task {
@@ -30,7 +34,7 @@ package enum RoBERTa {
                 headName: "lm_head")
         case .hiddenStates: return BareModel("\(family)Model", trunk(pools: true))
         case .causalLanguageModel, .sequenceToSequence:
-            throw EncoderConfig.doesNotContinue(family == "Roberta" ? "roberta" : "xlm-roberta")
+            throw EncoderConfig.doesNotContinue(type)
         }
     }
 }

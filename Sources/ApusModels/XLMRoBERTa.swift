@@ -6,6 +6,6 @@ package import ApusLanguageModel
 
 package enum XLMRoBERTa {
     package static func make(_ config: ModelConfig, _ task: ModelTask) throws -> any TextModel {
-        try RoBERTa.model(config, task, family: "XLMRoberta")
+        try RoBERTa.model(config, task, type: "xlm-roberta", family: "XLMRoberta")
     }
 }

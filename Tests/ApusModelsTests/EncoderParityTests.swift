@@ -16,11 +16,13 @@ import Testing
 /// Encoders near BERT, against transformers, PEFT and the Trainer (Scripts/fixtures/make_encoders.py).
 struct EncoderParityTests {
     static let classifiers = [
-        "xlm-roberta-single", "distilbert-single", "electra-regression", "albert-single", "deberta-single",
+        "xlm-roberta-single", "camembert-single", "distilbert-single", "electra-regression", "albert-single",
+        "deberta-single",
         "deberta-first-multi", "modernbert-single", "modernbert-mean-regression",
     ]
     static let masked = [
-        "xlm-roberta-masked", "distilbert-masked", "electra-masked", "albert-masked", "deberta-masked",
+        "xlm-roberta-masked", "camembert-masked", "distilbert-masked", "electra-masked", "albert-masked",
+        "deberta-masked",
         "deberta-masked-new", "deberta-first-masked", "modernbert-masked",
     ]
     static let bare = ["distilbert-hidden", "electra-hidden", "modernbert-hidden"]
@@ -333,7 +335,7 @@ struct EncoderParityTests {
     }
 
     @Test func whatIsNotThereIsRefusedByName() throws {
-        for name in ["xlm-roberta", "distilbert", "electra", "albert", "deberta", "modernbert"] {
+        for name in ["xlm-roberta", "camembert", "distilbert", "electra", "albert", "deberta", "modernbert"] {
             let config = try Fixture.json("encoders-near-bert/\(name)-masked/config.json")
             for task in [ModelTask.causalLanguageModel, .sequenceToSequence] {
                 let error = #expect(throws: ModelError.self) { try Models.registry.model(config, for: task) }

@@ -297,6 +297,8 @@ struct FamilyFileTests {
         ("exaone4", "sliding_window", .null),
         ("exaone4-period", "sliding_window_pattern", "LG"),
         ("glm4-moe", "n_group", 3),
+        ("glm4-moe-lite", "mlp_layer_types", ["dense", "sparse"]),
+        ("glm4-moe-lite", "mlp_layer_types", ["dense", "sparse", "linear"]),
         ("glm4-moe", "partial_rotary_factor", 1.5),
         ("gpt-oss", "sliding_window", .null),
         ("gpt-oss", "swiglu_limit", 0),

@@ -122,8 +122,8 @@ struct RoundTripTests {
             ("device", "cpu cuda mps"),
             (
                 "model_type",
-                "RefinedWeb RefinedWebModel albert baichuan bert bloom chatglm deberta-v2 deepseek_v2 "
-                    + "deepseek_v3 distilbert electra exaone4 falcon gemma gemma2 gemma3_text glm glm4 glm4_moe gpt2 gpt_neo "
+                "RefinedWeb RefinedWebModel albert baichuan bert bloom camembert chatglm deberta-v2 deepseek_v2 "
+                    + "deepseek_v3 distilbert electra exaone4 falcon gemma gemma2 gemma3_text glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_neo "
                     + "gpt_neox gpt_oss gptj granite hunyuan_v1_dense internlm2 llama minicpm minicpm3 mistral mixtral modernbert mpt mt5 olmo2 "
                     + "olmoe opt phi phi3 qwen2 qwen2_moe qwen3 qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next roberta seed_oss smollm3 stablelm starcoder2 t5 "
                     + "xlm-roberta yuan"
