@@ -42,7 +42,9 @@ package final class PagedMemory {
         return tensor
     }
 
-    /// Makes the file longer. A page for which there is no room when it is written would end the process.
+    /// Makes the file longer.
+    ///
+    /// A page for which there is no room when it is written would end the process.
     private func grow(by length: Int) throws {
         #if os(Linux)
             var code = posix_fallocate(descriptor, off_t(size), off_t(length))
