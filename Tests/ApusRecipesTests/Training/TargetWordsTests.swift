@@ -1,4 +1,5 @@
 import ApusJSON
+import ApusLanguageModel
 import ApusModels
 import ApusNN
 import Foundation
